@@ -1,0 +1,1 @@
+"""What joins the parts: command line, wiring, demo, doctor, the broker as a child."""

@@ -1,0 +1,1 @@
+"""What all packages share: model, codes, wire format, errors, settings, clock, telemetry."""

@@ -1,0 +1,90 @@
+"""The vocabulary of measured quantities: one row a metric, and nowhere else.
+
+MDC numbers: ISO/IEEE 11073-10101 (``urn:iso:std:iso:11073:10101``); LOINC; units: UCUM.
+``None`` stands where a number has not been verified against the nomenclature: better none than wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hearthward.core.errors import ConfigError
+
+__all__ = ["METRICS", "Metric", "metric"]
+
+Kind = Literal["numeric", "coded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured quantity: its codes, its one canonical unit, what is plausible and how often it comes.
+
+    ``low`` and ``high`` bound what an instrument can mean at all (a value outside is rejected, never
+    clipped); ``interval_s`` is the expected seconds between values where a device says nothing better.
+    """
+
+    key: str
+    mdc: int | None
+    loinc: str | None
+    unit: str | None
+    low: float
+    high: float
+    interval_s: float
+    decimals: int = 0
+    kind: Kind = "numeric"
+
+
+def _m(  # noqa: PLR0913, PLR0917 - a row of the table
+    key: str,
+    mdc: int | None,
+    loinc: str | None,
+    unit: str | None,
+    low: float,
+    high: float,
+    interval_s: float,
+    decimals: int = 0,
+    kind: Kind = "numeric",
+) -> tuple[str, Metric]:
+    return key, Metric(key, mdc, loinc, unit, low, high, interval_s, decimals, kind)
+
+
+_INF = float("inf")
+
+METRICS: Final[dict[str, Metric]] = dict(
+    [
+        _m("heart_rate", 147842, "8867-4", "/min", 0, 350, 1),
+        _m("pulse_rate", 149530, "8889-8", "/min", 0, 350, 1),
+        _m("rr_interval", None, None, "ms", 0, 10_000, 1),
+        _m("spo2", 150456, "59408-5", "%", 0, 100, 1),
+        _m("perfusion_index", None, None, "%", 0, 100, 1, 2),
+        _m("respiratory_rate", 151562, "9279-1", "/min", 0, 200, 5),
+        _m("nibp_systolic", 150021, "8480-6", "mm[Hg]", 0, 350, 3600),
+        _m("nibp_diastolic", 150022, "8462-4", "mm[Hg]", 0, 300, 3600),
+        _m("nibp_mean", 150023, "8478-0", "mm[Hg]", 0, 320, 3600),
+        _m("ibp_systolic", 150037, "76215-3", "mm[Hg]", -50, 400, 5),
+        _m("ibp_diastolic", 150038, "76213-8", "mm[Hg]", -50, 350, 5),
+        _m("ibp_mean", 150039, "76214-6", "mm[Hg]", -50, 350, 5),
+        _m("body_temperature", 150364, "8310-5", "Cel", 10, 50, 300, 1),
+        _m("blood_glucose", 160184, "41653-7", "mg/dL", 0, 2000, 14_400),
+        _m("interstitial_glucose", None, "99504-3", "mg/dL", 0, 1000, 300),
+        _m("body_weight", 188736, "29463-7", "kg", 0, 700, 86_400, 2),
+        _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
+        _m("battery_level", None, None, "%", 0, 100, 3600),
+        _m("device_manufacturer", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_model", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_serial", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_hardware", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_firmware", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_software", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+    ]
+)
+
+
+def metric(key: str) -> Metric:
+    """The table's row for ``key``. Raises ConfigError for a name that is not in the vocabulary."""
+    try:
+        return METRICS[key]
+    except KeyError:
+        msg = f"unknown metric {key!r}; the known ones are in hearthward/core/codes.py"
+        raise ConfigError(msg, metric=key) from None

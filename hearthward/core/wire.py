@@ -1,0 +1,458 @@
+"""What travels between edge and cloud: blocks of readings, frames, receipts, status, configuration.
+
+All are msgpack. A *block* is a group commit's readings as columns, encoded once when the edge accepts
+them and carried unchanged inside frames, so nothing is decoded on the way. A *frame* carries blocks of
+one gateway and boot; a *receipt* names the ranges of sequence numbers that are committed to storage.
+
+MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final, Literal, cast
+
+import msgpack
+
+from hearthward.core.errors import DecodeError
+from hearthward.core.ids import GATEWAY_ID
+from hearthward.core.model import COLUMNS, ReadingBatch
+
+__all__ = [
+    "MAX_BLOCK",
+    "MAX_FRAME_BYTES",
+    "Block",
+    "ConfigDocument",
+    "Frame",
+    "Gap",
+    "Receipt",
+    "Status",
+    "TopicKind",
+    "decode_block",
+    "encode_block",
+    "parse_topic",
+    "topic",
+]
+
+VERSION: Final = 1
+MAX_BLOCK: Final = 4096
+"""Readings in one block at most."""
+MAX_FRAME_BYTES: Final = 1 << 20
+"""A larger frame is refused unread (nats-server's own default limit of a payload)."""
+_NONE: Final = -(2**63)
+_STRINGS: Final = frozenset({"device", "metric", "code", "author", "profile"})
+_SIZES: Final = {"b": 1, "h": 2, "i": 4, "q": 8, "d": 8}
+_LIMITS: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31))
+_BIG: Final = sys.byteorder == "big"
+
+TopicKind = Literal["frame", "receipt", "status", "config", "applied"]
+_KINDS: Final = frozenset({"frame", "receipt", "status", "config", "applied"})
+
+
+def topic(tenant: str, gateway: str, kind: TopicKind) -> str:
+    """The MQTT topic of a gateway's messages of one kind."""
+    return f"hw/1/{tenant}/{gateway}/{kind}"
+
+
+def parse_topic(text: str) -> tuple[str, str, TopicKind]:
+    """Topic -> (tenant, gateway, kind). Raises DecodeError (reason ``topic``)."""
+    parts = text.split("/")
+    if (
+        len(parts) != 5  # noqa: PLR2004 - hw/1/tenant/gateway/kind
+        or parts[:2] != ["hw", "1"]
+        or not GATEWAY_ID.fullmatch(parts[2])
+        or not GATEWAY_ID.fullmatch(parts[3])
+        or parts[4] not in _KINDS
+    ):
+        msg = f"not a topic of this system: {text[:200]!r}"
+        raise DecodeError(msg, reason="topic")
+    return parts[2], parts[3], cast("TopicKind", parts[4])
+
+
+def _pack(value: object) -> bytes:
+    return cast("bytes", msgpack.packb(value))
+
+
+def _unpack(payload: bytes, what: str) -> Any:  # whatever the bytes say; callers check
+    if len(payload) > MAX_FRAME_BYTES:
+        msg = f"{what} of {len(payload)} bytes exceeds {MAX_FRAME_BYTES}"
+        raise DecodeError(msg, reason="oversized")
+    try:
+        return msgpack.unpackb(payload, strict_map_key=True, raw=False)
+    except Exception as error:
+        msg = f"{what} is not msgpack: {type(error).__name__}"
+        raise DecodeError(msg, reason="malformed") from error
+
+
+def _raw(column: array[Any]) -> bytes:
+    if _BIG:
+        column.byteswap()
+    return column.tobytes()
+
+
+def _ints(values: list[int]) -> list[object]:
+    """Column of integers -> constant, or first value and differences in the smallest type."""
+    first = values[0]
+    if values.count(first) == len(values):
+        return ["c", first]
+    deltas = [b - a for a, b in pairwise(values)]
+    widest = max(*deltas, -min(deltas) - 1)
+    for code, limit in _LIMITS:
+        if widest < limit:
+            return [code, first, _raw(array(code, deltas))]
+    return ["q", _raw(array("q", values))]
+
+
+def _unints(packed: list[Any], n: int) -> list[int]:
+    kind = packed[0]
+    if kind == "c":
+        return [int(packed[1])] * n
+    column = array(kind)
+    column.frombytes(packed[-1])
+    if _BIG:
+        column.byteswap()
+    if kind == "q":
+        return column.tolist()
+    out = [int(packed[1])]
+    for delta in column:
+        out.append(out[-1] + delta)
+    return out
+
+
+def _floats(values: list[float | None]) -> list[object]:
+    missing = [i for i, v in enumerate(values) if v is None]
+    return ["d", missing, _raw(array("d", [0.0 if v is None else v for v in values]))]
+
+
+def _unfloats(packed: list[Any]) -> list[float | None]:
+    column = array("d")
+    column.frombytes(packed[2])
+    if _BIG:
+        column.byteswap()
+    out: list[float | None] = [*column]
+    for i in packed[1]:
+        out[i] = None
+    return out
+
+
+def encode_block(batch: ReadingBatch) -> bytes:
+    """Columns -> bytes. Raises ValueError when the batch is empty or longer than MAX_BLOCK."""
+    n = len(batch)
+    if not 0 < n <= MAX_BLOCK:
+        msg = f"a block holds 1..{MAX_BLOCK} readings, not {n}"
+        raise ValueError(msg)
+    strings: dict[str | None, int] = {}
+    columns: list[object] = []
+    for name in COLUMNS:
+        values = getattr(batch, name)
+        if name in _STRINGS:
+            columns.append(_ints([strings.setdefault(v, len(strings)) for v in values]))
+        elif name == "value":
+            columns.append(_floats(values))
+        else:
+            columns.append(_ints([_NONE if v is None else int(v) for v in values]))
+    return _pack([VERSION, n, list(strings), columns])
+
+
+def decode_block(payload: bytes) -> ReadingBatch:
+    """Bytes -> columns. Raises DecodeError (malformed, oversized, version) and nothing else."""
+    try:
+        version, n, strings, columns = _unpack(payload, "block")
+        if version != VERSION:
+            msg = f"block of version {version}; this software reads {VERSION}"
+            raise DecodeError(msg, reason="version")
+        if not 0 < n <= MAX_BLOCK:
+            msg = f"block of {n} readings"
+            raise DecodeError(msg, reason="oversized")
+        if not all(s is None or isinstance(s, str) for s in strings):
+            msg = "block's strings are not text"
+            raise DecodeError(msg, reason="malformed")
+        batch = ReadingBatch()
+        for name, packed in zip(COLUMNS, columns, strict=True):
+            setattr(batch, name, _column(name, packed, n, strings))
+    except DecodeError:
+        raise
+    except Exception as error:
+        msg = f"block is malformed: {type(error).__name__}: {error}"
+        raise DecodeError(msg, reason="malformed") from error
+    return batch
+
+
+_REQUIRED: Final = frozenset(COLUMNS) - {"value", "code", "device_time", "record", "author"}
+
+
+def _column(name: str, packed: list[Any], n: int, strings: list[str | None]) -> list[Any]:
+    values: list[Any]
+    if name == "value":
+        values = _unfloats(packed)
+    else:
+        values = _unints(packed, n)
+        if name in _STRINGS:
+            if min(values) < 0:
+                msg = "negative string index"
+                raise ValueError(msg)
+            values = [strings[i] for i in values]
+        elif name not in _REQUIRED:
+            values = [None if v == _NONE else v for v in values]
+    if len(values) != n:
+        msg = f"column {name} has {len(values)} of {n} values"
+        raise ValueError(msg)
+    if name in _REQUIRED and (None in values or _NONE in values):
+        msg = f"column {name} lacks values"
+        raise ValueError(msg)
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A group commit: ``count`` readings numbered from ``first``, and their encoded columns."""
+
+    first: int
+    count: int
+    payload: bytes
+
+    @property
+    def last(self) -> int:
+        """The last sequence number."""
+        return self.first + self.count - 1
+
+    def digest(self) -> bytes:
+        """Eight bytes that tell this block's content from any other."""
+        return hashlib.blake2b(self.payload, digest_size=8).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sequence numbers that will never come, and why (``full``, ``corrupt``)."""
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a gateway sends: blocks of one boot, with its clocks at the moment of sending.
+
+    ``boot`` is the random id made with the outbox file; ``wall``/``mono`` are nanoseconds;
+    ``synchronised`` says whether wall was; ``event_time`` whether wall is a recording's time.
+    ``config`` is the hash of the configuration document in force.
+    """
+
+    gateway: str
+    boot: str
+    blocks: tuple[Block, ...]
+    wall: int
+    mono: int
+    synchronised: bool = True
+    event_time: bool = False
+    config: str = ""
+    gaps: tuple[Gap, ...] = ()
+    transitions: tuple[bytes, ...] = ()
+
+    def encode(self) -> bytes:
+        """Frame -> bytes."""
+        return _pack(
+            [
+                VERSION,
+                self.gateway,
+                self.boot,
+                [[b.first, b.count, b.payload] for b in self.blocks],
+                self.wall,
+                self.mono,
+                self.synchronised,
+                self.event_time,
+                self.config,
+                [[g.first, g.last, g.reason] for g in self.gaps],
+                list(self.transitions),
+            ]
+        )
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Frame:
+        """Bytes -> frame; blocks stay encoded. Raises DecodeError and nothing else."""
+        raw = _unpack(payload, "frame")
+        try:
+            if raw[0] != VERSION:
+                msg = f"frame of version {raw[0]}; this software reads {VERSION}"
+                raise DecodeError(msg, reason="version")
+            frame = cls(
+                gateway=raw[1],
+                boot=raw[2],
+                blocks=tuple(Block(*b) for b in raw[3]),
+                wall=raw[4],
+                mono=raw[5],
+                synchronised=raw[6],
+                event_time=raw[7],
+                config=raw[8],
+                gaps=tuple(Gap(*g) for g in raw[9]),
+                transitions=tuple(raw[10]),
+            )
+            _check_frame(frame)
+        except DecodeError:
+            raise
+        except Exception as error:
+            msg = f"frame is malformed: {type(error).__name__}: {error}"
+            raise DecodeError(msg, reason="malformed") from error
+        return frame
+
+
+def _check_frame(frame: Frame) -> None:
+    typed = (
+        isinstance(frame.gateway, str)
+        and isinstance(frame.boot, str)
+        and isinstance(frame.config, str)
+        and type(frame.wall) is int
+        and type(frame.mono) is int
+        and type(frame.synchronised) is bool
+        and type(frame.event_time) is bool
+        and all(
+            type(b.first) is int
+            and type(b.count) is int
+            and isinstance(b.payload, bytes)
+            and b.first >= 1
+            and 0 < b.count <= MAX_BLOCK
+            for b in frame.blocks
+        )
+        and all(
+            type(g.first) is int
+            and type(g.last) is int
+            and isinstance(g.reason, str)
+            and 1 <= g.first <= g.last
+            for g in frame.gaps
+        )
+        and all(isinstance(t, bytes) for t in frame.transitions)
+    )
+    if not typed:
+        msg = "frame has fields of the wrong type or empty ranges"
+        raise DecodeError(msg, reason="malformed")
+    if not GATEWAY_ID.fullmatch(frame.gateway) or not GATEWAY_ID.fullmatch(frame.boot):
+        msg = "frame's gateway or boot id has characters outside A-Z a-z 0-9 _ -"
+        raise DecodeError(msg, reason="identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The ranges of one boot of one gateway that are committed to storage; only this lets the edge delete."""
+
+    gateway: str
+    boot: str
+    ranges: tuple[tuple[int, int], ...]
+
+    def encode(self) -> bytes:
+        """Receipt -> bytes."""
+        return _pack([VERSION, self.gateway, self.boot, [list(r) for r in self.ranges]])
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Receipt:
+        """Bytes -> receipt. Raises DecodeError and nothing else."""
+        try:
+            version, gateway, boot, ranges = _unpack(payload, "receipt")
+            if version != VERSION:
+                msg = f"receipt of version {version}; this software reads {VERSION}"
+                raise DecodeError(msg, reason="version")
+            receipt = cls(gateway, boot, tuple((int(a), int(b)) for a, b in ranges))
+        except DecodeError:
+            raise
+        except Exception as error:
+            msg = f"receipt is malformed: {type(error).__name__}"
+            raise DecodeError(msg, reason="malformed") from error
+        if any(a < 1 or b < a for a, b in receipt.ranges):
+            msg = "receipt with an empty range"
+            raise DecodeError(msg, reason="malformed")
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A gateway's retained status; ``online=False`` is its last will, the rest then being as connected."""
+
+    online: bool
+    boot: str = ""
+    version: str = ""
+    config: str = ""
+    wall: int = 0
+    backlog: int = 0
+    devices: dict[str, str] = field(default_factory=dict)
+    """Device id -> session state with the reason, e.g. ``connected`` or ``backoff: out of range``."""
+
+    def encode(self) -> bytes:
+        """Status -> bytes."""
+        return _pack(
+            [
+                VERSION,
+                self.online,
+                self.boot,
+                self.version,
+                self.config,
+                self.wall,
+                self.backlog,
+                self.devices,
+            ]
+        )
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Status:
+        """Bytes -> status. Raises DecodeError and nothing else."""
+        try:
+            version, *rest = _unpack(payload, "status")
+            if version != VERSION:
+                msg = f"status of version {version}; this software reads {VERSION}"
+                raise DecodeError(msg, reason="version")
+            status = cls(*rest)
+            if type(rest[0]) is not bool or type(status.devices) is not dict:
+                msg = "status has fields of the wrong type"
+                raise DecodeError(msg, reason="malformed")
+        except DecodeError:
+            raise
+        except Exception as error:
+            msg = f"status is malformed: {type(error).__name__}"
+            raise DecodeError(msg, reason="malformed") from error
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDocument:
+    """What a gateway shall do, as one versioned, hashed document: its devices, patients and rules.
+
+    ``body`` is plain data (see docs/ARCHITECTURE.md, Configuration document). ``digest`` is BLAKE2b over
+    the encoded body, so a half-written or altered document is refused.
+    """
+
+    gateway: str
+    version: int
+    body: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits over gateway, version and body."""
+        raw = _pack([self.gateway, self.version, self.body])
+        return hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+    def encode(self) -> bytes:
+        """Document -> bytes, digest included."""
+        return _pack([VERSION, self.gateway, self.version, self.body, self.digest])
+
+    @classmethod
+    def decode(cls, payload: bytes) -> ConfigDocument:
+        """Bytes -> document. Raises DecodeError (malformed, version, digest) and nothing else."""
+        try:
+            wire, gateway, version, body, digest = _unpack(payload, "configuration document")
+            if wire != VERSION:
+                msg = f"configuration document of version {wire}; this software reads {VERSION}"
+                raise DecodeError(msg, reason="version")
+            document = cls(gateway, version, body)
+            good = isinstance(body, dict) and document.digest == digest
+        except DecodeError:
+            raise
+        except Exception as error:
+            msg = f"configuration document is malformed: {type(error).__name__}"
+            raise DecodeError(msg, reason="malformed") from error
+        if not good:
+            msg = "configuration document's digest does not match its content"
+            raise DecodeError(msg, reason="digest")
+        return document
