@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["DeviceLink", "OnPayload"]
 
 OnPayload = Callable[[str, bytes], None]
-"""Called on the event loop with (source, payload) for each payload, in the order of arrival; must not block."""
+"""Called on the event loop with (source, payload), in the order of arrival; must not block."""
 
 
 class DeviceLink(Protocol):
