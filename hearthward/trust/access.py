@@ -1,0 +1,198 @@
+"""Who may do what: roles, principals, actions, resources, and the one policy function.
+
+``allowed`` is the only place that decides; ``Scope`` carries its result into the repositories, which
+cannot be called without one and filter every row by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal
+
+from hearthward.core.errors import AccessError
+
+__all__ = [
+    "POLICY",
+    "Action",
+    "Principal",
+    "Resource",
+    "Role",
+    "Scope",
+    "allowed",
+    "require",
+    "scope_of",
+]
+
+
+class Role(StrEnum):
+    """What a person or a wall display is here to do."""
+
+    NURSE = "nurse"
+    DOCTOR = "doctor"
+    ENGINEER = "engineer"
+    PATIENT = "patient"
+    ADMIN = "admin"
+    DISPLAY = "display"
+
+
+class Action(StrEnum):
+    """What can be asked for; a route names exactly one."""
+
+    VIEW_WARD = "view_ward"
+    VIEW_PATIENT = "view_patient"
+    VIEW_READINGS = "view_readings"
+    VIEW_ALARMS = "view_alarms"
+    ACCEPT_ALARM = "accept_alarm"
+    ENTER_READING = "enter_reading"
+    VIEW_DIRECTORY = "view_directory"
+    MANAGE_DIRECTORY = "manage_directory"
+    ASSIGN_DEVICE = "assign_device"
+    VIEW_DEVICES = "view_devices"
+    MANAGE_DEVICES = "manage_devices"
+    VIEW_SYSTEM = "view_system"
+    VIEW_USERS = "view_users"
+    MANAGE_USERS = "manage_users"
+    VIEW_AUDIT = "view_audit"
+    VIEW_OWN_ACCOUNT = "view_own_account"
+
+
+PrincipalKind = Literal["user", "display", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody or something that has proved who it is.
+
+    ``wards`` None means all wards of the tenant, an empty set none. ``patient`` confines the principal to
+    that one patient, whatever its roles.
+    """
+
+    user: str
+    name: str
+    tenant: str
+    roles: frozenset[Role]
+    wards: frozenset[str] | None = None
+    patient: str | None = None
+    kind: PrincipalKind = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What an action is about.
+
+    With neither ``ward`` nor ``patient`` it is a collection of the tenant (its rows are filtered by the
+    ``Scope``) or something tenant-wide. An item of a patient names the patient, and the ward responsible
+    for the patient if there is one.
+    """
+
+    kind: str
+    tenant: str
+    ward: str | None = None
+    patient: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a repository may touch: one tenant, some wards (None: all), one patient (None: any)."""
+
+    tenant: str
+    wards: frozenset[str] | None = None
+    patient: str | None = None
+
+    @classmethod
+    def system(cls, tenant: str) -> Scope:
+        """The whole of one tenant, for the product's own parts."""
+        return cls(tenant)
+
+    @property
+    def confined(self) -> bool:
+        """Whether it covers less than the whole tenant."""
+        return self.wards is not None or self.patient is not None
+
+    def within(self, wards: Iterable[str]) -> Scope:
+        """The same scope narrowed to ``wards`` (never widened)."""
+        asked = frozenset(wards)
+        return Scope(self.tenant, asked if self.wards is None else asked & self.wards, self.patient)
+
+
+_CARE: Final = frozenset(
+    {
+        Action.VIEW_WARD,
+        Action.VIEW_PATIENT,
+        Action.VIEW_READINGS,
+        Action.VIEW_ALARMS,
+        Action.ACCEPT_ALARM,
+        Action.ENTER_READING,
+        Action.VIEW_DIRECTORY,
+        Action.ASSIGN_DEVICE,
+        Action.VIEW_DEVICES,
+        Action.VIEW_OWN_ACCOUNT,
+    }
+)
+
+POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
+    {
+        Role.NURSE: _CARE,
+        Role.DOCTOR: _CARE,
+        # Gateways, devices and the system; neither a patient's name nor a value.
+        Role.ENGINEER: frozenset(
+            {
+                Action.VIEW_DEVICES,
+                Action.MANAGE_DEVICES,
+                Action.VIEW_SYSTEM,
+                Action.VIEW_OWN_ACCOUNT,
+            }
+        ),
+        # Their own data, nothing else (``patient`` of the principal).
+        Role.PATIENT: frozenset(
+            {
+                Action.VIEW_PATIENT,
+                Action.VIEW_READINGS,
+                Action.VIEW_ALARMS,
+                Action.VIEW_OWN_ACCOUNT,
+            }
+        ),
+        # Sees and keeps the directory, the users and the audit; takes no clinical responsibility.
+        Role.ADMIN: frozenset(Action) - {Action.ACCEPT_ALARM, Action.ENTER_READING},
+        # A wall: reads its wards; accepting there needs a person.
+        Role.DISPLAY: frozenset({Action.VIEW_WARD, Action.VIEW_READINGS, Action.VIEW_ALARMS}),
+    }
+)
+"""The policy as a table: role -> what it may do, within its tenant, wards and patient."""
+
+
+def allowed(principal: Principal, action: Action, resource: Resource) -> bool:
+    """Whether ``principal`` may do ``action`` on ``resource``: THE policy."""
+    if principal.tenant != resource.tenant:
+        return False
+    if not any(action in POLICY[role] for role in principal.roles):
+        return False
+    if Role.PATIENT in principal.roles and principal.patient is None:
+        return False
+    item = resource.patient is not None or resource.ward is not None
+    if principal.patient is not None:
+        return not item or resource.patient == principal.patient
+    if principal.wards is not None and item:
+        return resource.ward in principal.wards
+    return True
+
+
+def require(principal: Principal | None, action: Action, resource: Resource) -> None:
+    """Raise AccessError unless ``allowed``; without a principal, one that says so (``authenticated``)."""
+    if principal is None:
+        msg = "log in first"
+        raise AccessError(msg, authenticated=False, action=action, resource=resource.kind)
+    if not allowed(principal, action, resource):
+        msg = f"{principal.name} may not {action.replace('_', ' ')} here"
+        raise AccessError(msg, user=principal.user, action=action, resource=resource.kind)
+
+
+def scope_of(principal: Principal) -> Scope:
+    """The rows a principal may touch. Raises AccessError for a patient role without its patient."""
+    if Role.PATIENT in principal.roles and principal.patient is None:
+        msg = "this login has the role patient but belongs to no patient: an administrator must set it"
+        raise AccessError(msg, user=principal.user)
+    return Scope(principal.tenant, principal.wards, principal.patient)
