@@ -1,0 +1,138 @@
+"""Follows payloads from a twin's bytes to acceptance, storage, alarm and screen, and sums up the delays.
+
+The real monotonic clock is used throughout: a recording's own time says nothing of delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from typing import Final
+
+from hearthward.core.clock import Clock
+from hearthward.core.model import ReadingBatch
+
+__all__ = ["Acknowledgements", "Tracker", "percentiles"]
+
+REMEMBERED: Final = 200_000
+"""Payloads whose sending time is kept for a later stage."""
+SAMPLES: Final = 200_000
+
+
+class Acknowledgements:
+    """Counts, per device, the payloads that the edge has taken (accepted or refused)."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+
+    def sent(self, device: str) -> None:
+        """A twin has put a payload on the air or the wire."""
+        self._sent[device] += 1
+
+    def unsend(self, device: str) -> None:
+        """The payload did not leave after all."""
+        self._sent[device] -= 1
+
+    def taken(self, device: str, n: int = 1) -> None:
+        """The edge has committed or refused ``n`` payloads of this device."""
+        self._taken[device] += n
+        self._changed.set()
+
+    def lose_outstanding(self) -> None:
+        """Whatever is under way was lost with its receiver: expect no acknowledgement of it."""
+        for device, sent in self._sent.items():
+            missing = sent - self._taken[device] - self._lost[device]
+            if missing > 0:
+                self._lost[device] += missing
+        self._changed.set()
+
+    @property
+    def lost(self) -> int:
+        """Payloads sent of which no acknowledgement is expected any more."""
+        return sum(self._lost.values())
+
+    def outstanding(self, devices: Iterable[str]) -> list[str]:
+        """Those of the devices that still have a payload under way."""
+        return [d for d in devices if self._sent[d] > self._taken[d] + self._lost[d]]
+
+    async def settled(self, devices: Iterable[str], timeout_s: float) -> bool:
+        """Wait until nothing of these devices is under way; False when that takes too long."""
+        devices = list(devices)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.outstanding(devices):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Tracker:
+    """Delays from the device's bytes, by stage: ``accepted``, ``stored``, ``alarm``, ``live``; in ms.
+
+    Payloads of one device are accepted in the order in which they were sent (BLE and serial both keep it), so
+    the first acceptance belongs to the first sending.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._sent_at: dict[tuple[str, int], int] = {}
+        self.samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SAMPLES))
+
+    def sending(self, device: str) -> None:
+        """Bytes are about to leave a twin."""
+        self._waiting[device].append(self._clock.monotonic_ns())
+
+    def unsend(self, device: str) -> None:
+        """They did not leave after all."""
+        if self._waiting[device]:
+            self._waiting[device].pop()
+
+    def refused(self, device: str) -> None:
+        """The edge refused a payload of this device: nothing follows from it."""
+        if self._waiting[device]:
+            self._waiting[device].popleft()
+
+    def accepted(self, batch: ReadingBatch) -> Counter[str]:
+        """The edge has committed these readings; returns the payloads by device."""
+        payloads = dict.fromkeys(zip(batch.device, batch.received, strict=True))
+        now = self._clock.monotonic_ns()
+        for device, received in payloads:
+            if not self._waiting[device]:
+                continue
+            sent = self._waiting[device].popleft()
+            self.samples["accepted"].append((now - sent) / 1e6)
+            self._sent_at[device, received] = sent
+        while len(self._sent_at) > REMEMBERED:
+            self._sent_at.pop(next(iter(self._sent_at)))
+        return Counter(device for device, _ in payloads)
+
+    def reached(self, stage: str, keys: Iterable[tuple[str, int]]) -> None:
+        """Payloads (device, received ns) have reached a stage."""
+        now = self._clock.monotonic_ns()
+        for key in dict.fromkeys(keys):
+            sent = self._sent_at.get(key)
+            if sent is not None:
+                self.samples[stage].append((now - sent) / 1e6)
+
+    def summary(self, stages: Iterable[str]) -> dict[str, dict[str, float | None]]:
+        """Stage -> {p50, p99} in milliseconds (None where nothing was measured)."""
+        return {stage: percentiles(self.samples[stage]) for stage in stages}
+
+
+def percentiles(samples: Iterable[float]) -> dict[str, float | None]:
+    """The p50 and p99 (nearest rank) of samples."""
+    ordered = sorted(samples)
+    if not ordered:
+        return {"p50": None, "p99": None}
+    last = len(ordered) - 1
+    return {
+        "p50": round(ordered[round(last * 0.50)], 2),
+        "p99": round(ordered[round(last * 0.99)], 2),
+    }

@@ -1,0 +1,255 @@
+"""The virtual ward: who lies where with which devices, and how their vital signs go.
+
+A plan is plain data, so that it can travel to another process as JSON: the twins' process writes it, the
+cloud's enters it into the records. The people are invented.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import yaml
+
+from hearthward.app.recording import Recording
+from hearthward.core.errors import ConfigError
+
+__all__ = [
+    "MAX_PLAYED",
+    "TWINS",
+    "PlannedDevice",
+    "PlannedPatient",
+    "VitalSigns",
+    "WardPlan",
+    "plan_for_recording",
+    "virtual_ward",
+]
+
+TwinKind = Literal["heart-rate", "pulse-oximeter", "blood-pressure", "beurer-bm85", "masimo"]
+
+TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[str]]]] = {
+    "heart-rate": ("sig-heart-rate", "ble", frozenset({"heart_rate"})),
+    "pulse-oximeter": ("sig-pulse-oximeter", "ble", frozenset({"spo2", "pulse_rate"})),
+    "blood-pressure": (
+        "sig-blood-pressure",
+        "ble",
+        frozenset({"nibp_systolic", "nibp_diastolic", "nibp_mean"}),
+    ),
+    "beurer-bm85": ("beurer-bm85", "ble", frozenset({"nibp_systolic", "nibp_diastolic"})),
+    "masimo": ("masimo-ascii1", "serial", frozenset({"spo2", "pulse_rate", "perfusion_index"})),
+}
+"""Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
+
+MAX_PLAYED: Final = 64
+"""Patients of a recording that are played at once: three radios each, and the virtual radio holds 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDevice:
+    """A device to be; ``address`` is known once its twin exists."""
+
+    id: str
+    kind: TwinKind
+    interval_s: float
+    address: str = ""
+
+    @property
+    def profile(self) -> str:
+        """The catalogue's profile that the twin speaks."""
+        return TWINS[self.kind][0]
+
+    @property
+    def transport(self) -> Literal["ble", "serial"]:
+        """Over what it is reached."""
+        return TWINS[self.kind][1]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPatient:
+    """A patient to be, in a bed or (``bed`` None) at home."""
+
+    id: str
+    name: str
+    bed: str | None
+    devices: tuple[PlannedDevice, ...]
+    birth_date: str = "1950-01-01"
+
+
+@dataclass(frozen=True, slots=True)
+class WardPlan:
+    """Everything that must be in the records before the first reading."""
+
+    ward: str
+    gateway: str
+    patients: tuple[PlannedPatient, ...]
+    tenant: str = "main"
+    about: str = field(default="virtual ward: invented people, simulated devices")
+
+    def devices(self) -> Iterator[tuple[PlannedPatient, PlannedDevice]]:
+        """All devices with their patients."""
+        return ((p, d) for p in self.patients for d in p.devices)
+
+    def with_addresses(self, addresses: Mapping[str, str]) -> WardPlan:
+        """The plan with the twins' addresses by device id."""
+        patients = tuple(
+            replace(p, devices=tuple(replace(d, address=addresses[d.id]) for d in p.devices))
+            for p in self.patients
+        )
+        return replace(self, patients=patients)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, path: Path) -> WardPlan:
+        """Read a plan from a JSON (or YAML) file. Raises ConfigError naming the file and the field."""
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            patients = tuple(
+                PlannedPatient(**{**p, "devices": tuple(PlannedDevice(**d) for d in p["devices"])})
+                for p in data.pop("patients")
+            )
+            plan = cls(patients=patients, **data)
+        except OSError as error:
+            msg = f"cannot be read: {error.strerror}"
+            raise ConfigError(msg, file=str(path)) from error
+        except (TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+            msg = f"is not a ward plan: {error}"
+            raise ConfigError(msg, file=str(path)) from error
+        for _, device in plan.devices():
+            if device.kind not in get_args(TwinKind):
+                msg = f"device {device.id}: unknown kind {device.kind!r}"
+                raise ConfigError(msg, file=str(path))
+        return plan
+
+
+_BEDS: Final = (
+    "Ada Lindqvist",
+    "Benno Aschauer",
+    "Chen Yulan",
+    "Dorothy Okafor",
+    "Emil Novak",
+    "Fatima Haddad",
+    "Gustav Brandt",
+    "Han Meiling",
+    "Ines Carvalho",
+    "Jonas Petrov",
+    "Kirsten Dahl",
+    "Luo Jianguo",
+)
+_HOMES: Final = ("Maria Esposito", "Nils Aalto", "Olga Sidorova", "Pan Xiuying")
+_CUFF_S: Final = 60.0
+
+
+def virtual_ward(gateway: str = "gw-1", tenant: str = "main") -> WardPlan:
+    """Twelve beds (heart-rate belt or oximeter by radio or wire, cuff) and four homes (oximeter, cuff)."""
+    patients = []
+    for n, name in enumerate(_BEDS, 1):
+        oximeter: TwinKind = "masimo" if n % 3 == 0 else "pulse-oximeter"
+        devices: tuple[PlannedDevice, ...] = (
+            PlannedDevice(f"hr-{n:02}", "heart-rate", 1.0),
+            PlannedDevice(f"ox-{n:02}", oximeter, 1.0),
+            PlannedDevice(f"bp-{n:02}", "blood-pressure", _CUFF_S),
+        )
+        patients.append(PlannedPatient(f"pat-{n:02}", name, f"{n}", devices, f"{1936 + 3 * n}-04-{n:02}"))
+    for n, name in enumerate(_HOMES, 1):
+        cuff: TwinKind = "beurer-bm85" if n % 2 == 0 else "blood-pressure"
+        devices = (
+            PlannedDevice(f"home-ox-{n}", "pulse-oximeter", 1.0),
+            PlannedDevice(f"home-bp-{n}", cuff, _CUFF_S),
+        )
+        patients.append(PlannedPatient(f"home-{n}", name, None, devices, f"{1941 + 5 * n}-09-{n:02}"))
+    return WardPlan("Ward 1", gateway, tuple(patients), tenant)
+
+
+def plan_for_recording(recording: Recording, gateway: str = "gw-1", tenant: str = "main") -> WardPlan:
+    """One bed a patient of the recording, with the devices that can carry what it holds.
+
+    Raises:
+        ConfigError: more than ``MAX_PLAYED`` patients.
+    """
+    carried = recording.carried()
+    if len(carried) > MAX_PLAYED:
+        msg = f"the recording has {len(carried)} patients; at most {MAX_PLAYED} can be played at once"
+        raise ConfigError(msg)
+    intervals = recording.intervals_s()
+    patients = []
+    for n, (name, metrics) in enumerate(carried.items(), 1):
+        devices = []
+        for kind in ("heart-rate", "pulse-oximeter", "blood-pressure"):
+            mine = metrics & TWINS[kind][2]
+            if mine:
+                interval = min((intervals.get((name, m), 1.0) for m in mine), default=1.0)
+                devices.append(PlannedDevice(f"{kind}-{n:03}", kind, interval))
+        patients.append(PlannedPatient(_patient_id(name, n), name, f"{n}", tuple(devices)))
+    return WardPlan("Played", gateway, tuple(patients), tenant, about="a played recording")
+
+
+def _patient_id(name: str, n: int) -> str:
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in name)
+    return safe if safe == name and len(safe) <= 64 else f"{safe[:48]}-{n}"  # noqa: PLR2004 - an id's length
+
+
+@dataclass(frozen=True, slots=True)
+class _Episode:
+    """From ``start`` for ``length`` seconds, again every ``every``, the metrics move by these amounts."""
+
+    start: float
+    length: float
+    every: float
+    shift: Mapping[str, float]
+
+    def weight(self, at: float) -> float:
+        """0 outside, 1 in the middle, with 4 s slopes."""
+        if at < self.start:
+            return 0.0
+        phase = (at - self.start) % self.every
+        return max(0.0, min(1.0, phase / 4, (self.length - phase) / 4))
+
+
+_EPISODES: Final[Mapping[str, _Episode]] = {
+    "pat-03": _Episode(1, 75, 420, {"spo2": -12.0, "pulse_rate": 14.0, "heart_rate": 14.0}),
+    "pat-08": _Episode(45, 60, 600, {"heart_rate": 62.0, "pulse_rate": 62.0}),
+    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 58.0, "nibp_diastolic": 32.0, "nibp_mean": 40.0}),
+}
+
+
+class VitalSigns:
+    """An invented patient: a slow random walk round a personal level, with scripted episodes."""
+
+    _LEVELS: Final = {
+        "heart_rate": (74.0, 9.0, 1.6),
+        "spo2": (97.0, 0.8, 0.25),
+        "nibp_systolic": (124.0, 9.0, 2.5),
+        "nibp_diastolic": (76.0, 6.0, 1.8),
+        "perfusion_index": (3.2, 0.9, 0.1),
+    }
+
+    def __init__(self, patient: str, seed: int = 0) -> None:
+        self._random = random.Random(f"{seed}:{patient}")  # noqa: S311 - invented, repeatable
+        self._episode = _EPISODES.get(patient)
+        self._level = {m: self._random.gauss(a, b) for m, (a, b, _) in self._LEVELS.items()}
+        self._level["spo2"] = min(self._level["spo2"], 98.2)
+        self._drift = dict.fromkeys(self._LEVELS, 0.0)
+
+    def at(self, second: float) -> dict[str, float]:
+        """The values at a second of the ward's life; call with growing seconds."""
+        for name, (_, spread, step) in self._LEVELS.items():
+            self._drift[name] = 0.96 * self._drift[name] + self._random.gauss(0, step)
+            self._drift[name] = max(-spread, min(spread, self._drift[name]))
+        values = {m: self._level[m] + self._drift[m] for m in self._LEVELS}
+        values["pulse_rate"] = values["heart_rate"] + self._random.gauss(0, 0.8)
+        systolic, diastolic = values["nibp_systolic"], values["nibp_diastolic"]
+        values["nibp_mean"] = diastolic + (systolic - diastolic) / 3
+        if self._episode is not None:
+            weight = self._episode.weight(second)
+            for metric, shift in self._episode.shift.items():
+                values[metric] += weight * shift
+        values["spo2"] = min(100.0, values["spo2"])
+        values["perfusion_index"] = max(0.2, values["perfusion_index"])
+        return {m: v if math.isfinite(v) else 0.0 for m, v in values.items()}
