@@ -1,0 +1,390 @@
+"""The ``hearthward`` command. Each subcommand imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from hearthward import __version__
+from hearthward.core.errors import DecodeError, HearthwardError
+
+__all__ = ["main"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _told(command: Callable[P, T]) -> Callable[P, T]:
+    """Show an error of ours as one line on stderr and exit with 1."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except HearthwardError as error:
+            click.echo(f"hearthward: {error}", err=True)
+            sys.exit(1)
+        except BaseExceptionGroup as group:
+            ours, rest = group.split(HearthwardError)
+            if ours is None or rest is not None:
+                raise
+            for error in dict.fromkeys(str(e) for e in _leaves(ours)):
+                click.echo(f"hearthward: {error}", err=True)
+            sys.exit(1)
+
+    return wrapper
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    out: list[BaseException] = []
+    for error in group.exceptions:
+        out += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return out
+
+
+def _serve(main: Coroutine[Any, Any, Any]) -> None:
+    """Run until it ends, SIGTERM or Ctrl-C; both end it cleanly with exit code 0."""
+    from hearthward.app.process import run_until_signalled
+
+    asyncio.run(run_until_signalled(main))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hearthward")
+@click.option("--config", type=FILE, help="Settings file (default: hearthward.toml, if there is one).")
+@click.option("--data", type=FOLDER, help="Data folder (default: hearthward-data).")
+@click.pass_context
+def main(context: click.Context, config: Path | None, data: Path | None) -> None:
+    """Remote patient monitoring gateway and alarm system. Not a certified medical device."""
+    context.obj = {"config": config, "data": data}
+
+
+def _settings(context: click.Context, **overrides: Any) -> Any:
+    from hearthward.core.settings import load_settings
+    from hearthward.core.telemetry import setup_logging
+
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if context.obj["data"] is not None:
+        given["data"] = context.obj["data"]
+    settings = load_settings(context.obj["config"], **given)
+    setup_logging(settings.log_level)
+    return settings
+
+
+def _nested(**parts: dict[str, Any]) -> dict[str, Any]:
+    """Only the parts of the tree in which something was given on the command line."""
+    kept = {name: {k: v for k, v in part.items() if v is not None} for name, part in parts.items()}
+    return {name: part for name, part in kept.items() if part}
+
+
+_host = click.option("--host", help="Address to listen on (default 127.0.0.1; beyond loopback needs TLS).")
+_port = click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages (default 8080).")
+_broker = click.option("--broker", help="mqtt:// URL of a broker (default: our own child).")
+_gateway = click.option("--gateway", help="This gateway's id (default gw-1).")
+_radio = click.option("--radio", help="bluez, off, virtual, usb:N, serial:PATH or tcp-client:HOST:PORT.")
+
+
+@main.command()
+@click.option(
+    "--ward",
+    type=click.Choice(["virtual", "none"]),
+    default="virtual",
+    show_default=True,
+    help="'virtual' adds 12 simulated beds and 4 homes; 'none' starts with your own devices only.",
+)
+@_host
+@_port
+@_broker
+@_radio
+@click.pass_context
+@_told
+def run(context: click.Context, ward: str, **options: str | int | None) -> None:
+    """Start everything in one process: edge, cloud, web pages, and a broker as a child."""
+    from hearthward.app.demo import run_everything
+
+    settings = _settings(
+        context,
+        **_nested(
+            web={"host": options["host"], "port": options["port"]},
+            broker={"url": options["broker"]},
+            edge={"radio": options["radio"]},
+        ),
+    )
+    _serve(run_everything(settings, virtual=ward == "virtual"))
+
+
+@main.command()
+@_gateway
+@_radio
+@_broker
+@click.option("--event-clock", metavar="HOST:PORT", help="Follow a player's clock (demonstrations, tests).")
+@click.pass_context
+@_told
+def edge(context: click.Context, event_clock: str | None, **options: str | None) -> None:
+    """Run a gateway: read devices, keep every reading, send it on until the cloud has confirmed it."""
+    from hearthward.app.edge import run_edge
+
+    settings = _settings(
+        context,
+        **_nested(
+            broker={"url": options["broker"]},
+            edge={"gateway": options["gateway"], "radio": options["radio"]},
+        ),
+    )
+    _serve(run_edge(settings, event_clock=event_clock))
+
+
+@main.command()
+@_host
+@_port
+@_broker
+@click.option("--event-clock/--own-clock", default=None, help="Take the time from played frames.")
+@click.option("--seed", type=FILE, help="Enter a virtual ward's plan (JSON) into an empty data folder.")
+@click.pass_context
+@_told
+def cloud(
+    context: click.Context,
+    event_clock: bool | None,  # noqa: FBT001 - a click flag
+    seed: Path | None,
+    **options: str | int | None,
+) -> None:
+    """Run ingest, rules, notifier and web pages; starts a broker of its own unless one is named."""
+    from hearthward.app.demo import run_cloud
+
+    settings = _settings(
+        context,
+        **_nested(
+            web={"host": options["host"], "port": options["port"]},
+            broker={"url": options["broker"]},
+            cloud={"event_clock": event_clock},
+        ),
+    )
+    _serve(run_cloud(settings, seed=seed))
+
+
+@main.command()
+@click.option(
+    "--play", type=FILE, help="Recording in the long format: time,patient,metric,value (.csv[.gz])."
+)
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Real seconds to play.")
+@click.option("--report", type=FILE, help="Write what was sent, stored and alarmed as JSON.")
+@_port
+@click.pass_context
+@_told
+def demo(  # noqa: PLR0913, PLR0917 - one argument an option
+    context: click.Context,
+    play: Path | None,
+    speed: float,
+    seconds: float | None,
+    report: Path | None,
+    port: int | None,
+) -> None:
+    """Play a recording (or the virtual ward) through virtual devices and account for every value.
+
+    Uses a data folder of its own that is removed afterwards, unless --data names one.
+    """
+    from hearthward.app.demo import run_demo
+
+    settings = _settings(context, **_nested(web={"port": 0 if port is None else port}))
+    keep = context.obj["data"] is not None
+    _serve(run_demo(settings, play=play, speed=speed, seconds=seconds, report=report, keep=keep))
+
+
+@main.command()
+@click.option("--hci", type=click.IntRange(0, 65535), default=0, help="Port of the virtual radio (0: any).")
+@click.option("--control", type=click.IntRange(0, 65535), default=0, help="Port of the player's clock.")
+@click.option("--ptys", type=FOLDER, help="Folder for links to the serial twins' ports.")
+@click.option("--plan", type=FILE, required=True, help="Where to write the ward's plan (for cloud --seed).")
+@click.option("--play", type=FILE, help="Recording to play (default: the virtual ward).")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
+@click.option("--report", type=FILE, help="Write what was sent as JSON.")
+@_gateway
+@click.pass_context
+@_told
+def twins(context: click.Context, **options: Any) -> None:
+    """Run virtual devices as a process of their own: a radio over HCI on TCP, ports by path."""
+    from hearthward.app.twins import run_twins
+
+    settings = _settings(context, **_nested(edge={"gateway": options.pop("gateway")}))
+    _serve(run_twins(settings, **options))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.pass_context
+@_told
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """Check this machine: environment, ports, clock, radio, broker, database, one root."""
+    from hearthward.app.doctor import examine, render
+
+    findings = asyncio.run(examine(_settings(context)))
+    click.echo(json.dumps([f.to_data() for f in findings], indent=2) if as_json else render(findings))
+    if any(f.level == "fail" for f in findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("profile")
+@click.argument("source")
+@click.argument("payload", required=False, metavar="HEX")
+@click.option("--text", metavar="LINE", help="The frame as text, for text protocols.")
+@click.option("--catalog", type=click.Path(path_type=Path), multiple=True, help="Further profiles.")
+@_told
+def decode(
+    profile: str, source: str, payload: str | None, text: str | None, catalog: tuple[Path, ...]
+) -> None:
+    """Decode one frame: PROFILE, its SOURCE (2a35, or the frame's name), HEX or --text LINE.
+
+    Prints a JSON list of readings with metric, value, unit, time and quality. A refused frame exits with 1.
+    """
+    from firmware_profiles import load_catalog
+    from firmware_profiles.report import decode_json
+
+    if (payload is None) == (text is None):
+        msg = "give the frame either as HEX or with --text LINE"
+        raise click.UsageError(msg)
+    try:
+        raw = text.encode() if text is not None else bytes.fromhex(payload or "")
+    except ValueError as error:
+        msg = f"not hexadecimal: {error}"
+        raise click.UsageError(msg) from error
+    try:
+        readings = decode_json(load_catalog(*catalog).get(profile), source, raw)
+    except DecodeError as error:
+        click.echo(f"refused ({error.reason}): {error}", err=True)
+        sys.exit(1)
+    click.echo(json.dumps(readings))
+
+
+@main.group()
+def profiles() -> None:
+    """Device profiles: list, show, check."""
+
+
+@profiles.command("list")
+@_told
+def profiles_list() -> None:
+    """List the shipped profiles."""
+    from firmware_profiles import load_catalog
+
+    for profile in load_catalog():
+        click.echo(f"{profile.id:24} v{profile.version}  {profile.transport:6}  {profile.title}")
+
+
+@profiles.command("show")
+@click.argument("profile")
+@_told
+def profiles_show(profile: str) -> None:
+    """Show what a profile reads and how."""
+    from firmware_profiles import load_catalog
+    from firmware_profiles.report import describe
+
+    click.echo(describe(load_catalog().get(profile)))
+
+
+@profiles.command("check")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@_told
+def profiles_check(path: Path | None) -> None:
+    """Load profiles strictly and run their vectors (PATH: a file or folder beside the shipped ones)."""
+    from firmware_profiles.report import check
+
+    problems = check([path] if path else [])
+    for line in problems.lines:
+        click.echo(line, err=not problems.ok)
+    if not problems.ok:
+        sys.exit(1)
+
+
+@main.group()
+def rules() -> None:
+    """Alarm rules: list, show, check."""
+
+
+@rules.command("list")
+@_told
+def rules_list() -> None:
+    """List the shipped rules."""
+    from rules import load_rules
+    from rules.report import list_text
+
+    click.echo(list_text(load_rules()))
+
+
+@rules.command("show")
+@click.argument("rule")
+@_told
+def rules_show(rule: str) -> None:
+    """Show a rule: its limits, timing, texts and source."""
+    from rules import load_rules
+    from rules.report import show_text
+
+    click.echo(show_text(load_rules(), rule))
+
+
+@rules.command("check")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@_told
+def rules_check(path: Path | None) -> None:
+    """Load rules strictly and run their examples (PATH: a file or folder beside the shipped ones)."""
+    from rules.report import check
+
+    problems = check([path] if path else [])
+    for line in problems.lines:
+        click.echo(line, err=not problems.ok)
+    if not problems.ok:
+        sys.exit(1)
+
+
+@main.group()
+def users() -> None:
+    """People who may log in: add, passwd, list."""
+
+
+_ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "admin", "display"])
+
+
+@users.command("add")
+@click.argument("login")
+@click.option("--role", "roles", type=_ROLES, multiple=True, required=True)
+@click.option("--name", help="The person's name (default: the login).")
+@click.option("--ward", "wards", multiple=True, help="Ward id; none means every ward.")
+@click.option("--patient", help="Patient id, for the role patient.")
+@click.pass_context
+@_told
+def users_add(context: click.Context, login: str, **options: Any) -> None:
+    """Add a person and print a one-time password."""
+    from hearthward.app.people import add_user
+
+    click.echo(asyncio.run(add_user(_settings(context), login, **options)))
+
+
+@users.command("passwd")
+@click.argument("login")
+@click.pass_context
+@_told
+def users_passwd(context: click.Context, login: str) -> None:
+    """Give a person a new password and print it; ends their sessions."""
+    from hearthward.app.people import new_password
+
+    click.echo(asyncio.run(new_password(_settings(context), login)))
+
+
+@users.command("list")
+@click.pass_context
+@_told
+def users_list(context: click.Context) -> None:
+    """List the people who may log in."""
+    from hearthward.app.people import list_users
+
+    click.echo(asyncio.run(list_users(_settings(context))))
