@@ -181,7 +181,7 @@ def cloud(
 @_port
 @click.pass_context
 @_told
-def demo(  # noqa: PLR0913, PLR0917 - one argument an option
+def demo(
     context: click.Context,
     play: Path | None,
     speed: float,
@@ -247,8 +247,9 @@ def decode(
 
     Prints a JSON list of readings with metric, value, unit, time and quality. A refused frame exits with 1.
     """
-    from firmware_profiles import load_catalog
     from firmware_profiles.report import decode_json
+
+    from firmware_profiles import load_catalog
 
     if (payload is None) == (text is None):
         msg = "give the frame either as HEX or with --text LINE"
@@ -286,8 +287,9 @@ def profiles_list() -> None:
 @_told
 def profiles_show(profile: str) -> None:
     """Show what a profile reads and how."""
-    from firmware_profiles import load_catalog
     from firmware_profiles.report import describe
+
+    from firmware_profiles import load_catalog
 
     click.echo(describe(load_catalog().get(profile)))
 
@@ -315,8 +317,9 @@ def rules() -> None:
 @_told
 def rules_list() -> None:
     """List the shipped rules."""
-    from rules import load_rules
     from rules.report import list_text
+
+    from rules import load_rules
 
     click.echo(list_text(load_rules()))
 
@@ -326,8 +329,9 @@ def rules_list() -> None:
 @_told
 def rules_show(rule: str) -> None:
     """Show a rule: its limits, timing, texts and source."""
-    from rules import load_rules
     from rules.report import show_text
+
+    from rules import load_rules
 
     click.echo(show_text(load_rules(), rule))
 

@@ -83,8 +83,9 @@ def render(findings: list[Finding]) -> str:
 
 def _environment(_: Settings) -> Finding:
     version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding("environment", "fail", f"Python {version}", "Python 3.11 or newer is needed")
+    if sys.prefix == sys.base_prefix:
+        advice = "install hearthward into a virtual environment of its own"
+        return Finding("environment", "warn", f"Python {version}, no virtual environment", advice)
     return Finding("environment", "ok", f"Python {version} at {sys.executable}")
 
 

@@ -11,7 +11,7 @@ __all__ = ["run_until_signalled"]
 
 
 async def run_until_signalled(main: Coroutine[Any, Any, Any]) -> None:
-    """Run ``main`` to its end; SIGTERM and SIGINT cancel it, which is a clean end. Its errors pass through."""
+    """Run ``main`` to its end; SIGTERM and SIGINT cancel it, a clean end. Its errors pass through."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(main, name="main")
     signalled = False
