@@ -94,6 +94,10 @@ class Tracker:
         if self._waiting[device]:
             self._waiting[device].pop()
 
+    def forget(self) -> None:
+        """The receiver is gone: nothing that is under way will be accepted."""
+        self._waiting.clear()
+
     def refused(self, device: str) -> None:
         """The edge refused a payload of this device: nothing follows from it."""
         if self._waiting[device]:

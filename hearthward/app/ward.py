@@ -114,6 +114,8 @@ class WardPlan:
                 PlannedPatient(**{**p, "devices": tuple(PlannedDevice(**d) for d in p["devices"])})
                 for p in data.pop("patients")
             )
+            for line in ("hci", "control"):
+                data.pop(line, None)
             plan = cls(patients=patients, **data)
         except OSError as error:
             msg = f"cannot be read: {error.strerror}"
