@@ -1,0 +1,456 @@
+"""The outbox: a reading is *accepted* once it stands here, committed and fsynced.
+
+Appends of one moment share a transaction (group commit) and a block; each resolves only when the disk has
+it. Blocks leave only when a receipt covers them wholly, or, when the file is full, the oldest first, which
+is recorded as a gap. All blocking work is done by the outbox's own single thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from edge_agent import segment
+from hearthward.core.clock import Clock, iso
+from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
+from hearthward.core.ids import Ids
+from hearthward.core.lock import FileLock
+from hearthward.core.model import ReadingBatch
+from hearthward.core.ranges import RangeSet
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Block, Gap, encode_block
+
+__all__ = ["BLOCK_BYTES", "BLOCK_READINGS", "GROUP_S", "MIN_BYTES", "Outbox"]
+
+log = logging.getLogger(__name__)
+
+GROUP_S: Final = 0.010
+"""Transactions start at least so far apart; what comes meanwhile shares the next one."""
+GROUP_READINGS: Final = 4000
+"""Readings in one transaction (more only when a single append brings more): bounds the log's room."""
+BLOCK_READINGS: Final = 500
+BLOCK_BYTES: Final = 128 * 1024
+MIN_BYTES: Final = 1 << 20
+_RECENT: Final = 64
+"""Blocks kept in memory, so that sending what was just committed reads no disk."""
+_NEVER: Final = 2**62
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Append:
+    batch: ReadingBatch
+    done: asyncio.Future[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What waits for the next transaction."""
+
+    appends: list[_Append] = field(default_factory=list)
+    confirmed: RangeSet = field(default_factory=RangeSet)
+    reported: list[Gap] = field(default_factory=list)
+    confirms: list[asyncio.Future[int]] = field(default_factory=list)
+    audit: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.appends or self.confirms or self.audit)
+
+    def take(self) -> _Group:
+        """What the next transaction carries; more appends than it can hold stay behind."""
+        readings = 0
+        for n, append in enumerate(self.appends):
+            readings += len(append.batch)
+            if n and readings > GROUP_READINGS:
+                break
+        else:
+            n = len(self.appends)
+        taken = _Group(self.appends[:n], self.confirmed, self.reported, self.confirms, self.audit)
+        self.appends = self.appends[n:]
+        self.confirmed, self.reported, self.confirms, self.audit = RangeSet(), [], [], False
+        return taken
+
+    def resolve(self, first: int, deleted: int, refused: dict[int, str]) -> None:
+        """Give everybody who waits the result of the transaction."""
+        for append in self.appends:
+            if (reason := refused.get(id(append))) is not None:
+                if not append.done.done():
+                    append.done.set_exception(StoreRejected(f"readings cannot be stored: {reason}"))
+                continue
+            last = first + len(append.batch) - 1
+            if not append.done.done():
+                append.done.set_result((first, last))
+            first = last + 1
+        for confirm in self.confirms:
+            if not confirm.done():
+                confirm.set_result(deleted)
+
+
+class Outbox:
+    """Accepted readings that are not yet receipted; open it with ``Outbox.open``.
+
+    ``boot`` is the random id made with the file; it changes only when a damaged file had to be replaced.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, ids: Ids, telemetry: Telemetry, max_bytes: int) -> None:
+        self.path = path
+        self._clock = clock
+        self._ids = ids
+        self._telemetry = telemetry
+        self._max_bytes = max_bytes
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"), f"the outbox {path}")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        self._segment: segment.Segment
+        self._group = _Group()
+        self._work = asyncio.Event()
+        self._recent: deque[Block] = deque()
+        self._listeners: list[Callable[[], None]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, clock: Clock, ids: Ids, telemetry: Telemetry, max_bytes: int = 256 << 20
+    ) -> Outbox:
+        """Open the file, or make it ``max_bytes`` large; a damaged one is moved aside, its good rows kept.
+
+        Raises ConfigError (in use, folder not writable, too small) and StoreUnavailable (disk full or
+        failing), both naming the path.
+        """
+        if max_bytes < MIN_BYTES:
+            msg = f"an outbox of {max_bytes} bytes is too small; give it at least {MIN_BYTES}"
+            raise ConfigError(msg, file=str(path))
+        outbox = cls(path, clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
+        try:
+            await outbox._run(outbox._open)
+        except BaseException:
+            if (opened := getattr(outbox, "_segment", None)) is not None:
+                opened.close()
+            outbox._thread.shutdown()
+            outbox._lock.release()
+            raise
+        outbox._writer = asyncio.create_task(outbox._write(), name="outbox-writer")
+        return outbox
+
+    @property
+    def boot(self) -> str:
+        """The random id made with the outbox file."""
+        return self._segment.boot
+
+    @property
+    def accepted(self) -> int:
+        """The last sequence number ever given out; 0 before the first."""
+        return self._segment.next - 1
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Numbers that will never come and that no receipt has answered yet, in order."""
+        return tuple(self._segment.gaps)
+
+    def backlog(self) -> int:
+        """How many accepted readings wait for their receipt."""
+        held = self._segment
+        return self.accepted - len(held.done) - sum(g.last - g.first + 1 for g in held.gaps)
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` in the loop after every transaction that added blocks or gaps."""
+        self._listeners.append(listener)
+
+    async def append(self, batch: ReadingBatch) -> tuple[int, int]:
+        """Accept readings; returns their first and last number after the fsynced group commit.
+
+        Raises StoreRejected (empty, or values no block can carry) and StoreUnavailable (not accepted;
+        trying again may help).
+        """
+        self._check_open()
+        if not len(batch):
+            msg = "an empty batch has nothing to accept"
+            raise StoreRejected(msg)
+        done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+        self._group.appends.append(_Append(batch, done))
+        self._work.set()
+        return await done
+
+    async def confirm(self, ranges: Iterable[tuple[int, int]], gaps: Iterable[Gap] = ()) -> int:
+        """Delete the blocks that one of ``ranges`` covers wholly, and forget reported ``gaps``.
+
+        Returns how many readings the transaction deleted (confirmations of one moment share it).
+        """
+        self._check_open()
+        for first, last in ranges:
+            self._group.confirmed.add(first, last)
+        self._group.reported.extend(gaps)
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._group.confirms.append(done)
+        self._work.set()
+        return await done
+
+    async def pending(
+        self, after: int, max_readings: int, max_bytes: int = 1 << 19, until: int | None = None
+    ) -> list[Block]:
+        """Unreceipted blocks numbered from ``after + 1`` (to ``until``), in order.
+
+        As many as fit both limits, but at least one if there is one. Damaged rows are never returned.
+        """
+        self._check_open()
+        last = _NEVER if until is None else until
+        if self._recent and self._recent[0].first <= after + 1:
+            return _limited((b for b in self._recent if after < b.first <= last), max_readings, max_bytes)
+        try:
+            blocks, damaged = await self._run(
+                lambda: self._segment.read(after, max_readings, max_bytes, last)
+            )
+        except (segment.GarbledError, sqlite3.Error):
+            log.exception("outbox %s cannot be read", self.path)
+            blocks, damaged = [], True
+        if damaged:
+            self._group.audit = True
+            self._work.set()
+        return blocks
+
+    async def close(self) -> None:
+        """Commit what waits, close the file and give up the lock."""
+        if self._closed:
+            return
+        self._closed = True
+        self._work.set()
+        try:
+            if self._writer is not None:
+                await self._writer
+        finally:
+            await self._run(self._segment.close)
+            self._thread.shutdown()
+            self._lock.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "the outbox is closed"
+            raise StoreUnavailable(msg, path=str(self.path))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Run blocking work in the outbox's thread and see it through even when cancelled."""
+        task = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):  # the cancellation is what the caller gets
+                await asyncio.wait([task])
+            raise
+
+    async def _write(self) -> None:
+        """The one writer: a transaction for all that waits, at least GROUP_S after the one before."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while True:
+            await self._work.wait()
+            if not self._closed:
+                await asyncio.sleep(max(0.0, start - loop.time()))
+            group = self._group.take()
+            if not self._group:
+                self._work.clear()
+            start = loop.time() + GROUP_S
+            if group:
+                await self._settle(group)
+            if self._closed:
+                if not self._group:
+                    return
+                self._work.set()
+
+    async def _settle(self, group: _Group) -> None:
+        try:
+            first, deleted, failed, blocks, added = await self._run(lambda: self._commit(group))
+        except (sqlite3.Error, OSError, segment.GarbledError, StoreRejected) as error:
+            self._telemetry.count("outbox_failed_commits_total")
+            log.exception("outbox %s cannot be written", self.path)
+            _fail(group, error, self.path)
+            return
+        except BaseException as error:
+            _fail(group, error, self.path)
+            raise
+        self._remember(group.confirmed, blocks, added)
+        group.resolve(first, deleted, failed)
+        self._telemetry.count("outbox_accepted_total", sum(b.count for b in blocks))
+        self._telemetry.count("outbox_commits_total")
+        self._measure(added)
+        if blocks or added:
+            for listener in self._listeners:
+                listener()
+
+    def _commit(self, group: _Group) -> tuple[int, int, dict[int, str], list[Block], tuple[Gap, ...]]:
+        """In the thread: encode and commit; returns first number, deleted, refused appends, blocks, gaps."""
+        payloads, failed = _encode_all(group.appends)
+        found = self._segment.audit() if group.audit else ()
+        try:
+            committed = self._segment.commit(payloads, group.confirmed, group.reported)
+        except segment.DamagedRowError:
+            found += self._segment.audit()
+            committed = self._segment.commit(payloads, group.confirmed, group.reported)
+        except segment.GarbledError as error:
+            self._segment.close()
+            self._replace(str(error))
+            committed = self._segment.commit(payloads)
+        blocks, first = [], committed.first
+        for count, payload in payloads:
+            blocks.append(Block(first, count, payload))
+            first += count
+        return committed.first, committed.deleted, failed, blocks, committed.gaps + found
+
+    def _remember(self, confirmed: RangeSet, blocks: list[Block], gaps: tuple[Gap, ...]) -> None:
+        if blocks and self._recent and self._recent[-1].last + 1 != blocks[0].first:
+            self._recent.clear()  # the file was replaced: its numbers start again
+        gone = RangeSet(confirmed)
+        for gap in gaps:
+            gone.add(gap.first, gap.last)
+        keep = [b for b in self._recent if not gone.covers(b.first, b.last)]
+        self._recent = deque([*keep, *blocks], maxlen=_RECENT)
+
+    def _measure(self, gaps: Iterable[Gap]) -> None:
+        for gap in gaps:
+            lost = gap.last - gap.first + 1
+            self._telemetry.count("outbox_dropped_total", lost, reason=gap.reason)
+            log.error("outbox %s: %d readings lost, reason %s", self.path, lost, gap.reason)
+        self._telemetry.gauge("outbox_backlog_readings", self.backlog())
+
+    def _open(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"the folder of the outbox cannot be made: {error.strerror}"
+            raise ConfigError(msg, file=str(self.path.parent)) from error
+        self._lock.acquire()
+        try:
+            self._open_or_create()
+        except sqlite3.Error as error:
+            msg = f"the outbox {self.path} cannot be opened: {error}"
+            raise StoreUnavailable(msg, path=str(self.path)) from error
+        except OSError as error:
+            msg = f"the outbox {self.path} cannot be made: {error.strerror}"
+            raise StoreUnavailable(msg, path=str(self.path)) from error
+        self._measure(self._segment.found)
+
+    def _open_or_create(self) -> None:
+        if not self.path.exists():
+            self._create()
+            return
+        try:
+            self._segment = segment.Segment(self.path, self._max_bytes)
+        except segment.GarbledError as error:
+            self._replace(str(error))
+
+    def _create(self) -> None:
+        free = shutil.disk_usage(self.path.parent).free
+        needed = self._max_bytes + segment.LOG_BYTES
+        if free < needed:
+            msg = (
+                f"the outbox {self.path} reserves {needed >> 20} MiB, but only {free >> 20} MiB are free: "
+                "make room or set a smaller edge.outbox_bytes"
+            )
+            raise StoreUnavailable(msg, path=str(self.path))
+        segment.create(self.path, self._ids.new("boot"), self._max_bytes)
+        self._segment = segment.Segment(self.path, self._max_bytes)
+
+    def _replace(self, reason: str) -> None:
+        """Move a damaged file aside and carry its good rows into a fresh one, under a new boot id."""
+        stamp = iso(self._clock.now_ns()).replace(":", "").replace(".", "")
+        aside = _free_name(self.path.with_name(f"{self.path.name}.garbled-{stamp}"))
+        for suffix in ("", "-wal"):
+            if (part := self.path.with_name(self.path.name + suffix)).exists():
+                part.rename(f"{aside}{suffix}")
+        self._create()
+        kept, rows = 0, []
+        for count, payload in segment.salvage(aside):
+            rows.append((count, payload))
+            kept += count
+            if len(rows) >= _RECENT:
+                self._segment.commit(rows)
+                rows.clear()
+        self._segment.commit(rows)
+        self._telemetry.count("outbox_garbled_total")
+        log.error(
+            "outbox %s is damaged (%s): moved to %s; %d readings carried over into a new one, boot %s",
+            self.path,
+            reason,
+            aside,
+            kept,
+            self._segment.boot,
+        )
+
+
+def _free_name(path: Path) -> Path:
+    n = 0
+    name = path
+    while name.exists():
+        n += 1
+        name = path.with_name(f"{path.name}-{n}")
+    return name
+
+
+def _fail(group: _Group, error: BaseException, path: Path) -> None:
+    futures: list[asyncio.Future[Any]] = [*(a.done for a in group.appends), *group.confirms]
+    for waiting in futures:
+        if not waiting.done():
+            if isinstance(error, StoreRejected):
+                waiting.set_exception(error)
+            else:
+                msg = f"the outbox {path} cannot be written: {error}"
+                waiting.set_exception(StoreUnavailable(msg, path=os.fspath(path)))
+
+
+def _limited(blocks: Iterable[Block], max_readings: int, max_bytes: int) -> list[Block]:
+    out: list[Block] = []
+    readings = size = 0
+    for block in blocks:
+        readings += block.count
+        size += len(block.payload)
+        if out and (readings > max_readings or size > max_bytes):
+            break
+        out.append(block)
+    return out
+
+
+def _encode_all(appends: list[_Append]) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
+    """Appends -> blocks in their order; an append that no block can carry is named with its reason."""
+    failed: dict[int, str] = {}
+    try:
+        return _encode([a.batch for a in appends]), failed
+    except (ValueError, TypeError, OverflowError, IndexError):
+        payloads: list[tuple[int, bytes]] = []
+        for append in appends:
+            try:
+                payloads += _encode([append.batch])
+            except (ValueError, TypeError, OverflowError, IndexError) as error:
+                failed[id(append)] = f"{type(error).__name__}: {error}"
+        return payloads, failed
+
+
+def _encode(batches: Iterable[ReadingBatch]) -> list[tuple[int, bytes]]:
+    together = ReadingBatch()
+    for batch in batches:
+        together.extend(batch)
+    out: list[tuple[int, bytes]] = []
+    for start in range(0, len(together), BLOCK_READINGS):
+        out += _encode_small(together.take(range(start, min(start + BLOCK_READINGS, len(together)))))
+    return out
+
+
+def _encode_small(batch: ReadingBatch) -> list[tuple[int, bytes]]:
+    """One block, or several when its bytes are too many. Raises ValueError for one too large reading."""
+    n = len(batch)
+    payload = encode_block(batch)
+    if len(payload) <= BLOCK_BYTES:
+        return [(n, payload)]
+    if n == 1:
+        msg = f"a reading of {len(payload)} bytes exceeds {BLOCK_BYTES}"
+        raise ValueError(msg)
+    return _encode_small(batch.take(range(n // 2))) + _encode_small(batch.take(range(n // 2, n)))
