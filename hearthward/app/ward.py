@@ -217,7 +217,7 @@ class _Episode:
 _EPISODES: Final[Mapping[str, _Episode]] = {
     "pat-03": _Episode(1, 75, 420, {"spo2": -12.0, "pulse_rate": 14.0, "heart_rate": 14.0}),
     "pat-08": _Episode(45, 60, 600, {"heart_rate": 62.0, "pulse_rate": 62.0}),
-    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 58.0, "nibp_diastolic": 32.0, "nibp_mean": 40.0}),
+    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 72.0, "nibp_diastolic": 38.0, "nibp_mean": 49.0}),
 }
 
 

@@ -1,0 +1,66 @@
+"""The virtual ward's plan and its patients' vital signs."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+
+import pytest
+
+from hearthward.app.recording import Recording
+from hearthward.app.ward import MAX_PLAYED, VitalSigns, WardPlan, plan_for_recording, virtual_ward
+from hearthward.core.errors import ConfigError
+
+
+def test_the_virtual_ward_has_twelve_beds_and_four_homes():
+    plan = virtual_ward()
+    assert sum(p.bed is not None for p in plan.patients) == 12
+    assert sum(p.bed is None for p in plan.patients) == 4
+    ids = [d.id for _, d in plan.devices()]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_plan_survives_json(tmp_path: Path):
+    plan = virtual_ward().with_addresses({d.id: f"addr-{d.id}" for _, d in virtual_ward().devices()})
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**plan.to_data(), "hci": 1, "control": 2}))
+    assert WardPlan.read(path) == plan
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '{"ward": "w", "gateway": "g", "patients": [{"id": 1}]}'])
+def test_a_wrong_plan_is_refused_by_name(tmp_path: Path, text: str):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"plan\.json: is not a ward plan"):
+        WardPlan.read(path)
+
+
+def test_a_recording_gets_the_devices_that_carry_its_metrics():
+    recording = Recording(
+        array("d", [0, 60, 0, 0]),
+        ["a", "a", "a", "b"],
+        ["spo2", "spo2", "ibp_mean", "heart_rate"],
+        array("d", [97, 96, 80, 60]),
+    )
+    plan = plan_for_recording(recording)
+    assert [(p.name, [(d.kind, d.interval_s) for d in p.devices]) for p in plan.patients] == [
+        ("a", [("pulse-oximeter", 60.0)]),
+        ("b", [("heart-rate", 1.0)]),
+    ]
+
+
+def test_too_many_patients_are_refused():
+    n = MAX_PLAYED + 1
+    recording = Recording(
+        array("d", [0] * n), [f"p{i}" for i in range(n)], ["spo2"] * n, array("d", [97] * n)
+    )
+    with pytest.raises(ConfigError, match=f"{n} patients"):
+        plan_for_recording(recording)
+
+
+def test_scripted_episodes_breach_and_quiet_patients_do_not():
+    quiet, sick, home = VitalSigns("pat-01"), VitalSigns("pat-03"), VitalSigns("home-2")
+    assert all(quiet.at(t)["spo2"] > 92 for t in range(600))
+    assert min(sick.at(t)["spo2"] for t in range(60)) < 90
+    assert max(home.at(t)["nibp_systolic"] for t in range(140)) > 180
