@@ -1,1 +1,7 @@
-"""cloud_ingest/stores."""
+"""Where readings are kept: the time-series port, its fake and its adapters."""
+
+from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, TimeSeriesStore
+from cloud_ingest.stores.fake import MemoryStore
+from cloud_ingest.stores.sqlite import SqliteStore
+
+__all__ = ["FOREVER", "Delivery", "MemoryStore", "Origins", "Outcome", "SqliteStore", "TimeSeriesStore"]

@@ -1,0 +1,337 @@
+"""Time series in one SQLite file: WAL, FULL, one writing thread, a few reading ones.
+
+Names that repeat (device, metric, profile, code, author, gateway, boot) stand once in small tables and as
+numbers in the rows; times that equal the key's time are stored as the difference 0, which takes no byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, check_delivery, marks
+from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
+from hearthward.core.model import Reading, ReadingBatch
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+READERS: Final = 2
+BUSY_MS: Final = 5_000
+SCHEMA_VERSION: Final = 1
+_APPLICATION: Final = 0x48575453
+"""``HWTS`` in the file's header: another program's file is not written to."""
+
+_SCHEMA: Final = """
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, device TEXT NOT NULL, metric TEXT NOT NULL,
+  UNIQUE (tenant, device, metric)
+) STRICT;
+CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE origins (
+  id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, boot TEXT NOT NULL, UNIQUE (gateway, boot)
+) STRICT;
+CREATE TABLE readings (
+  series INTEGER NOT NULL REFERENCES series, key_time INTEGER NOT NULL, mark INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL, corrected INTEGER NOT NULL, received INTEGER NOT NULL, device_time INTEGER,
+  value REAL, code INTEGER REFERENCES texts, digest INTEGER, grp INTEGER NOT NULL, source INTEGER NOT NULL,
+  author INTEGER REFERENCES texts, quality INTEGER NOT NULL, profile INTEGER NOT NULL REFERENCES texts,
+  origin INTEGER NOT NULL REFERENCES origins, seq INTEGER NOT NULL,
+  PRIMARY KEY (series, key_time, mark, ordinal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX readings_by_time ON readings (series, corrected);
+"""
+_INSERT: Final = "INSERT INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PRESENT: Final = "SELECT origin, seq FROM readings WHERE series=? AND key_time=? AND mark=? AND ordinal=?"
+_COLUMNS: Final = """
+  s.device, s.metric, r.value, c.text, r.key_time + r.device_time, r.key_time + r.received, r.corrected,
+  CASE WHEN r.mark < 0 THEN -1 - r.mark END, COALESCE(r.digest, r.mark), r.ordinal, r.grp, r.source,
+  a.text, r.quality, p.text
+"""
+_FROM: Final = """
+  FROM readings r JOIN series s ON s.id = r.series JOIN texts p ON p.id = r.profile
+  LEFT JOIN texts c ON c.id = r.code LEFT JOIN texts a ON a.id = r.author
+"""
+
+Row = tuple[Any, ...]
+
+
+class SqliteStore:
+    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used."""
+
+    durable_ack = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="series-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="series-reader")
+        self._local = threading.local()
+        self._reading: list[sqlite3.Connection] = []
+        self._series: dict[tuple[str, str, str], int] = {}
+        self._texts: dict[str, int] = {}
+        self._origins: dict[tuple[str, str], int] = {}
+        try:
+            self._db = self._writer.submit(self._open).result()
+        except (sqlite3.Error, OSError) as error:
+            self._shutdown()
+            msg = f"cannot open the time-series store {path}: {error}"
+            raise ConfigError(msg, path=str(path)) from error
+        except BaseException:
+            self._shutdown()
+            raise
+
+    # -- writing
+
+    async def append(self, tenant: str, batch: ReadingBatch, origin: Origins) -> list[Outcome]:
+        """Store a batch; see TimeSeriesStore."""
+        return (await self.append_many(tenant, [Delivery(batch, origin)]))[0]
+
+    async def append_many(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
+        """Store several batches in one transaction; see TimeSeriesStore."""
+        for delivery in deliveries:
+            check_delivery(delivery)
+        return await self._in(self._writer, lambda: self._append(tenant, deliveries))
+
+    def _append(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
+        with self._transaction():
+            rows = [self._rows(tenant, d) for d in deliveries]
+            try:
+                self._db.execute("SAVEPOINT fresh")
+                for part in rows:
+                    self._db.executemany(_INSERT, part)
+                self._db.execute("RELEASE fresh")
+            except sqlite3.IntegrityError:
+                self._db.execute("ROLLBACK TO fresh")
+                self._db.execute("RELEASE fresh")
+                return [[self._insert(row) for row in part] for part in rows]
+            return [[Outcome.NEW] * len(part) for part in rows]
+
+    def _insert(self, row: Row) -> Outcome:
+        present = self._db.execute(_PRESENT, row[:4]).fetchone()
+        if present is None:
+            self._db.execute(_INSERT, row)
+            return Outcome.NEW
+        return Outcome.SAME if present == row[-2:] else Outcome.DUPLICATE
+
+    def _rows(self, tenant: str, delivery: Delivery) -> list[Row]:
+        batch, origins = delivery.batch, delivery.origins
+        origin = self._origin(origins.gateway, origins.boot)
+        keys = batch.key_times()
+        return [
+            (
+                self._series_id(tenant, r.device, r.metric),
+                key,
+                mark,
+                r.ordinal,
+                r.corrected,
+                r.received - key,
+                None if r.device_time is None else r.device_time - key,
+                r.value,
+                None if r.code is None else self._text(r.code),
+                None if r.record is None else r.digest,
+                r.group,
+                r.source,
+                None if r.author is None else self._text(r.author),
+                r.quality,
+                self._text(r.profile),
+                origin,
+                seq,
+            )
+            for r, key, mark, seq in zip(batch, keys, marks(batch), origins.seqs, strict=True)
+        ]
+
+    def _series_id(self, tenant: str, device: str, metric: str) -> int:
+        key = tenant, device, metric
+        known = self._series.get(key)
+        if known is None:
+            known = self._series[key] = self._number("series", ("tenant", "device", "metric"), key)
+        return known
+
+    def _text(self, text: str) -> int:
+        known = self._texts.get(text)
+        if known is None:
+            known = self._texts[text] = self._number("texts", ("text",), (text,))
+        return known
+
+    def _origin(self, gateway: str, boot: str) -> int:
+        known = self._origins.get((gateway, boot))
+        if known is None:
+            known = self._number("origins", ("gateway", "boot"), (gateway, boot))
+            self._origins[gateway, boot] = known
+        return known
+
+    def _number(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> int:
+        names, where = ", ".join(columns), " AND ".join(f"{c} = ?" for c in columns)
+        holes = ", ".join("?" * len(key))
+        self._db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({holes})", key)  # noqa: S608
+        row = self._db.execute(f"SELECT id FROM {table} WHERE {where}", key).fetchone()  # noqa: S608
+        return int(row[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            # numbers given out in this transaction are gone with it
+            self._series.clear()
+            self._texts.clear()
+            self._origins.clear()
+            raise
+
+    # -- reading
+
+    async def read(
+        self,
+        tenant: str,
+        devices: Sequence[str],
+        metrics: Sequence[str] | None,
+        start: int,
+        end: int,
+        *,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> ReadingBatch:
+        """Readings of a period; see TimeSeriesStore."""
+
+        def work() -> ReadingBatch:
+            db = self._reader()
+            series = self._find_series(db, tenant, devices, metrics)
+            order = "DESC" if newest else "ASC"
+            sql = (
+                f"SELECT {_COLUMNS} {_FROM} WHERE r.series IN ({_holes(series)}) AND r.corrected >= ?"
+                f" AND r.corrected < ? ORDER BY r.corrected {order}, r.key_time {order} LIMIT ?"
+            )
+            return _batch(db.execute(sql, (*series, start, end, -1 if limit is None else limit)).fetchall())
+
+        return await self._in(self._readers, work)
+
+    async def latest(self, tenant: str, devices: Sequence[str]) -> ReadingBatch:
+        """The newest reading of each device and metric; see TimeSeriesStore."""
+        sql = f"SELECT {_COLUMNS} {_FROM} WHERE r.series = ? AND r.corrected = ?"
+        newest = "SELECT max(corrected) FROM readings WHERE series = ?"
+
+        def work() -> ReadingBatch:
+            db = self._reader()
+            found: list[Reading] = []
+            for series in self._find_series(db, tenant, devices, None):
+                at = db.execute(newest, (series,)).fetchone()[0]
+                if at is not None:
+                    found.append(_batch(db.execute(sql, (series, at)).fetchall()).row(-1))
+            return ReadingBatch.of(sorted(found, key=lambda r: (r.device, r.metric)))
+
+        return await self._in(self._readers, work)
+
+    async def count(
+        self,
+        tenant: str,
+        devices: Sequence[str],
+        metrics: Sequence[str] | None = None,
+        start: int = 0,
+        end: int = FOREVER,
+    ) -> int:
+        """How many readings there are; see TimeSeriesStore."""
+
+        def work() -> int:
+            db = self._reader()
+            series = self._find_series(db, tenant, devices, metrics)
+            sql = (
+                f"SELECT count(*) FROM readings WHERE series IN ({_holes(series)})"  # noqa: S608
+                " AND corrected >= ? AND corrected < ?"
+            )
+            return int(db.execute(sql, (*series, start, end)).fetchone()[0])
+
+        return await self._in(self._readers, work)
+
+    async def close(self) -> None:
+        """Finish what was begun and close the file."""
+        await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
+
+    # -- the file
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not empty and application != _APPLICATION:
+            msg = "this SQLite file is not a time-series store"
+            raise ConfigError(msg, file=str(self._path))
+        if version > SCHEMA_VERSION:
+            msg = f"store of version {version}, from a newer release; this software reads {SCHEMA_VERSION}"
+            raise ConfigError(msg, file=str(self._path))
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        if empty:
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION};"
+                f" PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            )
+
+    def _reader(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            self._local.db = db
+            self._reading.append(db)
+        return db
+
+    @staticmethod
+    def _find_series(
+        db: sqlite3.Connection, tenant: str, devices: Sequence[str], metrics: Sequence[str] | None
+    ) -> list[int]:
+        sql = f"SELECT id, metric FROM series WHERE tenant = ? AND device IN ({_holes(devices)})"  # noqa: S608
+        wanted = None if metrics is None else frozenset(metrics)
+        return [i for i, m in db.execute(sql, (tenant, *devices)) if wanted is None or m in wanted]
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        """Run in one of the threads; a cancelled caller does not stop what has begun."""
+        try:
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(threads, work))
+        except StoreError:
+            raise
+        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as error:
+            msg = f"the time-series store refuses this data: {error}"
+            raise StoreRejected(msg) from error
+        except (sqlite3.Error, OSError, RuntimeError) as error:
+            msg = f"the time-series store cannot be used now: {error}"
+            raise StoreUnavailable(msg, path=str(self._path)) from error
+
+    def _shutdown(self) -> None:
+        self._readers.shutdown(wait=True)
+        self._writer.shutdown(wait=True)
+        for db in (*self._reading, *([self._db] if hasattr(self, "_db") else [])):
+            db.close()
+
+
+def _holes(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _batch(rows: list[Row]) -> ReadingBatch:
+    readings = [Reading(*row) for row in rows]
+    readings.sort(key=lambda r: (r.corrected, r.received, r.device, r.ordinal, r.metric))
+    return ReadingBatch.of(readings)
