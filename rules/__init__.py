@@ -1,5 +1,7 @@
 """Deciding: which readings make an alarm, and why. Pure: the same inputs always give the same decisions."""
 
+from rules.document import RuleFileError
+from rules.loader import load_rules
 from rules.model import (
     Alarm,
     Command,
@@ -14,6 +16,7 @@ from rules.model import (
     Transition,
 )
 from rules.state import State
+from rules.step import step
 
 __all__ = [
     "Alarm",
@@ -24,8 +27,11 @@ __all__ = [
     "Readings",
     "Rows",
     "Rule",
+    "RuleFileError",
     "RuleSet",
     "State",
     "Tick",
     "Transition",
+    "load_rules",
+    "step",
 ]

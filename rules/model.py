@@ -169,6 +169,8 @@ class RuleSet:
     by_metric: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
     hashes: dict[str, str] = field(init=False, repr=False, compare=False)
     hash: str = field(init=False, compare=False)
+    memory_ns: int = field(init=False, repr=False, compare=False)
+    """For how long any rule may still look at a reading."""
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.rules, key=lambda r: r.id))
@@ -187,6 +189,9 @@ class RuleSet:
             "by_metric": {m: tuple(r for r in ordered if m in r.inputs) for m in metrics},
             "hashes": hashes,
             "hash": digest.hexdigest(),
+            "memory_ns": round(
+                SECOND * max((max(r.max_lateness_s, *r.inputs.values()) for r in ordered), default=0)
+            ),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -263,11 +268,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A person's act on an alarm; ``accept`` takes responsibility for it."""
+    """A person's act on an alarm; its kind is ``accept`` (take responsibility), others are refused."""
 
     seq: int
     now: int
-    kind: Literal["accept"]
+    kind: str
     alarm: str
     actor: str
     note: str = ""
