@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from cloud_ingest.records.accounts import Accounts
+from cloud_ingest.records.alarms import AlarmHistory, apply_transitions
+from cloud_ingest.records.audit import RecordsAuditLog
 from cloud_ingest.records.engine import Records
 
-__all__ = ["Records"]
+__all__ = ["Accounts", "AlarmHistory", "Records", "RecordsAuditLog", "apply_transitions"]

@@ -12,15 +12,20 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from cloud_ingest.records.alarms import Alarms
+from cloud_ingest.records.audit import Audit
+from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.models import Tenant
+from cloud_ingest.records.sessions import Sessions
 from cloud_ingest.records.upgrade import upgrade
-from hearthward.core.clock import Clock
+from cloud_ingest.records.users import Users
+from hearthward.core.clock import Clock, SystemClock
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.ids import Ids, check_id
 
@@ -38,6 +43,12 @@ _PRAGMAS: Final = (
 )
 
 
+class _Now(TypedDict):
+    now: int
+    wall: int
+    ids: Ids
+
+
 class Records:
     """The opened database. ``clock`` and ``ids`` are what repositories stamp new rows with.
 
@@ -45,9 +56,17 @@ class Records:
     """
 
     def __init__(
-        self, writer: Engine, reader: Engine, *, clock: Clock, ids: Ids, profiles: frozenset[str] | None
+        self,
+        writer: Engine,
+        reader: Engine,
+        *,
+        clock: Clock,
+        wall: Clock,
+        ids: Ids,
+        profiles: frozenset[str] | None,
     ) -> None:
         self.clock = clock
+        self.wall = wall
         self.ids = ids
         self.profiles = profiles
         self._writer = writer
@@ -62,10 +81,14 @@ class Records:
         *,
         clock: Clock,
         ids: Ids,
+        wall: Clock | None = None,
         tenant: str = "main",
         profiles: frozenset[str] | None = None,
     ) -> Records:
         """Open (make, upgrade) the database and make sure that ``tenant`` exists.
+
+        ``wall`` is real time where ``clock`` plays a recording (default: the machine's); log-ins, expiries
+        and the audit go by it.
 
         Raises ConfigError when the place cannot be used or the database is from a newer version, and
         StoreUnavailable when it is there but cannot be reached now.
@@ -78,7 +101,7 @@ class Records:
         except ModuleNotFoundError as error:
             msg = f"database {_shown(url)} needs the Python package {error.name!r}: install it, too"
             raise ConfigError(msg, url=_shown(url)) from error
-        records = cls(writer, reader, clock=clock, ids=ids, profiles=profiles)
+        records = cls(writer, reader, clock=clock, wall=wall or SystemClock(), ids=ids, profiles=profiles)
         try:
             upgrade(writer, _shown(url))
             records.run_now(lambda session: _ensure_tenant(session, check_id(tenant, "tenant"), clock))
@@ -104,6 +127,29 @@ class Records:
         """Call ``fn`` with a session that cannot write, in a reader thread, on one consistent view."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._read_threads, self._read, fn)
+
+    def directory(self, session: Session) -> Directory:
+        """Wards, beds, patients, encounters, gateways, devices and associations."""
+        return Directory(session, profiles=self.profiles, **self._now())
+
+    def users(self, session: Session) -> Users:
+        """Who can log in."""
+        return Users(session, **self._now())
+
+    def sessions(self, session: Session) -> Sessions:
+        """Logged-in browsers and one-time links."""
+        return Sessions(session, **self._now())
+
+    def alarms(self, session: Session) -> Alarms:
+        """Alarms and their history, to read."""
+        return Alarms(session, **self._now())
+
+    def audit(self, session: Session) -> Audit:
+        """The append-only audit."""
+        return Audit(session, **self._now())
+
+    def _now(self) -> _Now:
+        return {"now": self.clock.now_ns(), "wall": self.wall.now_ns(), "ids": self.ids}
 
     def run_now(self, fn: Callable[[Session], T]) -> T:
         """``run`` for code without an event loop (the command line, tests)."""

@@ -402,7 +402,8 @@ class ConfigDocumentRow(Base):
 class Alarm(Base):
     """An alarm as it stands; written by the pipeline only.
 
-    No foreign key to the patient: an alarm is never refused because of the directory.
+    No foreign key to the patient: an alarm is never refused because of the directory. ``worklist`` marks
+    what came too late to signal: never active, but to be looked at.
     """
 
     __tablename__ = "alarms"
@@ -430,6 +431,7 @@ class Alarm(Base):
     limit_text: Mapped[str]
     values_json: Mapped[dict[str, Any]]
     late: Mapped[bool]
+    worklist: Mapped[bool]
     last_transition: Mapped[str]
     last_seq: Mapped[int]
 
@@ -456,6 +458,7 @@ class TransitionRow(Base):
     text_zh: Mapped[str]
     inputs: Mapped[list[Any]]
     actor: Mapped[str | None]
+    note: Mapped[str]
     late: Mapped[bool]
 
 

@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("limit_text", sa.String(), nullable=False),
         sa.Column("values_json", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("worklist", sa.Boolean(), nullable=False),
         sa.Column("last_transition", sa.String(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
@@ -269,6 +270,7 @@ def upgrade() -> None:
         sa.Column("text_zh", sa.String(), nullable=False),
         sa.Column("inputs", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("actor", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), nullable=False),
         sa.Column("late", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant", "alarm"], ["alarms.tenant", "alarms.id"], name=op.f("fk_transitions_tenant_alarm")

@@ -1,0 +1,94 @@
+"""The audit in the database: appended and read; a trigger refuses anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from cloud_ingest.records.models import AuditRow
+from cloud_ingest.records.scoping import Repository, require_whole
+from hearthward.core.errors import AccessError
+from hearthward.trust.access import Scope
+from hearthward.trust.audit import AuditEvent
+
+if TYPE_CHECKING:
+    from cloud_ingest.records.engine import Records
+
+__all__ = ["Audit", "RecordsAuditLog"]
+
+
+class Audit(Repository):
+    """The audit of a tenant."""
+
+    def append(self, scope: Scope, event: AuditEvent) -> None:
+        """Keep an event of the scope's tenant; in the same transaction as what it tells of, if any."""
+        if event.tenant != scope.tenant:
+            msg = "an audit event belongs to its own tenant's audit"
+            raise AccessError(msg)
+        self.session.add(
+            AuditRow(
+                at=event.at,
+                tenant=event.tenant,
+                actor=event.actor,
+                action=event.action,
+                resource_kind=event.resource_kind,
+                resource_id=event.resource_id,
+                outcome=event.outcome,
+                detail=dict(event.detail),
+            )
+        )
+
+    def list(
+        self,
+        scope: Scope,
+        *,
+        actor: str | None = None,
+        resource_kind: str | None = None,
+        resource_id: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[AuditRow]:
+        """The newest rows first; ``before`` a ``seq`` pages on."""
+        require_whole(scope, "the audit")
+        query = select(AuditRow).where(AuditRow.tenant == scope.tenant)
+        if actor is not None:
+            query = query.where(AuditRow.actor == actor)
+        if resource_kind is not None:
+            query = query.where(AuditRow.resource_kind == resource_kind)
+        if resource_id is not None:
+            query = query.where(AuditRow.resource_id == resource_id)
+        if before is not None:
+            query = query.where(AuditRow.seq < before)
+        return self.session.scalars(query.order_by(AuditRow.seq.desc()).limit(limit)).all()
+
+
+class RecordsAuditLog:
+    """The audit port's real adapter."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def append(self, event: AuditEvent) -> None:
+        """Keep the event; returns when it is committed. Raises StoreUnavailable."""
+        scope = Scope.system(event.tenant)
+        await self._records.run(lambda session: self._records.audit(session).append(scope, event))
+
+    async def events(self, tenant: str, *, limit: int = 100) -> list[AuditEvent]:
+        """The newest events of a tenant, newest first."""
+        scope = Scope.system(tenant)
+        rows = await self._records.read(lambda session: self._records.audit(session).list(scope, limit=limit))
+        return [
+            AuditEvent(
+                at=row.at,
+                tenant=row.tenant,
+                actor=row.actor,
+                action=row.action,
+                resource_kind=row.resource_kind,
+                resource_id=row.resource_id,
+                outcome=row.outcome,  # type: ignore[arg-type] # only ever written from an AuditEvent
+                detail=row.detail,
+            )
+            for row in rows
+        ]

@@ -1,0 +1,318 @@
+"""Patients and their encounters: who is cared for, where, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict, Unpack
+
+from sqlalchemy import exists, or_, select
+
+from cloud_ingest.records.models import Association, Bed, Encounter, Patient, Ward
+from cloud_ingest.records.scoping import (
+    Repository,
+    check_birth_date,
+    check_language,
+    check_period,
+    check_text,
+    overlapping,
+    refuse,
+    require_whole,
+)
+from hearthward.core.clock import iso
+from hearthward.trust.access import Scope
+
+__all__ = ["Encounters", "Patients"]
+
+Kind = Literal["ward", "home"]
+
+
+class PatientFields(TypedDict, total=False):
+    """What can be changed of a patient."""
+
+    name: str
+    birth_date: str | None
+    mrn: str | None
+    language: str
+
+
+class EncounterFields(TypedDict, total=False):
+    """What can be corrected of an encounter."""
+
+    bed: str | None
+    ward: str | None
+    start: int
+    end: int | None
+
+
+class Patients(Repository):
+    """The people who are cared for."""
+
+    def create(
+        self,
+        scope: Scope,
+        *,
+        name: str,
+        birth_date: str | None = None,
+        mrn: str | None = None,
+        language: str = "en",
+        ident: str | None = None,
+    ) -> Patient:
+        """Enter a patient. Raises ConfigError: no name, no such date, number taken."""
+        require_whole(scope, "entering a patient")
+        row = Patient(
+            tenant=scope.tenant,
+            id=self._new_id(Patient, scope, ident, "pat", "patient"),
+            name=check_text(name, "name"),
+            birth_date=check_birth_date(birth_date, self.wall),
+            mrn=self._mrn(scope, mrn),
+            language=check_language(language),
+            created=self.now,
+        )
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+    def change(self, scope: Scope, patient: str, **fields: Unpack[PatientFields]) -> Patient:
+        """Correct a patient's particulars; only what is given changes."""
+        row = self.get(scope, patient)
+        if "name" in fields:
+            fields["name"] = check_text(fields["name"], "name")
+        if "birth_date" in fields:
+            fields["birth_date"] = check_birth_date(fields["birth_date"], self.wall)
+        if "mrn" in fields:
+            fields["mrn"] = self._mrn(scope, fields["mrn"], but=patient)
+        if "language" in fields:
+            fields["language"] = check_language(fields["language"])
+        self._change(row, dict(fields))
+        return row
+
+    def end(self, scope: Scope, patient: str, *, at: int | None = None) -> Patient:
+        """Close a patient's record: present stays and device associations end with it. Nothing is deleted."""
+        row = self.get(scope, patient)
+        when = self._when(at, "end")
+        _end_open(self, scope, patient, when)
+        self._change(row, {"ended": when})
+        return row
+
+    def get(self, scope: Scope, patient: str) -> Patient:
+        """One patient. Raises ConfigError (``not_found``)."""
+        return self._find(Patient, scope, patient, "patient", *self._patient_limit(Patient.id, scope))
+
+    def list(self, scope: Scope, *, ended: bool = False) -> Sequence[Patient]:
+        """The patients by name; closed records only when asked for."""
+        query = select(Patient).where(Patient.tenant == scope.tenant, *self._patient_limit(Patient.id, scope))
+        if not ended:
+            query = query.where(Patient.ended.is_(None))
+        return self.session.scalars(query.order_by(Patient.name, Patient.id)).all()
+
+    def _mrn(self, scope: Scope, mrn: str | None, *, but: str = "") -> str | None:
+        if mrn is None or not mrn.strip():
+            return None
+        mrn = check_text(mrn, "mrn")
+        taken = exists().where(Patient.tenant == scope.tenant, Patient.mrn == mrn, Patient.id != but)
+        if self.session.scalar(select(taken)):
+            refuse("mrn", f"{mrn!r} belongs to another patient; check the number", reason="conflict")
+        return mrn
+
+
+class Encounters(Repository):
+    """Stays in a bed and care at home; one at a time for a patient, one patient at a time in a bed."""
+
+    def create(
+        self,
+        scope: Scope,
+        *,
+        patient: str,
+        kind: Kind,
+        bed: str | None = None,
+        ward: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        ident: str | None = None,
+    ) -> Encounter:
+        """Begin a stay: ``ward`` needs a bed (its ward is responsible), ``home`` may name a ward as team.
+
+        Raises ConfigError: unknown patient, ward or bed, bed occupied, patient elsewhere at that time.
+        """
+        person = self._find(Patient, scope, patient, "patient", *self._patient_limit(Patient.id, scope))
+        if person.ended is not None:
+            refuse("patient", "this patient's record is closed", reason="conflict")
+        if kind not in {"ward", "home"}:
+            refuse("kind", f"{kind!r} is no kind of stay; choose ward or home")
+        first = self._when(start, "start")
+        row = Encounter(
+            tenant=scope.tenant,
+            id=self._new_id(Encounter, scope, ident, "enc", "encounter"),
+            patient=patient,
+            kind=kind,
+            ward=self._ward(scope, kind, bed, ward),
+            bed=bed,
+            start=first,
+            end=end,
+        )
+        self._free(row)
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+    def change(self, scope: Scope, encounter: str, **fields: Unpack[EncounterFields]) -> Encounter:
+        """Correct what was entered wrongly, for the whole stay. To move a patient use ``move``."""
+        row = self.get(scope, encounter)
+        bed = fields.get("bed", row.bed)
+        asked = fields.get("ward", None if bed != row.bed else row.ward)
+        changed = Encounter(
+            tenant=row.tenant,
+            id=row.id,
+            patient=row.patient,
+            kind=row.kind,
+            ward=self._ward(scope, row.kind, bed, asked) if {"bed", "ward"} & set(fields) else row.ward,
+            bed=bed,
+            start=self._when(fields.get("start", row.start), "start"),
+            end=fields.get("end", row.end),
+        )
+        self._free(changed)
+        self._change(row, {n: getattr(changed, n) for n in ("ward", "bed", "start", "end")})
+        return row
+
+    def move(
+        self,
+        scope: Scope,
+        encounter: str,
+        *,
+        kind: Kind = "ward",
+        bed: str | None = None,
+        ward: str | None = None,
+        at: int | None = None,
+    ) -> Encounter:
+        """End a stay and begin the next one at the same moment; devices stay with the patient."""
+        row = self.end(scope, encounter, at=at, release_devices=False)
+        # The caller's wards saw the patient through the stay that has just ended: look with the tenant's.
+        ward = self._ward(scope, kind, bed, ward)
+        return self.create(
+            Scope(scope.tenant, None, scope.patient),
+            patient=row.patient,
+            kind=kind,
+            bed=bed,
+            ward=ward,
+            start=row.end,
+        )
+
+    def end(
+        self, scope: Scope, encounter: str, *, at: int | None = None, release_devices: bool = True
+    ) -> Encounter:
+        """Discharge: the stay ends, and associations too: the next patient's values are not this one's."""
+        row = self.get(scope, encounter)
+        when = self._when(at, "end")
+        if row.end is not None and row.end <= when:
+            refuse("encounter", f"ended already at {iso(row.end)}", reason="conflict")
+        check_period(row.start, when)
+        if release_devices:
+            _end_open(self, scope, row.patient, when, encounters=False)
+        self._change(row, {"end": when})
+        return row
+
+    def get(self, scope: Scope, encounter: str) -> Encounter:
+        """One encounter. Raises ConfigError (``not_found``)."""
+        limits = self._patient_limit(Encounter.patient, scope)
+        return self._find(Encounter, scope, encounter, "encounter", *limits)
+
+    def list(
+        self,
+        scope: Scope,
+        *,
+        ward: str | None = None,
+        patient: str | None = None,
+        ended: bool = False,
+    ) -> Sequence[Encounter]:
+        """The stays in order of start; those that have ended only when asked for."""
+        query = select(Encounter).where(
+            Encounter.tenant == scope.tenant, *self._patient_limit(Encounter.patient, scope)
+        )
+        if ward is not None:
+            query = query.where(Encounter.ward == ward)
+        if patient is not None:
+            query = query.where(Encounter.patient == patient)
+        if not ended:
+            query = query.where(or_(Encounter.end.is_(None), Encounter.end > self.now))
+        return self.session.scalars(query.order_by(Encounter.start, Encounter.id)).all()
+
+    def _ward(self, scope: Scope, kind: str, bed: str | None, ward: str | None) -> str | None:
+        """The ward that is responsible, checked together with the bed."""
+        if kind == "home":
+            if bed is not None:
+                refuse("bed", "a stay at home has no bed; leave it empty")
+            if ward is not None:
+                place = self._find(Ward, scope, ward, "ward", *self._ward_limit(Ward.id, scope))
+                _open(place.ended, "ward", place.name)
+            return ward
+        if bed is None:
+            refuse("bed", "a stay in a ward needs a bed; choose one, or make the stay one at home")
+        spot = self._find(Bed, scope, bed, "bed", *self._ward_limit(Bed.ward, scope))
+        _open(spot.ended, "bed", spot.label)
+        if ward is not None and ward != spot.ward:
+            refuse("ward", f"bed {spot.label} is not in this ward; leave the ward empty")
+        return spot.ward
+
+    def _free(self, wanted: Encounter) -> None:
+        """Raise ConfigError unless patient and bed are free during ``wanted``."""
+        check_period(wanted.start, wanted.end)
+        others = select(Encounter).where(
+            Encounter.tenant == wanted.tenant,
+            Encounter.id != wanted.id,
+            *overlapping(Encounter.start, Encounter.end, wanted.start, wanted.end),
+        )
+        with self.session.no_autoflush:
+            own = self.session.scalars(others.where(Encounter.patient == wanted.patient)).first()
+            if own is not None:
+                refuse(
+                    "patient",
+                    f"has another stay from {_period(own)}; end or move that one first",
+                    reason="conflict",
+                    encounter=own.id,
+                )
+            if wanted.bed is None:
+                return
+            taken = self.session.scalars(others.where(Encounter.bed == wanted.bed)).first()
+            if taken is not None:
+                refuse(
+                    "bed",
+                    f"is occupied from {_period(taken)}; choose another bed or end that stay first",
+                    reason="conflict",
+                    encounter=taken.id,
+                )
+
+
+def _open(ended: int | None, field: str, shown: str) -> None:
+    if ended is not None:
+        refuse(field, f"{shown} is closed; choose another", reason="conflict")
+
+
+def _period(row: Encounter) -> str:
+    return f"{iso(row.start)} to {'now' if row.end is None else iso(row.end)}"
+
+
+def _end_open(
+    repository: Repository, scope: Scope, patient: str, when: int, *, encounters: bool = True
+) -> None:
+    """End the patient's open associations and, if asked, stays; one that began only later is void."""
+    rows: list[Encounter | Association] = list(
+        repository.session.scalars(
+            select(Association).where(
+                Association.tenant == scope.tenant,
+                Association.patient == patient,
+                Association.superseded_at.is_(None),
+                or_(Association.end.is_(None), Association.end > when),
+            )
+        )
+    )
+    if encounters:
+        rows += repository.session.scalars(
+            select(Encounter).where(
+                Encounter.tenant == scope.tenant,
+                Encounter.patient == patient,
+                or_(Encounter.end.is_(None), Encounter.end > when),
+            )
+        )
+    for row in rows:
+        row.end = max(when, row.start + 1)
+    repository.session.flush()

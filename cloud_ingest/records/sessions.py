@@ -1,0 +1,102 @@
+"""Logged-in browsers and one-time links, by the hash of their secret."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from sqlalchemy import delete, or_, select
+
+from cloud_ingest.records.models import OneTimeLink, User, WebSession
+from cloud_ingest.records.scoping import Repository
+from cloud_ingest.records.users import principal_of
+from hearthward.core.clock import SECOND
+from hearthward.core.errors import AccessError
+from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S, expired
+
+__all__ = ["Sessions"]
+
+
+class Sessions(Repository):
+    """Sessions and links of a tenant's users; goes by real time."""
+
+    def open(self, scope: Scope, user: str, token_hash: str) -> WebSession:
+        """Keep a session; a wall display's never expires. Expired ones are removed on the way."""
+        owner = self._find(User, scope, user, "user")
+        self.session.execute(delete(WebSession).where(WebSession.expires <= self.wall))
+        lasting = Role.DISPLAY in owner.roles
+        row = WebSession(
+            token_hash=token_hash,
+            tenant=scope.tenant,
+            user=user,
+            created=self.wall,
+            expires=None if lasting else self.wall + SESSION_LIFETIME_S * SECOND,
+        )
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+    def principal(self, scope: Scope, token_hash: str) -> Principal | None:
+        """Whose session it is, as they are now; None when unknown, expired or disabled."""
+        query = (
+            select(User)
+            .join(WebSession, (WebSession.tenant == User.tenant) & (WebSession.user == User.id))
+            .where(
+                WebSession.tenant == scope.tenant,
+                WebSession.token_hash == token_hash,
+                or_(WebSession.expires.is_(None), WebSession.expires > self.wall),
+                User.disabled.is_(None),
+            )
+        )
+        user = self.session.scalars(query).one_or_none()
+        return None if user is None else principal_of(user)
+
+    def close(self, scope: Scope, token_hash: str) -> None:
+        """Log out; unknown tokens are no error."""
+        self.session.execute(
+            delete(WebSession).where(WebSession.tenant == scope.tenant, WebSession.token_hash == token_hash)
+        )
+
+    def add_link(self, scope: Scope, user: str, token_hash: str, *, purpose: str = "login") -> OneTimeLink:
+        """Keep a link that logs a user in once; their earlier unused links for the purpose end."""
+        self._find(User, scope, user, "user")
+        self.session.execute(
+            delete(OneTimeLink).where(
+                OneTimeLink.tenant == scope.tenant,
+                OneTimeLink.user == user,
+                OneTimeLink.purpose == purpose,
+                OneTimeLink.used.is_(None),
+            )
+        )
+        row = OneTimeLink(
+            token_hash=token_hash,
+            tenant=scope.tenant,
+            user=user,
+            purpose=purpose,
+            created=self.wall,
+            expires=self.wall + LINK_LIFETIME_S * SECOND,
+        )
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+    def use_link(self, scope: Scope, token_hash: str, *, purpose: str = "login") -> Principal:
+        """Use a link up. Raises AccessError: unknown, used, expired, or its user is disabled."""
+        row = self.session.get(OneTimeLink, token_hash)
+        if row is None or row.tenant != scope.tenant or row.purpose != purpose:
+            _refuse_link("this link is not known")
+        if row.used is not None:
+            _refuse_link("this link has been used already")
+        if expired(row.expires, self.wall):
+            _refuse_link("this link has expired")
+        user = self._find(User, scope, row.user, "user")
+        if user.disabled is not None:
+            _refuse_link("this login is disabled")
+        row.used = self.wall
+        self.session.flush()
+        return principal_of(user)
+
+
+def _refuse_link(problem: str) -> NoReturn:
+    msg = f"{problem}; ask for a new one"
+    raise AccessError(msg, authenticated=False, reason="link")

@@ -1,0 +1,44 @@
+"""Session tokens and one-time links: random secrets that only their holder knows.
+
+The server keeps a SHA-256 of each; a stolen database opens no session. (The secrets have 256 random bits,
+so a slow hash would add nothing.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["LINK_LIFETIME_S", "SESSION_LIFETIME_S", "Token", "expired", "hash_token", "new_token"]
+
+SESSION_LIFETIME_S: Final = 12 * 3600
+"""A shift; after it people log in again. A wall display's session has no end."""
+LINK_LIFETIME_S: Final = 24 * 3600
+_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A new secret (to be handed out once, never kept, never shown by ``repr``) and the hash to keep."""
+
+    secret: str = field(repr=False)
+    hash: str
+
+
+def new_token(random: Callable[[int], str] = secrets.token_urlsafe) -> Token:
+    """Make a token of 256 random bits, safe in URLs and cookies."""
+    secret = random(_BYTES)
+    return Token(secret, hash_token(secret))
+
+
+def hash_token(secret: str) -> str:
+    """The hash under which a secret is kept, as 64 hexadecimal digits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def expired(expires: int | None, now: int) -> bool:
+    """Whether something with that expiry (UTC ns; None: never) has expired; at the very moment it has."""
+    return expires is not None and now >= expires
