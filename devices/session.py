@@ -1,0 +1,400 @@
+"""One device's session: connect, identify, subscribe, stream, back off, again; until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal, Protocol, runtime_checkable
+
+from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
+from devices.links.base import DeviceLink
+from devices.stamping import Stamper
+from devices.time import Correction, zone
+from firmware_profiles import Catalog, DeviceFacts, Profile
+from firmware_profiles.firmware import parse_version
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import ConfigError, DecodeError, LinkError, StoreRejected, UnsupportedDevice
+from hearthward.core.ids import Ids
+from hearthward.core.telemetry import Telemetry
+
+__all__ = [
+    "DeviceConfig",
+    "DeviceSession",
+    "LinkFactory",
+    "OnNoise",
+    "OnRejected",
+    "OnState",
+    "SessionState",
+]
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S: Final = 1.0
+"""Until a profile that says better is known."""
+BACKOFF_MAX_S: Final = 60.0
+GOOD_STRETCH_S: Final = 30.0
+"""A connection that streamed for so long was good: the next back-off starts from the beginning."""
+UNSUPPORTED_RETRY_S: Final = 300.0
+"""An unsupported device is asked again: its firmware, or our catalogue, may have changed."""
+CONNECT_TIMEOUT_S: Final = 20.0
+CONNECT_GRACE_S: Final = 5.0
+"""A link ends its own connecting in time; past this grace it is taken for hung."""
+DRAIN_S: Final = 5.0
+"""A stopped session gives the sink so long to take what was received."""
+
+
+class SessionState(StrEnum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    IDENTIFYING = "identifying"
+    SUBSCRIBING = "subscribing"
+    STREAMING = "streaming"
+    BACKOFF = "backoff"
+    STOPPED = "stopped"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One device as configured: ``address`` is a Bluetooth address or a serial port's path.
+
+    ``profile`` None: matched by what the device says of itself. ``timezone`` (IANA) is its local clock's.
+    """
+
+    id: str
+    transport: Literal["ble", "serial"]
+    address: str
+    profile: str | None = None
+    timezone: str | None = None
+    interval_s: float | None = None
+
+
+OnState = Callable[[str, SessionState, str], None]
+"""Called with (device, state, the reason for people) at each change."""
+OnRejected = Callable[[str, str, bytes, DecodeError], None]
+"""Called with (device, source, payload, why) for each refused frame."""
+OnNoise = Callable[[bytes, DecodeError], None]
+"""Called by a link that cuts frames itself with (what is kept of the refused bytes, why)."""
+
+
+class LinkFactory(Protocol):
+    """Makes a link for one connection; ``profile`` is None when the device is yet to be identified."""
+
+    def __call__(self, config: DeviceConfig, profile: Profile | None, on_noise: OnNoise) -> DeviceLink:
+        """A new, unconnected link. Raises ConfigError when this gateway cannot have such a link."""
+        ...
+
+
+@runtime_checkable
+class _Pausable(Protocol):
+    """A link that can hold its device's bytes back."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+@runtime_checkable
+class _Announcing(Protocol):
+    """A link that tells when its steps are done."""
+
+    on_subscribed: Callable[[], None]
+
+
+class DeviceSession:
+    """Keeps one device connected and hands its readings to ``sink``, in order.
+
+    Each payload is decoded as it arrives and queued; one consumer awaits the sink, trying again for as
+    long as it raises StoreUnavailable. Counted by device: ``readings_received_total``,
+    ``readings_rejected_total`` (by reason), ``readings_dropped_total``, ``device_connects_total``,
+    ``device_clock_skew_total``; gauge ``device_clock_skew_seconds``.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports of the outside world, one each
+        self,
+        config: DeviceConfig,
+        catalog: Catalog,
+        link_factory: LinkFactory,
+        sink: Sink,
+        clock: Clock,
+        ids: Ids,
+        telemetry: Telemetry,
+        on_state: OnState,
+        on_rejected: OnRejected,
+        *,
+        connect_gate: AbstractAsyncContextManager[Any] | None = None,
+        received_after: int = 0,
+        capacity: int = CAPACITY,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.config = config
+        self.state = SessionState.IDLE
+        self.reason = ""
+        self.facts: DeviceFacts | None = None
+        self._catalog = catalog
+        self._link_factory = link_factory
+        self._clock = clock
+        self._ids = ids
+        self._telemetry = telemetry
+        self._on_state = on_state
+        self._on_rejected = on_rejected
+        self._gate = connect_gate or nullcontext()
+        self._sleep = sleep
+        self._stamper = Stamper(config.id, None, received_after)
+        self._delivery = Delivery(
+            config.id,
+            sink,
+            ids=ids,
+            telemetry=telemetry,
+            on_pressure=self._press,
+            on_refused=self._refused,
+            capacity=capacity,
+            sleep=sleep,
+        )
+        self._link: DeviceLink | None = None
+        self._profile: Profile | None = None
+        self._idle: asyncio.Timeout | None = None
+        self._streaming_since: int | None = None
+        self._dropping = False
+        self._skewed = False
+
+    @property
+    def last_received(self) -> int:
+        """The last receive time given; the next session of this device must go on from there."""
+        return self._stamper.last
+
+    async def run(self) -> None:
+        """Run until cancelled; what was received by then is still handed over, for ``DRAIN_S`` at most."""
+        consumer = asyncio.create_task(self._delivery.run(), name=f"deliver {self.config.id}")
+        try:
+            await self._keep_connected()
+        finally:
+            await self._stop(consumer)
+
+    async def _stop(self, consumer: asyncio.Task[None]) -> None:
+        self._delivery.finish()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await consumer
+        except TimeoutError:
+            logger.warning("device %s: stopped with payloads the store did not take", self.config.id)
+            self._telemetry.count("payloads_undelivered_total", len(self._delivery), device=self.config.id)
+        finally:
+            consumer.cancel()
+            self._set(SessionState.STOPPED, "")
+
+    async def _keep_connected(self) -> None:
+        attempt = 0
+        while True:
+            self._streaming_since = None
+            state, reason = await self._connection()
+            if self._streamed_s() >= GOOD_STRETCH_S:
+                attempt = 0
+            if state is SessionState.UNSUPPORTED:
+                delay = backoff(0, UNSUPPORTED_RETRY_S, UNSUPPORTED_RETRY_S, self._ids)
+            else:
+                timings = self._profile.timings if self._profile else None
+                first = timings.backoff_first_s if timings else BACKOFF_FIRST_S
+                delay = backoff(
+                    attempt, first, timings.backoff_max_s if timings else BACKOFF_MAX_S, self._ids
+                )
+            attempt += 1
+            self._set(state, f"{reason}; next try in {max(1, round(delay))} s")
+            await self._sleep(delay)
+
+    def _streamed_s(self) -> float:
+        if self._streaming_since is None:
+            return 0.0
+        return (self._clock.monotonic_ns() - self._streaming_since) / SECOND
+
+    async def _connection(self) -> tuple[SessionState, str]:
+        """One connection from its beginning to its end; returns what to be then, and why."""
+        try:
+            await self._connected()
+        except LinkError as error:
+            return SessionState.BACKOFF, str(error)
+        except (UnsupportedDevice, ConfigError) as error:
+            return SessionState.UNSUPPORTED, str(error)
+        except Exception as error:
+            logger.exception("device %s: its connection failed in a way nobody foresaw", self.config.id)
+            return SessionState.BACKOFF, f"internal error: {type(error).__name__}: {error}"
+        return SessionState.BACKOFF, "the link ended without a reason"
+
+    async def _connected(self) -> None:
+        config = self.config
+        self._set(SessionState.CONNECTING, "")
+        self._stamper = Stamper(config.id, zone(config.timezone), self._stamper.last)
+        profile = self._profile = self._catalog.get(config.profile) if config.profile else None
+        if profile is not None and profile.transport != config.transport:
+            msg = (
+                f"profile {profile.id!r} is for {profile.transport}, but the device is on {config.transport}"
+            )
+            raise ConfigError(msg, device=config.id)
+        try:
+            facts = await self._open(profile)
+            self._set(SessionState.IDENTIFYING, "")
+            self._notice(facts)
+            if profile is not None:
+                _check_firmware(profile, facts)
+            else:
+                profile = self._profile = self._catalog.match(facts)
+                if config.transport == "serial":  # only now its line settings are known
+                    await self._close()
+                    await self._open(profile)
+            await self._stream(profile)
+        finally:
+            await self._close()
+
+    async def _open(self, profile: Profile | None) -> DeviceFacts:
+        link = self._link = self._link_factory(self.config, profile, self._noise)
+        limit = (profile.timings.connect_timeout_s if profile else CONNECT_TIMEOUT_S) + CONNECT_GRACE_S
+        async with self._gate:
+            try:
+                async with asyncio.timeout(limit):
+                    facts = await link.connect()
+            except TimeoutError:
+                msg = f"no answer from {self.config.address} within {limit:.0f} s"
+                raise LinkError(msg, device=self.config.id) from None
+        self._telemetry.count("device_connects_total", device=self.config.id)
+        return facts
+
+    async def _close(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    def _notice(self, facts: DeviceFacts) -> None:
+        """Keep what the device says of itself; a firmware it did not have before is news."""
+        before = self.facts
+        if before is not None and before.firmware != facts.firmware:
+            self._telemetry.count("device_firmware_changes_total", device=self.config.id)
+            logger.warning(
+                "device %s: its firmware changed from %s to %s",
+                self.config.id,
+                before.firmware,
+                facts.firmware,
+            )
+        self.facts = facts
+
+    async def _stream(self, profile: Profile) -> None:
+        link = self._link
+        if link is None:
+            msg = "the link was closed"
+            raise LinkError(msg, device=self.config.id)
+        self._set(SessionState.SUBSCRIBING, profile.title)
+        if isinstance(link, _Announcing):
+            link.on_subscribed = self._subscribed
+        if self._delivery.pressed and isinstance(link, _Pausable):
+            link.pause()
+
+        def on_payload(source: str, payload: bytes) -> None:
+            self._take(profile, source, payload)
+
+        idle = profile.timings.idle_s
+        try:
+            async with asyncio.timeout(None) as self._idle:
+                self._alive(profile)
+                await link.run(profile.session, on_payload)
+        except TimeoutError:
+            msg = f"silent for {idle:g} s" if idle is not None else "the link ran into a time limit"
+            raise LinkError(msg, device=self.config.id) from None
+        finally:
+            self._idle = None
+
+    def _subscribed(self) -> None:
+        if self.state is SessionState.SUBSCRIBING:
+            self._streaming_since = self._clock.monotonic_ns()
+            self._set(SessionState.STREAMING, "")
+
+    def _alive(self, profile: Profile | None) -> None:
+        """The device was heard: put its idle limit off."""
+        idle = None if profile is None or self._delivery.pressed else profile.timings.idle_s
+        if self._idle is not None and not self._idle.expired():
+            self._idle.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)
+
+    def _take(self, profile: Profile, source: str, payload: bytes) -> None:
+        """One payload, in the link's callback: decode, stamp, queue. Raises nothing."""
+        if not isinstance(self._link, _Announcing):
+            self._subscribed()
+        self._alive(profile)
+        try:
+            decoded = profile.decode(source, payload)
+            if not decoded:
+                return
+            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, self._clock.now_ns())
+        except DecodeError as error:
+            self._reject(source, payload, error)
+            return
+        except Exception as error:
+            logger.exception("device %s: profile %s failed to decode", self.config.id, profile.id)
+            msg = f"internal error of profile {profile.id}: {type(error).__name__}"
+            self._reject(source, payload, DecodeError(msg, reason="internal"))
+            return
+        self._telemetry.count("readings_received_total", len(stamped.batch), device=self.config.id)
+        if stamped.clock is not None:
+            self._clock_skew(stamped.clock)
+        dropped = not self._delivery.offer(Payload(source, payload, stamped.batch))
+        if dropped and not self._dropping:
+            logger.error("device %s: readings are dropped: the store takes none", self.config.id)
+        self._dropping = dropped
+
+    def _clock_skew(self, clock: Correction) -> None:
+        skew_s = (clock.skew or 0) / SECOND
+        self._telemetry.gauge("device_clock_skew_seconds", skew_s, device=self.config.id)
+        skewed = clock.verdict.skewed
+        if skewed:
+            self._telemetry.count("device_clock_skew_total", device=self.config.id)
+            if not self._skewed:
+                logger.warning(
+                    "device %s: its clock is wrong by %.0f s (%s); the receive time is used",
+                    self.config.id,
+                    skew_s,
+                    clock.verdict.value,
+                )
+        self._skewed = skewed
+
+    def _noise(self, head: bytes, error: DecodeError) -> None:
+        """What a link could not cut into frames."""
+        self._alive(self._profile)
+        self._reject("", head, error)
+
+    def _refused(self, payload: Payload, error: StoreRejected) -> None:
+        self._reject(payload.source, payload.raw, DecodeError(str(error), reason="store_rejected"))
+
+    def _reject(self, source: str, payload: bytes, error: DecodeError) -> None:
+        self._telemetry.count("readings_rejected_total", reason=error.reason, device=self.config.id)
+        try:
+            self._on_rejected(self.config.id, source, payload, error)
+        except Exception:
+            logger.exception("device %s: a rejected frame could not be passed on", self.config.id)
+
+    def _press(self, pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
+        link: object = self._link
+        if isinstance(link, _Pausable):
+            (link.pause if pressed else link.resume)()
+        self._alive(self._profile)  # while it is held back, its silence is ours
+
+    def _set(self, state: SessionState, reason: str) -> None:
+        if (state, reason) == (self.state, self.reason):
+            return
+        self.state, self.reason = state, reason
+        logger.info("device %s: %s%s", self.config.id, state.value, f": {reason}" if reason else "")
+        self._on_state(self.config.id, state, reason)
+
+
+def _check_firmware(profile: Profile, facts: DeviceFacts) -> None:
+    """Refuse a configured profile for a firmware it is not made for: its bytes may mean something else."""
+    wanted = profile.document.match.firmware_range
+    version = None if facts.firmware is None else parse_version(facts.firmware)
+    if version is not None and not wanted.everything and version not in wanted:
+        msg = (
+            f"the device's firmware is {facts.firmware}, but profile {profile.id!r} is for "
+            f"{profile.document.match.firmware}: configure another profile, or none to have it matched"
+        )
+        raise UnsupportedDevice(msg, firmware=facts.firmware, profile=profile.id)

@@ -1,0 +1,71 @@
+"""Decoded values -> readings with their times and identity (architecture.md, Reading and Identity)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from devices.time import Correction, correct
+from firmware_profiles import DecodedReading
+from hearthward.core.ids import digest63
+from hearthward.core.model import Quality, Reading, ReadingBatch, key_time
+
+__all__ = ["Stamped", "Stamper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """The readings of one payload, and the newest correction made to the device's clock in it, if any."""
+
+    batch: ReadingBatch
+    clock: Correction | None
+
+
+class Stamper:
+    """Stamps one device's payloads; receive times grow strictly from payload to payload.
+
+    ``last`` is the last receive time given (UTC ns); hand it to the next stamper of the same device.
+    """
+
+    __slots__ = ("_device", "_where", "last")
+
+    def __init__(self, device: str, where: ZoneInfo | None, last: int = 0) -> None:
+        self._device = device
+        self._where = where
+        self.last = last
+
+    def stamp(
+        self, source: str, payload: bytes, decoded: Sequence[DecodedReading], profile_hash: str, now: int
+    ) -> Stamped:
+        """One payload's values, received at ``now`` (UTC ns)."""
+        received = self.last = max(now, self.last + 1)
+        digest = digest63(source.encode(), payload)
+        batch = ReadingBatch()
+        clock: Correction | None = None
+        for ordinal, value in enumerate(decoded):
+            clock_set = not value.quality & Quality.CLOCK_UNSET
+            corrected = correct(value.device_time, received, self._where, clock_set=clock_set)
+            if corrected.skew is not None:
+                clock = corrected
+            batch.append(
+                Reading(
+                    device=self._device,
+                    metric=value.metric,
+                    value=value.value,
+                    code=value.code,
+                    device_time=value.device_time,
+                    received=received,
+                    corrected=corrected.at,
+                    record=value.record,
+                    digest=digest,
+                    ordinal=ordinal,
+                    group=self._group(key_time(value.device_time, received, value.quality), digest),
+                    quality=int(value.quality),
+                    profile=profile_hash,
+                )
+            )
+        return Stamped(batch, clock)
+
+    def _group(self, at: int, digest: int) -> int:
+        return digest63(self._device.encode(), str(at).encode(), digest.to_bytes(8, "big"))

@@ -1,0 +1,163 @@
+"""All devices of one gateway: a session each, started, stopped and restarted as the configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
+
+from devices.delivery import Sink
+from devices.links.factory import Links
+from devices.session import DeviceConfig, DeviceSession, LinkFactory, OnRejected, OnState, SessionState
+from firmware_profiles import Catalog
+from hearthward.core.clock import Clock
+from hearthward.core.errors import ConfigError, DecodeError
+from hearthward.core.ids import Ids
+from hearthward.core.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from devices.links.radio import Radio
+
+__all__ = ["DeviceFleet"]
+
+logger = logging.getLogger(__name__)
+
+BLE_CONNECTS: Final = 4
+"""Bluetooth connections set up at the same time: absent devices do not hold up the present ones."""
+RESTART_S: Final = 5.0
+"""A session that broke down starts again after so long."""
+
+
+class DeviceFleet:
+    """Runs one ``DeviceSession`` per configured device; what befalls one does not touch the others.
+
+    ``on_state`` and ``on_rejected`` are as for the session. Gauge ``devices`` by state.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports of the outside world, one each
+        self,
+        catalog: Catalog,
+        radio: Radio | None,
+        sink: Sink,
+        clock: Clock,
+        ids: Ids,
+        telemetry: Telemetry,
+        on_state: OnState | None = None,
+        on_rejected: OnRejected | None = None,
+        *,
+        link_factory: LinkFactory | None = None,
+        ble_connects: int = BLE_CONNECTS,
+    ) -> None:
+        self._catalog = catalog
+        self._link_factory = link_factory or Links(radio)
+        self._sink = sink
+        self._clock = clock
+        self._ids = ids
+        self._telemetry = telemetry
+        self._on_state = on_state
+        self._on_rejected = on_rejected or _unheard
+        self._ble_gate = asyncio.Semaphore(ble_connects)
+        self._wanted: dict[str, DeviceConfig] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._states: dict[str, tuple[SessionState, str]] = {}
+        self._received: dict[str, int] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._applying = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Run the sessions until cancelled, and stop them all before returning."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for config in self._wanted.values():
+                    self._start(group, config)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+            self._tasks.clear()
+
+    async def apply(self, configs: Iterable[DeviceConfig]) -> None:
+        """Have exactly these devices: start new ones, stop the rest, restart changed ones.
+
+        Returns when the stopped ones have let go of their devices. Raises ConfigError, changing nothing,
+        when two of them share an id.
+        """
+        wanted: dict[str, DeviceConfig] = {}
+        for config in configs:
+            if config.id in wanted:
+                msg = f"device {config.id!r} is configured twice"
+                raise ConfigError(msg, device=config.id)
+            wanted[config.id] = config
+        async with self._applying:
+            gone = [d for d, config in self._wanted.items() if wanted.get(d) != config]
+            fresh = [config for d, config in wanted.items() if self._wanted.get(d) != config]
+            self._wanted = wanted
+            await self._stop(gone)
+            for config in fresh:
+                if self._group is None:
+                    self._note(config.id, SessionState.IDLE, "")
+                else:
+                    self._start(self._group, config)
+
+    def states(self) -> dict[str, str]:
+        """Device id -> its session's state and, after a colon, the reason if there is one."""
+        return {
+            d: f"{state.value}: {why}" if why else state.value for d, (state, why) in self._states.items()
+        }
+
+    async def _stop(self, devices: list[str]) -> None:
+        tasks = [task for d in devices if (task := self._tasks.pop(d, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for device in devices:
+            self._states.pop(device, None)
+        self._gauge()
+
+    def _start(self, group: asyncio.TaskGroup, config: DeviceConfig) -> None:
+        self._tasks[config.id] = group.create_task(self._keep(config), name=f"device {config.id}")
+
+    async def _keep(self, config: DeviceConfig) -> None:
+        """One device's sessions; a new one when one breaks down."""
+        while True:
+            session = DeviceSession(
+                config,
+                self._catalog,
+                self._link_factory,
+                self._sink,
+                self._clock,
+                self._ids,
+                self._telemetry,
+                self._note,
+                self._on_rejected,
+                connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
+                received_after=self._received.get(config.id, 0),
+            )
+            try:
+                await session.run()
+            except Exception as error:
+                logger.exception("device %s: its session broke down", config.id)
+                why = f"internal error: {type(error).__name__}; next try in {RESTART_S:.0f} s"
+                self._note(config.id, SessionState.BACKOFF, why)
+            finally:
+                self._received[config.id] = session.last_received
+            await asyncio.sleep(RESTART_S)
+
+    def _note(self, device: str, state: SessionState, reason: str) -> None:
+        self._states[device] = (state, reason)
+        self._gauge()
+        if self._on_state is not None:
+            self._on_state(device, state, reason)
+
+    def _gauge(self) -> None:
+        counts = Counter(state for state, _ in self._states.values())
+        for state in SessionState:
+            self._telemetry.gauge("devices", counts[state], state=state.value)
+
+
+def _unheard(_device: str, _source: str, _payload: bytes, _error: DecodeError) -> None:
+    """Rejected frames nobody asked for are still counted by the session."""
