@@ -1,0 +1,400 @@
+"""The gateway's Bluetooth radio: which one, scanning, and connecting without one device blocking another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+
+from hearthward.core.errors import ConfigError, LinkError
+
+if TYPE_CHECKING:
+    from bleak import BleakClient, BleakScanner
+    from bleak.backends.client import BaseBleakClient
+    from bleak.backends.device import BLEDevice
+    from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+
+    from devices.links.bumble_backend import BumbleHost, Opened
+    from devices.twins.radio import VirtualRadio
+
+__all__ = ["Radio", "Sighting", "open_radio"]
+
+_log = logging.getLogger(__name__)
+
+RADIO_SPECS: Final = "bluez, off, virtual, usb:0, serial:/dev/ttyX, tcp-client:HOST:PORT"
+SILENT_S: Final = 20.0
+"""A scan that heard nothing for so long is started anew for the next who waits."""
+STOP_S: Final = 5.0
+"""How long stopping a scan may take before it is taken for done."""
+
+_ADDRESS: Final = re.compile(
+    r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+_TRANSPORTS: Final = ("usb", "serial", "tcp-client")
+
+
+class Sighting(NamedTuple):
+    """A device that advertised: address, name, signal strength in dBm, 128-bit service UUIDs, makers."""
+
+    address: str
+    name: str | None
+    rssi: int
+    services: frozenset[str]
+    company_ids: tuple[int, ...] = ()
+
+
+class _Backend(Protocol):
+    """What a radio needs of bleak: its classes, their arguments, and what to close at the end."""
+
+    @property
+    def scanner(self) -> type[BaseBleakScanner] | None: ...
+    @property
+    def client(self) -> type[BaseBleakClient] | None: ...
+    @property
+    def arguments(self) -> dict[str, Any]: ...
+    def alive(self, scanner: BleakScanner) -> bool: ...
+    async def close(self) -> None: ...
+
+
+class _PlatformBackend:
+    """bleak's own default: BlueZ on Linux."""
+
+    scanner = None
+    client = None
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
+
+    def alive(self, scanner: BleakScanner) -> bool:
+        """Nobody says when BlueZ is restarted: silence is judged instead."""
+        del scanner
+        return True
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class _BumbleBackend:
+    """bleak over a bumble controller; bumble is imported at the first use."""
+
+    def __init__(self, name: str, open_controller: Callable[[], Awaitable[Opened]]) -> None:
+        self._name = name
+        self._open_controller = open_controller
+        self._host: BumbleHost | None = None
+
+    @property
+    def scanner(self) -> type[BaseBleakScanner]:
+        from devices.links.bumble_backend import BumbleScanner
+
+        return BumbleScanner
+
+    @property
+    def client(self) -> type[BaseBleakClient]:
+        from devices.links.bumble_backend import BumbleClient
+
+        return BumbleClient
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        if self._host is None:
+            from devices.links.bumble_backend import BumbleHost
+
+            self._host = BumbleHost(self._name, self._open_controller)
+        return {"host": self._host}
+
+    def alive(self, scanner: BleakScanner) -> bool:
+        """Whether the controller that scans is still there."""
+        from devices.links.bumble_backend import BumbleScanner
+
+        inner = scanner._backend  # noqa: SLF001 - bleak has no public way to its backend
+        return isinstance(inner, BumbleScanner) and inner.alive
+
+    async def close(self) -> None:
+        """Let go of the controller."""
+        if self._host is not None:
+            await self._host.close()
+
+
+class Radio:
+    """A Bluetooth radio, for an ``async with``; see ``open_radio``.
+
+    Devices are connected to only once they were heard, by one scan that all who wait share: a device that is
+    switched off costs the others nothing.
+    """
+
+    def __init__(self, spec: str, backend: _Backend | None) -> None:
+        self.spec = spec
+        self._backend = backend
+        self._closed = False
+        self._scan_lock = asyncio.Lock()
+        self._scan_users = 0
+        self._scanner: BleakScanner | None = None
+        self._heard_at = 0.0
+        self._listeners: set[Callable[[BLEDevice, AdvertisementData], None]] = set()
+        self._connecting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def backend(self) -> type[BaseBleakClient] | None:
+        """The ``backend=`` of bleak's clients; None is bleak's default. Raises LinkError when off."""
+        return self._working().client
+
+    @property
+    def backend_arguments(self) -> dict[str, Any]:
+        """The further keyword arguments that go with ``backend=``. Raises LinkError when off."""
+        return self._working().arguments
+
+    def _working(self) -> _Backend:
+        if self._backend is None:
+            msg = "the Bluetooth radio is off; start the gateway with --radio " + RADIO_SPECS
+            raise LinkError(msg, radio=self.spec)
+        if self._closed:
+            msg = "the Bluetooth radio has been closed"
+            raise LinkError(msg, radio=self.spec)
+        return self._backend
+
+    async def check(self) -> None:
+        """Return if the radio can scan. Raises LinkError saying what is missing."""
+        async with self._scanning():
+            pass
+
+    async def scan(self, timeout: float) -> list[Sighting]:  # noqa: ASYNC109 - how long to listen
+        """Listen for ``timeout`` seconds; what was heard, strongest first. Raises LinkError."""
+        seen: dict[str, Sighting] = {}
+
+        def heard(device: BLEDevice, said: AdvertisementData) -> None:
+            services = frozenset(said.service_uuids)
+            makers = tuple(said.manufacturer_data)
+            seen[device.address] = Sighting(
+                device.address, said.local_name or device.name, said.rssi, services, makers
+            )
+
+        self._listeners.add(heard)
+        try:
+            async with self._scanning():
+                await asyncio.sleep(timeout)
+        finally:
+            self._listeners.discard(heard)
+        return sorted(seen.values(), key=lambda one: (-one.rssi, one.address))
+
+    async def connect(
+        self,
+        address: str,
+        *,
+        timeout: float,  # noqa: ASYNC109 - of the search and the connection together
+        on_disconnect: Callable[[], None],
+    ) -> tuple[BleakClient, Sighting]:
+        """Find a device and connect; it is the caller's to disconnect.
+
+        ``on_disconnect`` is called once when the connection ends, for whatever reason.
+
+        Raises:
+            LinkError: no radio, not heard, or not connected within ``timeout`` seconds.
+            ConfigError: ``address`` is none.
+        """
+        if not _ADDRESS.fullmatch(address):
+            msg = f"{address!r} is no Bluetooth address such as C0:12:34:56:78:9A"
+            raise ConfigError(msg, address=address)
+        from bleak import BleakClient
+
+        backend = self._working()
+        deadline = asyncio.get_running_loop().time() + timeout
+        device, sighting = await self._find(address, timeout)
+        client = BleakClient(
+            device,
+            lambda _client: on_disconnect(),
+            timeout=max(0.1, deadline - asyncio.get_running_loop().time()),
+            backend=backend.client,
+            **backend.arguments,
+        )
+        async with self._errors(address):
+            if backend.client is None:
+                async with self._connecting:  # BlueZ refuses a second connection while one is made
+                    await client.connect()
+            else:
+                await client.connect()
+        return client, sighting
+
+    async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Sighting]:  # noqa: ASYNC109
+        wanted = address.upper()
+        found: asyncio.Future[tuple[BLEDevice, Sighting]] = asyncio.get_running_loop().create_future()
+
+        def heard(device: BLEDevice, said: AdvertisementData) -> None:
+            if device.address.upper() == wanted and not found.done():
+                services = frozenset(said.service_uuids)
+                name = said.local_name or device.name
+                found.set_result(
+                    (
+                        device,
+                        Sighting(device.address, name, said.rssi, services, tuple(said.manufacturer_data)),
+                    )
+                )
+
+        self._listeners.add(heard)
+        try:
+            async with asyncio.timeout(timeout), self._scanning():
+                return await found
+        except TimeoutError as error:
+            msg = f"{address}: not heard for {timeout:g} s; is it on, near, and not connected elsewhere?"
+            raise LinkError(msg, address=address) from error
+        finally:
+            self._listeners.discard(heard)
+
+    def _heard(self, device: BLEDevice, said: AdvertisementData) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        for listener in tuple(self._listeners):
+            listener(device, said)
+
+    @asynccontextmanager
+    async def _scanning(self) -> AsyncIterator[None]:
+        """A scan runs inside; the last one out stops it."""
+        backend = self._working()
+        async with self._scan_lock:
+            if self._scanner is not None and not self._scan_works(backend, self._scanner):
+                await self._drop_scan()
+            if self._scanner is None:
+                self._scanner = await self._start_scan(backend)
+            self._scan_users += 1
+        try:
+            yield
+        finally:
+            self._scan_users -= 1
+            if self._scan_users == 0:
+                await self._stop_scan()
+
+    def _scan_works(self, backend: _Backend, scanner: BleakScanner) -> bool:
+        silent = asyncio.get_running_loop().time() - self._heard_at
+        return backend.alive(scanner) and silent < SILENT_S
+
+    async def _start_scan(self, backend: _Backend) -> BleakScanner:
+        from bleak import BleakScanner
+
+        async with self._errors(self.spec):
+            scanner = BleakScanner(self._heard, backend=backend.scanner, **backend.arguments)
+            await scanner.start()
+        self._heard_at = asyncio.get_running_loop().time()
+        return scanner
+
+    async def _stop_scan(self) -> None:
+        async with self._scan_lock:
+            if not self._scan_users:
+                await self._drop_scan()
+
+    async def _drop_scan(self) -> None:
+        """Stop the scan; one that cannot be stopped has ended with its adapter."""
+        scanner, self._scanner = self._scanner, None
+        if scanner is None:
+            return
+        try:
+            async with self._errors(self.spec), asyncio.timeout(STOP_S):
+                await scanner.stop()
+        except LinkError as error:
+            _log.debug("stopping a scan: %s", error)
+
+    @asynccontextmanager
+    async def _errors(self, what: str) -> AsyncIterator[None]:
+        """bleak's, D-Bus's and the operating system's errors as LinkError that says what to do."""
+        from bleak.exc import BleakBluetoothNotAvailableError, BleakError
+
+        try:
+            yield
+        except BleakBluetoothNotAvailableError as error:
+            msg = f"no usable Bluetooth adapter ({error.args[0]}); plugged in, powered? `bluetoothctl show`"
+            raise LinkError(msg, radio=self.spec) from error
+        except (BleakError, TimeoutError) as error:
+            msg = f"{what}: {error or 'time is up'}"
+            raise LinkError(msg.replace(f"{what}: {what}", what), radio=self.spec) from error
+        except (FileNotFoundError, ConnectionError) as error:
+            raise LinkError(self._missing(error), radio=self.spec) from error
+        except OSError as error:
+            msg = f"{self.spec}: {error.strerror or error}"
+            raise LinkError(msg, radio=self.spec) from error
+
+    def _missing(self, error: OSError) -> str:
+        if self.spec == "bluez":
+            return (
+                "no Bluetooth: BlueZ cannot be reached over D-Bus; install bluez and start bluetooth.service"
+            )
+        return f"{self.spec}: nobody there ({error.strerror or error})"
+
+    async def close(self) -> None:
+        """Stop scanning, disconnect, let go of the controller; harmless more than once."""
+        if self._closed:
+            return
+        self._closed = True
+        self._scan_users = 0
+        await self._stop_scan()
+        if self._backend is not None:
+            await self._backend.close()
+
+
+def open_radio(spec: str, *, virtual: VirtualRadio | None = None) -> Radio:
+    """The radio that ``spec`` names; nothing is opened before its first use.
+
+    ``bluez``: the system's own; ``off``: every use is a LinkError; ``virtual``: a ``TwinWorld``'s in this
+    process; ``usb:0``, ``serial:/dev/ttyX``, ``tcp-client:HOST:PORT``: a controller driven by bumble.
+
+    Raises:
+        ConfigError: none of these, or ``virtual`` without a virtual radio.
+    """
+    if spec == "bluez":
+        return Radio(spec, _PlatformBackend())
+    if spec == "off":
+        return Radio(spec, None)
+    if spec == "virtual":
+        if virtual is None:
+            msg = "--radio virtual needs twins in the same process; for twins elsewhere: tcp-client:HOST:PORT"
+            raise ConfigError(msg, radio=spec)
+        air = virtual
+        return Radio(spec, _BumbleBackend(spec, lambda: _attach(air)))
+    kind, _, place = spec.partition(":")
+    if kind not in _TRANSPORTS or not place:
+        msg = f"unknown radio {spec!r}: it is one of {RADIO_SPECS}"
+        raise ConfigError(msg, radio=spec)
+    if kind == "tcp-client" and not re.fullmatch(r".+:\d{1,5}", place):
+        msg = f"radio {spec!r}: tcp-client needs HOST:PORT"
+        raise ConfigError(msg, radio=spec)
+    return Radio(spec, _BumbleBackend(spec, lambda: _open_transport(spec)))
+
+
+async def _attach(air: VirtualRadio) -> Opened:
+    """A new controller on the virtual radio."""
+    from devices.links.bumble_backend import Opened
+    from devices.links.lean_host import LeanHost
+
+    controller = air.host_controller()
+
+    async def close() -> None:
+        air.remove(controller)
+
+    return Opened(LeanHost(controller_source=controller, controller_sink=controller), close)
+
+
+async def _open_transport(spec: str) -> Opened:
+    """A controller behind a bumble transport. Raises LinkError or OSError."""
+    from bumble.core import BaseBumbleError
+    from bumble.transport import open_transport
+
+    from devices.links.bumble_backend import Opened
+    from devices.links.lean_host import LeanHost
+
+    try:
+        transport = await open_transport(spec)
+    except ImportError as error:
+        msg = f"{spec}: the driver is missing ({error}); for USB adapters install the system's libusb-1.0"
+        raise LinkError(msg, radio=spec) from error
+    except (BaseBumbleError, ValueError) as error:
+        msg = f"{spec}: no such adapter ({error})"
+        raise LinkError(msg, radio=spec) from error
+    return Opened(
+        LeanHost(controller_source=transport.source, controller_sink=transport.sink), transport.close
+    )
