@@ -41,6 +41,7 @@ GROUP_READINGS: Final = 4000
 BLOCK_READINGS: Final = 500
 BLOCK_BYTES: Final = 128 * 1024
 MIN_BYTES: Final = 1 << 20
+READ_TRIES: Final = 3
 _RECENT: Final = 64
 """Blocks kept in memory, so that sending what was just committed reads no disk."""
 _NEVER: Final = 2**62
@@ -163,6 +164,11 @@ class Outbox:
         held = self._segment
         return self.accepted - len(held.done) - sum(g.last - g.first + 1 for g in held.gaps)
 
+    def settled(self) -> RangeSet:
+        """The numbers that need no sending: receipted, or lost in a gap."""
+        held = self._segment
+        return RangeSet([*held.done, *((g.first, g.last) for g in held.gaps)])
+
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the loop after every transaction that added blocks or gaps."""
         self._listeners.append(listener)
@@ -201,23 +207,29 @@ class Outbox:
     ) -> list[Block]:
         """Unreceipted blocks numbered from ``after + 1`` (to ``until``), in order.
 
-        As many as fit both limits, but at least one if there is one. Damaged rows are never returned.
+        As many as fit both limits, but at least one if there is one. A damaged row is never returned: it
+        becomes a gap first. Raises StoreUnavailable.
         """
         self._check_open()
         last = _NEVER if until is None else until
         if self._recent and self._recent[0].first <= after + 1:
             return _limited((b for b in self._recent if after < b.first <= last), max_readings, max_bytes)
-        try:
-            blocks, damaged = await self._run(
-                lambda: self._segment.read(after, max_readings, max_bytes, last)
-            )
-        except (segment.GarbledError, sqlite3.Error):
-            log.exception("outbox %s cannot be read", self.path)
-            blocks, damaged = [], True
-        if damaged:
+        for _ in range(READ_TRIES):
+            try:
+                blocks, damaged = await self._run(
+                    lambda: self._segment.read(after, max_readings, max_bytes, last)
+                )
+            except segment.GarbledError:
+                damaged = True
+            except sqlite3.Error as error:
+                msg = f"the outbox {self.path} cannot be read: {error}"
+                raise StoreUnavailable(msg, path=str(self.path)) from error
+            if not damaged:
+                return blocks
             self._group.audit = True
-            self._work.set()
-        return blocks
+            await self.confirm([])
+        msg = f"the outbox {self.path} is damaged faster than it can be mended"
+        raise StoreUnavailable(msg, path=str(self.path))
 
     async def close(self) -> None:
         """Commit what waits, close the file and give up the lock."""
@@ -290,12 +302,15 @@ class Outbox:
     def _commit(self, group: _Group) -> tuple[int, int, dict[int, str], list[Block], tuple[Gap, ...]]:
         """In the thread: encode and commit; returns first number, deleted, refused appends, blocks, gaps."""
         payloads, failed = _encode_all(group.appends)
-        found = self._segment.audit() if group.audit else ()
+        found: tuple[Gap, ...] = ()
         try:
-            committed = self._segment.commit(payloads, group.confirmed, group.reported)
-        except segment.DamagedRowError:
-            found += self._segment.audit()
-            committed = self._segment.commit(payloads, group.confirmed, group.reported)
+            if group.audit:
+                found += self._segment.audit()
+            try:
+                committed = self._segment.commit(payloads, group.confirmed, group.reported)
+            except segment.DamagedRowError:
+                found += self._segment.audit()
+                committed = self._segment.commit(payloads, group.confirmed, group.reported)
         except segment.GarbledError as error:
             self._segment.close()
             self._replace(str(error))

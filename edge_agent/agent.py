@@ -1,0 +1,172 @@
+"""The gateway: devices -> outbox -> uplink, and the configuration document the other way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from devices.session import DeviceConfig, SessionState
+from edge_agent.config_store import ConfigStore, check_document
+from edge_agent.outbox import Outbox
+from edge_agent.uplink import Uplink
+from hearthward import __version__
+from hearthward.core.errors import ConfigError, DecodeError, HearthwardError
+from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import ConfigDocument, Status
+
+__all__ = ["EdgeAgent", "Fleet", "device_configs"]
+
+log = logging.getLogger(__name__)
+
+OnAccepted = Callable[[ReadingBatch, int, int], None]
+TRANSPORTS: Final = frozenset({"ble", "serial"})
+
+
+class Fleet(Protocol):
+    """What the agent needs of ``devices.supervisor.DeviceFleet``; the fake is ``edge_agent.fake``."""
+
+    async def run(self) -> None:
+        """Run the devices' sessions until cancelled."""
+        ...
+
+    async def apply(self, configs: Iterable[DeviceConfig]) -> None:
+        """Have exactly these devices."""
+        ...
+
+    def states(self) -> dict[str, str]:
+        """Device id -> session state, with the reason after a colon."""
+        ...
+
+
+class EdgeAgent:
+    """Joins the parts of one gateway; ``run`` them until cancelled.
+
+    ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
+    sink and ``agent.on_state`` and ``agent.on_rejected``; an uplink ``agent.configure`` and
+    ``agent.status``. ``on_accepted(batch, first, last)`` is called after each group commit's append.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        tenant: str,
+        outbox: Outbox,
+        config_store: ConfigStore,
+        fleet: Callable[[EdgeAgent], Fleet],
+        uplink: Callable[[EdgeAgent], Uplink],
+        *,
+        telemetry: Telemetry,
+        on_accepted: OnAccepted | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self.tenant = tenant
+        self.outbox = outbox
+        self.document: ConfigDocument | None = None
+        self._store = config_store
+        self._telemetry = telemetry
+        self._on_accepted = on_accepted
+        self.fleet = fleet(self)
+        self.uplink = uplink(self)
+
+    async def run(self) -> None:
+        """Put the stored document in force, then run devices and uplink; nothing waits for a broker."""
+        stored = await asyncio.to_thread(self._store.load)
+        if stored is not None:
+            await self._restore(stored)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.fleet.run(), name="edge-devices")
+            tasks.create_task(self.uplink.run(), name="edge-uplink")
+
+    async def _restore(self, stored: ConfigDocument) -> None:
+        try:
+            check_document(stored, gateway=self.gateway, tenant=self.tenant, current=None)
+            await self.fleet.apply(device_configs(stored))
+        except HearthwardError as error:
+            log.error("the stored configuration cannot be used: %s", error)  # noqa: TRY400
+            self._telemetry.count("config_refused_total", reason="stored")
+            return
+        self.document = stored
+        self.uplink.config_hash = stored.digest
+        log.info("configuration %d (%s) is in force, as stored", stored.version, stored.digest)
+
+    async def accept(self, batch: ReadingBatch) -> None:
+        """The fleet's sink: returns when the readings are in the outbox. Raises StoreError."""
+        first, last = await self.outbox.append(batch)
+        if self._on_accepted is not None:
+            self._on_accepted(batch, first, last)
+
+    def on_state(self, _device: str, _state: SessionState, _reason: str) -> None:
+        """A device's session changed its state: the gateway's status shows it."""
+        self.uplink.status_changed()
+
+    def on_rejected(self, device: str, source: str, payload: bytes, error: DecodeError) -> None:
+        """A refused frame, already counted by its session: one line for the engineer, no content."""
+        log.warning(
+            "device %s: a frame of %d bytes from %s is refused (%s)",
+            device,
+            len(payload),
+            source,
+            error.reason,
+        )
+
+    async def configure(self, document: ConfigDocument) -> None:
+        """Check a received document, store it, put its devices in force.
+
+        Raises ConfigError (``details["reason"]``) and StoreUnavailable; the former document stays then.
+        """
+        check_document(document, gateway=self.gateway, tenant=self.tenant, current=self.document)
+        configs = device_configs(document)
+        await asyncio.to_thread(self._store.save, document)
+        self.document = document
+        await self.fleet.apply(configs)
+
+    def status(self) -> Status:
+        """What the gateway says of itself (the uplink adds boot, clock and backlog)."""
+        return Status(online=True, version=__version__, devices=self.fleet.states())
+
+
+def device_configs(document: ConfigDocument) -> list[DeviceConfig]:
+    """The devices of a document's body. Raises ConfigError (reason ``body``) naming the device."""
+    entries = document.body.get("devices")
+    if not isinstance(entries, list):
+        msg = "configuration document without a list of devices"
+        raise ConfigError(msg, reason="body")
+    configs = [_device_config(entry, document.body) for entry in entries]
+    twice = sorted({c.id for c in configs if sum(o.id == c.id for o in configs) > 1})
+    if twice:
+        msg = f"configuration document names device {twice[0]!r} twice"
+        raise ConfigError(msg, reason="body", device=twice[0])
+    return configs
+
+
+def _device_config(entry: Any, body: dict[str, Any]) -> DeviceConfig:
+    """One entry -> its configuration; a device without a time zone of its own has the gateway's."""
+    try:
+        device, transport, address = entry["id"], entry["transport"], entry["address"]
+        profile, interval = entry.get("profile"), entry.get("interval_s")
+        timezone = entry.get("timezone") or body.get("timezone")
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = f"configuration document: a device lacks {error}"
+        raise ConfigError(msg, reason="body") from error
+    good = (
+        isinstance(device, str)
+        and transport in TRANSPORTS
+        and isinstance(address, str)
+        and isinstance(profile, str | None)
+        and isinstance(timezone, str | None)
+        and isinstance(interval, int | float | None)
+    )
+    if not good:
+        msg = f"configuration document: device {device!r} has a field of the wrong kind"
+        raise ConfigError(msg, reason="body")
+    return DeviceConfig(
+        id=device,
+        transport=transport,
+        address=address,
+        profile=profile,
+        timezone=timezone,
+        interval_s=interval,
+    )
