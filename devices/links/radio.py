@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 
-    from devices.links.bumble_backend import BumbleHost, Opened
+    from devices.links.bumble_host import BumbleHost, Opened
     from devices.twins.radio import VirtualRadio
 
 __all__ = ["Radio", "Sighting", "open_radio"]
@@ -99,7 +99,7 @@ class _BumbleBackend:
     @property
     def arguments(self) -> dict[str, Any]:
         if self._host is None:
-            from devices.links.bumble_backend import BumbleHost
+            from devices.links.bumble_host import BumbleHost
 
             self._host = BumbleHost(self._name, self._open_controller)
         return {"host": self._host}
@@ -368,8 +368,7 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None) -> Radio:
 
 async def _attach(air: VirtualRadio) -> Opened:
     """A new controller on the virtual radio."""
-    from devices.links.bumble_backend import Opened
-    from devices.links.lean_host import LeanHost
+    from devices.links.bumble_host import LeanHost, Opened
 
     controller = air.host_controller()
 
@@ -384,8 +383,7 @@ async def _open_transport(spec: str) -> Opened:
     from bumble.core import BaseBumbleError
     from bumble.transport import open_transport
 
-    from devices.links.bumble_backend import Opened
-    from devices.links.lean_host import LeanHost
+    from devices.links.bumble_host import LeanHost, Opened
 
     try:
         transport = await open_transport(spec)

@@ -15,7 +15,7 @@ from bumble.att import Attribute
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 
-from devices.links.lean_host import LeanHost
+from devices.links.bumble_host import LeanHost
 from devices.twins import encode
 from devices.twins.radio import RadioController, VirtualRadio
 from hearthward.core.errors import LinkError

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
 
 from devices.twins.base import Twin
+from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import digest63
 
@@ -103,11 +105,19 @@ class TwinWorld:
             BloodPressureTwin(self._new(id), self.address_of(id), self.virtual, identity, variant)
         )
 
-    def add_masimo(self, id: str) -> MasimoTwin:  # noqa: A002
-        """A Masimo Rad-8 on a serial port (a pty)."""
+    def add_masimo(
+        self,
+        id: str,  # noqa: A002
+        *,
+        clock: Clock | None = None,
+        link_path: Path | None = None,
+        timezone: str | None = None,
+    ) -> MasimoTwin:
+        """A Masimo Rad-8 on a serial port (a pty); see ``MasimoTwin``."""
         from devices.twins.serial import MasimoTwin
 
-        return self._add(MasimoTwin(self._new(id)))
+        new = self._new(id)
+        return self._add(MasimoTwin(new, clock=clock, link_path=link_path, timezone=timezone))
 
     async def start(self) -> None:
         """Power on every twin that is not yet on."""

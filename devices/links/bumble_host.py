@@ -1,0 +1,236 @@
+"""One Bluetooth controller and the google/bumble host on it: power, connecting, giving up, losing it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from bleak.exc import BleakError
+from bumble import core, hci
+from bumble.device import Connection, Device, DeviceConfiguration
+from bumble.host import Host
+from bumble.transport.common import TransportLostError
+
+__all__ = ["GOODBYE_S", "BumbleHost", "LeanHost", "Opened"]
+
+_log = logging.getLogger(__name__)
+
+POWER_ON_S: Final = 10.0
+"""How long an adapter may take to answer its first commands."""
+CONNECT_S: Final = 5.0
+"""How long connecting may take once the device was seen; all other connects of the host wait meanwhile."""
+CANCEL_S: Final = 1.0
+"""How long a controller may take to give up a pending connection."""
+GOODBYE_S: Final = 2.0
+"""How long a disconnection may take before it is taken for done."""
+
+
+class LeanHost(Host):
+    """bumble's host without formatting every packet for a debug log that nobody reads (half its CPU)."""
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Hand a packet to the controller."""
+        if self.hci_sink:
+            self.hci_sink.on_packet(bytes(packet))
+
+    def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Take a packet from the controller."""
+        match packet:
+            case hci.HCI_Event():
+                self.on_hci_event_packet(packet)
+            case hci.HCI_AclDataPacket():
+                self.on_hci_acl_data_packet(packet)
+            case _:
+                super().on_hci_packet(packet)
+
+
+class _Client(Protocol):
+    def on_lost(self) -> None:
+        """The controller is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open way to a controller: where packets come from, where they go, and how to close it."""
+
+    host: Host
+    close: Callable[[], Awaitable[None]]
+
+
+class BumbleHost:
+    """One controller and the bumble device on it; powered on at first use, and again after it was lost."""
+
+    def __init__(self, name: str, open_controller: Callable[[], Awaitable[Opened]]) -> None:
+        self.name = name
+        self._open_controller = open_controller
+        self._opened: Opened | None = None
+        self._device: Device | None = None
+        self._power = asyncio.Lock()
+        self._connecting = asyncio.Lock()
+        self._expected: hci.Address | None = None
+        self._stuck = False
+        self._closing: asyncio.Task[None] | None = None
+        self._clients: set[_Client] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def device(self) -> Device:
+        """The powered device. Raises BleakError when the controller does not answer, OSError if not there."""
+        async with self._power:
+            if self._device is None:
+                await self._power_on()
+            assert self._device is not None  # noqa: S101 - _power_on raises otherwise
+            return self._device
+
+    @property
+    def current(self) -> Device | None:
+        """The device as long as its controller is there; the next one is another object."""
+        return self._device
+
+    async def _power_on(self) -> None:
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
+        opened = await self._open_controller()
+        device = Device(config=DeviceConfiguration(name=self.name), host=opened.host)
+        try:
+            async with asyncio.timeout(POWER_ON_S):
+                await device.power_on()
+        except (TimeoutError, core.BaseBumbleError, TransportLostError) as error:
+            await opened.close()
+            msg = f"the Bluetooth controller at {self.name} does not answer ({error or 'time is up'})"
+            raise BleakError(msg) from error
+        except BaseException:
+            await opened.close()
+            raise
+        self._opened, self._device, self._stuck = opened, device, False
+        opened.host.on("flush", self._on_controller_lost)
+        device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def _on_controller_lost(self) -> None:
+        """The controller went away (unplugged, its process died): every connection has ended."""
+        if self._device is None:
+            return
+        self._device = None
+        for client in tuple(self._clients):
+            client.on_lost()
+        if opened := self._opened:
+            self._opened = None
+            self._closing = self._spawn(self._close_quietly(opened))
+
+    @staticmethod
+    async def _close_quietly(opened: Opened) -> None:
+        try:
+            await opened.close()
+        except (OSError, core.BaseBumbleError) as error:
+            _log.debug("closing a lost controller: %s", error)
+
+    def _spawn(self, chore: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(chore, name=f"radio {self.name}")
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
+
+    def _on_connection(self, connection: Connection) -> None:
+        """Let go of a device that connected after everybody had given it up."""
+        if connection.peer_address != self._expected:
+            self._spawn(self._hang_up(connection))
+
+    @staticmethod
+    async def _hang_up(connection: Connection) -> None:
+        with contextlib.suppress(TimeoutError, core.BaseBumbleError, asyncio.CancelledError):
+            async with asyncio.timeout(GOODBYE_S):
+                await connection.disconnect()
+
+    async def connect(self, address: hci.Address) -> Connection:
+        """Connect to a device that advertises; one at a time, as the controller demands.
+
+        Raises:
+            BleakError: not in time, or the controller refuses.
+        """
+        async with self._connecting:
+            device = await self.device()
+            if self._stuck:
+                device = await self._restart()
+            own = (
+                hci.OwnAddressType.PUBLIC
+                if any(device.public_address.address_bytes)
+                else hci.OwnAddressType.RANDOM
+            )
+            self._expected = address
+            attempt = asyncio.ensure_future(device.connect_le(address, own_address_type=own, timeout=None))
+            try:
+                await asyncio.wait({attempt}, timeout=CONNECT_S)
+                if attempt.done() and not attempt.cancelled():
+                    return attempt.result()
+            except core.BaseBumbleError as error:
+                msg = f"cannot connect to {address.to_string(with_type_qualifier=False)}: {error}"
+                raise BleakError(msg) from error
+            finally:
+                self._expected = None
+                if not attempt.done():
+                    await self._give_up(device, attempt, address)
+            msg = f"{address.to_string(with_type_qualifier=False)} does not take the connection"
+            raise BleakError(msg)
+
+    async def _give_up(
+        self, device: Device, attempt: asyncio.Future[Connection], address: hci.Address
+    ) -> None:
+        """Cancel a pending connection and wait until the controller says so; note one that never does."""
+        attempt.cancel()
+        await asyncio.wait({attempt})
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def settle(_: object) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        device.on(Device.EVENT_CONNECTION, settle)
+        device.on(Device.EVENT_CONNECTION_FAILURE, settle)
+        try:
+            async with asyncio.timeout(CANCEL_S):
+                with contextlib.suppress(hci.HCI_Error):  # nothing was pending any more
+                    await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+                    await over
+        except (TimeoutError, core.BaseBumbleError):
+            self._stuck = True
+        finally:
+            device.remove_listener(Device.EVENT_CONNECTION, settle)
+            device.remove_listener(Device.EVENT_CONNECTION_FAILURE, settle)
+            for connection in list(device.connections.values()):
+                if connection.peer_address == address:
+                    self._spawn(self._hang_up(connection))
+
+    async def _restart(self) -> Device:
+        """Reset a controller that never confirmed a cancelled connection: it would refuse every other."""
+        _log.warning("%s: the controller still waits for a device that was given up: reset", self.name)
+        self._on_controller_lost()
+        return await self.device()
+
+    def add(self, client: _Client) -> None:
+        """Tell ``client`` when the controller is lost."""
+        self._clients.add(client)
+
+    def discard(self, client: _Client) -> None:
+        """Stop telling it."""
+        self._clients.discard(client)
+
+    async def close(self) -> None:
+        """Disconnect everything and let go of the controller; harmless more than once."""
+        async with self._power:
+            device, self._device = self._device, None
+            opened, self._opened = self._opened, None
+        for client in tuple(self._clients):
+            client.on_lost()
+        if device is not None:
+            await asyncio.gather(*(self._hang_up(c) for c in list(device.connections.values())))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await device.power_off()
+        if opened is not None:
+            await self._close_quietly(opened)
+        while self._chores:
+            await asyncio.wait(self._chores)
+        await asyncio.sleep(0)  # lets an aborted transport finish
