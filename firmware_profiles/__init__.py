@@ -1,1 +1,27 @@
-"""firmware_profiles."""
+"""What a device model and firmware range is: profiles, their catalogue, decoding and matching. Pure."""
+
+from __future__ import annotations
+
+from firmware_profiles.errors import Problem, ProfileError
+from firmware_profiles.firmware import FirmwareRange
+from firmware_profiles.framer import FramedBytes, Framer
+from firmware_profiles.matching import DeviceFacts, short_uuid
+from firmware_profiles.profile import DecodedReading, Profile, SerialSettings, Step, Timings
+from firmware_profiles.registry import Catalog, load_catalog
+
+__all__ = [
+    "Catalog",
+    "DecodedReading",
+    "DeviceFacts",
+    "FirmwareRange",
+    "FramedBytes",
+    "Framer",
+    "Problem",
+    "Profile",
+    "ProfileError",
+    "SerialSettings",
+    "Step",
+    "Timings",
+    "load_catalog",
+    "short_uuid",
+]

@@ -1,0 +1,109 @@
+"""A compiled profile: what the device sessions hold and ask to decode bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from firmware_profiles.framer import Framer
+from firmware_profiles.schema import ProfileDocument
+from hearthward.core.errors import ConfigError, DecodeError
+from hearthward.core.model import Quality
+
+__all__ = ["DecodedReading", "Decoder", "Profile", "SerialSettings", "Step", "Timings"]
+
+Transport = Literal["ble", "serial"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedReading:
+    """One value out of one payload.
+
+    ``value`` is in the metric's canonical unit (UCUM) and None for coded metrics, whose text is ``code``;
+    ``device_time`` is the device's own clock as naive nanoseconds, ``record`` its own record number.
+    """
+
+    metric: str
+    value: float | None
+    code: str | None
+    unit: str | None
+    device_time: int | None
+    quality: Quality
+    record: int | None
+
+
+Decoder = Callable[[bytes], tuple[DecodedReading, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do after connecting; an ``optional`` one is skipped when the device lacks it."""
+
+    kind: Literal["subscribe", "read"]
+    characteristic: str
+    mode: Literal["notify", "indicate"] | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds: to connect; of silence until the link is taken for dead (None: never); of back-off."""
+
+    connect_timeout_s: float
+    idle_s: float | None
+    backoff_first_s: float
+    backoff_max_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """How to open the port; ``parity`` as pyserial spells it."""
+
+    baudrate: int
+    bytesize: int
+    parity: Literal["N", "E", "O"]
+    stopbits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A device model and firmware range, ready to decode; immutable.
+
+    ``hash`` covers the resolved content (16 hex digits; comments, key order and vectors do not count).
+    ``sources`` are short characteristic ids (``2a35``) or frame names (``ascii1``).
+    """
+
+    id: str
+    version: int
+    title: str
+    hash: str
+    transport: Transport
+    expected_interval_s: float | None
+    timings: Timings
+    serial: SerialSettings | None
+    session: tuple[Step, ...]
+    sources: tuple[str, ...]
+    file: str
+    document: ProfileDocument = field(repr=False, compare=False)
+    decoders: Mapping[str, Decoder] = field(repr=False, compare=False)
+
+    def decode(self, source: str, payload: bytes) -> tuple[DecodedReading, ...]:
+        """Readings of one payload, in the order of the frame's fields; a "no value" field gives none.
+
+        Raises DecodeError only, for the frame as a whole, with the reason ``truncated``, ``oversized``,
+        ``malformed``, ``out_of_range``, ``integrity`` or ``unknown_source``.
+        """
+        decoder = self.decoders.get(source) or self.decoders.get(source.lower())
+        if decoder is None:
+            msg = f"profile {self.id} has no source {source!r}; it has {', '.join(self.sources)}"
+            raise DecodeError(msg, reason="unknown_source", profile=self.id, source=source)
+        return decoder(payload)
+
+    def framer(self) -> Framer:
+        """A new framer for one connection. Raises ConfigError when the transport has frames of its own."""
+        framing = self.document.framing
+        if framing is None:
+            msg = f"profile {self.id} has no framing: {self.transport} delivers whole payloads"
+            raise ConfigError(msg, file=self.file)
+        return Framer(framing.source, framing.delimiter.encode("latin-1"), framing.max_length)

@@ -1,0 +1,164 @@
+"""What compiled decoders call: refusals of a frame, its integrity check, and lines of pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Final
+
+from hearthward.core.errors import DecodeError
+
+__all__ = [
+    "INTEGRITY",
+    "check_trailer",
+    "crc16_mcrf4xx",
+    "decimal_of",
+    "hex_of",
+    "out_of_range",
+    "oversized",
+    "split_pairs",
+    "sum8",
+    "trailing_record",
+    "truncated",
+    "xor8",
+]
+
+_PAIR = re.compile(r"([^= ]+)=([^= ]+)")
+_DASHES = re.compile(r"[-+.]*-[-+.]*")
+_DECIMAL = re.compile(r"[-+]?[0-9]{1,9}(\.[0-9]{1,9})?")
+_HEX = re.compile(r"[0-9a-fA-F]{1,8}")
+_STAMP = re.compile(r"[0-9/]{8} [0-9:]{8}(?= |$)")
+_MCRF4XX_POLY = 0x8408
+
+
+def truncated(source: str, need: int, have: int) -> DecodeError:
+    """A frame that ends before its fields do."""
+    msg = f"{source}: {have} bytes, at least {need} needed"
+    return DecodeError(msg, reason="truncated", offset=have, source=source, need=need)
+
+
+def oversized(source: str, used: int, have: int) -> DecodeError:
+    """A frame with bytes after its last field."""
+    msg = f"{source}: {have} bytes, {have - used} more than its fields take"
+    return DecodeError(msg, reason="oversized", offset=used, source=source)
+
+
+def trailing_record(source: str, size: int, have: int) -> DecodeError:
+    """A list to the end of the frame whose last element is incomplete."""
+    msg = f"{source}: the last element of {size} bytes is incomplete in {have} bytes"
+    return DecodeError(msg, reason="truncated", offset=have, source=source)
+
+
+def out_of_range(source: str, field: str, value: float, low: float, high: float, unit: str) -> DecodeError:
+    """A value that the instrument cannot mean."""
+    msg = f"{source}: {field} is {value:g} {unit}, outside the plausible {low:g} to {high:g}"
+    return DecodeError(
+        msg, reason="out_of_range", source=source, field=field, value=value, low=low, high=high
+    )
+
+
+def sum8(data: bytes) -> bytes:
+    """The low byte of the sum."""
+    return bytes([sum(data) & 0xFF])
+
+
+def xor8(data: bytes) -> bytes:
+    """All bytes xor-ed."""
+    check = 0
+    for byte in data:
+        check ^= byte
+    return bytes([check])
+
+
+def _mcrf4xx_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ _MCRF4XX_POLY if crc & 1 else crc >> 1
+        table.append(crc)
+    return tuple(table)
+
+
+_MCRF4XX = _mcrf4xx_table()
+
+
+def crc16_mcrf4xx(data: bytes) -> bytes:
+    """The E2E-CRC of the Bluetooth CGM service: reflected 0x1021, initially 0xFFFF, little-endian."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _MCRF4XX[(crc ^ byte) & 0xFF]
+    return crc.to_bytes(2, "little")
+
+
+INTEGRITY: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
+    "sum8": (1, sum8),
+    "xor8": (1, xor8),
+    "crc16-mcrf4xx": (2, crc16_mcrf4xx),
+}
+
+
+def check_trailer(source: str, kind: str, payload: bytes) -> bytes:
+    """The payload without its trailing check. Raises DecodeError (``truncated``, ``integrity``)."""
+    size, check = INTEGRITY[kind]
+    if len(payload) <= size:
+        raise truncated(source, size + 1, len(payload))
+    body, found = payload[:-size], bytes(payload[-size:])
+    expected = check(body)
+    if found != expected:
+        msg = f"{source}: {kind} is {found.hex()}, the bytes give {expected.hex()}"
+        raise DecodeError(msg, reason="integrity", offset=len(body), source=source)
+    return body
+
+
+def _malformed(source: str, message: str, field: str | None = None) -> DecodeError:
+    return DecodeError(f"{source}: {message}", reason="malformed", source=source, field=field)
+
+
+def split_pairs(source: str, required: Collection[str], payload: bytes) -> tuple[str, dict[str, str]]:
+    """A line's time stamp and its pairs. Raises DecodeError (``malformed``, ``truncated``)."""
+    try:
+        line = bytes(payload).decode("ascii").rstrip("\r\n ")
+    except UnicodeDecodeError as e:
+        raise _malformed(source, "holds bytes that are no ASCII") from e
+    if not line.isprintable():
+        raise _malformed(source, "holds control characters")
+    stamp = _STAMP.match(line)
+    if stamp is None:
+        raise _malformed(source, "does not begin with a time stamp")
+    pairs: dict[str, str] = {}
+    for word in line[stamp.end() :].split(" "):
+        if not word:
+            continue
+        found = _PAIR.fullmatch(word)
+        if found is None:
+            raise _malformed(source, f"{word!r} is no KEY=VALUE")
+        if found.group(1) in pairs:
+            raise _malformed(source, f"key {found.group(1)} stands there twice")
+        pairs[found.group(1)] = found.group(2)
+    if missing := [key for key in required if key not in pairs]:
+        msg = f"{source}: the line lacks {', '.join(missing)}"
+        raise DecodeError(msg, reason="truncated", offset=len(payload), source=source)
+    return stamp.group(), pairs
+
+
+def decimal_of(source: str, name: str, raw: str | None, suffix: str, digits: int) -> float | None:
+    """A decimal number; None for a missing key or dashes. ``digits`` > 0: exactly so many, no fraction."""
+    if raw is None:
+        return None
+    text = raw.removesuffix(suffix) if suffix else raw
+    if _DASHES.fullmatch(text):
+        return None
+    if not _DECIMAL.fullmatch(text) or (digits and not (len(text) == digits and text.isdigit())):
+        what = f"{digits} digits" if digits else "a decimal number"
+        raise _malformed(source, f"{name} is {raw!r}, not {what}", field=name)
+    return float(text)
+
+
+def hex_of(source: str, name: str, raw: str | None) -> int | None:
+    """A hexadecimal number of up to 32 bits; None for a missing key or dashes."""
+    if raw is None or _DASHES.fullmatch(raw):
+        return None
+    if not _HEX.fullmatch(raw):
+        raise _malformed(source, f"{name} is {raw!r}, not a hexadecimal number", field=name)
+    return int(raw, 16)

@@ -1,0 +1,171 @@
+"""The catalogue: every profile that is known, loaded and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from firmware_profiles.compiler import compile_frames
+from firmware_profiles.document import read_document
+from firmware_profiles.errors import Problem, ProfileError, did_you_mean
+from firmware_profiles.matching import DeviceFacts, matches, rivals
+from firmware_profiles.profile import Decoder, Profile, SerialSettings, Step, Timings
+from firmware_profiles.resolve import Parsed, Resolved, content_hash, parse, resolve_all
+from firmware_profiles.schema import ProfileDocument, StepSpec, TransportSpec
+from hearthward.core.errors import ConfigError, UnsupportedDevice
+
+__all__ = ["SHIPPED", "Catalog", "load_catalog", "profile_files"]
+
+SHIPPED = Path(__file__).parent / "catalog"
+"""The folder of the profiles that come with Hearthward."""
+
+
+class Catalog:
+    """Profiles by id; immutable."""
+
+    def __init__(self, profiles: Iterable[Profile]) -> None:
+        self._profiles: Mapping[str, Profile] = MappingProxyType({p.id: p for p in profiles})
+
+    def get(self, profile_id: str) -> Profile:
+        """The profile of that id. Raises ConfigError with the nearest name when there is none."""
+        try:
+            return self._profiles[profile_id]
+        except KeyError:
+            msg = f"unknown profile {profile_id!r}{did_you_mean(profile_id, self._profiles)}"
+            raise ConfigError(msg, profile=profile_id) from None
+
+    def match(self, facts: DeviceFacts) -> Profile:
+        """The profile for a device: of those that match, the one of highest priority.
+
+        Raises UnsupportedDevice when none matches, or several at the highest priority.
+        """
+        found = [p for p in self if matches(p.document.match, p.transport, facts)]
+        if not found:
+            msg = f"no profile matches {_described(facts)}; name one in the device's configuration"
+            raise UnsupportedDevice(msg, name=facts.name, model=facts.model, firmware=facts.firmware)
+        highest = max(p.document.match.priority for p in found)
+        best = [p for p in found if p.document.match.priority == highest]
+        if len(best) > 1:
+            names = ", ".join(sorted(p.id for p in best))
+            msg = (
+                f"several profiles match {_described(facts)}: {names}; name one in the device's configuration"
+            )
+            raise UnsupportedDevice(msg, name=facts.name, model=facts.model, profiles=names)
+        return best[0]
+
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self._profiles.values())
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    def __contains__(self, profile_id: object) -> bool:
+        return profile_id in self._profiles
+
+
+def _described(facts: DeviceFacts) -> str:
+    known = [
+        f"{key} {value}"
+        for key in ("name", "manufacturer", "model", "firmware", "usb")
+        if (value := getattr(facts, key)) is not None
+    ]
+    if facts.services:
+        known.append(f"services {' '.join(sorted(facts.services))}")
+    return f"the {facts.transport} device ({', '.join(known) or 'nothing known of it'})"
+
+
+def load_catalog(*extra: Path) -> Catalog:
+    """The shipped profiles and those in ``extra`` files or folders (``*.yaml``), checked as a whole.
+
+    Raises ProfileError with every finding: in a file, in what it extends or includes, an id that stands
+    in two files, or two profiles that would claim the same device at equal priority.
+    """
+    problems: list[Problem] = []
+    parsed: dict[str, Parsed] = {}
+    for path in profile_files(SHIPPED, *extra):
+        try:
+            one = parse(read_document(path))
+        except ProfileError as e:
+            problems += e.problems
+            continue
+        if one.doc.id in parsed:
+            message = f"profile {one.doc.id!r} is already in {parsed[one.doc.id].source.file}"
+            problems.append(one.source.problem(("id",), message))
+            continue
+        parsed[one.doc.id] = one
+    if problems:
+        raise ProfileError(problems)
+    resolved = resolve_all(parsed)
+    _refuse_rivals(resolved)
+    return Catalog(_compiled(one) for one in resolved.values())
+
+
+def profile_files(*paths: Path) -> list[Path]:
+    """The profile files that ``paths`` (files or folders) mean, each once. Raises ProfileError."""
+    out: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
+            if not found:
+                raise ProfileError([Problem(str(path), None, "the folder holds no *.yaml file")])
+        elif path.exists():
+            found = [path]
+        else:
+            raise ProfileError([Problem(str(path), None, "no such file or folder")])
+        for file in found:
+            out.setdefault(file.resolve(), file)
+    return list(out.values())
+
+
+def _refuse_rivals(resolved: Mapping[str, Resolved]) -> None:
+    known = ((i, one.doc.transport.kind, one.doc.match) for i, one in resolved.items() if one.doc.transport)
+    problems = []
+    for first, second in rivals(known):
+        message = (
+            f"{second} and {first} both match the same devices at priority "
+            f"{resolved[second].doc.match.priority}: give one a higher priority or another firmware range"
+        )
+        problems.append(resolved[second].source.problem(("match",), message))
+    if problems:
+        raise ProfileError(problems)
+
+
+def _compiled(one: Resolved) -> Profile:
+    doc = one.doc
+    transport = doc.transport
+    if transport is None:  # resolve_all has refused it
+        raise ProfileError([one.problem((), "has no transport")])
+    return Profile(
+        id=doc.id,
+        version=doc.version,
+        title=doc.title,
+        hash=content_hash(doc),
+        transport=transport.kind,
+        expected_interval_s=transport.expected_interval_s,
+        timings=Timings(
+            transport.connect_timeout_s, transport.idle_s, transport.backoff_first_s, transport.backoff_max_s
+        ),
+        serial=_serial(transport),
+        session=tuple(map(_step, doc.session)),
+        sources=tuple(doc.frames),
+        file=one.source.file,
+        document=doc,
+        decoders=_decoders(doc),
+    )
+
+
+def _decoders(doc: ProfileDocument) -> Mapping[str, Decoder]:
+    return compile_frames(doc.frames, doc.dedupe.record if doc.dedupe else None)
+
+
+def _serial(transport: TransportSpec) -> SerialSettings | None:
+    if transport.baudrate is None:
+        return None
+    return SerialSettings(transport.baudrate, transport.bytesize, transport.parity, transport.stopbits)
+
+
+def _step(spec: StepSpec) -> Step:
+    if spec.read is not None:
+        return Step("read", spec.read, None, spec.optional)
+    return Step("subscribe", str(spec.subscribe), spec.mode, spec.optional)

@@ -1,0 +1,213 @@
+"""What the command line shows of profiles: readings as JSON, a profile in words, the check of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from firmware_profiles.errors import ProfileError
+from firmware_profiles.profile import DecodedReading, Profile, Step
+from firmware_profiles.registry import load_catalog, profile_files
+from firmware_profiles.schema import FieldSpec, Frame, Match, Vector, VectorReading
+from hearthward.core.clock import naive_iso, parse_iso
+from hearthward.core.codes import METRICS
+from hearthward.core.errors import DecodeError
+from hearthward.core.model import Quality, quality_names
+
+__all__ = ["CheckReport", "ReadingJson", "check", "check_profile", "decode_json", "describe"]
+
+_DIGITS = 9  # of a fraction; more is the noise of binary floating point
+
+
+class ReadingJson(TypedDict):
+    """One reading as ``hearthward decode`` prints it; ``value`` is the text of a coded metric."""
+
+    metric: str
+    value: float | int | str | None
+    unit: str | None
+    time: str | None
+    quality: list[str]
+
+
+def decode_json(profile: Profile, source: str, payload: bytes) -> list[ReadingJson]:
+    """The readings of one payload as JSON-able rows. Raises DecodeError when the profile refuses it."""
+    return [_row(reading) for reading in profile.decode(source, payload)]
+
+
+def _row(reading: DecodedReading) -> ReadingJson:
+    return {
+        "metric": reading.metric,
+        "value": reading.code if reading.value is None else _number(reading.value),
+        "unit": reading.unit,
+        "time": None if reading.device_time is None else naive_iso(reading.device_time),
+        "quality": quality_names(reading.quality),
+    }
+
+
+def _number(value: float) -> float | int:
+    rounded = round(value, _DIGITS)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def describe(profile: Profile) -> str:
+    """A profile in words, for ``hearthward profiles show``: what it matches, asks for and decodes."""
+    doc = profile.document
+    lines = [
+        f"{profile.id} version {profile.version} ({profile.hash})",
+        profile.title,
+        f"file       {profile.file}",
+        f"source     {doc.provenance.source}",
+        f"licence    {doc.provenance.licence}",
+        f"certainty  {doc.provenance.certainty}",
+    ]
+    if doc.extends:
+        quirks = ", ".join(f"{quirk.frame} {quirk.field}" for quirk in doc.quirks)
+        lines.append(f"extends    {doc.extends}{f' (differs in {quirks})' if quirks else ''}")
+    if doc.includes:
+        lines.append(f"includes   {', '.join(doc.includes)}")
+    lines += [f"matches    {text}" for text in _match_lines(doc.match)]
+    lines.append(f"transport  {_transport_line(profile)}")
+    lines += [f"step       {_step_line(step)}" for step in profile.session]
+    if doc.time is not None:
+        lines.append(f"time       the device's own clock, {doc.time.zone}, without a zone")
+    if doc.health is not None:
+        lines.append(f"health     battery: {doc.health.battery}")
+    if doc.update is not None:
+        lines.append(f"update     {doc.update.method}")
+    for name, frame in doc.frames.items():
+        lines.append(f"frame {name}{_frame_note(frame)}")
+        lines += [f"  {_field_line(spec)}" for spec in frame.fields]
+    lines.append(f"vectors    {len(doc.vectors)}")
+    return "\n".join(lines)
+
+
+def _match_lines(match: Match) -> list[str]:
+    any_of = [
+        ", ".join(f"{key} {_plain(value)}" for key, value in criteria if value not in {None, ()})
+        for criteria in (*match.ble, *match.serial)
+    ]
+    if not any_of:
+        return ["only when a device's configuration names it"]
+    rest = f"; firmware {match.firmware}" if match.firmware else ""
+    return [f"{text}{rest}; priority {match.priority}" for text in any_of]
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _transport_line(profile: Profile) -> str:
+    out: str = profile.transport
+    if profile.serial is not None:
+        port = profile.serial
+        out += f" {port.baudrate} {port.bytesize}{port.parity}{port.stopbits}"
+    if profile.expected_interval_s is not None:
+        out += f", a value every {profile.expected_interval_s:g} s"
+    return out
+
+
+def _step_line(step: Step) -> str:
+    mode = f" ({step.mode})" if step.mode else ""
+    return f"{step.kind} {step.characteristic}{mode}{', if it has it' if step.optional else ''}"
+
+
+def _frame_note(frame: Frame) -> str:
+    notes = [note for note in (frame.format, frame.integrity) if note and note != "binary"]
+    return f" ({', '.join(notes)})" if notes else ""
+
+
+def _field_line(spec: FieldSpec) -> str:
+    kind = spec.type if spec.endian == "little" else f"{spec.type} big-endian"
+    out = f"{spec.name}: {f'{spec.key}, ' if spec.key else ''}{kind}"
+    if spec.present_if is not None:
+        sign = "" if spec.present_if.is_ else "not "
+        out += f", if {sign}{spec.present_if.field} bit {spec.present_if.bit}"
+    if spec.repeat:
+        out += ", repeated"
+    if spec.metric is not None:
+        row = METRICS[spec.metric]
+        out += f" -> {row.key}"
+        if row.kind == "numeric":
+            low, high = spec.range or (row.low, row.high)
+            out += f" {row.unit}, plausible {low:g} to {high:g}"
+    if spec.quality:
+        out += f" -> quality {', '.join(dict.fromkeys(rule.flag for rule in spec.quality))}"
+    return out + (f" ({spec.certainty})" if spec.certainty else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What ``check`` found; good when ``problems`` is empty."""
+
+    profiles: int
+    vectors: int
+    problems: tuple[str, ...]
+
+
+def check(paths: Iterable[Path] = ()) -> CheckReport:
+    """Load the catalogue with ``paths`` beside it and run the vectors.
+
+    Those of the profiles in ``paths`` (files or folders), or all when there are none. Never raises for
+    what is in the files, nor for a path that is not there: that is a problem in the report.
+    """
+    wanted = [Path(path) for path in paths]
+    try:
+        catalog = load_catalog(*wanted)
+        files = {file.resolve() for file in profile_files(*wanted)}
+    except ProfileError as e:
+        return CheckReport(0, 0, tuple(map(str, e.problems)))
+    chosen = [p for p in catalog if not files or Path(p.file).resolve() in files]
+    problems = [problem for profile in chosen for problem in check_profile(profile)]
+    return CheckReport(len(chosen), sum(len(p.document.vectors) for p in chosen), tuple(problems))
+
+
+def check_profile(profile: Profile) -> list[str]:
+    """Run one profile's vectors; returns what is not as it says."""
+    out = []
+    for i, vector in enumerate(profile.document.vectors):
+        found = _run(profile, vector)
+        if found is not None:
+            out.append(f"{profile.file}: {profile.id} vector {i + 1} ({vector.origin}): {found}")
+    return out
+
+
+def _run(profile: Profile, vector: Vector) -> str | None:
+    expected = (
+        f"refused: {vector.refused}"
+        if vector.readings is None
+        else "; ".join(_told(reading) for reading in map(_expected, vector.readings))
+    )
+    try:
+        actual = "; ".join(map(_told, profile.decode(vector.source, vector.payload)))
+    except DecodeError as e:
+        actual = f"refused: {e.reason}"
+    return None if actual == expected else f"expected [{expected}], got [{actual}]"
+
+
+def _expected(reading: VectorReading) -> DecodedReading:
+    quality = Quality(0)
+    for name in reading.quality:
+        quality |= Quality[name.upper()]
+    return DecodedReading(
+        metric=reading.metric,
+        value=reading.value,
+        code=reading.code,
+        unit=METRICS[reading.metric].unit,
+        device_time=None if reading.time is None else parse_iso(reading.time),
+        quality=quality,
+        record=reading.record,
+    )
+
+
+def _told(reading: DecodedReading) -> str:
+    value = reading.code if reading.value is None else f"{reading.value:.9g}"
+    parts = [f"{reading.metric}={value}"]
+    if reading.unit:
+        parts.append(reading.unit)
+    if reading.device_time is not None:
+        parts.append(f"at {naive_iso(reading.device_time)}")
+    if reading.record is not None:
+        parts.append(f"record {reading.record}")
+    return " ".join([*parts, *quality_names(reading.quality)])
