@@ -40,7 +40,8 @@ GOOD_STRETCH_S: Final = 30.0
 """A connection that streamed for so long was good: the next back-off starts from the beginning."""
 UNSUPPORTED_RETRY_S: Final = 300.0
 """An unsupported device is asked again: its firmware, or our catalogue, may have changed."""
-CONNECT_TIMEOUT_S: Final = 20.0
+CONNECT_TIMEOUT_S: Final = 30.0
+"""Until a profile is known."""
 CONNECT_GRACE_S: Final = 5.0
 """A link ends its own connecting in time; past this grace it is taken for hung."""
 DRAIN_S: Final = 5.0

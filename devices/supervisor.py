@@ -25,8 +25,8 @@ __all__ = ["DeviceFleet"]
 
 logger = logging.getLogger(__name__)
 
-BLE_CONNECTS: Final = 4
-"""Bluetooth connections set up at the same time: absent devices do not hold up the present ones."""
+BLE_CONNECTS: Final = 32
+"""Bluetooth devices looked for or connected to at the same time; many, for absent ones wait here too."""
 RESTART_S: Final = 5.0
 """A session that broke down starts again after so long."""
 

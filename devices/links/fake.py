@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from devices.links.base import OnPayload
 from firmware_profiles import DeviceFacts, Step
@@ -72,6 +72,10 @@ class FakeDevice:
             self._listening.set()
 
 
+def _nothing_to_do() -> None:
+    """Nobody wants to know when listening begins."""
+
+
 class FakeLink:
     """One connection to a ``FakeDevice``."""
 
@@ -80,6 +84,7 @@ class FakeLink:
         self._on_payload: OnPayload | None = None
         self._lost: asyncio.Future[LinkError] | None = None
         self._connected = False
+        self.on_subscribed: Callable[[], None] = _nothing_to_do
 
     async def connect(self) -> DeviceFacts:
         """Connect, or fail as the device was told to."""
@@ -101,6 +106,7 @@ class FakeLink:
         self._on_payload = on_payload
         self._lost = asyncio.get_running_loop().create_future()
         self._device.attach(self)
+        self.on_subscribed()
         try:
             raise await self._lost
         finally:

@@ -53,6 +53,10 @@ class _Wire(asyncio.Protocol):
             self.lost.set_result(exc)
 
 
+def _nothing_to_do() -> None:
+    """Nobody wants to know when listening begins."""
+
+
 def _nowhere(_data: bytes) -> None:
     """Where bytes go while nobody listens: reading is paused then, so there are none."""
 
@@ -61,7 +65,8 @@ class SerialLink:
     """One opening of one port with the profile's line settings; frames are cut by the profile's framer.
 
     Without a profile ``connect`` only tells what the port's adapter says of itself, for matching.
-    ``pause`` and ``resume`` push back on the instrument's bytes (they wait in the operating system).
+    ``on_subscribed`` is called when listening begins; ``pause`` and ``resume`` push back on the
+    instrument's bytes (they wait in the operating system).
     """
 
     def __init__(self, path: str, profile: Profile | None, *, on_noise: OnNoise | None = None) -> None:
@@ -71,6 +76,8 @@ class SerialLink:
         self._wire: _Wire | None = None
         self._transport: Any = None  # serialx gives its transports no common public type
         self._listening = False
+        self._held = False
+        self.on_subscribed: Callable[[], None] = _nothing_to_do
 
     async def connect(self) -> DeviceFacts:
         """Open the port. Raises LinkError with the path, the cause and what to do."""
@@ -117,26 +124,33 @@ class SerialLink:
                 if not isinstance(item, DecodeError):
                     on_payload(item.source, item.payload)
                 elif self._on_noise is not None:
-                    self._on_noise(b"", item)
+                    self._on_noise(bytes.fromhex(str(item.details.get("head") or "")), item)
 
         wire.on_data = on_data
         self._listening = True
-        self.resume()
+        if not self._held:
+            self.resume()
+        self.on_subscribed()
         try:
             error = await asyncio.shield(wire.lost)
         finally:
             self._listening = False
-            self.pause()
+            self._pause_reading()
             wire.on_data = _nowhere
         raise self._failed(error or OSError(errno.EIO, "closed"))
 
     def pause(self) -> None:
         """Stop reading; the instrument's bytes wait in the operating system's buffer."""
+        self._held = True
+        self._pause_reading()
+
+    def _pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
+        self._held = False
         if self._listening and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
