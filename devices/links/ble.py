@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -33,10 +33,15 @@ _FIRMWARE: Final = "2a26"
 _T = TypeVar("_T")
 
 
+def _nothing_to_do() -> None:
+    """Nobody wants to know when the steps are done."""
+
+
 class BleLink:
     """One connection to one device (a ``DeviceLink``).
 
     ``profile`` gives the connect timeout; it may be None as long as the device has not been identified.
+    ``on_subscribed`` is called when the session's steps are done.
     """
 
     def __init__(self, address: str, profile: Profile | None, radio: Radio) -> None:
@@ -46,6 +51,7 @@ class BleLink:
         self._client: BleakClient | None = None
         self._lost: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
+        self.on_subscribed: Callable[[], None] = _nothing_to_do
 
     async def connect(self) -> DeviceFacts:
         """Find, connect, and read the device information service. Raises LinkError."""
@@ -100,6 +106,7 @@ class BleLink:
             raise LinkError(msg, address=self._address)
         for step in steps:
             await self._do(client, step, on_payload)
+        self.on_subscribed()
         await lost
         if self._failed is not None:
             raise self._failed
