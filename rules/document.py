@@ -22,6 +22,8 @@ __all__ = ["Document", "Problem", "RuleFileError", "nearest", "read_document"]
 Where = tuple[str | int, ...]
 _MAX_BYTES: Final = 256 * 1024
 _MAX_DEPTH: Final = 20
+_YAML: Final = "tag:yaml.org,2002:"
+_SCALARS: Final = frozenset(_YAML + name for name in ("str", "int", "float", "bool", "null"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?(?:0|[1-9][0-9]{0,17})", "-+0123456789"),
     ("float", r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]+", "-+0123456789"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+    _Loader.add_implicit_resolver(_YAML + _tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -136,11 +138,11 @@ class _Reader:
         self.seen.add(id(node))
         if len(path) > _MAX_DEPTH:
             _refuse(self.document, line, f"is nested deeper than {_MAX_DEPTH}")
-        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_YAML}map":
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_YAML}seq":
             return [self.plain(item, (*path, i)) for i, item in enumerate(node.value)]
-        if isinstance(node, yaml.ScalarNode) and node.tag.startswith("tag:yaml.org,2002:"):
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return self.loader.construct_object(node)
         _refuse(self.document, line, f"tag {node.tag!r} is not used in rules")
 

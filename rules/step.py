@@ -2,8 +2,8 @@
 
 How a batch of readings is judged
 - In order of measurement time (stable). Values of one patient, device and time are one measurement and
-  are judged together. Before a measurement, the patient's delays that end by its time end.
-- A repeated reading (device, metric, time and value as before) is ignored.
+  are judged together. Before news is judged, the patient's delays that end by its time end.
+- A repeated reading (device, metric, time and value as one of the last 16) is ignored.
 - A reading older than its device's newest of that metric, or measured over a minute before it was received
   and older than any device's newest, is superseded: it never changes a condition. If it breaches it becomes
   a ``late`` entry for the worklist, as does a breach received later than the rule's ``max_lateness_s``.
@@ -118,10 +118,11 @@ class _Work:
     # -- readings
 
     def measurement(self, patient: str, device: str, time: int, readings: list[Measured]) -> None:
-        """Take one measurement: end delays, remember it, judge every rule that looks at it."""
-        self.fire(patient, time)
+        """Take one measurement: remember it, end delays, judge every rule that looks at it."""
         draft = self._draft(patient)
         news, superseded = draft.take(device, readings, self._rules.memory_ns)
+        if news:
+            self.fire(patient, time)
         late = any(came_late(m) for m in readings)
         concerned = {r.id: r for m in (*news, *superseded) for r in self._rules.by_metric[m.metric]}
         for _, rule in sorted(concerned.items()):
