@@ -131,9 +131,10 @@ def create(path: Path, boot: str, max_bytes: int) -> None:
 def _reserve_pages(db: sqlite3.Connection, pages: int) -> None:
     """Grow the file by writing pages and freeing them, so that they are its own for good."""
     (have,) = db.execute("PRAGMA page_count").fetchone()
-    left = (pages - have) * PAGE
-    if left <= 0:
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    if pages <= have:
         return
+    left = (pages - have + free) * PAGE  # the free ones are filled first
     # Two transactions: pages made and freed within one would never be written, only a hole.
     db.execute("BEGIN IMMEDIATE")
     db.execute("CREATE TABLE filler(room BLOB)")
