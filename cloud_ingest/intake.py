@@ -1,0 +1,213 @@
+"""Looking at what arrived: parts of frames to store, parts to refuse with a reason, ranges to receipt."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cloud_ingest.receipts import BlockState, Ledger, Source
+from cloud_ingest.sources.base import Message
+from hearthward.core.clock import iso
+from hearthward.core.codes import METRICS
+from hearthward.core.errors import DecodeError
+from hearthward.core.model import ReadingBatch
+from hearthward.core.ranges import RangeSet
+from hearthward.core.wire import Block, Frame, Gap, decode_block, encode_block, parse_topic
+
+__all__ = ["Dead", "Intake", "Part", "screen"]
+
+KEPT_OF_OVERSIZED: Final = 65_536
+MAX_DETAIL: Final = 500
+MAX_CLONES: Final = 1_024
+"""Blocks of clones that are remembered as dead-lettered already."""
+_MAX_INT: Final = 2**63 - 1
+_MAX_ORDINAL: Final = 2**31
+_MAX_TEXT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Something refused: goes to the dead-letter table. ``readings`` is how many are in it, if known."""
+
+    topic: str
+    gateway: str | None
+    reason: str
+    detail: str
+    payload: bytes
+    readings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block that is new, with the rows of it that may be stored; ``now`` is its ingest time."""
+
+    source: Source
+    topic: str
+    block: Block
+    batch: ReadingBatch
+    seqs: list[int]
+    now: int
+
+
+@dataclass(slots=True)
+class Intake:
+    """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed."""
+
+    parts: list[Part] = field(default_factory=list)
+    blocks: defaultdict[Source, list[Block]] = field(default_factory=lambda: defaultdict(list))
+    gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
+    receipts: defaultdict[Source, RangeSet] = field(default_factory=lambda: defaultdict(RangeSet))
+    dead: list[Dead] = field(default_factory=list)
+    repeated: int = 0
+    """Readings that came again."""
+
+    def refuse(self, dead: Dead) -> None:
+        """Add a dead letter."""
+        self.dead.append(dead)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.blocks or self.gaps or self.dead)
+
+
+class Inspector:
+    """Checks frames of one tenant against what is committed (``ledger``, which it keeps up to date)."""
+
+    def __init__(self, tenant: str, ledger: Ledger, future_skew_ns: int) -> None:
+        self._tenant = tenant
+        self.ledger = ledger
+        self._skew = future_skew_ns
+        self._clones: dict[tuple[Source, int, bytes], None] = {}
+
+    def open(self, message: Message, intake: Intake) -> Frame | None:
+        """The frame in a message, or None when it cannot be believed: that gets no receipt."""
+        gateway: str | None = None
+        try:
+            tenant, gateway, _ = parse_topic(message.topic)
+            if tenant != self._tenant:
+                msg = f"a frame for tenant {tenant!r}; this is {self._tenant!r}"
+                raise DecodeError(msg, reason="tenant")
+            frame = Frame.decode(message.payload)
+            _check_ranges(frame)
+            if frame.gateway != gateway:
+                msg = f"a frame of {frame.gateway!r} on the topic of {gateway!r}"
+                raise DecodeError(msg, reason="identity")
+        except DecodeError as error:
+            kept = message.payload[:KEPT_OF_OVERSIZED] if error.reason == "oversized" else message.payload
+            intake.refuse(Dead(message.topic, gateway, error.reason, str(error)[:MAX_DETAIL], kept))
+            return None
+        return frame
+
+    def take(self, frame: Frame, topic: str, now: int, intake: Intake) -> None:
+        """Sort a frame's blocks and gaps into ``intake``; everything in it will be receipted."""
+        source = frame.gateway, frame.boot
+        account = self.ledger.of(*source)
+        for block in frame.blocks:
+            intake.receipts[source].add(block.first, block.last)
+            state = account.judge(block)
+            if state is BlockState.COMMITTED:
+                intake.repeated += block.count
+            elif state is BlockState.CLONED:
+                self._refuse_clone(source, topic, block, intake)
+            else:
+                account.add(block)
+                intake.blocks[source].append(block)
+                self._read(source, topic, block, now, intake)
+        for gap in frame.gaps:
+            intake.receipts[source].add(gap.first, gap.last)
+            intake.gaps[source].extend(account.declare(gap))
+
+    def _read(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
+        where = f"boot {source[1]}, readings {block.first}-{block.last}"
+        try:
+            batch = decode_block(block.payload)
+            if len(batch) != block.count:
+                msg = f"a block announced as {block.count} readings has {len(batch)}"
+                raise DecodeError(msg, reason="malformed")
+            _check_columns(batch)
+        except DecodeError as error:
+            detail = f"{where}: {error}"[:MAX_DETAIL]
+            intake.refuse(Dead(topic, source[0], error.reason, detail, block.payload, block.count))
+            return
+        refused = screen(batch, now + self._skew)
+        bad = {i for rows in refused.values() for i, _ in rows}
+        for reason, rows in refused.items():
+            detail = f"{where}: {rows[0][1]}" + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else "")
+            payload = encode_block(batch.take([i for i, _ in rows]))
+            intake.refuse(Dead(topic, source[0], reason, detail[:MAX_DETAIL], payload, len(rows)))
+        good = [i for i in range(block.count) if i not in bad]
+        if good:
+            rows_kept = batch if not bad else batch.take(good)
+            seqs = [block.first + i for i in good]
+            intake.parts.append(Part(source, topic, block, rows_kept, seqs, now))
+
+    def _refuse_clone(self, source: Source, topic: str, block: Block, intake: Intake) -> None:
+        mark = source, block.first, block.digest()
+        if mark in self._clones:
+            intake.repeated += block.count
+            return
+        self._clones[mark] = None
+        if len(self._clones) > MAX_CLONES:
+            del self._clones[next(iter(self._clones))]
+        detail = (
+            f"boot {source[1]}, readings {block.first}-{block.last}: other readings are stored under these "
+            "numbers; two gateways use one identity or one outbox file was copied"
+        )
+        intake.refuse(Dead(topic, source[0], "cloned_gateway", detail, block.payload, block.count))
+
+
+def screen(batch: ReadingBatch, latest: int) -> dict[str, list[tuple[int, str]]]:
+    """The rows that must not be stored: reason -> (row, what is wrong with it).
+
+    ``latest`` is the last corrected time (UTC ns) that is not in the future.
+    """
+    out: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for i, (name, value, code, corrected) in enumerate(
+        zip(batch.metric, batch.value, batch.code, batch.corrected, strict=True)
+    ):
+        metric = METRICS.get(name)
+        if metric is None:
+            out["unknown_metric"].append((i, f"no metric {name[:64]!r}"))
+        elif value is None and code is None:
+            out["empty"].append((i, f"{name} without value or code"))
+        elif value is not None and not (math.isfinite(value) and metric.low <= value <= metric.high):
+            out["implausible"].append((i, f"{name} {value:g} is outside {metric.low:g}..{metric.high:g}"))
+        elif corrected > latest:
+            out["future"].append((i, f"{name} measured {iso(corrected)}, after {iso(latest)}"))
+    return dict(out)
+
+
+def _check_ranges(frame: Frame) -> None:
+    ends: Iterable[int] = [*(b.last for b in frame.blocks), *(g.last for g in frame.gaps), frame.wall]
+    if any(not 0 <= end <= _MAX_INT for end in ends):
+        msg = "frame with numbers beyond 63 bits"
+        raise DecodeError(msg, reason="malformed")
+
+
+def _check_columns(batch: ReadingBatch) -> None:
+    """What no store can hold makes the whole block malformed: its edge is broken, not one reading."""
+    integers = {
+        "received": batch.received,
+        "corrected": batch.corrected,
+        "digest": batch.digest,
+        "group": batch.group,
+        "quality": batch.quality,
+        "source": batch.source,
+        "device_time": [v for v in batch.device_time if v is not None],
+        "record": [v for v in batch.record if v is not None],
+    }
+    for name, column in integers.items():
+        if column and (min(column) < 0 or max(column) > _MAX_INT):
+            msg = f"{name} outside 0..2^63-1"
+            raise DecodeError(msg, reason="malformed")
+    if min(batch.ordinal) < 0 or max(batch.ordinal) > _MAX_ORDINAL:
+        msg = "ordinal outside 0..2^31"
+        raise DecodeError(msg, reason="malformed")
+    texts = {*batch.device, *batch.metric, *batch.profile, *batch.code, *batch.author}
+    if any(t is not None and len(t) > _MAX_TEXT for t in texts) or not all({*batch.device, *batch.metric}):
+        msg = f"empty or overlong text (more than {_MAX_TEXT} characters)"
+        raise DecodeError(msg, reason="malformed")
