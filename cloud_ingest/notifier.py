@@ -20,7 +20,17 @@ from cloud_ingest.channels.base import Channel, Message
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import ordinals
 from cloud_ingest.records.models import Bed, Encounter, Notification, Ward
-from cloud_ingest.records.outbox import CLOSING, Claim, Lease, Result, confirm, fail_orphans, next_due, record
+from cloud_ingest.records.outbox import (
+    CLOSING,
+    Claim,
+    Lease,
+    Result,
+    confirm,
+    fail_orphans,
+    next_due,
+    record,
+    release,
+)
 from cloud_ingest.records.outbox import claim as claim_due
 from hearthward.core.clock import SECOND, Clock, iso
 from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, StoreUnavailable
@@ -178,6 +188,7 @@ class Notifier:
             try:
                 if fresh:
                     await self._fail_orphans()
+                    await self._release(name)
                     fresh = False
                 wake.clear()
                 while await self._send_due(name):
@@ -197,6 +208,10 @@ class Notifier:
         if due is None:
             return IDLE_S
         return min(IDLE_S, max(0.0, (due - self._clock.now_ns()) / SECOND))
+
+    async def _release(self, name: str) -> None:
+        now = self._clock.now_ns()
+        await self._records.run(lambda session: release(session, name, now))
 
     async def _fail_orphans(self) -> None:
         names = set(self._channels)
@@ -253,21 +268,27 @@ class Notifier:
     ) -> None:
         now = self._clock.now_ns()
         next_at = now + int(backoff_s(made.attempt, self._ids.uniform()) * SECOND)
-        await self._records.run(
-            lambda session: record(
-                session,
-                made,
-                result,
-                now=now,
-                detail=detail,
-                reference=reference,
-                latency_ms=latency_ms,
-                next_at=next_at,
+        try:
+            await self._records.run(
+                lambda session: record(
+                    session,
+                    made,
+                    result,
+                    now=now,
+                    detail=detail,
+                    reference=reference,
+                    latency_ms=latency_ms,
+                    next_at=next_at,
+                )
             )
-        )
+        except StoreUnavailable as error:
+            # The lease stays: when it ends, the notification is sent again with the same identity.
+            log.error("notification %s: %s was not recorded: %s", made.id, result, error.message)  # noqa: TRY400
+            self._count(name, "unrecorded")
+            return
         self._count(name, result)
         if result in {"failed", "abandoned"}:
-            log.error("notification %s by %s %s: %s", made.id, name, result, detail)
+            log.error("notification %s by %s: %s; see its delivery attempts", made.id, name, result)
 
     def _count(self, channel: str, outcome: str, n: int = 1) -> None:
         self._telemetry.count("deliveries_total", n, channel=channel, outcome=outcome)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records.alarms import Alarms
@@ -26,7 +26,7 @@ from cloud_ingest.records.sessions import Sessions
 from cloud_ingest.records.upgrade import upgrade
 from cloud_ingest.records.users import Users
 from hearthward.core.clock import Clock, SystemClock
-from hearthward.core.errors import ConfigError, StoreUnavailable
+from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids, check_id
 
 __all__ = ["Records"]
@@ -105,7 +105,7 @@ class Records:
         try:
             upgrade(writer, _shown(url))
             records.run_now(lambda session: _ensure_tenant(session, check_id(tenant, "tenant"), clock))
-        except OperationalError as error:
+        except DBAPIError as error:
             records.close_now()
             msg = f"database {_shown(url)} cannot be opened for writing: {error.orig}"
             raise ConfigError(msg, url=_shown(url)) from error
@@ -185,6 +185,9 @@ def _in_session(engine: Engine, fn: Callable[[Session], T]) -> T:
         if isinstance(error, OperationalError) or error.connection_invalidated:
             msg = f"the records database cannot be used now: {error.orig}"
             raise StoreUnavailable(msg) from error
+        if type(error) is DatabaseError:
+            msg = f"the records database is damaged: {error.orig}; restore a copy"
+            raise StoreRejected(msg) from error
         raise
 
 

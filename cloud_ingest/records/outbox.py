@@ -16,7 +16,18 @@ from sqlalchemy.orm import Session, aliased
 
 from cloud_ingest.records.models import DeliveryAttempt, Notification
 
-__all__ = ["CLOSING", "Claim", "Lease", "State", "claim", "confirm", "fail_orphans", "next_due", "record"]
+__all__ = [
+    "CLOSING",
+    "Claim",
+    "Lease",
+    "State",
+    "claim",
+    "confirm",
+    "fail_orphans",
+    "next_due",
+    "record",
+    "release",
+]
 
 State = Literal["queued", "handed_over", "confirmed", "failed", "abandoned"]
 Result = Literal["handed_over", "temporary", "failed", "abandoned"]
@@ -141,6 +152,22 @@ def fail_orphans(session: Session, channels: Collection[str], now: int) -> dict[
         _attempt(session, row, now, "failed", f"channel {row.channel} is not configured", 0.0)
         counts[row.channel] = counts.get(row.channel, 0) + 1
     return counts
+
+
+def release(session: Session, channel: str, now: int) -> None:
+    """End the leases of a sender that is gone: its channel's notifications are due again, as repeated.
+
+    For the one sender of a channel to call when it starts; then nobody else can be sending.
+    """
+    session.execute(
+        update(Notification)
+        .where(
+            Notification.channel == channel,
+            Notification.state == "queued",
+            Notification.lease_until > now,
+        )
+        .values(lease_until=now)
+    )
 
 
 def next_due(session: Session, channel: str) -> int | None:

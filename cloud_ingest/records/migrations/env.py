@@ -1,4 +1,7 @@
-"""Run by Alembic: migrates on the connection that ``records.upgrade`` hands in."""
+"""Run by Alembic: migrates on the connection that ``records.upgrade`` hands in.
+
+Offline (``alembic upgrade --sql``) it writes the SQL for the ``dialect`` handed in.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from cloud_ingest.records.models import Base
 
 def run() -> None:
     """Migrate within the caller's transaction."""
+    attributes = context.config.attributes
     context.configure(
-        connection=context.config.attributes["connection"],
+        connection=attributes.get("connection"),
+        dialect_name=attributes.get("dialect"),
         target_metadata=Base.metadata,
         transactional_ddl=True,
         compare_type=True,
-        render_as_batch=False,
     )
     with context.begin_transaction():
         context.run_migrations()
