@@ -26,6 +26,8 @@ def own_findings(doc: ProfileDocument) -> Iterator[Finding]:
     yield from _under(("match",), _match(doc.match))
     for i, step in enumerate(doc.session):
         yield from _under(("session", i), _step(step))
+    if not doc.vectors:
+        yield ("vectors",), "at least one vector is needed: bytes and what they mean"
     for i, vector in enumerate(doc.vectors):
         yield from _under(("vectors", i), _vector(vector))
 

@@ -216,7 +216,7 @@ class _Code:
         for spec in self.frame.fields:
             at = f"{self.source!r}, {spec.name!r}, d.get({spec.key!r})"
             if spec.type == "hex":
-                self.put(f"f_{spec.name} = hex_of({at}) or 0")
+                self.put(f"f_{spec.name} = hex_of({at}, {spec.digits or 0}) or 0")
                 self._quality(spec)
             else:
                 self.put(f"f_{spec.name} = decimal_of({at}, {spec.suffix or ''!r}, {spec.digits or 0})")

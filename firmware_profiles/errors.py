@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["Problem", "ProfileError", "did_you_mean"]
+__all__ = ["Problem", "ProfileError", "by_line", "did_you_mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class ProfileError(ConfigError):
         message = "\n".join([first.message, *map(str, more)])
         super().__init__(message, file=first.file, line=first.line)
         self.problems = tuple(problems)
+
+
+def by_line(problems: Iterable[Problem]) -> list[Problem]:
+    """The findings in the order in which a person meets them in the files."""
+    return sorted(problems, key=lambda problem: (problem.file, problem.line or 0))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -36,6 +36,7 @@ def frame_findings(frame: Frame) -> Iterator[Finding]:
     text = frame.format == "pairs"
     clocks = sum(spec.type == "dt7" for spec in frame.fields)
     yield from bad(
+        (not frame.fields, ("fields",), "a frame needs at least one field"),
         (text and frame.stamp is None, (), "a frame of pairs needs the stamp it begins with"),
         (text and frame.integrity is not None, ("integrity",), "is for binary frames"),
         (not text and bool(frame.stamp or frame.required), (), "stamp and required are for frames of pairs"),
@@ -65,7 +66,7 @@ def _in_text(spec: FieldSpec) -> Iterator[Finding]:
         (spec.type not in PAIR_TYPES, ("type",), f"{spec.type} is not for a frame of pairs"),
         (spec.key is None, (), "a field of a frame of pairs needs its key"),
         (bool(idle), (), f"not in a frame of pairs: {idle}"),
-        (spec.type == "hex" and bool(spec.digits or spec.suffix), (), "digits and suffix are for decimals"),
+        (spec.type == "hex" and bool(spec.suffix), ("suffix",), "is for decimals"),
     )
 
 

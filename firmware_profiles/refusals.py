@@ -155,10 +155,11 @@ def decimal_of(source: str, name: str, raw: str | None, suffix: str, digits: int
     return float(text)
 
 
-def hex_of(source: str, name: str, raw: str | None) -> int | None:
-    """A hexadecimal number of up to 32 bits; None for a missing key or dashes."""
+def hex_of(source: str, name: str, raw: str | None, digits: int) -> int | None:
+    """A hexadecimal number of up to 32 bits; None for a missing key or dashes. ``digits`` as above."""
     if raw is None or _DASHES.fullmatch(raw):
         return None
-    if not _HEX.fullmatch(raw):
-        raise _malformed(source, f"{name} is {raw!r}, not a hexadecimal number", field=name)
+    if not _HEX.fullmatch(raw) or digits not in {0, len(raw)}:
+        what = f"{digits} hexadecimal digits" if digits else "a hexadecimal number"
+        raise _malformed(source, f"{name} is {raw!r}, not {what}", field=name)
     return int(raw, 16)

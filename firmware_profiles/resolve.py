@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from firmware_profiles.checks import own_findings, resolved_findings
 from firmware_profiles.document import Document, Where
-from firmware_profiles.errors import Problem, ProfileError, did_you_mean
+from firmware_profiles.errors import Problem, ProfileError, by_line, did_you_mean
 from firmware_profiles.schema import FieldSpec, Frame, ProfileDocument
 
 __all__ = ["Parsed", "Resolved", "content_hash", "parse", "resolve_all"]
@@ -52,7 +52,7 @@ def parse(source: Document) -> Parsed:
     except ValidationError as e:
         raise ProfileError(_problems(e, source, ())) from e
     if findings := [source.problem(path, message) for path, message in own_findings(doc)]:
-        raise ProfileError(findings)
+        raise ProfileError(by_line(findings))
     return Parsed(source, doc)
 
 
@@ -72,7 +72,7 @@ def _problems(error: ValidationError, source: Document, at: Where) -> list[Probl
             name = ".".join(map(str, path)) or "the file"
             hint = " (put it in quotes)" if item["type"] == "string_type" else ""
             out.append(source.problem(path, f"{name}: {item['msg']}{hint}, not {_short(item['input'])}"))
-    return sorted(out, key=lambda problem: problem.line or 0)
+    return by_line(out)
 
 
 def _short(value: Any) -> str:
@@ -120,7 +120,7 @@ class _Resolver:
             session += [step.model_copy(update={"optional": True}) for step in part.doc.session]
         out.doc = own.doc.model_copy(update={"frames": frames, "session": tuple(session)})
         if findings := [out.problem(path, message) for path, message in resolved_findings(out.doc)]:
-            raise ProfileError(findings)
+            raise ProfileError(by_line(findings))
         return out
 
     def _other(self, user: Resolved, name: str, at: Where) -> Resolved:

@@ -222,7 +222,7 @@ class Frame(Strict):
     required: tuple[str, ...] = ()
     integrity: Literal["sum8", "xor8", "crc16-mcrf4xx"] | None = None
     """The check at the end of a binary frame, over every byte before it."""
-    fields: Annotated[tuple[FieldSpec, ...], Field(min_length=1)]
+    fields: tuple[FieldSpec, ...]
 
 
 class Quirk(Strict):
@@ -306,4 +306,4 @@ class ProfileDocument(Strict):
     dedupe: Dedupe | None = None
     health: Health | None = None
     update: Update | None = None
-    vectors: Annotated[tuple[Vector, ...], Field(min_length=1)]
+    vectors: tuple[Vector, ...]
