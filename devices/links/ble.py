@@ -172,7 +172,8 @@ class BleLink:
             msg = f"{self._address}: no answer about {source} within {REQUEST_TIMEOUT_S:g} s"
             raise LinkError(msg, address=self._address, characteristic=source) from error
         except (BleakError, OSError, EOFError) as error:
-            msg = f"{self._address}: {source}: {error}"
+            lost = self._lost is not None and self._lost.done()
+            msg = f"{self._address}: link lost" if lost else f"{self._address}: {source}: {error}"
             raise LinkError(msg, address=self._address, characteristic=source) from error
 
     @staticmethod

@@ -126,10 +126,13 @@ class BumbleScanner(BaseBleakScanner):
 
     async def stop(self) -> None:
         """Stop to scan; harmless when the controller is gone."""
+        there = self.alive
         device, self._device = self._device, None
         if device is None:
             return
         device.remove_listener(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
+        if not there:
+            return
         with contextlib.suppress(core.BaseBumbleError, TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await device.stop_scanning()
@@ -195,6 +198,8 @@ class BumbleClient(BaseBleakClient):
             async with asyncio.timeout(self._timeout):
                 peer = self._peer or await self._find()
                 connection = await self._host.connect(peer)
+                if connection.device.lookup_connection(connection.handle) is not connection:
+                    raise BleakError(_LOST)  # it ended before we could listen for its end
                 self._connection = connection
                 self._gone = asyncio.get_running_loop().create_future()
                 self._gatt = connection.gatt_client

@@ -393,6 +393,11 @@ async def _open_transport(spec: str) -> Opened:
     except (BaseBumbleError, ValueError) as error:
         msg = f"{spec}: no such adapter ({error})"
         raise LinkError(msg, radio=spec) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "usb1":  # loaded for USB only, with errors of its own
+            raise
+        msg = f"{spec}: no usable USB adapter ({error}); plugged in, and may this user open it (udev)?"
+        raise LinkError(msg, radio=spec) from error
     return Opened(
         LeanHost(controller_source=transport.source, controller_sink=transport.sink), transport.close
     )

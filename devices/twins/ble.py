@@ -67,6 +67,8 @@ class BlePeripheral(ABC):
         self._device: Device | None = None
         self._connection: Connection | None = None
         self._subscribed = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
         self._gone: asyncio.Future[None] | None = None
         self._advertising: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
@@ -132,6 +134,11 @@ class BlePeripheral(ABC):
             self._radio.remove(self._controller)
         await device.power_off()
 
+    @property
+    def profile_source(self) -> str:
+        """The short id of the vital sign's characteristic, such as ``2a37``."""
+        return f"{self._measurement:04x}"
+
     def ready(self) -> bool:
         """Whether a host has subscribed to the vital sign."""
         return self._subscribed.is_set()
@@ -139,6 +146,10 @@ class BlePeripheral(ABC):
     async def wait_ready(self) -> None:
         """Return as soon as a host has."""
         await self._subscribed.wait()
+
+    async def wait_free(self) -> None:
+        """Return as soon as no host is connected."""
+        await self._free.wait()
 
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
@@ -222,6 +233,7 @@ class BlePeripheral(ABC):
 
     def _on_connection(self, connection: Connection) -> None:
         self._connection = connection
+        self._free.clear()
         self._gone = asyncio.get_running_loop().create_future()
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
@@ -229,6 +241,7 @@ class BlePeripheral(ABC):
         del reason
         self._connection = None
         self._subscribed.clear()
+        self._free.set()
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
         if self._device is not None:
