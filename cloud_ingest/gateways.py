@@ -1,0 +1,113 @@
+"""What is known of the gateways now: kept in memory, told to listeners, noted in the records now and then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from cloud_ingest.feed import Feed, GatewayChanged, GatewayState
+from cloud_ingest.records.models import Gateway
+from hearthward.core.clock import Clock
+from hearthward.core.wire import Frame, Status
+
+__all__ = ["GatewayBoard", "write_notes"]
+
+MAX_GATEWAYS: Final = 10_000
+"""Unknown gateways can be invented by anybody who may publish: beyond this no new ones are listed."""
+
+
+class GatewayBoard:
+    """The gateways of one tenant, whether the directory knows them or not."""
+
+    def __init__(self, tenant: str, feed: Feed, clock: Clock) -> None:
+        self._tenant = tenant
+        self._feed = feed
+        self._clock = clock
+        self._states: dict[str, GatewayState] = {}
+        self._applied: dict[str, int] = {}
+        self._unsaved: set[str] = set()
+
+    def get(self, gateway: str) -> GatewayState | None:
+        """What is known of one."""
+        return self._states.get(gateway)
+
+    def all(self) -> list[GatewayState]:
+        """All that were heard of, by id."""
+        return [self._states[g] for g in sorted(self._states)]
+
+    def applied(self, gateway: str) -> int | None:
+        """The configuration version that a gateway says it runs."""
+        return self._applied.get(gateway)
+
+    def status(self, gateway: str, status: Status) -> None:
+        """A status message (or last will) came."""
+        old = self._states.get(gateway, GatewayState(gateway))
+        if not status.online:
+            self._put(replace(old, online=False))
+            return
+        self._put(
+            GatewayState(
+                gateway=gateway,
+                online=True,
+                last_seen=max(self._clock.now_ns(), old.last_seen),
+                boot=status.boot,
+                version=status.version,
+                config=status.config,
+                backlog=status.backlog,
+                devices={str(k): str(v) for k, v in status.devices.items()},
+            )
+        )
+
+    def heard(self, frame: Frame) -> None:
+        """A frame came: it is online, whatever its last status was."""
+        old = self._states.get(frame.gateway, GatewayState(frame.gateway))
+        new = replace(
+            old,
+            online=True,
+            boot=frame.boot,
+            config=frame.config or old.config,
+            last_seen=max(self._clock.now_ns(), old.last_seen),
+        )
+        told = replace(new, last_seen=old.last_seen) != old
+        self._put(new, tell=told)
+
+    def runs(self, gateway: str, config: str, version: int | None) -> None:
+        """A gateway says which configuration document it has in force."""
+        old = self._states.get(gateway, GatewayState(gateway))
+        if version is not None and self._applied.get(gateway) != version:
+            self._applied[gateway] = version
+            self._unsaved.add(gateway)
+        self._put(replace(old, config=config))
+
+    def unsaved(self) -> dict[str, tuple[int, int | None]]:
+        """What the directory does not know yet: gateway -> (last seen, configuration version applied)."""
+        return {
+            g: (self._states[g].last_seen, self._applied.get(g)) for g in self._unsaved if g in self._states
+        }
+
+    def saved(self, notes: dict[str, tuple[int, int | None]]) -> None:
+        """These notes were committed; what changed meanwhile stays to be saved."""
+        now = self.unsaved()
+        self._unsaved -= {g for g, note in notes.items() if now.get(g) == note}
+
+    def _put(self, state: GatewayState, *, tell: bool = True) -> None:
+        if state.gateway not in self._states and len(self._states) >= MAX_GATEWAYS:
+            return
+        changed = self._states.get(state.gateway) != state
+        self._states[state.gateway] = state
+        self._unsaved.add(state.gateway)
+        if changed and tell:
+            self._feed.publish(GatewayChanged(self._tenant, state))
+
+
+def write_notes(session: Session, tenant: str, notes: dict[str, tuple[int, int | None]]) -> None:
+    """Bring the directory up to date; gateways that it does not know are passed over."""
+    for gateway, (seen, applied) in sorted(notes.items()):
+        row = session.get(Gateway, (tenant, gateway))
+        if row is None:
+            continue
+        row.last_seen = max(seen, row.last_seen or 0) or None
+        if applied is not None:
+            row.config_version_applied = applied

@@ -1,0 +1,290 @@
+"""The cloud's half in one object: source, pipeline, notifier, configuration and timers in one TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from cloud_ingest import journal
+from cloud_ingest.attribution import Attribution
+from cloud_ingest.config_publisher import ConfigPublisher
+from cloud_ingest.feed import DirectoryChanged, Feed
+from cloud_ingest.gateways import GatewayBoard, write_notes
+from cloud_ingest.notifier import IN_APP, Notifier, Target
+from cloud_ingest.pipeline import Hooks, Pipeline
+from cloud_ingest.receipts import compact
+from cloud_ingest.records import Records
+from cloud_ingest.records.alarms import Alarms
+from cloud_ingest.records.models import Alarm, DeadLetter, Encounter, FrameRow
+from cloud_ingest.sources.base import FrameSource, Message
+from cloud_ingest.stores.base import TimeSeriesStore
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DecodeError, StoreUnavailable
+from hearthward.core.settings import CloudSettings
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Status, parse_topic
+from hearthward.trust.access import Scope
+from rules import RuleSet
+
+__all__ = ["CloudService", "CommandLike"]
+
+log = logging.getLogger(__name__)
+
+MAINTENANCE_S: Final = 30.0
+"""Gateways' last-seen times are saved and timed configuration changes looked for this often."""
+PRUNE_EVERY: Final = 120
+"""Maintenance rounds between two prunings: an hour."""
+JOURNAL_KEPT_NS: Final = 24 * 3600 * SECOND
+"""How long inputs that no snapshot needs any more can still be stepped again."""
+DEAD_LETTERS_KEPT: Final = 10_000
+_DIGEST_CHARACTERS: Final = 64
+
+
+class CommandLike(Protocol):
+    """A person's act on an alarm, such as ``rules.Command``; its seq and now are given here."""
+
+    @property
+    def kind(self) -> Literal["accept"]:
+        """What is done."""
+        ...
+
+    @property
+    def alarm(self) -> str:
+        """On which alarm."""
+        ...
+
+    @property
+    def actor(self) -> str:
+        """By whom."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What they say about it."""
+        ...
+
+
+class CloudService:
+    """Ingest, rules, notifications and configuration of one tenant.
+
+    ``records`` and ``store`` belong to the caller, who closes them after ``run``. ``clock`` must be an
+    EventClock when ``settings.event_clock`` is set: it then follows the frames.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that it joins
+        self,
+        *,
+        records: Records,
+        store: TimeSeriesStore,
+        source: FrameSource,
+        rules: RuleSet,
+        clock: Clock,
+        telemetry: Telemetry,
+        settings: CloudSettings | None = None,
+        notifier: Notifier | None = None,
+        targets: Sequence[Target] = (IN_APP,),
+    ) -> None:
+        settings = settings or CloudSettings()
+        self.tenant = settings.tenant
+        self.records = records
+        self.store = store
+        self.source = source
+        self.rules = rules
+        self.clock = clock
+        self.telemetry = telemetry
+        self.settings = settings
+        self.feed = Feed()
+        self.gateways = GatewayBoard(self.tenant, self.feed, clock)
+        self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
+        self.notifier = notifier
+        self.pipeline = Pipeline(
+            self.tenant,
+            records,
+            store,
+            source.publish,
+            feed=self.feed,
+            clock=clock,
+            telemetry=telemetry,
+            future_skew_s=settings.future_skew_s,
+            targets=targets,
+            wake=notifier.wake if notifier is not None else lambda: None,
+        )
+        self.pipeline.hooks.on_frame = self.gateways.heard
+        self.started = asyncio.Event()
+
+    @property
+    def hooks(self) -> Hooks:
+        """Observers for demonstrations and measurements."""
+        return self.pipeline.hooks
+
+    @property
+    def attribution(self) -> Attribution:
+        """Which device is on whom, when."""
+        return self.pipeline.attribution
+
+    async def run(self) -> None:
+        """Recover, then serve until cancelled; everything is at rest when this returns."""
+        await self.pipeline.start(self.rules)
+        self.publisher.rules_hash = self.rules.hash
+        await self.publisher.refresh()
+        await self._close_patients()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.pipeline.run(), name="cloud-pipeline")
+                group.create_task(
+                    self.source.run(self._take, self.publisher.publish_all), name="cloud-source"
+                )
+                group.create_task(self._ticks(), name="cloud-ticks")
+                group.create_task(self._maintenance(), name="cloud-maintenance")
+                if self.notifier is not None:
+                    group.create_task(self.notifier.run(), name="cloud-notifier")
+                self.started.set()
+        finally:
+            self.started.clear()
+            await self._rest()
+
+    async def submit(self, command: CommandLike) -> None:
+        """Apply a person's act on an alarm; returns when committed.
+
+        Raises RuleError: no such active alarm, or somebody else accepted it.
+        """
+        await self.pipeline.submit(command.kind, command.alarm, command.actor, command.note)
+
+    async def alarms(
+        self,
+        scope: Scope,
+        *,
+        active_only: bool = False,
+        patient: str | None = None,
+        since: int | None = None,
+        limit: int = 500,
+    ) -> Sequence[Alarm]:
+        """Alarms in scope, the newest first; rows are detached."""
+        return await self.records.read(
+            lambda s: Alarms(s, now=self.clock.now_ns(), ids=self.records.ids).list(
+                scope, active=True if active_only else None, patient=patient, since=since, limit=limit
+            )
+        )
+
+    async def directory_changed(self) -> None:
+        """To be called after any change of gateways, devices, associations or encounters was committed."""
+        await self.pipeline.reload_attribution()
+        await self.publisher.refresh()
+        await self._close_patients()
+        self.feed.publish(DirectoryChanged(self.tenant))
+
+    async def rules_changed(self, rules: RuleSet) -> None:
+        """Put other rules in force, here and in the gateways' documents."""
+        await self.pipeline.configure(rules)
+        self.rules = rules
+        self.publisher.rules_hash = rules.hash
+        await self.publisher.refresh()
+        self.feed.publish(DirectoryChanged(self.tenant))
+
+    # -- what comes in
+
+    def _take(self, message: Message) -> None:
+        """Frames go to the pipeline, also those with a strange topic: it keeps what it refuses."""
+        try:
+            tenant, gateway, kind = parse_topic(message.topic)
+        except DecodeError:
+            self.pipeline.offer(message)
+            return
+        if kind == "frame":
+            self.pipeline.offer(message)
+        elif tenant != self.tenant:
+            self.telemetry.count("messages_ignored_total", kind=kind)
+        elif kind == "status":
+            self._take_status(gateway, message)
+        elif kind == "applied":
+            self._take_applied(gateway, message)
+
+    def _take_status(self, gateway: str, message: Message) -> None:
+        if not message.payload:
+            return  # a retained status was cleared
+        try:
+            status = Status.decode(message.payload)
+        except DecodeError as error:
+            self.telemetry.count("messages_rejected_total", kind="status")
+            log.warning("status of gateway %s refused: %s", gateway, error)
+            return
+        self.gateways.status(gateway, status)
+
+    def _take_applied(self, gateway: str, message: Message) -> None:
+        digest = message.payload[:_DIGEST_CHARACTERS].decode("ascii", "replace")
+        self.gateways.runs(gateway, digest, self.publisher.version_of(gateway, digest))
+
+    # -- timers
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.tick_s)
+            try:
+                await self.pipeline.tick()
+            except StoreUnavailable as error:
+                self.telemetry.count("ticks_failed_total")
+                log.warning("timers wait for the records: %s", error)
+
+    async def _maintenance(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(MAINTENANCE_S)
+            try:
+                await self._save_gateways()
+                await self.publisher.refresh()
+                if rounds % PRUNE_EVERY == 0:
+                    await self.records.run(self._prune)
+            except StoreUnavailable as error:
+                log.warning("maintenance waits for the records: %s", error)
+            rounds += 1
+
+    async def _save_gateways(self) -> None:
+        notes = self.gateways.unsaved()
+        if notes:
+            await self.records.run(lambda s: write_notes(s, self.tenant, notes))
+            self.gateways.saved(notes)
+
+    def _prune(self, session: Session) -> None:
+        """Bound what only grows: old inputs, ranges' digests, dead letters."""
+        journal.prune(session, self.tenant, self.clock.now_ns() - JOURNAL_KEPT_NS)
+        sources = select(FrameRow.gateway, FrameRow.boot).where(FrameRow.tenant == self.tenant).distinct()
+        for gateway, boot in session.execute(sources).all():
+            compact(session, self.tenant, (gateway, boot))
+        newest = (
+            select(DeadLetter.id)
+            .where(DeadLetter.tenant == self.tenant)
+            .order_by(DeadLetter.id.desc())
+            .offset(DEAD_LETTERS_KEPT)
+            .limit(1)
+        )
+        edge = session.scalar(newest)
+        if edge is not None:
+            session.execute(delete(DeadLetter).where(DeadLetter.tenant == self.tenant, DeadLetter.id <= edge))
+
+    async def _close_patients(self) -> None:
+        """Reset the alarms of patients whose stay has ended."""
+        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, self.clock.now_ns()))
+        present = {alarm.patient for alarm in self.pipeline.state.active()}
+        if closed := frozenset(present & ended):
+            await self.pipeline.configure(self.rules, closed)
+
+    async def _rest(self) -> None:
+        try:
+            await self.pipeline.close()
+            await self._save_gateways()
+        except StoreUnavailable as error:
+            # nothing is lost: the journal has it all, the next start steps it again
+            log.warning("the last snapshot was not written: %s", error)
+        self.feed.close()
+
+
+def _ended_stays(session: Session, tenant: str, now: int) -> set[str]:
+    """Patients who had a stay and have none now."""
+    stays = session.execute(select(Encounter.patient, Encounter.end).where(Encounter.tenant == tenant)).all()
+    present = {patient for patient, end in stays if end is None or end > now}
+    return {patient for patient, _ in stays} - present
