@@ -115,6 +115,7 @@ class Outbox:
         self._segment: segment.Segment
         self._group = _Group()
         self._work = asyncio.Event()
+        self._empty = asyncio.Event()
         self._recent: deque[Block] = deque()
         self._listeners: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -141,6 +142,7 @@ class Outbox:
             outbox._thread.shutdown()
             outbox._lock.release()
             raise
+        outbox._measure(outbox._segment.found)
         outbox._writer = asyncio.create_task(outbox._write(), name="outbox-writer")
         return outbox
 
@@ -168,6 +170,10 @@ class Outbox:
         """The numbers that need no sending: receipted, or lost in a gap."""
         held = self._segment
         return RangeSet([*held.done, *((g.first, g.last) for g in held.gaps)])
+
+    async def drained(self) -> None:
+        """Return once nothing waits for a receipt (at once if so already)."""
+        await self._empty.wait()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the loop after every transaction that added blocks or gaps."""
@@ -335,7 +341,12 @@ class Outbox:
             lost = gap.last - gap.first + 1
             self._telemetry.count("outbox_dropped_total", lost, reason=gap.reason)
             log.error("outbox %s: %d readings lost, reason %s", self.path, lost, gap.reason)
-        self._telemetry.gauge("outbox_backlog_readings", self.backlog())
+        backlog = self.backlog()
+        self._telemetry.gauge("outbox_backlog_readings", backlog)
+        if backlog:
+            self._empty.clear()
+        else:
+            self._empty.set()
 
     def _open(self) -> None:
         try:
@@ -352,7 +363,6 @@ class Outbox:
         except OSError as error:
             msg = f"the outbox {self.path} cannot be made: {error.strerror}"
             raise StoreUnavailable(msg, path=str(self.path)) from error
-        self._measure(self._segment.found)
 
     def _open_or_create(self) -> None:
         if not self.path.exists():

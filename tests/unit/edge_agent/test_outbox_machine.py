@@ -228,7 +228,6 @@ def test_a_flipped_bit_anywhere_never_changes_a_reading_nor_hides_one(seed: int)
         else:
             assert telemetry.value("outbox_garbled_total") == 1
             assert {b.payload for b in after} <= {b.payload for b in before.values()}
-            assert len(after) >= len(before) - 30
         await box.close()
 
     folder = Path(tempfile.mkdtemp(prefix="outbox-"))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent import ConfigStore, check_document, device_configs
+from hearthward.core.errors import ConfigError, StoreUnavailable
+from hearthward.core.wire import ConfigDocument
+
+BODY: dict[str, Any] = {
+    "tenant": "main",
+    "timezone": "Europe/Vienna",
+    "devices": [
+        {
+            "id": "hr",
+            "transport": "ble",
+            "address": "C0:00:00:00:00:01",
+            "profile": "sig-heart-rate",
+            "timezone": None,
+            "interval_s": 1,
+            "patient": "p1",
+        },
+        {
+            "id": "mon",
+            "transport": "serial",
+            "address": "/dev/ttyS0",
+            "profile": None,
+            "timezone": "Asia/Tokyo",
+            "interval_s": None,
+            "patient": None,
+        },
+    ],
+    "rules": {"hash": "0" * 16},
+    "issued": 1,
+}
+
+
+def test_a_saved_document_is_loaded_and_replaced(tmp_path: Path):
+    store = ConfigStore(tmp_path / "edge" / "config")
+    assert store.load() is None
+    for version in (1, 2):
+        document = ConfigDocument("gw", version, BODY)
+        store.save(document)
+        assert store.load() == document
+    assert [p.name for p in store.path.parent.iterdir()] == ["config"]
+
+
+def test_a_half_written_or_altered_document_counts_as_none_and_is_kept(tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    whole = ConfigDocument("gw", 1, BODY).encode()
+    for damaged in (b"", whole[:-1], whole.replace(b"p1", b"p2")):
+        store.path.write_bytes(damaged)
+        assert store.load() is None
+        assert not store.path.exists()
+        assert (tmp_path / "config.garbled").read_bytes() == damaged
+
+
+def test_a_failed_save_leaves_the_former_document(tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    store.save(ConfigDocument("gw", 1, BODY))
+    (tmp_path / "config.new").mkdir()
+    with pytest.raises(StoreUnavailable, match=str(tmp_path / "config")):
+        store.save(ConfigDocument("gw", 2, BODY))
+    loaded = store.load()
+    assert loaded is not None
+    assert loaded.version == 1
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        ConfigStore(tmp_path).load()
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (ConfigDocument("other", 9, BODY), "gateway"),
+        (ConfigDocument("gw", 9, BODY | {"tenant": "else"}), "tenant"),
+        (ConfigDocument("gw", 4, BODY), "older"),
+    ],
+)
+def test_documents_that_may_not_come_into_force(document: ConfigDocument, reason: str):
+    current = ConfigDocument("gw", 5, BODY)
+    with pytest.raises(ConfigError) as caught:
+        check_document(document, gateway="gw", tenant="main", current=current)
+    assert caught.value.details["reason"] == reason
+
+
+def test_the_same_or_a_newer_version_may_come_into_force():
+    current = ConfigDocument("gw", 5, BODY)
+    for document in (current, ConfigDocument("gw", 5, BODY | {"issued": 2}), ConfigDocument("gw", 6, BODY)):
+        check_document(document, gateway="gw", tenant="main", current=current)
+    check_document(current, gateway="gw", tenant="main", current=None)
+
+
+def test_devices_take_the_gateways_time_zone_unless_they_have_their_own():
+    first, second = device_configs(ConfigDocument("gw", 1, BODY))
+    assert (first.id, first.transport, first.profile, first.timezone) == (
+        "hr",
+        "ble",
+        "sig-heart-rate",
+        "Europe/Vienna",
+    )
+    assert (second.address, second.profile, second.timezone, second.interval_s) == (
+        "/dev/ttyS0",
+        None,
+        "Asia/Tokyo",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        None,
+        "x",
+        [7],
+        [{"id": "a"}],
+        [BODY["devices"][0] | {"transport": "pigeon"}],
+        [BODY["devices"][0] | {"address": 5}],
+        [BODY["devices"][0], BODY["devices"][0]],
+    ],
+)
+def test_a_body_without_proper_devices_is_refused(devices: Any):
+    with pytest.raises(ConfigError) as caught:
+        device_configs(ConfigDocument("gw", 1, BODY | {"devices": devices}))
+    assert caught.value.details["reason"] == "body"
