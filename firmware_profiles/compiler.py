@@ -1,7 +1,7 @@
 """Frame descriptions -> Python functions, one per source, generated and compiled once at load.
 
 The generated code reads runs of fields with one ``struct`` call each and holds no tables to walk, which
-keeps it near hand-written speed (bench/decode). ``generate`` gives its text, for tests and the curious.
+keeps it near hand-written speed. ``generate`` gives its text, for tests and the curious.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from firmware_profiles.schema import BleCriteria, Match
 __all__ = ["DeviceFacts", "matches", "rivals", "short_uuid"]
 
 _BASE_UUID = re.compile(r"0000([0-9a-f]{4})-0000-1000-8000-00805f9b34fb")
-_LITERAL = re.compile(r"[\w -]+")
+_WILD = re.compile(r"(?<!\\)\.[*+?]?")
+_CLASS = re.compile(r"(?<!\\)\[([^\]^\\])[^\]]*\][*+?]?")
+_PARTS = ((re.compile(r"\\d[*+?]?"), "0"), (re.compile(r"\\s[*+?]?"), " "), (re.compile(r"\\w[*+?]?"), "a"))
 _TEXTS = ("name", "manufacturer", "model")
 
 
@@ -73,9 +75,9 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def rivals(all_of: Iterable[tuple[str, str, Match]]) -> Iterator[tuple[str, str]]:
     """Pairs of ids, from (id, transport, match), that would both claim one device at equal priority.
 
-    Told for certain only: same transport and priority, firmware ranges that overlap, and criteria of
-    one that every device meeting the other's meets too. Two different services on one device are not
-    a conflict of the profiles; should they meet in one device, ``Catalog.match`` refuses to guess.
+    Told for certain only: same transport and priority, firmware ranges that overlap, criteria about the
+    same things, and a device found that meets both. Two different services are not a conflict of the
+    profiles; should they meet in one device, ``Catalog.match`` refuses to guess.
     """
     known = list(all_of)
     for i, (first, transport, match) in enumerate(known):
@@ -91,18 +93,32 @@ def rivals(all_of: Iterable[tuple[str, str, Match]]) -> Iterator[tuple[str, str]
 def _overlap(a: Match, b: Match) -> bool:
     if {serial.usb for serial in a.serial} & {serial.usb for serial in b.serial}:
         return True
-    return any(_implies(x, y) or _implies(y, x) for x in a.ble for y in b.ble)
+    return any(_shared(x, y) or _shared(y, x) for x in a.ble for y in b.ble)
 
 
-def _implies(narrow: BleCriteria, wide: BleCriteria) -> bool:
-    """Whether every device that meets ``narrow`` certainly meets ``wide``."""
+def _shared(narrow: BleCriteria, wide: BleCriteria) -> bool:
+    """Whether some device meeting ``narrow`` meets ``wide``, which asks for nothing else besides."""
     for key in _TEXTS:
-        pattern, within = getattr(narrow, key), getattr(wide, key)
-        if within is None or pattern == within:
-            continue
-        literal = pattern is not None and _LITERAL.fullmatch(pattern)
-        if not (literal and _regex(within).fullmatch(pattern)):
+        pattern, other = getattr(narrow, key), getattr(wide, key)
+        if other is not None and (pattern is None or not _meet(pattern, other)):
             return False
     if wide.company_id is not None and wide.company_id != narrow.company_id:
         return False
     return set(map(short_uuid, wide.services)) <= set(map(short_uuid, narrow.services))
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether a text was found that both patterns match: the same pattern, or a sample of either."""
+    samples = (*_samples(one), *_samples(other))
+    return one == other or any(_regex(one).fullmatch(s) and _regex(other).fullmatch(s) for s in samples)
+
+
+def _samples(pattern: str) -> Iterator[str]:
+    """Texts that a pattern of the usual kind matches; for odd ones perhaps none."""
+    for filler in ("", "0", "00"):
+        text = _CLASS.sub(r"\1", _WILD.sub(filler, pattern))
+        for part, example in _PARTS:
+            text = part.sub(example, text)
+        text = re.sub(r"(?:\(\?:|\()([^()|]*)[^()]*\)[*+?]?", r"\1", text)
+        for choice in text.split("|"):
+            yield re.sub(r"\\(.)", r"\1", re.sub(r"(?<!\\)[*+?]", "", choice))

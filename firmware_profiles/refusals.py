@@ -143,14 +143,14 @@ def split_pairs(source: str, required: Collection[str], payload: bytes) -> tuple
 
 
 def decimal_of(source: str, name: str, raw: str | None, suffix: str, digits: int) -> float | None:
-    """A decimal number; None for a missing key or dashes. ``digits`` > 0: exactly so many, no fraction."""
+    """A decimal number; None for a missing key or dashes. ``digits`` > 0: at least so many, no fraction."""
     if raw is None:
         return None
     text = raw.removesuffix(suffix) if suffix else raw
     if _DASHES.fullmatch(text):
         return None
-    if not _DECIMAL.fullmatch(text) or (digits and not (len(text) == digits and text.isdigit())):
-        what = f"{digits} digits" if digits else "a decimal number"
+    if not _DECIMAL.fullmatch(text) or (digits and not (len(text) >= digits and text.isdigit())):
+        what = f"{digits} digits or more" if digits else "a decimal number"
         raise _malformed(source, f"{name} is {raw!r}, not {what}", field=name)
     return float(text)
 
@@ -159,7 +159,7 @@ def hex_of(source: str, name: str, raw: str | None, digits: int) -> int | None:
     """A hexadecimal number of up to 32 bits; None for a missing key or dashes. ``digits`` as above."""
     if raw is None or _DASHES.fullmatch(raw):
         return None
-    if not _HEX.fullmatch(raw) or digits not in {0, len(raw)}:
-        what = f"{digits} hexadecimal digits" if digits else "a hexadecimal number"
+    if not _HEX.fullmatch(raw) or len(raw) < digits:
+        what = f"{digits} hexadecimal digits or more" if digits else "a hexadecimal number"
         raise _malformed(source, f"{name} is {raw!r}, not {what}", field=name)
     return int(raw, 16)

@@ -104,7 +104,7 @@ def load_catalog(*extra: Path) -> Catalog:
 def profile_files(*paths: Path) -> list[Path]:
     """The profile files that ``paths`` (files or folders) mean, each once. Raises ProfileError."""
     out: dict[Path, Path] = {}
-    for path in paths:
+    for path in map(Path, paths):
         if path.is_dir():
             found = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
             if not found:

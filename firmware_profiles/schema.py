@@ -203,7 +203,7 @@ class FieldSpec(Strict):
     key: Annotated[str, StringConstraints(pattern=r"^[!-<>-~]+$")] | None = None
     """In a frame of pairs: the name before ``=``."""
     digits: Annotated[int, Field(ge=1, le=20)] | None = None
-    """In a frame of pairs: exactly so many digits, so that a lost byte is noticed."""
+    """In a frame of pairs: at least so many digits (and no fraction), so that a lost byte is noticed."""
     suffix: Annotated[str, StringConstraints(pattern=r"^[!-~]+$")] | None = None
     """In a frame of pairs: may follow the number."""
     certainty: Certainty | None = None

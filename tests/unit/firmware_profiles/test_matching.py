@@ -120,6 +120,9 @@ def test_a_usb_id(tmp_path: Path):
         ("{ble: [{name: T}]}", "{ble: [{name: T}]}"),
         ("{ble: [{name: T}]}", "{ble: [{model: M}, {name: T}]}"),
         ("{ble: [{name: 'T.*'}]}", "{ble: [{name: T12}]}"),
+        ("{ble: [{name: 'BM8.*'}]}", "{ble: [{name: 'BM85.+'}]}"),
+        ("{ble: [{name: '(Acme )?T[0-9]+'}]}", "{ble: [{name: 'T\\d+|U'}]}"),
+        ("{ble: [{name: 'A|B'}]}", "{ble: [{name: 'B|C'}]}"),
         (
             '{ble: [{services: ["fff0"]}]}',
             '{ble: [{services: ["0000fff0-0000-1000-8000-00805f9b34fb"], name: T}]}',
@@ -141,6 +144,9 @@ def test_two_profiles_for_one_device_are_refused(tmp_path: Path, first: str, sec
     ("first", "second"),
     [
         ("{ble: [{name: T}]}", "{ble: [{name: U}]}"),
+        ("{ble: [{name: 'T[0-4]'}]}", "{ble: [{name: 'T[5-9]'}]}"),
+        ("{ble: [{name: 'A.*'}]}", "{ble: [{name: 'B.*'}]}"),
+        ("{ble: [{name: T}]}", '{ble: [{services: ["fff0"]}]}'),
         ("{ble: [{name: T}]}", "{ble: [{name: T}], priority: 1}"),
         ('{ble: [{name: T}], firmware: "<4.6"}', '{ble: [{name: T}], firmware: ">=4.6"}'),
         ("{ble: [{company_id: 1}]}", "{ble: [{company_id: 2}]}"),
