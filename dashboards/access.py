@@ -1,0 +1,167 @@
+"""Who is asking, and may they: one guard on every route, over the one policy function.
+
+A route takes ``Annotated[Context, Depends(Guard(Action.X, "kind"))]``. A test walks all routes and fails for
+one without a guard. The guard checks the session, CSRF for browsers, and the policy; it audits refusals and
+every read of identifiable data. Changes are audited by the route through ``Context.audit``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from dashboards.backend import Backend
+from dashboards.i18n import negotiate
+from hearthward.core.errors import AccessError
+from hearthward.trust.access import Action, Principal, Resource, Scope, allowed, require, scope_of
+
+__all__ = ["COOKIE", "LANG_COOKIE", "Context", "Guard", "csrf_token", "read_token"]
+
+COOKIE: Final = "hearthward_session"
+LANG_COOKIE: Final = "hearthward_lang"
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def csrf_token(session: str) -> str:
+    """The token that a page of this session must send back; needs no storage."""
+    return hmac.new(session.encode(), b"hearthward csrf", hashlib.sha256).hexdigest()
+
+
+def read_token(request: Request) -> tuple[str | None, bool]:
+    """(token, whether a browser's cookie brought it); an Authorization header wins."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip(), False
+    return request.cookies.get(COOKIE), True
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a route knows about its caller. ``principal`` is None on public routes only."""
+
+    backend: Backend
+    principal: Principal | None
+    token: str
+    language: str
+
+    @property
+    def who(self) -> Principal:
+        """The caller. Raises AccessError when there is none."""
+        if self.principal is None:
+            msg = "log in first"
+            raise AccessError(msg, authenticated=False)
+        return self.principal
+
+    @property
+    def scope(self) -> Scope:
+        """The rows that the caller may touch."""
+        return scope_of(self.who)
+
+    def may(self, action: Action, kind: str = "") -> bool:
+        """Whether the caller may do this in general; for what pages offer."""
+        who = self.principal
+        return who is not None and allowed(who, action, Resource(kind, who.tenant))
+
+    async def demand(self, action: Action, kind: str, *, patient: str | None, target: str = "") -> None:
+        """Check the policy on one item of a patient. Raises AccessError, audited."""
+        ward = None if patient is None else await self.backend.ward_of(self.scope, patient)
+        try:
+            require(self.who, action, Resource(kind, self.who.tenant, ward=ward, patient=patient))
+        except AccessError:
+            await self.audit(action, kind, target=target, outcome="refused")
+            raise
+
+    async def audit(
+        self,
+        action: str,
+        kind: str,
+        *,
+        target: str = "",
+        outcome: str = "done",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append to the audit log as the caller."""
+        await self.backend.audit(self.who, action, kind, target=target, outcome=outcome, detail=detail)
+
+
+class Guard:
+    """A route's declared policy: an action on a kind of resource, or ``action=None``: any login.
+
+    ``public`` routes ask for nobody. ``reads`` says that the answer identifies patients.
+    """
+
+    def __init__(
+        self, action: Action | None = None, kind: str = "", *, reads: bool = False, public: bool = False
+    ) -> None:
+        self.action = action
+        self.kind = kind
+        self.reads = reads
+        self.public = public
+
+    async def __call__(self, request: Request) -> Context:
+        """The caller's context. Raises AccessError."""
+        backend: Backend = request.app.state.backend
+        token, by_cookie = read_token(request)
+        principal = None
+        if token:
+            services: Mapping[str, Principal] = request.app.state.services
+            principal = _service(services, token) or await backend.principal(token)
+        registered = await backend.language_of(principal) if principal else None
+        accept = request.headers.get("accept-language", "")
+        language = negotiate(accept, request.cookies.get(LANG_COOKIE), registered)
+        context = Context(backend, principal, token or "", language)
+        request.state.context = context
+        if request.method not in SAFE:
+            _check_origin(request)
+        if self.public:
+            return context
+        if request.method not in SAFE and by_cookie and principal:
+            await _check_csrf(request, token or "")
+        await self._check(context, request)
+        return context
+
+    async def _check(self, context: Context, request: Request) -> None:
+        who = context.who
+        if self.action is None:
+            return
+        target = str(next(iter(request.path_params.values()), ""))
+        if not allowed(who, self.action, Resource(self.kind, who.tenant)):
+            await context.audit(self.action, self.kind, target=target, outcome="refused")
+            require(who, self.action, Resource(self.kind, who.tenant))
+        if self.reads:
+            query = {k: v for k, v in request.query_params.items() if k != "csrf"}
+            await context.audit(self.action, self.kind, target=target, detail=query)
+
+
+def _service(services: Mapping[str, Principal], token: str) -> Principal | None:
+    found = None
+    for known, principal in services.items():
+        if hmac.compare_digest(known.encode(), token.encode()):
+            found = principal
+    return found
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what another site's page makes a browser send."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    if foreign or site not in {"same-origin", "none"}:
+        msg = "this request comes from another site's page"
+        raise AccessError(msg, origin=origin)
+
+
+async def _check_csrf(request: Request, session: str) -> None:
+    given = request.headers.get("x-csrf-token")
+    kind = request.headers.get("content-type", "")
+    if given is None and kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        given = str((await request.form()).get("csrf", ""))
+    if not hmac.compare_digest((given or "").encode(), csrf_token(session).encode()):
+        msg = "the page's security token is missing or old: reload the page and try again"
+        raise AccessError(msg)

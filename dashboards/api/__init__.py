@@ -1,0 +1,12 @@
+"""The REST API under ``/api/v1``."""
+
+from dashboards.api.alarms import router as alarms
+from dashboards.api.directory import router as directory
+from dashboards.api.live import router as live
+from dashboards.api.readings import router as readings
+from dashboards.api.session import router as session
+from dashboards.api.system import router as system
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (session, directory, readings, alarms, live, system)

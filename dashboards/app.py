@@ -1,0 +1,153 @@
+"""The web application: routes, errors, assets and the live hub around one backend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope as AsgiScope
+
+import hearthward
+from dashboards.access import Context
+from dashboards.api import ROUTERS as API
+from dashboards.backend import Backend
+from dashboards.headers import SecurityHeaders
+from dashboards.i18n import negotiate
+from dashboards.live.hub import LiveHub
+from dashboards.models import ProfileChoice
+from dashboards.pages import ROUTERS as PAGES
+from dashboards.pages.render import ASSETS, asset_digest, page
+from dashboards.pages.session import to_login
+from dashboards.problems import Problem, ProblemField, from_error, problem_of, respond
+from hearthward.core.errors import HearthwardError
+from hearthward.core.ids import Ids, RandomIds
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Principal
+
+__all__ = ["build_app"]
+
+log = logging.getLogger(__name__)
+
+
+class _Assets(StaticFiles):
+    """Files under an address with their digest: cached for ever."""
+
+    async def get_response(self, path: str, scope: AsgiScope) -> Response:
+        """The file, immutable."""
+        answer = await super().get_response(path, scope)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+def _wants_page(request: Request) -> bool:
+    path = request.url.path
+    machine = path.startswith("/api/") or path in {"/metrics", "/healthz", "/readyz"}
+    return not machine and "text/html" in request.headers.get("accept", "")
+
+
+def _context(request: Request) -> Context:
+    """The caller as far as the guard got; it may not have run."""
+    known: Context | None = getattr(request.state, "context", None)
+    language = negotiate(request.headers.get("accept-language", ""))
+    return known or Context(request.app.state.backend, None, "", language)
+
+
+def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    request.app.state.telemetry.count("hearthward_web_errors_total", status=str(problem.status))
+    if not _wants_page(request):
+        return respond(problem, headers)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        return to_login(request)
+    return page(request, _context(request), "error.html", status=problem.status, problem=problem)
+
+
+def _where(request: Request) -> str:
+    return f"{request.method} {request.url.path}"
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(HearthwardError)
+    async def ours(request: Request, error: HearthwardError) -> Response:
+        headers = {"Retry-After": str(round(float(error.details.get("wait_s") or 5)))}
+        problem = from_error(error, _where(request))
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("%s failed: %s", problem.where, error.message)
+        return _answer(request, problem, headers if problem.retry else None)
+
+    @app.exception_handler(RequestValidationError)
+    async def shape(request: Request, error: RequestValidationError) -> Response:
+        fields = [
+            ProblemField(
+                field=".".join(str(p) for p in e["loc"][1:]) or str(e["loc"][0]),
+                code=e["type"],
+                message=e["msg"],
+            )
+            for e in error.errors()
+        ]
+        detail = "; ".join(f"{f.field}: {f.message}" for f in fields)
+        return _answer(request, problem_of(422, detail, _where(request), errors=fields))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        problem = problem_of(error.status_code, str(error.detail), _where(request))
+        return _answer(request, problem, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("%s failed", _where(request), exc_info=error)
+        return _answer(request, problem_of(500, "the server failed unexpectedly", _where(request)))
+
+
+def build_app(
+    backend: Backend,
+    *,
+    telemetry: Telemetry,
+    profiles: Sequence[ProfileChoice] = (),
+    services: Mapping[str, Principal] | None = None,
+    ids: Ids | None = None,
+) -> FastAPI:
+    """Build the application.
+
+    ``profiles`` are the catalogue's choices for devices. ``services`` maps tokens to service principals (the
+    CLI's token file). Call ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by
+    themselves.
+    """
+    hub = LiveHub(backend, telemetry, boot=(ids or RandomIds()).new("live"), profiles=profiles)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        async with hub.running():
+            yield
+
+    app = FastAPI(
+        title="Hearthward",
+        version=hearthward.__version__,
+        summary="Remote patient monitoring: every reading, every alarm, and why.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.backend = backend
+    app.state.telemetry = telemetry
+    app.state.profiles = tuple(profiles)
+    app.state.services = dict(services or {})
+    app.state.hub = hub
+    for router in (*API, *PAGES):
+        app.include_router(router)
+    if not (ASSETS / "vendor" / "htmx.min.js").is_file():
+        log.warning(
+            "web assets are not built: run `python hatch_build.py` (forms work without, less smoothly)"
+        )
+    app.mount(f"/assets/{asset_digest()}", _Assets(directory=ASSETS), name="assets")
+    app.add_middleware(SecurityHeaders)
+    _errors(app)
+    return app

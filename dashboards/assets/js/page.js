@@ -1,0 +1,39 @@
+// What every page needs: the reader's own time zone, the theme, and the security token for htmx.
+
+const zone = document.documentElement.lang || 'en';
+const stamp = new Intl.DateTimeFormat(zone, { dateStyle: 'short', timeStyle: 'medium' });
+
+/**
+ * Put the times below `root` into the reader's zone and language.
+ * @param {ParentNode} root
+ */
+export function localise(root) {
+  for (const node of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(node.getAttribute('datetime') ?? '');
+    if (!Number.isNaN(at.getTime())) node.textContent = stamp.format(at);
+  }
+}
+
+/** The token that proves a request comes from our own page. */
+export function csrf() {
+  return document.querySelector('meta[name="csrf"]')?.getAttribute('content') ?? '';
+}
+
+function switchTheme() {
+  const root = document.documentElement;
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const night = root.dataset.theme === 'night' || (root.dataset.theme === 'auto' && dark);
+  root.dataset.theme = night ? 'day' : 'night';
+  document.cookie = `hearthward_theme=${root.dataset.theme};path=/;max-age=31536000;samesite=lax`;
+}
+
+document.addEventListener('click', (event) => {
+  const target = /** @type {Element} */ (event.target);
+  if (target.closest('[data-do="theme"]')) switchTheme();
+});
+document.addEventListener('htmx:config:request', (event) => {
+  const { request } = /** @type {CustomEvent} */ (event).detail.ctx;
+  request.headers['X-CSRF-Token'] = csrf();
+});
+document.addEventListener('htmx:after:swap', () => localise(document));
+localise(document);

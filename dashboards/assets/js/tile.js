@@ -1,0 +1,258 @@
+// One tile of the wall: text nodes that are written only when what they say changes.
+import { ageText, duration, effectiveState } from './ages.js';
+
+/**
+ * @typedef {import('./ages.js').Value} Value
+ * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean}} Alarm
+ * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], t: [number, number][]}} TileData
+ * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, accept: (alarm: Alarm, button: HTMLButtonElement) => void}} Shared
+ */
+
+export const PRIORITIES = ['high', 'medium', 'low'];
+/** Shape and text of each priority (the colour is the style sheet's). */
+export const MARKS = { high: '▲ !!!', medium: '◆ !!', low: '● !' };
+const MAX_ALARMS = 3;
+const TREND_MS = 60_000;
+
+/**
+ * @param {Element} node
+ * @param {string} text
+ */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * @param {Element} node
+ * @param {string} name
+ * @param {string} value
+ */
+function mark(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+/**
+ * @param {Element} root
+ * @param {string} selector
+ * @returns {any}
+ */
+const within = (root, selector) => root.querySelector(selector);
+
+/**
+ * Worst first: priority, then nobody has it, then longest.
+ * @param {Alarm} a
+ * @param {Alarm} b
+ */
+export function worse(a, b) {
+  return PRIORITIES.indexOf(a.p) - PRIORITIES.indexOf(b.p) || Number(!!a.by) - Number(!!b.by) || a.onset - b.onset;
+}
+
+/**
+ * @param {Alarm} alarm
+ * @param {string} language
+ */
+export function alarmText(alarm, language) {
+  return alarm.text[language] ?? alarm.text.en ?? alarm.id;
+}
+
+export class Tile {
+  /**
+   * @param {TileData} data
+   * @param {Shared} shared
+   */
+  constructor(data, shared) {
+    this.data = data;
+    this.shared = shared;
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById('tile'));
+    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+    this.root = /** @type {HTMLElement} */ (copy.firstElementChild);
+    this.root.dataset.patient = data.id;
+    const heading = within(this.root, 'h3');
+    heading.id = `tile-${data.id}`;
+    this.root.setAttribute('aria-labelledby', heading.id);
+    say(within(this.root, '.bed'), data.bed || shared.strings.home);
+    say(within(this.root, '.name'), data.name);
+    this.verdict = within(this.root, '.verdict');
+    this.list = within(this.root, '.alarms');
+    /** @type {Map<string, HTMLElement>} */
+    this.rows = new Map();
+    this.more = document.createElement('li');
+    this.more.className = 'more';
+    /** @type {Record<string, HTMLElement>} */
+    this.vitals = {};
+    for (const node of this.root.querySelectorAll('[data-vital]')) {
+      const vital = /** @type {HTMLElement} */ (node);
+      this.vitals[vital.dataset.vital ?? ''] = vital;
+    }
+    /** Whether all that is measured is live; null when nothing is measured. */
+    this.live = /** @type {boolean | null} */ (null);
+    this.reporting = false;
+  }
+
+  /** @param {{v: Record<string, Value>, a: Alarm[]}} patch */
+  take(patch) {
+    const before = this.data.v.hr;
+    this.data.v = patch.v;
+    this.data.a = patch.a;
+    const [text, state, at] = patch.v.hr;
+    if (state === 'live' && at > before[2] && text) this.data.t.push([at, Number(text)]);
+    if (this.data.t.length > 90) this.data.t.shift();
+  }
+
+  /**
+   * @param {number} now  server's time, ms
+   * @param {boolean} silent
+   */
+  render(now, silent) {
+    const unknown = this.#vitals(now, silent);
+    const alarms = [...this.data.a].sort(worse);
+    this.#verdict(alarms, unknown, now);
+    this.#alarms(alarms, now);
+    this.#trend(now);
+    const rank = alarms.length ? PRIORITIES.indexOf(alarms[0].p) : this.live ? 4 : 3;
+    this.root.style.setProperty('--rank', String(rank));
+    this.rank = rank;
+  }
+
+  /**
+   * @param {number} now
+   * @param {boolean} silent
+   */
+  #vitals(now, silent) {
+    const { strings, assets } = this.shared;
+    /** @type {Value[]} */
+    const unknown = [];
+    let measured = 0;
+    this.reporting = false;
+    const tags = new Set();
+    for (const [key, node] of Object.entries(this.vitals)) {
+      const value = this.data.v[key];
+      const state = effectiveState(value, now, silent);
+      mark(node, 'data-state', state);
+      say(within(node, '.value'), value[0]);
+      mark(within(node, 'use'), 'href', `${assets}/icons.svg#${state}`);
+      const old = state !== 'live' && value[2] > 0;
+      const age = old ? ` ${ageText(now - value[2], strings)}` : '';
+      say(within(node, '.state span'), strings[`s_${state}`] + age);
+      for (const flag of value[4]) if (flag === 'demo' || flag === 'test') tags.add(strings[flag]);
+      if (state === 'none') continue;
+      measured += 1;
+      if (state === 'live') this.reporting = true;
+      else unknown.push(value);
+    }
+    this.live = measured ? unknown.length === 0 : null;
+    const tag = within(this.root, '.tag');
+    tag.hidden = tags.size === 0;
+    say(tag, [...tags].join(', '));
+    return unknown;
+  }
+
+  /**
+   * @param {Alarm[]} alarms
+   * @param {Value[]} unknown
+   * @param {number} now
+   */
+  #verdict(alarms, unknown, now) {
+    const { strings, assets, clock } = this.shared;
+    const ok = this.live === true && alarms.length === 0;
+    mark(this.root, 'data-s', ok ? 'ok' : this.live ? 'alarm' : 'unknown');
+    mark(this.root, 'data-p', alarms.length ? alarms[0].p : '');
+    let text = '';
+    if (this.live === null) text = strings.unknown_none;
+    else if (unknown.length) {
+      const since = Math.min(...unknown.map((v) => v[2]).filter((at) => at > 0));
+      text = Number.isFinite(since)
+        ? strings.unknown.replace('{time}', clock.format(since)).replace('{age}', ageText(now - since, strings))
+        : strings.unknown_never;
+    } else if (ok) text = strings.ok;
+    this.verdict.hidden = !text;
+    mark(within(this.verdict, 'use'), 'href', `${assets}/icons.svg#${ok ? 'live' : 'unknown'}`);
+    say(within(this.verdict, 'span'), text && !ok ? `? ${text}` : text);
+  }
+
+  /**
+   * @param {Alarm[]} alarms
+   * @param {number} now
+   */
+  #alarms(alarms, now) {
+    const shown = alarms.slice(0, MAX_ALARMS);
+    for (const [id, row] of this.rows) {
+      if (shown.some((a) => a.id === id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    shown.forEach((alarm, place) => {
+      const row = this.rows.get(alarm.id) ?? this.#row(alarm);
+      if (this.list.children[place] !== row) this.list.insertBefore(row, this.list.children[place] ?? null);
+      fillAlarm(row, alarm, now, this.shared);
+      const { strings } = this.shared;
+      say(within(row, '.owner'), alarm.by ? strings.accepted.replace('{who}', alarm.by) : strings.nobody);
+      within(row, '.accept').hidden = !!alarm.by || !this.shared.mayAccept;
+    });
+    const hidden = alarms.length - shown.length;
+    if (hidden > 0) {
+      say(this.more, this.shared.strings.more.replace('{n}', String(hidden)));
+      this.list.append(this.more);
+    } else this.more.remove();
+  }
+
+  /** @param {Alarm} alarm */
+  #row(alarm) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById('alarm'));
+    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+    const row = /** @type {HTMLElement} */ (copy.firstElementChild);
+    const button = within(row, '.accept');
+    const what = `${this.data.bed || this.data.name} ${alarmText(alarm, this.shared.language)}`;
+    button.setAttribute('aria-label', this.shared.strings.accept_for.replace('{what}', what));
+    button.addEventListener('click', () => {
+      const current = this.data.a.find((a) => a.id === alarm.id);
+      if (current) this.shared.accept(current, button);
+    });
+    this.rows.set(alarm.id, row);
+    return row;
+  }
+
+  /** @param {number} now */
+  #trend(now) {
+    const points = this.data.t.filter(([at]) => now - at <= TREND_MS);
+    const path = within(this.root, '.trend path');
+    if (points.length < 2) {
+      mark(path, 'd', '');
+      return;
+    }
+    const values = points.map(([, v]) => v);
+    const low = Math.min(...values) - 3;
+    const span = Math.max(...values) + 3 - low;
+    const line = points.map(([at, v], i) => {
+      const x = 120 - ((now - at) / TREND_MS) * 120;
+      return `${i ? 'L' : 'M'}${x.toFixed(1)} ${(24 - ((v - low) / span) * 24).toFixed(1)}`;
+    });
+    mark(path, 'd', line.join(''));
+  }
+
+  /** The alarm that a key press accepts. */
+  worst() {
+    return [...this.data.a].sort(worse).find((a) => !a.by);
+  }
+
+  /** @param {string} alarm */
+  acceptButton(alarm) {
+    const row = this.rows.get(alarm);
+    return row ? /** @type {HTMLButtonElement} */ (within(row, '.accept')) : undefined;
+  }
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {Alarm} alarm
+ * @param {number} now
+ * @param {Shared} shared
+ */
+export function fillAlarm(row, alarm, now, shared) {
+  mark(row, 'data-p', alarm.p);
+  say(within(row, '.mark'), MARKS[alarm.p]);
+  say(within(row, '.priority'), shared.strings[`p_${alarm.p}`]);
+  const late = alarm.late ? ` (${shared.strings.late.replace('{time}', shared.clock.format(alarm.onset))})` : '';
+  say(within(row, '.what'), alarmText(alarm, shared.language) + late);
+  say(within(row, '.since'), `· ${duration(now - alarm.onset)}`);
+}

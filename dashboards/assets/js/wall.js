@@ -1,0 +1,413 @@
+// The ward wall: takes the live stream, keeps the tiles, the strip, the header and the sound.
+import { SILENT_MS, ServerTime } from './ages.js';
+import { connect } from './live.js';
+import { csrf, localise } from './page.js';
+import { Sound } from './sound.js';
+import { PRIORITIES, Tile, alarmText, fillAlarm, say, worse } from './tile.js';
+
+/** @typedef {import('./tile.js').Alarm} Alarm */
+
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+const byId = (id) => document.getElementById(id);
+const read = (/** @type {string} */ id) => JSON.parse(byId(id).textContent);
+
+/** @type {Record<string, string>} */
+const strings = read('strings');
+const top_ = byId('top');
+const lang = document.documentElement.lang;
+const clock = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', hour12: false });
+const clockLong = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+const REFETCH_MS = 1000;
+const DRAW_MS = 250;
+const STRIP = 6;
+
+/** @type {import('./tile.js').Shared} */
+const shared = {
+  strings,
+  language: lang.split('-')[0],
+  assets: top_.dataset.assets,
+  mayAccept: top_.dataset.accept === 'yes',
+  clock,
+  accept,
+};
+
+/** @type {Map<string, Tile>} */
+const tiles = new Map();
+/** @type {Alarm[]} */
+let loose = [];
+let gateways = [0, 0];
+let seq = 0;
+let why = '';
+let heard = performance.now();
+let streaming = false;
+/** @type {any[] | undefined} */
+let waiting;
+let fetching = false;
+let refetchTimer = 0;
+/** @type {Set<string> | undefined} */
+let known;
+const time = new ServerTime(0, 1);
+const sound = new Sound(soundChanged);
+
+// --- state from the server ------------------------------------------------------------------------
+
+/** @param {any} snapshot */
+function load(snapshot) {
+  seq = snapshot.seq;
+  why = snapshot.why;
+  gateways = snapshot.gw;
+  loose = snapshot.loose;
+  time.rate = snapshot.rate;
+  time.set(snapshot.now);
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest('.tile'))?.dataset.patient;
+  tiles.clear();
+  const groups = new Map();
+  for (const data of snapshot.tiles) {
+    const tile = new Tile(data, shared);
+    tiles.set(data.id, tile);
+    const title = data.home ? strings.home : data.wardName || strings.unassigned;
+    if (!groups.has(title)) groups.set(title, []);
+    groups.get(title).push(tile);
+  }
+  const sections = [...groups].map(([title, members], i) => section(title, members, i));
+  if (!sections.length) {
+    const empty = document.createElement('p');
+    empty.className = 'empty';
+    empty.textContent = strings.empty;
+    sections.push(empty);
+  }
+  byId('tiles').replaceChildren(...sections);
+  const first = tiles.get(focused ?? '') ?? [...tiles.values()][0];
+  if (first) first.root.tabIndex = 0;
+  if (focused && tiles.has(focused)) first.root.focus();
+  draw();
+}
+
+/**
+ * @param {string} title
+ * @param {Tile[]} members
+ * @param {number} i
+ */
+function section(title, members, i) {
+  const node = document.createElement('section');
+  node.className = 'group';
+  node.style.flexGrow = String(members.length);
+  node.setAttribute('aria-labelledby', `group-${i}`);
+  const heading = document.createElement('h2');
+  heading.id = `group-${i}`;
+  heading.textContent = title;
+  const grid = document.createElement('div');
+  grid.className = 'grid';
+  grid.append(...members.map((m) => m.root));
+  node.append(heading, grid);
+  return node;
+}
+
+async function refetch() {
+  if (fetching) return;
+  fetching = true;
+  waiting ??= [];
+  clearTimeout(refetchTimer);
+  try {
+    const answer = await fetch('/api/v1/wall', { headers: { Accept: 'application/json' } });
+    if (answer.status === 401) {
+      location.assign('/login?next=/ward');
+      return;
+    }
+    if (!answer.ok) throw new Error(String(answer.status));
+    load(await answer.json());
+    const later = waiting;
+    waiting = undefined;
+    fetching = false;
+    for (const data of later ?? []) patch(data);
+  } catch {
+    fetching = false;
+    refetchTimer = setTimeout(refetch, REFETCH_MS);
+  }
+}
+
+/** @param {any} data */
+function patch(data) {
+  if (waiting) {
+    waiting.push(data);
+    return;
+  }
+  if (data.seq <= seq) return;
+  if (data.seq !== seq + 1) {
+    refetch();
+    return;
+  }
+  seq = data.seq;
+  time.set(data.now);
+  const now = time.now();
+  if (data.loose) loose = data.loose;
+  for (const change of data.tiles) {
+    const tile = tiles.get(change.id);
+    tile?.take(change);
+    tile?.render(now, silent());
+  }
+  header();
+}
+
+/** @param {import('./stream.js').Message} message */
+function hear({ kind, data }) {
+  if (kind === 'lost') {
+    streaming = false;
+    return;
+  }
+  heard = performance.now();
+  if (kind === 'open') streaming = true;
+  if (kind === 'patch') patch(data);
+  if (kind === 'refetch') refetch();
+  if (kind === 'beat') {
+    streaming = true;
+    why = data.why;
+    gateways = data.gw;
+    if (!waiting && data.seq !== seq) refetch();
+    time.set(data.now);
+    draw();
+  }
+}
+
+// --- what is shown ----------------------------------------------------------------------------------
+
+function silent() {
+  return performance.now() - heard > SILENT_MS || why !== '';
+}
+
+function draw() {
+  const now = time.now();
+  const stale = silent();
+  for (const tile of tiles.values()) tile.render(now, stale);
+  header();
+}
+
+function reason() {
+  if (why) return strings[`why_${why}`] ?? strings.why_source;
+  if (!streaming) return strings.why_lost;
+  return strings.why_silent.replace('{s}', String(Math.round((performance.now() - heard) / 1000)));
+}
+
+function header() {
+  const now = time.now();
+  const stale = silent();
+  document.body.classList.toggle('wall-stale', stale);
+  const link = byId('link');
+  link.className = stale ? 'pill off' : 'pill on';
+  say(link.querySelector('b'), stale ? strings.stale : strings.live);
+  say(link.querySelector('span'), stale ? reason() : '');
+  say(byId('clock'), clockLong.format(now));
+  const alarms = [...tiles.values()].flatMap((t) => t.data.a.map((alarm) => ({ alarm, tile: t })));
+  /** @type {{alarm: Alarm, tile: Tile | undefined}[]} */
+  const all = [...alarms, ...loose.map((alarm) => ({ alarm, tile: undefined }))];
+  all.sort((a, b) => worse(a.alarm, b.alarm));
+  counts(all.map((a) => a.alarm));
+  const reporting = stale ? 0 : [...tiles.values()].filter((t) => t.reporting).length;
+  const coverage = strings.reporting.replace('{n}', String(reporting)).replace('{all}', String(tiles.size));
+  const boxes = strings.gateways.replace('{n}', String(gateways[0])).replace('{all}', String(gateways[1]));
+  say(byId('coverage'), `${coverage} · ${boxes}`);
+  strip(all, now, stale);
+  announce(all);
+  const worst = all[0]?.alarm;
+  sound.set(stale ? 'technical' : worst ? (worst.k === 'technical' ? 'technical' : worst.p) : undefined);
+}
+
+/** @param {Alarm[]} alarms */
+function counts(alarms) {
+  const parts = PRIORITIES.map((p) => [p, alarms.filter((a) => a.p === p).length]).filter(([, n]) => n);
+  const node = byId('counts');
+  const key = JSON.stringify(parts);
+  if (node.dataset.key === key) return;
+  node.dataset.key = key;
+  node.replaceChildren(
+    ...parts.map(([p, n]) => {
+      const part = document.createElement('span');
+      part.className = `n-${p}`;
+      part.textContent = strings[`count_${p}`].replace('{n}', String(n));
+      return part;
+    }),
+  );
+}
+
+/**
+ * @param {{alarm: Alarm, tile: Tile | undefined}[]} all
+ * @param {number} now
+ * @param {boolean} stale
+ */
+function strip(all, now, stale) {
+  const node = byId('strip');
+  const shown = all.slice(0, STRIP);
+  const key = JSON.stringify([stale, all.length, shown.map((a) => a.alarm.id)]);
+  if (node.dataset.key !== key) {
+    node.dataset.key = key;
+    const items = shown.map(({ alarm, tile }) => stripItem(alarm, tile));
+    const text = stale ? strings.alarms_unknown : all.length ? '' : strings.no_alarms;
+    const note = document.createElement('p');
+    note.className = stale ? 'note warn' : 'note';
+    const blind = !stale && ![...tiles.values()].some((t) => t.live);
+    note.textContent = blind && !all.length ? '' : text;
+    const rest = document.createElement('p');
+    rest.className = 'note';
+    rest.textContent = all.length > shown.length ? strings.more.replace('{n}', String(all.length - shown.length)) : '';
+    node.replaceChildren(...(note.textContent ? [note] : []), ...items, ...(rest.textContent ? [rest] : []));
+  }
+  shown.forEach(({ alarm }, i) => {
+    fillAlarm(node.querySelectorAll('.alarm')[i], alarm, now, shared);
+  });
+}
+
+/**
+ * @param {Alarm} alarm
+ * @param {Tile | undefined} tile
+ */
+function stripItem(alarm, tile) {
+  const item = document.createElement('button');
+  item.type = 'button';
+  item.className = 'alarm';
+  for (const name of ['mark', 'unseen priority', 'where', 'what', 'since']) {
+    const part = document.createElement('span');
+    part.className = name;
+    if (name === 'mark') part.setAttribute('aria-hidden', 'true');
+    if (name === 'where') part.textContent = place(tile);
+    item.append(part, ' ');
+  }
+  item.dataset.p = alarm.p;
+  item.addEventListener('click', () => tile && focus(tile));
+  return item;
+}
+
+/** @param {Tile | undefined} tile */
+function place(tile) {
+  if (!tile) return strings.system;
+  return tile.data.bed || tile.data.name;
+}
+
+/** @param {{alarm: Alarm, tile: Tile | undefined}[]} all */
+function announce(all) {
+  const ids = new Set(all.map((a) => a.alarm.id));
+  const fresh = known ? all.filter((a) => !known?.has(a.alarm.id)) : [];
+  known = ids;
+  if (!fresh.length) return;
+  const spoken = fresh.map(({ alarm, tile }) =>
+    strings.new_alarm
+      .replace('{priority}', strings[`p_${alarm.p}`])
+      .replace('{where}', place(tile))
+      .replace('{what}', alarmText(alarm, shared.language)),
+  );
+  byId('said').textContent = spoken.join('. ');
+}
+
+// --- what people do -----------------------------------------------------------------------------------
+
+/**
+ * @param {Alarm} alarm
+ * @param {HTMLButtonElement} button
+ */
+async function accept(alarm, button) {
+  button.disabled = true;
+  button.textContent = strings.accepting;
+  try {
+    const answer = await fetch(`/api/v1/alarms/${encodeURIComponent(alarm.id)}/accept`, {
+      method: 'POST',
+      headers: { 'X-CSRF-Token': csrf(), 'Content-Type': 'application/json' },
+      body: '{}',
+    });
+    if (!answer.ok) throw new Error(String(answer.status));
+  } catch (error) {
+    toast(strings.accept_failed.replace('{why}', error instanceof Error ? error.message : ''));
+  }
+  button.disabled = false;
+  button.textContent = strings.accept;
+}
+
+let toastTimer = 0;
+/** @param {string} text */
+function toast(text) {
+  const node = byId('toast');
+  node.hidden = false;
+  node.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => {
+    node.hidden = true;
+  }, 8000);
+}
+
+/** @param {Tile} tile */
+function focus(tile) {
+  for (const other of tiles.values()) other.root.tabIndex = -1;
+  tile.root.tabIndex = 0;
+  tile.root.focus();
+}
+
+/** @param {Tile} tile */
+async function detail(tile) {
+  const { htmx } = /** @type {any} */ (window);
+  const url = `/ward/patient/${encodeURIComponent(tile.data.id)}`;
+  try {
+    await htmx.ajax('GET', url, { target: '#detail-body', swap: 'innerHTML' });
+    localise(byId('detail-body'));
+    if (!byId('detail').open) byId('detail').showModal();
+  } catch {
+    toast(strings.failed);
+  }
+}
+
+/** @param {string} key */
+function step(key) {
+  const list = [...tiles.values()].map((t) => ({ t, box: t.root.getBoundingClientRect() }));
+  const here = list.find(({ t }) => t.root === document.activeElement);
+  if (!here) {
+    const first = list.find(({ t }) => t.root.tabIndex === 0) ?? list[0];
+    if (first) focus(first.t);
+    return;
+  }
+  const sideways = key === 'ArrowLeft' || key === 'ArrowRight';
+  const sign = key === 'ArrowRight' || key === 'ArrowDown' ? 1 : -1;
+  const [along, across] = /** @type {['x' | 'y', 'x' | 'y']} */ (sideways ? ['x', 'y'] : ['y', 'x']);
+  const ahead = list
+    .map(({ t, box }) => ({ t, far: sign * (box[along] - here.box[along]), off: Math.abs(box[across] - here.box[across]) }))
+    .filter(({ far, off }) => far > 4 && (!sideways || off < 4))
+    .sort((a, b) => a.far + 2 * a.off - (b.far + 2 * b.off));
+  if (ahead.length) focus(ahead[0].t);
+}
+
+document.addEventListener('keydown', (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  const tile = tiles.get(target.closest('.tile')?.getAttribute('data-patient') ?? '');
+  if (event.key.startsWith('Arrow')) {
+    event.preventDefault();
+    step(event.key);
+  } else if (event.key === '?') byId('help').showModal();
+  else if (event.key.toLowerCase() === 'a' && tile && shared.mayAccept) {
+    const worst = tile.worst();
+    const button = worst && tile.acceptButton(worst.id);
+    if (worst && button) accept(worst, button);
+  } else if (event.key === 'Enter' && tile && target === tile.root) detail(tile);
+});
+byId('tiles').addEventListener('click', opened);
+top_.querySelector('[data-do="help"]').addEventListener('click', () => byId('help').showModal());
+
+/** @param {MouseEvent} event */
+function opened(event) {
+  const target = /** @type {Element} */ (event.target);
+  const tile = tiles.get(target.closest('.tile')?.getAttribute('data-patient') ?? '');
+  if (!tile || target.closest('button')) return;
+  focus(tile);
+  detail(tile);
+}
+
+function soundChanged() {
+  byId('sound-bar').hidden = sound.audible;
+  say(byId('sound-bar'), strings.sound_off);
+  say(byId('sound-state'), sound.audible ? strings.sound_on : '');
+}
+byId('sound-bar').addEventListener('click', () => sound.enable());
+
+load(read('snapshot'));
+soundChanged();
+setInterval(draw, DRAW_MS);
+connect(top_.dataset.user, hear);

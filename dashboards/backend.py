@@ -1,0 +1,307 @@
+"""The port of the web: all that pages, API and live stream need of the rest of the product.
+
+``FakeBackend`` (fake_backend.py) ships beside it; ``CloudBackend`` (cloud_backend.py) stands over the real
+records, store and service. One conformance suite runs over both. Every method that touches a tenant's data
+takes a ``Scope`` and gives nothing outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from dashboards.models import (
+    Alarm,
+    AlarmDetail,
+    AuditEntry,
+    DeadLetter,
+    Gateway,
+    Item,
+    Kind,
+    Priority,
+    Value,
+)
+from hearthward.core.clock import Clock
+from hearthward.core.errors import ConfigError
+from hearthward.trust.access import Principal, Scope
+
+__all__ = [
+    "REASONS",
+    "AlarmChanged",
+    "AlarmQuery",
+    "Backend",
+    "DirectoryChanged",
+    "DirectoryError",
+    "GatewayChanged",
+    "LiveEvent",
+    "Login",
+    "ReadingQuery",
+    "ReadingsArrived",
+    "RosterDevice",
+    "RosterEntry",
+    "Throttled",
+    "VitalSample",
+]
+
+
+REASONS: Final = {
+    "required": "{field} is required",
+    "unknown": "{field}: there is no {value}",
+    "taken": "{field}: {value} is in use already",
+    "period": "{field}: the period must end after it starts and must not overlap another one",
+    "ended": "{field}: {value} has ended already",
+    "in_use": "{field}: {value} is still in use; end what uses it first",
+    "short": "{field} is too short (10 characters at least)",
+    "invalid": "{field}: {value} is not valid",
+}
+"""Why a directory entry is refused: the code and what it says (English; pages translate it)."""
+
+
+class DirectoryError(ConfigError):
+    """A directory entry cannot be made or changed as asked.
+
+    ``field`` names the input, ``code`` is a key of REASONS and is what gets translated, ``value`` what was
+    given.
+    """
+
+    def __init__(self, field: str, code: str, value: object = "") -> None:
+        super().__init__(REASONS[code].format(field=field, value=value), field=field, code=code)
+        self.field = field
+        self.code = code
+        self.value = str(value)
+
+
+class Throttled(ConfigError):
+    """Too many failed logins; ``wait_s`` says when another try is taken."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many failed logins: wait {wait_s:.0f} s", wait_s=wait_s)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session just opened: its secret token (shown once) and whose it is."""
+
+    token: str
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingQuery:
+    """Which readings: of a patient (through association intervals) or of devices; start <= time < end."""
+
+    patient: str | None = None
+    devices: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    start: int = 0
+    end: int = 2**63 - 1
+    limit: int = 1000
+    newest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmQuery:
+    """Which alarms; newest first."""
+
+    active_only: bool = False
+    patient: str | None = None
+    rule: str | None = None
+    priority: Priority | None = None
+    start: int | None = None
+    end: int | None = None
+    limit: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RosterDevice:
+    """A device that is on a patient now; values before ``since`` are another patient's."""
+
+    device: str
+    gateway: str
+    profile: str | None
+    interval_s: float | None
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry:
+    """A patient with an open encounter, as a tile of the wall."""
+
+    patient: str
+    name: str
+    ward: str | None
+    ward_name: str
+    bed_label: str
+    home: bool
+    devices: tuple[RosterDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSample:
+    """One stored value as the wall needs it; times in UTC ns."""
+
+    device: str
+    metric: str
+    value: float | None
+    corrected: int
+    received: int
+    quality: int
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsArrived:
+    """Readings were committed."""
+
+    tenant: str
+    samples: tuple[VitalSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChanged:
+    """An alarm began, changed or ended."""
+
+    tenant: str
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayChanged:
+    """A gateway's status came."""
+
+    tenant: str
+    gateway: Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryChanged:
+    """Wards, beds, patients, encounters, devices or associations changed."""
+
+    tenant: str
+
+
+LiveEvent = ReadingsArrived | AlarmChanged | GatewayChanged | DirectoryChanged
+
+
+class Backend(Protocol):
+    """What the web needs of the product."""
+
+    clock: Clock
+    tenant: str
+    """The tenant whose people log in here."""
+
+    # --- people -----------------------------------------------------------------------------
+    async def login(self, login: str, password: str) -> Login | None:
+        """Open a session; None when login or password is wrong. Raises Throttled."""
+        ...
+
+    async def principal(self, token: str) -> Principal | None:
+        """Whose session the token opens; None when it is unknown, expired or revoked."""
+        ...
+
+    async def logout(self, token: str) -> None:
+        """Revoke the session."""
+        ...
+
+    async def link_login(self, token: str) -> str | None:
+        """The login name that a one-time link is for; None when unknown, used or expired."""
+        ...
+
+    async def use_link(self, token: str, password: str) -> Login | None:
+        """Use the link up: set the password and open a session. Raises DirectoryError (``password``)."""
+        ...
+
+    async def language_of(self, principal: Principal) -> str | None:
+        """The language that the person is registered with."""
+        ...
+
+    # --- directory --------------------------------------------------------------------------
+    async def items(self, scope: Scope, kind: Kind, *, ended: bool = False) -> Sequence[Item]:
+        """All entries of a kind in scope, in the order in which people look for them."""
+        ...
+
+    async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:
+        """One entry, or None when there is none in scope."""
+        ...
+
+    async def create(self, scope: Scope, kind: Kind, fields: Mapping[str, Any]) -> Item:
+        """Make an entry. Raises DirectoryError."""
+        ...
+
+    async def change(self, scope: Scope, kind: Kind, key: str, fields: Mapping[str, Any]) -> Item | None:
+        """Change the given fields; None when there is no such entry in scope. Raises DirectoryError."""
+        ...
+
+    async def end(self, scope: Scope, kind: Kind, key: str, at: int | None = None) -> Item | None:
+        """End an entry (nothing is deleted); None when there is none in scope. Raises DirectoryError."""
+        ...
+
+    async def ward_of(self, scope: Scope, patient: str) -> str | None:
+        """The ward now responsible for a patient."""
+        ...
+
+    # --- what was measured and decided --------------------------------------------------------
+    async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
+        """Readings in order of their time."""
+        ...
+
+    async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
+        """Alarms, newest first."""
+        ...
+
+    async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
+        """One alarm with transitions and delivery attempts."""
+        ...
+
+    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
+        """Accept an alarm for ``actor``; returns it once committed, None when there is none in scope.
+
+        Raises RuleError when it is no longer active.
+        """
+        ...
+
+    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
+        """What was rejected, newest first."""
+        ...
+
+    # --- audit ----------------------------------------------------------------------------------
+    async def audit(
+        self,
+        principal: Principal,
+        action: str,
+        kind: str,
+        *,
+        target: str = "",
+        outcome: str = "done",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append one line to the audit log."""
+        ...
+
+    async def audit_entries(self, scope: Scope, *, limit: int = 200) -> Sequence[AuditEntry]:
+        """The audit log, newest first."""
+        ...
+
+    # --- live -----------------------------------------------------------------------------------
+    async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
+        """Every patient with an open encounter and the devices that are on them."""
+        ...
+
+    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
+        """The newest value of every device and metric, to start the live cache from."""
+        ...
+
+    async def last_seen(self, scope: Scope) -> Mapping[str, int]:
+        """When the newest reading of each device was received."""
+        ...
+
+    def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """Everything that happens from entering on, all tenants; ends when the product stops."""
+        ...
+
+    async def ready(self) -> Mapping[str, str]:
+        """What is not well: part -> reason; empty when ready to serve."""
+        ...

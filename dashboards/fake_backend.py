@@ -1,0 +1,477 @@
+"""The fake of the port: everything in memory, with the same refusals as the real one.
+
+Used by the tests and for looking at pages without a gateway. It decides nothing: alarms are put in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dashboards.backend import (
+    AlarmChanged,
+    AlarmQuery,
+    DirectoryChanged,
+    DirectoryError,
+    GatewayChanged,
+    LiveEvent,
+    Login,
+    ReadingQuery,
+    ReadingsArrived,
+    RosterDevice,
+    RosterEntry,
+    VitalSample,
+)
+from dashboards.models import (
+    Alarm,
+    AlarmDetail,
+    AlarmTransition,
+    Association,
+    AuditEntry,
+    Bed,
+    DeadLetter,
+    Device,
+    Encounter,
+    Gateway,
+    Item,
+    Kind,
+    Patient,
+    Value,
+    Ward,
+)
+from hearthward.core.clock import Clock, naive_iso
+from hearthward.core.codes import METRICS
+from hearthward.core.errors import RuleError
+from hearthward.core.ids import Ids, SeededIds
+from hearthward.core.model import Reading, Source, quality_names
+from hearthward.trust.access import Principal, Scope
+
+__all__ = ["FakeBackend"]
+
+MODELS: Final[dict[Kind, type[Any]]] = {
+    "ward": Ward,
+    "bed": Bed,
+    "patient": Patient,
+    "encounter": Encounter,
+    "gateway": Gateway,
+    "device": Device,
+    "association": Association,
+}
+REFERENCES: Final[dict[str, Kind]] = {
+    "ward": "ward",
+    "bed": "bed",
+    "patient": "patient",
+    "gateway": "gateway",
+    "device": "device",
+}
+NAMES: Final = {"ward": "name", "bed": "label", "patient": "name"}
+UNIQUE: Final[dict[str, tuple[str, ...]]] = {"encounter": ("patient", "bed"), "association": ("device",)}
+MIN_PASSWORD: Final = 10
+_END: Final = object()
+
+
+@dataclass(slots=True)
+class _Tenant:
+    items: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {k: {} for k in MODELS})
+    readings: list[Reading] = field(default_factory=list)
+    alarms: dict[str, AlarmDetail] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+
+class FakeBackend:
+    """An in-memory product; ``people`` and ``links`` are what can log in."""
+
+    def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
+        self.clock = clock
+        self.tenant = tenant
+        self.ids = ids or SeededIds(1)
+        self.trouble: dict[str, str] = {}
+        self._tenants: dict[str, _Tenant] = {}
+        self._people: dict[str, tuple[str, Principal]] = {}
+        self._links: dict[str, str] = {}
+        self._sessions: dict[str, Principal] = {}
+        self._queues: set[asyncio.Queue[Any]] = set()
+
+    # --- putting things in -----------------------------------------------------------------------
+    def add_person(self, login: str, password: str, principal: Principal) -> None:
+        """Somebody who can log in."""
+        self._people[login] = password, principal
+
+    def add_link(self, token: str, login: str) -> None:
+        """A one-time link for a person."""
+        self._links[token] = login
+
+    def open_session(self, principal: Principal) -> str:
+        """A token for a principal (also a service's)."""
+        token = self.ids.new("ses")
+        self._sessions[token] = principal
+        return token
+
+    def put_readings(self, tenant: str, readings: Sequence[Reading]) -> None:
+        """Store readings and publish them."""
+        self._of(tenant).readings.extend(readings)
+        samples = tuple(_sample(r) for r in readings)
+        self._publish(ReadingsArrived(tenant, samples))
+
+    def put_alarm(self, tenant: str, alarm: AlarmDetail) -> None:
+        """Set an alarm and publish it."""
+        self._of(tenant).alarms[alarm.id] = alarm
+        self._publish(AlarmChanged(tenant, _plain(alarm)))
+
+    def put_gateway(self, tenant: str, gateway: Gateway) -> None:
+        """Set a gateway's status and publish it."""
+        self._of(tenant).items["gateway"][gateway.id] = gateway
+        self._publish(GatewayChanged(tenant, gateway))
+
+    def put_dead_letter(self, tenant: str, letter: DeadLetter) -> None:
+        """Record something rejected."""
+        self._of(tenant).dead.append(letter)
+
+    def stop(self) -> None:
+        """End all subscriptions."""
+        for queue in self._queues:
+            queue.put_nowait(_END)
+
+    def _of(self, tenant: str) -> _Tenant:
+        return self._tenants.setdefault(tenant, _Tenant())
+
+    def _publish(self, event: LiveEvent) -> None:
+        for queue in self._queues:
+            queue.put_nowait(event)
+
+    # --- people ------------------------------------------------------------------------------------
+    async def login(self, login: str, password: str) -> Login | None:
+        """See the port."""
+        known = self._people.get(login)
+        if known is None or known[0] != password:
+            return None
+        return Login(self.open_session(known[1]), known[1])
+
+    async def principal(self, token: str) -> Principal | None:
+        """See the port."""
+        return self._sessions.get(token)
+
+    async def logout(self, token: str) -> None:
+        """See the port."""
+        self._sessions.pop(token, None)
+
+    async def link_login(self, token: str) -> str | None:
+        """See the port."""
+        return self._links.get(token)
+
+    async def use_link(self, token: str, password: str) -> Login | None:
+        """See the port."""
+        login = self._links.get(token)
+        if login is None:
+            return None
+        if len(password) < MIN_PASSWORD:
+            raise DirectoryError(field="password", code="short")
+        del self._links[token]
+        self._people[login] = password, self._people[login][1]
+        return await self.login(login, password)
+
+    async def language_of(self, principal: Principal) -> str | None:
+        """See the port."""
+        del principal
+        return None
+
+    # --- directory -----------------------------------------------------------------------------------
+    async def items(self, scope: Scope, kind: Kind, *, ended: bool = False) -> Sequence[Item]:
+        """See the port."""
+        rows = [r for r in self._of(scope.tenant).items[kind].values() if self._visible(scope, kind, r)]
+        if not ended:
+            rows = [r for r in rows if _end_of(r) is None]
+        return sorted(rows, key=lambda r: (str(getattr(r, NAMES.get(kind, "id"))), r.id))
+
+    async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:
+        """See the port."""
+        row: Item | None = self._of(scope.tenant).items[kind].get(key)
+        return row if row is not None and self._visible(scope, kind, row) else None
+
+    async def create(self, scope: Scope, kind: Kind, fields: Mapping[str, Any]) -> Item:
+        """See the port."""
+        values = dict(fields)
+        if kind in {"encounter", "association"}:
+            values.setdefault("start", self.clock.now_ns())
+        values["id"] = values.get("id") or self.ids.new(kind[:3])
+        rows = self._of(scope.tenant).items[kind]
+        if values["id"] in rows:
+            raise DirectoryError(field="id", code="taken", value=values["id"])
+        self._check(scope, kind, values, None)
+        row: Item = MODELS[kind](**values)
+        rows[row.id] = row
+        self._publish(DirectoryChanged(scope.tenant))
+        return row
+
+    async def change(self, scope: Scope, kind: Kind, key: str, fields: Mapping[str, Any]) -> Item | None:
+        """See the port."""
+        row = await self.item(scope, kind, key)
+        if row is None:
+            return None
+        values = {**row.model_dump(), **fields}
+        self._check(scope, kind, values, key)
+        changed: Item = MODELS[kind](**values)
+        self._of(scope.tenant).items[kind][key] = changed
+        self._publish(DirectoryChanged(scope.tenant))
+        return changed
+
+    async def end(self, scope: Scope, kind: Kind, key: str, at: int | None = None) -> Item | None:
+        """See the port."""
+        row = await self.item(scope, kind, key)
+        if row is None:
+            return None
+        if _end_of(row) is not None:
+            raise DirectoryError(field="id", code="ended", value=key)
+        name = "end" if isinstance(row, Encounter | Association) else "ended"
+        moment = self.clock.now_ns() if at is None else at
+        if isinstance(row, Encounter | Association) and moment <= row.start:
+            raise DirectoryError(field="end", code="period", value=moment)
+        ended: Item = row.model_copy(update={name: moment})
+        self._of(scope.tenant).items[kind][key] = ended
+        self._publish(DirectoryChanged(scope.tenant))
+        return ended
+
+    def _check(self, scope: Scope, kind: Kind, values: dict[str, Any], key: str | None) -> None:
+        tables = self._of(scope.tenant).items
+        for name, table in REFERENCES.items():
+            target = values.get(name)
+            if name == kind or target is None:
+                continue
+            row = tables[table].get(target)
+            if row is None or not self._visible(scope, table, row):
+                raise DirectoryError(field=name, code="unknown", value=target)
+        if kind == "encounter" and values["kind"] == "ward":
+            if not values.get("bed"):
+                raise DirectoryError(field="bed", code="required")
+            values["ward"] = tables["bed"][values["bed"]].ward
+        others = [r for r in tables[kind].values() if r.id != key and _end_of(r) is None]
+        if values.get("end") is None:
+            for name in UNIQUE.get(kind, ()):
+                if values.get(name) is not None and any(getattr(r, name) == values[name] for r in others):
+                    raise DirectoryError(field=name, code="taken", value=values[name])
+        label = NAMES.get(kind) if kind in {"ward", "bed"} else None
+        if label and any(
+            getattr(r, label) == values[label] and getattr(r, "ward", None) == values.get("ward")
+            for r in others
+        ):
+            raise DirectoryError(field=label, code="taken", value=values[label])
+
+    def _encounter(self, tenant: str, patient: str) -> Encounter | None:
+        rows = self._of(tenant).items["encounter"].values()
+        return next((e for e in rows if e.patient == patient and e.end is None), None)
+
+    async def ward_of(self, scope: Scope, patient: str) -> str | None:
+        """See the port."""
+        encounter = self._encounter(scope.tenant, patient)
+        return encounter.ward if encounter else None
+
+    def _visible(self, scope: Scope, kind: Kind, row: Any) -> bool:
+        if scope.wards is None and scope.patient is None:
+            return True
+        patient = row.id if kind == "patient" else getattr(row, "patient", None)
+        if patient is not None:
+            return self._patient_visible(scope, patient)
+        if scope.patient is not None:
+            return False
+        ward = row.id if kind == "ward" else getattr(row, "ward", None)
+        return scope.wards is None or ward is None or ward in scope.wards
+
+    def _patient_visible(self, scope: Scope, patient: str | None) -> bool:
+        if scope.wards is None and scope.patient is None:
+            return True
+        if patient is None or (scope.patient is not None and scope.patient != patient):
+            return False
+        encounter = self._encounter(scope.tenant, patient)
+        return scope.wards is None or (encounter is not None and encounter.ward in scope.wards)
+
+    # --- measured and decided --------------------------------------------------------------------------
+    def _patient_at(self, tenant: str, device: str, at: int) -> str | None:
+        for row in self._of(tenant).items["association"].values():
+            if row.device == device and row.start <= at and (row.end is None or at < row.end):
+                return str(row.patient)
+        return None
+
+    async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
+        """See the port."""
+        out = []
+        for r in sorted(self._of(scope.tenant).readings, key=lambda r: (r.corrected, r.received)):
+            patient = self._patient_at(scope.tenant, r.device, r.corrected)
+            wanted = (
+                (query.patient is None or patient == query.patient)
+                and (not query.devices or r.device in query.devices)
+                and (not query.metrics or r.metric in query.metrics)
+                and query.start <= r.corrected < query.end
+                and self._patient_visible(scope, patient)
+            )
+            if wanted:
+                out.append(_value(r, patient))
+        return out[-query.limit :] if query.newest else out[: query.limit]
+
+    async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
+        """See the port."""
+        rows = [
+            _plain(a)
+            for a in self._of(scope.tenant).alarms.values()
+            if self._patient_visible(scope, a.patient)
+            and (not query.active_only or a.condition == "active")
+            and (query.patient is None or a.patient == query.patient)
+            and (query.rule is None or a.rule == query.rule)
+            and (query.priority is None or a.priority == query.priority)
+            and (query.start is None or a.started >= query.start)
+            and (query.end is None or a.started < query.end)
+        ]
+        return sorted(rows, key=lambda a: -a.started)[: query.limit]
+
+    async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
+        """See the port."""
+        alarm = self._of(scope.tenant).alarms.get(key)
+        return alarm if alarm is not None and self._patient_visible(scope, alarm.patient) else None
+
+    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
+        """See the port."""
+        alarm = await self.alarm(scope, key)
+        if alarm is None:
+            return None
+        if alarm.condition != "active":
+            msg = f"alarm {key} is no longer active"
+            raise RuleError(msg, alarm=key)
+        now = self.clock.now_ns()
+        line = AlarmTransition(kind="accept", condition="active", at=now, actor=actor, note=note)
+        changed = alarm.model_copy(
+            update={
+                "accepted_by": actor,
+                "accepted_at": now,
+                "transitions": [*alarm.transitions, line],
+            }
+        )
+        self.put_alarm(scope.tenant, changed)
+        return _plain(changed)
+
+    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
+        """See the port."""
+        return self._of(scope.tenant).dead[::-1][:limit]
+
+    # --- audit -----------------------------------------------------------------------------------------
+    async def audit(
+        self,
+        principal: Principal,
+        action: str,
+        kind: str,
+        *,
+        target: str = "",
+        outcome: str = "done",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See the port."""
+        entry = AuditEntry(
+            at=self.clock.now_ns(),
+            actor=principal.user,
+            action=action,
+            kind=kind,
+            target=target,
+            outcome=outcome,
+            detail=dict(detail or {}),
+        )
+        self._of(principal.tenant).audit.append(entry)
+
+    async def audit_entries(self, scope: Scope, *, limit: int = 200) -> Sequence[AuditEntry]:
+        """See the port."""
+        return self._of(scope.tenant).audit[::-1][:limit]
+
+    # --- live ------------------------------------------------------------------------------------------
+    async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
+        """See the port."""
+        tables = self._of(scope.tenant).items
+        out = []
+        for encounter in tables["encounter"].values():
+            if encounter.end is not None or not self._patient_visible(scope, encounter.patient):
+                continue
+            devices = []
+            for a in tables["association"].values():
+                if a.patient == encounter.patient and a.end is None:
+                    d: Device = tables["device"][a.device]
+                    devices.append(RosterDevice(d.id, d.gateway, d.profile, d.interval_s, a.start))
+            ward = tables["ward"].get(encounter.ward)
+            bed = tables["bed"].get(encounter.bed)
+            entry = RosterEntry(
+                patient=encounter.patient,
+                name=tables["patient"][encounter.patient].name,
+                ward=encounter.ward,
+                ward_name=ward.name if ward else "",
+                bed_label=bed.label if bed else "",
+                home=encounter.kind == "home",
+                devices=tuple(devices),
+            )
+            out.append(entry)
+        return sorted(out, key=lambda e: (e.home, e.ward_name, e.bed_label, e.name))
+
+    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
+        """See the port."""
+        newest: dict[tuple[str, str], Reading] = {}
+        for r in self._of(scope.tenant).readings:
+            old = newest.get((r.device, r.metric))
+            if old is None or r.corrected >= old.corrected:
+                newest[r.device, r.metric] = r
+        return [_sample(r) for r in newest.values()]
+
+    async def last_seen(self, scope: Scope) -> Mapping[str, int]:
+        """See the port."""
+        return {r.device: r.received for r in self._of(scope.tenant).readings}
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[AsyncIterator[LiveEvent]]:
+        """See the port."""
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._queues.add(queue)
+
+        async def events() -> AsyncIterator[LiveEvent]:
+            while (event := await queue.get()) is not _END:
+                yield event
+
+        stream = events()
+        try:
+            yield stream
+        finally:
+            self._queues.discard(queue)
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    async def ready(self) -> Mapping[str, str]:
+        """See the port."""
+        return self.trouble
+
+
+def _end_of(row: Any) -> int | None:
+    end: int | None = row.end if isinstance(row, Encounter | Association) else row.ended
+    return end
+
+
+def _plain(alarm: AlarmDetail) -> Alarm:
+    return Alarm(**alarm.model_dump(exclude={"transitions", "deliveries"}))
+
+
+def _sample(r: Reading) -> VitalSample:
+    return VitalSample(r.device, r.metric, r.value, r.corrected, r.received, r.quality, r.group)
+
+
+def _value(r: Reading, patient: str | None) -> Value:
+    return Value(
+        patient=patient,
+        device=r.device,
+        metric=r.metric,
+        value=r.value,
+        code=r.code,
+        unit=METRICS[r.metric].unit,
+        time=r.corrected,
+        received=r.received,
+        device_time=None if r.device_time is None else naive_iso(r.device_time),
+        quality=quality_names(r.quality),
+        source=Source(r.source).name.lower(),
+        author=r.author,
+        group=hashlib.blake2b(str(r.group).encode(), digest_size=6).hexdigest() if r.group else "",
+        profile=r.profile,
+    )

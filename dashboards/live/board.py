@@ -1,0 +1,220 @@
+"""The wall's present state of one tenant, kept in memory: who is where, newest values, active alarms."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.live.states import RANK, VITALS, ValueState, Vital, expected_interval_s, state_of
+from dashboards.models import Alarm, Gateway, ProfileChoice
+from hearthward.core.model import Quality, quality_names
+from hearthward.trust.access import Scope
+
+__all__ = ["Board", "TileView"]
+
+MS: Final = 1_000_000
+TREND_POINTS: Final = 90
+TREND_NS: Final = 60_000_000_000
+WANTED: Final = frozenset(m for v in VITALS for m in (*v.metrics, v.second) if m)
+
+TileView = dict[str, Any]
+"""A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms)."""
+
+
+def _number(value: float) -> str:
+    """A value as people read it: no fraction unless there is one (89.5 must not look like 90)."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+@dataclass(slots=True)
+class _Tile:
+    entry: RosterEntry
+    trend: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=TREND_POINTS))
+    shown: dict[str, list[Any]] = field(default_factory=dict)
+
+
+class Board:
+    """State of one tenant's wall. All methods are synchronous and called from one loop."""
+
+    def __init__(self, profiles: Iterable[ProfileChoice] = ()) -> None:
+        self._profiles: Mapping[str, ProfileChoice] = {p.id: p for p in profiles}
+        self._tiles: dict[str, _Tile] = {}
+        self._by_device: dict[str, str] = {}
+        self._newest: dict[tuple[str, str], VitalSample] = {}
+        self._gateways: dict[str, Gateway] = {}
+        self._alarms: dict[str, Alarm] = {}
+
+    # --- what comes in --------------------------------------------------------------------------
+    def set_roster(self, entries: Iterable[RosterEntry]) -> None:
+        """Replace who is where; trends of patients who stay are kept."""
+        before = self._tiles
+        self._tiles = {}
+        self._by_device = {}
+        for entry in entries:
+            old = before.get(entry.patient)
+            same = old is not None and old.entry.devices == entry.devices
+            self._tiles[entry.patient] = _Tile(entry, old.trend) if old and same else _Tile(entry)
+            for device in entry.devices:
+                self._by_device[device.device] = entry.patient
+
+    def set_gateway(self, gateway: Gateway) -> None:
+        """Take a gateway's status."""
+        self._gateways[gateway.id] = gateway
+
+    def set_alarm(self, alarm: Alarm) -> str | None:
+        """Take an alarm's new state; returns the patient whose tile it changes."""
+        if alarm.condition == "active":
+            self._alarms[alarm.id] = alarm
+        else:
+            self._alarms.pop(alarm.id, None)
+        return alarm.patient
+
+    def set_alarms(self, alarms: Iterable[Alarm]) -> None:
+        """Replace all active alarms."""
+        self._alarms = {a.id: a for a in alarms if a.condition == "active"}
+
+    def take(self, samples: Iterable[VitalSample]) -> set[str]:
+        """Take stored values; returns the patients whose tiles they may change."""
+        touched: set[str] = set()
+        for sample in samples:
+            if sample.metric not in WANTED:
+                continue
+            key = sample.device, sample.metric
+            old = self._newest.get(key)
+            if old is not None and sample.corrected < old.corrected:
+                continue
+            self._newest[key] = sample
+            patient = self._by_device.get(sample.device)
+            if patient is not None:
+                touched.add(patient)
+                self._trend(self._tiles[patient], sample)
+        return touched
+
+    @staticmethod
+    def _trend(tile: _Tile, sample: VitalSample) -> None:
+        usable = sample.value is not None and not sample.quality & Quality.SENSOR_OFF
+        if sample.metric in VITALS[0].metrics and sample.value is not None and usable:
+            since = next((d.since for d in tile.entry.devices if d.device == sample.device), 0)
+            newer = not tile.trend or sample.corrected > tile.trend[-1][0]
+            if sample.corrected >= since and newer:
+                tile.trend.append((sample.corrected, sample.value))
+
+    # --- what goes out --------------------------------------------------------------------------
+    def refresh(self, now: int, patients: Iterable[str] | None = None) -> set[str]:
+        """Compute the tiles' values anew; returns those of which anything shown changed."""
+        changed: set[str] = set()
+        for patient in list(self._tiles) if patients is None else patients:
+            tile = self._tiles.get(patient)
+            if tile is None:
+                continue
+            shown = {vital.key: self._value(tile.entry, vital, now) for vital in VITALS}
+            if shown != tile.shown:
+                tile.shown = shown
+                changed.add(patient)
+        return changed
+
+    def covers(self, scope: Scope, patient: str) -> bool:
+        """Whether a patient's tile is in scope."""
+        tile = self._tiles.get(patient)
+        return tile is not None and self._in_scope(scope, tile.entry)
+
+    @staticmethod
+    def _in_scope(scope: Scope, entry: RosterEntry) -> bool:
+        if scope.patient is not None and scope.patient != entry.patient:
+            return False
+        return scope.wards is None or entry.ward in scope.wards
+
+    def roster(self, scope: Scope, now: int) -> list[TileView]:
+        """Everything fixed about the tiles in scope, with values, alarms and trend."""
+        out = []
+        for patient, tile in self._tiles.items():
+            if not self._in_scope(scope, tile.entry):
+                continue
+            entry = tile.entry
+            out.append(
+                {
+                    **self.tile(patient),
+                    "name": entry.name,
+                    "bed": entry.bed_label,
+                    "ward": entry.ward or "",
+                    "wardName": entry.ward_name,
+                    "home": entry.home,
+                    "t": [[t // MS, v] for t, v in tile.trend if now - t <= TREND_NS],
+                }
+            )
+        return out
+
+    def tile(self, patient: str) -> TileView:
+        """The changing part of one tile."""
+        tile = self._tiles[patient]
+        alarms = [self._alarm(a) for a in self._alarms.values() if a.patient == patient]
+        return {"id": patient, "v": tile.shown, "a": alarms}
+
+    def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
+        """Active alarms that have no tile: of components, and of patients without an encounter."""
+        if scope.confined:
+            return []
+        return [self._alarm(a) for a in self._alarms.values() if a.patient not in self._tiles]
+
+    def gateways(self) -> tuple[int, int]:
+        """(online, seen at all)."""
+        seen = [g for g in self._gateways.values() if g.online is not None and g.ended is None]
+        return sum(bool(g.online) for g in seen), len(seen)
+
+    @staticmethod
+    def _alarm(alarm: Alarm) -> dict[str, Any]:
+        return {
+            "id": alarm.id,
+            "p": alarm.priority,
+            "k": alarm.kind,
+            "text": alarm.text,
+            "why": alarm.explanation,
+            "onset": alarm.onset // MS,
+            "by": alarm.accepted_by,
+            "late": alarm.late,
+        }
+
+    def _value(self, entry: RosterEntry, vital: Vital, now: int) -> list[Any]:
+        best: tuple[tuple[int, int, int], list[Any]] | None = None
+        for device in entry.devices:
+            profile = self._profiles.get(device.profile or "")
+            known = None if profile is None else profile.metrics
+            if not vital.measured_by(known):
+                continue
+            for order, metric in enumerate(vital.metrics):
+                if known is not None and metric not in known:
+                    continue
+                interval = expected_interval_s(
+                    metric, device.interval_s, None if profile is None else profile.interval_s
+                )
+                sample = self._sample(device, metric)
+                gateway = self._gateways.get(device.gateway)
+                state = state_of(sample, now, interval, device.device, gateway)
+                rank = RANK[state], order, 0 if sample is None else -sample.corrected
+                if best is None or rank < best[0]:
+                    best = rank, self._shown(device, vital, sample, state, interval)
+        return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]
+
+    def _sample(self, device: RosterDevice, metric: str) -> VitalSample | None:
+        sample = self._newest.get((device.device, metric))
+        return sample if sample is not None and sample.corrected >= device.since else None
+
+    def _shown(
+        self,
+        device: RosterDevice,
+        vital: Vital,
+        sample: VitalSample | None,
+        state: ValueState,
+        interval_s: float,
+    ) -> list[Any]:
+        if sample is None:
+            return ["", state.value, 0, interval_s, []]
+        text = "" if sample.value is None else _number(sample.value)
+        if vital.second is not None:
+            second = self._sample(device, vital.second)
+            paired = second is not None and second.group == sample.group
+            text += f"/{_number(second.value)}" if second and paired and second.value is not None else "/-"
+        return [text, state.value, sample.corrected // MS, interval_s, quality_names(sample.quality)]

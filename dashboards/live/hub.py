@@ -1,0 +1,349 @@
+"""Fan-out of the live board to browsers: bounded everywhere, replayable for a while, never silent.
+
+One ``_Channel`` per scope: its messages are encoded once for all its clients and kept in a bounded ring for
+``Last-Event-ID``. A client that is too slow or away for too long is told to fetch everything again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dashboards.backend import (
+    AlarmChanged,
+    AlarmQuery,
+    Backend,
+    DirectoryChanged,
+    GatewayChanged,
+    LiveEvent,
+    ReadingsArrived,
+)
+from dashboards.live.board import Board
+from dashboards.models import Gateway, ProfileChoice
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Scope
+
+__all__ = ["BEAT_S", "LiveHub", "Subscription"]
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 2.0
+"""The page calls itself stale 5 s after the last thing it heard."""
+REFRESH_S: Final = 0.5
+"""How often values are looked at for having aged."""
+COALESCE_S: Final = 0.1
+"""Values wait so long for others to travel with; alarms do not wait."""
+RING: Final = 600
+QUEUE: Final = 64
+IDLE_CHANNEL_S: Final = 60.0
+CHECK_S: Final = 10.0
+CLOCK_STOPPED_S: Final = 10.0
+RETRY_S: Final = 1.0
+
+Message = tuple[int, bytes]
+
+
+def _sse(kind: str, data: object, key: str | None = None) -> bytes:
+    head = f"id: {key}\n" if key else ""
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"{head}event: {kind}\ndata: {body}\n\n".encode()
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """One browser's bounded queue; ``None`` in it ends the stream."""
+
+    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE))
+    overrun: bool = False
+
+    def put(self, message: bytes | None) -> bool:
+        """Queue a message; False when the client is too slow, whose queue is then emptied."""
+        if self.overrun and message is not None:
+            return False
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self.overrun = message is not None
+            self.queue.put_nowait(message if message is None else _sse("refetch", {"why": "slow"}))
+            return message is None
+        return True
+
+    async def get(self) -> bytes | None:
+        """The next message."""
+        message = await self.queue.get()
+        if self.queue.empty():
+            self.overrun = False
+        return message
+
+
+class _Channel:
+    """All clients of one scope."""
+
+    def __init__(self, scope: Scope, boot: str) -> None:
+        self.scope = scope
+        self.seq = 0
+        self.clients: set[Subscription] = set()
+        self.idle_since: int | None = None
+        self._boot = boot
+        self._ring: deque[Message] = deque(maxlen=RING)
+
+    def publish(self, kind: str, data: dict[str, Any]) -> int:
+        """Number, keep and fan out a message; returns how many clients were too slow for it."""
+        self.seq += 1
+        message = _sse(kind, {"seq": self.seq, **data}, f"{self._boot}-{self.seq}")
+        self._ring.append((self.seq, message))
+        return self.fan_out(message)
+
+    def fan_out(self, message: bytes) -> int:
+        """Queue without numbering (heartbeats)."""
+        return sum(not client.put(message) for client in self.clients)
+
+    def since(self, last: str) -> list[bytes] | None:
+        """What came after the event id ``last``; None when that is no longer known."""
+        boot, _, number = last.rpartition("-")
+        if boot != self._boot or not number.isdigit():
+            return None
+        seen = int(number)
+        missed = [m for seq, m in self._ring if seq > seen]
+        return missed if len(missed) == self.seq - seen else None
+
+
+class LiveHub:
+    """Owns the board of one tenant and everybody who watches it."""
+
+    def __init__(
+        self, backend: Backend, telemetry: Telemetry, *, boot: str, profiles: Iterable[ProfileChoice] = ()
+    ) -> None:
+        self._backend = backend
+        self._telemetry = telemetry
+        self._boot = boot
+        self._board = Board(profiles)
+        self._channels: dict[Scope, _Channel] = {}
+        self._dirty: set[str] = set()
+        self._loose = False
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._trouble = "starting"
+        self._clock_at = (-1, 0)
+        self._closed = False
+
+    # --- life -----------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[LiveHub]:
+        """Run the hub's tasks for the time of the context."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._follow(), name="live follow"),
+                group.create_task(self._flush(), name="live flush"),
+                group.create_task(self._every(REFRESH_S, self._age), name="live age"),
+                group.create_task(self._every(BEAT_S, self._beat), name="live heartbeat"),
+            ]
+            try:
+                yield self
+            finally:
+                self.close()
+                for task in tasks:
+                    task.cancel()
+
+    def close(self) -> None:
+        """End every stream (before the server waits for its connections to end)."""
+        self._closed = True
+        for channel in self._channels.values():
+            for client in channel.clients:
+                client.put(None)
+
+    async def _every(self, seconds: float, do: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            do()
+
+    # --- what comes in ----------------------------------------------------------------------------
+    async def _follow(self) -> None:
+        """Keep the board up with the product; on any failure say so on the wall and start over."""
+        while True:
+            try:
+                await self._follow_once()
+            except Exception:
+                log.exception("the live board lost its source; starting over")
+                self._telemetry.count("hearthward_live_restarts_total")
+            self._trouble = "source"
+            self._beat()
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow_once(self) -> None:
+        """Subscribe first, then seed, so that nothing falls between."""
+        async with self._backend.subscribe() as events:
+            await self._seed()
+            async for event in events:
+                if event.tenant == self._backend.tenant:
+                    await self._take(event)
+
+    async def _seed(self) -> None:
+        scope = Scope.system(self._backend.tenant)
+        await self._reload_roster(scope)
+        self._board.take(await self._backend.latest(scope))
+        self._board.set_alarms(await self._backend.alarms(scope, AlarmQuery(active_only=True, limit=10_000)))
+        self._trouble = ""
+        self._board.refresh(self._backend.clock.now_ns())
+        self._refetch("start")
+
+    async def _reload_roster(self, scope: Scope) -> None:
+        for item in await self._backend.items(scope, "gateway"):
+            if isinstance(item, Gateway):
+                self._board.set_gateway(item)
+        self._board.set_roster(await self._backend.roster(scope))
+
+    async def _take(self, event: LiveEvent) -> None:
+        if isinstance(event, ReadingsArrived):
+            self._dirty |= self._board.take(event.samples)
+            self._wake.set()
+        elif isinstance(event, AlarmChanged):
+            patient = self._board.set_alarm(event.alarm)
+            self._loose = True
+            if patient:
+                self._dirty.add(patient)
+            self._urgent.set()
+            self._wake.set()
+        elif isinstance(event, GatewayChanged):
+            self._board.set_gateway(event.gateway)
+            self._age()
+        elif isinstance(event, DirectoryChanged):
+            scope = Scope.system(self._backend.tenant)
+            await self._reload_roster(scope)
+            self._board.take(await self._backend.latest(scope))
+            self._board.refresh(self._backend.clock.now_ns())
+            self._refetch("directory")
+
+    # --- what goes out ------------------------------------------------------------------------------
+    async def _flush(self) -> None:
+        """Send what changed: alarms at once, values gathered for COALESCE_S."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._send()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COALESCE_S):
+                    await self._urgent.wait()
+
+    def _send(self) -> None:
+        urgent = self._urgent.is_set()
+        self._urgent.clear()
+        dirty, self._dirty = self._dirty, set()
+        now = self._backend.clock.now_ns()
+        changed = self._board.refresh(now, dirty)
+        if urgent:
+            changed |= dirty
+        loose, self._loose = self._loose, False
+        if changed or loose:
+            self._publish(changed, now, loose=loose)
+
+    def _publish(self, patients: set[str], now: int, *, loose: bool = False) -> None:
+        for channel in self._channels.values():
+            tiles = [self._board.tile(p) for p in patients if self._board.covers(channel.scope, p)]
+            data: dict[str, Any] = {"now": now // 1_000_000, "tiles": tiles}
+            if loose and not channel.scope.confined:
+                data["loose"] = self._board.loose_alarms(channel.scope)
+            if tiles or "loose" in data:
+                self._slow(channel.publish("patch", data))
+
+    def _age(self) -> None:
+        now = self._backend.clock.now_ns()
+        changed = self._board.refresh(now)
+        if changed:
+            self._publish(changed, now)
+        self._drop_idle()
+
+    def _beat(self) -> None:
+        clock = self._backend.clock
+        now = clock.now_ns()
+        real = clock.monotonic_ns()
+        if self._clock_at[0] != now:
+            self._clock_at = now, real
+        stopped = clock.event_driven and real - self._clock_at[1] > CLOCK_STOPPED_S * 1e9
+        why = self._trouble or ("clock" if stopped else "")
+        online, seen = self._board.gateways()
+        for channel in self._channels.values():
+            beat = {"seq": channel.seq, "now": now // 1_000_000, "why": why, "gw": [online, seen]}
+            self._slow(channel.fan_out(_sse("beat", beat)))
+        clients = sum(len(c.clients) for c in self._channels.values())
+        self._telemetry.gauge("hearthward_live_clients", clients)
+
+    def _refetch(self, why: str) -> None:
+        for channel in self._channels.values():
+            self._slow(channel.publish("refetch", {"why": why}))
+
+    def _slow(self, clients: int) -> None:
+        if clients:
+            self._telemetry.count("hearthward_live_overruns_total", clients)
+
+    # --- browsers -----------------------------------------------------------------------------------
+    def _channel(self, scope: Scope) -> _Channel:
+        channel = self._channels.get(scope)
+        if channel is None:
+            channel = self._channels[scope] = _Channel(scope, self._boot)
+        return channel
+
+    def _drop_idle(self) -> None:
+        real = self._backend.clock.monotonic_ns()
+        for scope, channel in list(self._channels.items()):
+            if channel.clients:
+                channel.idle_since = None
+            elif channel.idle_since is None:
+                channel.idle_since = real
+            elif real - channel.idle_since > IDLE_CHANNEL_S * 1e9:
+                del self._channels[scope]
+
+    def snapshot(self, scope: Scope) -> dict[str, Any]:
+        """Everything a wall of this scope shows, and the sequence number that it is good for."""
+        now = self._backend.clock.now_ns()
+        channel = self._channel(scope)
+        self._age()
+        return {
+            "boot": self._boot,
+            "seq": channel.seq,
+            "now": now // 1_000_000,
+            "rate": 0 if self._backend.clock.event_driven else 1,
+            "why": self._trouble,
+            "gw": list(self._board.gateways()),
+            "tiles": self._board.roster(scope, now),
+            "loose": self._board.loose_alarms(scope),
+        }
+
+    async def stream(
+        self, scope: Scope, last: str | None, alive: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[bytes, None]:
+        """Server-sent events for one browser, from after the event id ``last`` if that is still known.
+
+        ``alive`` is asked every CHECK_S whether the session still holds; the stream ends when not.
+        """
+        channel = self._channel(scope)
+        client = Subscription()
+        missed = channel.since(last) if last else []
+        if self._closed:
+            return
+        channel.clients.add(client)
+        try:
+            yield b"retry: 1000\n\n"
+            if missed is None:
+                yield _sse("refetch", {"why": "gap"})
+            for message in missed or ():
+                yield message
+            self._beat()
+            checked = self._backend.clock.monotonic_ns()
+            while (next_ := await client.get()) is not None:
+                yield next_
+                real = self._backend.clock.monotonic_ns()
+                if real - checked > CHECK_S * 1e9:
+                    checked = real
+                    if not await alive():
+                        return
+        finally:
+            channel.clients.discard(client)

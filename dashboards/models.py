@@ -1,0 +1,249 @@
+"""What the web shows and takes: the shapes of the REST API, the port and the pages alike.
+
+Times are UTC nanoseconds inside and ISO 8601 with ``Z`` outside.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from hearthward.core.clock import iso, parse_iso
+
+__all__ = [
+    "Alarm",
+    "AlarmDetail",
+    "AlarmTransition",
+    "Association",
+    "AuditEntry",
+    "Bed",
+    "DeadLetter",
+    "Delivery",
+    "Device",
+    "Encounter",
+    "Gateway",
+    "Instant",
+    "Item",
+    "Kind",
+    "Patient",
+    "Priority",
+    "ProfileChoice",
+    "Value",
+    "Ward",
+]
+
+Kind = Literal["ward", "bed", "patient", "encounter", "gateway", "device", "association"]
+Priority = Literal["high", "medium", "low"]
+
+
+def _instant(value: object) -> object:
+    return parse_iso(value) if isinstance(value, str) else value
+
+
+Instant = Annotated[
+    int,
+    BeforeValidator(_instant),
+    PlainSerializer(iso, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T08:15:00Z"]}),
+]
+"""UTC nanoseconds inside, ISO 8601 outside; a time without a zone is taken as UTC."""
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ward(_View):
+    """A ward; patients at home are watched by one too."""
+
+    id: str
+    name: str
+    ended: Instant | None = None
+
+
+class Bed(_View):
+    """A bed of a ward."""
+
+    id: str
+    ward: str
+    label: str
+    ended: Instant | None = None
+
+
+class Patient(_View):
+    """A patient; ``mrn`` is the hospital's own number."""
+
+    id: str
+    name: str
+    birth_date: str | None = Field(None, description="ISO 8601 date")
+    mrn: str | None = None
+    language: str = "en"
+    ended: Instant | None = None
+
+
+class Encounter(_View):
+    """A patient's stay in a bed, or care at home; ``ward`` is who is responsible meanwhile."""
+
+    id: str
+    patient: str
+    kind: Literal["ward", "home"]
+    ward: str | None = None
+    bed: str | None = None
+    start: Instant
+    end: Instant | None = None
+
+
+class Gateway(_View):
+    """A gateway and what is known of it now."""
+
+    id: str
+    label: str = ""
+    ward: str | None = None
+    timezone: str | None = None
+    online: bool | None = Field(None, description="null: never seen")
+    last_seen: Instant | None = None
+    software: str = ""
+    config_version: int | None = Field(None, description="version of the configuration document applied")
+    backlog: int | None = Field(None, description="readings accepted and not yet receipted")
+    states: dict[str, str] = Field(default_factory=dict, description="device -> session state")
+    ended: Instant | None = None
+
+
+class Device(_View):
+    """A device and how to reach it."""
+
+    id: str
+    gateway: str
+    transport: Literal["ble", "serial"]
+    address: str
+    profile: str | None = Field(None, description="null: found by matching when connected")
+    timezone: str | None = None
+    interval_s: float | None = Field(None, description="expected seconds between values")
+    label: str = ""
+    ended: Instant | None = None
+
+
+class Association(_View):
+    """Which patient a device measured, from ``start`` until ``end`` (null: still)."""
+
+    id: str
+    device: str
+    patient: str
+    start: Instant
+    end: Instant | None = None
+
+
+Item = Ward | Bed | Patient | Encounter | Gateway | Device | Association
+
+
+class Value(_View):
+    """One reading with everything that is known about it."""
+
+    patient: str | None = None
+    device: str
+    metric: str
+    value: float | None = None
+    code: str | None = None
+    unit: str | None = None
+    time: Instant = Field(description="when it was measured (corrected)")
+    received: Instant = Field(description="when the gateway received it")
+    device_time: str | None = Field(None, description="the device's own clock, without a zone")
+    quality: list[str] = Field(default_factory=list)
+    source: Literal["device", "manual", "imported"] = "device"
+    author: str | None = None
+    group: str = Field("", description="equal for the values of one measurement")
+    profile: str = Field("", description="hash of the profile that decoded it")
+
+
+class Alarm(_View):
+    """One episode of one rule for one patient (or of a component, without a patient)."""
+
+    id: str
+    patient: str | None = None
+    rule: str
+    rule_hash: str = ""
+    kind: Literal["physiological", "technical"] = "physiological"
+    priority: Priority
+    condition: Literal["active", "inactive"]
+    onset: Instant = Field(description="time of the first breaching reading")
+    started: Instant = Field(description="when it was first signalled")
+    ended: Instant | None = None
+    accepted_by: str | None = None
+    accepted_at: Instant | None = None
+    text: dict[str, str] = Field(default_factory=dict, description="language -> `SpO2 84 < 90`")
+    explanation: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, float] = Field(default_factory=dict)
+    limit: str = ""
+    late: bool = False
+
+
+class AlarmTransition(_View):
+    """One line of an alarm's append-only history."""
+
+    kind: str
+    condition: str = ""
+    priority: str = ""
+    at: Instant
+    values: dict[str, float] = Field(default_factory=dict)
+    limit: str = ""
+    rule_hash: str = ""
+    actor: str | None = None
+    note: str = ""
+    late: bool = False
+    inputs: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Delivery(_View):
+    """One attempt to tell somebody."""
+
+    channel: str
+    recipient: str = ""
+    state: str
+    attempt: int = 1
+    at: Instant
+    reason: str = ""
+
+
+class AlarmDetail(Alarm):
+    """An alarm with all that happened to it."""
+
+    transitions: list[AlarmTransition] = Field(default_factory=list)
+    deliveries: list[Delivery] = Field(default_factory=list)
+
+
+class DeadLetter(_View):
+    """Something rejected, with its reason; the content stays on the server."""
+
+    id: str
+    at: Instant
+    gateway: str = ""
+    device: str = ""
+    reason: str
+    detail: str = ""
+    size: int = 0
+
+
+class AuditEntry(_View):
+    """Who did or read what, when, and whether they were let."""
+
+    at: Instant
+    actor: str
+    action: str
+    kind: str
+    target: str = ""
+    outcome: str = ""
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProfileChoice(_View):
+    """A firmware profile that can be chosen for a device.
+
+    ``metrics`` None means that it is not known what such a device measures.
+    """
+
+    id: str
+    title: str
+    transport: Literal["ble", "serial"]
+    metrics: frozenset[str] | None = None
+    interval_s: float | None = None

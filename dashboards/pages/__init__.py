@@ -1,0 +1,11 @@
+"""The pages that people see: login, ward wall, directory, devices, a patient's own values."""
+
+from dashboards.pages.admin import router as admin
+from dashboards.pages.devices import router as devices
+from dashboards.pages.me import router as me
+from dashboards.pages.session import router as session
+from dashboards.pages.wall import router as wall
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (session, wall, admin, devices, me)

@@ -1,0 +1,123 @@
+"""Login, one-time link, logout, language, and the way home."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from dashboards.access import COOKIE, LANG_COOKIE, Context, Guard
+from dashboards.backend import DirectoryError, Login, Throttled
+from dashboards.i18n import LANGUAGES
+from dashboards.pages.render import home_of, page, safe_path
+from dashboards.problems import MissingError
+
+__all__ = ["router", "to_login"]
+
+router = APIRouter(include_in_schema=False)
+YEAR_S = 365 * 86_400
+
+Public = Annotated[Context, Depends(Guard(public=True))]
+LoggedIn = Annotated[Context, Depends(Guard())]
+
+
+def to_login(request: Request) -> RedirectResponse:
+    """Send a browser to the login page and afterwards back here."""
+    path = request.url.path if request.method == "GET" else "/"
+    return RedirectResponse(f"/login?next={quote(path)}", status_code=303)
+
+
+def _enter(request: Request, login: Login, target: str) -> Response:
+    """Set the session's cookie. It ends with the browser; the server's own expiry holds besides."""
+    answer = RedirectResponse(target, status_code=303)
+    secure = request.url.scheme == "https"
+    forever = YEAR_S if login.principal.kind == "display" else None
+    answer.set_cookie(COOKIE, login.token, max_age=forever, httponly=True, secure=secure, samesite="lax")
+    return answer
+
+
+@router.get("/")
+async def home(context: LoggedIn) -> Response:
+    """To the caller's own page."""
+    return RedirectResponse(home_of(context), status_code=303)
+
+
+@router.get("/login")
+async def login_page(request: Request, context: Public, next: str | None = None) -> Response:  # noqa: A002 - the query's name
+    """The form."""
+    return page(request, context, "login.html", target=safe_path(next) or "", wrong=None, login="")
+
+
+@router.post("/login")
+async def login(request: Request, context: Public) -> Response:
+    """Open a session for a browser."""
+    form = await request.form()
+    name, password = str(form.get("login", "")).strip(), str(form.get("password", ""))
+    target = safe_path(str(form.get("next", "")))
+    wrong, wait = "password", 0.0
+    try:
+        opened = await context.backend.login(name, password)
+    except Throttled as error:
+        opened, wrong, wait = None, "throttled", error.wait_s
+    if opened is None:
+        status = 429 if wait else 401
+        answer = page(
+            request, context, "login.html", status=status, target=target or "", wrong=wrong, login=name
+        )
+        if wait:
+            answer.headers["Retry-After"] = str(round(wait))
+        return answer
+    await context.backend.audit(opened.principal, "login", "session")
+    inside = Context(context.backend, opened.principal, opened.token, context.language)
+    return _enter(request, opened, target or home_of(inside))
+
+
+@router.post("/logout")
+async def logout(context: LoggedIn) -> Response:
+    """End the session."""
+    await context.backend.logout(context.token)
+    await context.audit("logout", "session")
+    answer = RedirectResponse("/login", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/link/{token}")
+async def link_page(request: Request, context: Public, token: str) -> Response:
+    """The form of a one-time link."""
+    name = await context.backend.link_login(token)
+    if name is None:
+        raise MissingError(kind="link", key="one-time")
+    return page(request, context, "link.html", login=name, wrong=None)
+
+
+@router.post("/link/{token}")
+async def link(request: Request, context: Public, token: str) -> Response:
+    """Set the password and open a session; the link is then used up."""
+    name = await context.backend.link_login(token)
+    if name is None:
+        raise MissingError(kind="link", key="one-time")
+    form = await request.form()
+    password = str(form.get("password", ""))
+    if password != str(form.get("again", "")):
+        return page(request, context, "link.html", status=422, login=name, wrong="again")
+    try:
+        opened = await context.backend.use_link(token, password)
+    except DirectoryError as error:
+        return page(request, context, "link.html", status=422, login=name, wrong=error.code)
+    if opened is None:
+        raise MissingError(kind="link", key="one-time")
+    await context.backend.audit(opened.principal, "set_password", "session")
+    return _enter(request, opened, "/")
+
+
+@router.get("/lang/{language}")
+async def lang(context: Public, language: str, next: str | None = None) -> Response:  # noqa: A002 - the query's name
+    """Switch the language and go back."""
+    del context
+    answer = RedirectResponse(safe_path(next) or "/", status_code=303)
+    if language in LANGUAGES:
+        answer.set_cookie(LANG_COOKIE, language, max_age=YEAR_S, samesite="lax")
+    return answer
