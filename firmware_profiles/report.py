@@ -145,6 +145,16 @@ class CheckReport:
     vectors: int
     problems: tuple[str, ...]
 
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing to say against the profiles."""
+        return not self.problems
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems, or one line with what was checked."""
+        return self.problems or (f"{self.profiles} profiles, {self.vectors} vectors: all as they say",)
+
 
 def check(paths: Iterable[Path] = ()) -> CheckReport:
     """Load the catalogue with ``paths`` beside it and run the vectors.

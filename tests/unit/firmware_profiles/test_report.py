@@ -51,9 +51,15 @@ def test_check_names_a_vector_that_fails(tmp_path: Path):
     report = check([path])
     assert (report.profiles, report.vectors) == (1, 1)
     (problem,) = report.problems
+    assert (report.ok, report.lines) == (False, report.problems)
     assert problem == (
         f"{path}: test-device vector 1 (by hand): expected [heart_rate=73 /min], got [heart_rate=72 /min]"
     )
+
+
+def test_check_says_what_was_checked(tmp_path: Path):
+    report = check([write(tmp_path, SMALL)])
+    assert (report.ok, report.lines) == (True, ("1 profiles, 1 vectors: all as they say",))
 
 
 def test_check_compares_time_quality_and_refusals(tmp_path: Path):
