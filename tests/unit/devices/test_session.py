@@ -319,6 +319,36 @@ async def test_a_silent_device_is_taken_for_gone():
         assert reason.startswith("silent for 0.01 s")
 
 
+async def test_while_the_store_holds_the_device_back_its_silence_is_not_held_against_it():
+    rig = Rig(capacity=8)
+    async with rig.running():
+        await rig.until(SessionState.STREAMING)
+        idle = rig.session._idle
+        assert idle is not None
+        assert idle.when() is not None
+        rig.unavailable = True
+        for n in range(6):
+            rig.device.send(HR, beat(n))
+        assert idle.when() is None
+        await rig.settled()
+        rig.unavailable = False
+        rig.sleeper.pass_by()
+        await rig.settled()
+        assert idle.when() is not None
+
+
+async def test_a_serial_device_is_matched_by_its_adapter_and_then_opened_with_its_line_settings():
+    masimo = CATALOG.get("masimo-ascii1")
+    match = type(masimo.document.match).model_validate({"serial": ({"usb": "0403:6001"},)})
+    known = replace(masimo, document=masimo.document.model_copy(update={"match": match}))
+    rig = Rig(DeviceConfig("m", "serial", "/dev/ttyUSB0"), facts=DeviceFacts("serial", usb="0403:6001"))
+    rig.session._catalog = type(CATALOG)([known])
+    async with rig.running():
+        await rig.until(SessionState.STREAMING)
+    assert rig.profiles == [None, known]
+    assert rig.device.closed == 2
+
+
 async def test_a_stopped_session_still_hands_over_what_it_received():
     rig = Rig()
     async with rig.running() as task:
