@@ -150,7 +150,7 @@ def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("milk, eggs and a very long list of other things" * 40)
-    with pytest.raises(ConfigError, match="notes.txt"):
+    with pytest.raises(ConfigError, match=r"notes\.txt"):
         reopen(path)
 
 

@@ -1,0 +1,127 @@
+"""Whatever channels answer and whenever the sender dies, each notification is told or visibly given up."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from sqlalchemy.orm import Session
+
+from cloud_ingest.channels import FakeChannel
+from cloud_ingest.notifier import ATTEMPTS, LEASE_S, LONGEST_WAIT_S, Notifier, Target, enqueue
+from cloud_ingest.records import Records, apply_transitions
+from cloud_ingest.records.models import DeliveryAttempt, Notification
+from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary
+from hearthward.core.ids import SeededIds
+from hearthward.core.telemetry import Telemetry
+from tests.unit.cloud_ingest.made import transition
+
+FINAL = {"handed_over", "confirmed", "failed", "abandoned"}
+answers = st.sampled_from(["take", "later", "taken, answer lost", "never"])
+
+
+class Sending(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = EventClock(1_800_000_000 * SECOND, frozen_monotonic=True)
+        self.records = Records.open(
+            Path(self.folder.name) / "r.db", clock=self.clock, wall=self.clock, ids=SeededIds()
+        )
+        self.channel = FakeChannel()
+        self.telemetry = Telemetry()
+        self.seq = 0
+        self.final: dict[str, str] = {}
+
+    def notifier(self) -> Notifier:
+        return Notifier(self.records, [self.channel], self.clock, SeededIds(), self.telemetry)
+
+    @rule(kind=st.sampled_from(["start", "escalate", "end"]), alarm=st.sampled_from(["alm_a", "alm_b"]))
+    def happen(self, kind: str, alarm: str) -> None:
+        self.seq += 1
+        step = [transition(kind, alarm, self.seq)]
+
+        def within(session: Session) -> None:
+            apply_transitions(session, "main", step, self.clock.now_ns())
+            enqueue(session, "main", step, self.clock.now_ns(), [Target("fake", "x")])
+
+        self.records.run_now(within)
+        self.records.run_now(within)
+
+    @rule(how=st.lists(answers, max_size=4))
+    def send(self, how: list[str]) -> None:
+        for answer in how:
+            if answer == "later":
+                self.channel.fail(DeliveryTemporary("later"))
+            elif answer == "taken, answer lost":
+                self.channel.fail(DeliveryTemporary("lost"), after_taking=True)
+            elif answer == "never":
+                self.channel.fail(DeliveryPermanent("never"))
+        asyncio.run(self.notifier().send_due())
+
+    @rule()
+    def die_in_mid_sending(self) -> None:
+        async def die() -> None:
+            self.channel.gate.clear()
+            self.channel.reached.clear()
+            sending = asyncio.create_task(self.notifier().send_due())
+            reached = asyncio.create_task(self.channel.reached.wait())
+            await asyncio.wait({sending, reached}, return_when=asyncio.FIRST_COMPLETED)
+            sending.cancel()
+            reached.cancel()
+            await asyncio.gather(sending, reached, return_exceptions=True)
+            self.channel.gate.set()
+
+        asyncio.run(die())
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, LEASE_S, LONGEST_WAIT_S]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def rows(self) -> list[Notification]:
+        return self.records.read_now(lambda s: list(s.query(Notification)))
+
+    @invariant()
+    def what_is_final_stays(self) -> None:
+        found = {r.id: r.state for r in self.rows()}
+        assert all(found[ident] == state for ident, state in self.final.items())
+        self.final = {ident: state for ident, state in found.items() if state in FINAL}
+
+    @invariant()
+    def states_are_what_happened(self) -> None:
+        taken = Counter(m.id for m in self.channel.taken)
+        attempts = Counter(
+            (a.notification, a.outcome)
+            for a in self.records.read_now(lambda s: list(s.query(DeliveryAttempt)))
+        )
+        for row in self.rows():
+            assert row.attempts <= ATTEMPTS
+            if row.state == "handed_over":
+                assert taken[row.id] >= 1
+                assert attempts[row.id, "handed_over"] == 1
+            if row.state == "failed":
+                assert attempts[row.id, "failed"] == 1
+
+    def teardown(self) -> None:
+        """In the end nothing is left queued, and no end was told before its start."""
+
+        async def finish() -> None:
+            for _ in range(3 * ATTEMPTS):
+                self.clock.advance(LONGEST_WAIT_S)
+                while await self.notifier().send_due():
+                    pass
+
+        asyncio.run(finish())
+        assert {r.state for r in self.rows()} <= FINAL
+        self.records.close_now()
+        self.folder.cleanup()
+
+
+TestSending = Sending.TestCase
+TestSending.settings = settings(max_examples=10, stateful_step_count=15, deadline=None)
