@@ -108,6 +108,8 @@ class Records:
         except DBAPIError as error:
             records.close_now()
             msg = f"database {_shown(url)} cannot be opened for writing: {error.orig}"
+            if url.get_backend_name() != "sqlite":
+                raise StoreUnavailable(msg) from error
             raise ConfigError(msg, url=_shown(url)) from error
         except BaseException:
             records.close_now()

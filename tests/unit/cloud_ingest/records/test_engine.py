@@ -167,6 +167,13 @@ def test_other_addresses_are_refused(url: str) -> None:
         reopen(url)
 
 
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match="needs the Python package 'psycopg'") as caught:
+        reopen("postgresql+psycopg://someone:secret@db/hearthward")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_failed_upgrade_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "records.db"
 
