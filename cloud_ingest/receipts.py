@@ -51,8 +51,9 @@ class Committed:
         known = self.digests.get(block.first)
         if known is not None:
             return BlockState.COMMITTED if known == (block.last, block.digest()) else BlockState.CLONED
-        # an edge never cuts its blocks differently; where the digest is forgotten the range must do
-        return BlockState.CLONED if missing else BlockState.COMMITTED
+        # an edge never cuts its blocks differently; where the digests are forgotten the range must do
+        cut = any(first <= block.last and block.first <= last for first, (last, _) in self.digests.items())
+        return BlockState.CLONED if missing or cut else BlockState.COMMITTED
 
     def add(self, block: Block) -> None:
         """The block is (about to be) committed."""
