@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from cloud_ingest import service as service_module
+from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
+from cloud_ingest.records import Records
+from cloud_ingest.records.directory import Directory
+from cloud_ingest.records.models import ConfigDocumentRow, Gateway, JournalRow, TransitionRow
+from cloud_ingest.service import CloudService
+from cloud_ingest.sources import MemorySource
+from cloud_ingest.stores import MemoryStore
+from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.errors import RuleError
+from hearthward.core.ids import SeededIds
+from hearthward.core.settings import CloudSettings
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import ConfigDocument, Frame, Receipt, Status, topic
+from hearthward.trust.access import Scope
+from rules import Command, RuleSet
+from tests.unit.cloud_ingest.ward import RULES, SCOPE, T0, block, enrol, frame, reading, rule
+
+
+class Cloud:
+    """A service in memory but for its records."""
+
+    def __init__(self, path: Path, rules: RuleSet = RULES) -> None:
+        self.clock = EventClock(T0)
+        self.telemetry = Telemetry()
+        self.source = MemorySource()
+        self.records = Records.open(path, clock=self.clock, ids=SeededIds(1))
+        self.service = CloudService(
+            records=self.records,
+            store=MemoryStore(),
+            source=self.source,
+            rules=rules,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            settings=CloudSettings(tick_s=0.01),
+        )
+        self.events = self.service.feed.subscribe()
+
+    def send(self, made: Frame) -> None:
+        self.source.deliver(topic("main", made.gateway, "frame"), made.encode())
+
+    async def until(self, kind: type[Event]) -> Event:
+        async with asyncio.timeout(10):
+            async for event in self.events:
+                if isinstance(event, kind):
+                    return event
+        raise AssertionError
+
+    def config(self, gateway: str = "gw-1") -> ConfigDocument:
+        return ConfigDocument.decode(self.source.retained[topic("main", gateway, "config")])
+
+
+@asynccontextmanager
+async def running(path: Path, rules: RuleSet = RULES, *, enrolled: bool = False) -> AsyncIterator[Cloud]:
+    cloud = Cloud(path, rules)
+    if not enrolled:
+        enrol(cloud.records)
+    task = asyncio.create_task(cloud.service.run())
+    try:
+        async with asyncio.timeout(10):
+            await cloud.service.started.wait()
+            await cloud.source.wait_connected()
+        yield cloud
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await cloud.records.close()
+
+
+async def test_from_frame_to_alarm_to_accepting(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+        cloud.send(frame(block(1, reading(0, 84))))
+        started = await cloud.until(AlarmChanged)
+        assert isinstance(started, AlarmChanged)
+        (alarm,) = await cloud.service.alarms(SCOPE, active_only=True)
+        assert alarm.id == started.alarm.id
+        await cloud.service.submit(Command(0, 0, "accept", alarm.id, "usr_1"))
+        accepted = await cloud.until(AlarmChanged)
+        assert isinstance(accepted, AlarmChanged)
+        assert accepted.alarm.accepted_by == "usr_1"
+        with pytest.raises(RuleError):
+            await cloud.service.submit(Command(0, 0, "accept", "alm_none", "usr_1"))
+        assert await cloud.service.alarms(Scope("other")) == []
+        assert await cloud.service.alarms(Scope("main", frozenset({"ward_none"}))) == []
+        (receipt,) = [m for m in cloud.source.published if m.topic.endswith("receipt")]
+        assert Receipt.decode(receipt.payload).ranges == ((1, 1),)
+
+
+async def test_timers_end_without_any_message(tmp_path: Path):
+    async with running(tmp_path / "r.db", RuleSet((rule(delay_s=5),))) as cloud:
+        cloud.send(frame(block(1, reading(0, 84))))
+        await cloud.source.wait_published(2)
+        cloud.clock.advance(20)
+        assert isinstance(await cloud.until(AlarmChanged), AlarmChanged)
+
+
+async def test_documents_are_versioned_by_content_and_published_at_every_connect(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+        await cloud.source.wait_published(1)
+        first = cloud.config()
+        assert first.version == 1
+        assert first.body["rules"] == {"hash": RULES.hash}
+        assert first.body["devices"][0] == {
+            "id": "dev_1",
+            "transport": "ble",
+            "address": "AA:dev_1",
+            "profile": None,
+            "timezone": None,
+            "interval_s": None,
+            "patient": "pat_1",
+        }
+        cloud.clock.advance(100)
+        await cloud.service.directory_changed()
+        assert cloud.config() == first
+        cloud.source.cut()
+        cloud.source.retained.clear()
+        cloud.source.deliver("hw/1/main/gw-1/status", b"")
+        cloud.source.mend()
+        await cloud.source.wait_published(2)
+        assert cloud.config() == first
+        await cloud.records.run(
+            lambda s: Directory(s, now=cloud.clock.now_ns(), ids=cloud.records.ids).gateways.change(
+                SCOPE, "gw-1", timezone="Asia/Shanghai"
+            )
+        )
+        await cloud.service.directory_changed()
+        assert (cloud.config().version, cloud.config().body["timezone"]) == (2, "Asia/Shanghai")
+        assert isinstance(await cloud.until(DirectoryChanged), DirectoryChanged)
+    async with running(tmp_path / "r.db", enrolled=True) as cloud:
+        await cloud.source.wait_published(1)
+        assert cloud.config().version == 2
+        rows = await cloud.records.read(lambda s: s.scalars(select(ConfigDocumentRow)).all())
+        assert {r.version: r.digest for r in rows} == {1: first.digest, 2: cloud.config().digest}
+        await cloud.service.rules_changed(RuleSet())
+        assert cloud.config().version == 3
+
+
+async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    async with running(tmp_path / "r.db") as cloud:
+        await cloud.source.wait_published(1)
+        status = Status(online=True, boot="boot-1", version="0.1", backlog=3, devices={"dev_1": "streaming"})
+        cloud.source.deliver(topic("main", "gw-1", "status"), status.encode())
+        event = await cloud.until(GatewayChanged)
+        assert isinstance(event, GatewayChanged)
+        assert (event.state.online, event.state.backlog, event.state.devices) == (
+            True,
+            3,
+            {"dev_1": "streaming"},
+        )
+        digest = cloud.config().digest
+        cloud.source.deliver(topic("main", "gw-1", "applied"), digest.encode())
+        await cloud.until(GatewayChanged)
+        assert cloud.service.gateways.applied("gw-1") == 1
+        async with asyncio.timeout(10):
+            while True:
+                row = await cloud.records.read(lambda s: s.get(Gateway, ("main", "gw-1")))
+                if row is not None and row.config_version_applied == 1:
+                    break
+                await asyncio.sleep(0.01)
+        assert row.last_seen == T0
+        cloud.source.deliver(topic("main", "gw-1", "status"), Status(online=False).encode())
+        event = await cloud.until(GatewayChanged)
+        assert isinstance(event, GatewayChanged)
+        assert (event.state.online, event.state.config) == (False, digest)
+        cloud.send(frame(block(1, reading(0)), at=3))
+        event = await cloud.until(GatewayChanged)
+        assert isinstance(event, GatewayChanged)
+        assert (event.state.online, event.state.last_seen) == (True, T0 + 3 * SECOND)
+
+
+async def test_bad_status_and_foreign_messages_are_counted(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+        cloud.source.deliver("hw/1/main/gw-1/status", b"\xff")
+        cloud.source.deliver("hw/1/other/gw-1/status", Status(online=True).encode())
+        cloud.source.deliver("strange", b"?")
+        cloud.send(frame(block(1, reading(0))))
+        await cloud.source.wait_published(2)
+        assert cloud.telemetry.value("messages_rejected_total", kind="status") == 1
+        assert cloud.telemetry.value("messages_ignored_total", kind="status") == 1
+        assert cloud.telemetry.value("dead_letters_total", reason="topic") == 1
+
+
+async def test_an_association_counts_from_its_own_time_on(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+        cloud.clock.advance(30)
+
+        def swap(session: object) -> None:
+            directory = Directory(session, now=cloud.clock.now_ns(), ids=cloud.records.ids)  # type: ignore[arg-type]
+            (worn,) = directory.associations.list(SCOPE, device="dev_1")
+            directory.associations.end(SCOPE, worn.id, at=T0 + 10 * SECOND)
+            directory.associations.create(SCOPE, device="dev_1", patient="pat_2", start=T0 + 20 * SECOND)
+
+        await cloud.records.run(swap)
+        await cloud.service.directory_changed()
+        assert cloud.config().body["devices"][0]["patient"] == "pat_2"
+        cloud.send(frame(block(1, reading(5, 84), reading(15, 84), reading(25, 84)), at=30))
+        await cloud.until(AlarmChanged)
+        alarms = await cloud.service.alarms(SCOPE)
+        assert {(a.patient, a.onset) for a in alarms} == {
+            ("pat_1", T0 + 5 * SECOND),
+            ("pat_2", T0 + 25 * SECOND),
+        }
+
+
+async def test_the_alarms_of_a_patient_who_left_are_closed(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+
+        def admit(session: object) -> str:
+            directory = Directory(session, now=cloud.clock.now_ns(), ids=cloud.records.ids)  # type: ignore[arg-type]
+            ward = directory.wards.create(SCOPE, name="Team")
+            return directory.encounters.create(SCOPE, patient="pat_1", kind="home", ward=ward.id).id
+
+        stay = await cloud.records.run(admit)
+        await cloud.service.directory_changed()
+        cloud.send(frame(block(1, reading(0, 84)), block(2, reading(0, 84, device="dev_2")), at=5))
+        await cloud.until(AlarmChanged)
+        await cloud.records.run(
+            lambda s: Directory(s, now=cloud.clock.now_ns(), ids=cloud.records.ids).encounters.end(
+                SCOPE, stay
+            )
+        )
+        await cloud.service.directory_changed()
+        assert {a.patient for a in await cloud.service.alarms(SCOPE, active_only=True)} == {"pat_2"}
+        rows = await cloud.records.read(lambda s: s.scalars(select(TransitionRow)).all())
+        assert sorted(t.kind for t in rows) == ["reset", "start", "start"]
+        journaled = await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all()))
+        await cloud.service.directory_changed()
+        assert await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all())) == journaled
