@@ -34,6 +34,7 @@ STOP_S: Final = 5.0
 _ADDRESS: Final = re.compile(
     r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
+_ANY_SERVICE: Final = ["1801", "1800", "180a"]
 _TRANSPORTS: Final = ("usb", "serial", "tcp-client")
 
 
@@ -57,6 +58,7 @@ class _Backend(Protocol):
     @property
     def arguments(self) -> dict[str, Any]: ...
     def alive(self, scanner: BleakScanner) -> bool: ...
+    async def connected(self, address: str) -> BLEDevice | None: ...
     async def close(self) -> None: ...
 
 
@@ -71,6 +73,19 @@ class _PlatformBackend:
         """Nobody says when BlueZ is restarted: silence is judged instead."""
         del scanner
         return True
+
+    async def connected(self, address: str) -> BLEDevice | None:
+        """The device, if the system holds a connection to it.
+
+        BlueZ keeps the connections of a process that was killed, and a connected device does not advertise.
+        """
+        from bleak import BleakAdapter
+
+        try:
+            devices = await (await BleakAdapter.get()).get_connected_devices(_ANY_SERVICE)
+        except NotImplementedError:
+            return None
+        return next((one for one in devices if one.address.upper() == address.upper()), None)
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -110,6 +125,11 @@ class _BumbleBackend:
 
         inner = scanner._backend  # noqa: SLF001 - bleak has no public way to its backend
         return isinstance(inner, BumbleScanner) and inner.alive
+
+    async def connected(self, address: str) -> BLEDevice | None:
+        """None: the controller was reset when it was powered on."""
+        del address
+        return None
 
     async def close(self) -> None:
         """Let go of the controller."""
@@ -225,6 +245,10 @@ class Radio:
         return client, sighting
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Sighting]:  # noqa: ASYNC109
+        async with self._errors(self.spec):
+            held = await self._working().connected(address)
+        if held is not None:
+            return held, Sighting(held.address, held.name, 0, frozenset())
         wanted = address.upper()
         found: asyncio.Future[tuple[BLEDevice, Sighting]] = asyncio.get_running_loop().create_future()
 

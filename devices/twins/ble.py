@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from bumble import gatt, hci
-from bumble.att import Attribute
+from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 
@@ -45,6 +45,11 @@ def _constant(number: int, value: bytes) -> gatt.Characteristic[bytes]:
     return gatt.Characteristic(UUID.from_16_bits(number), _PROPERTIES.READ, Attribute.READABLE, value)
 
 
+def _not_readable(_bearer: Bearer) -> bytes:
+    """Refuse, since bumble's server does not look at the permission itself."""
+    raise ATT_Error(ErrorCode.READ_NOT_PERMITTED)
+
+
 class BlePeripheral(ABC):
     """A twin over the virtual radio: one vital sign, battery and device information (a ``Twin``).
 
@@ -75,7 +80,10 @@ class BlePeripheral(ABC):
         self._battery_percent = 100
         properties = _PROPERTIES.INDICATE if self._indicates else _PROPERTIES.NOTIFY
         self._value: gatt.Characteristic[bytes] = gatt.Characteristic(
-            UUID.from_16_bits(self._measurement), properties, Attribute.READABLE, b""
+            UUID.from_16_bits(self._measurement),
+            properties,
+            Attribute.Permissions(0),
+            gatt.CharacteristicValue(read=_not_readable),
         )
         self._battery: gatt.Characteristic[bytes] = gatt.Characteristic(
             UUID.from_16_bits(0x2A19),
@@ -138,6 +146,11 @@ class BlePeripheral(ABC):
     def profile_source(self) -> str:
         """The short id of the vital sign's characteristic, such as ``2a37``."""
         return f"{self._measurement:04x}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connected host has paired."""
+        return self._connection is not None and self._connection.is_encrypted
 
     def ready(self) -> bool:
         """Whether a host has subscribed to the vital sign."""
