@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from bleak.backends.device import BLEDevice
 
 from devices.links.radio import open_radio
 from hearthward.core.errors import ConfigError, LinkError
@@ -73,3 +74,21 @@ def test_bumble_and_bleak_are_imported_at_first_use():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_connection_that_the_system_still_holds_is_used(monkeypatch: pytest.MonkeyPatch):
+    """Such a device does not advertise. BlueZ cannot run here, so bleak's adapter is replaced."""
+    held = BLEDevice("C0:00:00:00:00:01", "strap", None)
+
+    class Adapter:
+        async def get_connected_devices(self, _services: list[str]) -> list[BLEDevice]:
+            return [BLEDevice("C0:00:00:00:00:02", None, None), held]
+
+    async def get() -> Adapter:
+        return Adapter()
+
+    monkeypatch.setattr("bleak.BleakAdapter.get", get)
+    async with open_radio("bluez") as radio:
+        device, sighting = await radio._find("c0:00:00:00:00:01", 1)
+    assert device is held
+    assert sighting.name == "strap"
