@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bleak.backends.characteristic import BleakGATTCharacteristic
 
     from devices.links.base import OnPayload
-    from devices.links.radio import Radio, Sighting
+    from devices.links.radio import Introduction, Radio
 
 __all__ = ["BleLink"]
 
@@ -56,22 +56,22 @@ class BleLink:
     async def connect(self) -> DeviceFacts:
         """Find, connect, and read the device information service. Raises LinkError."""
         self._lost = asyncio.get_running_loop().create_future()
-        client, sighting = await self._radio.connect(
+        client, introduction = await self._radio.connect(
             self._address, timeout=self._timeout, on_disconnect=self._on_disconnect
         )
         self._client = client
         try:
-            return await self._facts(client, sighting)
+            return await self._facts(client, introduction)
         except BaseException:
             await self.close()
             raise
 
-    async def _facts(self, client: BleakClient, sighting: Sighting) -> DeviceFacts:
+    async def _facts(self, client: BleakClient, introduction: Introduction) -> DeviceFacts:
         texts = [await self._text(client, short) for short in (_MANUFACTURER, _MODEL, _FIRMWARE)]
         return DeviceFacts(
             "ble",
-            name=sighting.name,
-            company_id=sighting.company_ids[0] if sighting.company_ids else None,
+            name=introduction.name,
+            company_id=introduction.company_id,
             services=frozenset(short_uuid(service.uuid) for service in client.services),
             manufacturer=texts[0],
             model=texts[1],

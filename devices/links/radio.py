@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from devices.links.bumble_host import BumbleHost, Opened
     from devices.twins.radio import VirtualRadio
 
-__all__ = ["Radio", "Sighting", "open_radio"]
+__all__ = ["Introduction", "Radio", "Sighting", "open_radio"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +39,19 @@ _TRANSPORTS: Final = ("usb", "serial", "tcp-client")
 
 
 class Sighting(NamedTuple):
-    """A device that advertised: address, name, signal strength in dBm, 128-bit service UUIDs, makers."""
+    """A device that advertised: address, name, signal strength in dBm, 128-bit service UUIDs."""
 
     address: str
     name: str | None
     rssi: int
     services: frozenset[str]
-    company_ids: tuple[int, ...] = ()
+
+
+class Introduction(NamedTuple):
+    """What a device said before it was connected to: its name, and its maker's Bluetooth number."""
+
+    name: str | None
+    company_id: int | None
 
 
 class _Backend(Protocol):
@@ -192,11 +198,8 @@ class Radio:
         seen: dict[str, Sighting] = {}
 
         def heard(device: BLEDevice, said: AdvertisementData) -> None:
-            services = frozenset(said.service_uuids)
-            makers = tuple(said.manufacturer_data)
-            seen[device.address] = Sighting(
-                device.address, said.local_name or device.name, said.rssi, services, makers
-            )
+            name = said.local_name or device.name
+            seen[device.address] = Sighting(device.address, name, said.rssi, frozenset(said.service_uuids))
 
         self._listeners.add(heard)
         try:
@@ -212,7 +215,7 @@ class Radio:
         *,
         timeout: float,  # noqa: ASYNC109 - of the search and the connection together
         on_disconnect: Callable[[], None],
-    ) -> tuple[BleakClient, Sighting]:
+    ) -> tuple[BleakClient, Introduction]:
         """Find a device and connect; it is the caller's to disconnect.
 
         ``on_disconnect`` is called once when the connection ends, for whatever reason.
@@ -228,7 +231,7 @@ class Radio:
 
         backend = self._working()
         deadline = asyncio.get_running_loop().time() + timeout
-        device, sighting = await self._find(address, timeout)
+        device, introduction = await self._find(address, timeout)
         client = BleakClient(
             device,
             lambda _client: on_disconnect(),
@@ -242,26 +245,21 @@ class Radio:
                     await client.connect()
             else:
                 await client.connect()
-        return client, sighting
+        return client, introduction
 
-    async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Sighting]:  # noqa: ASYNC109
+    async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
         async with self._errors(self.spec):
             held = await self._working().connected(address)
         if held is not None:
-            return held, Sighting(held.address, held.name, 0, frozenset())
+            return held, Introduction(held.name, None)
         wanted = address.upper()
-        found: asyncio.Future[tuple[BLEDevice, Sighting]] = asyncio.get_running_loop().create_future()
+        found: asyncio.Future[tuple[BLEDevice, Introduction]] = asyncio.get_running_loop().create_future()
 
         def heard(device: BLEDevice, said: AdvertisementData) -> None:
             if device.address.upper() == wanted and not found.done():
-                services = frozenset(said.service_uuids)
-                name = said.local_name or device.name
-                found.set_result(
-                    (
-                        device,
-                        Sighting(device.address, name, said.rssi, services, tuple(said.manufacturer_data)),
-                    )
-                )
+                makers = tuple(said.manufacturer_data)
+                introduction = Introduction(said.local_name or device.name, makers[0] if makers else None)
+                found.set_result((device, introduction))
 
         self._listeners.add(heard)
         try:

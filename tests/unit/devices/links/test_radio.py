@@ -89,6 +89,6 @@ async def test_a_connection_that_the_system_still_holds_is_used(monkeypatch: pyt
 
     monkeypatch.setattr("bleak.BleakAdapter.get", get)
     async with open_radio("bluez") as radio:
-        device, sighting = await radio._find("c0:00:00:00:00:01", 1)
+        device, introduction = await radio._find("c0:00:00:00:00:01", 1)
     assert device is held
-    assert sighting.name == "strap"
+    assert introduction.name == "strap"
