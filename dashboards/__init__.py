@@ -1,1 +1,40 @@
-"""dashboards."""
+"""The web: REST API, live stream, ward wall and the plain pages around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dashboards.models import ProfileChoice
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from cloud_ingest.service import CloudService
+    from hearthward.core.clock import Clock
+    from hearthward.core.settings import WebSettings
+    from hearthward.core.telemetry import Telemetry
+    from hearthward.trust.access import Principal
+
+__all__ = ["ProfileChoice", "create_app"]
+
+
+def create_app(
+    service: CloudService,
+    *,
+    telemetry: Telemetry,
+    settings: WebSettings | None = None,
+    clock: Clock | None = None,
+    profiles: Sequence[ProfileChoice] = (),
+    services: Mapping[str, Principal] | None = None,
+) -> FastAPI:
+    """Build the web application over the running product.
+
+    ``profiles`` are the catalogue's choices; ``services`` maps tokens to service principals. The wall goes
+    by ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to stop.
+    """
+    from dashboards.app import build_app
+    from dashboards.cloud_backend import CloudBackend
+
+    del settings, clock
+    return build_app(CloudBackend(service), telemetry=telemetry, profiles=profiles, services=services)

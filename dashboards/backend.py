@@ -7,7 +7,7 @@ takes a ``Scope`` and gives nothing outside of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -43,6 +43,7 @@ __all__ = [
     "RosterEntry",
     "Throttled",
     "VitalSample",
+    "newest_by_metric",
 ]
 
 
@@ -186,6 +187,15 @@ class DirectoryChanged:
 LiveEvent = ReadingsArrived | AlarmChanged | GatewayChanged | DirectoryChanged
 
 
+def newest_by_metric(values: Iterable[Value]) -> list[Value]:
+    """The newest of each metric, in the order of their names."""
+    last: dict[str, Value] = {}
+    for value in values:
+        if value.metric not in last or value.time >= last[value.metric].time:
+            last[value.metric] = value
+    return [last[key] for key in sorted(last)]
+
+
 class Backend(Protocol):
     """What the web needs of the product."""
 
@@ -246,6 +256,10 @@ class Backend(Protocol):
     # --- what was measured and decided --------------------------------------------------------
     async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
         """Readings in order of their time."""
+        ...
+
+    async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
+        """The newest value of each metric by the devices that are on the patient now, by metric."""
         ...
 
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:

@@ -25,6 +25,7 @@ from dashboards.backend import (
     RosterDevice,
     RosterEntry,
     VitalSample,
+    newest_by_metric,
 )
 from dashboards.models import (
     Alarm,
@@ -311,6 +312,16 @@ class FakeBackend:
             if wanted:
                 out.append(_value(r, patient))
         return out[-query.limit :] if query.newest else out[: query.limit]
+
+    async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
+        """See the port."""
+        worn = {
+            a.device
+            for a in self._of(scope.tenant).items["association"].values()
+            if a.patient == patient and a.end is None
+        }
+        found = await self.readings(scope, ReadingQuery(patient=patient, limit=2**31))
+        return newest_by_metric(v for v in found if v.device in worn)
 
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
         """See the port."""

@@ -44,7 +44,7 @@ SCRIPT: Final = {
     "s_device_offline": N_("device offline"),
     "s_link_lost": N_("link lost"),
     "s_never": N_("never seen"),
-    "s_none": N_("not measured"),
+    "s_none": N_("no device"),
     "age_s": N_("{n} s"),
     "age_min": N_("{n} min"),
     "age_h": N_("{n} h"),

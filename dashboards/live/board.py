@@ -44,6 +44,7 @@ class Board:
         self._tiles: dict[str, _Tile] = {}
         self._by_device: dict[str, str] = {}
         self._newest: dict[tuple[str, str], VitalSample] = {}
+        self._usable: dict[tuple[str, str], VitalSample] = {}
         self._gateways: dict[str, Gateway] = {}
         self._alarms: dict[str, Alarm] = {}
 
@@ -87,6 +88,8 @@ class Board:
             if old is not None and sample.corrected < old.corrected:
                 continue
             self._newest[key] = sample
+            if sample.value is not None and not sample.quality & Quality.SENSOR_OFF:
+                self._usable[key] = sample
             patient = self._by_device.get(sample.device)
             if patient is not None:
                 touched.add(patient)
@@ -210,6 +213,9 @@ class Board:
         state: ValueState,
         interval_s: float,
     ) -> list[Any]:
+        if sample is not None and state is ValueState.SENSOR_OFF:
+            usable = self._usable.get((sample.device, sample.metric))
+            sample = usable if usable is not None and usable.corrected >= device.since else None
         if sample is None:
             return ["", state.value, 0, interval_s, []]
         text = "" if sample.value is None else _number(sample.value)

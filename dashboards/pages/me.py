@@ -8,9 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from dashboards.access import Context, Guard
-from dashboards.backend import ReadingQuery
 from dashboards.pages.render import page
-from dashboards.pages.wall import newest
 from dashboards.problems import MissingError
 from hearthward.trust.access import Action
 
@@ -38,7 +36,6 @@ async def me(
     patient = context.who.patient
     if patient is None:
         raise MissingError(kind="patient", key=context.who.user)
-    query = ReadingQuery(patient=patient, metrics=SHOWN, limit=400, newest=True)
-    values = newest(await context.backend.readings(context.scope, query))
+    values = [v for v in await context.backend.newest(context.scope, patient) if v.metric in SHOWN]
     order = {metric: i for i, metric in enumerate(SHOWN)}
     return page(request, context, "me.html", values=sorted(values, key=lambda v: order[v.metric]))

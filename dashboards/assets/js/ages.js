@@ -14,7 +14,8 @@ export class ServerTime {
    */
   constructor(now, rate) {
     this.rate = rate;
-    this.set(now);
+    this.at = now;
+    this.mono = performance.now();
   }
 
   /** @param {number} now */
@@ -24,7 +25,7 @@ export class ServerTime {
   }
 
   now() {
-    return /** @type {number} */ (this.at) + (performance.now() - /** @type {number} */ (this.mono)) * this.rate;
+    return this.at + (performance.now() - this.mono) * this.rate;
   }
 }
 

@@ -1,7 +1,11 @@
 // What every page needs: the reader's own time zone, the theme, and the security token for htmx.
 
 const zone = document.documentElement.lang || 'en';
-const stamp = new Intl.DateTimeFormat(zone, { dateStyle: 'short', timeStyle: 'medium' });
+const stamp = new Intl.DateTimeFormat(zone, {
+  dateStyle: 'medium',
+  timeStyle: 'medium',
+  hour12: false,
+});
 
 /**
  * Put the times below `root` into the reader's zone and language.

@@ -11,7 +11,7 @@ import { ageText, duration, effectiveState } from './ages.js';
 export const PRIORITIES = ['high', 'medium', 'low'];
 /** Shape and text of each priority (the colour is the style sheet's). */
 export const MARKS = { high: '▲ !!!', medium: '◆ !!', low: '● !' };
-const MAX_ALARMS = 3;
+const MAX_ALARMS = 2;
 const TREND_MS = 60_000;
 
 /**
@@ -101,7 +101,7 @@ export class Tile {
 
   /**
    * @param {number} now  server's time, ms
-   * @param {boolean} silent
+   * @param {number | null} silent  the server's time when it was last heard, if that is too long ago
    */
   render(now, silent) {
     const unknown = this.#vitals(now, silent);
@@ -109,6 +109,7 @@ export class Tile {
     this.#verdict(alarms, unknown, now);
     this.#alarms(alarms, now);
     this.#trend(now);
+    within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
     const rank = alarms.length ? PRIORITIES.indexOf(alarms[0].p) : this.live ? 4 : 3;
     this.root.style.setProperty('--rank', String(rank));
     this.rank = rank;
@@ -116,29 +117,30 @@ export class Tile {
 
   /**
    * @param {number} now
-   * @param {boolean} silent
+   * @param {number | null} silent
    */
   #vitals(now, silent) {
     const { strings, assets } = this.shared;
-    /** @type {Value[]} */
+    /** @type {{since: number, label: string}[]} */
     const unknown = [];
     let measured = 0;
     this.reporting = false;
     const tags = new Set();
     for (const [key, node] of Object.entries(this.vitals)) {
       const value = this.data.v[key];
-      const state = effectiveState(value, now, silent);
+      const state = effectiveState(value, now, silent !== null);
+      const since = silent !== null && value[1] === 'live' ? silent : value[2];
       mark(node, 'data-state', state);
       say(within(node, '.value'), value[0]);
       mark(within(node, 'use'), 'href', `${assets}/icons.svg#${state}`);
-      const old = state !== 'live' && value[2] > 0;
-      const age = old ? ` ${ageText(now - value[2], strings)}` : '';
+      const old = !['live', 'none', 'never'].includes(state) && value[2] > 0;
+      const age = old ? ` ${ageText(now - since, strings)}` : '';
       say(within(node, '.state span'), strings[`s_${state}`] + age);
       for (const flag of value[4]) if (flag === 'demo' || flag === 'test') tags.add(strings[flag]);
       if (state === 'none') continue;
       measured += 1;
       if (state === 'live') this.reporting = true;
-      else unknown.push(value);
+      else unknown.push({ since, label: node.querySelector('dt')?.firstChild?.textContent?.trim() ?? key });
     }
     this.live = measured ? unknown.length === 0 : null;
     const tag = within(this.root, '.tag');
@@ -149,7 +151,7 @@ export class Tile {
 
   /**
    * @param {Alarm[]} alarms
-   * @param {Value[]} unknown
+   * @param {{since: number, label: string}[]} unknown
    * @param {number} now
    */
   #verdict(alarms, unknown, now) {
@@ -160,13 +162,15 @@ export class Tile {
     let text = '';
     if (this.live === null) text = strings.unknown_none;
     else if (unknown.length) {
-      const since = Math.min(...unknown.map((v) => v[2]).filter((at) => at > 0));
+      const since = Math.min(...unknown.map((u) => u.since).filter((at) => at > 0));
       text = Number.isFinite(since)
         ? strings.unknown.replace('{time}', clock.format(since)).replace('{age}', ageText(now - since, strings))
         : strings.unknown_never;
+      if (this.reporting) text += ` · ${unknown.map(({ label }) => label).join(', ')}`;
     } else if (ok) text = strings.ok;
     this.verdict.hidden = !text;
-    mark(within(this.verdict, 'use'), 'href', `${assets}/icons.svg#${ok ? 'live' : 'unknown'}`);
+    within(this.verdict, '.icon').toggleAttribute('hidden', !ok);
+    mark(within(this.verdict, 'use'), 'href', `${assets}/icons.svg#live`);
     say(within(this.verdict, 'span'), text && !ok ? `? ${text}` : text);
   }
 

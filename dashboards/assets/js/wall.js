@@ -83,8 +83,19 @@ function load(snapshot) {
   const first = tiles.get(focused ?? '') ?? [...tiles.values()][0];
   if (first) first.root.tabIndex = 0;
   if (focused && tiles.has(focused)) first.root.focus();
+  share();
   draw();
 }
+
+/** Give every group height by its rows, so that all tiles are equally high. */
+function share() {
+  for (const grid of document.querySelectorAll('.grid')) {
+    const columns = getComputedStyle(grid).gridTemplateColumns.split(' ').length;
+    const group = /** @type {HTMLElement} */ (grid.parentElement);
+    group.style.flexGrow = String(Math.ceil(grid.childElementCount / columns));
+  }
+}
+addEventListener('resize', share);
 
 /**
  * @param {string} title
@@ -94,7 +105,6 @@ function load(snapshot) {
 function section(title, members, i) {
   const node = document.createElement('section');
   node.className = 'group';
-  node.style.flexGrow = String(members.length);
   node.setAttribute('aria-labelledby', `group-${i}`);
   const heading = document.createElement('h2');
   heading.id = `group-${i}`;
@@ -147,7 +157,7 @@ function patch(data) {
   for (const change of data.tiles) {
     const tile = tiles.get(change.id);
     tile?.take(change);
-    tile?.render(now, silent());
+    tile?.render(now, silentSince());
   }
   header();
 }
@@ -178,9 +188,14 @@ function silent() {
   return performance.now() - heard > SILENT_MS || why !== '';
 }
 
+/** The server's time when it was last heard, if the wall is stale. */
+function silentSince() {
+  return silent() ? time.at : null;
+}
+
 function draw() {
   const now = time.now();
-  const stale = silent();
+  const stale = silentSince();
   for (const tile of tiles.values()) tile.render(now, stale);
   header();
 }

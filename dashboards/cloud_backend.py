@@ -1,0 +1,415 @@
+"""The port over the real product: ``CloudService``, its records, store and feed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cloud_ingest import feed
+from cloud_ingest.attribution import load_attribution
+from cloud_ingest.records import Accounts, AlarmHistory
+from cloud_ingest.records import models as rows
+from cloud_ingest.service import CloudService
+from cloud_ingest.stores.base import FOREVER
+from dashboards.backend import (
+    AlarmChanged,
+    AlarmQuery,
+    DirectoryChanged,
+    DirectoryError,
+    GatewayChanged,
+    LiveEvent,
+    Login,
+    ReadingQuery,
+    ReadingsArrived,
+    RosterEntry,
+    Throttled,
+    VitalSample,
+    newest_by_metric,
+)
+from dashboards.cloud_views import (
+    alarm_of,
+    detail_of,
+    directory_error,
+    gateway_of,
+    item_of,
+    roster_of,
+    samples_of,
+    values_of,
+)
+from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Value
+from hearthward.core.errors import AccessError, ConfigError
+from hearthward.core.model import ReadingBatch
+from hearthward.trust.access import Principal, Scope
+from hearthward.trust.audit import AuditEvent, Outcome
+from hearthward.trust.passwords import Passwords
+from hearthward.trust.sessions import expired, hash_token
+
+__all__ = ["CloudBackend"]
+
+PLURALS: Final[dict[Kind, str]] = {
+    "ward": "wards",
+    "bed": "beds",
+    "patient": "patients",
+    "encounter": "encounters",
+    "gateway": "gateways",
+    "device": "devices",
+    "association": "associations",
+}
+OWN_ID: Final = frozenset({"gateway", "device"})
+MAX_ALARMS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Accept:
+    """The act of accepting an alarm, for ``CloudService.submit``."""
+
+    alarm: str
+    actor: str
+    note: str
+    kind: Literal["accept"] = "accept"
+
+
+class CloudBackend:
+    """What the web needs, asked of the real parts.
+
+    Alarms are only ever written by their owner, through ``submit``; here the directory, sessions and audit.
+    """
+
+    def __init__(self, service: CloudService, *, passwords: Passwords | None = None) -> None:
+        self.clock = service.clock
+        self.tenant = service.tenant
+        self._service = service
+        self._records = service.records
+        self._accounts = Accounts(service.records, passwords or Passwords())
+        self._system = Scope.system(service.tenant)
+
+    # --- people -------------------------------------------------------------------------------
+    async def login(self, login: str, password: str) -> Login | None:
+        """See the port."""
+        try:
+            principal = await self._accounts.authenticate(self._system, login, password)
+        except AccessError as error:
+            if error.details.get("reason") == "throttled":
+                raise Throttled(float(error.details.get("wait_s") or 1)) from error
+            return None
+        return await self._open(principal)
+
+    async def _open(self, principal: Principal) -> Login:
+        token = await self._accounts.open_session(principal)
+        return Login(token.secret, principal)
+
+    async def principal(self, token: str) -> Principal | None:
+        """See the port."""
+        return await self._accounts.principal(self._system, token)
+
+    async def logout(self, token: str) -> None:
+        """See the port."""
+        await self._accounts.close_session(self._system, token)
+
+    async def link_login(self, token: str) -> str | None:
+        """See the port."""
+        hashed, now = hash_token(token), self._records.wall.now_ns()
+
+        def read(session: Session) -> str | None:
+            link = session.get(rows.OneTimeLink, hashed)
+            if link is None or link.tenant != self.tenant or link.used or expired(link.expires, now):
+                return None
+            user = session.get(rows.User, (link.tenant, link.user))
+            return None if user is None or user.disabled is not None else user.login
+
+        return await self._records.read(read)
+
+    async def use_link(self, token: str, password: str) -> Login | None:
+        """See the port."""
+        login = await self.link_login(token)
+        if login is None:
+            return None
+        try:
+            await self._accounts.set_password(self._system, login, password)
+            principal = await self._accounts.use_link(self._system, token)
+        except AccessError:
+            return None
+        except ConfigError as error:
+            raise DirectoryError(field="password", code="short") from error
+        return await self._open(principal)
+
+    async def language_of(self, principal: Principal) -> str | None:
+        """See the port."""
+        if principal.kind == "service":
+            return None
+
+        def read(session: Session) -> str | None:
+            user = session.get(rows.User, (principal.tenant, principal.user))
+            return None if user is None else user.language
+
+        return await self._records.read(read)
+
+    # --- directory ----------------------------------------------------------------------------
+    def _repository(self, session: Session, kind: Kind) -> Any:
+        return getattr(self._records.directory(session), PLURALS[kind])
+
+    async def items(self, scope: Scope, kind: Kind, *, ended: bool = False) -> Sequence[Item]:
+        """See the port."""
+        found = await self._records.read(lambda s: self._repository(s, kind).list(scope, ended=ended))
+        return [self._item(kind, row) for row in found]
+
+    def _item(self, kind: Kind, row: Any) -> Item:
+        if kind == "gateway":
+            board = self._service.gateways
+            return gateway_of(row, board.get(row.id), board.applied(row.id))
+        return item_of(kind, row)
+
+    async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:
+        """See the port."""
+        try:
+            row = await self._records.read(lambda s: self._repository(s, kind).get(scope, key))
+        except ConfigError as error:
+            if error.details.get("reason") == "not_found":
+                return None
+            raise
+        return self._item(kind, row)
+
+    async def create(self, scope: Scope, kind: Kind, fields: Mapping[str, Any]) -> Item:
+        """See the port."""
+        values = dict(fields)
+        if kind in OWN_ID and "id" in values:
+            values["ident"] = values.pop("id")
+        return await self._write(kind, values, lambda s: self._repository(s, kind).create(scope, **values))
+
+    async def change(self, scope: Scope, kind: Kind, key: str, fields: Mapping[str, Any]) -> Item | None:
+        """See the port."""
+        if await self.item(scope, kind, key) is None:
+            return None
+        values = {k: v for k, v in fields.items() if not (kind == "encounter" and k == "kind")}
+        return await self._write(
+            kind, values, lambda s: self._repository(s, kind).change(scope, key, **values)
+        )
+
+    async def end(self, scope: Scope, kind: Kind, key: str, at: int | None = None) -> Item | None:
+        """See the port."""
+        old = await self.item(scope, kind, key)
+        if old is None:
+            return None
+        if kind not in {"encounter", "association"} and getattr(old, "ended", None) is not None:
+            raise DirectoryError(field="id", code="ended", value=key)
+        return await self._write(
+            kind, {"id": key, "end": at}, lambda s: self._repository(s, kind).end(scope, key, at=at)
+        )
+
+    async def _write(self, kind: Kind, values: Mapping[str, Any], write: Callable[[Session], Any]) -> Item:
+        try:
+            row = await self._records.run(write)
+        except ConfigError as error:
+            raise directory_error(error, values) from error
+        await self._service.directory_changed()
+        return self._item(kind, row)
+
+    async def ward_of(self, scope: Scope, patient: str) -> str | None:
+        """See the port."""
+        stays = await self._records.read(
+            lambda s: self._records.directory(s).encounters.list(scope, patient=patient)
+        )
+        return stays[-1].ward if stays else None
+
+    # --- what was measured and decided ----------------------------------------------------------
+    async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
+        """See the port."""
+        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
+        visible = await self._visible(scope)
+        if query.patient is None and visible is None:
+            devices = query.devices or [d.id for d in await self.items(scope, "device", ended=True)]
+            batch = await self._read(scope, query, devices, query.start, query.end)
+            return values_of(batch, attribution.column(batch))
+        patients = sorted(visible or ()) if query.patient is None else [query.patient]
+        found: list[Value] = []
+        for patient in patients:
+            if visible is not None and patient not in visible:
+                continue
+            for span in attribution.spans(patient):
+                start = max(query.start, span.start)
+                end = query.end if span.end is None else min(query.end, span.end)
+                if start < end and (not query.devices or span.device in query.devices):
+                    batch = await self._read(scope, query, [span.device], start, end)
+                    found += values_of(batch, [patient] * len(batch))
+        found.sort(key=lambda v: (v.time, v.received))
+        return found[-query.limit :] if query.newest else found[: query.limit]
+
+    async def _read(
+        self, scope: Scope, query: ReadingQuery, devices: Sequence[str], start: int, end: int
+    ) -> ReadingBatch:
+        return await self._service.store.read(
+            scope.tenant,
+            devices,
+            query.metrics or None,
+            start,
+            min(end, FOREVER),
+            limit=query.limit,
+            newest=query.newest,
+        )
+
+    async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
+        """See the port."""
+        visible = await self._visible(scope)
+        if visible is not None and patient not in visible:
+            return []
+        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
+        spans = [s for s in attribution.spans(patient) if s.end is None]
+        batch = await self._service.store.latest(scope.tenant, [s.device for s in spans])
+        values = values_of(batch, attribution.column(batch))
+        return newest_by_metric(v for v in values if v.patient == patient)
+
+    async def _visible(self, scope: Scope) -> frozenset[str] | None:
+        """The patients in scope; None for all of the tenant."""
+        if not scope.confined:
+            return None
+        return frozenset(p.id for p in await self.items(scope, "patient", ended=True))
+
+    async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
+        """See the port."""
+        found = await self._records.read(
+            lambda s: self._records.alarms(s).list(
+                scope,
+                active=True if query.active_only else None,
+                patient=query.patient,
+                rule=query.rule,
+                since=query.start,
+                limit=MAX_ALARMS if query.priority or query.start or query.end else query.limit,
+            )
+        )
+        kept = [
+            row
+            for row in found
+            if (query.priority is None or row.priority == query.priority)
+            and (query.start is None or row.started >= query.start)
+            and (query.end is None or row.started < query.end)
+        ]
+        return [alarm_of(row, self._service.rules) for row in kept[: query.limit]]
+
+    async def _history(self, scope: Scope, key: str) -> AlarmHistory | None:
+        try:
+            return await self._records.read(lambda s: self._records.alarms(s).get(scope, key))
+        except ConfigError as error:
+            if error.details.get("reason") == "not_found":
+                return None
+            raise
+
+    async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
+        """See the port."""
+        history = await self._history(scope, key)
+        return None if history is None else detail_of(history, self._service.rules)
+
+    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
+        """See the port."""
+        if await self._history(scope, key) is None:
+            return None
+        await self._service.submit(_Accept(key, actor, note))
+        history = await self._history(scope, key)
+        return None if history is None else alarm_of(history.alarm, self._service.rules)
+
+    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
+        """See the port."""
+        query = select(rows.DeadLetter).where(rows.DeadLetter.tenant == scope.tenant)
+        query = query.order_by(rows.DeadLetter.id.desc()).limit(limit)
+        found = await self._records.read(lambda s: s.scalars(query).all())
+        return [
+            DeadLetter(
+                id=str(row.id),
+                at=row.at,
+                gateway=row.gateway or "",
+                reason=row.reason,
+                detail=row.detail,
+                size=len(row.payload),
+            )
+            for row in found
+        ]
+
+    # --- audit ------------------------------------------------------------------------------------
+    async def audit(
+        self,
+        principal: Principal,
+        action: str,
+        kind: str,
+        *,
+        target: str = "",
+        outcome: str = "done",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See the port."""
+        event = AuditEvent(
+            at=self._records.wall.now_ns(),
+            tenant=principal.tenant,
+            actor=principal.user,
+            action=str(action),
+            resource_kind=kind,
+            resource_id=target,
+            outcome=cast("Outcome", outcome),
+            detail=dict(detail or {}),
+        )
+        scope = Scope.system(principal.tenant)
+        await self._records.run(lambda s: self._records.audit(s).append(scope, event))
+
+    async def audit_entries(self, scope: Scope, *, limit: int = 200) -> Sequence[AuditEntry]:
+        """See the port."""
+        found = await self._records.read(lambda s: self._records.audit(s).list(scope, limit=limit))
+        return [
+            AuditEntry(
+                at=row.at,
+                actor=row.actor,
+                action=row.action,
+                kind=row.resource_kind,
+                target=row.resource_id,
+                outcome=row.outcome,
+                detail=row.detail,
+            )
+            for row in found
+        ]
+
+    # --- live ---------------------------------------------------------------------------------------
+    async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
+        """See the port."""
+        return await self._records.read(lambda s: roster_of(self._records.directory(s), scope))
+
+    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
+        """See the port."""
+        devices = [d.id for d in await self.items(scope, "device")]
+        return samples_of(await self._service.store.latest(scope.tenant, devices))
+
+    async def last_seen(self, scope: Scope) -> Mapping[str, int]:
+        """See the port."""
+        newest: dict[str, int] = {}
+        for sample in await self.latest(scope):
+            newest[sample.device] = max(sample.received, newest.get(sample.device, 0))
+        return newest
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[AsyncIterator[LiveEvent]]:
+        """See the port."""
+        with self._service.feed.subscribe() as subscription:
+            yield self._events(subscription)
+
+    async def _events(self, subscription: feed.Subscription) -> AsyncIterator[LiveEvent]:
+        async for event in subscription:
+            if isinstance(event, feed.ReadingsStored):
+                yield ReadingsArrived(event.tenant, tuple(samples_of(event.batch)))
+            elif isinstance(event, feed.AlarmChanged):
+                yield AlarmChanged(event.tenant, alarm_of(event.alarm, self._service.rules))
+            elif isinstance(event, feed.GatewayChanged):
+                row = await self._records.read(
+                    lambda s, key=event.state.gateway: s.get(rows.Gateway, (self.tenant, key))  # type: ignore[misc]
+                )
+                applied = self._service.gateways.applied(event.state.gateway)
+                yield GatewayChanged(event.tenant, gateway_of(row, event.state, applied))
+            elif isinstance(event, feed.DirectoryChanged | feed.Lagged):
+                yield DirectoryChanged(self.tenant)
+
+    async def ready(self) -> Mapping[str, str]:
+        """See the port."""
+        trouble: dict[str, str] = {}
+        if not self._service.started.is_set():
+            trouble["ingest"] = "is starting or has stopped"
+        return trouble

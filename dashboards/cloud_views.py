@@ -1,0 +1,230 @@
+"""Rows of the records and the store as the web's shapes: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cloud_ingest.feed import GatewayState
+from cloud_ingest.records import AlarmHistory
+from cloud_ingest.records import models as rows
+from cloud_ingest.records.directory import Directory
+from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample
+from dashboards.models import (
+    Alarm,
+    AlarmDetail,
+    AlarmTransition,
+    Association,
+    Bed,
+    Delivery,
+    Device,
+    Encounter,
+    Gateway,
+    Item,
+    Kind,
+    Patient,
+    Value,
+    Ward,
+)
+from hearthward.core.clock import naive_iso
+from hearthward.core.codes import METRICS
+from hearthward.core.errors import ConfigError
+from hearthward.core.model import ReadingBatch, Source, quality_names
+from hearthward.trust.access import Scope
+from rules import RuleSet
+
+__all__ = [
+    "alarm_of",
+    "detail_of",
+    "directory_error",
+    "gateway_of",
+    "item_of",
+    "roster_of",
+    "samples_of",
+    "values_of",
+]
+
+SHAPES: Final[dict[Kind, type[Any]]] = {
+    "ward": Ward,
+    "bed": Bed,
+    "patient": Patient,
+    "encounter": Encounter,
+    "device": Device,
+    "association": Association,
+}
+CODES: Final = {"conflict": "taken", "not_found": "unknown"}
+
+
+def item_of(kind: Kind, row: Any) -> Item:
+    """A directory row, of any kind but a gateway."""
+    shape = SHAPES[kind]
+    item: Item = shape(**{name: getattr(row, name) for name in shape.model_fields})
+    return item
+
+
+def gateway_of(row: rows.Gateway | None, state: GatewayState | None, applied: int | None) -> Gateway:
+    """A gateway's row with what is known of it now; without a row, one that only reports itself."""
+    seen = max((state.last_seen if state else 0), (row.last_seen or 0) if row else 0) or None
+    key = row.id if row is not None else state.gateway if state is not None else ""
+    return Gateway(
+        id=key,
+        label=row.label if row else "",
+        ward=row.ward if row else None,
+        timezone=row.timezone if row else None,
+        online=None if state is None and seen is None else bool(state and state.online),
+        last_seen=seen,
+        software=state.version if state else "",
+        config_version=applied if applied is not None else row.config_version_applied if row else None,
+        backlog=state.backlog if state else None,
+        states=dict(state.devices) if state else {},
+        ended=row.ended if row else None,
+    )
+
+
+def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigError:
+    """The records' refusal as the web's; one that names no input stays as it is."""
+    name = error.details.get("field")
+    if not isinstance(name, str):
+        return error
+    value = values.get(name, "")
+    code = CODES.get(str(error.details.get("reason")), "invalid")
+    if code == "invalid" and name == "end":
+        code = "period"
+    elif code == "invalid" and not value:
+        code = "required"
+    elif code == "taken" and "end" in values:
+        code = "ended" if "ended already" in error.message else "in_use"
+    own = {"gateway", "device", "association", "encounter"}
+    refusal = DirectoryError(
+        field="id" if name in own and name not in values else name, code=code, value=value
+    )
+    refusal.message = error.message
+    refusal.args = (error.message,)
+    return refusal
+
+
+def roster_of(directory: Directory, scope: Scope) -> list[RosterEntry]:
+    """Everybody with an open stay, and what measures them now."""
+    wards = {w.id: w.name for w in directory.wards.list(Scope.system(scope.tenant))}
+    beds = {b.id: b.label for b in directory.beds.list(Scope.system(scope.tenant))}
+    people = {p.id: p.name for p in directory.patients.list(scope, ended=True)}
+    devices = {d.id: d for d in directory.devices.list(scope, ended=True)}
+    worn: dict[str, list[RosterDevice]] = {}
+    for a in directory.associations.list(scope):
+        device = devices.get(a.device)
+        if device is not None:
+            on = RosterDevice(device.id, device.gateway, device.profile, device.interval_s, a.start)
+            worn.setdefault(a.patient, []).append(on)
+    entries = [
+        RosterEntry(
+            patient=stay.patient,
+            name=people.get(stay.patient, stay.patient),
+            ward=stay.ward,
+            ward_name=wards.get(stay.ward or "", ""),
+            bed_label=beds.get(stay.bed or "", ""),
+            home=stay.kind == "home",
+            devices=tuple(worn.get(stay.patient, ())),
+        )
+        for stay in directory.encounters.list(scope)
+    ]
+    return sorted(entries, key=lambda e: (e.home, e.ward_name, e.bed_label, e.name))
+
+
+def samples_of(batch: ReadingBatch) -> list[VitalSample]:
+    """What the wall needs of stored readings."""
+    columns = (
+        batch.device,
+        batch.metric,
+        batch.value,
+        batch.corrected,
+        batch.received,
+        batch.quality,
+        batch.group,
+    )
+    return list(map(VitalSample, *columns))
+
+
+def values_of(batch: ReadingBatch, patients: Sequence[str | None]) -> list[Value]:
+    """Stored readings with everything known about them."""
+    return [
+        Value(
+            patient=patient,
+            device=r.device,
+            metric=r.metric,
+            value=r.value,
+            code=r.code,
+            unit=METRICS[r.metric].unit if r.metric in METRICS else None,
+            time=r.corrected,
+            received=r.received,
+            device_time=None if r.device_time is None else naive_iso(r.device_time),
+            quality=quality_names(r.quality),
+            source=Source(r.source).name.lower(),
+            author=r.author,
+            group=f"{r.group:016x}" if r.group else "",
+            profile=r.profile,
+        )
+        for r, patient in zip(batch, patients, strict=True)
+    ]
+
+
+def _alarm_fields(row: rows.Alarm, rules: RuleSet) -> dict[str, Any]:
+    rule = next((r for r in rules if r.id == row.rule), None)
+    same = rule is not None and rule.hash == row.rule_hash
+    return {
+        "id": row.id,
+        "patient": row.patient,
+        "rule": row.rule,
+        "rule_hash": row.rule_hash,
+        "kind": rule.kind if rule is not None else "physiological",
+        "priority": row.priority,
+        "condition": "active" if row.condition == "active" else "inactive",
+        "onset": row.onset,
+        "started": row.started,
+        "ended": row.ended,
+        "accepted_by": row.accepted_by,
+        "accepted_at": row.accepted_at,
+        "text": {"en": row.text_en, "zh": row.text_zh},
+        "explanation": dict(rule.title) if rule is not None and same else {},
+        "values": row.values_json,
+        "limit": row.limit_text,
+        "late": row.late,
+    }
+
+
+def alarm_of(row: rows.Alarm, rules: RuleSet) -> Alarm:
+    """An alarm; the rule's title only while the very same rule is in force."""
+    return Alarm(**_alarm_fields(row, rules))
+
+
+def detail_of(history: AlarmHistory, rules: RuleSet) -> AlarmDetail:
+    """An alarm with its transitions and delivery attempts."""
+    told = {n.id: n for n in history.notifications}
+    return AlarmDetail(
+        **_alarm_fields(history.alarm, rules),
+        transitions=[
+            AlarmTransition(
+                kind=t.kind,
+                condition=t.condition,
+                priority=t.priority,
+                at=t.at,
+                values=t.values_json,
+                limit=t.limit_text,
+                rule_hash=t.rule_hash,
+                actor=t.actor,
+                note=t.note,
+                late=t.late,
+                inputs=[dict(i) for i in t.inputs],
+            )
+            for t in history.transitions
+        ],
+        deliveries=[
+            Delivery(
+                channel=told[a.notification].channel,
+                recipient=told[a.notification].target,
+                state=a.outcome,
+                at=a.at,
+                reason=a.detail,
+            )
+            for a in history.attempts
+        ],
+    )
