@@ -44,6 +44,9 @@ class GatewayBoard:
     def status(self, gateway: str, status: Status) -> None:
         """A status message (or last will) came."""
         old = self._states.get(gateway, GatewayState(gateway))
+        now = self._clock.now_ns()
+        # a retained status may be old: it tells by itself when it was sent
+        sent = status.wall if type(status.wall) is int and 0 < status.wall <= now else now
         if not status.online:
             self._put(replace(old, online=False))
             return
@@ -51,7 +54,7 @@ class GatewayBoard:
             GatewayState(
                 gateway=gateway,
                 online=True,
-                last_seen=max(self._clock.now_ns(), old.last_seen),
+                last_seen=max(sent, old.last_seen),
                 boot=status.boot,
                 version=status.version,
                 config=status.config,

@@ -10,6 +10,7 @@ from typing import Final
 
 from cloud_ingest.receipts import BlockState, Ledger, Source
 from cloud_ingest.sources.base import Message
+from cloud_ingest.stores.base import Delivery, Origins
 from hearthward.core.clock import iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
@@ -50,6 +51,16 @@ class Part:
     batch: ReadingBatch
     seqs: list[int]
     now: int
+
+    def delivery(self) -> Delivery:
+        """As the store takes it."""
+        return Delivery(self.batch, Origins(*self.source, self.seqs))
+
+    def dead(self, reason: str, detail: str, *, stored: bool = False) -> Dead:
+        """As a dead letter; ``stored``: its readings are kept all the same."""
+        where = f"boot {self.source[1]}, readings {self.seqs[0]}-{self.seqs[-1]}: {detail}"[:MAX_DETAIL]
+        lost = 0 if stored else len(self.batch)
+        return Dead(self.topic, self.source[0], reason, where, encode_block(self.batch), lost)
 
 
 @dataclass(slots=True)

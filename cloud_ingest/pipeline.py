@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeVar
 
@@ -22,29 +21,27 @@ from cloud_ingest import journal
 from cloud_ingest.attribution import Attribution, load_attribution
 from cloud_ingest.deciding import Plan, recover, write_decisions
 from cloud_ingest.feed import AlarmChanged, ClockMoved, Feed, ReadingsStored, TechnicalEvent
-from cloud_ingest.intake import Dead, Inspector, Intake, Part
+from cloud_ingest.intake import Dead, Inspector, Intake
 from cloud_ingest.notifier import IN_APP, Target
-from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
+from cloud_ingest.outcome import Stored, rows_to_judge, write_dead
+from cloud_ingest.receipts import Ledger, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
-from cloud_ingest.records.models import Alarm, DeadLetter
+from cloud_ingest.records.models import Alarm
 from cloud_ingest.sources.base import Message
-from cloud_ingest.stores.base import Delivery, Origins, Outcome, TimeSeriesStore
+from cloud_ingest.stores.base import Delivery, Outcome, TimeSeriesStore
+from cloud_ingest.waiting import Waiting
 from hearthward.core.clock import SECOND, Clock, EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable, UplinkError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Frame, Receipt, encode_block, topic
-from rules import Command, Configuration, Input, Readings, Rows, RuleSet, State, Tick, Transition
+from hearthward.core.wire import Frame, Receipt, topic
+from rules import Command, Configuration, Input, Readings, RuleSet, State, Tick, Transition
 
 __all__ = ["Hooks", "Pipeline", "Publish"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_WAITING: Final = 512
-MAX_WAITING_BYTES: Final = 32 << 20
-"""Frames beyond either are dropped without a receipt and counted: the edge sends them again."""
-MAX_BATCH: Final = 64
 SNAPSHOT_EVERY_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.1
 LAST_BACKOFF_S: Final = 5.0
@@ -63,17 +60,6 @@ class Hooks:
     on_stored: Callable[[ReadingBatch, list[str | None]], None] | None = None
     on_transitions: Callable[[Sequence[Transition]], None] | None = None
     on_frame: Callable[[Frame], None] | None = None
-
-
-@dataclass(slots=True)
-class _Stored:
-    """What a batch's parts came to in the store, by gateway and boot."""
-
-    batches: defaultdict[Source, ReadingBatch] = field(default_factory=lambda: defaultdict(ReadingBatch))
-    patients: defaultdict[Source, list[str | None]] = field(default_factory=lambda: defaultdict(list))
-    now: dict[Source, int] = field(default_factory=dict)
-    new: int = 0
-    duplicate: int = 0
 
 
 class Pipeline:
@@ -105,9 +91,7 @@ class Pipeline:
         self._targets, self._wake = targets, wake
         self._state, self._seq = State.empty("cloud"), 0
         self._inspector = Inspector(tenant, Ledger(), self._skew)
-        self._waiting: deque[Message] = deque()
-        self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
+        self._waiting = Waiting()
         self._turn = asyncio.Lock()
         self._snapshot_seq, self._snapshot_at = -1, 0
         self._heard: dict[str, tuple[int, int]] = {}
@@ -166,31 +150,19 @@ class Pipeline:
     def offer(self, message: Message) -> bool:
         """Take a frame's message without waiting; False when there is no room (it will come again)."""
         self._telemetry.count("frames_received_total")
-        size = len(message.payload)
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
-            self._telemetry.count("frames_dropped_total", reason="queue_full")
-            return False
-        self._waiting.append(message)
-        self._waiting_bytes += size
-        self._arrived.set()
-        return True
+        if self._waiting.offer(message):
+            return True
+        self._telemetry.count("frames_dropped_total", reason="queue_full")
+        return False
 
     async def run(self) -> None:
         """Process what arrives, until cancelled."""
         while True:
-            await self._arrived.wait()
+            await self._waiting.arrival()
             async with self._turn:
-                batch = self._next_batch()
+                batch = self._waiting.batch()
                 if batch:
                     await self._process_safely(batch)
-
-    def _next_batch(self) -> list[Message]:
-        """Whatever has arrived meanwhile, up to MAX_BATCH: busy times make larger batches by themselves."""
-        batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-        self._waiting_bytes -= sum(len(m.payload) for m in batch)
-        if not self._waiting:
-            self._arrived.clear()
-        return batch
 
     async def _process_safely(self, batch: list[Message]) -> None:
         """A frame that our own code fails on must stop neither the others nor the process."""
@@ -217,7 +189,7 @@ class Pipeline:
         detail = f"{type(error).__name__}: {error}"[:500]
         dead = Dead(message.topic, None, "internal_error", detail, message.payload)
         now = self._clock.now_ns()
-        await self._persist(lambda s: _write_dead(s, self.tenant, [dead], now))
+        await self._persist(lambda s: write_dead(s, self.tenant, [dead], now))
         self._count_dead([dead])
         self._technical("internal_error", None, "a frame could not be processed; it got no receipt")
 
@@ -246,41 +218,30 @@ class Pipeline:
         intake.parts.sort(key=lambda p: (p.source, p.block.first))
         return intake
 
-    async def _append(self, intake: Intake) -> _Stored:
+    async def _append(self, intake: Intake) -> Stored:
         """Store all new readings; a part that the store refuses for ever is dead-lettered."""
-        stored = _Stored()
+        stored = Stored()
         if not intake.parts:
             return stored
         try:
-            outcomes = await self._store_all([_delivery(p) for p in intake.parts])
-            self._sort_in(stored, intake.parts, outcomes)
+            outcomes = await self._store_all([p.delivery() for p in intake.parts])
+            stored.sort_in(intake.parts, outcomes, self.attribution)
         except StoreRejected:
             for part in intake.parts:
                 try:
-                    self._sort_in(stored, [part], await self._store_all([_delivery(part)]))
+                    outcomes = await self._store_all([part.delivery()])
+                    stored.sort_in([part], outcomes, self.attribution)
                 except StoreRejected as error:
-                    intake.refuse(_dead(part, "store_refused", str(error)))
+                    intake.refuse(part.dead("store_refused", str(error)))
         return stored
 
     async def _store_all(self, deliveries: list[Delivery]) -> list[list[Outcome]]:
         return await self._retrying(lambda: self._store.append_many(self.tenant, deliveries))
 
-    def _sort_in(self, stored: _Stored, parts: Sequence[Part], outcomes: list[list[Outcome]]) -> None:
-        for part, found in zip(parts, outcomes, strict=True):
-            fresh = [i for i, outcome in enumerate(found) if outcome is not Outcome.DUPLICATE]
-            stored.duplicate += len(found) - len(fresh)
-            if not fresh:
-                continue
-            batch = part.batch if len(fresh) == len(found) else part.batch.take(fresh)
-            stored.new += len(fresh)
-            stored.batches[part.source].extend(batch)
-            stored.patients[part.source].extend(self.attribution.column(batch))
-            stored.now[part.source] = max(part.now, stored.now.get(part.source, 0))
-
-    def _decide(self, intake: Intake, stored: _Stored) -> Plan:
+    def _decide(self, intake: Intake, stored: Stored) -> Plan:
         plan = Plan(self._state, self._seq)
         for source, batch in stored.batches.items():
-            rows = _rows(batch, stored.patients[source])
+            rows = rows_to_judge(batch, stored.patients[source])
             if not len(rows):
                 continue
             try:
@@ -291,7 +252,7 @@ class Pipeline:
                 self._telemetry.count("rules_failed_total")
                 self._technical("rules_failed", source[0], f"{type(error).__name__}: readings not judged")
                 for part in (p for p in intake.parts if p.source == source):
-                    intake.refuse(_dead(part, "undecided", f"{type(error).__name__}: {error}", stored=True))
+                    intake.refuse(part.dead("undecided", f"{type(error).__name__}: {error}", stored=True))
         return plan
 
     async def _commit(self, plan: Plan, intake: Intake) -> list[Alarm]:
@@ -305,7 +266,7 @@ class Pipeline:
                 write_blocks(session, self.tenant, source, blocks)
             for source, gaps in intake.gaps.items():
                 write_gaps(session, self.tenant, source, gaps, now)
-            _write_dead(session, self.tenant, intake.dead, now)
+            write_dead(session, self.tenant, intake.dead, now)
             if snapshot is not None:
                 journal.save_snapshot(session, self.tenant, plan.seq, now, snapshot)
             return alarms
@@ -327,7 +288,7 @@ class Pipeline:
             else:
                 self._telemetry.count("receipts_sent_total")
 
-    def _tell(self, intake: Intake, stored: _Stored, plan: Plan, alarms: list[Alarm]) -> None:
+    def _tell(self, intake: Intake, stored: Stored, plan: Plan, alarms: list[Alarm]) -> None:
         self._telemetry.count("readings_stored_total", stored.new)
         self._telemetry.count("readings_duplicate_total", stored.duplicate + intake.repeated)
         self._count_dead(intake.dead)
@@ -442,46 +403,3 @@ class Pipeline:
     def _technical(self, kind: str, gateway: str | None, detail: str) -> None:
         event = TechnicalEvent(self.tenant, kind, gateway, detail, self._clock.now_ns())
         self._feed.publish(event)
-
-
-def _delivery(part: Part) -> Delivery:
-    return Delivery(part.batch, Origins(*part.source, part.seqs))
-
-
-def _dead(part: Part, reason: str, detail: str, *, stored: bool = False) -> Dead:
-    where = f"boot {part.source[1]}, readings {part.seqs[0]}-{part.seqs[-1]}: {detail}"
-    payload = encode_block(part.batch)
-    return Dead(part.topic, part.source[0], reason, where[:500], payload, 0 if stored else len(part.batch))
-
-
-def _rows(batch: ReadingBatch, patients: list[str | None]) -> Rows:
-    """What the rules look at: numeric readings of devices that are on somebody."""
-    rows = Rows()
-    for patient, device, metric, value, time, received, quality in zip(
-        patients,
-        batch.device,
-        batch.metric,
-        batch.value,
-        batch.corrected,
-        batch.received,
-        batch.quality,
-        strict=True,
-    ):
-        if patient is not None and value is not None:
-            rows.append(patient, device, metric, value, time, received, quality)
-    return rows
-
-
-def _write_dead(session: Session, tenant: str, dead: Sequence[Dead], at: int) -> None:
-    session.add_all(
-        DeadLetter(
-            tenant=tenant,
-            at=at,
-            gateway=d.gateway,
-            topic=d.topic[:256],
-            reason=d.reason,
-            detail=d.detail,
-            payload=d.payload,
-        )
-        for d in dead
-    )

@@ -22,6 +22,7 @@ from cloud_ingest.records.models import (
 )
 from cloud_ingest.sources import Message
 from cloud_ingest.stores import MemoryStore
+from cloud_ingest.waiting import Waiting
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import RuleError, StoreRejected, StoreUnavailable
 from hearthward.core.wire import Block, decode_block
@@ -336,15 +337,16 @@ async def test_a_lost_receipt_is_sent_when_the_frame_comes_again(ward: Ward):
     assert len(await ward.stored()) == 1
 
 
-async def test_drops_frames_when_full_and_counts_them(ward: Ward, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pipeline_module, "MAX_WAITING", 2)
+async def test_drops_frames_when_full_and_counts_them(ward: Ward):
     sent = message(frame(block(1, reading(0))))
+    ward.pipeline._waiting = Waiting(max_messages=2)
     assert [ward.pipeline.offer(sent) for _ in range(3)] == [True, True, False]
-    monkeypatch.setattr(pipeline_module, "MAX_WAITING", 99)
-    monkeypatch.setattr(pipeline_module, "MAX_WAITING_BYTES", 3 * len(sent.payload))
-    assert [ward.pipeline.offer(sent) for _ in range(2)] == [True, False]
+    ward.pipeline._waiting = Waiting(max_bytes=2 * len(sent.payload) + 1)
+    assert [ward.pipeline.offer(sent) for _ in range(3)] == [True, True, False]
+    ward.pipeline._waiting.batch()
+    assert ward.pipeline.offer(sent)
     assert ward.telemetry.value("frames_dropped_total", reason="queue_full") == 2
-    assert ward.telemetry.value("frames_received_total") == 5
+    assert ward.telemetry.value("frames_received_total") == 7
 
 
 async def test_the_event_clock_follows_frames_that_carry_a_recording_s_time(ward: Ward):

@@ -98,7 +98,7 @@ def test_any_interleaving_of_resends_repeats_and_reorders_stores_each_once(
                     # killed after the store's commit and before the records': nothing was receipted
                     for sent in batch:
                         ward.pipeline.offer(pipeline_module.Message("hw/1/main/gw-1/frame", sent.encode()))
-                    intake = ward.pipeline._inspect(ward.pipeline._next_batch())
+                    intake = ward.pipeline._inspect(ward.pipeline._waiting.batch())
                     await ward.pipeline._append(intake)
                     await ward.restart()
                 await ward.take(*batch)

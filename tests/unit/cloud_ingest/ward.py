@@ -150,7 +150,7 @@ class Ward:
         for item in frames:
             self.pipeline.offer(message(item) if isinstance(item, Frame) else item)
         async with self.pipeline._turn:
-            await self.pipeline._process_safely(self.pipeline._next_batch())
+            await self.pipeline._process_safely(self.pipeline._waiting.batch())
 
     def events(self) -> list[Event]:
         out = list(self.heard._events)

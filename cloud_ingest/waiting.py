@@ -1,0 +1,51 @@
+"""Messages that wait for the pipeline: bounded in number and bytes, taken in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from cloud_ingest.sources.base import Message
+
+__all__ = ["Waiting"]
+
+MAX_MESSAGES: Final = 512
+MAX_BYTES: Final = 32 << 20
+MAX_BATCH: Final = 64
+
+
+class Waiting:
+    """What does not fit is refused: the edge sends it again."""
+
+    def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._messages: deque[Message] = deque()
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+
+    def offer(self, message: Message) -> bool:
+        """Take a message, or say that there is no room."""
+        size = len(message.payload)
+        if len(self._messages) >= self._max_messages or self._bytes + size > self._max_bytes:
+            return False
+        self._messages.append(message)
+        self._bytes += size
+        self._arrived.set()
+        return True
+
+    async def arrival(self) -> None:
+        """Return once there is something."""
+        await self._arrived.wait()
+
+    def batch(self) -> list[Message]:
+        """Whatever has arrived meanwhile, up to MAX_BATCH: busy times make larger batches by themselves."""
+        taken = [self._messages.popleft() for _ in range(min(MAX_BATCH, len(self._messages)))]
+        self._bytes -= sum(len(m.payload) for m in taken)
+        if not self._messages:
+            self._arrived.clear()
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._messages)
