@@ -2,18 +2,26 @@
 
 Read only in ``hearthward.app`` (wiring); everything else is given what it needs. Clinical limits are not
 settings: they are rules. A nested key is written with two underscores: ``HEARTHWARD_WEB__PORT=8080``.
+Only the data folder's variable is named otherwise than its key: ``HEARTHWARD_DATA_FOLDER``, because
+``HEARTHWARD_DATA`` tells the tests where the recordings are, and those must never be written to.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -31,6 +39,10 @@ __all__ = [
     "is_loopback",
     "load_settings",
 ]
+
+_PREFIX: Final = "HEARTHWARD_"
+_DATA_FOLDER: Final = "HEARTHWARD_DATA_FOLDER"
+_RECORDINGS: Final = "HEARTHWARD_DATA"
 
 
 class _Part(BaseModel):
@@ -117,11 +129,31 @@ class CloudSettings(_Part):
     )
 
 
+class _Environment(EnvSettingsSource):
+    """The environment, with the one name that differs (see above); lists are JSON or have commas."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The variable's text, the key it is for, and whether it is JSON."""
+        if field_name == "data":
+            return self.env_vars.get(_DATA_FOLDER.lower()) or None, field_name, False
+        return super().get_field_value(field, field_name)
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """The value of a list or table written as one variable. Raises ConfigError."""
+        if get_origin(field.annotation) is tuple and not value.lstrip().startswith("["):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            msg = f"{field_name}: the variable's value is not JSON ({error})"
+            raise ConfigError(msg, key=field_name) from error
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HEARTHWARD_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     data: Path = Path("hearthward-data")
@@ -142,32 +174,84 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line over environment over file."""
-        del dotenv_settings, file_secret_settings
+        del env_settings, dotenv_settings, file_secret_settings
+        environment = _Environment(settings_cls)
         toml = settings_cls.model_config.get("toml_file")
         if toml is None:
-            return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+            return init_settings, environment
+        return init_settings, environment, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     """Read ``file`` (default ``hearthward.toml`` if it exists) and the environment.
 
-    ``overrides`` win over both. Raises ConfigError naming the key and the reason.
+    ``overrides`` win over both. Raises ConfigError naming the key or variable and the reason.
     """
     path = file or Path("hearthward.toml")
     if file is not None and not path.is_file():
         msg = "no such settings file"
         raise ConfigError(msg, file=str(path))
+    _check_variables()
     config = SettingsConfigDict(**Settings.model_config)
-    if path.is_file():
+    there = path.is_file()
+    if there:
         config["toml_file"] = path
     reader = type("Settings", (Settings,), {"model_config": config, "__doc__": Settings.__doc__})
     try:
         return reader(**overrides)  # type: ignore[no-any-return]
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigError(problems, file=str(path) if path.is_file() else None) from error
-    except tomllib.TOMLDecodeError as error:
+        findings = [(_variable(e["loc"]), e) for e in error.errors(include_url=False, include_input=False)]
+        problems = "; ".join(_problem(variable, e) for variable, e in findings)
+        in_file = there and not all(variable for variable, _ in findings)
+        raise ConfigError(problems, file=str(path) if in_file else None) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(error), file=str(path)) from error
+    except OSError as error:
+        msg = f"settings file cannot be read: {error.strerror}"
+        raise ConfigError(msg, file=str(path)) from error
+
+
+def _keys(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
+    """All keys of a tree of settings, tables included."""
+    for name, field in model.model_fields.items():
+        yield *above, name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, *above, name)
+
+
+def _name(key: tuple[str, ...]) -> str:
+    return _DATA_FOLDER if key == ("data",) else _PREFIX + "__".join(key).upper()
+
+
+def _variable(loc: tuple[int | str, ...]) -> str | None:
+    """The environment variable that a finding is about, if it is set."""
+    name = _name(tuple(map(str, loc)))
+    return next((v for v in os.environ if v.upper() == name), None)
+
+
+def _check_variables() -> None:
+    """Refuse a misspelt variable; others of the prefix (the tests have some) are let be."""
+    keys = list(_keys(Settings))
+    tables = {key[:-1] for key in keys}
+    names = {_name(key).removeprefix(_PREFIX) for key in keys}
+    single = [_name(key).removeprefix(_PREFIX) for key in keys if key not in tables]
+    for variable in os.environ:
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name == _RECORDINGS:
+            continue
+        name = name.removeprefix(_PREFIX)
+        near = difflib.get_close_matches(name, single, n=1, cutoff=0.85)
+        if name not in names and near:
+            msg = f"unknown variable {variable} (did you mean {_PREFIX}{near[0]}?)"
+            raise ConfigError(msg, variable=variable)
+
+
+def _problem(variable: str | None, finding: ErrorDetails) -> str:
+    """What is wrong with which key, in one clause."""
+    loc = tuple(map(str, finding["loc"]))
+    reason = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "extra_forbidden":
+        siblings = [key[-1] for key in _keys(Settings) if key[:-1] == loc[:-1]]
+        near = difflib.get_close_matches(loc[-1], siblings, n=1, cutoff=0.5)
+        reason = f"unknown key (did you mean {near[0]!r}?)" if near else f"unknown key (known: {siblings})"
+    return f"{variable or '.'.join(loc) or 'settings'}: {reason}"

@@ -13,7 +13,7 @@ import hashlib
 import sys
 from array import array
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, cast
 
 import msgpack
@@ -44,9 +44,11 @@ MAX_BLOCK: Final = 4096
 MAX_FRAME_BYTES: Final = 1 << 20
 """A larger frame is refused unread (nats-server's own default limit of a payload)."""
 _NONE: Final = -(2**63)
+"""Stands for None in columns of integers."""
 _STRINGS: Final = frozenset({"device", "metric", "code", "author", "profile"})
-_SIZES: Final = {"b": 1, "h": 2, "i": 4, "q": 8, "d": 8}
+_INT64: Final = 2**63
 _LIMITS: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31))
+_KINDS_OF_INTS: Final = frozenset("cbhiq")
 _BIG: Final = sys.byteorder == "big"
 
 TopicKind = Literal["frame", "receipt", "status", "config", "applied"]
@@ -77,15 +79,21 @@ def _pack(value: object) -> bytes:
     return cast("bytes", msgpack.packb(value))
 
 
-def _unpack(payload: bytes, what: str) -> Any:  # whatever the bytes say; callers check
+def _unpack(payload: bytes, what: str) -> list[Any]:
+    """The parts after the version, whatever they are: callers check. Raises DecodeError."""
     if len(payload) > MAX_FRAME_BYTES:
         msg = f"{what} of {len(payload)} bytes exceeds {MAX_FRAME_BYTES}"
         raise DecodeError(msg, reason="oversized")
     try:
-        return msgpack.unpackb(payload, strict_map_key=True, raw=False)
+        parts: list[Any]
+        version, *parts = msgpack.unpackb(payload, strict_map_key=True, raw=False)
     except Exception as error:
         msg = f"{what} is not msgpack: {type(error).__name__}"
         raise DecodeError(msg, reason="malformed") from error
+    if type(version) is not int or version != VERSION:
+        msg = f"{what} of version {version!r:.20}; this software reads {VERSION}"
+        raise DecodeError(msg, reason="version")
+    return parts
 
 
 def _raw(column: array[Any]) -> bytes:
@@ -97,6 +105,9 @@ def _raw(column: array[Any]) -> bytes:
 def _ints(values: list[int]) -> list[object]:
     """Column of integers -> constant, or first value and differences in the smallest type."""
     first = values[0]
+    if not -_INT64 <= min(values) <= max(values) < _INT64:
+        msg = "an integer does not fit into 64 bits"
+        raise ValueError(msg)
     if values.count(first) == len(values):
         return ["c", first]
     deltas = [b - a for a, b in pairwise(values)]
@@ -108,19 +119,28 @@ def _ints(values: list[int]) -> list[object]:
 
 
 def _unints(packed: list[Any], n: int) -> list[int]:
-    kind = packed[0]
+    kind, first, *_ = packed
+    if kind not in _KINDS_OF_INTS or (kind != "q" and not _fits(first)):
+        msg = f"unknown kind of integers {kind!r}"
+        raise ValueError(msg)
     if kind == "c":
-        return [int(packed[1])] * n
+        return [first] * n
     column = array(kind)
     column.frombytes(packed[-1])
     if _BIG:
         column.byteswap()
     if kind == "q":
         return column.tolist()
-    out = [int(packed[1])]
-    for delta in column:
-        out.append(out[-1] + delta)
+    out = list(accumulate(column, initial=first))
+    if not (_fits(min(out)) and _fits(max(out))):
+        msg = "an integer does not fit into 64 bits"
+        raise ValueError(msg)
     return out
+
+
+def _fits(value: object) -> bool:
+    """Whether it is an integer (no bool) of 64 bits."""
+    return type(value) is int and -_INT64 <= value < _INT64
 
 
 def _floats(values: list[float | None]) -> list[object]:
@@ -161,10 +181,7 @@ def encode_block(batch: ReadingBatch) -> bytes:
 def decode_block(payload: bytes) -> ReadingBatch:
     """Bytes -> columns. Raises DecodeError (malformed, oversized, version) and nothing else."""
     try:
-        version, n, strings, columns = _unpack(payload, "block")
-        if version != VERSION:
-            msg = f"block of version {version}; this software reads {VERSION}"
-            raise DecodeError(msg, reason="version")
+        n, strings, columns = _unpack(payload, "block")
         if not 0 < n <= MAX_BLOCK:
             msg = f"block of {n} readings"
             raise DecodeError(msg, reason="oversized")
@@ -277,20 +294,17 @@ class Frame:
         """Bytes -> frame; blocks stay encoded. Raises DecodeError and nothing else."""
         raw = _unpack(payload, "frame")
         try:
-            if raw[0] != VERSION:
-                msg = f"frame of version {raw[0]}; this software reads {VERSION}"
-                raise DecodeError(msg, reason="version")
             frame = cls(
-                gateway=raw[1],
-                boot=raw[2],
-                blocks=tuple(Block(*b) for b in raw[3]),
-                wall=raw[4],
-                mono=raw[5],
-                synchronised=raw[6],
-                event_time=raw[7],
-                config=raw[8],
-                gaps=tuple(Gap(*g) for g in raw[9]),
-                transitions=tuple(raw[10]),
+                gateway=raw[0],
+                boot=raw[1],
+                blocks=tuple(Block(*b) for b in raw[2]),
+                wall=raw[3],
+                mono=raw[4],
+                synchronised=raw[5],
+                event_time=raw[6],
+                config=raw[7],
+                gaps=tuple(Gap(*g) for g in raw[8]),
+                transitions=tuple(raw[9]),
             )
             _check_frame(frame)
         except DecodeError:
@@ -306,23 +320,21 @@ def _check_frame(frame: Frame) -> None:
         isinstance(frame.gateway, str)
         and isinstance(frame.boot, str)
         and isinstance(frame.config, str)
-        and type(frame.wall) is int
-        and type(frame.mono) is int
+        and _fits(frame.wall)
+        and _fits(frame.mono)
         and type(frame.synchronised) is bool
         and type(frame.event_time) is bool
         and all(
-            type(b.first) is int
-            and type(b.count) is int
+            _fits(b.first)
+            and _fits(b.count)
             and isinstance(b.payload, bytes)
             and b.first >= 1
             and 0 < b.count <= MAX_BLOCK
+            and _fits(b.last)
             for b in frame.blocks
         )
         and all(
-            type(g.first) is int
-            and type(g.last) is int
-            and isinstance(g.reason, str)
-            and 1 <= g.first <= g.last
+            _fits(g.first) and _fits(g.last) and isinstance(g.reason, str) and 1 <= g.first <= g.last
             for g in frame.gaps
         )
         and all(isinstance(t, bytes) for t in frame.transitions)
@@ -351,18 +363,17 @@ class Receipt:
     def decode(cls, payload: bytes) -> Receipt:
         """Bytes -> receipt. Raises DecodeError and nothing else."""
         try:
-            version, gateway, boot, ranges = _unpack(payload, "receipt")
-            if version != VERSION:
-                msg = f"receipt of version {version}; this software reads {VERSION}"
-                raise DecodeError(msg, reason="version")
-            receipt = cls(gateway, boot, tuple((int(a), int(b)) for a, b in ranges))
+            gateway, boot, ranges = _unpack(payload, "receipt")
+            receipt = cls(gateway, boot, tuple((a, b) for a, b in ranges))
+            numbers = [n for pair in receipt.ranges for n in pair]
+            typed = isinstance(gateway, str) and isinstance(boot, str) and all(map(_fits, numbers))
         except DecodeError:
             raise
         except Exception as error:
             msg = f"receipt is malformed: {type(error).__name__}"
             raise DecodeError(msg, reason="malformed") from error
-        if any(a < 1 or b < a for a, b in receipt.ranges):
-            msg = "receipt with an empty range"
+        if not typed or any(a < 1 or b < a for a, b in receipt.ranges):
+            msg = "receipt has fields of the wrong type or empty ranges"
             raise DecodeError(msg, reason="malformed")
         return receipt
 
@@ -399,12 +410,17 @@ class Status:
     def decode(cls, payload: bytes) -> Status:
         """Bytes -> status. Raises DecodeError and nothing else."""
         try:
-            version, *rest = _unpack(payload, "status")
-            if version != VERSION:
-                msg = f"status of version {version}; this software reads {VERSION}"
-                raise DecodeError(msg, reason="version")
+            rest = _unpack(payload, "status")
             status = cls(*rest)
-            if type(rest[0]) is not bool or type(status.devices) is not dict:
+            typed = (
+                type(status.online) is bool
+                and all(isinstance(t, str) for t in (status.boot, status.version, status.config))
+                and _fits(status.wall)
+                and _fits(status.backlog)
+                and type(status.devices) is dict
+                and all(isinstance(t, str) for pair in status.devices.items() for t in pair)
+            )
+            if not typed:
                 msg = "status has fields of the wrong type"
                 raise DecodeError(msg, reason="malformed")
         except DecodeError:
@@ -441,12 +457,10 @@ class ConfigDocument:
     def decode(cls, payload: bytes) -> ConfigDocument:
         """Bytes -> document. Raises DecodeError (malformed, version, digest) and nothing else."""
         try:
-            wire, gateway, version, body, digest = _unpack(payload, "configuration document")
-            if wire != VERSION:
-                msg = f"configuration document of version {wire}; this software reads {VERSION}"
-                raise DecodeError(msg, reason="version")
+            gateway, version, body, digest = _unpack(payload, "configuration document")
             document = cls(gateway, version, body)
-            good = isinstance(body, dict) and document.digest == digest
+            typed = isinstance(gateway, str) and _fits(version) and isinstance(body, dict)
+            good = typed and document.digest == digest
         except DecodeError:
             raise
         except Exception as error:
