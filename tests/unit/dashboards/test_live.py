@@ -1,0 +1,322 @@
+"""States of a value, the board, and the hub's bounds and replay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.live import hub as hubs
+from dashboards.live.board import Board
+from dashboards.live.hub import RING, LiveHub, Subscription, _Channel
+from dashboards.live.states import ValueState, expected_interval_s, state_of
+from dashboards.models import Alarm, Gateway, ProfileChoice
+from hearthward.core.model import Quality
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Role, Scope, scope_of
+from tests.unit.dashboards.webworld import PROFILES, T0, S, World, alarm, reading, world
+
+
+def sample(metric: str = "spo2", value: float | None = 97, at: int = T0, **more: Any) -> VitalSample:
+    return VitalSample(more.pop("device", "oxi"), metric, value, at, at, **{"quality": 0, **more})
+
+
+def gateway(*, online: bool = True, **states: str) -> Gateway:
+    return Gateway(id="gw", online=online, states=states)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "state"), [(0, "live"), (2.5, "live"), (2.6, "ageing"), (3, "ageing"), (3.1, "stale")]
+)
+def test_state_by_age_is_counted_in_expected_intervals(age_s: float, state: str):
+    now = T0 + int(age_s * S)
+    assert state_of(sample(), now, 1.0, "oxi", None) == state
+    assert state_of(sample(), T0 + int(age_s * 3600 * S), 3600.0, "oxi", None) == state
+
+
+def test_a_clock_ahead_makes_no_value_older():
+    assert state_of(sample(at=T0 + 5 * S), T0, 1.0, "oxi", None) is ValueState.LIVE
+
+
+def test_why_a_value_is_not_live():
+    assert state_of(None, T0, 1, "oxi", None) is ValueState.NEVER
+    assert state_of(sample(quality=Quality.SENSOR_OFF), T0, 1, "oxi", None) is ValueState.SENSOR_OFF
+    assert state_of(sample(), T0, 1, "oxi", gateway(oxi="backoff: gone")) is ValueState.DEVICE_OFFLINE
+    assert state_of(sample(), T0, 1, "oxi", gateway(oxi="streaming")) is ValueState.LIVE
+    assert state_of(sample(), T0, 1, "oxi", gateway(online=False, oxi="streaming")) is ValueState.LINK_LOST
+    assert state_of(sample(), T0, 1, "oxi", Gateway(id="gw")) is ValueState.LIVE, "never seen is not offline"
+
+
+def test_a_cuff_is_not_expected_to_stay_connected_between_measurements():
+    idle = gateway(cuff="backoff: waiting")
+    assert state_of(sample(), T0 + 600 * S, 3600, "cuff", idle) is ValueState.LIVE
+    assert state_of(sample(), T0 + 4 * 3600 * S, 3600, "cuff", idle) is ValueState.DEVICE_OFFLINE
+
+
+def test_the_expected_interval_is_the_devices_then_the_profiles_then_the_metrics():
+    assert expected_interval_s("spo2", 5, 2) == 5
+    assert expected_interval_s("spo2", None, 2) == 2
+    assert expected_interval_s("nibp_systolic", None, None) == 3600
+
+
+def board(*devices: RosterDevice, home: bool = False) -> Board:
+    made = Board(PROFILES)
+    made.set_roster([RosterEntry("p1", "Rosa", "w1", "Ward A", "A-01", home, tuple(devices))])
+    return made
+
+
+OXI = RosterDevice("oxi", "gw", "sig-pulse-oximeter", None, T0)
+
+
+def test_only_what_a_device_can_measure_is_waited_for():
+    made = board(OXI)
+    made.refresh(T0)
+    shown = made.tile("p1")["v"]
+    assert (shown["spo2"][1], shown["hr"][1], shown["nibp"][1]) == ("never", "never", "none")
+    unknown = RosterDevice("x", "gw", None, None, T0)
+    other = board(unknown)
+    other.refresh(T0)
+    assert other.tile("p1")["v"]["nibp"][1] == "never", "an unmatched device may measure anything"
+
+
+def test_values_of_the_patient_before_are_never_shown():
+    made = board(OXI)
+    made.take([sample(at=T0 - S)])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["spo2"][:2] == ["", "never"]
+
+
+def test_an_older_value_never_replaces_a_newer_one():
+    made = board(OXI)
+    made.take([sample(value=97, at=T0 + 2 * S), sample(value=80, at=T0 + S)])
+    made.refresh(T0 + 2 * S)
+    assert made.tile("p1")["v"]["spo2"][0] == "97"
+
+
+def test_fractions_are_not_rounded_over_a_limit():
+    made = board(OXI)
+    made.take([sample(value=89.5)])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["spo2"][0] == "89.5"
+
+
+def test_sensor_off_shows_the_last_usable_value_and_its_time():
+    made = board(OXI)
+    made.take([sample(value=96, at=T0), sample(value=12, at=T0 + 5 * S, quality=Quality.SENSOR_OFF)])
+    made.refresh(T0 + 5 * S)
+    assert made.tile("p1")["v"]["spo2"][:3] == ["96", "sensor_off", T0 // 1_000_000]
+
+
+def test_blood_pressure_pairs_only_values_of_one_measurement():
+    cuff = RosterDevice("cuff", "gw", None, None, T0)
+    made = board(cuff)
+    made.take([sample("nibp_systolic", 120, device="cuff", group=7), sample("nibp_diastolic", 80, device="cuff", group=7)])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["nibp"][0] == "120/80"
+    made.take([sample("nibp_systolic", 150, device="cuff", group=8, at=T0 + S)])
+    made.refresh(T0 + S)
+    assert made.tile("p1")["v"]["nibp"][0] == "150/-"
+
+
+def test_a_live_source_is_preferred_to_a_stale_better_one():
+    strap = RosterDevice("strap", "gw", "sig-heart-rate", None, T0)
+    made = board(strap, OXI)
+    made.take([sample("heart_rate", 70, device="strap"), sample("pulse_rate", 72, at=T0 + 10 * S)])
+    made.refresh(T0 + 10 * S)
+    assert made.tile("p1")["v"]["hr"][:2] == ["72", "live"]
+
+
+def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():
+    made = board(OXI)
+    lost = Alarm(**alarm("nobody", "alm_x").model_dump(exclude={"transitions", "deliveries"}))
+    made.set_alarms([lost])
+    assert [a["id"] for a in made.loose_alarms(Scope.system("main"))] == ["alm_x"]
+    assert made.loose_alarms(Scope("main", frozenset({"w1"}))) == []
+    made.set_alarm(lost.model_copy(update={"patient": "p1", "id": "alm_y"}))
+    assert [a["id"] for a in made.tile("p1")["a"]] == ["alm_y"]
+    made.set_alarm(lost.model_copy(update={"patient": "p1", "id": "alm_y", "condition": "inactive"}))
+    assert made.tile("p1")["a"] == []
+
+
+def test_a_thousand_patients_fit_the_time_of_a_first_page():
+    made = Board([ProfileChoice(id="p", title="", transport="ble")])
+    devices = [RosterDevice(f"d{i}", "gw", "p", None, T0) for i in range(1000)]
+    made.set_roster([RosterEntry(f"p{i}", "N", "w", "W", f"{i}", False, (d,)) for i, d in enumerate(devices)])
+    made.take([sample(device=d.device) for d in devices])
+    made.refresh(T0)
+    assert len(made.roster(Scope.system("main"), T0)) == 1000
+    assert made.refresh(T0) == set(), "nothing changed, nothing is sent"
+
+
+# --- hub --------------------------------------------------------------------------------------------
+
+
+def parse(message: bytes | None) -> tuple[str, dict[str, Any]]:
+    assert message is not None
+    fields = dict(line.split(": ", 1) for line in message.decode().strip().splitlines())
+    return fields["event"], json.loads(fields["data"])
+
+
+def test_a_slow_client_is_told_to_fetch_again_and_costs_bounded_memory():
+    client = Subscription()
+    taken = [client.put(b"x") for _ in range(10_000)]
+    assert client.queue.qsize() == 1
+    assert not all(taken)
+    assert parse(client.queue.get_nowait())[0] == "refetch"
+
+
+async def test_a_slow_client_goes_on_after_its_refetch():
+    client = Subscription()
+    while client.put(b"x"):
+        pass
+    assert parse(await client.get())[0] == "refetch"
+    assert client.put(b"y")
+    assert await client.get() == b"y"
+
+
+def test_the_end_reaches_even_a_full_client():
+    client = Subscription()
+    while client.put(b"x"):
+        pass
+    assert client.put(None)
+    assert client.queue.get_nowait() is None or client.queue.get_nowait() is None
+
+
+def test_replay_gives_exactly_what_was_missed_or_says_that_it_cannot():
+    channel = _Channel(Scope.system("main"), "boot-a")
+    for n in range(5):
+        channel.publish("patch", {"n": n})
+    assert [parse(m)[1]["n"] for m in channel.since("boot-a-3") or []] == [3, 4]
+    assert channel.since("boot-a-5") == []
+    assert channel.since("boot-b-3") is None, "another server"
+    assert channel.since("boot-a-9") is None, "from the future"
+    assert channel.since("nonsense") is None
+    for n in range(RING):
+        channel.publish("patch", {"n": n})
+    assert channel.since("boot-a-3") is None, "older than the ring"
+
+
+async def follow(hub: LiveHub, scope: Scope, last: str | None = None) -> asyncio.Queue[tuple[str, dict[str, Any]]]:
+    """A reader of the stream, as a queue."""
+    out: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+
+    async def alive() -> bool:
+        return True
+
+    async def read() -> None:
+        async for message in hub.stream(scope, last, alive):
+            if message.startswith(b"retry"):
+                continue
+            out.put_nowait(parse(message))
+
+    out.task = asyncio.create_task(read())  # type: ignore[attr-defined]
+    await out.get()  # the first heartbeat: it is listening
+    return out
+
+
+async def until(queue: asyncio.Queue[tuple[str, dict[str, Any]]], kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            found, data = await queue.get()
+            if found == kind:
+                return data
+
+
+async def seeded(made: World) -> LiveHub:
+    hub: LiveHub = made.app.state.hub
+    async with asyncio.timeout(5):
+        while hub.snapshot(Scope.system("main"))["why"]:
+            await asyncio.sleep(0)
+    return hub
+
+
+async def test_values_and_alarms_reach_a_listener_within_its_scope_only():
+    async with world() as made:
+        hub = await seeded(made)
+        nurse = scope_of(made.principal(Role.NURSE, wards="A"))
+        queue = await follow(hub, nurse)
+        before = hub.snapshot(nurse)
+        assert [t["name"] for t in before["tiles"]] == ["Patient A"]
+        now = made.clock.now_ns()
+        made.backend.put_readings("main", [reading("main-oxi-B", "spo2", 91, now)])
+        made.backend.put_readings("other", [reading("other-oxi-A", "spo2", 92, now)])
+        made.backend.put_readings("main", [reading("main-oxi-A", "spo2", 93, now)])
+        patch = await until(queue, "patch")
+        assert [t["id"] for t in patch["tiles"]] == [made.ids["main", "patientA"]]
+        assert patch["tiles"][0]["v"]["spo2"][0] == "93"
+        assert patch["seq"] == before["seq"] + 1
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "alm_new"))
+        patch = await until(queue, "patch")
+        assert "alm_new" in {a["id"] for a in patch["tiles"][0]["a"]}
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_a_change_of_the_directory_makes_walls_fetch_again():
+    async with world() as made:
+        hub = await seeded(made)
+        queue = await follow(hub, Scope.system("main"))
+        await made.backend.create(Scope.system("main"), "patient", {"name": "New"})
+        assert (await until(queue, "refetch"))["why"] == "directory"
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_losing_the_source_is_said_on_the_wall(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hubs, "RETRY_S", 0.01)
+    async with world() as made:
+        hub = await seeded(made)
+        queue = await follow(hub, Scope.system("main"))
+        made.backend.stop()
+        async with asyncio.timeout(10):
+            while (await until(queue, "beat"))["why"] != "source":
+                pass
+        assert (await until(queue, "refetch"))["why"] == "start"
+        assert hub.snapshot(Scope.system("main"))["why"] == ""
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_a_snapshot_never_swallows_a_change_that_others_wait_for():
+    async with world() as made:
+        hub = await seeded(made)
+        queue = await follow(hub, Scope.system("main"))
+        made.clock.advance(600)
+        seq = hub.snapshot(Scope.system("main"))["seq"]
+        patch = await until(queue, "patch")
+        assert patch["seq"] <= seq
+        assert {t["v"]["spo2"][1] for t in patch["tiles"]} == {"stale"}
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_an_ended_session_ends_its_stream(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hubs, "CHECK_S", 0)
+    async with world() as made:
+        hub = await seeded(made)
+
+        async def alive() -> bool:
+            return False
+
+        async with asyncio.timeout(10):
+            got = [m async for m in hub.stream(Scope.system("main"), None, alive)]
+        assert 1 <= len(got) <= 3
+
+
+async def test_a_recording_whose_clock_stands_still_is_not_live():
+    made = await World().fill()
+    hub = LiveHub(made.backend, Telemetry(), boot="b")
+    hub._trouble = ""
+    queue = hub._channel(Scope.system("main"))
+    client = Subscription()
+    queue.clients.add(client)
+    real = made.clock.monotonic_ns()
+    hub._clock_at = made.clock.now_ns(), real - 11 * S
+    hub._beat()
+    assert parse(client.queue.get_nowait())[1]["why"] == "clock"
+    made.clock.advance(1)
+    hub._beat()
+    assert parse(client.queue.get_nowait())[1]["why"] == ""

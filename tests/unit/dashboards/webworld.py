@@ -1,0 +1,186 @@
+"""Two tenants over the fake backend, an application, and a client for each role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from dashboards.access import Guard, csrf_token
+from dashboards.app import build_app
+from dashboards.fake_backend import FakeBackend
+from dashboards.models import AlarmDetail, DeadLetter, ProfileChoice
+from hearthward.core.clock import EventClock
+from hearthward.core.ids import SeededIds
+from hearthward.core.model import Reading
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Principal, Role, Scope
+
+S = 1_000_000_000
+T0 = 1_767_225_600 * S
+SECRET = "Zebulon Otherhospital"
+PROFILES = (
+    ProfileChoice(
+        id="sig-pulse-oximeter",
+        title="Pulse oximeter",
+        transport="ble",
+        metrics=frozenset({"spo2", "pulse_rate"}),
+        interval_s=1,
+    ),
+    ProfileChoice(
+        id="sig-heart-rate",
+        title="Heart rate",
+        transport="ble",
+        metrics=frozenset({"heart_rate"}),
+        interval_s=1,
+    ),
+)
+
+
+def reading(device: str, metric: str, value: float | None, at: int, **more: Any) -> Reading:
+    return Reading(device, metric, value, None, None, at, at, **more)
+
+
+def alarm(patient: str, key: str = "alm_1", **more: Any) -> AlarmDetail:
+    fields: dict[str, Any] = {
+        "id": key,
+        "patient": patient,
+        "rule": "spo2-low",
+        "rule_hash": "0123456789abcdef",
+        "priority": "high",
+        "condition": "active",
+        "onset": T0,
+        "started": T0 + 10 * S,
+        "text": {"en": "SpO2 84 < 90", "zh": "血氧 84 < 90"},
+        "values": {"spo2": 84.0},
+        "limit": "< 90",
+    }
+    return AlarmDetail(**{**fields, **more})
+
+
+class World:
+    """Tenant main: wards A and B with a patient each; tenant other: the same, with SECRET in every name."""
+
+    def __init__(self) -> None:
+        self.clock = EventClock(T0 + 60 * S)
+        self.backend = FakeBackend(self.clock, ids=SeededIds(4))
+        self.telemetry = Telemetry()
+        self.app: FastAPI = build_app(
+            self.backend, telemetry=self.telemetry, profiles=PROFILES, ids=SeededIds(5)
+        )
+        self.ids: dict[tuple[str, str], str] = {}
+
+    async def fill(self) -> World:
+        for tenant, prefix in (("main", ""), ("other", SECRET)):
+            for place in "AB":
+                await self._ward(tenant, place, prefix)
+            self.backend.put_dead_letter(tenant, DeadLetter(id="1", at=T0, reason="malformed", detail=prefix))
+            who = self.principal(Role.ADMIN, tenant=tenant)
+            await self.backend.audit(who, "login", "session", target=prefix)
+        return self
+
+    async def _ward(self, tenant: str, place: str, prefix: str) -> None:
+        scope, make = Scope.system(tenant), self.backend.create
+        start = T0 - 3600 * S
+        keep = self.ids
+        ward = keep[tenant, f"ward{place}"] = (
+            await make(scope, "ward", {"name": f"{prefix}Ward {place}"})
+        ).id
+        bed = (await make(scope, "bed", {"ward": ward, "label": f"{prefix}{place}-01"})).id
+        patient = (await make(scope, "patient", {"name": f"{prefix}Patient {place}"})).id
+        stay = await make(
+            scope, "encounter", {"patient": patient, "kind": "ward", "bed": bed, "start": start}
+        )
+        gateway = (await make(scope, "gateway", {"id": f"{tenant}-gw-{place}", "ward": ward})).id
+        device = await make(
+            scope,
+            "device",
+            {
+                "id": f"{tenant}-oxi-{place}",
+                "gateway": gateway,
+                "transport": "ble",
+                "address": "C4:12:5D:00:AE:91",
+                "profile": "sig-pulse-oximeter",
+                "label": prefix,
+            },
+        )
+        worn = await make(
+            scope, "association", {"device": device.id, "patient": patient, "start": start}
+        )
+        keep.update(
+            {
+                (tenant, f"bed{place}"): bed,
+                (tenant, f"patient{place}"): patient,
+                (tenant, f"encounter{place}"): stay.id,
+                (tenant, f"gateway{place}"): gateway,
+                (tenant, f"device{place}"): device.id,
+                (tenant, f"association{place}"): worn.id,
+                (tenant, f"alarm{place}"): f"{tenant}-alm-{place}",
+            }
+        )
+        self.backend.put_readings(tenant, [reading(device.id, "spo2", 97, T0 + 59 * S)])
+        self.backend.put_alarm(
+            tenant, alarm(patient, f"{tenant}-alm-{place}", text={"en": f"{prefix}SpO2 84 < 90"})
+        )
+
+    def principal(self, role: Role, *, tenant: str = "main", wards: str | None = None) -> Principal:
+        return Principal(
+            user=f"usr_{role}",
+            name=f"The {role}",
+            tenant=tenant,
+            roles=frozenset({role}),
+            wards=None if wards is None else frozenset({self.ids[tenant, f"ward{w}"] for w in wards}),
+            patient=self.ids[tenant, "patientA"] if role is Role.PATIENT else None,
+            kind="display" if role is Role.DISPLAY else "user",
+        )
+
+    def client(self, who: Principal | None = None, *, cookie: bool = False, **headers: str) -> httpx.AsyncClient:
+        """A client; with ``cookie`` as a browser that sends the page's security token."""
+        token = self.backend.open_session(who) if who else ""
+        cookies = {}
+        if who and cookie:
+            cookies["hearthward_session"] = token
+            headers.setdefault("x-csrf-token", csrf_token(token))
+            headers.setdefault("accept", "text/html")
+        elif who:
+            headers["authorization"] = f"Bearer {token}"
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url="http://ward.test",
+            headers=headers,
+            cookies=cookies,
+        )
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """A filled world with its hub running."""
+    made = await World().fill()
+    async with made.app.router.lifespan_context(made.app):
+        yield made
+
+
+def routes(app: FastAPI) -> Iterator[tuple[str, APIRoute]]:
+    """Every API route of the application with its full path, however routers are nested."""
+    stack: list[tuple[str, Any]] = [("", r) for r in app.routes]
+    while stack:
+        prefix, route = stack.pop()
+        if isinstance(route, APIRoute):
+            yield prefix + route.path, route
+        elif (inner := getattr(route, "original_router", None)) is not None:
+            stack += [(prefix, r) for r in inner.routes]
+
+
+def guards(route: APIRoute) -> list[Guard]:
+    """The guards in a route's dependencies."""
+    found, stack = [], [route.dependant]
+    while stack:
+        node = stack.pop()
+        if isinstance(node.call, Guard):
+            found.append(node.call)
+        stack += node.dependencies
+    return found
