@@ -10,14 +10,12 @@ MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied>``.
 from __future__ import annotations
 
 import hashlib
-import sys
-from array import array
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, cast
 
 import msgpack
 
+from hearthward.core.columns import fits_int64, pack_floats, pack_ints, unpack_floats, unpack_ints
 from hearthward.core.errors import DecodeError
 from hearthward.core.ids import GATEWAY_ID
 from hearthward.core.model import COLUMNS, ReadingBatch
@@ -46,10 +44,6 @@ MAX_FRAME_BYTES: Final = 1 << 20
 _NONE: Final = -(2**63)
 """Stands for None in columns of integers."""
 _STRINGS: Final = frozenset({"device", "metric", "code", "author", "profile"})
-_INT64: Final = 2**63
-_LIMITS: Final = (("b", 2**7), ("h", 2**15), ("i", 2**31))
-_KINDS_OF_INTS: Final = frozenset("cbhiq")
-_BIG: Final = sys.byteorder == "big"
 
 TopicKind = Literal["frame", "receipt", "status", "config", "applied"]
 _KINDS: Final = frozenset({"frame", "receipt", "status", "config", "applied"})
@@ -96,69 +90,6 @@ def _unpack(payload: bytes, what: str) -> list[Any]:
     return parts
 
 
-def _raw(column: array[Any]) -> bytes:
-    if _BIG:
-        column.byteswap()
-    return column.tobytes()
-
-
-def _ints(values: list[int]) -> list[object]:
-    """Column of integers -> constant, or first value and differences in the smallest type."""
-    first = values[0]
-    if not -_INT64 <= min(values) <= max(values) < _INT64:
-        msg = "an integer does not fit into 64 bits"
-        raise ValueError(msg)
-    if values.count(first) == len(values):
-        return ["c", first]
-    deltas = [b - a for a, b in pairwise(values)]
-    widest = max(*deltas, -min(deltas) - 1)
-    for code, limit in _LIMITS:
-        if widest < limit:
-            return [code, first, _raw(array(code, deltas))]
-    return ["q", _raw(array("q", values))]
-
-
-def _unints(packed: list[Any], n: int) -> list[int]:
-    kind, first, *_ = packed
-    if kind not in _KINDS_OF_INTS or (kind != "q" and not _fits(first)):
-        msg = f"unknown kind of integers {kind!r}"
-        raise ValueError(msg)
-    if kind == "c":
-        return [first] * n
-    column = array(kind)
-    column.frombytes(packed[-1])
-    if _BIG:
-        column.byteswap()
-    if kind == "q":
-        return column.tolist()
-    out = list(accumulate(column, initial=first))
-    if not (_fits(min(out)) and _fits(max(out))):
-        msg = "an integer does not fit into 64 bits"
-        raise ValueError(msg)
-    return out
-
-
-def _fits(value: object) -> bool:
-    """Whether it is an integer (no bool) of 64 bits."""
-    return type(value) is int and -_INT64 <= value < _INT64
-
-
-def _floats(values: list[float | None]) -> list[object]:
-    missing = [i for i, v in enumerate(values) if v is None]
-    return ["d", missing, _raw(array("d", [0.0 if v is None else v for v in values]))]
-
-
-def _unfloats(packed: list[Any]) -> list[float | None]:
-    column = array("d")
-    column.frombytes(packed[2])
-    if _BIG:
-        column.byteswap()
-    out: list[float | None] = [*column]
-    for i in packed[1]:
-        out[i] = None
-    return out
-
-
 def encode_block(batch: ReadingBatch) -> bytes:
     """Columns -> bytes. Raises ValueError when the batch is empty or longer than MAX_BLOCK."""
     n = len(batch)
@@ -170,11 +101,11 @@ def encode_block(batch: ReadingBatch) -> bytes:
     for name in COLUMNS:
         values = getattr(batch, name)
         if name in _STRINGS:
-            columns.append(_ints([strings.setdefault(v, len(strings)) for v in values]))
+            columns.append(pack_ints([strings.setdefault(v, len(strings)) for v in values]))
         elif name == "value":
-            columns.append(_floats(values))
+            columns.append(pack_floats(values))
         else:
-            columns.append(_ints([_NONE if v is None else int(v) for v in values]))
+            columns.append(pack_ints([_NONE if v is None else int(v) for v in values]))
     return _pack([VERSION, n, list(strings), columns])
 
 
@@ -205,9 +136,9 @@ _REQUIRED: Final = frozenset(COLUMNS) - {"value", "code", "device_time", "record
 def _column(name: str, packed: list[Any], n: int, strings: list[str | None]) -> list[Any]:
     values: list[Any]
     if name == "value":
-        values = _unfloats(packed)
+        values = unpack_floats(packed)
     else:
-        values = _unints(packed, n)
+        values = unpack_ints(packed, n)
         if name in _STRINGS:
             if min(values) < 0:
                 msg = "negative string index"
@@ -320,21 +251,24 @@ def _check_frame(frame: Frame) -> None:
         isinstance(frame.gateway, str)
         and isinstance(frame.boot, str)
         and isinstance(frame.config, str)
-        and _fits(frame.wall)
-        and _fits(frame.mono)
+        and fits_int64(frame.wall)
+        and fits_int64(frame.mono)
         and type(frame.synchronised) is bool
         and type(frame.event_time) is bool
         and all(
-            _fits(b.first)
-            and _fits(b.count)
+            fits_int64(b.first)
+            and fits_int64(b.count)
             and isinstance(b.payload, bytes)
             and b.first >= 1
             and 0 < b.count <= MAX_BLOCK
-            and _fits(b.last)
+            and fits_int64(b.last)
             for b in frame.blocks
         )
         and all(
-            _fits(g.first) and _fits(g.last) and isinstance(g.reason, str) and 1 <= g.first <= g.last
+            fits_int64(g.first)
+            and fits_int64(g.last)
+            and isinstance(g.reason, str)
+            and 1 <= g.first <= g.last
             for g in frame.gaps
         )
         and all(isinstance(t, bytes) for t in frame.transitions)
@@ -366,7 +300,7 @@ class Receipt:
             gateway, boot, ranges = _unpack(payload, "receipt")
             receipt = cls(gateway, boot, tuple((a, b) for a, b in ranges))
             numbers = [n for pair in receipt.ranges for n in pair]
-            typed = isinstance(gateway, str) and isinstance(boot, str) and all(map(_fits, numbers))
+            typed = isinstance(gateway, str) and isinstance(boot, str) and all(map(fits_int64, numbers))
         except DecodeError:
             raise
         except Exception as error:
@@ -415,8 +349,8 @@ class Status:
             typed = (
                 type(status.online) is bool
                 and all(isinstance(t, str) for t in (status.boot, status.version, status.config))
-                and _fits(status.wall)
-                and _fits(status.backlog)
+                and fits_int64(status.wall)
+                and fits_int64(status.backlog)
                 and type(status.devices) is dict
                 and all(isinstance(t, str) for pair in status.devices.items() for t in pair)
             )
@@ -459,7 +393,7 @@ class ConfigDocument:
         try:
             gateway, version, body, digest = _unpack(payload, "configuration document")
             document = cls(gateway, version, body)
-            typed = isinstance(gateway, str) and _fits(version) and isinstance(body, dict)
+            typed = isinstance(gateway, str) and fits_int64(version) and isinstance(body, dict)
             good = typed and document.digest == digest
         except DecodeError:
             raise

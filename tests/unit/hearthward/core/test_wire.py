@@ -179,6 +179,8 @@ BLOCK = encode_block(ReadingBatch.of([one(received=5), one(received=9, value=Non
         ({"received": ["q", bytes(8)]}, "malformed"),
         ({"received": []}, "malformed"),
         ({"value": ["d", [7], bytes(16)]}, "malformed"),
+        ({"value": ["d", [-1], bytes(16)]}, "malformed"),
+        ({"received": [["c"], 5]}, "malformed"),
         ({"value": ["d", [], bytes(8)]}, "malformed"),
         ({"metric": ["c", 2]}, "malformed"),  # the string None
     ],
