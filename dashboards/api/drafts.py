@@ -30,14 +30,14 @@ Text = Annotated[str, Field(min_length=1, max_length=120)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 OptionalKey = Annotated[Key | None, BeforeValidator(_blank_is_none)]
 Zone = Annotated[str | None, BeforeValidator(_blank_is_none), AfterValidator(_zone)]
-Date = Annotated[
-    str | None,
-    BeforeValidator(_blank_is_none),
-    Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", examples=["1948-05-02"]),
+_Date = Annotated[
+    str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", examples=["1948-05-02"])
 ]
-OptionalText = Annotated[str | None, BeforeValidator(_blank_is_none), Field(max_length=120)]
+Date = Annotated[_Date | None, BeforeValidator(_blank_is_none)]
+OptionalText = Annotated[Text | None, BeforeValidator(_blank_is_none)]
 OptionalInstant = Annotated[Instant | None, BeforeValidator(_blank_is_none)]
-Seconds = Annotated[float | None, BeforeValidator(_blank_is_none), Field(gt=0, le=31 * 86_400)]
+_Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
+Seconds = Annotated[_Seconds | None, BeforeValidator(_blank_is_none)]
 
 
 class Draft(BaseModel):

@@ -17,7 +17,7 @@ from dashboards.models import Alarm, Gateway, ProfileChoice
 from hearthward.core.model import Quality
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Role, Scope, scope_of
-from tests.unit.dashboards.webworld import PROFILES, T0, S, World, alarm, reading, world
+from tests.unit.dashboards.webworld import PROFILES, T0, S, World, alarm, reading, seeded, world
 
 
 def sample(metric: str = "spo2", value: float | None = 97, at: int = T0, **more: Any) -> VitalSample:
@@ -113,7 +113,12 @@ def test_sensor_off_shows_the_last_usable_value_and_its_time():
 def test_blood_pressure_pairs_only_values_of_one_measurement():
     cuff = RosterDevice("cuff", "gw", None, None, T0)
     made = board(cuff)
-    made.take([sample("nibp_systolic", 120, device="cuff", group=7), sample("nibp_diastolic", 80, device="cuff", group=7)])
+    made.take(
+        [
+            sample("nibp_systolic", 120, device="cuff", group=7),
+            sample("nibp_diastolic", 80, device="cuff", group=7),
+        ]
+    )
     made.refresh(T0)
     assert made.tile("p1")["v"]["nibp"][0] == "120/80"
     made.take([sample("nibp_systolic", 150, device="cuff", group=8, at=T0 + S)])
@@ -199,7 +204,9 @@ def test_replay_gives_exactly_what_was_missed_or_says_that_it_cannot():
     assert channel.since("boot-a-3") is None, "older than the ring"
 
 
-async def follow(hub: LiveHub, scope: Scope, last: str | None = None) -> asyncio.Queue[tuple[str, dict[str, Any]]]:
+async def follow(
+    hub: LiveHub, scope: Scope, last: str | None = None
+) -> asyncio.Queue[tuple[str, dict[str, Any]]]:
     """A reader of the stream, as a queue."""
     out: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
 
@@ -223,14 +230,6 @@ async def until(queue: asyncio.Queue[tuple[str, dict[str, Any]]], kind: str) -> 
             found, data = await queue.get()
             if found == kind:
                 return data
-
-
-async def seeded(made: World) -> LiveHub:
-    hub: LiveHub = made.app.state.hub
-    async with asyncio.timeout(5):
-        while hub.snapshot(Scope.system("main"))["why"]:
-            await asyncio.sleep(0)
-    return hub
 
 
 async def test_values_and_alarms_reach_a_listener_within_its_scope_only():

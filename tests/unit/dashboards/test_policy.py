@@ -139,7 +139,10 @@ async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
                     if method == "GET" and path.startswith("/api/v1/") and path != "/api/v1/audit":
                         more = await client.get(address(path, made, "other") + query)
                         assert SECRET not in more.text
-                        assert "other-" not in more.text or more.status_code in {401, 403, 404, 422}, (path, more.text)
+                        assert "other-" not in more.text or more.status_code in {401, 403, 404, 422}, (
+                            path,
+                            more.text,
+                        )
         assert repr(made.backend._of("other").items) == before
 
 
@@ -166,8 +169,10 @@ async def test_a_ward_bound_nurse_cannot_accept_or_assign_elsewhere():
             given = await client.post("/api/v1/associations", json=worn)
         assert (there.status_code, here.status_code) == (404, 200)
         assert given.status_code in {403, 422}
-        assert not any(a.kind == "alarm" and a.target == "main-alm-B" and a.outcome == "done"
-                       for a in made.backend._of("main").audit)
+        assert not any(
+            a.kind == "alarm" and a.target == "main-alm-B" and a.outcome == "done"
+            for a in made.backend._of("main").audit
+        )
 
 
 async def test_reads_of_identifiable_data_changes_and_refusals_are_audited():
@@ -195,7 +200,11 @@ async def test_a_browser_needs_the_security_token_and_the_same_origin():
         url = f"/api/v1/alarms/{made.ids['main', 'alarmA']}/accept"
         async with made.client(who, cookie=True) as client:
             assert client.cookies[COOKIE]
-            for headers in ({"x-csrf-token": "wrong"}, {"origin": "http://evil.test"}, {"sec-fetch-site": "cross-site"}):
+            for headers in (
+                {"x-csrf-token": "wrong"},
+                {"origin": "http://evil.test"},
+                {"sec-fetch-site": "cross-site"},
+            ):
                 answer = await client.post(url, headers=headers)
                 assert answer.status_code == 403, headers
             assert (await client.post(url, headers={"origin": "http://ward.test"})).status_code == 200

@@ -26,8 +26,15 @@ def test_every_chinese_tag_gets_the_chinese_page(tag: str):
 
 @pytest.mark.parametrize(
     ("header", "language"),
-    [("", "en"), ("fr", "en"), ("fr,zh;q=0.3", "zh_Hans"), ("en;q=0.2,zh;q=0.9", "zh_Hans"), ("zh;q=0,en", "en"),
-     ("zh;q=broken", "en"), ("*", "en")],
+    [
+        ("", "en"),
+        ("fr", "en"),
+        ("fr,zh;q=0.3", "zh_Hans"),
+        ("en;q=0.2,zh;q=0.9", "zh_Hans"),
+        ("zh;q=0,en", "en"),
+        ("zh;q=broken", "en"),
+        ("*", "en"),
+    ],
 )
 def test_negotiation(header: str, language: str):
     assert negotiate(header) == language

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
 from dashboards.fake_backend import FakeBackend
+from dashboards.live.hub import LiveHub
 from dashboards.models import AlarmDetail, DeadLetter, ProfileChoice
 from hearthward.core.clock import EventClock
 from hearthward.core.ids import SeededIds
@@ -108,9 +110,7 @@ class World:
                 "label": prefix,
             },
         )
-        worn = await make(
-            scope, "association", {"device": device.id, "patient": patient, "start": start}
-        )
+        worn = await make(scope, "association", {"device": device.id, "patient": patient, "start": start})
         keep.update(
             {
                 (tenant, f"bed{place}"): bed,
@@ -138,7 +138,9 @@ class World:
             kind="display" if role is Role.DISPLAY else "user",
         )
 
-    def client(self, who: Principal | None = None, *, cookie: bool = False, **headers: str) -> httpx.AsyncClient:
+    def client(
+        self, who: Principal | None = None, *, cookie: bool = False, **headers: str
+    ) -> httpx.AsyncClient:
         """A client; with ``cookie`` as a browser that sends the page's security token."""
         token = self.backend.open_session(who) if who else ""
         cookies = {}
@@ -162,6 +164,15 @@ async def world() -> AsyncIterator[World]:
     made = await World().fill()
     async with made.app.router.lifespan_context(made.app):
         yield made
+
+
+async def seeded(made: World) -> LiveHub:
+    """The hub once its board is filled."""
+    hub: LiveHub = made.app.state.hub
+    async with asyncio.timeout(5):
+        while hub.snapshot(Scope.system("main"))["why"]:
+            await asyncio.sleep(0)
+    return hub
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, APIRoute]]:

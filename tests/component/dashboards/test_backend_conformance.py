@@ -1,0 +1,398 @@
+"""One suite over the port's fake and over the real records, store, rules and service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_ingest.records import Accounts, Records
+from cloud_ingest.service import CloudService
+from cloud_ingest.sources.fake import MemorySource
+from cloud_ingest.stores.sqlite import SqliteStore
+from dashboards.backend import (
+    AlarmChanged,
+    AlarmQuery,
+    Backend,
+    DirectoryChanged,
+    DirectoryError,
+    LiveEvent,
+    ReadingQuery,
+    ReadingsArrived,
+)
+from dashboards.cloud_backend import CloudBackend
+from dashboards.fake_backend import FakeBackend
+from hearthward.core.clock import EventClock
+from hearthward.core.errors import RuleError
+from hearthward.core.ids import SeededIds, digest63
+from hearthward.core.model import Reading, ReadingBatch
+from hearthward.core.settings import CloudSettings
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Block, Frame, encode_block, topic
+from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.passwords import Passwords
+from rules import Condition, Rule, RuleSet
+from tests.unit.dashboards.webworld import alarm
+
+S = 1_000_000_000
+T0 = 1_767_225_600 * S
+SCOPE = Scope.system("main")
+PASSWORD = "right horse battery"
+RULES = RuleSet(
+    (
+        Rule(
+            id="spo2-low",
+            version=1,
+            title={"en": "Low oxygen saturation", "zh": "血氧饱和度过低"},
+            kind="physiological",
+            priority="high",
+            inputs={"spo2": 120.0},
+            conditions=(Condition("spo2", "below", 90.0, 1.0),),
+            delay_s=0.0,
+            max_lateness_s=3600.0,
+            explanation={"en": "SpO2 {spo2} {limit}", "zh": "血氧 {spo2} {limit}"},
+            cleared={"en": "SpO2 {spo2}", "zh": "血氧 {spo2}"},
+            clinical_source="test",
+        ),
+    )
+)
+
+
+class Side:
+    """A backend and how to make things happen behind it."""
+
+    backend: Backend
+    clock: EventClock
+
+    async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
+        """One reading arrives, is stored and decided about."""
+        raise NotImplementedError
+
+    async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
+        """Somebody who can log in with PASSWORD."""
+        raise NotImplementedError
+
+    async def link(self, login: str) -> str:
+        """A one-time link's token."""
+        raise NotImplementedError
+
+
+def made_reading(device: str, metric: str, value: float, at: int, **more: Any) -> Reading:
+    digest = digest63(device.encode(), metric.encode(), repr((at, value)).encode())
+    return Reading(device, metric, value, None, None, at, at, digest=digest, profile="p", **more)
+
+
+class FakeSide(Side):
+    def __init__(self) -> None:
+        self.clock = EventClock(T0)
+        self.backend: FakeBackend = FakeBackend(self.clock)
+
+    async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
+        self.clock.follow(at)
+        self.backend.put_readings("main", [made_reading(device, metric, value, at, **more)])
+        patient = self.backend._patient_at("main", device, at)
+        if metric == "spo2" and value < 90:
+            text = {"en": f"SpO2 {value:g} < 90", "zh": f"血氧 {value:g} < 90"}
+            self.backend.put_alarm("main", alarm(patient, f"alm_{at}", onset=at, started=at, text=text))
+        elif metric == "spo2":
+            for old in list(self.backend._of("main").alarms.values()):
+                self.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": at}))
+
+    async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
+        who = Principal(f"usr_{login}", login.title(), "main", frozenset({role}), wards)
+        self.backend.add_person(login, PASSWORD, who)
+
+    async def link(self, login: str) -> str:
+        self.backend.add_link("token", login)
+        return "token"
+
+
+class RealSide(Side):
+    def __init__(self, folder: Path) -> None:
+        self.clock = EventClock(T0)
+        self.records = Records.open(folder / "records.db", clock=self.clock, ids=SeededIds(1))
+        self.store = SqliteStore(folder / "readings.db")
+        self.source = MemorySource()
+        self.service = CloudService(
+            records=self.records,
+            store=self.store,
+            source=self.source,
+            rules=RULES,
+            clock=self.clock,
+            telemetry=Telemetry(),
+            settings=CloudSettings(event_clock=True),
+        )
+        self.backend = CloudBackend(self.service, passwords=Passwords.cheap())
+        self.accounts = Accounts(self.records, Passwords.cheap())
+        self.seq = 0
+
+    async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
+        row = made_reading(device, metric, value, at, **more)
+        self.seq += 1
+        block = Block(self.seq, 1, encode_block(ReadingBatch.of([row])))
+        frame = Frame("gw-1", "boot-1", (block,), wall=at, mono=1, event_time=True)
+        sent = len(self.source.published)
+        self.source.deliver(topic("main", "gw-1", "frame"), frame.encode())
+        await self.source.wait_published(sent + 1)
+
+    async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
+        await self.accounts.add(
+            SCOPE, login=login, name=login.title(), roles=[role], password=PASSWORD, wards=wards
+        )
+
+    async def link(self, login: str) -> str:
+        user = await self.records.read(lambda s: self.records.users(s).by_login(SCOPE, login))
+        assert user is not None
+        return (await self.accounts.make_link(SCOPE, user.id)).secret
+
+
+@asynccontextmanager
+async def real(folder: Path) -> AsyncIterator[RealSide]:
+    side = RealSide(folder)
+    running = asyncio.create_task(side.service.run(), name="cloud")
+    await side.service.started.wait()
+    try:
+        yield side
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await side.store.close()
+        await side.records.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
+    if request.param == "fake":
+        yield FakeSide()
+        return
+    async with real(tmp_path) as made:
+        yield made
+
+
+async def furnish(side: Side) -> dict[str, str]:
+    """Ward A with a patient in a bed who wears an oximeter; ward B with an empty bed and a cuff."""
+    make = side.backend.create
+    ward = await make(SCOPE, "ward", {"name": "Ward A"})
+    other = await make(SCOPE, "ward", {"name": "Ward B"})
+    bed = await make(SCOPE, "bed", {"ward": ward.id, "label": "A-01"})
+    free = await make(SCOPE, "bed", {"ward": other.id, "label": "B-01"})
+    patient = await make(SCOPE, "patient", {"name": "Rosa", "mrn": "1", "birth_date": "1948-05-02"})
+    second = await make(SCOPE, "patient", {"name": "Second"})
+    start = T0 - 3600 * S
+    stay = await make(
+        SCOPE, "encounter", {"patient": patient.id, "kind": "ward", "bed": bed.id, "start": start}
+    )
+    await make(SCOPE, "gateway", {"id": "gw-1", "label": "Corridor", "ward": ward.id})
+    device = await make(
+        SCOPE,
+        "device",
+        {"id": "oxi", "gateway": "gw-1", "transport": "ble", "address": "C4:12:5D:00:AE:91", "interval_s": 2},
+    )
+    worn = await make(SCOPE, "association", {"device": device.id, "patient": patient.id, "start": start})
+    return {
+        "ward": ward.id,
+        "other": other.id,
+        "bed": bed.id,
+        "free": free.id,
+        "patient": patient.id,
+        "second": second.id,
+        "stay": stay.id,
+        "worn": worn.id,
+    }
+
+
+async def next_of(events: AsyncIterator[LiveEvent], kind: type[Any]) -> Any:
+    async with asyncio.timeout(10):
+        async for event in events:
+            if isinstance(event, kind):
+                return event
+    return None
+
+
+async def test_the_directory_is_kept_and_listed(side: Side):
+    ids = await furnish(side)
+    wards = await side.backend.items(SCOPE, "ward")
+    assert [w.name for w in wards] == ["Ward A", "Ward B"]
+    stay = await side.backend.item(SCOPE, "encounter", ids["stay"])
+    assert stay is not None
+    assert (stay.kind, stay.bed, stay.ward, stay.end) == ("ward", ids["bed"], ids["ward"], None)
+    assert await side.backend.item(SCOPE, "ward", "none") is None
+    assert await side.backend.change(SCOPE, "ward", "none", {"name": "x"}) is None
+    assert await side.backend.end(SCOPE, "ward", "none") is None
+    changed = await side.backend.change(SCOPE, "patient", ids["patient"], {"name": "Rosa L."})
+    assert changed is not None
+    assert (changed.name, changed.mrn) == ("Rosa L.", "1")
+    assert await side.backend.ward_of(SCOPE, ids["patient"]) == ids["ward"]
+    assert await side.backend.ward_of(SCOPE, ids["second"]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "field", "code"),
+    [
+        ("ward", {"name": "Ward A"}, "name", "taken"),
+        ("bed", {"ward": "none", "label": "1"}, "ward", "unknown"),
+        ("encounter", {"patient": "$patient", "kind": "home"}, "patient", "taken"),
+        ("encounter", {"patient": "$second", "kind": "ward", "bed": "$bed"}, "bed", "taken"),
+        ("encounter", {"patient": "$second", "kind": "ward"}, "bed", "required"),
+        ("association", {"device": "oxi", "patient": "$second"}, "device", "taken"),
+        ("association", {"device": "none", "patient": "$second"}, "device", "unknown"),
+        ("gateway", {"id": "gw-1"}, None, "taken"),
+    ],
+)
+async def test_refusals_name_field_and_reason(
+    side: Side, kind: Any, fields: dict[str, Any], field: str | None, code: str
+):
+    ids = await furnish(side)
+    given = {k: ids[v[1:]] if str(v).startswith("$") else v for k, v in fields.items()}
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.create(SCOPE, kind, given)
+    assert caught.value.code == code
+    assert field is None or caught.value.field == field
+
+
+async def test_ending_twice_is_refused(side: Side):
+    ids = await furnish(side)
+    side.clock.advance(10)
+    ended = await side.backend.end(SCOPE, "association", ids["worn"])
+    assert ended is not None
+    assert ended.end == side.clock.now_ns()
+    side.clock.advance(10)
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.end(SCOPE, "association", ids["worn"])
+    assert caught.value.code == "ended"
+    assert ids["worn"] not in {a.id for a in await side.backend.items(SCOPE, "association")}
+
+
+async def test_a_scope_covers_its_ward_and_nothing_else(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 84, T0 + S)
+    here = Scope("main", frozenset({ids["ward"]}))
+    there = Scope("main", frozenset({ids["other"]}))
+    for scope, count in ((here, 1), (there, 0)):
+        assert len(await side.backend.items(scope, "patient")) == count
+        assert len(await side.backend.readings(scope, ReadingQuery())) == count
+        assert len(await side.backend.alarms(scope, AlarmQuery())) == count
+        assert len(await side.backend.newest(scope, ids["patient"])) == count
+    key = (await side.backend.alarms(here, AlarmQuery()))[0].id
+    assert await side.backend.alarm(there, key) is None
+    assert await side.backend.accept(there, key, actor="x") is None
+    other = Scope.system("other")
+    assert await side.backend.items(other, "patient") == []
+    assert list(await side.backend.readings(other, ReadingQuery())) == []
+
+
+async def test_readings_follow_the_patient_through_associations(side: Side):
+    ids = await furnish(side)
+    for n in range(4):
+        await side.measure("oxi", "spo2", 95 + n, T0 + (n + 1) * S)
+    side.clock.follow(T0 + 10 * S)
+    await side.backend.end(SCOPE, "association", ids["worn"], T0 + 5 * S)
+    await side.backend.create(
+        SCOPE, "association", {"device": "oxi", "patient": ids["second"], "start": T0 + 6 * S}
+    )
+    await side.measure("oxi", "spo2", 91, T0 + 11 * S)
+    mine = await side.backend.readings(SCOPE, ReadingQuery(patient=ids["patient"]))
+    assert [v.value for v in mine] == [95, 96, 97, 98]
+    assert {v.unit for v in mine} == {"%"}
+    hers = await side.backend.readings(SCOPE, ReadingQuery(patient=ids["second"]))
+    assert [v.value for v in hers] == [91]
+    span = ReadingQuery(devices=("oxi",), metrics=("spo2",), start=T0 + 2 * S, end=T0 + 4 * S)
+    assert [v.value for v in await side.backend.readings(SCOPE, span)] == [96, 97]
+    newest = replace(span, end=2**62, limit=2, newest=True)
+    assert [v.value for v in await side.backend.readings(SCOPE, newest)] == [98, 91]
+    assert [v.value for v in await side.backend.newest(SCOPE, ids["second"])] == [91]
+    assert list(await side.backend.newest(SCOPE, ids["patient"])) == []
+
+
+async def test_roster_and_latest_start_a_wall(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 97, T0 + S)
+    await side.measure("oxi", "spo2", 96, T0 + 2 * S)
+    (entry,) = await side.backend.roster(SCOPE)
+    assert (entry.name, entry.bed_label, entry.ward_name, entry.home) == ("Rosa", "A-01", "Ward A", False)
+    (device,) = entry.devices
+    assert (device.device, device.gateway, device.interval_s) == ("oxi", "gw-1", 2)
+    assert [s.value for s in await side.backend.latest(SCOPE) if s.metric == "spo2"] == [96]
+    assert (await side.backend.last_seen(SCOPE))["oxi"] == T0 + 2 * S
+    assert ids
+
+
+async def test_what_happens_is_told_to_subscribers(side: Side):
+    await furnish(side)
+    async with side.backend.subscribe() as events:
+        await side.measure("oxi", "spo2", 84, T0 + S)
+        arrived = await next_of(events, ReadingsArrived)
+        assert [(s.device, s.value) for s in arrived.samples] == [("oxi", 84)]
+        changed = await next_of(events, AlarmChanged)
+        assert changed.alarm.condition == "active"
+        await side.backend.create(SCOPE, "ward", {"name": "New"})
+        assert (await next_of(events, DirectoryChanged)).tenant == "main"
+
+
+async def test_an_alarm_begins_is_accepted_and_ends(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 84, T0 + S)
+    (found,) = await side.backend.alarms(SCOPE, AlarmQuery(active_only=True))
+    assert (found.patient, found.rule, found.priority, found.limit) == (
+        ids["patient"],
+        "spo2-low",
+        "high",
+        "< 90",
+    )
+    assert found.text["en"] == "SpO2 84 < 90"
+    assert found.text["zh"]
+    assert found.onset == T0 + S
+    done = await side.backend.accept(SCOPE, found.id, actor="Li Na", note="going")
+    assert done is not None
+    assert done.accepted_by == "Li Na"
+    detail = await side.backend.alarm(SCOPE, found.id)
+    assert detail is not None
+    assert (detail.transitions[-1].kind, detail.transitions[-1].actor) == ("accept", "Li Na")
+    assert await side.backend.accept(SCOPE, "none", actor="x") is None
+    await side.measure("oxi", "spo2", 97, T0 + 2 * S)
+    assert list(await side.backend.alarms(SCOPE, AlarmQuery(active_only=True))) == []
+    with pytest.raises(RuleError):
+        await side.backend.accept(SCOPE, found.id, actor="late")
+
+
+async def test_sessions_open_and_end(side: Side):
+    await side.person("nurse", Role.NURSE)
+    assert await side.backend.login("nurse", "wrong") is None
+    assert await side.backend.login("nobody", PASSWORD) is None
+    opened = await side.backend.login("nurse", PASSWORD)
+    assert opened is not None
+    assert opened.principal.roles == {Role.NURSE}
+    assert await side.backend.principal(opened.token) == opened.principal
+    assert await side.backend.principal("guess") is None
+    await side.backend.logout(opened.token)
+    assert await side.backend.principal(opened.token) is None
+
+
+async def test_a_link_sets_a_password_once(side: Side):
+    await side.person("boss", Role.ADMIN)
+    token = await side.link("boss")
+    assert await side.backend.link_login(token) == "boss"
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.use_link(token, "short")
+    assert caught.value.field == "password"
+    opened = await side.backend.use_link(token, "another long one")
+    assert opened is not None
+    assert await side.backend.principal(opened.token) == opened.principal
+    assert await side.backend.link_login(token) is None
+    assert await side.backend.use_link(token, "another long one") is None
+    assert await side.backend.login("boss", "another long one") is not None
+
+
+async def test_the_audit_keeps_what_was_done(side: Side):
+    who = Principal("usr_x", "X", "main", frozenset({Role.ADMIN}))
+    await side.backend.audit(who, "view_patient", "patient", target="pat_1", detail={"n": 1})
+    await side.backend.audit(who, "view_audit", "audit", outcome="refused")
+    first, second = await side.backend.audit_entries(SCOPE)
+    assert (first.outcome, second.target, second.detail) == ("refused", "pat_1", {"n": 1})
+    assert await side.backend.dead_letters(SCOPE) == []
+    assert await side.backend.ready() == {}
