@@ -98,6 +98,20 @@ class _Group:
                 confirm.set_result(deleted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the loop knows of the file: as of the last transaction whose waiters have been told.
+
+    Not read from the segment directly: its thread is ahead of the loop for a moment, and a number that
+    already counts as accepted but is not yet among the recent blocks would never be sent.
+    """
+
+    boot: str
+    following: int
+    done: RangeSet
+    gaps: tuple[Gap, ...]
+
+
 class Outbox:
     """Accepted readings that are not yet receipted; open it with ``Outbox.open``.
 
@@ -113,6 +127,7 @@ class Outbox:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), f"the outbox {path}")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._segment: segment.Segment
+        self._books = _Books("", 1, RangeSet(), ())
         self._group = _Group()
         self._work = asyncio.Event()
         self._empty = asyncio.Event()
@@ -142,6 +157,7 @@ class Outbox:
             outbox._thread.shutdown()
             outbox._lock.release()
             raise
+        outbox._remember(RangeSet(), [])
         outbox._measure(outbox._segment.found)
         outbox._writer = asyncio.create_task(outbox._write(), name="outbox-writer")
         return outbox
@@ -149,27 +165,26 @@ class Outbox:
     @property
     def boot(self) -> str:
         """The random id made with the outbox file."""
-        return self._segment.boot
+        return self._books.boot
 
     @property
     def accepted(self) -> int:
         """The last sequence number ever given out; 0 before the first."""
-        return self._segment.next - 1
+        return self._books.following - 1
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Numbers that will never come and that no receipt has answered yet, in order."""
-        return tuple(self._segment.gaps)
+        return self._books.gaps
 
     def backlog(self) -> int:
         """How many accepted readings wait for their receipt."""
-        held = self._segment
-        return self.accepted - len(held.done) - sum(g.last - g.first + 1 for g in held.gaps)
+        lost = sum(g.last - g.first + 1 for g in self._books.gaps)
+        return self.accepted - len(self._books.done) - lost
 
     def settled(self) -> RangeSet:
         """The numbers that need no sending: receipted, or lost in a gap."""
-        held = self._segment
-        return RangeSet([*held.done, *((g.first, g.last) for g in held.gaps)])
+        return RangeSet([*self._books.done, *((g.first, g.last) for g in self._books.gaps)])
 
     async def drained(self) -> None:
         """Return once nothing waits for a receipt (at once if so already)."""
@@ -291,12 +306,13 @@ class Outbox:
         except (sqlite3.Error, OSError, segment.GarbledError, StoreRejected) as error:
             self._telemetry.count("outbox_failed_commits_total")
             log.exception("outbox %s cannot be written", self.path)
+            self._remember(RangeSet(), [])
             _fail(group, error, self.path)
             return
         except BaseException as error:
             _fail(group, error, self.path)
             raise
-        self._remember(group.confirmed, blocks, added)
+        self._remember(group.confirmed, blocks)
         group.resolve(first, deleted, failed)
         self._telemetry.count("outbox_accepted_total", sum(b.count for b in blocks))
         self._telemetry.count("outbox_commits_total")
@@ -327,11 +343,14 @@ class Outbox:
             first += count
         return committed.first, committed.deleted, failed, blocks, committed.gaps + found
 
-    def _remember(self, confirmed: RangeSet, blocks: list[Block], gaps: tuple[Gap, ...]) -> None:
-        if blocks and self._recent and self._recent[-1].last + 1 != blocks[0].first:
+    def _remember(self, confirmed: RangeSet, blocks: list[Block]) -> None:
+        """Bring what the loop knows up to date with a transaction, in one step."""
+        held = self._segment
+        if held.boot != self._books.boot:
             self._recent.clear()  # the file was replaced: its numbers start again
+        self._books = _Books(held.boot, held.next, held.done, tuple(held.gaps))
         gone = RangeSet(confirmed)
-        for gap in gaps:
+        for gap in self._books.gaps:
             gone.add(gap.first, gap.last)
         keep = [b for b in self._recent if not gone.covers(b.first, b.last)]
         self._recent = deque([*keep, *blocks], maxlen=_RECENT)

@@ -95,12 +95,14 @@ class Connection(aiomqtt.Client):
         connecting = asyncio.create_task(super().__aenter__(), name="mqtt-connect")
         try:
             await asyncio.shield(connecting)
-        except BaseException:
+        except asyncio.CancelledError:
             # A thread may still be connecting: see it through (CONNECT_S at most), then undo it.
-            connected = asyncio.ensure_future(asyncio.wait([connecting], timeout=CONNECT_S))
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(connected)
+                await asyncio.wait([connecting], timeout=CONNECT_S)
             connecting.cancel()
+            await self._abandon()
+            raise
+        except BaseException:
             await self._abandon()
             raise
         return self

@@ -99,6 +99,7 @@ class Uplink:
         self._sent = RangeSet([(1, outbox.accepted)] if outbox.accepted else [])
         self._stored = RangeSet()
         self._told: list[Gap] = []
+        self._gaps_alone: tuple[Gap, ...] = ()
         self._gaps_sent = -(2**62)
         self._documents: asyncio.Queue[ConfigDocument] = asyncio.Queue()
         self._wake = asyncio.Event()
@@ -129,6 +130,9 @@ class Uplink:
                 await self._connection()
             except* (aiomqtt.MqttError, UplinkError, OSError) as group:
                 reason = _first(group)
+            # A group's errors displace a cancellation that came at the same moment (Python < 3.13).
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             was_up = self.state is UplinkState.CONNECTED
             self._set_state(UplinkState.BACKOFF)
             if was_up:
@@ -213,31 +217,48 @@ class Uplink:
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
             await self._report_gaps(client)
-            due = self._window.next_due(self._resend_ns)
-            if due is None:
-                due = self._gaps_sent + int(GAP_REPEAT_S * _SECOND) if self._outbox.gaps else None
-            wait = None if due is None else max(0.0, (due - self._clock.monotonic_ns()) / _SECOND)
             try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             except TimeoutError:
-                continue
+                self._recount()
+
+    def _pause(self) -> float | None:
+        """Seconds until something falls due by itself; None: never."""
+        due = self._window.next_due(self._resend_ns)
+        if due is not None:
+            return max(0.0, (due - self._clock.monotonic_ns()) / _SECOND)
+        if self._window.flights:
+            return None  # their publishing wakes us
+        if self._outbox.backlog():
+            return self._resend_ns / _SECOND
+        return GAP_REPEAT_S if self._open_gaps() else None
+
+    def _recount(self) -> None:
+        """Start over if readings wait though all count as sent: a safety net, never seen to be needed."""
+        idle = not self._window.flights and not self._stored
+        if idle and self._outbox.backlog() and self._window.next_span(self._outbox.accepted) is None:
+            self._telemetry.count("uplink_recounts_total")
+            log.error("%d readings wait though all were sent; sending them again", self._outbox.backlog())
+            self._start_over()
 
     async def _next_flight(self) -> Flight | None:
         now = self._clock.monotonic_ns()
         if (late := self._window.due(now, self._resend_ns)) is not None:
             late.sent, late.publishing = now, True
-            late.gaps = self._outbox.gaps[:FRAME_GAPS]
+            late.gaps = self._open_gaps()
             self._telemetry.count("uplink_frames_resent_total")
             return late
         while (span := self._window.next_span(self._outbox.accepted)) is not None:
             blocks = await self._outbox.pending(span.first - 1, FRAME_READINGS, FRAME_BYTES, until=span.last)
-            flight = self._window.take(span, blocks, self._outbox.gaps[:FRAME_GAPS], now)
+            flight = self._window.take(span, blocks, self._open_gaps(), now)
             if flight is not None:
                 return flight
         return None
 
     async def _publish_flight(self, client: aiomqtt.Client, flight: Flight) -> None:
+        if not flight.blocks:
+            return  # receipted or dropped since it was chosen
         for block in flight.blocks:
             self._sent.add(block.first, block.last)
         await self._publish_frame(client, self._frame(flight))
@@ -261,16 +282,22 @@ class Uplink:
             synchronised=self._clock.synchronised(),
             event_time=self._clock.event_driven,
             config=self.config_hash,
-            gaps=flight.gaps if flight else self._outbox.gaps[:FRAME_GAPS],
+            gaps=flight.gaps if flight else self._open_gaps(),
         )
 
     async def _report_gaps(self, client: aiomqtt.Client) -> None:
         """Send a frame of gaps alone when there is no reading to carry them."""
+        gaps = self._open_gaps()
+        if not gaps or self._window.flights:
+            return
         now = self._clock.monotonic_ns()
-        alone = self._outbox.gaps and not self._window.flights
-        if alone and self._gaps_sent + GAP_REPEAT_S * _SECOND <= now:
-            self._gaps_sent = now
+        if gaps != self._gaps_alone or self._gaps_sent + GAP_REPEAT_S * _SECOND <= now:
+            self._gaps_alone, self._gaps_sent = gaps, now
             await self._publish_frame(client, self._frame(None))
+
+    def _open_gaps(self) -> tuple[Gap, ...]:
+        """The gaps that the next frame has to report."""
+        return tuple(gap for gap in self._outbox.gaps if gap not in self._told)[:FRAME_GAPS]
 
     # --- status
 

@@ -194,8 +194,9 @@ class BrokerChild:
         try:
             if self._supervisor is not None:
                 self._supervisor.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._supervisor
+                await asyncio.wait([self._supervisor])
+                if not self._supervisor.cancelled():
+                    self._supervisor.result()
         finally:
             await self._stop()
             self._lock.release()
