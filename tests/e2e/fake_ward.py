@@ -26,11 +26,11 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
 
 S = 1_000_000_000
-PASSWORD = "a short sentence"
+PASSWORD = "a short sentence"  # noqa: S105 - of the people here
 NAMES = (
     "Rosa Lindqvist,李秀英,Tomás Rivera,王建国,Amara Okafor,Henrik Sørensen,陈桂兰,Fatima Haddad,"
     "Giulia Bianchi,赵志强,Marek Nowak,Aiko Tanaka,Walter Brandt,孙丽华,Nadia Petrova,Samuel Mensah"
-).split(",")
+)
 PROFILES = (
     ProfileChoice(
         id="sig-heart-rate",
@@ -78,7 +78,9 @@ class Ward:
         await make(self.scope, "gateway", {"id": "gw-1", "label": "Corridor", "ward": ward.id})
         for i in range(self.beds + self.homes):
             home = i >= self.beds
-            patient = await make(self.scope, "patient", {"name": NAMES[i % 16], "mrn": f"1002{i:02d}"})
+            patient = await make(
+                self.scope, "patient", {"name": NAMES.split(",")[i % 16], "mrn": f"1002{i:02d}"}
+            )
             self.patients.append(patient.id)
             stay = {"patient": patient.id, "kind": "home" if home else "ward", "start": started}
             if home:
@@ -87,7 +89,9 @@ class Ward:
                 bed = await make(self.scope, "bed", {"ward": ward.id, "label": f"A-{i + 1:02d}"})
                 stay["bed"] = bed.id
             await make(self.scope, "encounter", stay)
-            kinds = ["sig-blood-pressure", "sig-heart-rate"] if home else ["sig-heart-rate", "sig-pulse-oximeter"]
+            kinds = (
+                ["sig-blood-pressure", "sig-heart-rate"] if home else ["sig-heart-rate", "sig-pulse-oximeter"]
+            )
             if not home and i % 2 == 0:
                 kinds.append("sig-blood-pressure")
             if not home and i % 3 == 0:
@@ -126,7 +130,7 @@ class Ward:
 
     def gateway(self, *, online: bool = True) -> None:
         """The gateway's status."""
-        states = {d: "streaming" for d in self.backend._of("main").items["device"]}
+        states = dict.fromkeys(self.backend._of("main").items["device"], "streaming")
         if not self.calm:
             states["heart-4"] = "backoff: out of range"
         self.backend.put_gateway(
@@ -189,7 +193,9 @@ class Ward:
         self.backend.put_readings("main", [r for r in rows if r.device not in self.silent])
         del self.backend._of("main").readings[:-4000]
 
-    def alarm(self, key: str, place: int, priority: str, en: str, zh: str, ago: int, by: str | None = None) -> None:
+    def alarm(
+        self, key: str, place: int, priority: str, en: str, zh: str, ago: int, by: str | None = None
+    ) -> None:
         """Put an alarm."""
         now = self.clock.now_ns()
         onset = now - ago * S

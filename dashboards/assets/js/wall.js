@@ -23,6 +23,7 @@ const clockLong = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-di
 const REFETCH_MS = 1000;
 const DRAW_MS = 250;
 const STRIP = 6;
+const MAX_WAITING = 500;
 
 /** @type {import('./tile.js').Shared} */
 const shared = {
@@ -142,7 +143,7 @@ async function refetch() {
 /** @param {any} data */
 function patch(data) {
   if (waiting) {
-    waiting.push(data);
+    if (waiting.length < MAX_WAITING) waiting.push(data);
     return;
   }
   if (data.seq <= seq) return;
@@ -166,6 +167,7 @@ function patch(data) {
 function hear({ kind, data }) {
   if (kind === 'lost') {
     streaming = false;
+    refetch(); // finds out whether the server is back, and whether it still knows this login
     return;
   }
   heard = performance.now();

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
 from cloud_ingest.stores.sqlite import SqliteStore
+from dashboards import create_app
 from dashboards.backend import (
     AlarmChanged,
     AlarmQuery,
@@ -42,7 +44,7 @@ from tests.unit.dashboards.webworld import alarm
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
 SCOPE = Scope.system("main")
-PASSWORD = "right horse battery"
+PASSWORD = "right horse battery"  # noqa: S105 - of the tests' own people
 RULES = RuleSet(
     (
         Rule(
@@ -396,3 +398,35 @@ async def test_the_audit_keeps_what_was_done(side: Side):
     assert (first.outcome, second.target, second.detail) == ("refused", "pat_1", {"n": 1})
     assert await side.backend.dead_letters(SCOPE) == []
     assert await side.backend.ready() == {}
+
+
+async def test_the_application_over_the_real_service_serves_a_wall(tmp_path: Path):
+    async with real(tmp_path) as side:
+        ids = await furnish(side)
+        await side.person("nurse", Role.NURSE, frozenset({ids["ward"]}))
+        app = create_app(side.service, telemetry=Telemetry())
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://ward.test") as client,
+        ):
+            login = {"login": "nurse", "password": PASSWORD}
+            token = (await client.post("/api/v1/login", json=login)).json()["token"]
+            client.headers["authorization"] = f"Bearer {token}"
+            await side.measure("oxi", "spo2", 84, T0 + S)
+            tiles: list[dict[str, Any]] = []
+            async with asyncio.timeout(20):
+                while not tiles or not tiles[0]["a"]:
+                    await asyncio.sleep(0.01)
+                    tiles = (await client.get("/api/v1/wall")).json()["tiles"]
+            assert tiles[0]["v"]["spo2"][:2] == ["84", "live"]
+            assert tiles[0]["a"][0]["text"]["en"] == "SpO2 84 < 90"
+            key = tiles[0]["a"][0]["id"]
+            done = await client.post(f"/api/v1/alarms/{key}/accept")
+            assert done.json()["accepted_by"] == "Nurse"
+            stored = await client.get("/api/v1/readings", params={"patient": ids["patient"]})
+            assert [v["value"] for v in stored.json()["items"]] == [84]
+            again = await client.post(f"/api/v1/alarms/{key}/accept")
+            assert again.status_code in {200, 409}
+        entries = await side.backend.audit_entries(SCOPE)
+        assert "accept_alarm" in {e.action for e in entries}

@@ -24,7 +24,7 @@ from hearthward.trust.access import Principal, Role, Scope
 
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
-SECRET = "Zebulon Otherhospital"
+SECRET = "Zebulon Otherhospital"  # noqa: S105 - a name that must not get out
 PROFILES = (
     ProfileChoice(
         id="sig-pulse-oximeter",
@@ -170,7 +170,7 @@ async def seeded(made: World) -> LiveHub:
     """The hub once its board is filled."""
     hub: LiveHub = made.app.state.hub
     async with asyncio.timeout(5):
-        while hub.snapshot(Scope.system("main"))["why"]:
+        while hub.snapshot(Scope.system("main"))["why"]:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0)
     return hub
 
