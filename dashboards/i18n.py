@@ -36,6 +36,7 @@ SCRIPT: Final = {
     "ok": N_("no alarm"),
     "unknown": N_("unknown since {time} ({age})"),
     "unknown_never": N_("unknown: nothing received yet"),
+    "not_watched": N_("not watched: demo or test data"),
     "unknown_none": N_("no device assigned"),
     "s_live": N_("live"),
     "s_ageing": N_("ageing"),

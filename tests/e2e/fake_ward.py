@@ -2,13 +2,15 @@
 
     python tests/e2e/fake_ward.py PORT [BEDS HOMES]
 
-It can be frozen from outside (SIGSTOP). ``POST /_test/{what}`` changes what it shows; this exists here only.
+PORT 0 picks one; it is printed. It can be frozen from outside (SIGSTOP). ``POST /_test/{what}`` changes what
+it shows; this exists here only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import sys
 from pathlib import Path
 
@@ -182,7 +184,7 @@ class Ward:
             if i == 8 and not self.calm and t > 4:
                 continue
             if i != 3 or self.calm:
-                demo = Quality.DEMO if i == 9 else 0
+                demo = Quality.DEMO if i == 7 else 0
                 rows.append(self._reading(f"heart-{i + 1}", "heart_rate", pulse, quality=demo))
             if i < self.beds:
                 rows.append(self._reading(f"pulse-{i + 1}", "spo2", spo2, quality=int(off)))
@@ -261,10 +263,13 @@ async def main(port: int, beds: int, homes: int, *, calm: bool) -> None:
     await ward.fill()
     app = build_app(ward.backend, telemetry=Telemetry(), profiles=PROFILES)
     add_controls(app, ward)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    listening = socket.create_server(("127.0.0.1", port))
+    sys.stdout.write(f"{listening.getsockname()[1]}\n")
+    sys.stdout.flush()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     async with asyncio.TaskGroup() as group:
         group.create_task(ward.run())
-        await server.serve()
+        await server.serve(sockets=[listening])
 
 
 if __name__ == "__main__":

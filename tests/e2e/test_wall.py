@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -53,33 +52,23 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
-
-
 def start(*arguments: str, port: int = 0) -> Server:
-    port = port or free_port()
     command = [sys.executable, str(HERE / "fake_ward.py"), str(port), *arguments]
-    process = subprocess.Popen(command)  # noqa: S603 - our own script
-    base = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            httpx.get(f"{base}/healthz", timeout=1)
-        except httpx.TransportError:
-            assert process.poll() is None, "the server ended"
-            time.sleep(0.1)
-        else:
-            return Server(base, process)
-    pytest.fail("the server did not start")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own script
+    assert process.stdout is not None
+    base = f"http://127.0.0.1:{int(process.stdout.readline())}"
+    httpx.get(
+        f"{base}/healthz", timeout=30
+    ).raise_for_status()  # it listens already: this waits until it serves
+    return Server(base, process)
 
 
 def stop(server: Server) -> None:
     server.thaw()
     server.process.terminate()
     server.process.wait(10)
+    assert server.process.stdout is not None
+    server.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +196,15 @@ def test_a_restarted_server_is_found_again_by_itself(browser: Browser):
     finally:
         context.close()
         stop(again)
+
+
+def test_demo_values_are_marked_and_never_called_free_of_alarms(open_page: Open):
+    page = open_page()
+    live(page)
+    tile = page.locator(".tile").nth(7)  # its heart rate is flagged as demo
+    expect(tile.locator(".tag")).to_have_text("demo data")
+    expect(tile.locator(".verdict")).to_contain_text("not watched: demo or test data")
+    assert NO_ALARM not in (tile.text_content() or "")
 
 
 def test_a_lost_gateway_takes_every_tick_away(server: Server, open_page: Open):

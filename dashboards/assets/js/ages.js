@@ -4,7 +4,7 @@
 
 export const STALE_INTERVALS = 3;
 /** Silence after which the whole wall is stale: beats come every 2 s. */
-export const SILENT_MS = 4400;
+export const SILENT_MS = 4000;
 
 /** The server's time, carried on between messages by this page's monotonic clock. */
 export class ServerTime {

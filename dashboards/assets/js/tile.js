@@ -87,6 +87,8 @@ export class Tile {
     /** Whether all that is measured is live; null when nothing is measured. */
     this.live = /** @type {boolean | null} */ (null);
     this.reporting = false;
+    /** Rules do not look at demo or test values: then "no alarm" would say nothing. */
+    this.watched = true;
   }
 
   /** @param {{v: Record<string, Value>, a: Alarm[]}} patch */
@@ -145,6 +147,7 @@ export class Tile {
     this.live = measured ? unknown.length === 0 : null;
     const tag = within(this.root, '.tag');
     tag.hidden = tags.size === 0;
+    this.watched = tags.size === 0;
     say(tag, [...tags].join(', '));
     return unknown;
   }
@@ -156,8 +159,8 @@ export class Tile {
    */
   #verdict(alarms, unknown, now) {
     const { strings, assets, clock } = this.shared;
-    const ok = this.live === true && alarms.length === 0;
-    mark(this.root, 'data-s', ok ? 'ok' : this.live ? 'alarm' : 'unknown');
+    const ok = this.live === true && this.watched && alarms.length === 0;
+    mark(this.root, 'data-s', ok ? 'ok' : this.live && this.watched ? 'alarm' : 'unknown');
     mark(this.root, 'data-p', alarms.length ? alarms[0].p : '');
     let text = '';
     if (this.live === null) text = strings.unknown_none;
@@ -167,7 +170,8 @@ export class Tile {
         ? strings.unknown.replace('{time}', clock.format(since)).replace('{age}', ageText(now - since, strings))
         : strings.unknown_never;
       if (this.reporting) text += ` · ${unknown.map(({ label }) => label).join(', ')}`;
-    } else if (ok) text = strings.ok;
+    } else if (!this.watched) text = strings.not_watched;
+    else if (ok) text = strings.ok;
     this.verdict.hidden = !text;
     within(this.verdict, '.icon').toggleAttribute('hidden', !ok);
     mark(within(this.verdict, 'use'), 'href', `${assets}/icons.svg#live`);
