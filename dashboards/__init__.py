@@ -30,8 +30,9 @@ def create_app(
 ) -> FastAPI:
     """Build the web application over the running product.
 
-    ``profiles`` are the catalogue's choices; ``services`` maps tokens to service principals. The wall goes
-    by ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to stop.
+    ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
+    tokens to service principals. The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before
+    asking uvicorn to stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
-from dashboards.live.states import RANK, VITALS, ValueState, Vital, expected_interval_s, state_of
+from dashboards.live.states import (
+    INTERMITTENT_S,
+    RANK,
+    VITALS,
+    ValueState,
+    Vital,
+    expected_interval_s,
+    state_of,
+)
 from dashboards.models import Alarm, Gateway, ProfileChoice
 from hearthward.core.model import Quality, quality_names
 from hearthward.trust.access import Scope
@@ -181,7 +189,7 @@ class Board:
         }
 
     def _value(self, entry: RosterEntry, vital: Vital, now: int) -> list[Any]:
-        best: tuple[tuple[int, int, int], list[Any]] | None = None
+        best: tuple[tuple[bool, int, int, int], list[Any]] | None = None
         for device in entry.devices:
             profile = self._profiles.get(device.profile or "")
             known = None if profile is None else profile.metrics
@@ -196,7 +204,9 @@ class Board:
                 sample = self._sample(device, metric)
                 gateway = self._gateways.get(device.gateway)
                 state = state_of(sample, now, interval, device.device, gateway)
-                rank = RANK[state], order, 0 if sample is None else -sample.corrected
+                # A cuff's pulse of an hour ago must not stand in for a strap that has just gone silent.
+                rare = interval >= INTERMITTENT_S
+                rank = rare, RANK[state], order, 0 if sample is None else -sample.corrected
                 if best is None or rank < best[0]:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]

@@ -14,6 +14,8 @@ from dashboards.live.board import Board
 from dashboards.live.hub import RING, LiveHub, Subscription, _Channel
 from dashboards.live.states import ValueState, expected_interval_s, state_of
 from dashboards.models import Alarm, Gateway, ProfileChoice
+from dashboards.profiles import profile_choices
+from firmware_profiles import load_catalog
 from hearthward.core.model import Quality
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Role, Scope, scope_of
@@ -132,6 +134,28 @@ def test_a_live_source_is_preferred_to_a_stale_better_one():
     made.take([sample("heart_rate", 70, device="strap"), sample("pulse_rate", 72, at=T0 + 10 * S)])
     made.refresh(T0 + 10 * S)
     assert made.tile("p1")["v"]["hr"][:2] == ["72", "live"]
+
+
+def test_a_cuffs_pulse_never_hides_that_the_strap_is_silent():
+    strap = RosterDevice("strap", "gw", "sig-heart-rate", None, T0)
+    cuff = RosterDevice("cuff", "gw", None, 3600, T0)
+    made = board(strap, cuff)
+    late = T0 + 60 * S
+    made.take([sample("heart_rate", 70, device="strap"), sample("pulse_rate", 88, device="cuff")])
+    made.refresh(late)
+    assert made.tile("p1")["v"]["hr"][:2] == ["70", "stale"]
+
+
+def test_the_catalogue_says_what_is_measured_and_how_often():
+    choices = {c.id: c for c in profile_choices(load_catalog())}
+    strap, cuff = choices["sig-heart-rate"], choices["sig-blood-pressure"]
+    assert strap.metrics is not None
+    assert "heart_rate" in strap.metrics
+    assert "nibp_systolic" not in strap.metrics
+    assert (strap.interval_s or 1) < 60
+    assert cuff.metrics is not None
+    assert cuff.metrics >= {"nibp_systolic", "nibp_diastolic"}
+    assert (cuff.interval_s or 0) >= 3600, "also for the pulse that it measures"
 
 
 def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():

@@ -1,0 +1,37 @@
+"""The catalogue of firmware profiles as choices for the directory and as what the wall waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dashboards.live.states import VITALS
+from dashboards.models import ProfileChoice
+from firmware_profiles import Profile
+from hearthward.core.codes import METRICS
+
+__all__ = ["profile_choices"]
+
+SHOWN = frozenset(m for vital in VITALS for m in (*vital.metrics, vital.second) if m)
+
+
+def profile_choices(catalog: Iterable[Profile]) -> tuple[ProfileChoice, ...]:
+    """One choice a profile, by id.
+
+    Where a profile states no interval, the slowest of its vital signs counts for all: a cuff's pulse comes
+    with its blood pressure.
+    """
+    return tuple(sorted(map(_choice, catalog), key=lambda c: c.id))
+
+
+def _choice(profile: Profile) -> ProfileChoice:
+    metrics = frozenset(
+        spec.metric for frame in profile.document.frames.values() for spec in frame.fields if spec.metric
+    )
+    slowest = max((METRICS[m].interval_s for m in metrics & SHOWN), default=None)
+    return ProfileChoice(
+        id=profile.id,
+        title=profile.title,
+        transport=profile.transport,
+        metrics=metrics,
+        interval_s=profile.expected_interval_s or slowest,
+    )
