@@ -189,7 +189,7 @@ class Board:
         }
 
     def _value(self, entry: RosterEntry, vital: Vital, now: int) -> list[Any]:
-        best: tuple[tuple[bool, int, int, int], list[Any]] | None = None
+        best: tuple[tuple[bool, bool, int, int, int], list[Any]] | None = None
         for device in entry.devices:
             profile = self._profiles.get(device.profile or "")
             known = None if profile is None else profile.metrics
@@ -206,7 +206,8 @@ class Board:
                 state = state_of(sample, now, interval, device.device, gateway)
                 # A cuff's pulse of an hour ago must not stand in for a strap that has just gone silent.
                 rare = interval >= INTERMITTENT_S
-                rank = rare, RANK[state], order, 0 if sample is None else -sample.corrected
+                guess = known is None and sample is None
+                rank = guess, rare, RANK[state], order, 0 if sample is None else -sample.corrected
                 if best is None or rank < best[0]:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]

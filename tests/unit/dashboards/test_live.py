@@ -146,6 +146,15 @@ def test_a_cuffs_pulse_never_hides_that_the_strap_is_silent():
     assert made.tile("p1")["v"]["hr"][:2] == ["70", "stale"]
 
 
+def test_a_device_of_unknown_abilities_does_not_hide_a_real_value():
+    unknown = RosterDevice("x", "gw", None, 1, T0)
+    cuff = RosterDevice("cuff", "gw", None, 3600, T0)
+    made = board(unknown, cuff)
+    made.take([sample("nibp_systolic", 120, device="cuff"), sample("nibp_diastolic", 80, device="cuff")])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["nibp"][:2] == ["120/80", "live"]
+
+
 def test_the_catalogue_says_what_is_measured_and_how_often():
     choices = {c.id: c for c in profile_choices(load_catalog())}
     strap, cuff = choices["sig-heart-rate"], choices["sig-blood-pressure"]
