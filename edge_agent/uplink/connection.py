@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -16,6 +18,8 @@ import aiomqtt
 from hearthward.core.errors import ConfigError
 
 __all__ = ["BrokerAddress", "Connection"]
+
+T = TypeVar("T")
 
 OPERATION_S: Final = 10.0
 """How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
@@ -97,9 +101,11 @@ class Connection(aiomqtt.Client):
             await asyncio.shield(connecting)
         except asyncio.CancelledError:
             # A thread may still be connecting: see it through (CONNECT_S at most), then undo it.
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([connecting], timeout=CONNECT_S)
+            if self._client.socket() is None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([connecting], timeout=CONNECT_S)
             connecting.cancel()
+            await asyncio.wait([connecting])
             await self._abandon()
             raise
         except BaseException:
@@ -118,6 +124,19 @@ class Connection(aiomqtt.Client):
             return  # gone already, which is what was asked for
         finally:
             await self._abandon()
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - theirs
+        """As the library's, but never swallowing a cancellation that comes with the answer.
+
+        ``asyncio.wait_for`` does before Python 3.12, and a task that goes on then keeps its group for ever.
+        """
+        limit = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if limit == math.inf else limit):
+                return await fut
+        except TimeoutError:
+            msg = "Operation timed out"
+            raise aiomqtt.MqttError(msg) from None
 
     async def _abandon(self) -> None:
         """Close the socket and end the library's task, whatever state they are in."""

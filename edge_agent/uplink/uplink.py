@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from typing import Final
 
@@ -43,6 +43,7 @@ STORE_RETRY_S: Final = 1.0
 FRAME_BYTES: Final = 1 << 18
 FRAME_GAPS: Final = 256
 _REFUSED: Final = 0x80
+_EXPECTED: Final = (aiomqtt.MqttError, UplinkError, OSError)
 _SECOND: Final = 1_000_000_000
 
 OnConfig = Callable[[ConfigDocument], Awaitable[None]]
@@ -126,13 +127,7 @@ class Uplink:
         while True:
             started = self._clock.monotonic_ns()
             self.state = UplinkState.CONNECTING
-            try:
-                await self._connection()
-            except* (aiomqtt.MqttError, UplinkError, OSError) as group:
-                reason = _first(group)
-            # A group's errors displace a cancellation that came at the same moment (Python < 3.13).
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError
+            reason = await self._one_connection()
             was_up = self.state is UplinkState.CONNECTED
             self._set_state(UplinkState.BACKOFF)
             if was_up:
@@ -148,6 +143,24 @@ class Uplink:
             await asyncio.sleep(pause * (0.5 + 0.5 * self._ids.uniform()))
             pause = min(BACKOFF_MAX_S, pause * BACKOFF_FACTOR)
 
+    async def _one_connection(self) -> BaseException:
+        """Run one connection to its end and return why it ended.
+
+        As a task of its own: when a group's task fails while the group is being cancelled, Python 3.11
+        forgets the cancellation, and this gateway would never stop.
+        """
+        session = asyncio.create_task(self._connection(), name="uplink-session")
+        try:
+            await asyncio.wait([session])
+        finally:
+            session.cancel()
+            await asyncio.wait([session])
+            error = None if session.cancelled() else session.exception()
+        reasons = list(_leaves(error or UplinkError("it was abandoned")))
+        if error is not None and not all(isinstance(r, _EXPECTED) for r in reasons):
+            raise error
+        return reasons[0]
+
     def _set_state(self, state: UplinkState) -> None:
         self.state = state
         self._telemetry.gauge("uplink_connected", float(state is UplinkState.CONNECTED))
@@ -162,30 +175,34 @@ class Uplink:
             pending=2 * self._window.size + 8,
         )
         async with connection as client:
-            granted = await client.subscribe([(self._topic("receipt"), 1), (self._topic("config"), 1)])
-            codes = [code if isinstance(code, int) else code.value for code in granted]
-            if max(codes) >= _REFUSED:
-                msg = f"the broker at {self.address} refuses the subscriptions of gateway {self.gateway}"
-                raise UplinkError(msg, gateway=self.gateway)
-            await self._publish_status(client)
-            self._set_state(UplinkState.CONNECTED)
-            log.info("connected to the broker at %s", self.address)
-            self._start_over()
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._receive(client), name="uplink-receive")
-                    tasks.create_task(self._report(client), name="uplink-status")
-                    tasks.create_task(self._send(client, tasks), name="uplink-send")
-            except asyncio.CancelledError:
+                await self._converse(client)
+            except BaseException:
+                # A clean disconnect makes the broker forget the last will.
                 await self._say_goodbye(client)
                 raise
+
+    async def _converse(self, client: aiomqtt.Client) -> None:
+        granted = await client.subscribe([(self._topic("receipt"), 1), (self._topic("config"), 1)])
+        codes = [code if isinstance(code, int) else code.value for code in granted]
+        if max(codes) >= _REFUSED:
+            msg = f"the broker at {self.address} refuses the subscriptions of gateway {self.gateway}"
+            raise UplinkError(msg, gateway=self.gateway)
+        await self._publish_status(client)
+        self._set_state(UplinkState.CONNECTED)
+        log.info("connected to the broker at %s", self.address)
+        self._start_over()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive(client), name="uplink-receive")
+            tasks.create_task(self._report(client), name="uplink-status")
+            tasks.create_task(self._send(client, tasks), name="uplink-send")
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         payload = self._encoded_status(online=False)
         try:
             await client.publish(self._topic("status"), payload, qos=1, retain=True, timeout=1.0)
         except aiomqtt.MqttError:
-            log.info("the broker at %s was gone before the last status", self.address)
+            log.debug("the broker at %s is gone; its last will speaks for us", self.address)
 
     def _topic(self, kind: TopicKind) -> str:
         return topic(self.tenant, self.gateway, kind)
@@ -427,8 +444,9 @@ def _less(ranges: RangeSet, gone: list[tuple[int, int]]) -> RangeSet:
     return RangeSet(piece for first, last in ranges for piece in without.missing(first, last))
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -118,15 +118,18 @@ def _connect(client: str, username: str | None, password: str | None) -> bytes:
 
 
 async def _expect(reader: asyncio.StreamReader, kind: int) -> bytes:
-    got, body = await _read(reader)
-    if got != kind or len(body) < (3 if kind == _SUBACK else 2):
-        msg = f"broker answers with packet type {got} instead of {kind}: not MQTT 3.1.1?"
+    _, body = await _read(reader, kind)
+    if len(body) < (3 if kind == _SUBACK else 2):
+        msg = "broker's answer is too short for MQTT 3.1.1"
         raise UplinkError(msg)
     return body
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _read(reader: asyncio.StreamReader, wanted: int | None = None) -> tuple[int, bytes]:
     (head,) = await reader.readexactly(1)
+    if wanted is not None and head >> 4 != wanted:
+        msg = f"broker answers with packet type {head >> 4} instead of {wanted}: not MQTT 3.1.1?"
+        raise UplinkError(msg)
     length = shift = 0
     while True:
         (digit,) = await reader.readexactly(1)

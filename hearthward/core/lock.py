@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -43,9 +44,10 @@ class FileLock:
             os.close(fd)
             msg = f"{self.what} is already in use by process {holder}; stop that one first"
             raise ConfigError(msg, file=str(self.path), pid=holder) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, it only cannot say by whom
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""

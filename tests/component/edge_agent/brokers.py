@@ -15,6 +15,7 @@ from typing import Protocol, Self
 
 import aiomqtt
 
+from edge_agent.uplink.connection import BrokerAddress, Connection
 from hearthward.app.broker import BrokerChild
 from hearthward.app.mqtt_probe import round_trip
 from hearthward.core.errors import UplinkError
@@ -118,6 +119,7 @@ class Consumer:
         self.gaps: set[Gap] = set()
         self.changed = asyncio.Event()
         self.connected = asyncio.Event()
+        self._name = RandomIds().new("consumer")
         self._rng = random.Random(seed)
         self._held: list[bytes] = []
         self._client: aiomqtt.Client
@@ -141,8 +143,8 @@ class Consumer:
             await asyncio.sleep(0.02)
 
     async def _session(self) -> None:
-        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-        async with aiomqtt.Client("127.0.0.1", self.port, socket_options=options) as client:
+        address = BrokerAddress("127.0.0.1", self.port)
+        async with Connection(address, identifier=self._name, will=None, pending=100) as client:
             self._client = client
             await client.subscribe(
                 [(f"hw/1/{TENANT}/+/{kind}", 1) for kind in ("frame", "status", "applied")]

@@ -1,0 +1,125 @@
+"""The joined gateway: stored configuration first, devices into the outbox, documents into force."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from edge_agent import ConfigStore, EdgeAgent, FakeFleet, Outbox, Uplink
+from hearthward.core.clock import SystemClock
+from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import ConfigDocument
+from tests.component.edge_agent.brokers import GATEWAY, TENANT, Broker, Consumer, free_port
+from tests.unit.edge_agent.batches import make_batch
+
+Opener = Callable[..., Awaitable[Outbox]]
+
+
+def document(version: int, *devices: str, **body: Any) -> ConfigDocument:
+    entries = [
+        {"id": d, "transport": "serial", "address": f"/dev/{d}", "profile": None, "timezone": None}
+        for d in devices
+    ]
+    return ConfigDocument(GATEWAY, version, {"tenant": TENANT, "devices": entries, "timezone": None} | body)
+
+
+@asynccontextmanager
+async def gateway(
+    box: Outbox, store: ConfigStore, port: int, telemetry: Telemetry, **options: Any
+) -> AsyncIterator[tuple[EdgeAgent, FakeFleet]]:
+    fleet = FakeFleet()
+    agent = EdgeAgent(
+        GATEWAY,
+        TENANT,
+        box,
+        store,
+        fleet=lambda _: fleet,
+        uplink=lambda a: Uplink(
+            box,
+            f"mqtt://127.0.0.1:{port}",
+            tenant=TENANT,
+            gateway=GATEWAY,
+            clock=SystemClock(),
+            telemetry=telemetry,
+            on_config=a.configure,
+            status=a.status,
+        ),
+        telemetry=telemetry,
+        **options,
+    )
+    task = asyncio.create_task(agent.run(), name="gateway")
+    try:
+        yield agent, fleet
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert not fleet.running
+
+
+async def test_the_stored_document_is_in_force_before_any_broker(
+    open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    store = ConfigStore(tmp_path / "config")
+    store.save(document(3, "a", "b"))
+    box = await open_outbox()
+    async with gateway(box, store, free_port(), telemetry) as (agent, fleet):
+        async with asyncio.timeout(30):
+            await fleet.applied.wait()
+        assert [c.id for c in fleet.configs] == ["a", "b"]
+        assert agent.uplink.config_hash == document(3, "a", "b").digest
+
+
+async def test_an_unusable_stored_document_does_not_keep_the_gateway_from_the_cloud(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    store = ConfigStore(tmp_path / "config")
+    store.save(document(3, "a", "a"))
+    box = await open_outbox()
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
+        await consumer.publish_config(document(2, "c"))
+        await consumer.until(lambda: document(2, "c").digest in consumer.applied)
+        assert [c.id for c in fleet.configs] == ["c"]
+    assert telemetry.by_label("config_refused_total", "reason") == {"stored": 1}
+
+
+async def test_a_published_document_is_stored_applied_and_shown_and_older_ones_are_refused(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    store = ConfigStore(tmp_path / "config")
+    box = await open_outbox()
+    new = document(5, "a", "b")
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
+        await consumer.publish_config(new)
+        await consumer.until(lambda: bool(consumer.statuses) and consumer.statuses[-1].config == new.digest)
+        assert consumer.statuses[-1].devices == {"a": "streaming", "b": "streaming"}
+        for refused in (document(4, "z"), document(6, "z", tenant="else"), document(7, "z", "z")):
+            await consumer.publish_config(refused)
+        newest = document(8, "c")
+        await consumer.publish_config(newest)
+        await consumer.until(lambda: newest.digest in consumer.applied)
+        assert [c.id for c in fleet.configs] == ["c"]
+    assert store.load() == newest
+    assert telemetry.by_label("config_refused_total", "reason") == {"older": 1, "tenant": 1, "body": 1}
+
+
+async def test_readings_are_told_when_they_are_accepted(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    told: list[tuple[ReadingBatch, int, int]] = []
+    box = await open_outbox()
+    store = ConfigStore(tmp_path / "config")
+    options = {"on_accepted": lambda *row: told.append(row)}
+    async with (
+        Consumer(broker.port) as consumer,
+        gateway(box, store, broker.port, telemetry, **options) as (agent, _),
+    ):
+        batch = make_batch(1, 3)
+        await agent.accept(batch)
+        assert told == [(batch, 1, 3)]
+        await box.drained()
+    assert consumer.digests() == [1, 2, 3]
