@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from edge_agent import segment
+from edge_agent.encoding import encode_all
 from hearthward.core.clock import Clock, iso
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
@@ -28,9 +29,9 @@ from hearthward.core.lock import FileLock
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, Gap, encode_block
+from hearthward.core.wire import Block, Gap
 
-__all__ = ["BLOCK_BYTES", "BLOCK_READINGS", "GROUP_S", "MIN_BYTES", "Outbox"]
+__all__ = ["GROUP_S", "MIN_BYTES", "Outbox"]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ GROUP_S: Final = 0.010
 """Transactions start at least so far apart; what comes meanwhile shares the next one."""
 GROUP_READINGS: Final = 4000
 """Readings in one transaction (more only when a single append brings more): bounds the log's room."""
-BLOCK_READINGS: Final = 500
-BLOCK_BYTES: Final = 128 * 1024
 MIN_BYTES: Final = 1 << 20
 READ_TRIES: Final = 3
 _RECENT: Final = 64
@@ -84,8 +83,8 @@ class _Group:
 
     def resolve(self, first: int, deleted: int, refused: dict[int, str]) -> None:
         """Give everybody who waits the result of the transaction."""
-        for append in self.appends:
-            if (reason := refused.get(id(append))) is not None:
+        for i, append in enumerate(self.appends):
+            if (reason := refused.get(i)) is not None:
                 if not append.done.done():
                     append.done.set_exception(StoreRejected(f"readings cannot be stored: {reason}"))
                 continue
@@ -323,7 +322,7 @@ class Outbox:
 
     def _commit(self, group: _Group) -> tuple[int, int, dict[int, str], list[Block], tuple[Gap, ...]]:
         """In the thread: encode and commit; returns first number, deleted, refused appends, blocks, gaps."""
-        payloads, failed = _encode_all(group.appends)
+        payloads, failed = encode_all([a.batch for a in group.appends])
         found: tuple[Gap, ...] = ()
         try:
             if group.audit:
@@ -461,40 +460,3 @@ def _limited(blocks: Iterable[Block], max_readings: int, max_bytes: int) -> list
             break
         out.append(block)
     return out
-
-
-def _encode_all(appends: list[_Append]) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
-    """Appends -> blocks in their order; an append that no block can carry is named with its reason."""
-    failed: dict[int, str] = {}
-    try:
-        return _encode([a.batch for a in appends]), failed
-    except (ValueError, TypeError, OverflowError, IndexError):
-        payloads: list[tuple[int, bytes]] = []
-        for append in appends:
-            try:
-                payloads += _encode([append.batch])
-            except (ValueError, TypeError, OverflowError, IndexError) as error:
-                failed[id(append)] = f"{type(error).__name__}: {error}"
-        return payloads, failed
-
-
-def _encode(batches: Iterable[ReadingBatch]) -> list[tuple[int, bytes]]:
-    together = ReadingBatch()
-    for batch in batches:
-        together.extend(batch)
-    out: list[tuple[int, bytes]] = []
-    for start in range(0, len(together), BLOCK_READINGS):
-        out += _encode_small(together.take(range(start, min(start + BLOCK_READINGS, len(together)))))
-    return out
-
-
-def _encode_small(batch: ReadingBatch) -> list[tuple[int, bytes]]:
-    """One block, or several when its bytes are too many. Raises ValueError for one too large reading."""
-    n = len(batch)
-    payload = encode_block(batch)
-    if len(payload) <= BLOCK_BYTES:
-        return [(n, payload)]
-    if n == 1:
-        msg = f"a reading of {len(payload)} bytes exceeds {BLOCK_BYTES}"
-        raise ValueError(msg)
-    return _encode_small(batch.take(range(n // 2))) + _encode_small(batch.take(range(n // 2, n)))

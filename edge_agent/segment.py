@@ -33,6 +33,12 @@ SPARE_PAGES: Final = 16
 """Kept free for page splits and the small tables."""
 DROP_SHARE: Final = 64
 """When full, at least this fraction of the file is dropped at a time."""
+_TABLES: Final = {
+    "meta": "CREATE TABLE meta(id INTEGER PRIMARY KEY, boot TEXT, next INTEGER, crc INTEGER)",
+    "block": "CREATE TABLE block(first INTEGER PRIMARY KEY, count INTEGER, crc INTEGER, payload BLOB)",
+    "done": "CREATE TABLE done(first INTEGER PRIMARY KEY, last INTEGER, crc INTEGER)",
+    "gap": "CREATE TABLE gap(first INTEGER PRIMARY KEY, last INTEGER, reason TEXT, crc INTEGER)",
+}
 _APPLICATION: Final = 0x4857_4F42
 _SCHEMA: Final = 1
 _ENVIRONMENT: Final = frozenset(
@@ -79,7 +85,9 @@ def _text_crc(*fields: object) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # Used by one thread at a time (the outbox's own), which need not be the one that opened it.
-    return sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+    db.text_factory = lambda raw: raw.decode("utf-8", "replace")  # damaged text fails its check, not here
+    return db
 
 
 @contextlib.contextmanager
@@ -87,6 +95,8 @@ def _garbled() -> Iterator[None]:
     """Tell a damaged file (GarbledError) from a disk that cannot be written now (passed on)."""
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged text in its message
+        raise GarbledError(str(error)) from error
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code != _SHORT_READ and code & 0xFF in _ENVIRONMENT:
@@ -111,10 +121,7 @@ def create(path: Path, boot: str, max_bytes: int) -> None:
                 PRAGMA synchronous=OFF;
                 PRAGMA application_id={_APPLICATION};
                 PRAGMA user_version={_SCHEMA};
-                CREATE TABLE meta(id INTEGER PRIMARY KEY, boot TEXT, next INTEGER, crc INTEGER);
-                CREATE TABLE block(first INTEGER PRIMARY KEY, count INTEGER, crc INTEGER, payload BLOB);
-                CREATE TABLE done(first INTEGER PRIMARY KEY, last INTEGER, crc INTEGER);
-                CREATE TABLE gap(first INTEGER PRIMARY KEY, last INTEGER, reason TEXT, crc INTEGER);
+                {";".join(_TABLES.values())};
                 """
             )
             for copy in (1, 2):
@@ -186,6 +193,10 @@ class Segment:
         if version != _SCHEMA:
             msg = f"outbox of version {version}; this software reads {_SCHEMA}"
             raise GarbledError(msg)
+        db.execute("DROP TABLE IF EXISTS filler")  # killed while the file was being enlarged
+        if dict(db.execute("SELECT name, sql FROM sqlite_master")) != _TABLES:
+            msg = "its tables are not an outbox's"
+            raise GarbledError(msg)
         if db.execute("PRAGMA page_count").fetchone()[0] < max_bytes // PAGE:
             db.execute("PRAGMA journal_mode=DELETE")
             _reserve_pages(db, max_bytes // PAGE)
@@ -201,7 +212,7 @@ class Segment:
         good = [
             (following, boot)
             for boot, following, crc in self._db.execute("SELECT boot, next, crc FROM meta")
-            if crc == _text_crc(boot, following)
+            if crc == _text_crc(boot, following) and isinstance(boot, str) and isinstance(following, int)
         ]
         if not good:
             msg = "both copies of the outbox's own record are damaged"
@@ -210,12 +221,14 @@ class Segment:
         self.done = RangeSet(
             (first, last)
             for first, last, crc in self._db.execute("SELECT first, last, crc FROM done")
-            if crc == _text_crc(first, last) and 0 < first <= last < self.next
+            if crc == _text_crc(first, last) and isinstance(last, int) and 0 < first <= last < self.next
         )
         self.gaps = [
             Gap(first, last, reason)
             for first, last, reason, crc in self._db.execute("SELECT * FROM gap ORDER BY first")
-            if crc == _text_crc(first, last, reason) and 0 < first <= last < self.next
+            if crc == _text_crc(first, last, reason)
+            and isinstance(last, int)
+            and 0 < first <= last < self.next
         ]
         with self._transaction():
             self._write_books(RangeSet(self.done), list(self.gaps), self.next, rewrite=True)
@@ -437,7 +450,8 @@ def salvage(path: Path) -> Iterator[tuple[int, bytes]]:
     with contextlib.closing(_connect(path)) as db:
         for order in ("ASC", "DESC"):
             try:
-                for first, count, crc, payload in db.execute(f"SELECT * FROM block ORDER BY first {order}"):  # noqa: S608
+                rows = db.execute(f"SELECT rowid, count, crc, payload FROM block ORDER BY 1 {order}")  # noqa: S608
+                for first, count, crc, payload in rows:
                     if first in seen:
                         if order == "DESC":
                             break
@@ -445,5 +459,5 @@ def salvage(path: Path) -> Iterator[tuple[int, bytes]]:
                     if _good(first, count, crc, payload):
                         seen.add(first)
                         yield count, payload
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 continue  # the other end may still be readable

@@ -76,6 +76,7 @@ class Mosquitto:
     async def __aenter__(self) -> Self:
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n"
+            "set_tcp_nodelay true\n"
         )
         await self._start()
         return self

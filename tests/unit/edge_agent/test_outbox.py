@@ -10,7 +10,8 @@ import pytest
 
 from edge_agent import outbox as module
 from edge_agent import segment
-from edge_agent.outbox import BLOCK_READINGS, Outbox
+from edge_agent.encoding import BLOCK_READINGS
+from edge_agent.outbox import Outbox
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.ranges import RangeSet
@@ -288,3 +289,16 @@ async def test_a_larger_setting_enlarges_the_file(open_outbox: Opener, batch: Ba
     assert again.path.stat().st_size >= 3 << 20
     third = await open_outbox(max_bytes=3 << 20)
     assert await digests(third) == [1, 2, 3, 4, 5, 10]
+
+
+async def test_a_kill_while_the_file_is_enlarged_loses_nothing(open_outbox: Opener, batch: Batcher):
+    box = await open_outbox()
+    await box.append(batch(1, 5))
+    await box.close()
+    with sqlite3.connect(box.path) as db:
+        db.execute("CREATE TABLE filler(room BLOB)")
+        db.execute("INSERT INTO filler VALUES(zeroblob(2000000))")
+    db.close()
+    again = await open_outbox(max_bytes=2 << 20)
+    assert again.boot == box.boot
+    assert await digests(again) == [1, 2, 3, 4, 5]

@@ -1,0 +1,56 @@
+"""Batches of readings into blocks of bounded size, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from hearthward.core.model import ReadingBatch
+from hearthward.core.wire import encode_block
+
+__all__ = ["BLOCK_BYTES", "BLOCK_READINGS", "encode_all"]
+
+BLOCK_READINGS: Final = 500
+BLOCK_BYTES: Final = 128 * 1024
+_UNFIT: Final = (ValueError, TypeError, OverflowError, IndexError)
+"""What ``encode_block`` raises for values that no block can carry."""
+
+
+def encode_all(batches: Sequence[ReadingBatch]) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
+    """Batches -> (count, payload) of their blocks, and index -> reason of batches no block can carry.
+
+    Neighbours share blocks; a refused batch leaves the others as they are.
+    """
+    try:
+        return _encode(batches), {}
+    except _UNFIT:
+        blocks: list[tuple[int, bytes]] = []
+        refused: dict[int, str] = {}
+        for i, batch in enumerate(batches):
+            try:
+                blocks += _encode([batch])
+            except _UNFIT as error:
+                refused[i] = f"{type(error).__name__}: {error}"
+        return blocks, refused
+
+
+def _encode(batches: Iterable[ReadingBatch]) -> list[tuple[int, bytes]]:
+    together = ReadingBatch()
+    for batch in batches:
+        together.extend(batch)
+    out: list[tuple[int, bytes]] = []
+    for start in range(0, len(together), BLOCK_READINGS):
+        out += _encode_small(together.take(range(start, min(start + BLOCK_READINGS, len(together)))))
+    return out
+
+
+def _encode_small(batch: ReadingBatch) -> list[tuple[int, bytes]]:
+    """One block, or several when its bytes are too many. Raises ValueError for one too large reading."""
+    n = len(batch)
+    payload = encode_block(batch)
+    if len(payload) <= BLOCK_BYTES:
+        return [(n, payload)]
+    if n == 1:
+        msg = f"a reading of {len(payload)} bytes exceeds {BLOCK_BYTES}"
+        raise ValueError(msg)
+    return _encode_small(batch.take(range(n // 2))) + _encode_small(batch.take(range(n // 2, n)))
