@@ -197,7 +197,7 @@ def _data(settings: Settings) -> Finding:
             pass
     except OSError as error:
         text = f"{existing} cannot be written: {error.strerror}"
-        return Finding("data folder", "fail", text, "choose another with --data or HEARTHWARD_DATA")
+        return Finding("data folder", "fail", text, "choose another with --data or HEARTHWARD_DATA_FOLDER")
     free = shutil.disk_usage(existing).free
     if free < LEAST_FREE:
         return Finding("data folder", "warn", f"{folder}: {free >> 20} MB free", "make room")
