@@ -37,8 +37,8 @@ def _told(command: Callable[P, T]) -> Callable[P, T]:
             ours, rest = group.split(HearthwardError)
             if ours is None or rest is not None:
                 raise
-            for error in dict.fromkeys(str(e) for e in _leaves(ours)):
-                click.echo(f"hearthward: {error}", err=True)
+            for text in dict.fromkeys(str(e) for e in _leaves(ours)):
+                click.echo(f"hearthward: {text}", err=True)
             sys.exit(1)
 
     return wrapper
@@ -107,9 +107,9 @@ _radio = click.option("--radio", help="bluez, off, virtual, usb:N, serial:PATH o
 @_radio
 @click.pass_context
 @_told
-def run(context: click.Context, ward: str, **options: str | int | None) -> None:
+def run(context: click.Context, /, ward: str, **options: str | int | None) -> None:
     """Start everything in one process: edge, cloud, web pages, and a broker as a child."""
-    from hearthward.app.demo import run_everything
+    from hearthward.app.start import run_everything
 
     settings = _settings(
         context,
@@ -129,7 +129,7 @@ def run(context: click.Context, ward: str, **options: str | int | None) -> None:
 @click.option("--event-clock", metavar="HOST:PORT", help="Follow a player's clock (demonstrations, tests).")
 @click.pass_context
 @_told
-def edge(context: click.Context, event_clock: str | None, **options: str | None) -> None:
+def edge(context: click.Context, /, event_clock: str | None, **options: str | None) -> None:
     """Run a gateway: read devices, keep every reading, send it on until the cloud has confirmed it."""
     from hearthward.app.edge import run_edge
 
@@ -153,12 +153,13 @@ def edge(context: click.Context, event_clock: str | None, **options: str | None)
 @_told
 def cloud(
     context: click.Context,
+    /,
     event_clock: bool | None,  # noqa: FBT001 - a click flag
     seed: Path | None,
     **options: str | int | None,
 ) -> None:
     """Run ingest, rules, notifier and web pages; starts a broker of its own unless one is named."""
-    from hearthward.app.demo import run_cloud
+    from hearthward.app.start import run_cloud
 
     settings = _settings(
         context,
@@ -211,7 +212,7 @@ def demo(
 @_gateway
 @click.pass_context
 @_told
-def twins(context: click.Context, **options: Any) -> None:
+def twins(context: click.Context, /, **options: Any) -> None:
     """Run virtual devices as a process of their own: a radio over HCI on TCP, ports by path."""
     from hearthward.app.twins import run_twins
 
@@ -247,9 +248,8 @@ def decode(
 
     Prints a JSON list of readings with metric, value, unit, time and quality. A refused frame exits with 1.
     """
-    from firmware_profiles.report import decode_json
-
     from firmware_profiles import load_catalog
+    from firmware_profiles.report import decode_json
 
     if (payload is None) == (text is None):
         msg = "give the frame either as HEX or with --text LINE"
@@ -287,9 +287,8 @@ def profiles_list() -> None:
 @_told
 def profiles_show(profile: str) -> None:
     """Show what a profile reads and how."""
-    from firmware_profiles.report import describe
-
     from firmware_profiles import load_catalog
+    from firmware_profiles.report import describe
 
     click.echo(describe(load_catalog().get(profile)))
 
@@ -317,9 +316,8 @@ def rules() -> None:
 @_told
 def rules_list() -> None:
     """List the shipped rules."""
-    from rules.report import list_text
-
     from rules import load_rules
+    from rules.report import list_text
 
     click.echo(list_text(load_rules()))
 
@@ -329,9 +327,8 @@ def rules_list() -> None:
 @_told
 def rules_show(rule: str) -> None:
     """Show a rule: its limits, timing, texts and source."""
-    from rules.report import show_text
-
     from rules import load_rules
+    from rules.report import show_text
 
     click.echo(show_text(load_rules(), rule))
 
@@ -366,7 +363,7 @@ _ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "admin", "displ
 @click.option("--patient", help="Patient id, for the role patient.")
 @click.pass_context
 @_told
-def users_add(context: click.Context, login: str, **options: Any) -> None:
+def users_add(context: click.Context, /, login: str, **options: Any) -> None:
     """Add a person and print a one-time password."""
     from hearthward.app.people import add_user
 

@@ -6,12 +6,14 @@ The real monotonic clock is used throughout: a recording's own time says nothing
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from typing import Final
 
 from hearthward.core.clock import Clock
 from hearthward.core.model import ReadingBatch
+from rules import Transition
 
 __all__ = ["Acknowledgements", "Tracker", "percentiles"]
 
@@ -82,6 +84,7 @@ class Tracker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._steps: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         self._sent_at: dict[tuple[str, int], int] = {}
         self.samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SAMPLES))
 
@@ -124,6 +127,32 @@ class Tracker:
             sent = self._sent_at.get(key)
             if sent is not None:
                 self.samples[stage].append((now - sent) / 1e6)
+
+    def stepped(self, at_ns: int) -> None:
+        """The player has stepped the event clock to ``at_ns`` and is about to send that row."""
+        self._steps.append((at_ns, self._clock.monotonic_ns()))
+
+    def decided(self, transition: Transition, *, played: bool) -> None:
+        """An alarm's start has been committed: how late after the bytes (or the timer) that made it due?
+
+        A played row makes due whatever its moment makes due. In real time a breach without delay counts
+        from its bytes, and one with delay from the end of that delay.
+        """
+        if transition.kind != "start":
+            return
+        now = self._clock.monotonic_ns()
+        if played:
+            i = bisect_left(self._steps, (transition.at, 0))
+            if i < len(self._steps):
+                self.samples["alarm"].append((now - self._steps[i][1]) / 1e6)
+            return
+        newest = max(transition.inputs, key=lambda r: r["received"], default=None)
+        if newest is None:
+            return
+        sent = self._sent_at.get((newest["device"], newest["received"]))
+        if sent is not None:
+            waited = max(0, transition.at - newest["received"])
+            self.samples["alarm"].append((now - sent - waited) / 1e6)
 
     def summary(self, stages: Iterable[str]) -> dict[str, dict[str, float | None]]:
         """Stage -> {p50, p99} in milliseconds (None where nothing was measured)."""

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,33 +94,42 @@ async def live_ward(
             for device in patient.devices:
                 cuff = device.kind in {"blood-pressure", "beurer-bm85"}
                 offset = CUFF_FIRST_S + n if cuff else n / len(ward.plan.patients)
+                measuring = _Measuring(ward.twins[device.id], signs, patient.name, TWINS[device.kind][2])
                 group.create_task(
                     _measure(
-                        ward.twins[device.id],
-                        lambda signs=signs: signs.at(elapsed()),
-                        wanted=TWINS[device.kind][2],
-                        enter=lambda m, v, name=patient.name: books.enter(name, m, v),
+                        measuring,
                         times=(offset, device.interval_s, seconds),
                         elapsed=elapsed,
-                        marks=(acks, tracker),
+                        marks=(acks, tracker, books),
                     ),
                     name=f"twin {device.id}",
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Measuring:
+    """One device of one patient: what it measures and for whom."""
+
+    twin: Twin
+    signs: VitalSigns
+    patient: str
+    metrics: frozenset[str]
+
+    def values(self, second: float) -> dict[str, float]:
+        return {m: v for m, v in self.signs.at(second).items() if m in self.metrics}
+
+
 async def _measure(
-    twin: Twin,
-    values: Callable[[], dict[str, float]],
+    measuring: _Measuring,
     *,
-    wanted: frozenset[str],
-    enter: Callable[[str, float], None],
     times: tuple[float, float, float | None],
     elapsed: Callable[[], float],
-    marks: tuple[Acknowledgements, Tracker],
+    marks: tuple[Acknowledgements, Tracker, Books],
 ) -> None:
     """Send one payload each interval while somebody listens; a value nobody could hear was never sent."""
     due, interval, end = times
-    acks, tracker = marks
+    acks, tracker, books = marks
+    twin = measuring.twin
     while end is None or due < end:
         await asyncio.sleep(max(0.0, due - elapsed()))
         due = max(due + interval, elapsed())
@@ -130,13 +140,13 @@ async def _measure(
         tracker.sending(twin.id)
         acks.sent(twin.id)
         try:
-            sent = await twin.send({m: v for m, v in values().items() if m in wanted})
+            sent = await twin.send(measuring.values(elapsed()))
         except LinkError:
             tracker.unsend(twin.id)
             acks.unsend(twin.id)
             continue
         for metric, value in sent.items():
-            enter(metric, value)
+            books.enter(measuring.patient, metric, value)
 
 
 async def run_twins(

@@ -1,0 +1,244 @@
+"""Wires ingest, rules, notifier and web pages from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from cloud_ingest.channels.base import Channel
+from cloud_ingest.channels.in_app import InAppChannel
+from cloud_ingest.notifier import IN_APP, Notifier, Target
+from cloud_ingest.records import Records
+from cloud_ingest.records.models import JournalRow
+from cloud_ingest.service import CloudService
+from cloud_ingest.sources.mqtt import Broker, MqttSource
+from cloud_ingest.stores.sqlite import SqliteStore
+from dashboards import create_app
+from dashboards.profiles import profile_choices
+from firmware_profiles import load_catalog
+from hearthward.app.edge import background
+from hearthward.app.lock import FolderLock
+from hearthward.app.owner import write_owner
+from hearthward.app.player import EPOCH_NS
+from hearthward.core.clock import Clock, EventClock, SystemClock
+from hearthward.core.errors import ConfigError
+from hearthward.core.ids import RandomIds
+from hearthward.core.settings import Settings, SmsSettings, is_loopback
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Principal, Role
+from rules import load_rules
+
+__all__ = ["Cloud", "cloud_running", "event_clock_of", "open_records"]
+
+log = logging.getLogger(__name__)
+
+START_POLL_S: Final = 0.01
+GRACE_S: Final = 1
+"""Requests under way get so long when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A running cloud: its service, the address of its pages and a token for the REST API."""
+
+    service: CloudService
+    app: FastAPI
+    url: str
+    token: str
+
+    @property
+    def records(self) -> Records:
+        """The relational records."""
+        return self.service.records
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """Lock the cloud's folder and open its records. Raises ConfigError."""
+    folder = settings.data / "cloud"
+    with FolderLock(folder, f"the data folder {folder}"):
+        records = await asyncio.to_thread(
+            Records.open,
+            folder / "records.db",
+            clock=SystemClock(),
+            ids=RandomIds(),
+            tenant=settings.cloud.tenant,
+            profiles=frozenset(p.id for p in load_catalog()),
+        )
+        try:
+            yield records
+        finally:
+            await records.close()
+
+
+@asynccontextmanager
+async def cloud_running(
+    settings: Settings, records: Records, *, broker_url: str, clock: Clock, telemetry: Telemetry
+) -> AsyncIterator[Cloud]:
+    """The cloud over opened records; runs while the context is open. Raises ConfigError."""
+    listening = _listen(settings)
+    async with AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        records.clock = clock
+        store = await asyncio.to_thread(SqliteStore, settings.data / "cloud" / "series.db")
+        stack.push_async_callback(store.close)
+        service, channels = _service(settings, records, store, broker_url, clock, telemetry)
+        for channel in channels:
+            stack.push_async_callback(channel.close)
+        await stack.enter_async_context(background(service.run, "cloud"))
+        await service.started.wait()
+        token = secrets.token_urlsafe(32)
+        host, port = listening.getsockname()[:2]
+        secure = settings.web.tls_certificate is not None
+        shown = f"[{host}]" if ":" in host else host
+        url = f"{'https' if secure else 'http'}://{shown}:{port}"
+        app = create_app(
+            service,
+            telemetry=telemetry,
+            profiles=profile_choices(load_catalog()),
+            services={token: _command_line(settings.cloud.tenant)},
+        )
+        await stack.enter_async_context(_web(app, settings, listening))
+        write_owner(settings.data / "cloud", url, token)
+        yield Cloud(service, app, url, token)
+
+
+def _command_line(tenant: str) -> Principal:
+    """Who has the token file may administer and read, but takes no alarm over."""
+    roles = frozenset({Role.ADMIN, Role.ENGINEER})
+    return Principal("command-line", "command line", tenant, roles, kind="service")
+
+
+def _service(
+    settings: Settings,
+    records: Records,
+    store: SqliteStore,
+    broker_url: str,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> tuple[CloudService, list[Channel]]:
+    ids = RandomIds()
+    extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
+    password = settings.broker.password
+    broker = Broker.of_url(
+        broker_url, settings.broker.username, None if password is None else password.get_secret_value()
+    )
+    channels: list[Channel] = [InAppChannel(lambda _message: None)]
+    targets = [IN_APP]
+    if settings.sms.enabled:
+        channels.append(_sms(settings.sms))
+        targets += [Target("sms", number) for number in settings.sms.to_numbers]
+    service = CloudService(
+        records=records,
+        store=store,
+        source=MqttSource(broker, ids=ids, telemetry=telemetry),
+        rules=load_rules(*extra),
+        clock=clock,
+        telemetry=telemetry,
+        settings=settings.cloud,
+        notifier=Notifier(records, channels, SystemClock(), ids, telemetry),
+        targets=targets,
+    )
+    return service, channels
+
+
+def _sms(settings: SmsSettings) -> Channel:
+    from cloud_ingest.channels.sms import SmsChannel
+
+    if not settings.account_sid or settings.auth_token is None or not settings.from_number:
+        msg = "SMS needs sms.account_sid, sms.auth_token and sms.from_number"
+        raise ConfigError(msg, key="sms")
+    return SmsChannel(
+        account_sid=settings.account_sid,
+        auth_token=settings.auth_token.get_secret_value(),
+        from_number=settings.from_number,
+        base_url=settings.base_url,
+    )
+
+
+async def event_clock_of(records: Records) -> EventClock:
+    """A recording's clock, standing where the journal ended."""
+    last = await records.read(lambda session: session.scalar(select(func.max(JournalRow.at))))
+    return EventClock(max(EPOCH_NS, last or 0))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Listen before anything else starts, so that a taken port is told at once."""
+    host, port = settings.web.host, settings.web.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        msg = (
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "stop what uses that port or choose another with --port (web.port)"
+        )
+        raise ConfigError(msg, key="web.port") from error
+    listening.setblocking(False)
+    if not is_loopback(host):
+        log.info("listening beyond this machine, on %s, with TLS", host)
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the process has one owner of signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _web(app: FastAPI, settings: Settings, listening: socket.socket) -> AsyncIterator[None]:
+    certificate, key = settings.web.tls_certificate, settings.web.tls_key
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=_readable(certificate, "web.tls_certificate"),
+        ssl_keyfile=_readable(key, "web.tls_key"),
+    )
+    server = _Server(config)
+
+    async def serve() -> None:
+        await server.serve(sockets=[listening])
+        if not server.should_exit:
+            msg = "the web server ended unexpectedly; see the log"
+            raise ConfigError(msg)
+
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(serve(), name="web")
+        try:
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells nobody
+                await asyncio.sleep(START_POLL_S)
+            yield
+        finally:
+            app.state.hub.close()
+            server.should_exit = True
+            await asyncio.wait([serving])
+
+
+def _readable(path: Path | None, key: str) -> Any:
+    if path is None:
+        return None
+    if not path.is_file():
+        msg = f"{key}: no such file {path}"
+        raise ConfigError(msg, key=key)
+    return str(path)

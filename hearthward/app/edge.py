@@ -1,0 +1,152 @@
+"""Wires a gateway from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from devices.links.radio import open_radio
+from devices.supervisor import DeviceFleet
+from edge_agent import ConfigStore, EdgeAgent, Outbox, Uplink
+from firmware_profiles import load_catalog
+from hearthward.core.clock import Clock, EventClock, SystemClock
+from hearthward.core.errors import DecodeError
+from hearthward.core.ids import RandomIds
+from hearthward.core.model import ReadingBatch
+from hearthward.core.settings import Settings
+from hearthward.core.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from devices.twins.radio import VirtualRadio
+
+__all__ = ["edge_running", "run_edge"]
+
+log = logging.getLogger(__name__)
+
+OnAccepted = Callable[[ReadingBatch, int, int], None]
+OnRefused = Callable[[str], None]
+
+
+@asynccontextmanager
+async def edge_running(
+    settings: Settings,
+    *,
+    broker_url: str,
+    clock: Clock,
+    telemetry: Telemetry,
+    virtual: VirtualRadio | None = None,
+    on_accepted: OnAccepted | None = None,
+    on_refused: OnRefused | None = None,
+) -> AsyncIterator[EdgeAgent]:
+    """A gateway that runs while the context is open. Raises ConfigError when it cannot start."""
+    edge, ids, catalog = settings.edge, RandomIds(), load_catalog()
+    folder = settings.data / "edge"
+    outbox = await Outbox.open(
+        folder / "outbox.db", clock=clock, ids=ids, telemetry=telemetry, max_bytes=edge.outbox_bytes
+    )
+    spec = edge.radio if virtual is None else "virtual"
+    try:
+        async with open_radio(spec, virtual=virtual) as radio:
+
+            def rejected(agent: EdgeAgent) -> Callable[[str, str, bytes, DecodeError], None]:
+                def handle(device: str, source: str, payload: bytes, error: DecodeError) -> None:
+                    agent.on_rejected(device, source, payload, error)
+                    if on_refused is not None:
+                        on_refused(device)
+
+                return handle
+
+            password = settings.broker.password
+            agent = EdgeAgent(
+                edge.gateway,
+                edge.tenant,
+                outbox,
+                ConfigStore(folder / "config.msgpack"),
+                lambda agent: DeviceFleet(
+                    catalog,
+                    radio,
+                    agent.accept,
+                    clock,
+                    ids,
+                    telemetry,
+                    agent.on_state,
+                    rejected(agent),
+                ),
+                lambda agent: Uplink(
+                    outbox,
+                    broker_url,
+                    tenant=edge.tenant,
+                    gateway=edge.gateway,
+                    clock=clock,
+                    telemetry=telemetry,
+                    on_config=agent.configure,
+                    status=agent.status,
+                    ids=ids,
+                    username=settings.broker.username,
+                    password=None if password is None else password.get_secret_value(),
+                    in_flight=edge.in_flight,
+                    resend_s=edge.resend_s,
+                ),
+                telemetry=telemetry,
+                on_accepted=on_accepted,
+            )
+            async with background(agent.run, "edge"):
+                yield agent
+    finally:
+        await outbox.close()
+
+
+@asynccontextmanager
+async def background(run: Callable[[], Awaitable[Any]], name: str) -> AsyncIterator[asyncio.Task[Any]]:
+    """Run something beside the body: its failure ends the body, the end of the body cancels it."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(_as_coroutine(run), name=name)
+        try:
+            yield task
+        finally:
+            task.cancel()
+
+
+async def _as_coroutine(run: Callable[[], Awaitable[Any]]) -> Any:
+    return await run()
+
+
+async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
+    """``hearthward edge``: run the gateway until cancelled."""
+    from hearthward.app.control import ControlClient, parse_address
+    from hearthward.core.errors import ConfigError
+
+    if settings.broker.url == "embedded":
+        msg = "an edge of its own needs the cloud's broker: --broker mqtt://HOST:PORT (or broker.url)"
+        raise ConfigError(msg, key="broker.url")
+    telemetry = Telemetry()
+    if event_clock is None:
+        async with edge_running(
+            settings, broker_url=settings.broker.url, clock=SystemClock(), telemetry=telemetry
+        ):
+            log.info("gateway %s is up", settings.edge.gateway)
+            await asyncio.Event().wait()
+        return
+    clock = EventClock()
+    line = ControlClient(*parse_address(event_clock), clock)
+
+    def accepted(batch: ReadingBatch, _first: int, _last: int) -> None:
+        taken: dict[str, int] = {}
+        for device, _ in dict.fromkeys(zip(batch.device, batch.received, strict=True)):
+            taken[device] = taken.get(device, 0) + 1
+        line.taken(taken)
+
+    async with background(line.run, "control line"):
+        await line.synchronised()
+        async with edge_running(
+            settings,
+            broker_url=settings.broker.url,
+            clock=clock,
+            telemetry=telemetry,
+            on_accepted=accepted,
+            on_refused=lambda device: line.taken({device: 1}),
+        ):
+            await asyncio.Event().wait()
