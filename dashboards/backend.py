@@ -21,6 +21,7 @@ from dashboards.models import (
     Item,
     Kind,
     Priority,
+    User,
     Value,
 )
 from hearthward.core.clock import Clock
@@ -226,6 +227,21 @@ class Backend(Protocol):
 
     async def language_of(self, principal: Principal) -> str | None:
         """The language that the person is registered with."""
+        ...
+
+    async def users(self, scope: Scope) -> Sequence[User]:
+        """Who may log in, by login. Raises AccessError for a scope of less than the whole tenant."""
+        ...
+
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+        """Add a login: login, name, roles, wards, patient, language. Raises DirectoryError, AccessError."""
+        ...
+
+    async def set_password(self, scope: Scope, login: str, password: str) -> User | None:
+        """Set a password and end that login's sessions; None when there is no such login.
+
+        Raises DirectoryError (``password``), and AccessError for a scope of less than the whole tenant.
+        """
         ...
 
     # --- directory --------------------------------------------------------------------------

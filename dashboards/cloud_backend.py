@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest import feed
 from cloud_ingest.attribution import load_attribution
-from cloud_ingest.records import Accounts, AlarmHistory
+from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
@@ -23,14 +23,13 @@ from dashboards.backend import (
     DirectoryError,
     GatewayChanged,
     LiveEvent,
-    Login,
     ReadingQuery,
     ReadingsArrived,
     RosterEntry,
-    Throttled,
     VitalSample,
     newest_by_metric,
 )
+from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_views import (
     alarm_of,
     detail_of,
@@ -42,12 +41,11 @@ from dashboards.cloud_views import (
     values_of,
 )
 from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Value
-from hearthward.core.errors import AccessError, ConfigError
+from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
 from hearthward.trust.audit import AuditEvent, Outcome
 from hearthward.trust.passwords import Passwords
-from hearthward.trust.sessions import expired, hash_token
 
 __all__ = ["CloudBackend"]
 
@@ -74,80 +72,16 @@ class _Accept:
     kind: Literal["accept"] = "accept"
 
 
-class CloudBackend:
+class CloudBackend(CloudPeople):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``submit``; here the directory, sessions and audit.
     """
 
     def __init__(self, service: CloudService, *, passwords: Passwords | None = None) -> None:
+        super().__init__(service.records, service.tenant, passwords or Passwords())
         self.clock = service.clock
-        self.tenant = service.tenant
         self._service = service
-        self._records = service.records
-        self._accounts = Accounts(service.records, passwords or Passwords())
-        self._system = Scope.system(service.tenant)
-
-    # --- people -------------------------------------------------------------------------------
-    async def login(self, login: str, password: str) -> Login | None:
-        """See the port."""
-        try:
-            principal = await self._accounts.authenticate(self._system, login, password)
-        except AccessError as error:
-            if error.details.get("reason") == "throttled":
-                raise Throttled(float(error.details.get("wait_s") or 1)) from error
-            return None
-        return await self._open(principal)
-
-    async def _open(self, principal: Principal) -> Login:
-        token = await self._accounts.open_session(principal)
-        return Login(token.secret, principal)
-
-    async def principal(self, token: str) -> Principal | None:
-        """See the port."""
-        return await self._accounts.principal(self._system, token)
-
-    async def logout(self, token: str) -> None:
-        """See the port."""
-        await self._accounts.close_session(self._system, token)
-
-    async def link_login(self, token: str) -> str | None:
-        """See the port."""
-        hashed, now = hash_token(token), self._records.wall.now_ns()
-
-        def read(session: Session) -> str | None:
-            link = session.get(rows.OneTimeLink, hashed)
-            if link is None or link.tenant != self.tenant or link.used or expired(link.expires, now):
-                return None
-            user = session.get(rows.User, (link.tenant, link.user))
-            return None if user is None or user.disabled is not None else user.login
-
-        return await self._records.read(read)
-
-    async def use_link(self, token: str, password: str) -> Login | None:
-        """See the port."""
-        login = await self.link_login(token)
-        if login is None:
-            return None
-        try:
-            await self._accounts.set_password(self._system, login, password)
-            principal = await self._accounts.use_link(self._system, token)
-        except AccessError:
-            return None
-        except ConfigError as error:
-            raise DirectoryError(field="password", code="short") from error
-        return await self._open(principal)
-
-    async def language_of(self, principal: Principal) -> str | None:
-        """See the port."""
-        if principal.kind == "service":
-            return None
-
-        def read(session: Session) -> str | None:
-            user = session.get(rows.User, (principal.tenant, principal.user))
-            return None if user is None else user.language
-
-        return await self._records.read(read)
 
     # --- directory ----------------------------------------------------------------------------
     def _repository(self, session: Session, kind: Kind) -> Any:

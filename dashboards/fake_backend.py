@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dashboards.backend import (
     AlarmChanged,
@@ -19,7 +19,6 @@ from dashboards.backend import (
     DirectoryError,
     GatewayChanged,
     LiveEvent,
-    Login,
     ReadingQuery,
     ReadingsArrived,
     RosterDevice,
@@ -27,6 +26,7 @@ from dashboards.backend import (
     VitalSample,
     newest_by_metric,
 )
+from dashboards.fake_people import FakePeople
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -71,7 +71,6 @@ REFERENCES: Final[dict[str, Kind]] = {
 }
 NAMES: Final = {"ward": "name", "bed": "label", "patient": "name"}
 UNIQUE: Final[dict[str, tuple[str, ...]]] = {"encounter": ("patient", "bed"), "association": ("device",)}
-MIN_PASSWORD: Final = 10
 _END: Final = object()
 
 
@@ -84,35 +83,16 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend:
-    """An in-memory product; ``people`` and ``links`` are what can log in."""
+class FakeBackend(FakePeople):
+    """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
-        self.clock = clock
-        self.tenant = tenant
-        self.ids = ids or SeededIds(1)
+        super().__init__(clock, tenant, ids or SeededIds(1))
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
-        self._people: dict[str, tuple[str, Principal]] = {}
-        self._links: dict[str, str] = {}
-        self._sessions: dict[str, Principal] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
 
     # --- putting things in -----------------------------------------------------------------------
-    def add_person(self, login: str, password: str, principal: Principal) -> None:
-        """Somebody who can log in."""
-        self._people[login] = password, principal
-
-    def add_link(self, token: str, login: str) -> None:
-        """A one-time link for a person."""
-        self._links[token] = login
-
-    def open_session(self, principal: Principal) -> str:
-        """A token for a principal (also a service's)."""
-        token = self.ids.new("ses")
-        self._sessions[token] = principal
-        return token
-
     def put_readings(self, tenant: str, readings: Sequence[Reading]) -> None:
         """Store readings and publish them."""
         self._of(tenant).readings.extend(readings)
@@ -144,42 +124,6 @@ class FakeBackend:
     def _publish(self, event: LiveEvent) -> None:
         for queue in self._queues:
             queue.put_nowait(event)
-
-    # --- people ------------------------------------------------------------------------------------
-    async def login(self, login: str, password: str) -> Login | None:
-        """See the port."""
-        known = self._people.get(login)
-        if known is None or known[0] != password:
-            return None
-        return Login(self.open_session(known[1]), known[1])
-
-    async def principal(self, token: str) -> Principal | None:
-        """See the port."""
-        return self._sessions.get(token)
-
-    async def logout(self, token: str) -> None:
-        """See the port."""
-        self._sessions.pop(token, None)
-
-    async def link_login(self, token: str) -> str | None:
-        """See the port."""
-        return self._links.get(token)
-
-    async def use_link(self, token: str, password: str) -> Login | None:
-        """See the port."""
-        login = self._links.get(token)
-        if login is None:
-            return None
-        if len(password) < MIN_PASSWORD:
-            raise DirectoryError(field="password", code="short")
-        del self._links[token]
-        self._people[login] = password, self._people[login][1]
-        return await self.login(login, password)
-
-    async def language_of(self, principal: Principal) -> str | None:
-        """See the port."""
-        del principal
-        return None
 
     # --- directory -----------------------------------------------------------------------------------
     async def items(self, scope: Scope, kind: Kind, *, ended: bool = False) -> Sequence[Item]:
@@ -261,6 +205,9 @@ class FakeBackend:
             for r in others
         ):
             raise DirectoryError(field=label, code="taken", value=values[label])
+
+    def _knows(self, kind: Literal["ward", "patient"], key: str) -> bool:
+        return key in self._of(self.tenant).items[kind]
 
     def _encounter(self, tenant: str, patient: str) -> Encounter | None:
         rows = self._of(tenant).items["encounter"].values()

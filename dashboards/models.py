@@ -29,6 +29,7 @@ __all__ = [
     "Patient",
     "Priority",
     "ProfileChoice",
+    "User",
     "Value",
     "Ward",
 ]
@@ -234,6 +235,20 @@ class AuditEntry(_View):
     target: str = ""
     outcome: str = ""
     detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class User(_View):
+    """Somebody, or a wall display, that may log in."""
+
+    id: str
+    login: str
+    name: str
+    roles: list[str]
+    wards: list[str] | None = Field(None, description="null: every ward")
+    patient: str | None = Field(None, description="whose data a login with the role patient sees")
+    language: str = "en"
+    created: Instant
+    disabled: Instant | None = None
 
 
 class ProfileChoice(_View):

@@ -6,7 +6,8 @@ from dashboards.api.live import router as live
 from dashboards.api.readings import router as readings
 from dashboards.api.session import router as session
 from dashboards.api.system import router as system
+from dashboards.api.users import router as users
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, directory, readings, alarms, live, system)
+ROUTERS = (session, users, directory, readings, alarms, live, system)

@@ -30,7 +30,7 @@ from dashboards.backend import (
 from dashboards.cloud_backend import CloudBackend
 from dashboards.fake_backend import FakeBackend
 from hearthward.core.clock import EventClock
-from hearthward.core.errors import RuleError
+from hearthward.core.errors import AccessError, RuleError
 from hearthward.core.ids import SeededIds, digest63
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.settings import CloudSettings
@@ -388,6 +388,89 @@ async def test_a_link_sets_a_password_once(side: Side):
     assert await side.backend.link_login(token) is None
     assert await side.backend.use_link(token, "another long one") is None
     assert await side.backend.login("boss", "another long one") is not None
+
+
+def user(**more: Any) -> dict[str, Any]:
+    return {"login": "li.na", "name": "Li Na", "roles": [Role.NURSE], **more}
+
+
+async def test_a_user_is_added_listed_and_logs_in(side: Side):
+    ids = await furnish(side)
+    await side.person("zoe", Role.ADMIN)
+    made = await side.backend.add_user(SCOPE, user(login=" Li.Na", wards=[ids["ward"]]), PASSWORD)
+    assert (made.login, made.roles, made.wards, made.patient) == ("li.na", ["nurse"], [ids["ward"]], None)
+    assert (made.language, made.disabled) == ("en", None)
+    hers = user(login="rosa", roles=[Role.PATIENT], patient=ids["patient"], language="zh")
+    await side.backend.add_user(SCOPE, hers, PASSWORD)
+    listed = await side.backend.users(SCOPE)
+    assert [(u.login, u.patient, u.language) for u in listed] == [
+        ("li.na", None, "en"),
+        ("rosa", ids["patient"], "zh"),
+        ("zoe", None, "en"),
+    ]
+    assert listed[0] == made
+    opened = await side.backend.login("li.na", PASSWORD)
+    assert opened is not None
+    assert (opened.principal.user, opened.principal.wards) == (made.id, {ids["ward"]})
+    assert list(await side.backend.users(Scope.system("other"))) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "code"),
+    [
+        (user(login="no blanks"), "login", "invalid"),
+        (user(login="zoe"), "login", "taken"),
+        (user(roles=[]), "roles", "required"),
+        (user(roles=["captain"]), "roles", "invalid"),
+        (user(roles=[Role.NURSE, Role.DISPLAY]), "roles", "invalid"),
+        (user(wards=["nowhere"]), "wards", "unknown"),
+        (user(roles=[Role.PATIENT]), "patient", "required"),
+        (user(roles=[Role.PATIENT], patient="nobody"), "patient", "unknown"),
+        (user(patient="$patient"), "patient", "invalid"),
+    ],
+)
+async def test_a_refused_user_names_the_field(side: Side, fields: dict[str, Any], field: str, code: str):
+    ids = await furnish(side)
+    await side.person("zoe", Role.ADMIN)
+    given = {k: ids[v[1:]] if str(v).startswith("$") else v for k, v in fields.items()}
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.add_user(SCOPE, given, PASSWORD)
+    assert (caught.value.field, caught.value.code) == (field, code)
+    assert caught.value.message.startswith(field)
+    assert len(await side.backend.users(SCOPE)) == 1
+
+
+async def test_a_new_password_ends_the_old_one_and_its_sessions(side: Side):
+    await side.person("nurse", Role.NURSE)
+    await side.person("zoe", Role.ADMIN)
+    opened, other = await side.backend.login("nurse", PASSWORD), await side.backend.login("zoe", PASSWORD)
+    assert opened is not None
+    assert other is not None
+    changed = await side.backend.set_password(SCOPE, "Nurse", "another long one")
+    assert changed is not None
+    assert changed.login == "nurse"
+    assert await side.backend.principal(opened.token) is None
+    assert await side.backend.principal(other.token) == other.principal
+    assert await side.backend.login("nurse", PASSWORD) is None
+    assert await side.backend.login("nurse", "another long one") is not None
+    assert await side.backend.set_password(SCOPE, "nobody", PASSWORD) is None
+    assert await side.backend.set_password(Scope.system("other"), "nurse", PASSWORD) is None
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.set_password(SCOPE, "nurse", "short")
+    assert caught.value.field == "password"
+
+
+async def test_part_of_the_organisation_manages_no_users(side: Side):
+    ids = await furnish(side)
+    await side.person("nurse", Role.NURSE)
+    for scope in (Scope("main", frozenset({ids["ward"]})), Scope("main", None, ids["patient"])):
+        for act in (
+            side.backend.users(scope),
+            side.backend.add_user(scope, user(), PASSWORD),
+            side.backend.set_password(scope, "nurse", PASSWORD),
+        ):
+            with pytest.raises(AccessError):
+                await act
 
 
 async def test_the_audit_keeps_what_was_done(side: Side):

@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "devices": {"gateway": "{gatewayA}", "transport": "serial", "address": "/dev/ttyUSB9"},
     "associations": {"device": "{deviceA}", "patient": "{patientA}"},
     "login": {"login": "x", "password": "y"},
+    "users": {"login": "new.nurse", "name": "New Nurse", "roles": ["nurse"]},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
@@ -43,6 +44,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     key = made.ids.get((tenant, f"{kind_in(path)}{place}"), "none")
     for name in ("key", "alarm", "patient"):
         path = path.replace(f"{{{name}}}", key)
+    path = path.replace("{login}", f"{tenant}-nurse")
     return path.replace("{token}", "a-link").replace("{language}", "en")
 
 
@@ -123,17 +125,21 @@ async def test_without_login_nothing_but_the_public_routes_answers():
             assert answer.status_code == (303 if page else 401), (path, method)
 
 
+def others_people(made: World) -> list[Any]:
+    return [person for (tenant, _), person in made.backend._people.items() if tenant == "other"]
+
+
 @pytest.mark.parametrize("role", list(Role))
 async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
     async with world() as made:
-        before = repr(made.backend._of("other").items)
+        before = repr(made.backend._of("other").items), repr(others_people(made))
         for path, method in all_routes():
             if path == "/api/v1/live":
                 continue
             async with made.client(made.principal(role)) as client:
                 answer = await call(made, client, path, method, address(path, made, "other"))
                 assert SECRET not in answer.text, (path, method)
-                if "{key}" in path or "{alarm}" in path or "{patient}" in path:
+                if any(name in path for name in ("{key}", "{alarm}", "{patient}", "{login}")):
                     assert answer.status_code in {401, 403, 404, 422}, (path, method, answer.status_code)
                 for query in ("?patient=" + made.ids["other", "patientA"], "?device=other-oxi-A"):
                     if method == "GET" and path.startswith("/api/v1/") and path != "/api/v1/audit":
@@ -143,7 +149,7 @@ async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
                             path,
                             more.text,
                         )
-        assert repr(made.backend._of("other").items) == before
+        assert (repr(made.backend._of("other").items), repr(others_people(made))) == before
 
 
 @pytest.mark.parametrize("role", [Role.NURSE, Role.DOCTOR, Role.DISPLAY, Role.ADMIN])
@@ -173,6 +179,21 @@ async def test_a_ward_bound_nurse_cannot_accept_or_assign_elsewhere():
             a.kind == "alarm" and a.target == "main-alm-B" and a.outcome == "done"
             for a in made.backend._of("main").audit
         )
+
+
+async def test_an_administrator_of_one_ward_manages_no_logins():
+    async with world() as made:
+        log = made.backend._of("main").audit
+        async with made.client(made.principal(Role.ADMIN, wards="A")) as client:
+            answers = [
+                await client.get("/api/v1/users"),
+                await client.post("/api/v1/users", json=BODIES["users"]),
+                await client.post("/api/v1/users/main-nurse/password"),
+            ]
+        assert [a.status_code for a in answers] == [403, 403, 403]
+        refused = [entry for entry in log if entry.kind == "user" and entry.outcome == "refused"]
+        assert [entry.target for entry in refused] == ["", "", "main-nurse"]
+        assert ("main", "new.nurse") not in made.backend._people
 
 
 async def test_reads_of_identifiable_data_changes_and_refusals_are_audited():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -81,6 +82,8 @@ class World:
             for place in "AB":
                 await self._ward(tenant, place, prefix)
             self.backend.put_dead_letter(tenant, DeadLetter(id="1", at=T0, reason="malformed", detail=prefix))
+            nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
+            self.backend.add_person(f"{tenant}-nurse", "right horse battery", nurse)
             who = self.principal(Role.ADMIN, tenant=tenant)
             await self.backend.audit(who, "login", "session", target=prefix)
         return self

@@ -1,0 +1,172 @@
+"""The fake's people: who may log in, kept in memory, with the same refusals as the real records."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from dashboards.backend import DirectoryError, Login
+from dashboards.models import User
+from hearthward.core.clock import Clock
+from hearthward.core.errors import AccessError
+from hearthward.core.ids import Ids
+from hearthward.trust.access import Principal, Role, Scope
+
+__all__ = ["FakePeople"]
+
+MIN_PASSWORD: Final = 10
+LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
+
+
+@dataclass(slots=True)
+class _Person:
+    password: str
+    principal: Principal
+    user: User
+
+
+class FakePeople(ABC):
+    """The part of ``FakeBackend`` that is about logins and sessions."""
+
+    def __init__(self, clock: Clock, tenant: str, ids: Ids) -> None:
+        self.clock = clock
+        self.tenant = tenant
+        self.ids = ids
+        self._people: dict[tuple[str, str], _Person] = {}
+        self._links: dict[str, str] = {}
+        self._sessions: dict[str, Principal] = {}
+
+    @abstractmethod
+    def _knows(self, kind: Literal["ward", "patient"], key: str) -> bool:
+        """Whether the tenant has such an entry."""
+
+    # --- putting things in -----------------------------------------------------------------------
+    def add_person(self, login: str, password: str, principal: Principal, *, language: str = "en") -> User:
+        """Somebody who can log in."""
+        user = User(
+            id=principal.user,
+            login=login,
+            name=principal.name,
+            roles=sorted(principal.roles),
+            wards=None if principal.wards is None else sorted(principal.wards),
+            patient=principal.patient,
+            language=language,
+            created=self.clock.now_ns(),
+        )
+        self._people[principal.tenant, login] = _Person(password, principal, user)
+        return user
+
+    def add_link(self, token: str, login: str) -> None:
+        """A one-time link for a person."""
+        self._links[token] = login
+
+    def open_session(self, principal: Principal) -> str:
+        """A token for a principal (also a service's)."""
+        token = self.ids.new("ses")
+        self._sessions[token] = principal
+        return token
+
+    # --- the port --------------------------------------------------------------------------------
+    async def login(self, login: str, password: str) -> Login | None:
+        """See the port."""
+        known = self._people.get((self.tenant, login))
+        if known is None or known.password != password:
+            return None
+        return Login(self.open_session(known.principal), known.principal)
+
+    async def principal(self, token: str) -> Principal | None:
+        """See the port."""
+        return self._sessions.get(token)
+
+    async def logout(self, token: str) -> None:
+        """See the port."""
+        self._sessions.pop(token, None)
+
+    async def link_login(self, token: str) -> str | None:
+        """See the port."""
+        return self._links.get(token)
+
+    async def use_link(self, token: str, password: str) -> Login | None:
+        """See the port."""
+        login = self._links.get(token)
+        if login is None or await self.set_password(Scope.system(self.tenant), login, password) is None:
+            return None
+        del self._links[token]
+        return await self.login(login, password)
+
+    async def language_of(self, principal: Principal) -> str | None:
+        """See the port."""
+        del principal
+        return None
+
+    async def users(self, scope: Scope) -> Sequence[User]:
+        """See the port."""
+        _whole(scope)
+        return [p.user for (tenant, _), p in sorted(self._people.items()) if tenant == scope.tenant]
+
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+        """See the port."""
+        _whole(scope)
+        _long_enough(password)
+        login = str(fields["login"]).strip().lower()
+        roles, wards, patient = fields["roles"], fields.get("wards"), fields.get("patient")
+        if not LOGIN.fullmatch(login):
+            raise DirectoryError(field="login", code="invalid", value=login)
+        if (scope.tenant, login) in self._people:
+            raise DirectoryError(field="login", code="taken", value=login)
+        chosen = _roles(roles)
+        for ward in wards or ():
+            if not self._knows("ward", ward):
+                raise DirectoryError(field="wards", code="unknown", value=ward)
+        if (Role.PATIENT in chosen) != (patient is not None):
+            raise DirectoryError(field="patient", code="invalid" if patient else "required", value=patient)
+        if patient is not None and not self._knows("patient", patient):
+            raise DirectoryError(field="patient", code="unknown", value=patient)
+        principal = Principal(
+            user=self.ids.new("usr"),
+            name=fields["name"],
+            tenant=scope.tenant,
+            roles=chosen,
+            wards=None if wards is None else frozenset(wards),
+            patient=patient,
+            kind="display" if Role.DISPLAY in chosen else "user",
+        )
+        return self.add_person(login, password, principal, language=fields.get("language", "en"))
+
+    async def set_password(self, scope: Scope, login: str, password: str) -> User | None:
+        """See the port."""
+        _whole(scope)
+        _long_enough(password)
+        known = self._people.get((scope.tenant, login.strip().lower()))
+        if known is None:
+            return None
+        known.password = password
+        mine = [token for token, who in self._sessions.items() if who == known.principal]
+        for token in mine:
+            del self._sessions[token]
+        return known.user
+
+
+def _whole(scope: Scope) -> None:
+    if scope.confined:
+        msg = "managing users concerns the whole organisation"
+        raise AccessError(msg)
+
+
+def _long_enough(password: str) -> None:
+    if len(password) < MIN_PASSWORD:
+        raise DirectoryError(field="password", code="short")
+
+
+def _roles(roles: Sequence[str]) -> frozenset[Role]:
+    known = frozenset(Role)
+    chosen = frozenset(Role(r) for r in roles if r in known)
+    unknown = [r for r in roles if r not in known]
+    alone = chosen & {Role.PATIENT, Role.DISPLAY}
+    if unknown or not chosen or (alone and len(chosen) > 1):
+        code = "invalid" if roles else "required"
+        raise DirectoryError(field="roles", code=code, value=", ".join(unknown or roles))
+    return chosen
