@@ -1,0 +1,301 @@
+"""``hearthward users``: through the running cloud, or straight in its records when none runs.
+
+The lock on the cloud's folder decides: who holds it owns the records. While a cloud holds it, its REST API is
+asked, with the token that it left for this user (owner.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote, urlsplit
+
+from cloud_ingest.records import Accounts, Records, RecordsAuditLog
+from cloud_ingest.records.models import User
+from cloud_ingest.records.users import LOGIN
+from hearthward.app.lock import FolderLock
+from hearthward.app.owner import Owner, read_owner
+from hearthward.core.clock import SystemClock
+from hearthward.core.errors import AccessError, ConfigError, HearthwardError, StoreUnavailable
+from hearthward.core.ids import RandomIds
+from hearthward.core.settings import Settings
+from hearthward.trust.access import Action, Scope
+from hearthward.trust.audit import AuditEvent
+from hearthward.trust.passwords import Passwords, readable_password
+
+__all__ = ["add_user", "list_users", "new_password"]
+
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 15.0
+EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not listened on
+USERS: Final = "/api/v1/users"
+
+
+async def add_user(
+    settings: Settings,
+    login: str,
+    *,
+    roles: Sequence[str],
+    name: str | None,
+    wards: Sequence[str],
+    patient: str | None,
+) -> str:
+    """Add a login and tell its password. No wards means every ward. Raises HearthwardError."""
+    fields: dict[str, Any] = {
+        "login": login,
+        "name": name or login,
+        "roles": list(roles),
+        "wards": list(wards) or None,
+        "patient": patient,
+    }
+    async with _desk(settings, new=True) as desk:
+        entry, password = await desk.add(fields)
+    where = "" if entry.wards is None else f" for {', '.join(entry.wards)}"
+    return f"added {entry.login} ({entry.name}): {', '.join(entry.roles)}{where}\n{_told(password)}"
+
+
+async def new_password(settings: Settings, login: str) -> str:
+    """Give a login a new password and tell it; its sessions end. Raises HearthwardError."""
+    if not LOGIN.fullmatch(login.strip().lower()):
+        msg = f"login: there is no login {login!r}; see `hearthward users list`"
+        raise ConfigError(msg, field="login")
+    async with _desk(settings) as desk:
+        known, password = await desk.password(login)
+    return f"{known} has a new password and is logged out everywhere\n{_told(password)}"
+
+
+async def list_users(settings: Settings) -> str:
+    """Who may log in, one line each. Raises HearthwardError."""
+    async with _desk(settings) as desk:
+        entries = await desk.all()
+    if not entries:
+        return "nobody may log in yet: hearthward users add LOGIN --role admin"
+    table = [("LOGIN", "ROLES", "WARDS", "NAME"), *(_line(entry) for entry in entries)]
+    widths = [max(len(line[n]) for line in table) for n in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]])
+        for line in table
+    )
+
+
+def _told(password: str) -> str:
+    return f"password (shown only now): {password}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A login as it is shown."""
+
+    login: str
+    name: str
+    roles: Sequence[str]
+    wards: Sequence[str] | None
+    patient: str | None
+    disabled: bool
+
+    @classmethod
+    def of(cls, user: User) -> _Entry:
+        """From the records."""
+        return cls(user.login, user.name, user.roles, user.wards, user.patient, user.disabled is not None)
+
+    @classmethod
+    def told(cls, user: Any) -> _Entry:
+        """From the API."""
+        shown = {name: user[name] for name in ("login", "name", "roles", "wards", "patient")}
+        return cls(**shown, disabled=user["disabled"] is not None)
+
+
+def _line(entry: _Entry) -> tuple[str, str, str, str]:
+    wards = "all" if entry.wards is None else ", ".join(entry.wards) or "none"
+    wards = "-" if entry.patient is not None else wards
+    marks = [f"patient {entry.patient}"] * (entry.patient is not None) + ["disabled"] * entry.disabled
+    name = f"{entry.name} ({', '.join(marks)})" if marks else entry.name
+    return entry.login, ", ".join(entry.roles), wards, name
+
+
+class _Desk(Protocol):
+    """Where logins are managed."""
+
+    async def add(self, fields: Mapping[str, Any]) -> tuple[_Entry, str]:
+        """Add a login; it and its password."""
+        ...
+
+    async def password(self, login: str) -> tuple[str, str]:
+        """A new password; the login as it is kept, and the password."""
+        ...
+
+    async def all(self) -> Sequence[_Entry]:
+        """Every login."""
+        ...
+
+
+@asynccontextmanager
+async def _desk(settings: Settings, *, new: bool = False) -> AsyncIterator[_Desk]:
+    """Take the folder if it is free, else go to who has it. ``new`` may make the records."""
+    folder = settings.data / "cloud"
+    if not new and not (folder / "records.db").exists():
+        msg = "there are no logins here yet: name another folder with --data, or use hearthward users add"
+        raise ConfigError(msg, file=str(folder))
+    lock = FolderLock(folder)
+    try:
+        lock.acquire()
+    except ConfigError as error:
+        holder = error.details.get("pid")
+        if holder is None:
+            raise
+        yield _Running(_owner(folder, holder), settings.web.tls_certificate, _not_yet(folder, holder))
+        return
+    try:
+        async with _opened(folder, settings.cloud.tenant) as records:
+            yield _Records(records, settings.cloud.tenant)
+    finally:
+        lock.release()
+
+
+def _not_yet(folder: Path, holder: object) -> StoreUnavailable:
+    msg = f"{folder} is in use by process {holder}, which does not answer: try again in a moment"
+    return StoreUnavailable(msg)
+
+
+def _owner(folder: Path, holder: object) -> Owner:
+    owner = read_owner(folder)
+    if owner is None:
+        raise _not_yet(folder, holder)
+    return owner
+
+
+@asynccontextmanager
+async def _opened(folder: Path, tenant: str) -> AsyncIterator[Records]:
+    path, clock, ids = folder / "records.db", SystemClock(), RandomIds()
+    records = await asyncio.to_thread(Records.open, path, clock=clock, ids=ids, tenant=tenant)
+    try:
+        yield records
+    finally:
+        await records.close()
+
+
+class _Records:
+    """The desk when no cloud runs; audited like the API."""
+
+    def __init__(self, records: Records, tenant: str) -> None:
+        self._records = records
+        self._accounts = Accounts(records, Passwords())
+        self._scope = Scope.system(tenant)
+
+    async def add(self, fields: Mapping[str, Any]) -> tuple[_Entry, str]:
+        """See _Desk."""
+        password = readable_password()
+        row = await self._accounts.add(self._scope, **fields, password=password)
+        given = ",".join(sorted(name for name, value in fields.items() if value is not None))
+        await self._audit(row.id, do="create", roles=",".join(row.roles), fields=given)
+        return _Entry.of(row), password
+
+    async def password(self, login: str) -> tuple[str, str]:
+        """See _Desk."""
+        password = readable_password()
+        row = await self._accounts.set_password(self._scope, login, password)
+        await self._audit(row.id, do="password")
+        return row.login, password
+
+    async def all(self) -> Sequence[_Entry]:
+        """See _Desk."""
+        found = await self._records.read(lambda session: self._records.users(session).list(self._scope))
+        return [_Entry.of(row) for row in found]
+
+    async def _audit(self, user: str, **detail: str) -> None:
+        event = AuditEvent(
+            at=self._records.wall.now_ns(),
+            tenant=self._scope.tenant,
+            actor="command-line",
+            action=Action.MANAGE_USERS,
+            resource_kind="user",
+            resource_id=user,
+            detail=dict(detail),
+        )
+        await RecordsAuditLog(self._records).append(event)
+
+
+class _Running:
+    """The desk of a running cloud, over its REST API. No proxy is used and no redirect followed."""
+
+    def __init__(self, owner: Owner, certificate: Path | None, absent: StoreUnavailable) -> None:
+        self._owner = owner
+        self._certificate = certificate
+        self._absent = absent
+
+    async def add(self, fields: Mapping[str, Any]) -> tuple[_Entry, str]:
+        """See _Desk."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        return await self._ask("POST", USERS, lambda a: (_Entry.told(a["user"]), str(a["password"])), given)
+
+    async def password(self, login: str) -> tuple[str, str]:
+        """See _Desk."""
+        path = f"{USERS}/{quote(login, safe='')}/password"
+        return await self._ask("POST", path, lambda a: (str(a["login"]), str(a["password"])))
+
+    async def all(self) -> Sequence[_Entry]:
+        """See _Desk."""
+        return await self._ask("GET", USERS, lambda a: [_Entry.told(user) for user in a["items"]])
+
+    async def _ask(
+        self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None
+    ) -> T:
+        """What ``read`` makes of the answer. Raises the error that a refusal means."""
+        try:
+            status, answer = await asyncio.to_thread(self._exchange, method, path, body)
+            found = json.loads(answer)
+            if status < HTTPStatus.BAD_REQUEST:
+                return read(found)
+        except ConnectionRefusedError as error:
+            raise self._absent from error
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+            msg = f"the running cloud at {self._owner.url} gave no usable answer: {error}"
+            raise StoreUnavailable(msg) from error
+        raise self._refused(status, found)
+
+    def _refused(self, status: int, problem: Any) -> HearthwardError:
+        if status == HTTPStatus.UNAUTHORIZED:  # the token of an earlier run: the new one is still starting
+            return self._absent
+        detail = problem.get("detail") if isinstance(problem, dict) else None
+        text = str(detail or f"the running cloud answered {status}")
+        if status == HTTPStatus.FORBIDDEN:
+            return AccessError(text)
+        return StoreUnavailable(text) if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ConfigError(text)
+
+    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
+        connection = self._connection()
+        headers = {"Authorization": f"Bearer {self._owner.token}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self._owner.url)
+        host = str(parts.hostname)
+        host = EVERYWHERE.get(host, host)
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
+        return http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=self._trust())
+
+    def _trust(self) -> ssl.SSLContext:
+        """The cloud's own certificate is trusted under any name: it is asked by an address."""
+        if self._certificate is None:
+            return ssl.create_default_context()
+        context = ssl.create_default_context(cafile=self._certificate)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
