@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
 from cloud_ingest.sources.base import Message, OnConnected, OnMessage
-from hearthward.core.errors import ConfigError, UplinkError
+from cloud_ingest.sources.connection import Broker, Connection
+from hearthward.core.errors import UplinkError
 from hearthward.core.ids import Ids
 from hearthward.core.telemetry import Telemetry
 
@@ -27,12 +24,9 @@ SUBSCRIPTIONS: Final = ("hw/1/+/+/frame", "hw/1/+/+/status", "hw/1/+/+/applied")
 FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 5.0
 BACKOFF_FACTOR: Final = 2.0
-OPERATION_TIMEOUT_S: Final = 10.0
-KEEPALIVE_S: Final = 15
-MAX_WAITING: Final = 1_000
-"""Messages in the client's own queue; more are dropped and come again, as no receipt was sent."""
-_NODELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+STEADY_S: Final = 2.0
+"""A connection that held so long starts the back-off anew."""
+_EXPECTED: Final = (aiomqtt.MqttError, UplinkError, OSError)
 
 
 class SourceState(Enum):
@@ -42,36 +36,6 @@ class SourceState(Enum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
     BACKOFF = "backoff"
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is and how to log in."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-    tls: bool = False
-
-    @classmethod
-    def of_url(cls, url: str, username: str | None = None, password: str | None = None) -> Broker:
-        """``mqtt[s]://[user[:password]@]host[:port]`` -> broker. Raises ConfigError."""
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in _PORTS or not parts.hostname or port == -1:
-            msg = "the broker's address must look like mqtt://host:1883 or mqtts://host:8883"
-            raise ConfigError(msg, host=parts.hostname)
-        return cls(
-            host=parts.hostname,
-            port=port or _PORTS[parts.scheme],
-            username=username or (unquote(parts.username) if parts.username else None),
-            password=password or (unquote(parts.password) if parts.password else None),
-            tls=parts.scheme == "mqtts",
-        )
 
 
 class MqttSource:
@@ -100,20 +64,22 @@ class MqttSource:
 
     async def run(self, on_message: OnMessage, on_connected: OnConnected) -> None:
         """Stay connected until cancelled; see FrameSource."""
-        backoff = FIRST_BACKOFF_S
+        backoff, told, loop = FIRST_BACKOFF_S, False, asyncio.get_running_loop()
         try:
             while True:
                 self._enter(SourceState.CONNECTING)
-                try:
-                    await self._session(on_message, on_connected)
-                except (aiomqtt.MqttError, UplinkError, OSError) as error:
-                    if self.state is SourceState.CONNECTED:
-                        backoff = FIRST_BACKOFF_S
-                    log.log(
-                        logging.WARNING if backoff <= FIRST_BACKOFF_S else logging.DEBUG,
-                        "broker: %s; trying again",
-                        error,
-                    )
+                started = loop.time()
+                reason = await self._one_session(on_message, on_connected)
+                was_up = self.state is SourceState.CONNECTED
+                if was_up and loop.time() - started > STEADY_S:
+                    backoff = FIRST_BACKOFF_S
+                # every loss is told, but of the attempts that follow only the first
+                log.log(
+                    logging.WARNING if was_up or not told else logging.DEBUG,
+                    "broker: %s; trying again",
+                    reason,
+                )
+                told = True
                 self._enter(SourceState.BACKOFF)
                 await asyncio.sleep(backoff * (0.5 + self._ids.uniform() / 2))
                 backoff = min(backoff * BACKOFF_FACTOR, LAST_BACKOFF_S)
@@ -132,23 +98,27 @@ class MqttSource:
             msg = f"the broker did not take the message: {error}"
             raise UplinkError(msg, topic=topic) from error
 
+    async def _one_session(self, on_message: OnMessage, on_connected: OnConnected) -> BaseException:
+        """Run one connection to its end and return why it ended; raises what nobody expects.
+
+        As a task of its own: when a group's task fails while the group is being cancelled, Python 3.11
+        forgets the cancellation, and ``run`` would go on for ever.
+        """
+        session = asyncio.create_task(self._session(on_message, on_connected), name="source-session")
+        try:
+            await asyncio.wait([session])
+        finally:
+            session.cancel()
+            await asyncio.wait([session])
+            error = None if session.cancelled() else session.exception()
+        reasons = list(_leaves(error or UplinkError("the connection was abandoned")))
+        if error is not None and not all(isinstance(reason, _EXPECTED) for reason in reasons):
+            raise error
+        return reasons[0]
+
     async def _session(self, on_message: OnMessage, on_connected: OnConnected) -> None:
-        broker = self._locate()
-        client = aiomqtt.Client(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=broker.password,
-            identifier=self._name,
-            protocol=aiomqtt.ProtocolVersion.V311,
-            clean_session=True,
-            keepalive=KEEPALIVE_S,
-            timeout=OPERATION_TIMEOUT_S,
-            max_queued_incoming_messages=MAX_WAITING,
-            tls_context=ssl.create_default_context() if broker.tls else None,
-            socket_options=[_NODELAY],
-        )
-        async with client:
+        """One connection, from connect to its loss. Raises MqttError, UplinkError (or groups of them)."""
+        async with Connection(self._locate(), identifier=self._name) as client:
             for topic in SUBSCRIPTIONS:
                 granted = await client.subscribe(topic, qos=1)
                 _check_granted(topic, granted)
@@ -159,10 +129,6 @@ class MqttSource:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_connected(on_connected), name="source-connected")
                     group.create_task(_hand_over(client, on_message), name="source-messages")
-            except ExceptionGroup as errors:
-                if errors.split((aiomqtt.MqttError, UplinkError, OSError))[1] is not None:
-                    raise
-                raise UplinkError(str(errors.exceptions[0])) from errors
             finally:
                 self._client = None
 
@@ -190,3 +156,11 @@ def _check_granted(topic: str, granted: object) -> None:
     if any(getattr(code, "value", code) == refused for code in codes):
         msg = f"the broker refuses the subscription to {topic}: check its permissions"
         raise UplinkError(msg, topic=topic)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
