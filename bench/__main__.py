@@ -1,0 +1,60 @@
+"""``python -m bench [NAME...] [--json FILE]``: measure, and say which targets are missed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Outcome, machine, table, to_json
+
+NAMES: Final = {
+    "decode": "a compiled profile beside hand-written struct code (10 s)",
+    "outbox": "how fast the edge's outbox takes and gives readings (15 s)",
+    "wall": "first content of /ward with 1,000 patients (20 s)",
+    "startup": "from the command to the first alarm on the wall (15 s)",
+    "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",
+    "memory": "memory of edge, edge with radio, and run in all (150 s)",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named measurements (all when none is named); 1 when one of their targets was missed."""
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description="Measurements on this machine, on loopback only, each bounded in time.",
+        epilog="\n".join(f"  {name:9} {about}" for name, about in NAMES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure (default: everything below)")
+    parser.add_argument("--list", action="store_true", help="say what there is, and measure nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args(arguments)
+    if options.list:
+        print("\n".join(f"{name:9} {about}" for name, about in NAMES.items()))
+        return 0
+    if unknown := [n for n in options.names if n not in NAMES]:
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json: no folder {options.json.absolute().parent}")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    print(f"machine: {machine()}\n", flush=True)
+    outcomes: list[Outcome] = []
+    for name in options.names or NAMES:
+        print(f"{name}: {NAMES[name]} ...", file=sys.stderr, flush=True)
+        outcomes.append(importlib.import_module(f"bench.{name}").measure())
+        print(table(outcomes[-1]) + "\n", flush=True)
+    if options.json is not None:
+        options.json.write_text(to_json(outcomes, datetime.now(UTC).isoformat(timespec="seconds")) + "\n")
+    missed = [f"{o.name}: {f.name}" for o in outcomes for f in o.figures if f.met is False]
+    if missed:
+        print("targets missed: " + "; ".join(missed))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
