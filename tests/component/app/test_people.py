@@ -7,11 +7,16 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from cloud_ingest.records import Accounts, Records, RecordsAuditLog
 from cloud_ingest.service import CloudService
@@ -24,7 +29,7 @@ from hearthward.app.people import add_user, list_users, new_password
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import AccessError, ConfigError, HearthwardError, StoreUnavailable
 from hearthward.core.ids import RandomIds
-from hearthward.core.settings import Settings
+from hearthward.core.settings import Settings, WebSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
@@ -54,16 +59,25 @@ async def opened(settings: Settings) -> AsyncIterator[Records]:
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any, tls: tuple[Path, Path] | None = None) -> AsyncIterator[str]:
     """The application on a free port of this machine."""
+    certificate, key = tls or (None, None)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = Quiet(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        ssl_certfile=certificate,
+        ssl_keyfile=None if key is None else str(key),
+    )
+    server = Quiet(config)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="web")
     try:
         while not server.started:
             assert not task.done(), await task
             await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         if hasattr(app, "state"):
             app.state.hub.close()
@@ -286,12 +300,52 @@ async def test_a_token_without_the_role_is_refused(settings: Settings):
                 await act
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", b"[]", b"{}", b'{"items": [{}]}', b'{"items": 7}'])
-async def test_something_else_on_the_port_is_no_cloud(settings: Settings, body: bytes):
+def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for a host of that name, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.crt", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return files
+
+
+async def test_with_tls_only_the_clouds_own_certificate_is_trusted(settings: Settings, tmp_path: Path):
+    own, other = self_signed(tmp_path, "ward.test"), self_signed(tmp_path, "other.test")
+
+    def configured(tls: tuple[Path, Path] | None) -> Settings:
+        pair = {} if tls is None else {"tls_certificate": tls[0], "tls_key": tls[1]}
+        return settings.model_copy(update={"web": WebSettings(**pair)})
+
     async with opened(settings):
         pass
+    with FolderLock(settings.data / "cloud"):
+        async with serving(answering(b'{"items": []}'), own) as url:
+            port = url.rpartition(":")[2]
+            write_owner(settings.data / "cloud", f"https://0.0.0.0:{port}", TOKEN)
+            assert "nobody may log in yet" in await list_users(configured(own))
+            for wrong in (other, None):
+                with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                    await list_users(configured(wrong))
 
-    async def other(scope: Any, receive: Any, send: Any) -> None:
+
+def answering(body: bytes) -> Any:
+    """An application that gives the same answer to everything."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             for _ in range(2):
                 event = await receive()
@@ -300,8 +354,15 @@ async def test_something_else_on_the_port_is_no_cloud(settings: Settings, body: 
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
+    return app
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"[]", b"{}", b'{"items": [{}]}', b'{"items": 7}'])
+async def test_something_else_on_the_port_is_no_cloud(settings: Settings, body: bytes):
+    async with opened(settings):
+        pass
     with FolderLock(settings.data / "cloud"):
-        async with serving(other) as url:
+        async with serving(answering(body)) as url:
             write_owner(settings.data / "cloud", url, TOKEN)
             with pytest.raises(HearthwardError, match="no usable answer"):
                 await list_users(settings)
