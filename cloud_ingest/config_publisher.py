@@ -7,14 +7,14 @@ import logging
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, load_attribution
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import ConfigDocumentRow, Device, Gateway
 from cloud_ingest.sources.base import FrameSource
-from hearthward.core.clock import Clock
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import UplinkError
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, topic
@@ -37,6 +37,7 @@ class ConfigPublisher:
         self._telemetry = telemetry
         self._documents: dict[str, ConfigDocument] = {}
         self._turn = asyncio.Lock()
+        self._strange: dict[str, str] = {}
         self.rules_hash = ""
 
     def document(self, gateway: str) -> ConfigDocument | None:
@@ -48,11 +49,33 @@ class ConfigPublisher:
         document = self._documents.get(gateway)
         return document.version if document is not None and document.digest == digest else None
 
-    async def refresh(self) -> list[str]:
-        """Make the documents anew, keep and publish those whose content changed; returns their gateways."""
+    async def runs(self, gateway: str, digest: str) -> None:
+        """A gateway reports what it runs: if that was never issued here, its document gets a newer version.
+
+        It is so after this cloud's records were lost or restored from an old copy: the gateway would take
+        the document at hand for an older one, and refuse it. Done once per digest, so that a gateway which
+        cannot run what it is given does not make versions for ever.
+        """
+        known = self._documents.get(gateway)
+        if not digest or known is None or digest in {known.digest, self._strange.get(gateway)}:
+            return
+        if await self._records.read(lambda s: _issued(s, self._tenant, gateway, digest)):
+            return
+        self._strange[gateway] = digest
+        log.warning("gateway %s runs a configuration (%s) that is not of these records", gateway, digest)
+        self._telemetry.count("config_strange_total")
+        await self.refresh(anew=gateway)
+
+    async def refresh(self, *, anew: str | None = None) -> list[str]:
+        """Make the documents anew, keep and publish those whose content changed; returns their gateways.
+
+        ``anew`` names a gateway whose document gets a new version in any case.
+        """
         async with self._turn:
-            now = self._clock.now_ns()
-            documents = await self._records.run(lambda s: _documents(s, self._tenant, self.rules_hash, now))
+            now, newest = self._clock.now_ns(), self._records.wall.now_ns() // SECOND
+            documents = await self._records.run(
+                lambda s: _documents(s, self._tenant, self.rules_hash, now, newest, anew)
+            )
             changed = [g for g, document in documents.items() if self._documents.get(g) != document]
             self._documents = documents
             for gateway in changed:
@@ -78,7 +101,14 @@ class ConfigPublisher:
             self._telemetry.count("config_published_total")
 
 
-def _documents(session: Session, tenant: str, rules_hash: str, now: int) -> dict[str, ConfigDocument]:
+def _documents(
+    session: Session, tenant: str, rules_hash: str, now: int, newest: int, anew: str | None
+) -> dict[str, ConfigDocument]:
+    """The documents in force; changed ones get a version of their own, at least ``newest``.
+
+    That is real time in seconds, so that also a cloud whose records were made anew gives versions that are
+    newer than whatever its gateways have stored.
+    """
     attribution = load_attribution(session, tenant)
     devices: defaultdict[str, list[Device]] = defaultdict(list)
     present = select(Device).where(Device.tenant == tenant, Device.ended.is_(None)).order_by(Device.id)
@@ -92,8 +122,9 @@ def _documents(session: Session, tenant: str, rules_hash: str, now: int) -> dict
         mine = devices[gateway.id] if gateway.ended is None else []
         body = _body(gateway, mine, attribution, rules_hash, now)
         document = last.get(gateway.id)
-        if document is None or _content(document.body) != _content(body):
-            document = ConfigDocument(gateway.id, 1 if document is None else document.version + 1, body)
+        if document is None or gateway.id == anew or _content(document.body) != _content(body):
+            version = newest if document is None else max(document.version + 1, newest)
+            document = ConfigDocument(gateway.id, version, body)
             session.add(_row(tenant, document, now))
         out[gateway.id] = document
     return out
@@ -125,6 +156,12 @@ def _body(
 def _content(body: dict[str, Any]) -> dict[str, Any]:
     """What makes a new version: everything but the time of issue."""
     return {key: value for key, value in body.items() if key != "issued"}
+
+
+def _issued(session: Session, tenant: str, gateway: str, digest: str) -> bool:
+    row = ConfigDocumentRow
+    mine = exists().where(row.tenant == tenant, row.gateway == gateway, row.digest == digest)
+    return bool(session.scalar(select(mine)))
 
 
 def _last_documents(session: Session, tenant: str) -> dict[str, ConfigDocument]:

@@ -237,6 +237,8 @@ class CloudService:
             try:
                 await self._save_gateways()
                 await self.publisher.refresh()
+                for state in self.gateways.all():
+                    await self.publisher.runs(state.gateway, state.config)
                 if rounds % PRUNE_EVERY == 0:
                     await self.records.run(self._prune)
             except StoreUnavailable as error:

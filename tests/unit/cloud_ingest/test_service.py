@@ -16,8 +16,9 @@ from cloud_ingest.records.models import ConfigDocumentRow, Gateway, JournalRow, 
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources import MemorySource
 from cloud_ingest.stores import MemoryStore
+from edge_agent.config_store import check_document
 from hearthward.core.clock import SECOND, EventClock
-from hearthward.core.errors import RuleError
+from hearthward.core.errors import ConfigError, RuleError
 from hearthward.core.ids import SeededIds
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
@@ -26,15 +27,20 @@ from hearthward.trust.access import Scope
 from rules import Command, RuleSet
 from tests.unit.cloud_ingest.ward import RULES, SCOPE, T0, block, enrol, frame, reading, rule
 
+WALL = T0 + 500_000 * SECOND
+"""Real time, which is not the time that the frames tell of."""
+V0 = WALL // SECOND
+
 
 class Cloud:
     """A service in memory but for its records."""
 
-    def __init__(self, path: Path, rules: RuleSet = RULES) -> None:
+    def __init__(self, path: Path, rules: RuleSet = RULES, wall: EventClock | None = None) -> None:
         self.clock = EventClock(T0)
+        self.wall = wall or EventClock(WALL)
         self.telemetry = Telemetry()
         self.source = MemorySource()
-        self.records = Records.open(path, clock=self.clock, ids=SeededIds(1))
+        self.records = Records.open(path, clock=self.clock, wall=self.wall, ids=SeededIds(1))
         self.service = CloudService(
             records=self.records,
             store=MemoryStore(),
@@ -61,8 +67,10 @@ class Cloud:
 
 
 @asynccontextmanager
-async def running(path: Path, rules: RuleSet = RULES, *, enrolled: bool = False) -> AsyncIterator[Cloud]:
-    cloud = Cloud(path, rules)
+async def running(
+    path: Path, rules: RuleSet = RULES, *, enrolled: bool = False, wall: EventClock | None = None
+) -> AsyncIterator[Cloud]:
+    cloud = Cloud(path, rules, wall)
     if not enrolled:
         enrol(cloud.records)
     task = asyncio.create_task(cloud.service.run())
@@ -109,7 +117,7 @@ async def test_documents_are_versioned_by_content_and_published_at_every_connect
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
         first = cloud.config()
-        assert first.version == 1
+        assert first.version == V0
         assert first.body["rules"] == {"hash": RULES.hash}
         assert first.body["devices"][0] == {
             "id": "dev_1",
@@ -135,15 +143,57 @@ async def test_documents_are_versioned_by_content_and_published_at_every_connect
             )
         )
         await cloud.service.directory_changed()
-        assert (cloud.config().version, cloud.config().body["timezone"]) == (2, "Asia/Shanghai")
+        assert (cloud.config().version, cloud.config().body["timezone"]) == (V0 + 1, "Asia/Shanghai")
         assert isinstance(await cloud.until(DirectoryChanged), DirectoryChanged)
     async with running(tmp_path / "r.db", enrolled=True) as cloud:
         await cloud.source.wait_published(1)
-        assert cloud.config().version == 2
+        assert cloud.config().version == V0 + 1
         rows = await cloud.records.read(lambda s: s.scalars(select(ConfigDocumentRow)).all())
-        assert {r.version: r.digest for r in rows} == {1: first.digest, 2: cloud.config().digest}
+        assert {r.version: r.digest for r in rows} == {V0: first.digest, V0 + 1: cloud.config().digest}
         await cloud.service.rules_changed(RuleSet())
-        assert cloud.config().version == 3
+        assert cloud.config().version == V0 + 2
+
+
+async def test_versions_grow_with_real_time_whatever_the_records_know(tmp_path: Path):
+    """A cloud made anew is never taken for an older one by a gateway that kept a document of before."""
+    async with running(tmp_path / "first.db") as cloud:
+        cloud.wall.advance(10)
+        await cloud.service.rules_changed(RuleSet())
+        kept = cloud.config()
+        assert kept.version == V0 + 10
+    later = EventClock(WALL + 60 * SECOND)
+    async with running(tmp_path / "anew.db", wall=later) as cloud:
+        assert cloud.config().version == V0 + 60
+        check_document(cloud.config(), gateway="gw-1", tenant="main", current=kept)
+    async with running(tmp_path / "behind.db", wall=EventClock(WALL - 60 * SECOND)) as cloud:
+        with pytest.raises(ConfigError, match="older"):
+            check_document(cloud.config(), gateway="gw-1", tenant="main", current=kept)
+
+
+async def test_a_gateway_with_a_document_that_these_records_never_made_gets_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Records restored from an old copy: the gateway would refuse what it had before as older."""
+    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    async with running(tmp_path / "r.db") as cloud:
+        await cloud.source.wait_published(1)
+        first = cloud.config()
+        cloud.wall.advance(3600)
+        lost = ConfigDocument("gw-1", V0 + 1800, {"tenant": "main"})
+        cloud.source.deliver(topic("main", "gw-1", "applied"), first.digest.encode())
+        cloud.source.deliver(topic("main", "gw-1", "applied"), lost.digest.encode())
+        await cloud.source.wait_published(2)
+        newer = cloud.config()
+        assert newer.version == V0 + 3600
+        assert {**newer.body, "issued": 0} == {**first.body, "issued": 0}
+        check_document(newer, gateway="gw-1", tenant="main", current=lost)
+        cloud.source.deliver(topic("main", "gw-1", "applied"), first.digest.encode())
+        assert await cloud.service.publisher.refresh() == []
+        for strange in (lost.digest, first.digest, newer.digest, "", lost.digest):
+            await cloud.service.publisher.runs("gw-1", strange)
+        await cloud.service.publisher.runs("gw-unknown", lost.digest)
+        assert cloud.config() == newer
+        assert cloud.telemetry.value("config_strange_total") == 1
 
 
 async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -162,11 +212,11 @@ async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytes
         digest = cloud.config().digest
         cloud.source.deliver(topic("main", "gw-1", "applied"), digest.encode())
         await cloud.until(GatewayChanged)
-        assert cloud.service.gateways.applied("gw-1") == 1
+        assert cloud.service.gateways.applied("gw-1") == V0
         async with asyncio.timeout(10):
             while True:
                 row = await cloud.records.read(lambda s: s.get(Gateway, ("main", "gw-1")))
-                if row is not None and row.config_version_applied == 1:
+                if row is not None and row.config_version_applied == V0:
                     break
                 await asyncio.sleep(0.01)
         assert row.last_seen == T0
