@@ -66,12 +66,10 @@ class CloudPeople:
 
     async def use_link(self, token: str, password: str) -> Login | None:
         """See the port."""
-        login = await self.link_login(token)
-        if login is None:
-            return None
+        if await self.link_login(token) is None:
+            return None  # before a password is hashed for it
         try:
-            await self._accounts.set_password(self._system, login, password)
-            principal = await self._accounts.use_link(self._system, token)
+            principal = await self._accounts.use_link(self._system, token, password=password)
         except AccessError:
             return None
         except ConfigError as error:

@@ -117,12 +117,21 @@ class Accounts:
         )
         return token
 
-    async def use_link(self, scope: Scope, secret: str) -> Principal:
-        """Use a one-time link up. Raises AccessError."""
-        hashed = hash_token(secret)
-        return await self._records.run(
-            lambda session: self._records.sessions(session).use_link(scope, hashed)
-        )
+    async def use_link(self, scope: Scope, secret: str, *, password: str | None = None) -> Principal:
+        """Use a one-time link up and, with ``password``, set it and log its user out elsewhere: both or none.
+
+        Raises AccessError for the link, ConfigError for the password; then the link can still be used.
+        """
+        link = hash_token(secret)
+        hashed = None if password is None else await self._hash(password)
+
+        def write(session: Session) -> Principal:
+            principal = self._records.sessions(session).use_link(scope, link)
+            if hashed is not None:
+                self._records.users(session).set_password(scope, principal.user, hashed)
+            return principal
+
+        return await self._records.run(write)
 
     async def _hash(self, password: str) -> str:
         async with self._hashing:

@@ -113,7 +113,7 @@ def test_reopening_keeps_data_and_needs_no_alembic(tmp_path: Path) -> None:
         "r.close_now()\n"
     )
     root = Path(__file__).parents[4]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script, str(path)],
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ import pytest
 
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.records.models import OneTimeLink, User, WebSession
-from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES, LONGEST_WAIT_S
+from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES, LONGEST_WAIT_S, Users, principal_of
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.trust.access import Role, Scope
@@ -16,7 +16,7 @@ from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S
 
 SYSTEM = Scope.system("main")
 OTHER = Scope.system("other")
-RIGHT, WRONG = "a right password", "a wrong password"
+RIGHT, WRONG, SHORT = "a right password", "a wrong password", "short"
 
 pytestmark = pytest.mark.usefixtures("furnished")
 
@@ -190,6 +190,32 @@ async def test_a_link_works_once(accounts: Accounts) -> None:
     )
     assert sum(not isinstance(u, BaseException) for u in used) == 1
     assert all("used already" in str(u) for u in used if isinstance(u, BaseException))
+
+
+async def test_a_link_and_the_password_set_by_it_are_one_transaction(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await accounts.add(SYSTEM, login="root", name="Admin", roles=["admin"])
+    link = await accounts.make_link(SYSTEM, user.id)
+    with pytest.raises(ConfigError):
+        await accounts.use_link(SYSTEM, link.secret, password=SHORT)
+    with monkeypatch.context() as broken:
+
+        def torn(*_: object) -> None:
+            raise OSError
+
+        broken.setattr(Users, "set_password", torn)
+        with pytest.raises(OSError):  # noqa: PT011 - the crash in between
+            await accounts.use_link(SYSTEM, link.secret, password=RIGHT)
+    with pytest.raises(AccessError):
+        await accounts.authenticate(SYSTEM, "root", RIGHT)
+    other = await accounts.open_session(principal_of(user))
+    principal = await accounts.use_link(SYSTEM, link.secret, password=RIGHT)
+    assert principal == await accounts.authenticate(SYSTEM, "root", RIGHT)
+    assert await accounts.principal(SYSTEM, other.secret) is None
+    with pytest.raises(AccessError, match="used already"):
+        await accounts.use_link(SYSTEM, link.secret, password=WRONG)
+    assert await accounts.authenticate(SYSTEM, "root", RIGHT)
 
 
 async def test_a_link_expires_and_a_newer_one_replaces_it(accounts: Accounts, clock: EventClock) -> None:
