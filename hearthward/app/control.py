@@ -1,8 +1,8 @@
 """The player's line to an edge in another process: event time one way, acknowledgements the other.
 
-One JSON object a line over loopback TCP. Server to edge: ``{"t": ns}``. Edge to server:
-``{"taken": {device: payloads}}`` after a commit or a refusal. Only demonstrations and tests use it: a real
-gateway has its own clock.
+One JSON object a line over loopback TCP. Server to edge: ``{"t": ns}``. Edge to server: ``{"at": ns}`` once
+its clock stands there, and ``{"taken": {device: payloads}}`` after a commit or a refusal. Only
+demonstrations and tests use it: a real gateway has its own clock.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ __all__ = ["ControlClient", "ControlServer", "parse_address"]
 
 log = logging.getLogger(__name__)
 RETRY_S: Final = 0.1
+STEP_S: Final = 5.0
+"""An edge that hangs holds the recording up for so long at each step."""
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -42,7 +44,8 @@ class ControlServer:
         self._clock = clock
         self._on_taken = on_taken
         self._on_edge_lost = on_edge_lost
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._at: dict[asyncio.StreamWriter, int] = {}
+        self._moved = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -61,26 +64,39 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
-        for writer in list(self._writers):
+        for writer in list(self._at):
             writer.close()
         await self._server.wait_closed()
 
-    def step(self, at_ns: int) -> None:
-        """Tell every edge the time."""
-        for writer in self._writers:
+    async def step(self, at_ns: int) -> None:
+        """Tell every edge the time and return when the clocks of all that are connected stand there.
+
+        A value that overtook the step would be stamped with the time before it.
+        """
+        for writer in self._at:
             writer.write(b'{"t": %d}\n' % at_ns)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STEP_S):
+                while any(at < at_ns for at in self._at.values()):
+                    self._moved.clear()
+                    await self._moved.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._at[writer] = 0
         try:
             writer.write(b'{"t": %d}\n' % self._clock.now_ns())
             while line := await reader.readline():
-                for device, n in json.loads(line)["taken"].items():
+                said = json.loads(line)
+                if "at" in said:
+                    self._at[writer] = said["at"]
+                    self._moved.set()
+                for device, n in said.get("taken", {}).items():
                     self._on_taken(device, n)
-        except (ConnectionError, ValueError, KeyError, asyncio.IncompleteReadError) as error:
+        except (ConnectionError, ValueError, TypeError, AttributeError) as error:
             log.warning("control line lost: %s", error)
         finally:
-            self._writers.discard(writer)
+            self._at.pop(writer, None)
+            self._moved.set()
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
@@ -122,6 +138,7 @@ class ControlClient:
             while line := await reader.readline():
                 self._clock.follow(json.loads(line)["t"])
                 self._first.set()
+                writer.write(b'{"at": %d}\n' % self._clock.now_ns())
         finally:
             self._writer = None
             writer.close()

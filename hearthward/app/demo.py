@@ -25,7 +25,7 @@ from hearthward.app.seed import demo_logins, enter_plan
 from hearthward.app.start import broker_running, remove_folder, show_logins
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import Ward, live_ward, open_ward
-from hearthward.app.ward import TWINS, WardPlan, plan_for_recording, virtual_ward
+from hearthward.app.ward import CARRIED, WardPlan, plan_for_recording, virtual_ward
 from hearthward.core.clock import SECOND, Clock, EventClock, SystemClock
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import Settings
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 DRAIN_S: Final = 30.0
 READY_S: Final = 60.0
 STAGES: Final = ("stored", "alarm", "live")
-_METRICS: Final = frozenset().union(*(metrics for _, _, metrics in TWINS.values()))
 
 
 async def run_demo(
@@ -164,7 +163,6 @@ class _Demo:
             speed=self.speed,
             acks=self.acks,
             tracker=self.tracker,
-            on_step=self.tracker.stepped,
         )
         twins = {t for routes in ward.by_patient().values() for t in routes.values()}
         async with asyncio.timeout(READY_S):
@@ -185,7 +183,7 @@ class _Demo:
 
     async def _account(self, cloud: Cloud, plan: WardPlan) -> dict[str, Any]:
         patients = {p.id: p.name for p in plan.patients}
-        stored, twice = await stored_of(self.reader, patients, _METRICS)
+        stored, twice = await stored_of(self.reader, patients, CARRIED)
         rejected = dict(self.books.rejected)
         for reason, n in self.telemetry.by_label("readings_rejected_total", "reason").items():
             rejected[reason] = rejected.get(reason, 0) + int(n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,7 @@ async def _as_coroutine(run: Callable[[], Awaitable[Any]]) -> Any:
 async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
     """``hearthward edge``: run the gateway until cancelled."""
     from hearthward.app.control import ControlClient, parse_address
+    from hearthward.app.tracker import measured
     from hearthward.core.errors import ConfigError
 
     if settings.broker.url == "embedded":
@@ -134,10 +136,7 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
     line = ControlClient(*parse_address(event_clock), clock)
 
     def accepted(batch: ReadingBatch, _first: int, _last: int) -> None:
-        taken: dict[str, int] = {}
-        for device, _ in dict.fromkeys(zip(batch.device, batch.received, strict=True)):
-            taken[device] = taken.get(device, 0) + 1
-        line.taken(taken)
+        line.taken(Counter(device for device, _ in measured(batch)))
 
     async with background(line.run, "control line"):
         await line.synchronised()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,7 +74,7 @@ class Player:
         speed: float,
         acks: Acknowledgements,
         tracker: Tracker,
-        on_step: Callable[[int], None] = lambda _at: None,
+        on_step: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._recording = recording
         self._twins = twins
@@ -99,7 +99,9 @@ class Player:
             await asyncio.sleep(max(0.0, (due - self._clock.monotonic_ns()) / SECOND))
             at = EPOCH_NS + round(moment.at * SECOND)
             self._clock.follow(at)
-            self._on_step(at)
+            self._tracker.stepped(at)
+            if self._on_step is not None:
+                await self._on_step(at)
             await self._send(moment)
         self.books.skipped.update(self._recording.without_value)
         self.complete = True
@@ -109,7 +111,9 @@ class Player:
         async with asyncio.TaskGroup() as group:
             for twin, of_twin in payloads.items():
                 group.create_task(self._send_all(twin, of_twin))
-        await self._acks.settled([twin.id for twin in payloads], HOLD_S)
+        if not await self._acks.settled([twin.id for twin in payloads], HOLD_S):
+            self._acks.lose_outstanding()
+            self._tracker.forget()
 
     def _payloads(self, moment: Moment) -> dict[Twin, list[tuple[str, dict[str, float]]]]:
         """Values -> payloads by twin; a metric that comes twice in one moment opens another payload."""

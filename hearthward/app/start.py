@@ -47,7 +47,7 @@ async def broker_running(settings: Settings, telemetry: Telemetry) -> AsyncItera
 
 def show_logins(url: str, logins: list[Login]) -> None:
     """Print the address and the demo's logins."""
-    click.echo(f"\n  Ward wall   {url}/ward\n  API         {url}/api/v1/docs\n")
+    click.echo(f"\n  Ward wall   {url}/ward\n  API         {url}/api/v1/openapi.json\n")
     click.echo("  Logins of this start (role, login, password):")
     for login in logins:
         click.echo(f"    {login.role:10} {login.login:10} {login.password}")

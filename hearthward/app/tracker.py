@@ -11,15 +11,25 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from typing import Final
 
+from hearthward.app.ward import CARRIED
 from hearthward.core.clock import Clock
 from hearthward.core.model import ReadingBatch
 from rules import Transition
 
-__all__ = ["Acknowledgements", "Tracker", "percentiles"]
+__all__ = ["Acknowledgements", "Tracker", "measured", "percentiles"]
 
 REMEMBERED: Final = 200_000
 """Payloads whose sending time is kept for a later stage."""
 SAMPLES: Final = 200_000
+
+
+def measured(batch: ReadingBatch) -> list[tuple[str, int]]:
+    """The payloads (device, received) that hold measurements.
+
+    What a device says of itself when it is connected (battery, maker, firmware) no player sent.
+    """
+    rows = zip(batch.device, batch.received, batch.metric, strict=True)
+    return list(dict.fromkeys((d, r) for d, r, metric in rows if metric in CARRIED))
 
 
 class Acknowledgements:
@@ -40,8 +50,10 @@ class Acknowledgements:
         self._sent[device] -= 1
 
     def taken(self, device: str, n: int = 1) -> None:
-        """The edge has committed or refused ``n`` payloads of this device."""
+        """The edge has committed or refused ``n`` payloads of this device; one given up as lost was late."""
         self._taken[device] += n
+        excess = self._taken[device] + self._lost[device] - self._sent[device]
+        self._lost[device] -= min(self._lost[device], max(0, excess))
         self._changed.set()
 
     def lose_outstanding(self) -> None:
@@ -108,7 +120,7 @@ class Tracker:
 
     def accepted(self, batch: ReadingBatch) -> Counter[str]:
         """The edge has committed these readings; returns the payloads by device."""
-        payloads = dict.fromkeys(zip(batch.device, batch.received, strict=True))
+        payloads = measured(batch)
         now = self._clock.monotonic_ns()
         for device, received in payloads:
             if not self._waiting[device]:

@@ -19,6 +19,7 @@ from hearthward.app.recording import Recording
 from hearthward.core.errors import ConfigError
 
 __all__ = [
+    "CARRIED",
     "MAX_PLAYED",
     "TWINS",
     "PlannedDevice",
@@ -43,6 +44,9 @@ TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[st
     "masimo": ("masimo-ascii1", "serial", frozenset({"spo2", "pulse_rate", "perfusion_index"})),
 }
 """Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
+
+CARRIED: Final = frozenset().union(*(metrics for _, _, metrics in TWINS.values()))
+"""All metrics that a twin can carry for the player."""
 
 MAX_PLAYED: Final = 64
 """Patients of a recording that are played at once: three radios each, and the virtual radio holds 200."""
@@ -217,7 +221,7 @@ class _Episode:
 _EPISODES: Final[Mapping[str, _Episode]] = {
     "pat-03": _Episode(1, 75, 420, {"spo2": -12.0, "pulse_rate": 14.0, "heart_rate": 14.0}),
     "pat-08": _Episode(45, 60, 600, {"heart_rate": 62.0, "pulse_rate": 62.0}),
-    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 72.0, "nibp_diastolic": 38.0, "nibp_mean": 49.0}),
+    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 90.0, "nibp_diastolic": 42.0, "nibp_mean": 58.0}),
 }
 
 

@@ -54,7 +54,7 @@ class Server:
 
 def start(*arguments: str, port: int = 0) -> Server:
     command = [sys.executable, str(HERE / "fake_ward.py"), str(port), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own script
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     base = f"http://127.0.0.1:{int(process.stdout.readline())}"
     httpx.get(
