@@ -1,1 +1,1 @@
-"""Measurements: ``./dev bench [NAME...]``. No test depends on their figures; docs/measurements.md has them."""
+"""Measurements: ``./dev bench [NAME...]``. No test depends on them; docs/measurements.md has figures."""

@@ -30,7 +30,9 @@ def main(arguments: list[str]) -> int:
         epilog="\n".join(f"  {name:9} {about}" for name, about in NAMES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure (default: everything below)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="what to measure (default: everything below)"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is, and measure nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args(arguments)

@@ -32,6 +32,7 @@ class StartError(Exception):
 class Hearthward:
     """A running ``hearthward`` command; ``said`` is its output so far."""
 
+    name: str
     process: subprocess.Popen[bytes]
     log: Path
     said: str = ""
@@ -58,13 +59,15 @@ class Hearthward:
             else:
                 msg = f"did not say {pattern!r} within {timeout_s:.0f} s"
             tail = self.log.read_text(errors="replace")[-2000:]
-            raise StartError(f"{' '.join(map(str, self.process.args))}: {msg}\n{self.said}\n{tail}")  # type: ignore[arg-type]
+            msg = f"{self.name} {msg}\n{self.said}\n{tail}"
+            raise StartError(msg)
 
 
 @contextmanager
 def hearthward(folder: Path, *arguments: str | Path) -> Iterator[Hearthward]:
     """Start the command from this checkout in ``folder``; it is stopped by its pid at the end."""
-    name = next((str(a) for a in arguments if not str(a).startswith("-")), "hearthward")
+    words = ("run", "edge", "cloud", "twins", "demo")
+    name = next((a for a in map(str, arguments) if a in words), "")
     log = folder / f"{name}-{time.monotonic_ns()}.log"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as errors:
@@ -77,7 +80,7 @@ def hearthward(folder: Path, *arguments: str | Path) -> Iterator[Hearthward]:
             stderr=errors,
         )
     assert process.stdout is not None
-    running = Hearthward(process, log)
+    running = Hearthward(f"hearthward {name}", process, log)
     running._selector.register(process.stdout, selectors.EVENT_READ)  # noqa: SLF001 - it is made here
     try:
         yield running
@@ -104,7 +107,8 @@ def wait_for_file(path: Path, of: Hearthward, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not path.exists():
         if of.process.poll() is not None or time.monotonic() > deadline:
-            raise StartError(f"{path.name} was never written\n{of.log.read_text(errors='replace')[-2000:]}")
+            msg = f"{path.name} was never written\n{of.log.read_text(errors='replace')[-2000:]}"
+            raise StartError(msg)
         time.sleep(0.05)
 
 
