@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
 from devices.links.base import DeviceLink
 from devices.stamping import Stamper
+from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.time import Correction, zone
 from firmware_profiles import Catalog, DeviceFacts, Profile
 from firmware_profiles.firmware import parse_version
@@ -46,19 +46,6 @@ CONNECT_GRACE_S: Final = 5.0
 """A link ends its own connecting in time; past this grace it is taken for hung."""
 DRAIN_S: Final = 5.0
 """A stopped session gives the sink so long to take what was received."""
-
-
-class SessionState(StrEnum):
-    """Where a session stands."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    IDENTIFYING = "identifying"
-    SUBSCRIBING = "subscribing"
-    STREAMING = "streaming"
-    BACKOFF = "backoff"
-    STOPPED = "stopped"
-    UNSUPPORTED = "unsupported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +132,7 @@ class DeviceSession:
         self._telemetry = telemetry
         self._on_state = on_state
         self._on_rejected = on_rejected
+        self._states = StateLog(config.id)
         self._gate = connect_gate or nullcontext()
         self._sleep = sleep
         self._stamper = Stamper(config.id, None, received_after)
@@ -206,7 +194,7 @@ class DeviceSession:
                     attempt, first, timings.backoff_max_s if timings else BACKOFF_MAX_S, self._ids
                 )
             attempt += 1
-            self._set(state, f"{reason}; next try in {max(1, round(delay))} s")
+            self._set(state, f"{reason}{NEXT_TRY}{max(1, round(delay))} s")
             await self._sleep(delay)
 
     def _streamed_s(self) -> float:
@@ -385,7 +373,7 @@ class DeviceSession:
         if (state, reason) == (self.state, self.reason):
             return
         self.state, self.reason = state, reason
-        logger.info("device %s: %s%s", self.config.id, state.value, f": {reason}" if reason else "")
+        self._states.note(state, reason)
         self._on_state(self.config.id, state, reason)
 
 

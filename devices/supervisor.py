@@ -61,6 +61,7 @@ class DeviceFleet:
         self._on_rejected = on_rejected or _unheard
         self._ble_gate = asyncio.Semaphore(ble_connects)
         self._wanted: dict[str, DeviceConfig] = {}
+        self._all_streamed = True
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._states: dict[str, tuple[SessionState, str]] = {}
         self._received: dict[str, int] = {}
@@ -95,6 +96,9 @@ class DeviceFleet:
             gone = [d for d, config in self._wanted.items() if wanted.get(d) != config]
             fresh = [config for d, config in wanted.items() if self._wanted.get(d) != config]
             self._wanted = wanted
+            self._all_streamed = not fresh
+            if gone or fresh:
+                logger.info("%d devices: %d to start, %d to stop", len(wanted), len(fresh), len(gone))
             await self._stop(gone)
             for config in fresh:
                 if self._group is None:
@@ -150,8 +154,14 @@ class DeviceFleet:
     def _note(self, device: str, state: SessionState, reason: str) -> None:
         self._states[device] = (state, reason)
         self._gauge()
+        if not self._all_streamed and self._streaming() == len(self._wanted):
+            self._all_streamed = True
+            logger.info("all %d devices stream", len(self._wanted))
         if self._on_state is not None:
             self._on_state(device, state, reason)
+
+    def _streaming(self) -> int:
+        return sum(state is SessionState.STREAMING for state, _ in self._states.values())
 
     def _gauge(self) -> None:
         counts = Counter(state for state, _ in self._states.values())

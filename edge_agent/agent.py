@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -68,6 +69,7 @@ class EdgeAgent:
         self._store = config_store
         self._telemetry = telemetry
         self._on_accepted = on_accepted
+        self._refused: Counter[tuple[str, str, str]] = Counter()
         self.fleet = fleet(self)
         self.uplink = uplink(self)
 
@@ -103,13 +105,20 @@ class EdgeAgent:
         self.uplink.status_changed()
 
     def on_rejected(self, device: str, source: str, payload: bytes, error: DecodeError) -> None:
-        """A refused frame, already counted by its session: one line for the engineer, no content."""
-        log.warning(
-            "device %s: a frame of %d bytes from %s is refused (%s)",
+        """A refused frame, already counted by its session: a line for the engineer, without its content.
+
+        The first of a kind, the tenth, the hundredth...: a device out of order does not fill the log.
+        """
+        self._refused[device, source, error.reason] += 1
+        n = self._refused[device, source, error.reason]
+        log.log(
+            logging.WARNING if str(n).rstrip("0") == "1" else logging.DEBUG,
+            "device %s: a frame of %d bytes from %s is refused (%s)%s",
             device,
             len(payload),
-            source,
+            source or "the line",
             error.reason,
+            f", the {n}th of its kind" if n > 1 else "",
         )
 
     async def configure(self, document: ConfigDocument) -> None:
