@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import struct
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from bleak.exc import BleakError
-from bumble import core, hci
+from bumble import att, core, hci
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.transport.common import TransportLostError
 
-__all__ = ["GOODBYE_S", "BumbleHost", "LeanHost", "Opened"]
+__all__ = ["GOODBYE_S", "BumbleHost", "LeanDevice", "LeanHost", "Opened"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +30,16 @@ GOODBYE_S: Final = 2.0
 """How long a disconnection may take before it is taken for done."""
 
 
+_PUSHED: Final = frozenset({att.Opcode.ATT_HANDLE_VALUE_NOTIFICATION, att.Opcode.ATT_HANDLE_VALUE_INDICATION})
+"""What a server sends without having been asked."""
+
+
 class LeanHost(Host):
-    """bumble's host without formatting every packet for a debug log that nobody reads (half its CPU)."""
+    """bumble's host without formatting every packet for a debug log that nobody reads (half its CPU).
+
+    An answer to a command that was given up meanwhile (a cancelled session) is let go: bumble would fail on
+    it, or take it for the answer to the next command.
+    """
 
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
         """Hand a packet to the controller."""
@@ -46,6 +55,50 @@ class LeanHost(Host):
                 self.on_hci_acl_data_packet(packet)
             case _:
                 super().on_hci_packet(packet)
+
+    def on_command_processed(
+        self, event: hci.HCI_Command_Complete_Event[Any] | hci.HCI_Command_Status_Event
+    ) -> None:
+        """Take the answer to the command that waits for one."""
+        command, waiting = self.pending_command, self.pending_response
+        if command is None or waiting is None:
+            if event.num_hci_command_packets and self.command_semaphore.locked():
+                self.command_semaphore.release()
+        elif not waiting.done() and command.op_code == event.command_opcode:
+            waiting.set_result(event)
+
+    def on_transport_lost(self) -> None:
+        """Tell whoever waits for an answer that none will come."""
+        if self.pending_response is not None and self.pending_response.done():
+            self.pending_response = None
+        super().on_transport_lost()  # type: ignore[no-untyped-call]
+
+
+class LeanDevice(Device):
+    """bumble's device, which lets go what a peer answers too late, twice, or in bytes that mean nothing."""
+
+    def on_gatt_pdu(self, connection_handle: int, pdu: bytes) -> None:
+        """Take one attribute packet of a connection."""
+        connection = self.lookup_connection(connection_handle)
+        if connection is None:
+            return
+        try:
+            packet = att.ATT_PDU.from_bytes(pdu)
+        except (core.BaseBumbleError, ValueError, IndexError, struct.error):
+            _log.warning(
+                "%s: an attribute packet of %d bytes means nothing", connection.peer_address, len(pdu)
+            )
+            return
+        if not packet.op_code & 1:
+            confirmed = connection.gatt_server.pending_confirmations.get(connection)
+            if packet.op_code != att.Opcode.ATT_HANDLE_VALUE_CONFIRMATION or _is_open(confirmed):
+                connection.gatt_server.on_gatt_pdu(connection, packet)
+        elif packet.op_code in _PUSHED or _is_open(connection.gatt_client.pending_response):
+            connection.gatt_client.on_gatt_pdu(packet)
+
+
+def _is_open(waiting: asyncio.Future[Any] | None) -> bool:
+    return waiting is not None and not waiting.done()
 
 
 class _Client(Protocol):
@@ -94,7 +147,7 @@ class BumbleHost:
         if self._closing is not None:
             await asyncio.wait({self._closing})
         opened = await self._open_controller()
-        device = Device(config=DeviceConfiguration(name=self.name), host=opened.host)
+        device = LeanDevice(config=DeviceConfiguration(name=self.name), host=opened.host)
         try:
             async with asyncio.timeout(POWER_ON_S):
                 await device.power_on()

@@ -15,7 +15,7 @@ from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 
-from devices.links.bumble_host import LeanHost
+from devices.links.bumble_host import LeanDevice, LeanHost
 from devices.twins import encode
 from devices.twins.radio import RadioController, VirtualRadio
 from hearthward.core.errors import LinkError
@@ -120,7 +120,7 @@ class BlePeripheral(ABC):
         self._controller = self._radio.peripheral(self.id, address)
         host = LeanHost(controller_source=self._controller, controller_sink=self._controller)
         config = DeviceConfiguration(name=self.identity.name, address=address)
-        device = Device(config=config, host=host)
+        device = LeanDevice(config=config, host=host)
         device.add_services(self._services())
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         device.gatt_server.on(device.gatt_server.EVENT_CHARACTERISTIC_SUBSCRIPTION, self._on_subscription)
