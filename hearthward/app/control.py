@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
@@ -26,17 +27,17 @@ STEP_S: Final = 5.0
 LOOPBACK: Final = "127.0.0.1"
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """``HOST:PORT`` -> both. Raises ConfigError."""
+def parse_address(text: str, option: str) -> tuple[str, int]:
+    """``HOST:PORT`` -> both. Raises ConfigError naming the option that it was given for."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        msg = f"{text!r} is not HOST:PORT"
+    if not host or not port.isdecimal() or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the largest port
+        msg = f"{option}: {text!r} is not HOST:PORT, such as 127.0.0.1:7000"
         raise ConfigError(msg)
     return host, int(port)
 
 
 class ControlServer:
-    """The player's side; use as an async context manager."""
+    """The player's side: ``start`` it, tell the time with ``step``, ``close`` it."""
 
     def __init__(
         self, clock: EventClock, on_taken: Callable[[str, int], None], on_edge_lost: Callable[[], None]
@@ -45,6 +46,7 @@ class ControlServer:
         self._on_taken = on_taken
         self._on_edge_lost = on_edge_lost
         self._at: dict[asyncio.StreamWriter, int] = {}
+        self._serving: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -54,18 +56,24 @@ class ControlServer:
         try:
             self._server = await asyncio.start_server(self._serve, LOOPBACK, port)
         except OSError as error:
-            msg = f"cannot listen on {LOOPBACK}:{port} for the control line: {error.strerror}"
+            why = os.strerror(error.errno) if error.errno else str(error)
+            msg = (
+                f"cannot listen on {LOOPBACK}:{port} for the control line: {why}; "
+                "choose another port with --control (0 picks a free one)"
+            )
             raise ConfigError(msg) from error
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
 
     async def close(self) -> None:
-        """Stop listening and hang up."""
+        """Stop listening, hang up, and return when every edge's line has ended."""
         if self._server is None:
             return
         self._server.close()
         for writer in list(self._at):
             writer.close()
+        if self._serving:
+            await asyncio.wait(self._serving)
         await self._server.wait_closed()
 
     async def step(self, at_ns: int) -> None:
@@ -83,17 +91,22 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._at[writer] = 0
+        if (task := asyncio.current_task()) is not None:
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             writer.write(b'{"t": %d}\n' % self._clock.now_ns())
             while line := await reader.readline():
                 said = json.loads(line)
                 if "at" in said:
-                    self._at[writer] = said["at"]
+                    self._at[writer] = int(said["at"])
                     self._moved.set()
                 for device, n in said.get("taken", {}).items():
                     self._on_taken(device, n)
-        except (ConnectionError, ValueError, TypeError, AttributeError) as error:
+        except ConnectionError as error:
             log.warning("control line lost: %s", error)
+        except (ValueError, TypeError, AttributeError) as error:
+            log.warning("control line: not what an edge says (%s: %s)", type(error).__name__, error)
         finally:
             self._at.pop(writer, None)
             self._moved.set()
@@ -112,6 +125,7 @@ class ControlClient:
         self._clock = clock
         self._writer: asyncio.StreamWriter | None = None
         self._first = asyncio.Event()
+        self._told = False
 
     async def synchronised(self) -> None:
         """Return once the clock has been set for the first time."""
@@ -127,8 +141,10 @@ class ControlClient:
         while True:
             try:
                 await self._follow()
-            except (OSError, ValueError, KeyError) as error:
-                log.debug("control line: %s", error)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                if not self._told:
+                    log.warning("no player's clock at %s:%d (%s); trying on", self._host, self._port, error)
+                self._told = True
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
@@ -137,6 +153,7 @@ class ControlClient:
         try:
             while line := await reader.readline():
                 self._clock.follow(json.loads(line)["t"])
+                self._told = False
                 self._first.set()
                 writer.write(b'{"at": %d}\n' % self._clock.now_ns())
         finally:

@@ -133,7 +133,7 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
             await asyncio.Event().wait()
         return
     clock = EventClock()
-    line = ControlClient(*parse_address(event_clock), clock)
+    line = ControlClient(*parse_address(event_clock, "--event-clock"), clock)
 
     def accepted(batch: ReadingBatch, _first: int, _last: int) -> None:
         line.taken(Counter(device for device, _ in measured(batch)))

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["write_atomically"]
+__all__ = ["check_writable", "write_atomically"]
+
+
+def check_writable(path: Path) -> None:
+    """Return if a file could be written there, making its folder; so that hours of work are not in vain.
+
+    Raises ConfigError naming the path when it could not.
+    """
+    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if path.is_dir():
+        msg = "cannot be written: it is a folder"
+        raise ConfigError(msg, file=str(path))
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot be written: {error.strerror}", file=str(path))
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -21,6 +43,6 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        msg = f"cannot write {path}: {error.strerror}"
-        raise ConfigError(msg, file=str(path)) from error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error

@@ -11,9 +11,10 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hearthward.app.recording import Recording
 from hearthward.core.errors import ConfigError
@@ -52,9 +53,16 @@ MAX_PLAYED: Final = 64
 """Patients of a recording that are played at once: three radios each, and the virtual radio holds 200."""
 
 
+_STRICT: Final = ConfigDict(extra="forbid")
+_LINES: Final = frozenset({"hci", "control"})
+"""Keys beside the plan in the twins' file: where to reach the twins."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedDevice:
     """A device to be; ``address`` is known once its twin exists."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     id: str
     kind: TwinKind
@@ -76,6 +84,8 @@ class PlannedDevice:
 class PlannedPatient:
     """A patient to be, in a bed or (``bed`` None) at home."""
 
+    __pydantic_config__: ClassVar = _STRICT
+
     id: str
     name: str
     bed: str | None
@@ -86,6 +96,8 @@ class PlannedPatient:
 @dataclass(frozen=True, slots=True)
 class WardPlan:
     """Everything that must be in the records before the first reading."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     ward: str
     gateway: str
@@ -114,24 +126,21 @@ class WardPlan:
         """Read a plan from a JSON (or YAML) file. Raises ConfigError naming the file and the field."""
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            patients = tuple(
-                PlannedPatient(**{**p, "devices": tuple(PlannedDevice(**d) for d in p["devices"])})
-                for p in data.pop("patients")
-            )
-            for line in ("hci", "control"):
-                data.pop(line, None)
-            plan = cls(patients=patients, **data)
         except OSError as error:
             msg = f"cannot be read: {error.strerror}"
             raise ConfigError(msg, file=str(path)) from error
-        except (TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-            msg = f"is not a ward plan: {error}"
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            msg = "is not a ward plan: it is neither JSON nor YAML"
             raise ConfigError(msg, file=str(path)) from error
-        for _, device in plan.devices():
-            if device.kind not in get_args(TwinKind):
-                msg = f"device {device.id}: unknown kind {device.kind!r}"
-                raise ConfigError(msg, file=str(path))
-        return plan
+        if isinstance(data, dict):
+            data = {key: value for key, value in data.items() if key not in _LINES}
+        try:
+            return TypeAdapter(cls).validate_python(data)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, found["loc"]))
+            msg = f"is not a ward plan: {where + ': ' if where else ''}{found['msg']}"
+            raise ConfigError(msg, file=str(path)) from error
 
 
 _BEDS: Final = (
