@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
@@ -18,15 +19,20 @@ from cloud_ingest.records.models import Alarm
 from hearthward.core.errors import HearthwardError, RuleError
 from hearthward.core.telemetry import Telemetry
 from rules import Input, State, Transition
+from rules.model import Priority
 from rules.step import step
 
-__all__ = ["NODE", "Decision", "Plan", "Recovered", "recover", "write_decisions"]
+__all__ = ["NODE", "Decision", "Plan", "Recovered", "orphans", "recover", "write_decisions"]
 
 log = logging.getLogger(__name__)
 
 NODE: Final = "cloud"
 """Part of the identity of every alarm that is opened here."""
 _CHUNK: Final = 500
+_LOST: Final = {
+    "en": "Ended: what was known of it was lost; it starts anew if it still holds",
+    "zh": "报警结束 (状态丢失, 若情况持续将重新报警)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,12 @@ class Plan:
         self.decisions.append(decision)
         return decision
 
+    def reset(self, alarms: Iterable[Alarm]) -> None:
+        """End alarms that the rules' state knows nothing of, together with the last decision."""
+        last = self.decisions[-1]
+        resets = tuple(_reset(alarm, self.seq, last.entry.event.now) for alarm in alarms)
+        self.decisions[-1] = replace(last, transitions=last.transitions + resets)
+
     @property
     def transitions(self) -> list[Transition]:
         """All of them, in order."""
@@ -74,6 +86,32 @@ def write_decisions(
             changed[alarm.id] = alarm
         enqueue(session, tenant, decision.transitions, now, targets)
     return list(changed.values())
+
+
+def orphans(session: Session, tenant: str, state: State) -> Sequence[Alarm]:
+    """Alarms that people see as active and the rules' state does not have: snapshots or journal were lost."""
+    active = select(Alarm).where(Alarm.tenant == tenant, Alarm.condition == "active")
+    return [a for a in session.scalars(active.order_by(Alarm.started, Alarm.id)) if a.id not in state.alarms]
+
+
+def _reset(alarm: Alarm, seq: int, now: int) -> Transition:
+    return Transition(
+        alarm=alarm.id,
+        patient=alarm.patient or "",
+        rule=alarm.rule,
+        rule_hash=alarm.rule_hash,
+        kind="reset",
+        condition="inactive",
+        priority=cast("Priority", alarm.priority),
+        at=max(now, alarm.started),
+        onset=alarm.onset,
+        seq=seq,
+        values=dict(alarm.values_json),
+        limit=alarm.limit_text,
+        text=dict(_LOST),
+        decided=now,
+        note="state lost",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeVar
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
 from cloud_ingest.attribution import Attribution, load_attribution
-from cloud_ingest.deciding import Plan, recover, write_decisions
+from cloud_ingest.deciding import Plan, orphans, recover, write_decisions
 from cloud_ingest.feed import AlarmChanged, ClockMoved, Feed, ReadingsStored, TechnicalEvent
 from cloud_ingest.intake import Dead, Inspector, Intake
 from cloud_ingest.notifier import IN_APP, Target
@@ -97,6 +98,7 @@ class Pipeline:
         self._heard: dict[str, tuple[int, int]] = {}
         self._given_up: dict[str, int] = {}
         self._acts: set[asyncio.Task[None]] = set()
+        self._stuck = 0
 
     @property
     def state(self) -> State:
@@ -107,6 +109,11 @@ class Pipeline:
     def seq(self) -> int:
         """The journal's last sequence number."""
         return self._seq
+
+    @property
+    def stuck(self) -> bool:
+        """Whether ingest waits for a store or the records that cannot be used now."""
+        return self._stuck > 0
 
     # -- start and stop
 
@@ -120,6 +127,21 @@ class Pipeline:
         log.info("rules' state recovered: %d inputs stepped again, at %d", found.replayed, found.seq)
         if self._state.rules.hash != rules.hash:
             await self.configure(rules)
+        await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        """Alarms that the state has lost would stay on the wall for ever: end them, and say why."""
+        async with self._turn:
+            lost = await self._records.read(lambda s: orphans(s, self.tenant, self._state))
+            if not lost:
+                return
+            log.error("%d active alarms are not in the recovered state; ending them", len(lost))
+            self._telemetry.count("alarms_reset_total", len(lost))
+            plan = Plan(self._state, self._seq)
+            plan.step(partial(Configuration, now=self._clock.now_ns(), rules=self._state.rules))
+            plan.reset(lost)
+            await self._commit_decisions(plan)
+        self._technical("state_lost", None, f"{len(lost)} alarms ended: the state of the rules was lost")
 
     async def reload_attribution(self) -> None:
         """Associations have changed: attribute what comes from now on by the new ones."""
@@ -383,17 +405,22 @@ class Pipeline:
 
     async def _retrying(self, work: Callable[[], Awaitable[T]]) -> T:
         """Wait out a store that cannot be used now; frames that come meanwhile wait or are dropped."""
+        try:
+            return await work()
+        except StoreUnavailable as error:
+            log.error("ingest waits for its store: %s", error)  # noqa: TRY400 - no traceback needed
+            self._technical("store_unavailable", None, error.message)
         backoff = FIRST_BACKOFF_S
-        while True:
-            try:
-                return await work()
-            except StoreUnavailable as error:
-                if backoff == FIRST_BACKOFF_S:
-                    log.error("ingest waits for its store: %s", error)  # noqa: TRY400 - no traceback needed
-                    self._technical("store_unavailable", None, error.message)
+        self._stuck += 1
+        try:
+            while True:
                 self._telemetry.count("store_retries_total")
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LAST_BACKOFF_S)
+                with suppress(StoreUnavailable):
+                    return await work()
+        finally:
+            self._stuck -= 1
 
     def _count_dead(self, dead: Sequence[Dead]) -> None:
         for letter in dead:

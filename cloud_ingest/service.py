@@ -148,6 +148,17 @@ class CloudService:
             self.started.clear()
             await self._rest()
 
+    def trouble(self) -> dict[str, str]:
+        """What keeps readings from being stored and judged now: part -> reason; empty when all is well."""
+        found: dict[str, str] = {}
+        if not self.started.is_set():
+            found["ingest"] = "is starting or has stopped"
+        elif self.pipeline.stuck:
+            found["ingest"] = "waits for its store or the records: they cannot be written now; see the log"
+        if not self.source.connected:
+            found["broker"] = "is not connected; gateways keep their readings until it is"
+        return found
+
     async def submit(self, command: CommandLike) -> None:
         """Apply a person's act on an alarm; returns when committed.
 

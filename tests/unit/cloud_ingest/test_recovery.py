@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from cloud_ingest import journal
 from cloud_ingest import pipeline as pipeline_module
 from cloud_ingest.deciding import recover
+from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
 from hearthward.core.clock import SECOND
 from hearthward.core.wire import Frame
@@ -156,6 +157,34 @@ async def test_a_damaged_snapshot_is_passed_over(tmp_path: Path):
     await ward.close()
 
 
+async def test_alarms_of_a_lost_state_end_with_a_reason_and_start_anew(tmp_path: Path):
+    """Neither a dead alarm on the wall for ever, nor silence while the patient is still ill."""
+    ward = await Ward(tmp_path / "records.db").start()
+    ward.pipeline._snapshot_at = ward.clock.monotonic_ns()
+    await ward.take(frame(block(1, reading(0, 84)), at=0))
+    await ward.take(frame(block(2, reading(1, 84, device="dev_2")), at=1))
+    await ward.pipeline.submit("accept", (await ward.rows(Alarm))[1].id, "usr_1")
+    await ward.records.run(
+        lambda s: (s.execute(delete(JournalRow).where(JournalRow.seq < 4)), s.execute(delete(Snapshot)))
+    )
+    await ward.restart()
+    rows = await ward.rows(Alarm)
+    assert [(a.condition, a.last_transition) for a in rows] == [("inactive", "reset")] * 2
+    resets = [t for t in await ward.rows(TransitionRow) if t.kind == "reset"]
+    assert {(t.note, t.at, t.seq) for t in resets} == {("state lost", T0 + SECOND, ward.pipeline.seq)}
+    assert sum(n.kind == "reset" for n in await ward.rows(Notification)) == 2
+    assert ward.telemetry.value("alarms_reset_total") == 2
+    assert {e.kind for e in ward.events() if isinstance(e, TechnicalEvent)} == {"state_lost"}
+    await ward.take(frame(block(3, reading(2, 83)), at=2))
+    assert [a.patient for a in ward.pipeline.state.active()] == ["pat_1"]
+    again = ward.pipeline.state.to_bytes()
+    await ward.restart()
+    assert ward.pipeline.state.to_bytes() == again
+    assert ward.telemetry.value("alarms_reset_total") == 2
+    assert len(await ward.rows(Alarm)) == 3
+    await ward.close()
+
+
 async def test_a_damaged_journal_row_is_counted_and_the_next_ones_go_on(tmp_path: Path):
     ward = await Ward(tmp_path / "records.db").start()
     ward.pipeline._snapshot_at = ward.clock.monotonic_ns()
@@ -167,7 +196,9 @@ async def test_a_damaged_journal_row_is_counted_and_the_next_ones_go_on(tmp_path
     await ward.restart()
     assert ward.telemetry.value("journal_replay_failed_total") == 1
     assert [a.patient for a in ward.pipeline.state.active()] == ["pat_2"]
-    assert ward.pipeline.seq == 3
+    shown = {a.patient: a.condition for a in await ward.rows(Alarm)}
+    assert shown == {"pat_1": "inactive", "pat_2": "active"}
+    assert ward.pipeline.seq == 4
     await ward.close()
 
 
