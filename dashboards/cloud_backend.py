@@ -343,7 +343,4 @@ class CloudBackend(CloudPeople):
 
     async def ready(self) -> Mapping[str, str]:
         """See the port."""
-        trouble: dict[str, str] = {}
-        if not self._service.started.is_set():
-            trouble["ingest"] = "is starting or has stopped"
-        return trouble
+        return self._service.trouble()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -197,8 +198,7 @@ def alarm_of(row: rows.Alarm, rules: RuleSet) -> Alarm:
 
 
 def detail_of(history: AlarmHistory, rules: RuleSet) -> AlarmDetail:
-    """An alarm with its transitions and delivery attempts."""
-    told = {n.id: n for n in history.notifications}
+    """An alarm with its transitions and delivery attempts, those that are still to come included."""
     return AlarmDetail(
         **_alarm_fields(history.alarm, rules),
         transitions=[
@@ -217,14 +217,31 @@ def detail_of(history: AlarmHistory, rules: RuleSet) -> AlarmDetail:
             )
             for t in history.transitions
         ],
-        deliveries=[
+        deliveries=_deliveries(history),
+    )
+
+
+def _deliveries(history: AlarmHistory) -> list[Delivery]:
+    told = {n.id: n for n in history.notifications}
+    tried: Counter[str] = Counter()
+    out = []
+    for a in history.attempts:
+        tried[a.notification] += 1
+        n = told[a.notification]
+        number = tried[a.notification]
+        out.append(
             Delivery(
-                channel=told[a.notification].channel,
-                recipient=told[a.notification].target,
+                channel=n.channel,
+                recipient=n.target,
                 state=a.outcome,
+                attempt=number,
                 at=a.at,
                 reason=a.detail,
             )
-            for a in history.attempts
-        ],
-    )
+        )
+    waiting = (n for n in history.notifications if n.state == "queued" and not tried[n.id])
+    out += [
+        Delivery(channel=n.channel, recipient=n.target, state=n.state, attempt=0, at=n.created)
+        for n in waiting
+    ]
+    return out

@@ -115,9 +115,10 @@ async def change_item(
     item = await context.backend.change(context.scope, entry.kind, key, fields)
     if item is None:
         raise MissingError(entry.kind, key)
-    await context.audit(
-        entry.manage, entry.kind, target=key, detail={"do": "change", "fields": ",".join(sorted(fields))}
-    )
+    detail: dict[str, Any] = {"do": "change", "fields": ",".join(sorted(fields))}
+    if isinstance(old, Association) and isinstance(item, Association):
+        detail |= {"do": "correct", "now": item.id, "patient_was": old.patient, "patient": item.patient}
+    await context.audit(entry.manage, entry.kind, target=key, detail=detail)
     return item
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.notifier import Notifier
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
@@ -30,7 +32,13 @@ from dashboards.backend import (
 from dashboards.cloud_backend import CloudBackend
 from dashboards.fake_backend import FakeBackend
 from hearthward.core.clock import EventClock
-from hearthward.core.errors import AccessError, RuleError
+from hearthward.core.errors import (
+    AccessError,
+    DeliveryPermanent,
+    DeliveryTemporary,
+    RuleError,
+    StoreUnavailable,
+)
 from hearthward.core.ids import SeededIds, digest63
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.settings import CloudSettings
@@ -481,6 +489,80 @@ async def test_the_audit_keeps_what_was_done(side: Side):
     assert (first.outcome, second.target, second.detail) == ("refused", "pat_1", {"n": 1})
     assert await side.backend.dead_letters(SCOPE) == []
     assert await side.backend.ready() == {}
+
+
+async def test_readiness_names_each_part_in_trouble(tmp_path: Path):
+    async with real(tmp_path) as side:
+        await furnish(side)
+        await side.source.wait_connected()
+        assert await side.backend.ready() == {}
+        failing, store = asyncio.Event(), side.store.append_many
+
+        async def full(*_: Any) -> Any:
+            failing.set()
+            msg = "disk full"
+            raise StoreUnavailable(msg)
+
+        side.store.append_many = full  # type: ignore[method-assign]
+        measuring = asyncio.create_task(side.measure("oxi", "spo2", 97, T0 + S))
+        await failing.wait()
+        await asyncio.sleep(0)
+        assert "cannot be written" in (await side.backend.ready())["ingest"]
+        side.store.append_many = store  # type: ignore[method-assign]
+        await measuring
+        assert await side.backend.ready() == {}
+        side.source.cut()
+        assert list(await side.backend.ready()) == ["broker"]
+    assert set(await side.backend.ready()) == {"ingest", "broker"}
+
+
+async def test_a_failed_delivery_is_seen_on_its_alarm(tmp_path: Path):
+    """Also what nobody has tried to send yet."""
+    async with real(tmp_path) as side:
+        await furnish(side)
+        await side.measure("oxi", "spo2", 84, T0 + S)
+        (row,) = await side.backend.alarms(SCOPE, AlarmQuery())
+
+        async def told() -> list[tuple[str, str, int, str]]:
+            seen = await side.backend.alarm(SCOPE, row.id)
+            assert seen is not None
+            return [(d.channel, d.state, d.attempt, d.reason) for d in seen.deliveries]
+
+        assert await told() == [("in_app", "queued", 0, "")]
+        channel, telemetry = FakeChannel("in_app"), Telemetry()
+        channel.fail(DeliveryTemporary("line busy"), DeliveryPermanent("no such number"))
+        notifier = Notifier(side.records, [channel], side.clock, SeededIds(1), telemetry)
+        await notifier.send_due()
+        side.clock.advance(3600)
+        await notifier.send_due()
+        assert await told() == [
+            ("in_app", "temporary", 1, "line busy"),
+            ("in_app", "failed", 2, "no such number"),
+        ]
+        assert telemetry.value("deliveries_total", channel="in_app", outcome="failed") == 1
+
+
+async def test_correcting_an_association_attributes_anew(side: Side):
+    """Whose the readings are is found when they are read; those that come later follow the correction."""
+    ids = await furnish(side)
+    for n in range(4):
+        await side.measure("oxi", "spo2", 95 + n, T0 + (n + 1) * S)
+
+    async def values(patient: str) -> list[float | None]:
+        found = await side.backend.readings(SCOPE, ReadingQuery(patient=ids[patient]))
+        return [v.value for v in found]
+
+    corrected = await side.backend.change(
+        SCOPE, "association", ids["worn"], {"patient": ids["second"], "start": T0 + 2 * S}
+    )
+    assert corrected is not None
+    assert (await values("patient"), await values("second")) == ([], [96, 97, 98])
+    await side.measure("oxi", "spo2", 84, T0 + 9 * S)
+    assert (await values("second"))[-1] == 84
+    (alarm_now,) = await side.backend.alarms(SCOPE, AlarmQuery(active_only=True))
+    assert alarm_now.patient == ids["second"]
+    (entry,) = [e for e in await side.backend.roster(SCOPE) if e.patient == ids["patient"]]
+    assert entry.devices == ()
 
 
 async def test_the_application_over_the_real_service_serves_a_wall(tmp_path: Path):

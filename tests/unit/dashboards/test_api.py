@@ -97,6 +97,17 @@ async def test_a_person_can_enter_their_own_patient_on_the_first_day():
         assert tiles["Rosa Lindqvist"] == "C-01"
         changed = await client.patch(f"/api/v1/patients/{patient}", json={"name": "Rosa L."})
         assert (changed.json()["name"], changed.json()["mrn"]) == ("Rosa L.", "42")
+        other = (await client.post("/api/v1/patients", json={"name": "Other"})).json()["id"]
+        corrected = await client.patch(f"/api/v1/associations/{worn}", json={"patient": other})
+        note = (await client.get("/api/v1/audit", params={"limit": 10})).json()["items"]
+        detail = next(e["detail"] for e in note if e["target"] == worn)
+        assert detail == {
+            "do": "correct",
+            "fields": "patient",
+            "now": corrected.json()["id"],
+            "patient_was": patient,
+            "patient": other,
+        }
         ended = await client.post(f"/api/v1/associations/{worn}/end")
         assert ended.json()["end"] > ended.json()["start"]
         problem(await client.post(f"/api/v1/associations/{worn}/end"), 409)
