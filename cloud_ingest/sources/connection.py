@@ -11,7 +11,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -42,20 +42,23 @@ class Broker:
     host: str
     port: int
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     tls: bool = False
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
     @classmethod
     def of_url(cls, url: str, username: str | None = None, password: str | None = None) -> Broker:
         """``mqtt[s]://[user[:password]@]host[:port]`` -> broker. Raises ConfigError."""
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            port = -1
-        if parts.scheme not in _PORTS or not parts.hostname or port == -1:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
             msg = "the broker's address must look like mqtt://host:1883 or mqtts://host:8883"
-            raise ConfigError(msg, host=parts.hostname)
+            raise ConfigError(msg, host=parts.hostname)  # without the text itself: it may hold a password
         return cls(
             host=parts.hostname,
             port=port or _PORTS[parts.scheme],

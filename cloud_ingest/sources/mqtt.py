@@ -76,7 +76,9 @@ class MqttSource:
                 # every loss is told, but of the attempts that follow only the first
                 log.log(
                     logging.WARNING if was_up or not told else logging.DEBUG,
-                    "broker: %s; trying again",
+                    "broker at %s %s (%s); trying on",
+                    self._locate(),
+                    "lost" if was_up else "cannot be reached",
                     reason,
                 )
                 told = True

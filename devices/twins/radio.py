@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from bumble import hci, ll
@@ -355,7 +356,8 @@ class VirtualRadio:
                 lambda: _HostPort(controller, took_over, self._ports.discard), host, port
             )
         except OSError as error:
-            msg = f"cannot serve HCI on {host}:{port}: {error.strerror or error}"
+            why = os.strerror(error.errno) if error.errno else str(error)
+            msg = f"cannot serve HCI on {host}:{port}: {why}; choose another port (0 picks a free one)"
             raise LinkError(msg, host=host, port=port) from error
         self._servers.append(server)
         bound: Any = server.sockets[0].getsockname()

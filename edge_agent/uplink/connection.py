@@ -8,7 +8,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -37,7 +37,7 @@ class BrokerAddress:
     port: int
     tls: bool = False
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, url: str, username: str | None = None, password: str | None = None) -> BrokerAddress:
@@ -45,12 +45,11 @@ class BrokerAddress:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            msg = f"broker address {url!r}: {error}"
-            raise ConfigError(msg) from error
+        except ValueError:
+            parts, port = urlsplit(""), None
         if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
-            msg = f"broker address {url!r} must look like mqtt://host:1883 or mqtts://host:8883"
-            raise ConfigError(msg)
+            msg = "the broker address must look like mqtt://host:1883 or mqtts://host:8883"
+            raise ConfigError(msg)  # without the text itself: it may hold a password
         user = username if username is not None else parts.username and unquote(parts.username)
         secret = password if password is not None else parts.password and unquote(parts.password)
         return cls(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import string
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -87,10 +88,26 @@ def _nested(**parts: dict[str, Any]) -> dict[str, Any]:
 
 
 _host = click.option("--host", help="Address to listen on (default 127.0.0.1; beyond loopback needs TLS).")
-_port = click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages (default 8080).")
-_broker = click.option("--broker", help="mqtt:// URL of a broker (default: our own child).")
+_port = click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of the web pages (default 8080; 0: any free one)."
+)
+_broker = click.option(
+    "--broker", metavar="URL", help="mqtt://HOST:PORT of a broker (default: one of our own, as a child)."
+)
 _gateway = click.option("--gateway", help="This gateway's id (default gw-1).")
-_radio = click.option("--radio", help="bluez, off, virtual, usb:N, serial:PATH or tcp-client:HOST:PORT.")
+_radio = click.option(
+    "--radio", help="bluez (default), off, usb:0, serial:/dev/ttyX or tcp-client:HOST:PORT."
+)
+
+
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_speed = click.option(
+    "--speed",
+    type=_POSITIVE,
+    default=1.0,
+    show_default=True,
+    help="How much faster than it was recorded, at most.",
+)
 
 
 @main.command()
@@ -125,7 +142,7 @@ def run(context: click.Context, /, ward: str, **options: str | int | None) -> No
 @main.command()
 @_gateway
 @_radio
-@_broker
+@click.option("--broker", metavar="URL", help="mqtt://HOST:PORT of the cloud's broker (required).")
 @click.option("--event-clock", metavar="HOST:PORT", help="Follow a player's clock (demonstrations, tests).")
 @click.pass_context
 @_told
@@ -176,10 +193,10 @@ def cloud(
 @click.option(
     "--play", type=FILE, help="Recording in the long format: time,patient,metric,value (.csv[.gz])."
 )
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Real seconds to play.")
+@_speed
+@click.option("--seconds", type=_POSITIVE, help="Real seconds to play (default: to the end).")
 @click.option("--report", type=FILE, help="Write what was sent, stored and alarmed as JSON.")
-@_port
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages (default: any free one).")
 @click.pass_context
 @_told
 def demo(
@@ -203,11 +220,13 @@ def demo(
 
 @main.command()
 @click.option("--hci", type=click.IntRange(0, 65535), default=0, help="Port of the virtual radio (0: any).")
-@click.option("--control", type=click.IntRange(0, 65535), default=0, help="Port of the player's clock.")
+@click.option(
+    "--control", type=click.IntRange(0, 65535), default=0, help="Port of the player's clock (0: any)."
+)
 @click.option("--ptys", type=FOLDER, help="Folder for links to the serial twins' ports.")
 @click.option("--plan", type=FILE, required=True, help="Where to write the ward's plan (for cloud --seed).")
 @click.option("--play", type=FILE, help="Recording to play (default: the virtual ward).")
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
+@_speed
 @click.option("--report", type=FILE, help="Write what was sent as JSON.")
 @_gateway
 @click.pass_context
@@ -251,20 +270,31 @@ def decode(
     from firmware_profiles import load_catalog
     from firmware_profiles.report import decode_json
 
-    if (payload is None) == (text is None):
-        msg = "give the frame either as HEX or with --text LINE"
-        raise click.UsageError(msg)
-    try:
-        raw = text.encode() if text is not None else bytes.fromhex(payload or "")
-    except ValueError as error:
-        msg = f"not hexadecimal: {error}"
-        raise click.UsageError(msg) from error
+    raw = _frame(payload, text)
     try:
         readings = decode_json(load_catalog(*catalog).get(profile), source, raw)
     except DecodeError as error:
         click.echo(f"refused ({error.reason}): {error}", err=True)
         sys.exit(1)
     click.echo(json.dumps(readings))
+
+
+def _frame(payload: str | None, text: str | None) -> bytes:
+    """The frame's bytes, from whichever of the two was given. Raises UsageError."""
+    if (payload is None) == (text is None):
+        msg = "give the frame either as HEX or with --text LINE"
+        raise click.UsageError(f"{msg}, not both" if text is not None else msg)
+    if text is not None:
+        return text.encode()
+    digits = "".join((payload or "").split())
+    wrong = next((c for c in digits if c not in string.hexdigits), None)
+    if wrong is not None:
+        msg = f"HEX: {wrong!r} is no hexadecimal digit (text protocols: --text LINE)"
+        raise click.UsageError(msg)
+    if len(digits) % 2:
+        msg = f"HEX: {len(digits)} digits make no whole bytes"
+        raise click.UsageError(msg)
+    return bytes.fromhex(digits)
 
 
 @main.group()

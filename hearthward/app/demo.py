@@ -16,7 +16,7 @@ import click
 from edge_agent import EdgeAgent
 from hearthward.app.cloud import Cloud, cloud_running, open_records
 from hearthward.app.edge import background, edge_running
-from hearthward.app.files import write_atomically
+from hearthward.app.files import check_writable, write_atomically
 from hearthward.app.listener import LiveListener
 from hearthward.app.player import EPOCH_NS, Books, Player
 from hearthward.app.recording import Recording, read_recording
@@ -53,6 +53,8 @@ async def run_demo(
 ) -> None:
     """Run until the recording or the time ends, then drain, account and write the report."""
     recording = None if play is None else await asyncio.to_thread(read_recording, play)
+    if report is not None:
+        check_writable(report)
     if not keep:
         folder = Path(tempfile.mkdtemp(prefix="hearthward-demo-"))
         settings = settings.model_copy(update={"data": folder})
@@ -61,9 +63,9 @@ async def run_demo(
     finally:
         if not keep:
             await asyncio.to_thread(remove_folder, settings.data)
+    _say(account)
     if report is not None:
         write_atomically(report, json.dumps(account, indent=1).encode())
-    _say(account)
 
 
 class _Demo:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_writable", "make_folder", "write_atomically"]
 
 
 def check_writable(path: Path) -> None:
@@ -30,6 +30,15 @@ def check_writable(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"cannot be written: {error.strerror}", file=str(path))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there. Raises ConfigError naming the path."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError(msg, file=str(path)) from error
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -137,7 +137,10 @@ async def run_cloud(settings: Settings, *, seed: Path | None) -> None:
                 msg = f"the plan is for tenant {plan.tenant!r}, this cloud serves {settings.cloud.tenant!r}"
                 raise ConfigError(msg, file=str(seed))
             start = EPOCH_NS if settings.cloud.event_clock else clock.now_ns()
-            await enter_plan(records, plan, start - SECOND)
+            try:
+                await enter_plan(records, plan, start - SECOND)
+            except ConfigError as error:
+                raise ConfigError(error.message, file=str(seed)) from error
         broker_url = await stack.enter_async_context(broker_running(settings, telemetry))
         cloud = await stack.enter_async_context(
             cloud_running(settings, records, broker_url=broker_url, clock=clock, telemetry=telemetry)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from devices.twins.base import Twin
 from devices.twins.world import TwinWorld
 from hearthward.app.control import ControlServer
-from hearthward.app.files import write_atomically
+from hearthward.app.files import check_writable, make_folder, write_atomically
 from hearthward.app.player import EPOCH_NS, Books, Player, route
 from hearthward.app.recording import Recording, read_recording
 from hearthward.app.tracker import Acknowledgements, Tracker
@@ -166,8 +166,11 @@ async def run_twins(
     wanted = (
         virtual_ward(gateway, tenant) if recording is None else plan_for_recording(recording, gateway, tenant)
     )
+    for path in (plan, report):
+        if path is not None:
+            check_writable(path)
     if ptys is not None:
-        ptys.mkdir(parents=True, exist_ok=True)
+        make_folder(ptys)
     tracker, acks = Tracker(SystemClock()), Acknowledgements()
     clock = EventClock(EPOCH_NS)
 

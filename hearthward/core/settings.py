@@ -11,12 +11,22 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, get_origin
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -43,6 +53,9 @@ __all__ = [
 _PREFIX: Final = "HEARTHWARD_"
 _DATA_FOLDER: Final = "HEARTHWARD_DATA_FOLDER"
 _RECORDINGS: Final = "HEARTHWARD_DATA"
+_ID: Final = r"^[A-Za-z0-9_-]{1,64}$"
+_ID_SAID: Final = "1 to 64 of the characters A-Z a-z 0-9 _ -"
+_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
 
 
 class _Part(BaseModel):
@@ -78,20 +91,38 @@ class WebSettings(_Part):
         return self
 
 
+def _is_broker_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = parts.scheme in {"mqtt", "mqtts"} and not (parts.path.strip("/") or parts.query or parts.fragment)
+    return bool(plain and parts.hostname and _HOST.fullmatch(parts.hostname) and port != 0)
+
+
 class BrokerSettings(_Part):
     """Which MQTT broker: ``embedded`` starts nats-server as a child; otherwise an ``mqtt://`` URL."""
 
-    url: str = Field("embedded", pattern=r"^(embedded|mqtts?://.+)$")
+    url: str = "embedded"
     port: int = Field(0, ge=0, le=65535, description="the embedded broker's MQTT port; 0 picks one")
     username: str | None = None
     password: SecretStr | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        if url != "embedded" and not _is_broker_url(url):
+            msg = "must be 'embedded' or look like mqtt://host:1883 or mqtts://user:password@host:8883"
+            raise ValueError(msg)  # the value is not shown: it may hold a password
+        return url
 
 
 class EdgeSettings(_Part):
     """The gateway."""
 
-    gateway: str = Field("gw-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    tenant: str = Field("main", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    gateway: str = Field("gw-1", pattern=_ID, description=_ID_SAID)
+    tenant: str = Field("main", pattern=_ID, description=_ID_SAID)
     radio: str = Field(
         "bluez",
         pattern=r"^(bluez|off|virtual|usb:.*|serial:.+|tcp-client:.+)$",
@@ -120,7 +151,7 @@ class SmsSettings(_Part):
 class CloudSettings(_Part):
     """Ingest, rules, notifier."""
 
-    tenant: str = Field("main", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    tenant: str = Field("main", pattern=_ID, description=_ID_SAID)
     future_skew_s: float = Field(60.0, gt=0, description="how far ahead a reading's time may be")
     tick_s: float = Field(0.25, gt=0, le=5)
     rules_path: Path | None = Field(None, description="a folder of rules beside the shipped library")
@@ -246,10 +277,22 @@ def _check_variables() -> None:
             raise ConfigError(msg, variable=variable)
 
 
+def _described(loc: tuple[str, ...]) -> str | None:
+    """What a key's description says it must be."""
+    model: type[BaseModel] = Settings
+    for name in loc:
+        field = model.model_fields[name]
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return field.description
+
+
 def _problem(variable: str | None, finding: ErrorDetails) -> str:
     """What is wrong with which key, in one clause."""
     loc = tuple(map(str, finding["loc"]))
     reason = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "string_pattern_mismatch" and (wanted := _described(loc)):
+        reason = f"must be {wanted}"
     if finding["type"] == "extra_forbidden":
         siblings = [key[-1] for key in _keys(Settings) if key[:-1] == loc[:-1]]
         near = difflib.get_close_matches(loc[-1], siblings, n=1, cutoff=0.5)
