@@ -31,6 +31,7 @@ from hearthward.core.clock import naive_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch, Source, quality_names
+from hearthward.core.text import natural
 from hearthward.trust.access import Scope
 from rules import RuleSet
 
@@ -128,7 +129,7 @@ def roster_of(directory: Directory, scope: Scope) -> list[RosterEntry]:
         )
         for stay in directory.encounters.list(scope)
     ]
-    return sorted(entries, key=lambda e: (e.home, e.ward_name, e.bed_label, e.name))
+    return sorted(entries, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
 
 
 def samples_of(batch: ReadingBatch) -> list[VitalSample]:

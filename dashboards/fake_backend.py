@@ -49,6 +49,7 @@ from hearthward.core.codes import METRICS
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids, SeededIds
 from hearthward.core.model import Reading, Source, quality_names
+from hearthward.core.text import natural
 from hearthward.trust.access import Principal, Scope
 
 __all__ = ["FakeBackend"]
@@ -366,7 +367,7 @@ class FakeBackend(FakePeople):
                 devices=tuple(devices),
             )
             out.append(entry)
-        return sorted(out, key=lambda e: (e.home, e.ward_name, e.bed_label, e.name))
+        return sorted(out, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
 
     async def latest(self, scope: Scope) -> Sequence[VitalSample]:
         """See the port."""

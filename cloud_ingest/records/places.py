@@ -9,6 +9,7 @@ from sqlalchemy import exists, or_, select
 
 from cloud_ingest.records.models import Bed, Encounter, Ward
 from cloud_ingest.records.scoping import Repository, check_text, refuse, require_whole
+from hearthward.core.text import natural
 from hearthward.trust.access import Scope
 
 __all__ = ["Beds", "Wards"]
@@ -141,7 +142,8 @@ class Beds(Repository):
             query = query.where(Bed.ward == ward)
         if not ended:
             query = query.where(Bed.ended.is_(None))
-        return self.session.scalars(query.order_by(Bed.ward, Bed.label, Bed.id)).all()
+        beds = self.session.scalars(query).all()
+        return sorted(beds, key=lambda bed: (bed.ward, natural(bed.label), bed.id))
 
     def _label(self, scope: Scope, ward: str, label: str) -> str:
         label = check_text(label, "label")

@@ -6,7 +6,6 @@ cloud's enters it into the records. The people are invented.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -253,7 +252,7 @@ class VitalSigns:
         self._drift = dict.fromkeys(self._LEVELS, 0.0)
 
     def at(self, second: float) -> dict[str, float]:
-        """The values at a second of the ward's life; call with growing seconds."""
+        """The values at a second of the ward's life, whole as devices show them; call with growing seconds."""
         for name, (_, spread, step) in self._LEVELS.items():
             self._drift[name] = 0.96 * self._drift[name] + self._random.gauss(0, step)
             self._drift[name] = max(-spread, min(spread, self._drift[name]))
@@ -267,4 +266,4 @@ class VitalSigns:
                 values[metric] += weight * shift
         values["spo2"] = min(100.0, values["spo2"])
         values["perfusion_index"] = max(0.2, values["perfusion_index"])
-        return {m: v if math.isfinite(v) else 0.0 for m, v in values.items()}
+        return {m: round(v, 2 if m == "perfusion_index" else 0) for m, v in values.items()}
