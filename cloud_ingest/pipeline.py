@@ -49,7 +49,9 @@ LAST_BACKOFF_S: Final = 5.0
 IDLE_SOURCE_NS: Final = 5 * SECOND
 """A gateway not heard of for so long holds no timer back; no timer is held back for longer at all."""
 GIVE_UP_AGAIN_NS: Final = 600 * SECOND
-"""A gateway's frames that fail are dead-lettered once in this time."""
+"""A gateway's frames that get no receipt are dead-lettered once in this time."""
+OTHER_TIME: Final = "other_time"
+"""Why frames are refused that go by a recording's time where the cloud does not, or the other way round."""
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 
@@ -204,16 +206,38 @@ class Pipeline:
     async def _give_up(self, message: Message, error: Exception) -> None:
         """No receipt: the frame stays at the edge until this is repaired, and comes again meanwhile."""
         self._telemetry.count("frames_failed_total")
-        mono = self._clock.monotonic_ns()
-        if mono - self._given_up.get(message.topic, -GIVE_UP_AGAIN_NS) < GIVE_UP_AGAIN_NS:
+        if not self._first_in_a_while(message.topic):
             return
-        self._given_up[message.topic] = mono
         detail = f"{type(error).__name__}: {error}"[:500]
         dead = Dead(message.topic, None, "internal_error", detail, message.payload)
         now = self._clock.now_ns()
         await self._persist(lambda s: write_dead(s, self.tenant, [dead], now))
         self._count_dead([dead])
         self._technical("internal_error", None, "a frame could not be processed; it got no receipt")
+
+    def _first_in_a_while(self, topic: str) -> bool:
+        """Whether a frame without a receipt is to be kept as a dead letter: it comes again and again."""
+        mono = self._clock.monotonic_ns()
+        if mono - self._given_up.get(topic, -GIVE_UP_AGAIN_NS) < GIVE_UP_AGAIN_NS:
+            return False
+        self._given_up[topic] = mono
+        return True
+
+    def _refuse_other_time(self, message: Message, frame: Frame, intake: Intake) -> None:
+        """A played recording's readings would be taken for measured then, and real ones for future ones.
+
+        No receipt: nothing is lost, the gateway has them until it meets a cloud that goes by its time.
+        """
+        self._telemetry.count("frames_refused_total", reason=OTHER_TIME)
+        if self._first_in_a_while(message.topic):
+            detail = (
+                "plays a recording, but this cloud goes by real time: start it with --event-clock"
+                if frame.event_time
+                else "goes by real time, but this cloud plays a recording: use a cloud without --event-clock"
+            )
+            where = f"gateway {frame.gateway} {detail}; it keeps its readings"
+            intake.refuse(Dead(message.topic, frame.gateway, OTHER_TIME, where, message.payload))
+            log.error("frames refused: %s", where)
 
     async def _process(self, batch: list[Message]) -> None:
         intake = self._inspect(batch)
@@ -228,6 +252,9 @@ class Pipeline:
         for message in batch:
             frame = self._inspector.open(message, intake)
             if frame is None:
+                continue
+            if frame.event_time is not self._clock.event_driven:
+                self._refuse_other_time(message, frame, intake)
                 continue
             if frame.event_time and isinstance(self._clock, EventClock) and self._clock.follow(frame.wall):
                 self._feed.publish(ClockMoved(frame.wall))
@@ -318,7 +345,7 @@ class Pipeline:
             for gap in gaps:
                 self._telemetry.count("readings_lost_total", gap.last - gap.first + 1, reason=gap.reason[:64])
         for dead in intake.dead:
-            if dead.reason in {"cloned_gateway", "future"}:
+            if dead.reason in {"cloned_gateway", "future", OTHER_TIME}:
                 self._technical(dead.reason, dead.gateway, dead.detail)
         for source, batch in stored.batches.items():
             patients = stored.patients[source]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.orm import Session
@@ -23,9 +23,9 @@ from cloud_ingest.records.models import (
 from cloud_ingest.sources import Message
 from cloud_ingest.stores import MemoryStore
 from cloud_ingest.waiting import Waiting
-from hearthward.core.clock import SECOND
+from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import RuleError, StoreRejected, StoreUnavailable
-from hearthward.core.wire import Block, decode_block
+from hearthward.core.wire import Block, Frame, decode_block
 from rules import RuleSet, Transition
 from tests.unit.cloud_ingest.ward import T0, Gap, Ward, block, frame, message, reading, rule
 
@@ -353,8 +353,37 @@ async def test_the_event_clock_follows_frames_that_carry_a_recording_s_time(ward
     await ward.take(frame(block(1, reading(5)), at=5))
     assert ward.clock.now_ns() == T0 + 5 * SECOND
     assert [e.now for e in ward.events() if isinstance(e, ClockMoved)] == [T0 + 5 * SECOND]
-    await ward.take(frame(block(2, reading(6)), at=500, event_time=False))
-    assert ward.clock.now_ns() == T0 + 5 * SECOND
+    await ward.take(frame(block(2, reading(3, 84)), at=3))
+    assert ward.clock.now_ns() == T0 + 5 * SECOND, "it never goes back"
+    assert not [e for e in ward.events() if isinstance(e, ClockMoved)]
+    assert [r.value for r in await ward.stored()] == [84, 97]
+    assert [r.ranges for r in ward.receipts()] == [((1, 1),), ((2, 2),)]
+
+
+@pytest.mark.parametrize("played", [True, False])
+async def test_a_frame_that_goes_by_another_time_is_refused_and_stays_at_its_gateway(
+    tmp_path: Path, *, played: bool
+):
+    """Neither are played values stored as a patient's of today, nor real ones lost to a demonstration."""
+    ward = Ward(tmp_path / "records.db")
+    if played:
+        ward.clock = cast(EventClock, SystemClock())
+        ward.pipeline = ward.build()
+    await ward.start()
+    for n in (1, 2, 2):
+        await ward.take(frame(block(n, reading(n, 84)), at=500, event_time=played))
+    assert (await ward.stored(), ward.receipts(), await ward.rows(Alarm)) == ([], [], [])
+    (letter,) = await ward.rows(DeadLetter)
+    assert (letter.reason, letter.gateway) == ("other_time", "gw-1")
+    assert "--event-clock" in letter.detail
+    assert Frame.decode(letter.payload).blocks[0].first == 1
+    assert ward.telemetry.value("frames_refused_total", reason="other_time") == 3
+    assert ward.telemetry.value("readings_rejected_total", reason="other_time") == 0
+    assert [e.kind for e in ward.events() if isinstance(e, TechnicalEvent)] == ["other_time"]
+    assert played or ward.clock.now_ns() == T0
+    await ward.take(frame(block(1, reading(1, 95)), at=1, gateway="gw-2", event_time=not played))
+    assert len(ward.receipts()) == 1
+    await ward.close()
 
 
 async def test_accepting_is_an_input_and_is_committed(ward: Ward):
