@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,11 @@ from cloud_ingest.records.models import OneTimeLink, User, WebSession
 from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES, LONGEST_WAIT_S, Users, principal_of
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import AccessError, ConfigError
+from hearthward.core.ids import SeededIds
 from hearthward.trust.access import Role, Scope
 from hearthward.trust.passwords import Passwords
 from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S
+from tests.unit.cloud_ingest.records.conftest import START
 
 SYSTEM = Scope.system("main")
 OTHER = Scope.system("other")
@@ -157,6 +160,30 @@ async def test_logging_out_ends_only_that_session(accounts: Accounts) -> None:
     await accounts.close_session(SYSTEM, one.secret)
     assert await accounts.principal(SYSTEM, one.secret) is None
     assert await accounts.principal(SYSTEM, two.secret) is not None
+
+
+async def test_logging_in_goes_by_real_time_while_a_recording_plays(tmp_path: Path) -> None:
+    """A recording at a thousand times its speed neither logs people out nor lifts a throttle."""
+    played, wall = EventClock(START), EventClock(START)
+    records = Records.open(tmp_path / "played.db", clock=played, wall=wall, ids=SeededIds(1))
+    try:
+        accounts = Accounts(records, Passwords.cheap())
+        user = await accounts.add(SYSTEM, login="root", name="Admin", roles=["admin"], password=RIGHT)
+        link = await accounts.make_link(SYSTEM, user.id)
+        token = await accounts.open_session(await accounts.authenticate(SYSTEM, "root", RIGHT))
+        for _ in range(FREE_FAILURES + 1):
+            with pytest.raises(AccessError):
+                await accounts.authenticate(SYSTEM, "root", WRONG)
+        played.advance(10 * 365 * 86_400)
+        with pytest.raises(AccessError, match="too many"):
+            await accounts.authenticate(SYSTEM, "root", RIGHT)
+        assert await accounts.principal(SYSTEM, token.secret) is not None
+        assert await accounts.use_link(SYSTEM, link.secret) == principal_of(user)
+        wall.advance(SESSION_LIFETIME_S)
+        assert await accounts.principal(SYSTEM, token.secret) is None
+        assert await accounts.authenticate(SYSTEM, "root", RIGHT)
+    finally:
+        await records.close()
 
 
 async def test_a_walls_session_never_expires(accounts: Accounts, clock: EventClock) -> None:
