@@ -252,7 +252,7 @@ class VitalSigns:
         self._drift = dict.fromkeys(self._LEVELS, 0.0)
 
     def at(self, second: float) -> dict[str, float]:
-        """The values at a second of the ward's life, whole as devices show them; call with growing seconds."""
+        """The values at a second of the ward's life, whole as devices show them. Call with growing ones."""
         for name, (_, spread, step) in self._LEVELS.items():
             self._drift[name] = 0.96 * self._drift[name] + self._random.gauss(0, step)
             self._drift[name] = max(-spread, min(spread, self._drift[name]))
