@@ -1,0 +1,120 @@
+"""A ward's plan in the records, entered as a person would; the demo's logins; the first link."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cloud_ingest.records import Records
+from cloud_ingest.records.accounts import Accounts
+from firmware_profiles import load_catalog
+from hearthward.app.seed import DEMO_ROLES, demo_logins, enter_plan, first_admin_link
+from hearthward.app.ward import PlannedDevice, PlannedPatient, WardPlan, virtual_ward
+from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.errors import AccessError, ConfigError
+from hearthward.core.ids import SeededIds
+from hearthward.trust.access import Role, Scope
+from hearthward.trust.passwords import Passwords
+
+START = 1_800_000_000 * SECOND
+SCOPE = Scope.system("main")
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[Records]:
+    clock = EventClock(START)
+    opened = Records.open(
+        tmp_path / "records.db",
+        clock=clock,
+        ids=SeededIds(1),
+        tenant="main",
+        profiles=frozenset(p.id for p in load_catalog()),
+    )
+    yield opened
+    await opened.close()
+
+
+def addressed(plan: WardPlan, prefix: str = "C0:00:00:00:00:") -> WardPlan:
+    return plan.with_addresses({d.id: f"{prefix}{i:02X}" for i, (_, d) in enumerate(plan.devices())})
+
+
+async def test_the_whole_plan_is_entered(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+
+    def look(session: object) -> tuple[set[str], set[str], dict[str, str], dict[str, str], list[str | None]]:
+        d = records.directory(session)  # type: ignore[arg-type]
+        return (
+            {w.id for w in d.wards.list(SCOPE)},
+            {p.name for p in d.patients.list(SCOPE)},
+            {x.id: x.address for x in d.devices.list(SCOPE)},
+            {a.device: a.patient for a in d.associations.list(SCOPE)},
+            [e.bed for e in d.encounters.list(SCOPE)],
+        )
+
+    wards, patients, devices, worn, beds = await records.read(look)
+    assert wards == {"ward-1"}
+    assert patients == {p.name for p in plan.patients}
+    assert devices == {d.id: d.address for _, d in plan.devices()}
+    assert worn == {d.id: p.id for p, d in plan.devices()}
+    assert len([b for b in beds if b]) == 12
+    assert beds.count(None) == 4
+
+
+async def test_entered_again_nothing_changes_but_the_twins_addresses(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+    await records.run(lambda s: records.directory(s).patients.change(SCOPE, "pat-01", name="Married Name"))
+    moved = addressed(virtual_ward(), "C0:FF:00:00:00:")
+    await enter_plan(records, moved, START + SECOND)
+    devices = await records.read(
+        lambda s: {d.id: d.address for d in records.directory(s).devices.list(SCOPE)}
+    )
+    assert devices == {d.id: d.address for _, d in moved.devices()}
+    names = await records.read(lambda s: {p.id: p.name for p in records.directory(s).patients.list(SCOPE)})
+    assert names["pat-01"] == "Married Name"
+    assert len(names) == 16
+
+
+async def test_a_plan_that_is_half_wrong_enters_nothing(records: Records):
+    good = PlannedPatient("a", "A", "1", (PlannedDevice("d1", "heart-rate", 1.0, "C0:00:00:00:00:01"),))
+    bad = PlannedPatient("b", "B", "2", (PlannedDevice("d 2", "heart-rate", 1.0, "C0:00:00:00:00:02"),))
+    with pytest.raises(ConfigError, match="'d 2'"):
+        await enter_plan(records, WardPlan("W", "gw-1", (good, bad)), START)
+    assert not await records.read(lambda s: list(records.directory(s).wards.list(SCOPE)))
+    assert not await records.read(lambda s: list(records.directory(s).patients.list(SCOPE)))
+
+
+async def test_one_login_a_role_that_works_until_the_next_start(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+    accounts = Accounts(records, Passwords())
+    first = await demo_logins(records, plan)
+    assert [login.role for login in first] == list(DEMO_ROLES)
+    assert len({login.password for login in first}) == len(first)
+    for login in first:
+        principal = await accounts.authenticate(SCOPE, login.login, login.password)
+        assert principal.roles == {Role(login.role)}
+    nurse = await accounts.authenticate(SCOPE, "nurse", first[0].password)
+    assert nurse.wards == {"ward-1"}
+    patient = await accounts.authenticate(SCOPE, "patient", first[3].password)
+    assert patient.patient == "home-1"
+    second = await demo_logins(records, plan)
+    assert [login.login for login in second] == [login.login for login in first]
+    with pytest.raises(AccessError):
+        await accounts.authenticate(SCOPE, "nurse", first[0].password)
+    assert await accounts.authenticate(SCOPE, "nurse", second[0].password)
+
+
+async def test_the_first_link_is_for_whoever_comes_first_and_then_never_again(records: Records):
+    one = await first_admin_link(records, "main")
+    two = await first_admin_link(records, "main")
+    assert one
+    assert two
+    assert one != two
+    accounts = Accounts(records, Passwords())
+    admin = await accounts.use_link(SCOPE, two, password="a long enough password")  # noqa: S106
+    assert admin.roles == {Role.ADMIN}
+    assert await first_admin_link(records, "main") is None
