@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -215,6 +216,11 @@ async def _web(app: FastAPI, settings: Settings, listening: socket.socket) -> As
         ssl_certfile=_readable(certificate, "web.tls_certificate"),
         ssl_keyfile=_readable(key, "web.tls_key"),
     )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        msg = f"web.tls_certificate and web.tls_key: no PEM files that fit together ({error})"
+        raise ConfigError(msg, key="web.tls_certificate") from error
     server = _Server(config)
 
     async def serve() -> None:
