@@ -133,7 +133,10 @@ export class Tile {
       const state = effectiveState(value, now, silent !== null);
       const since = silent !== null && value[1] === 'live' ? silent : value[2];
       mark(node, 'data-state', state);
-      say(within(node, '.value'), value[0]);
+      const shown = within(node, '.value');
+      say(shown, value[0]);
+      // A value is never cut off: one with decimals is set smaller.
+      shown.classList.toggle('long', value[0].length > (key === 'nibp' ? 7 : 3));
       mark(within(node, 'use'), 'href', `${assets}/icons.svg#${state}`);
       const old = !['live', 'none', 'never'].includes(state) && value[2] > 0;
       const age = old ? ` ${ageText(now - since, strings)}` : '';
