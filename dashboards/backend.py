@@ -114,6 +114,7 @@ class AlarmQuery:
     priority: Priority | None = None
     start: int | None = None
     end: int | None = None
+    worklist: bool | None = None
     limit: int = 200
 
 

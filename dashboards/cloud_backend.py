@@ -209,6 +209,7 @@ class CloudBackend(CloudPeople):
             lambda s: self._records.alarms(s).list(
                 scope,
                 active=True if query.active_only else None,
+                worklist=query.worklist,
                 patient=query.patient,
                 rule=query.rule,
                 since=query.start,

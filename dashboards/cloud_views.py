@@ -190,6 +190,7 @@ def _alarm_fields(row: rows.Alarm, rules: RuleSet) -> dict[str, Any]:
         "values": row.values_json,
         "limit": row.limit_text,
         "late": row.late,
+        "worklist": row.worklist,
     }
 
 

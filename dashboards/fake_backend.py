@@ -283,6 +283,7 @@ class FakeBackend(FakePeople):
             and (query.priority is None or a.priority == query.priority)
             and (query.start is None or a.started >= query.start)
             and (query.end is None or a.started < query.end)
+            and (query.worklist is None or a.worklist == query.worklist)
         ]
         return sorted(rows, key=lambda a: -a.started)[: query.limit]
 

@@ -177,6 +177,9 @@ class Alarm(_View):
     values: dict[str, float] = Field(default_factory=dict)
     limit: str = ""
     late: bool = False
+    worklist: bool = Field(
+        default=False, description="no alarm: a breach that came too late to be signalled, to be looked at"
+    )
 
 
 class AlarmTransition(_View):

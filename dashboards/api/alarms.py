@@ -32,7 +32,7 @@ class AcceptBody(BaseModel):
 
 
 @router.get("/alarms")
-async def list_alarms(
+async def list_alarms(  # noqa: PLR0913, PLR0917 - the query's filters
     context: Annotated[Context, Depends(Guard(Action.VIEW_ALARMS, "alarm", reads=True))],
     active: Annotated[bool, Query(description="only those that are active now")] = False,  # noqa: FBT002 - a query flag
     patient: str | None = None,
@@ -40,6 +40,9 @@ async def list_alarms(
     priority: Priority | None = None,
     from_: Annotated[str | None, Query(alias="from", description="started at or after")] = None,
     to: Annotated[str | None, Query(description="started before")] = None,
+    worklist: Annotated[
+        bool | None, Query(description="true: only breaches that came too late to signal; false: only alarms")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> AlarmList:
     """Alarms in the caller's scope."""
@@ -50,6 +53,7 @@ async def list_alarms(
         priority=priority,
         start=instant(from_, "from", 0) if from_ else None,
         end=instant(to, "to", 0) if to else None,
+        worklist=worklist,
         limit=limit,
     )
     return AlarmList(items=list(await context.backend.alarms(context.scope, query)))

@@ -82,12 +82,14 @@ async def stored_of(api: Api, patients: dict[str, str], metrics: frozenset[str])
     return out, twice
 
 
-async def alarms_of(api: Api, patients: dict[str, str], *, epoch: int = EPOCH_NS) -> list[dict[str, Any]]:
-    """All alarms, the first first; onset and end in seconds from ``epoch``."""
+async def alarms_of(
+    api: Api, patients: dict[str, str], *, epoch: int = EPOCH_NS, worklist: bool = False
+) -> list[dict[str, Any]]:
+    """All alarms (or the worklist's entries), the first first; onset and end in seconds from ``epoch``."""
     alarms: dict[str, dict[str, Any]] = {}
     until: str | None = None
     while True:
-        page = (await api.get("alarms", limit=ALARMS, to=until))["items"]
+        page = (await api.get("alarms", limit=ALARMS, to=until, worklist=str(worklist).lower()))["items"]
         fresh = [a for a in page if a["id"] not in alarms]
         alarms |= {a["id"]: a for a in fresh}
         if len(page) < ALARMS or not fresh:
