@@ -59,7 +59,8 @@ def _outcome(chain: Chain, sent: int, busy: float) -> Outcome:
     outcome = Outcome(
         "latency",
         f"{len(chain.ward.plan.patients)} virtual patients, {len(chain.ward.twins)} devices, "
-        f"{SECONDS:.0f} s, {sent} payloads, {len(samples['alarm'])} alarms, {100 * busy:.0f} % of a core (without the broker)",
+        f"{SECONDS:.0f} s, {sent} payloads, {len(samples['alarm'])} alarms, "
+        f"{100 * busy:.0f} % of a core (without the broker)",
     )
     for stage, words in STAGES.items():
         found = percentiles(samples[stage])

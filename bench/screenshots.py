@@ -1,0 +1,188 @@
+"""``./dev screenshots``: the README's pictures, taken from the running product in a real browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.processes import ROOT, hearthward, work_folder
+from bench.web import get, log_in, logins_in
+
+__all__ = ["PICTURES", "Picture", "main"]
+
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+FONT: Final = "fonts-wqy-microhei"
+MOST_BYTES: Final = 400_000
+READY_S: Final = 60.0
+"""Until then the virtual ward has an alarm, each cuff has measured once, and trends can be seen."""
+START_S: Final = 60.0
+TREND_MS: Final = 35_000
+SETTLE_MS: Final = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: whose page, how large, in which language and theme."""
+
+    file: str
+    role: str
+    path: str
+    size: tuple[int, int] = (1920, 1080)
+    lang: str = "en-GB"
+    theme: str = "day"
+
+
+PICTURES: Final = (
+    Picture("ward-en.png", "nurse", "/ward"),
+    Picture("ward-zh.png", "nurse", "/ward", lang="zh-CN"),
+    Picture("ward-night.png", "nurse", "/ward", theme="night"),
+    Picture("ward-phone.png", "nurse", "/ward", size=(390, 844)),
+    Picture("admin-en.png", "admin", "/admin", size=(1280, 900)),
+    Picture("devices-en.png", "engineer", "/devices", size=(1280, 900)),
+)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        sys.exit("screenshots: no Chromium here; on Debian: apt-get install chromium")
+    return found
+
+
+def _has_chinese_font() -> bool:
+    try:
+        listed = subprocess.run(["fc-list", ":lang=zh", "family"], capture_output=True, check=False)  # noqa: S607 - from PATH
+    except FileNotFoundError:
+        return False
+    return bool(listed.stdout.strip())
+
+
+def _install_chinese_font() -> bool:
+    """Install one where this process may, saying so; returns whether there is one now."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    _say(f"no font with Chinese characters: installing the Debian package {FONT}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", FONT]
+    for command in (install, ["apt-get", "update"], install):
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603 - fixed words
+        if done.returncode == 0 and command is install:
+            break
+    return _has_chinese_font()
+
+
+def _worth_a_picture(tiles: list[dict[str, Any]]) -> bool:
+    """Whether there is an alarm, no value is still to come, and the trends have some length."""
+    missing = any(value[1] == "never" for tile in tiles for value in tile["v"].values())
+    trends = [tile["t"][-1][0] - tile["t"][0][0] if tile["t"] else 0 for tile in tiles]
+    return any(tile["a"] for tile in tiles) and not missing and min(trends) >= TREND_MS
+
+
+@contextmanager
+def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """The product with its virtual ward, in a temporary folder and on a free port, once it has alarms."""
+    with work_folder() as folder, hearthward(folder, "--data", "data", "run", "--port", "0") as run:
+        url = run.wait_for(r"Ward wall\s+(http\S+)/ward", START_S)[1]
+        run.wait_for(r"Ctrl-C", START_S)
+        logins = logins_in(run.said)
+        token = log_in(url, *logins["nurse"])
+        _say(f"{url} is up; waiting for an alarm and trends (at most {READY_S:.0f} s)")
+        deadline = time.monotonic() + READY_S
+        while not _worth_a_picture(get(f"{url}/api/v1/wall", token)["tiles"]):
+            if time.monotonic() > deadline:
+                sys.exit(
+                    f"screenshots: no alarm beside values of every device within {READY_S:.0f} s\n"
+                    f"{run.log.read_text()[-2000:]}"
+                )
+            time.sleep(0.2)
+        yield url, logins
+
+
+def main(arguments: list[str]) -> int:
+    """Take the pictures; 1 when one is too large or could not be taken."""
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(prog="./dev screenshots", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures", metavar="FOLDER")
+    parser.add_argument("names", nargs="*", help="files to take (default: all)")
+    options = parser.parse_args(arguments)
+    wanted = [p for p in PICTURES if not options.names or p.file in options.names]
+    if len(wanted) < len(options.names):
+        parser.error(f"the pictures are {', '.join(p.file for p in PICTURES)}")
+    browser_path, worst = _browser(), 0
+    if any(p.lang.startswith("zh") for p in wanted) and not (_has_chinese_font() or _install_chinese_font()):
+        _say(f"no font with Chinese characters here, so no Chinese picture; install one, such as {FONT}")
+        wanted = [p for p in wanted if not p.lang.startswith("zh")]
+        worst = 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    with _ward() as (url, logins), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        for picture in wanted:
+            path = options.out / picture.file
+            _take(browser, url, logins[picture.role], picture, path)
+            size = path.stat().st_size
+            fits = size <= MOST_BYTES
+            print(f"{path}: {size / 1000:.0f} kB{'' if fits else f', more than {MOST_BYTES / 1000:.0f}'}")
+            worst = max(worst, int(not fits))
+        browser.close()
+    return worst
+
+
+def _take(browser: object, url: str, login: tuple[str, str], picture: Picture, path: Path) -> None:
+    """Log in as a person does, wait until the page is at rest, and take the picture."""
+    from playwright.sync_api import Browser
+
+    assert isinstance(browser, Browser)
+    width, height = picture.size
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        locale=picture.lang,
+        reduced_motion="reduce",
+        device_scale_factor=2 if width < 500 else 1,
+    )
+    context.add_cookies([{"name": "hearthward_theme", "value": picture.theme, "url": url}])
+    page = context.new_page()
+    page.goto(f"{url}/login?next={picture.path}")
+    page.fill("#login", login[0])
+    page.fill("#password", login[1])
+    page.click("button.primary")
+    page.wait_for_url(f"**{picture.path}")
+    wanted = picture.lang.split("-")[0]
+    if not (page.get_attribute("html", "lang") or "").startswith(wanted):
+        page.click(f".tools a[hreflang^={wanted}]")
+        page.wait_for_selector(f"html[lang^={wanted}]")
+    if picture.path == "/ward":
+        page.wait_for_selector("#link.on")
+        page.wait_for_selector(".tile .alarm")
+        page.click("#sound-bar")
+        page.wait_for_selector("#sound-bar", state="hidden")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=path)
+    context.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
