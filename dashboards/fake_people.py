@@ -44,7 +44,9 @@ class FakePeople(ABC):
         """Whether the tenant has such an entry."""
 
     # --- putting things in -----------------------------------------------------------------------
-    def add_person(self, login: str, password: str, principal: Principal, *, language: str = "en") -> User:
+    def add_person(
+        self, login: str, password: str, principal: Principal, *, language: str | None = None
+    ) -> User:
         """Somebody who can log in."""
         user = User(
             id=principal.user,
@@ -134,7 +136,7 @@ class FakePeople(ABC):
             patient=patient,
             kind="display" if Role.DISPLAY in chosen else "user",
         )
-        return self.add_person(login, password, principal, language=fields.get("language", "en"))
+        return self.add_person(login, password, principal, language=fields.get("language"))
 
     async def set_password(self, scope: Scope, login: str, password: str) -> User | None:
         """See the port."""

@@ -249,7 +249,7 @@ class User(_View):
     roles: list[str]
     wards: list[str] | None = Field(None, description="null: every ward")
     patient: str | None = Field(None, description="whose data a login with the role patient sees")
-    language: str = "en"
+    language: str | None = Field(None, description="null: what the browser asks for")
     created: Instant
     disabled: Instant | None = None
 

@@ -41,7 +41,7 @@ class Accounts:
         password: str | None = None,
         wards: Collection[str] | None = None,
         patient: str | None = None,
-        language: str = "en",
+        language: str | None = None,
     ) -> User:
         """Add a user. Raises ConfigError naming the field."""
         hashed = None if password is None else await self._hash(password)

@@ -242,7 +242,7 @@ class Association(Base):
 
 
 class User(Base):
-    """Somebody who can log in; ``wards`` None means all, ``patient`` whose data a patient may see."""
+    """Somebody who can log in; ``wards`` None means all, ``language`` None what the browser asks for."""
 
     __tablename__ = "users"
     __table_args__ = (_within_tenant("patient", "patients"), UniqueConstraint("tenant", "login"))
@@ -254,7 +254,7 @@ class User(Base):
     roles: Mapped[list[str]]
     wards: Mapped[list[str] | None]
     patient: Mapped[str | None]
-    language: Mapped[str]
+    language: Mapped[str | None]
     created: Mapped[int]
     disabled: Mapped[int | None]
 

@@ -32,7 +32,7 @@ class UserFields(TypedDict, total=False):
     roles: Collection[str]
     wards: Collection[str] | None
     patient: str | None
-    language: str
+    language: str | None
 
 
 def principal_of(user: User) -> Principal:
@@ -70,7 +70,7 @@ class Users(Repository):
         password_hash: str | None = None,
         wards: Collection[str] | None = None,
         patient: str | None = None,
-        language: str = "en",
+        language: str | None = None,
         ident: str | None = None,
     ) -> User:
         """Add a user; without a hash only a one-time link lets them in. Raises ConfigError."""
@@ -90,7 +90,7 @@ class Users(Repository):
             roles=_roles(roles),
             wards=_sorted(wards),
             patient=patient,
-            language=check_language(language),
+            language=None if language is None else check_language(language),
             created=self.wall,
         )
         self._check_patient(scope, row.roles, patient)
@@ -110,7 +110,8 @@ class Users(Repository):
             self._check_wards(scope, fields["wards"])
             values["wards"] = _sorted(fields["wards"])
         if "language" in fields:
-            values["language"] = check_language(fields["language"])
+            chosen = fields["language"]
+            values["language"] = None if chosen is None else check_language(chosen)
         patient = values["patient"] = fields.get("patient", row.patient)
         self._check_patient(scope, _roles(fields.get("roles", row.roles)), patient)
         self._change(row, values)

@@ -34,7 +34,7 @@ class UserDraft(Draft):
     roles: list[Role] = Field(min_length=1, description="patient and display stand alone")
     wards: list[Key] | None = Field(None, description="null: every ward")
     patient: OptionalKey = Field(None, description="whose data a login with the role patient sees")
-    language: Literal["en", "zh"] = "en"
+    language: Literal["en", "zh"] | None = None
 
 
 class UserList(BaseModel):

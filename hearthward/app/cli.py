@@ -209,6 +209,8 @@ def demo(
 ) -> None:
     """Play a recording (or the virtual ward) through virtual devices and account for every value.
 
+    A recording may hold at most 64 patients.
+
     Uses a data folder of its own that is removed afterwards, unless --data names one.
     """
     from hearthward.app.demo import run_demo

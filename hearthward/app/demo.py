@@ -27,6 +27,7 @@ from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import Ward, live_ward, open_ward
 from hearthward.app.ward import CARRIED, WardPlan, plan_for_recording, virtual_ward
 from hearthward.core.clock import SECOND, Clock, EventClock, SystemClock
+from hearthward.core.errors import ConfigError, LinkError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import Settings
 from hearthward.core.telemetry import Telemetry
@@ -55,6 +56,12 @@ async def run_demo(
     recording = None if play is None else await asyncio.to_thread(read_recording, play)
     if report is not None:
         check_writable(report)
+    if keep and (settings.data / "cloud" / "records.db").exists():
+        msg = (
+            f"{settings.data} already holds data, which would mix with the demonstration's: "
+            "name an empty folder with --data, or none"
+        )
+        raise ConfigError(msg, folder=str(settings.data))
     if not keep:
         folder = Path(tempfile.mkdtemp(prefix="hearthward-demo-"))
         settings = settings.model_copy(update={"data": folder})
@@ -167,8 +174,13 @@ class _Demo:
             tracker=self.tracker,
         )
         twins = {t for routes in ward.by_patient().values() for t in routes.values()}
-        async with asyncio.timeout(READY_S):
-            await asyncio.gather(*(twin.wait_ready() for twin in twins))
+        try:
+            async with asyncio.timeout(READY_S):
+                await asyncio.gather(*(twin.wait_ready() for twin in twins))
+        except TimeoutError:
+            deaf = ", ".join(sorted(t.id for t in twins if not t.ready()))
+            msg = f"the edge did not subscribe to these virtual devices within {READY_S:.0f} s: {deaf}"
+            raise LinkError(msg) from None
         await player.play(seconds)
         self.books, self.complete = player.books, player.complete
 

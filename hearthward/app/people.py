@@ -23,6 +23,7 @@ from cloud_ingest.records.models import User
 from cloud_ingest.records.users import LOGIN
 from hearthward.app.lock import FolderLock
 from hearthward.app.owner import Owner, read_owner
+from hearthward.app.ward import VIRTUAL
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import AccessError, ConfigError, HearthwardError, StoreUnavailable
 from hearthward.core.ids import RandomIds
@@ -143,7 +144,9 @@ async def _desk(settings: Settings, *, new: bool = False) -> AsyncIterator[_Desk
     """Take the folder if it is free, else go to who has it. ``new`` may make the records."""
     folder = settings.data / "cloud"
     if not new and not (folder / "records.db").exists():
-        msg = "there are no logins here yet: name another folder with --data, or use hearthward users add"
+        virtual = settings.data / VIRTUAL
+        other = f"--data {virtual} (the virtual ward's)" if virtual.exists() else "another folder with --data"
+        msg = f"there are no logins here yet: name {other}, or use hearthward users add"
         raise ConfigError(msg, file=str(folder))
     lock = FolderLock(folder)
     try:

@@ -12,12 +12,14 @@ from devices.twins.base import Twin
 from hearthward.app.recording import Moment, Recording
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.codes import METRICS
 from hearthward.core.errors import LinkError
 
 __all__ = ["EPOCH_NS", "Books", "Player", "route"]
 
 EPOCH_NS: Final = 1_767_225_600 * SECOND
 """Second 0 of any recording: 2026-01-01T00:00:00Z."""
+AGAIN_S: Final = 0.02
 HOLD_S: Final = 10.0
 """How long to hold the clock for an edge that is connected but does not take a payload."""
 
@@ -83,18 +85,23 @@ class Player:
         self._acks = acks
         self._tracker = tracker
         self._on_step = on_step
+        self._stop: int | None = None
+        self._unheard = False
         self.books = Books()
         self.complete = False
 
     async def play(self, seconds: float | None) -> None:
         """Play to the end, or for ``seconds`` of real time; ``books`` and ``complete`` tell what happened."""
+        without = sum(self._recording.without_value.values())
+        if without:
+            self.books.rejected["no_value"] += without
         started = self._clock.monotonic_ns()
+        self._stop = None if seconds is None else started + int(seconds * SECOND)
         first: float | None = None
         for moment in self._recording.moments():
             first = moment.at if first is None else first
             due = started + int((moment.at - first) / self._speed * SECOND)
-            stop = None if seconds is None else started + int(seconds * SECOND)
-            if stop is not None and max(due, self._clock.monotonic_ns()) >= stop:
+            if self._stop is not None and max(due, self._clock.monotonic_ns()) >= self._stop:
                 return
             await asyncio.sleep(max(0.0, (due - self._clock.monotonic_ns()) / SECOND))
             at = EPOCH_NS + round(moment.at * SECOND)
@@ -102,11 +109,12 @@ class Player:
             self._tracker.stepped(at)
             if self._on_step is not None:
                 await self._on_step(at)
-            await self._send(moment)
-        self.books.skipped.update(self._recording.without_value)
+            if not await self._send(moment):
+                return
         self.complete = True
 
-    async def _send(self, moment: Moment) -> None:
+    async def _send(self, moment: Moment) -> bool:
+        """Send all of a moment; False when the time was up before every twin had a subscriber."""
         payloads = self._payloads(moment)
         async with asyncio.TaskGroup() as group:
             for twin, of_twin in payloads.items():
@@ -114,6 +122,7 @@ class Player:
         if not await self._acks.settled([twin.id for twin in payloads], HOLD_S):
             self._acks.lose_outstanding()
             self._tracker.forget()
+        return not self._unheard
 
     def _payloads(self, moment: Moment) -> dict[Twin, list[tuple[str, dict[str, float]]]]:
         """Values -> payloads by twin; a metric that comes twice in one moment opens another payload."""
@@ -127,6 +136,10 @@ class Player:
                 expressed = twin.express(metric, value)
             except ValueError:
                 self.books.rejected["inexpressible"] += 1
+                continue
+            if not METRICS[metric].low <= expressed <= METRICS[metric].high:
+                # Its frame would be refused whole, with the good values beside it.
+                self.books.rejected["out_of_range"] += 1
                 continue
             payloads = out.setdefault(twin, [])
             if not payloads or metric in payloads[-1][1]:
@@ -142,7 +155,12 @@ class Player:
 
     async def _send_one(self, twin: Twin, values: dict[str, float]) -> dict[str, float]:
         while True:
-            await twin.wait_ready()
+            try:
+                async with asyncio.timeout(self._left_s()):
+                    await twin.wait_ready()
+            except TimeoutError:
+                self._unheard = True
+                return {}
             self._tracker.sending(twin.id)
             self._acks.sent(twin.id)
             try:
@@ -155,3 +173,8 @@ class Player:
             except LinkError:
                 self._tracker.unsend(twin.id)
                 self._acks.unsend(twin.id)
+                await asyncio.sleep(AGAIN_S)
+
+    def _left_s(self) -> float | None:
+        """Real seconds until the play must stop; None when it has no bound."""
+        return None if self._stop is None else max(0.0, (self._stop - self._clock.monotonic_ns()) / SECOND)

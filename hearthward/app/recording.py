@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import sys
 import zlib
 from array import array
 from collections import Counter
@@ -80,7 +81,7 @@ def read_recording(path: Path) -> Recording:
     recording = Recording()
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8", newline="") as file:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             _read_rows(csv.reader(file), str(path), recording)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -115,8 +116,8 @@ def _read_rows(rows: Iterator[list[str]], file: str, recording: Recording) -> No
             recording.without_value[metric] += 1
             continue
         recording.time.append(at)
-        recording.patient.append(patient)
-        recording.metric.append(metric)
+        recording.patient.append(sys.intern(patient))
+        recording.metric.append(sys.intern(metric))
         recording.value.append(_number(value, "value", file, line))
 
 

@@ -18,7 +18,7 @@ from hearthward.app.player import EPOCH_NS, Books
 from hearthward.app.seed import Login, demo_logins, enter_plan, first_admin_link
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import live_ward, open_ward
-from hearthward.app.ward import WardPlan, virtual_ward
+from hearthward.app.ward import VIRTUAL, WardPlan, virtual_ward
 from hearthward.core.clock import SECOND, Clock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
@@ -28,9 +28,6 @@ from hearthward.core.telemetry import Telemetry
 __all__ = ["broker_running", "run_cloud", "run_everything", "show_logins"]
 
 log = logging.getLogger(__name__)
-
-VIRTUAL = "virtual-ward"
-"""The virtual ward keeps its data in a folder of its own, apart from real patients."""
 
 
 @asynccontextmanager

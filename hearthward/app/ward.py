@@ -22,6 +22,7 @@ __all__ = [
     "CARRIED",
     "MAX_PLAYED",
     "TWINS",
+    "VIRTUAL",
     "PlannedDevice",
     "PlannedPatient",
     "VitalSigns",
@@ -34,7 +35,7 @@ TwinKind = Literal["heart-rate", "pulse-oximeter", "blood-pressure", "beurer-bm8
 
 TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[str]]]] = {
     "heart-rate": ("sig-heart-rate", "ble", frozenset({"heart_rate"})),
-    "pulse-oximeter": ("sig-pulse-oximeter", "ble", frozenset({"spo2", "pulse_rate"})),
+    "pulse-oximeter": ("sig-pulse-oximeter", "ble", frozenset({"spo2", "pulse_rate", "perfusion_index"})),
     "blood-pressure": (
         "sig-blood-pressure",
         "ble",
@@ -160,6 +161,13 @@ _HOMES: Final = ("Maria Esposito", "Nils Aalto", "Olga Sidorova", "Pan Xiuying")
 _CUFF_S: Final = 60.0
 
 
+VIRTUAL: Final = "virtual-ward"
+"""The virtual ward keeps its data in a folder of its own, apart from real patients."""
+
+LONGEST_S: Final = 7 * 86_400.0
+"""No device is expected less often than once a week, however a recording goes."""
+
+
 def virtual_ward(gateway: str = "gw-1", tenant: str = "main") -> WardPlan:
     """Twelve beds (heart-rate belt or oximeter by radio or wire, cuff) and four homes (oximeter, cuff)."""
     patients = []
@@ -199,7 +207,7 @@ def plan_for_recording(recording: Recording, gateway: str = "gw-1", tenant: str 
             mine = metrics & TWINS[kind][2]
             if mine:
                 interval = min((intervals.get((name, m), 1.0) for m in mine), default=1.0)
-                devices.append(PlannedDevice(f"{kind}-{n:03}", kind, interval))
+                devices.append(PlannedDevice(f"{kind}-{n:03}", kind, min(interval, LONGEST_S)))
         patients.append(PlannedPatient(_patient_id(name, n), name, f"{n}", tuple(devices)))
     return WardPlan("Played", gateway, tuple(patients), tenant, about="a played recording")
 
@@ -228,8 +236,8 @@ class _Episode:
 
 _EPISODES: Final[Mapping[str, _Episode]] = {
     "pat-03": _Episode(1, 75, 420, {"spo2": -12.0, "pulse_rate": 14.0, "heart_rate": 14.0}),
-    "pat-08": _Episode(45, 60, 600, {"heart_rate": 62.0, "pulse_rate": 62.0}),
-    "home-2": _Episode(20, 130, 900, {"nibp_systolic": 90.0, "nibp_diastolic": 42.0, "nibp_mean": 58.0}),
+    "pat-08": _Episode(45, 60, 600, {"heart_rate": 84.0, "pulse_rate": 84.0}),
+    "home-2": _Episode(10, 130, 900, {"nibp_systolic": 90.0, "nibp_diastolic": 42.0, "nibp_mean": 58.0}),
 }
 
 

@@ -354,7 +354,7 @@ def upgrade() -> None:
         sa.Column("roles", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("wards", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("patient", sa.String(), nullable=True),
-        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("disabled", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(

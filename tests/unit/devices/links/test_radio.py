@@ -72,7 +72,7 @@ def test_bumble_and_bleak_are_imported_at_first_use():
         "devices.links.radio.open_radio('tcp-client:127.0.0.1:1')\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('bumble', 'bleak')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -118,3 +118,21 @@ async def test_it_stops_after_the_given_real_time_and_says_so():
     await player.play(0.05)
     assert len(belt.sent) == 1
     assert not player.complete
+
+
+async def test_an_implausible_value_is_counted_and_its_neighbours_still_go():
+    rows = recording((0, "a", "heart_rate", -1), (0, "a", "heart_rate", 61))
+    rows.without_value["heart_rate"] = 2
+    player, belt, _ = make(rows)
+    await player.play(None)
+    assert [value for _, value in belt.sent] == [61.0]
+    assert player.books.rejected == {"out_of_range": 1, "no_value": 2}
+
+
+async def test_a_bounded_play_does_not_wait_for_ever_for_a_subscriber():
+    player, belt, _ = make(recording((0, "a", "heart_rate", 60), (1, "a", "heart_rate", 61)))
+    belt.listening.clear()
+    await player.play(0.05)
+    assert belt.sent == []
+    assert not player.complete
+    assert player.books.sent() == {}

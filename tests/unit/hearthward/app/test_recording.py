@@ -59,3 +59,9 @@ def test_damaged_archive_and_missing_file(tmp_path: Path):
         read_recording(tmp_path / "r.csv.gz")
     with pytest.raises(ConfigError, match="No such file"):
         read_recording(tmp_path / "none.csv")
+
+
+def test_what_spreadsheets_write_is_read(tmp_path: Path):
+    path = tmp_path / "r.csv"
+    path.write_bytes('\ufeff"time","patient","metric","value"\r\n0,"王, 五",spo2,97\r\n\r\n'.encode())
+    assert read_recording(path).carried() == {"王, 五": {"spo2"}}

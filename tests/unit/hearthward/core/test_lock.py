@@ -39,7 +39,7 @@ def test_one_holder_at_a_time_and_the_other_is_told_who(tmp_path: Path):
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path):
     path = tmp_path / "lock"
-    holder = subprocess.Popen(  # noqa: S603 - this interpreter
+    holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
