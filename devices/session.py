@@ -118,6 +118,7 @@ class DeviceSession:
         *,
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
         received_after: int = 0,
+        salt: bytes | None = None,
         capacity: int = CAPACITY,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -135,7 +136,8 @@ class DeviceSession:
         self._states = StateLog(config.id)
         self._gate = connect_gate or nullcontext()
         self._sleep = sleep
-        self._stamper = Stamper(config.id, None, received_after)
+        self._salt = salt if salt is not None else ids.new("run").encode()
+        self._stamper = Stamper(config.id, None, received_after, salt=self._salt)
         self._delivery = Delivery(
             config.id,
             sink,
@@ -218,7 +220,7 @@ class DeviceSession:
     async def _connected(self) -> None:
         config = self.config
         self._set(SessionState.CONNECTING, "")
-        self._stamper = Stamper(config.id, zone(config.timezone), self._stamper.last)
+        self._stamper = Stamper(config.id, zone(config.timezone), self._stamper.last, salt=self._salt)
         profile = self._profile = self._catalog.get(config.profile) if config.profile else None
         if profile is not None and profile.transport != config.transport:
             msg = (

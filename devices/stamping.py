@@ -26,13 +26,16 @@ class Stamper:
     """Stamps one device's payloads; receive times grow strictly from payload to payload.
 
     ``last`` is the last receive time given (UTC ns); hand it to the next stamper of the same device.
+    ``salt`` is this process's own: receive times may come again after a restart (a clock that stands or
+    starts over), so it tells this run's readings that have no other time from those of the runs before.
     """
 
-    __slots__ = ("_device", "_where", "last")
+    __slots__ = ("_device", "_salt", "_where", "last")
 
-    def __init__(self, device: str, where: ZoneInfo | None, last: int = 0) -> None:
+    def __init__(self, device: str, where: ZoneInfo | None, last: int = 0, *, salt: bytes) -> None:
         self._device = device
         self._where = where
+        self._salt = salt
         self.last = last
 
     def stamp(
@@ -40,7 +43,8 @@ class Stamper:
     ) -> Stamped:
         """One payload's values, received at ``now`` (UTC ns)."""
         received = self.last = max(now, self.last + 1)
-        digest = digest63(source.encode(), payload)
+        pure = digest63(source.encode(), payload)
+        salted = digest63(source.encode(), payload, self._salt)
         batch = ReadingBatch()
         clock: Correction | None = None
         for ordinal, value in enumerate(decoded):
@@ -48,6 +52,8 @@ class Stamper:
             corrected = correct(value.device_time, received, self._where, clock_set=clock_set)
             if corrected.skew is not None:
                 clock = corrected
+            by_device = clock_set and value.device_time is not None
+            digest = pure if by_device else salted
             batch.append(
                 Reading(
                     device=self._device,

@@ -56,6 +56,7 @@ class DeviceFleet:
         self._sink = sink
         self._clock = clock
         self._ids = ids
+        self._salt = ids.new("run").encode()
         self._telemetry = telemetry
         self._on_state = on_state
         self._on_rejected = on_rejected or _unheard
@@ -140,6 +141,7 @@ class DeviceFleet:
                 self._on_rejected,
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
                 received_after=self._received.get(config.id, 0),
+                salt=self._salt,
             )
             try:
                 await session.run()

@@ -28,6 +28,7 @@ CATALOG = load_catalog()
 NOON = parse_iso("2026-07-01T12:00:00Z")
 STRAP = DeviceFacts("ble", name="strap", services=frozenset({"180d"}), firmware="1.0")
 HR = "2a37"
+RUN = b"run_1"
 
 
 def beat(n: int) -> bytes:
@@ -91,6 +92,7 @@ class Rig:
             self.on_state,
             lambda _device, source, payload, error: self.rejected.append((source, payload, error.reason)),
             received_after=after,
+            salt=RUN,
             capacity=self.capacity,
             sleep=self.sleeper,
         )
@@ -165,7 +167,7 @@ async def test_a_payload_becomes_stamped_readings():
     assert stored.device == ["hr-1"] * 4
     assert stored.received == [NOON, NOON, NOON + 1, NOON + 1]
     assert stored.corrected == stored.received
-    assert set(stored.digest) == {digest63(HR.encode(), beat(1))}
+    assert set(stored.digest) == {digest63(HR.encode(), beat(1), RUN)}
     assert stored.ordinal == [0, 1, 0, 1]
     assert stored.group[0] == stored.group[1] != stored.group[2] == stored.group[3]
     assert set(stored.profile) == {CATALOG.get("sig-heart-rate").hash}
@@ -306,7 +308,7 @@ async def test_a_full_queue_pauses_the_link_then_drops_and_counts():
         rig.sleeper.pass_by()
         await rig.settled()
         assert not rig.device.paused
-    assert rig.stored.digest[::2] == [digest63(HR.encode(), beat(n)) for n in range(8)]
+    assert rig.stored.digest[::2] == [digest63(HR.encode(), beat(n), RUN) for n in range(8)]
 
 
 async def test_a_silent_device_is_taken_for_gone():
@@ -401,7 +403,7 @@ class SessionMachine(RuleBasedStateMachine):
                 if not self.rig.device.listening:
                     break
                 self.n += 1
-                digest = digest63(HR.encode(), beat(self.n))
+                digest = digest63(HR.encode(), beat(self.n), RUN)
                 if poisoned and k == count // 2:
                     self.rig.poison.add(digest)
                 self.sent.append(digest)
