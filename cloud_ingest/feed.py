@@ -53,7 +53,10 @@ class AlarmChanged:
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """What is known of a gateway now. Times are UTC ns; ``config`` the hash it says it runs."""
+    """What is known of a gateway now. Times are UTC ns; ``config`` the hash it says it runs.
+
+    ``rejected`` is device -> reason -> frames refused at the edge since it started.
+    """
 
     gateway: str
     online: bool = False
@@ -63,6 +66,7 @@ class GatewayState:
     config: str = ""
     backlog: int = 0
     devices: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

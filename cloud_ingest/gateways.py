@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Final
 
@@ -10,21 +11,39 @@ from sqlalchemy.orm import Session
 from cloud_ingest.feed import Feed, GatewayChanged, GatewayState
 from cloud_ingest.records.models import Gateway
 from hearthward.core.clock import Clock
+from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame, Status
 
 __all__ = ["GatewayBoard", "write_notes"]
 
 MAX_GATEWAYS: Final = 10_000
 """Unknown gateways can be invented by anybody who may publish: beyond this no new ones are listed."""
+REASONS: Final = frozenset(
+    {
+        "integrity",
+        "internal",
+        "malformed",
+        "out_of_range",
+        "oversized",
+        "store_rejected",
+        "truncated",
+        "unknown_source",
+    }
+)
+"""Why an edge refuses a device's frame; any other word is counted as ``other``: labels are not invented."""
 
 
 class GatewayBoard:
-    """The gateways of one tenant, whether the directory knows them or not."""
+    """The gateways of one tenant, whether the directory knows them or not.
 
-    def __init__(self, tenant: str, feed: Feed, clock: Clock) -> None:
+    Gauge ``edge_frames_rejected`` by gateway and reason: devices' frames refused since its edge started.
+    """
+
+    def __init__(self, tenant: str, feed: Feed, clock: Clock, telemetry: Telemetry) -> None:
         self._tenant = tenant
         self._feed = feed
         self._clock = clock
+        self._telemetry = telemetry
         self._states: dict[str, GatewayState] = {}
         self._applied: dict[str, int] = {}
         self._unsaved: set[str] = set()
@@ -60,8 +79,11 @@ class GatewayBoard:
                 config=status.config,
                 backlog=status.backlog,
                 devices={str(k): str(v) for k, v in status.devices.items()},
+                rejected=status.rejected,
             )
         )
+        if gateway in self._states:
+            self._gauge(gateway, status.rejected, old.rejected)
 
     def heard(self, frame: Frame) -> None:
         """A frame came: it is online, whatever its last status was."""
@@ -95,6 +117,11 @@ class GatewayBoard:
         now = self.unsaved()
         self._unsaved -= {g for g, note in notes.items() if now.get(g) == note}
 
+    def _gauge(self, gateway: str, now: dict[str, dict[str, int]], before: dict[str, dict[str, int]]) -> None:
+        counts = _by_reason(now)
+        for reason in sorted(counts.keys() | _by_reason(before).keys()):
+            self._telemetry.gauge("edge_frames_rejected", counts[reason], gateway=gateway, reason=reason)
+
     def _put(self, state: GatewayState, *, tell: bool = True) -> None:
         if state.gateway not in self._states and len(self._states) >= MAX_GATEWAYS:
             return
@@ -103,6 +130,14 @@ class GatewayBoard:
         self._unsaved.add(state.gateway)
         if changed and tell:
             self._feed.publish(GatewayChanged(self._tenant, state))
+
+
+def _by_reason(rejected: dict[str, dict[str, int]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for reasons in rejected.values():
+        for reason, n in reasons.items():
+            counts[reason if reason in REASONS else "other"] += n
+    return counts
 
 
 def write_notes(session: Session, tenant: str, notes: dict[str, tuple[int, int | None]]) -> None:

@@ -99,7 +99,7 @@ class CloudService:
         self.telemetry = telemetry
         self.settings = settings
         self.feed = Feed()
-        self.gateways = GatewayBoard(self.tenant, self.feed, clock)
+        self.gateways = GatewayBoard(self.tenant, self.feed, clock, telemetry)
         self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
         self.notifier = notifier
         self.pipeline = Pipeline(

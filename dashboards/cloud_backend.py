@@ -33,6 +33,7 @@ from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_views import (
     alarm_of,
     detail_of,
+    device_of,
     directory_error,
     gateway_of,
     item_of,
@@ -96,6 +97,8 @@ class CloudBackend(CloudPeople):
         if kind == "gateway":
             board = self._service.gateways
             return gateway_of(row, board.get(row.id), board.applied(row.id))
+        if kind == "device":
+            return device_of(row, self._service.gateways.get(row.gateway))
         return item_of(kind, row)
 
     async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:

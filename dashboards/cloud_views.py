@@ -38,6 +38,7 @@ from rules import RuleSet
 __all__ = [
     "alarm_of",
     "detail_of",
+    "device_of",
     "directory_error",
     "gateway_of",
     "item_of",
@@ -51,14 +52,13 @@ SHAPES: Final[dict[Kind, type[Any]]] = {
     "bed": Bed,
     "patient": Patient,
     "encounter": Encounter,
-    "device": Device,
     "association": Association,
 }
 CODES: Final = {"conflict": "taken", "not_found": "unknown"}
 
 
 def item_of(kind: Kind, row: Any) -> Item:
-    """A directory row, of any kind but a gateway."""
+    """A directory row, of any kind but a gateway or a device."""
     shape = SHAPES[kind]
     item: Item = shape(**{name: getattr(row, name) for name in shape.model_fields})
     return item
@@ -79,8 +79,15 @@ def gateway_of(row: rows.Gateway | None, state: GatewayState | None, applied: in
         config_version=applied if applied is not None else row.config_version_applied if row else None,
         backlog=state.backlog if state else None,
         states=dict(state.devices) if state else {},
+        rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},
         ended=row.ended if row else None,
     )
+
+
+def device_of(row: rows.Device, state: GatewayState | None) -> Device:
+    """A device's row with what its gateway tells of it now."""
+    kept = {name: getattr(row, name) for name in Device.model_fields if name != "rejected"}
+    return Device(**kept, rejected=dict(state.rejected.get(row.id, {})) if state else {})
 
 
 def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigError:

@@ -107,7 +107,12 @@ class FakeBackend(FakePeople):
 
     def put_gateway(self, tenant: str, gateway: Gateway) -> None:
         """Set a gateway's status and publish it."""
-        self._of(tenant).items["gateway"][gateway.id] = gateway
+        items = self._of(tenant).items
+        items["gateway"][gateway.id] = gateway
+        for key, device in items["device"].items():
+            if device.gateway == gateway.id:
+                told = {"rejected": gateway.rejected.get(key, {})}
+                items["device"][key] = device.model_copy(update=told)
         self._publish(GatewayChanged(tenant, gateway))
 
     def put_dead_letter(self, tenant: str, letter: DeadLetter) -> None:

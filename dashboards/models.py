@@ -108,6 +108,9 @@ class Gateway(_View):
     config_version: int | None = Field(None, description="version of the configuration document applied")
     backlog: int | None = Field(None, description="readings accepted and not yet receipted")
     states: dict[str, str] = Field(default_factory=dict, description="device -> session state")
+    rejected: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="device -> reason -> frames refused since the gateway started"
+    )
     ended: Instant | None = None
 
 
@@ -122,6 +125,9 @@ class Device(_View):
     timezone: str | None = None
     interval_s: float | None = Field(None, description="expected seconds between values")
     label: str = ""
+    rejected: dict[str, int] = Field(
+        default_factory=dict, description="reason -> frames refused since the gateway started"
+    )
     ended: Instant | None = None
 
 

@@ -105,12 +105,13 @@ class EdgeAgent:
         self.uplink.status_changed()
 
     def on_rejected(self, device: str, source: str, payload: bytes, error: DecodeError) -> None:
-        """A refused frame, already counted by its session: a line for the engineer, without its content.
+        """A refused frame: counted in the status, and a line for the engineer, without its content.
 
         The first of a kind, the tenth, the hundredth...: a device out of order does not fill the log.
         """
         self._refused[device, source, error.reason] += 1
         n = self._refused[device, source, error.reason]
+        self.uplink.status_changed()
         log.log(
             logging.WARNING if str(n).rstrip("0") == "1" else logging.DEBUG,
             "device %s: a frame of %d bytes from %s is refused (%s)%s",
@@ -134,7 +135,17 @@ class EdgeAgent:
 
     def status(self) -> Status:
         """What the gateway says of itself (the uplink adds boot, clock and backlog)."""
-        return Status(online=True, version=__version__, devices=self.fleet.states())
+        return Status(
+            online=True, version=__version__, devices=self.fleet.states(), rejected=self._rejected()
+        )
+
+    def _rejected(self) -> dict[str, dict[str, int]]:
+        """Device -> reason -> frames refused since the start, whatever part of the device they came from."""
+        out: dict[str, dict[str, int]] = {}
+        for (device, _, reason), n in self._refused.items():
+            reasons = out.setdefault(device, {})
+            reasons[reason] = reasons.get(reason, 0) + n
+        return out
 
 
 def device_configs(document: ConfigDocument) -> list[DeviceConfig]:

@@ -344,6 +344,7 @@ class Uplink:
             wall=self._clock.now_ns(),
             backlog=self._outbox.backlog(),
             devices=now.devices,
+            rejected=now.rejected,
         ).encode()
 
     # --- receiving

@@ -312,6 +312,16 @@ class Receipt:
         return receipt
 
 
+def _are_counts(value: object) -> bool:
+    """Whether it is text -> text -> integers from 0 on."""
+    return type(value) is dict and all(
+        isinstance(device, str)
+        and type(reasons) is dict
+        and all(isinstance(reason, str) and fits_int64(n) and n >= 0 for reason, n in reasons.items())
+        for device, reasons in value.items()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """A gateway's retained status; ``online=False`` is its last will, the rest then being as connected."""
@@ -324,6 +334,9 @@ class Status:
     backlog: int = 0
     devices: dict[str, str] = field(default_factory=dict)
     """Device id -> session state with the reason, e.g. ``connected`` or ``backoff: out of range``."""
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Device id -> reason (of DecodeError) -> frames refused since the edge's start; a status without it
+    is one of an older edge."""
 
     def encode(self) -> bytes:
         """Status -> bytes."""
@@ -337,6 +350,7 @@ class Status:
                 self.wall,
                 self.backlog,
                 self.devices,
+                self.rejected,
             ]
         )
 
@@ -353,6 +367,7 @@ class Status:
                 and fits_int64(status.backlog)
                 and type(status.devices) is dict
                 and all(isinstance(t, str) for pair in status.devices.items() for t in pair)
+                and _are_counts(status.rejected)
             )
             if not typed:
                 msg = "status has fields of the wrong type"

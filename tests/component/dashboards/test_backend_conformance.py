@@ -25,12 +25,14 @@ from dashboards.backend import (
     Backend,
     DirectoryChanged,
     DirectoryError,
+    GatewayChanged,
     LiveEvent,
     ReadingQuery,
     ReadingsArrived,
 )
 from dashboards.cloud_backend import CloudBackend
 from dashboards.fake_backend import FakeBackend
+from dashboards.models import Device, Gateway
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import (
     AccessError,
@@ -43,7 +45,7 @@ from hearthward.core.ids import SeededIds, digest63
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, Frame, encode_block, topic
+from hearthward.core.wire import Block, Frame, Status, encode_block, topic
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
 from rules import Condition, Rule, RuleSet
@@ -83,6 +85,10 @@ class Side:
         """One reading arrives, is stored and decided about."""
         raise NotImplementedError
 
+    async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
+        """The gateway gw-1 tells of frames that it refused."""
+        raise NotImplementedError
+
     async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
         """Somebody who can log in with PASSWORD."""
         raise NotImplementedError
@@ -112,6 +118,11 @@ class FakeSide(Side):
         elif metric == "spo2":
             for old in list(self.backend._of("main").alarms.values()):
                 self.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": at}))
+
+    async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
+        (gateway,) = await self.backend.items(SCOPE, "gateway")
+        assert isinstance(gateway, Gateway)
+        self.backend.put_gateway("main", gateway.model_copy(update={"online": True, "rejected": rejected}))
 
     async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
         who = Principal(f"usr_{login}", login.title(), "main", frozenset({role}), wards)
@@ -149,6 +160,9 @@ class RealSide(Side):
         sent = len(self.source.published)
         self.source.deliver(topic("main", "gw-1", "frame"), frame.encode())
         await self.source.wait_published(sent + 1)
+
+    async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
+        self.source.deliver(topic("main", "gw-1", "status"), Status(online=True, rejected=rejected).encode())
 
     async def person(self, login: str, role: Role, wards: frozenset[str] | None = None) -> None:
         await self.accounts.add(
@@ -263,6 +277,24 @@ async def test_refusals_name_field_and_reason(
         await side.backend.create(SCOPE, kind, given)
     assert caught.value.code == code
     assert field is None or caught.value.field == field
+
+
+async def test_frames_refused_at_the_edge_are_told_of_gateway_and_device(side: Side):
+    await furnish(side)
+    (device,) = await side.backend.items(SCOPE, "device")
+    assert isinstance(device, Device)
+    assert device.rejected == {}
+    told = {"oxi": {"truncated": 2, "integrity": 1}, "gone": {"malformed": 3}}
+    async with side.backend.subscribe() as events:
+        await side.refuse(told)
+        event = await next_of(events, GatewayChanged)
+    assert event.gateway.rejected == told
+    (gateway,) = await side.backend.items(SCOPE, "gateway")
+    assert isinstance(gateway, Gateway)
+    assert gateway.rejected == told
+    found = await side.backend.item(SCOPE, "device", "oxi")
+    assert isinstance(found, Device)
+    assert found.rejected == {"truncated": 2, "integrity": 1}
 
 
 async def test_ending_twice_is_refused(side: Side):

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_agent import ConfigStore, EdgeAgent, FakeFleet, Outbox, Uplink
 from hearthward.core.clock import SystemClock
+from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument
@@ -123,3 +124,22 @@ async def test_readings_are_told_when_they_are_accepted(
         assert told == [(batch, 1, 3)]
         await box.drained()
     assert consumer.digests() == [1, 2, 3]
+
+
+async def test_the_status_tells_the_refused_frames_by_device_and_reason(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    box = await open_outbox()
+    store = ConfigStore(tmp_path / "config")
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (agent, _):
+        await consumer.until(lambda: bool(consumer.statuses))
+        assert consumer.statuses[-1].rejected == {}
+        for device, source, reason in (
+            ("cuff", "2a35", "truncated"),
+            ("cuff", "2a19", "truncated"),
+            ("cuff", "2a35", "out_of_range"),
+            ("line", "", "integrity"),
+        ):
+            agent.on_rejected(device, source, b"?", DecodeError("refused", reason=reason))
+        told = {"cuff": {"truncated": 2, "out_of_range": 1}, "line": {"integrity": 1}}
+        await consumer.until(lambda: consumer.statuses[-1].rejected == told)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -228,6 +229,28 @@ async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytes
         event = await cloud.until(GatewayChanged)
         assert isinstance(event, GatewayChanged)
         assert (event.state.online, event.state.last_seen) == (True, T0 + 3 * SECOND)
+
+
+async def test_frames_refused_at_the_edge_are_known_and_measured(tmp_path: Path):
+    async with running(tmp_path / "r.db") as cloud:
+        await cloud.source.wait_published(1)
+
+        async def tell(**fields: Any) -> dict[str, dict[str, int]]:
+            cloud.source.deliver(topic("main", "gw-1", "status"), Status(**fields).encode())
+            event = await cloud.until(GatewayChanged)
+            assert isinstance(event, GatewayChanged)
+            return event.state.rejected
+
+        def measured(reason: str) -> float:
+            return cloud.telemetry.value("edge_frames_rejected", gateway="gw-1", reason=reason)
+
+        told = {"cuff": {"truncated": 2, "made up": 5}, "line": {"truncated": 1, "integrity": 4}}
+        assert await tell(online=True, rejected=told) == told
+        assert await tell(online=False) == told, "a last will says nothing new of them"
+        assert [measured(r) for r in ("truncated", "integrity", "other", "made up")] == [3, 4, 5, 0]
+        started_again = {"cuff": {"truncated": 1}}
+        assert await tell(online=True, rejected=started_again) == started_again
+        assert [measured(r) for r in ("truncated", "integrity", "other")] == [1, 0, 0]
 
 
 async def test_bad_status_and_foreign_messages_are_counted(tmp_path: Path):

@@ -247,7 +247,7 @@ SAMPLES = [
     BLOCK,
     Frame("g", "b", (Block(1, 2, BLOCK),), 5, 6, gaps=(Gap(3, 4, "full"),)).encode(),
     Receipt("g", "b", ((1, 2), (5, 9))).encode(),
-    Status(online=True, boot="b", devices={"d": "streaming"}).encode(),
+    Status(online=True, boot="b", devices={"d": "streaming"}, rejected={"d": {"truncated": 2}}).encode(),
     ConfigDocument("g", 1, {"devices": [{"id": "d"}]}).encode(),
 ]
 
@@ -397,3 +397,32 @@ def test_other_topics_are_refused(text: str):
     with pytest.raises(DecodeError) as caught:
         parse_topic(text)
     assert caught.value.reason == "topic"
+
+
+def test_a_status_of_an_edge_that_does_not_tell_refused_frames_is_read():
+    told = Status(online=True, boot="b", devices={"d": "streaming"}, rejected={"d": {"truncated": 2}})
+    assert Status.decode(told.encode()) == told
+    older = msgpack.packb(msgpack.unpackb(told.encode())[:-1])
+    assert Status.decode(older) == Status(online=True, boot="b", devices={"d": "streaming"})
+
+
+@pytest.mark.parametrize(
+    "rejected",
+    [
+        None,
+        [],
+        {"d": 1},
+        {1: {"truncated": 1}},
+        {"d": {"truncated": -1}},
+        {"d": {"truncated": True}},
+        {"d": {"truncated": 1.0}},
+        {"d": {"truncated": 2**63}},
+        {"d": {b"truncated": 1}},
+    ],
+)
+def test_refused_frames_of_the_wrong_type_are_refused(rejected: object):
+    raw = msgpack.unpackb(Status(online=True).encode())
+    raw[-1] = rejected
+    with pytest.raises(DecodeError) as caught:
+        Status.decode(msgpack.packb(raw))
+    assert caught.value.reason == "malformed"
