@@ -57,6 +57,8 @@ REASONS: Final = {
     "in_use": "{field}: {value} is still in use; end what uses it first",
     "short": "{field} is too short (10 characters at least)",
     "invalid": "{field}: {value} is not valid",
+    "serial": "{field} is required for a serial device, which cannot be identified when it connects",
+    "transport": "{field}: {value} is not for a device with this connection",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
 

@@ -14,6 +14,7 @@ from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalS
 from dashboards.models import (
     Alarm,
     AlarmDetail,
+    AlarmInput,
     AlarmTransition,
     Association,
     Bed,
@@ -222,7 +223,7 @@ def detail_of(history: AlarmHistory, rules: RuleSet) -> AlarmDetail:
                 actor=t.actor,
                 note=t.note,
                 late=t.late,
-                inputs=[dict(i) for i in t.inputs],
+                inputs=[AlarmInput(**i) for i in t.inputs],
             )
             for t in history.transitions
         ],

@@ -213,7 +213,8 @@ class FakeBackend(FakePeople):
             raise DirectoryError(field=label, code="taken", value=values[label])
 
     def _knows(self, kind: Literal["ward", "patient"], key: str) -> bool:
-        return key in self._of(self.tenant).items[kind]
+        row = self._of(self.tenant).items[kind].get(key)
+        return row is not None and (kind != "ward" or row.ended is None)
 
     def _encounter(self, tenant: str, patient: str) -> Encounter | None:
         rows = self._of(tenant).items["encounter"].values()

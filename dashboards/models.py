@@ -14,6 +14,7 @@ from hearthward.core.clock import iso, parse_iso
 __all__ = [
     "Alarm",
     "AlarmDetail",
+    "AlarmInput",
     "AlarmTransition",
     "Association",
     "AuditEntry",
@@ -188,6 +189,16 @@ class Alarm(_View):
     )
 
 
+class AlarmInput(_View):
+    """One of the readings that decided."""
+
+    metric: str
+    value: float
+    device: str
+    time: Instant = Field(description="when it was measured (corrected)")
+    received: Instant = Field(description="when the gateway received it")
+
+
 class AlarmTransition(_View):
     """One line of an alarm's append-only history."""
 
@@ -201,7 +212,7 @@ class AlarmTransition(_View):
     actor: str | None = None
     note: str = ""
     late: bool = False
-    inputs: list[dict[str, Any]] = Field(default_factory=list)
+    inputs: list[AlarmInput] = Field(default_factory=list)
 
 
 class Delivery(_View):

@@ -15,12 +15,14 @@ SHOWN = frozenset(m for vital in VITALS for m in (*vital.metrics, vital.second) 
 
 
 def profile_choices(catalog: Iterable[Profile]) -> tuple[ProfileChoice, ...]:
-    """One choice a profile, by id.
+    """One choice a profile, by id; none for those that are only parts of others, such as the battery.
 
+    A Bluetooth profile that matches no device is a part. A serial one matches none either: people name it.
     Where a profile states no interval, the slowest of its vital signs counts for all: a cuff's pulse comes
     with its blood pressure.
     """
-    return tuple(sorted(map(_choice, catalog), key=lambda c: c.id))
+    whole = (p for p in catalog if p.transport == "serial" or p.document.match.ble)
+    return tuple(sorted(map(_choice, whole), key=lambda c: c.id))
 
 
 def _choice(profile: Profile) -> ProfileChoice:

@@ -91,7 +91,7 @@ class Gateways(Repository):
         if "ward" in fields:
             fields["ward"] = self._ward(scope, fields["ward"])
         if "label" in fields:
-            fields["label"] = check_text(fields["label"], "label")
+            fields["label"] = check_text(fields["label"] or gateway, "label")
         if "timezone" in fields:
             fields["timezone"] = check_timezone(fields["timezone"])
         self._change(row, dict(fields))
@@ -190,7 +190,7 @@ class Devices(Repository):
         if "interval_s" in fields:
             fields["interval_s"] = check_interval(fields["interval_s"])
         if "label" in fields:
-            fields["label"] = check_text(fields["label"], "label")
+            fields["label"] = check_text(fields["label"] or device, "label")
         gateway, address = fields.get("gateway", row.gateway), fields.get("address", row.address)
         self._free_address(scope, gateway, row.transport, address, but=device)
         self._change(row, dict(fields))

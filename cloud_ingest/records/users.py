@@ -107,7 +107,7 @@ class Users(Repository):
         if "roles" in fields:
             values["roles"] = _roles(fields["roles"])
         if "wards" in fields:
-            self._check_wards(scope, fields["wards"])
+            self._check_wards(scope, frozenset(fields["wards"] or ()) - frozenset(row.wards or ()))
             values["wards"] = _sorted(fields["wards"])
         if "language" in fields:
             chosen = fields["language"]
@@ -203,7 +203,8 @@ class Users(Repository):
 
     def _check_wards(self, scope: Scope, wards: Collection[str] | None) -> None:
         for ward in wards or ():
-            self._find(Ward, scope, ward, "ward")
+            if self._find(Ward, scope, ward, "ward").ended is not None:
+                refuse("ward", f"the ward {ward!r} is closed; choose another", reason="not_found")
 
     def _check_patient(self, scope: Scope, roles: Sequence[str], patient: str | None) -> None:
         if (Role.PATIENT in roles) != (patient is not None):

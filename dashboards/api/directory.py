@@ -78,8 +78,12 @@ def check_device(fields: Mapping[str, Any], profiles: Sequence[ProfileChoice], t
     """Check what the shape alone cannot. Raises DirectoryError."""
     profile = fields.get("profile")
     known = {p.id: p for p in profiles}
-    if profile is not None and (profile not in known or known[profile].transport != transport):
+    if "profile" in fields and profile is None and transport == "serial":
+        raise DirectoryError(field="profile", code="serial")
+    if profile is not None and profile not in known:
         raise DirectoryError(field="profile", code="unknown", value=profile)
+    if profile is not None and known[profile].transport != transport:
+        raise DirectoryError(field="profile", code="transport", value=profile)
     address = fields.get("address")
     if address is not None and transport == "ble" and not re.fullmatch(BLE_ADDRESS, address):
         raise DirectoryError(field="address", code="invalid", value=address)
@@ -91,7 +95,7 @@ async def create_item(
     """Make an entry for the caller, audited. Raises DirectoryError, AccessError."""
     given = {k: v for k, v in fields.items() if v is not None}
     if entry.kind == "device":
-        check_device(given, profiles, str(given["transport"]))
+        check_device({"profile": None, **given}, profiles, str(given["transport"]))
     if entry.kind == "association":
         await context.demand(entry.manage, entry.kind, patient=str(given["patient"]))
     item = await context.backend.create(context.scope, entry.kind, given)

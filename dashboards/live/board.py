@@ -55,6 +55,7 @@ class Board:
         self._usable: dict[tuple[str, str], VitalSample] = {}
         self._gateways: dict[str, Gateway] = {}
         self._alarms: dict[str, Alarm] = {}
+        self._names: dict[str, str] = {}
 
     # --- what comes in --------------------------------------------------------------------------
     def set_roster(self, entries: Iterable[RosterEntry]) -> None:
@@ -84,6 +85,14 @@ class Board:
     def set_alarms(self, alarms: Iterable[Alarm]) -> None:
         """Replace all active alarms."""
         self._alarms = {a.id: a for a in alarms if a.condition == "active"}
+
+    def without_tile(self) -> set[str]:
+        """Patients with an active alarm, but no stay: on no tile."""
+        return {a.patient for a in self._alarms.values() if a.patient is not None} - self._tiles.keys()
+
+    def set_names(self, names: Mapping[str, str]) -> None:
+        """Replace the names of patients without a tile."""
+        self._names = dict(names)
 
     def take(self, samples: Iterable[VitalSample]) -> set[str]:
         """Take stored values; returns the patients whose tiles they may change."""
@@ -165,10 +174,17 @@ class Board:
         return {"id": patient, "v": tile.shown, "a": alarms}
 
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
-        """Active alarms that have no tile: of components, and of patients without an encounter."""
+        """Active alarms that have no tile: of components, and of patients without an encounter.
+
+        Neither has a ward: a scope of some wards sees none of them.
+        """
         if scope.confined:
             return []
-        return [self._alarm(a) for a in self._alarms.values() if a.patient not in self._tiles]
+        return [
+            {**self._alarm(a), "patient": a.patient, "name": self._names.get(a.patient or "", a.patient)}
+            for a in self._alarms.values()
+            if a.patient not in self._tiles
+        ]
 
     def gateways(self) -> tuple[int, int]:
         """(online, seen at all)."""

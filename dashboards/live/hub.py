@@ -25,7 +25,7 @@ from dashboards.backend import (
     ReadingsArrived,
 )
 from dashboards.live.board import Board
-from dashboards.models import Gateway, ProfileChoice
+from dashboards.models import Gateway, Patient, ProfileChoice
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
 
@@ -191,6 +191,7 @@ class LiveHub:
         await self._reload_roster(scope)
         self._board.take(await self._backend.latest(scope))
         self._board.set_alarms(await self._backend.alarms(scope, AlarmQuery(active_only=True, limit=10_000)))
+        await self._name_loose(scope)
         self._trouble = ""
         self._board.refresh(self._backend.clock.now_ns())
         self._refetch("start")
@@ -201,12 +202,22 @@ class LiveHub:
                 self._board.set_gateway(item)
         self._board.set_roster(await self._backend.roster(scope))
 
+    async def _name_loose(self, scope: Scope) -> None:
+        """Names for alarms of patients without a stay, whom the roster does not know."""
+        names = {}
+        for key in self._board.without_tile():
+            patient = await self._backend.item(scope, "patient", key)
+            if isinstance(patient, Patient):
+                names[key] = patient.name
+        self._board.set_names(names)
+
     async def _take(self, event: LiveEvent) -> None:
         if isinstance(event, ReadingsArrived):
             self._dirty |= self._board.take(event.samples)
             self._wake.set()
         elif isinstance(event, AlarmChanged):
             patient = self._board.set_alarm(event.alarm)
+            await self._name_loose(Scope.system(self._backend.tenant))
             self._loose = True
             if patient:
                 self._dirty.add(patient)
@@ -218,6 +229,7 @@ class LiveHub:
         elif isinstance(event, DirectoryChanged):
             scope = Scope.system(self._backend.tenant)
             await self._reload_roster(scope)
+            await self._name_loose(scope)
             self._board.take(await self._backend.latest(scope))
             self._board.refresh(self._backend.clock.now_ns())
             self._refetch("directory")

@@ -15,7 +15,7 @@ from dashboards.api.directory import ENTRIES, Entry, change_item, create_item, e
 from dashboards.api.drafts import CHANGES, DRAFTS
 from dashboards.backend import DirectoryError
 from dashboards.i18n import N_
-from dashboards.models import Bed, Device, Gateway, Item, Kind, Patient, Ward
+from dashboards.models import Association, Bed, Device, Encounter, Gateway, Item, Kind, Patient, Ward
 from dashboards.pages.render import is_htmx, page
 from hearthward.trust.access import Action
 
@@ -69,7 +69,13 @@ FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
         Input("gateway", N_("Gateway"), "gateway", required=True),
         Input("transport", N_("Connection"), TRANSPORTS, required=True),
         Input("address", N_("Address"), required=True, hint=N_("C4:12:5D:00:AE:91 or /dev/ttyUSB0")),
-        Input("profile", N_("Profile"), (), hint=N_("empty: found when it connects")),
+        Input(
+            "profile",
+            N_("Profile"),
+            (),
+            hint=N_("serial: must be chosen; else empty: found when it connects"),
+        ),
+        Input("timezone", N_("Time zone"), hint=N_("of its own clock; empty: as its gateway")),
         Input("interval_s", N_("Interval (s)"), kind="number", hint=N_("expected seconds between values")),
     ),
     "association": (
@@ -105,6 +111,8 @@ REASONS: Final = {
     "in_use": N_("is still in use: end first what uses it"),
     "short": N_("is too short"),
     "invalid": N_("is not valid: {value}"),
+    "serial": N_("is required: a serial device cannot be identified when it connects"),
+    "transport": N_("is not for a device with this connection: {value}"),
 }
 """What a refused field says on the page, by the code of a DirectoryError."""
 MISSING: Final = frozenset({"missing", "string_too_short"})
@@ -141,6 +149,13 @@ async def _directory(context: Context) -> tuple[dict[Kind, list[Item]], dict[tup
     return tables, names
 
 
+def _adrift(tables: Mapping[Kind, list[Item]]) -> list[Item]:
+    """Patients who wear a device, but have no stay: their values and alarms are on no tile."""
+    worn = {a.patient for a in tables.get("association", ()) if isinstance(a, Association)}
+    stay = {e.patient for e in tables.get("encounter", ()) if isinstance(e, Encounter)}
+    return [p for p in tables.get("patient", ()) if p.id in worn - stay]
+
+
 async def _show(
     request: Request, context: Context, *, attempt: Attempt | None = None, done: str = ""
 ) -> Response:
@@ -159,6 +174,8 @@ async def _show(
         help=HELP,
         reasons=REASONS,
         profiles=request.app.state.profiles,
+        transports=TRANSPORTS,
+        adrift=_adrift(tables),
         changeable={k: frozenset(m.model_fields) for k, m in CHANGES.items()},
         attempt=attempt,
         done=done,
@@ -168,10 +185,12 @@ async def _show(
 @router.get("/admin")
 async def admin(
     request: Request,
-    context: Annotated[Context, Depends(Guard(Action.VIEW_DIRECTORY, "directory", reads=True))],
+    context: Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, "directory"))],
     done: str = "",
 ) -> Response:
-    """Everything on one page."""
+    """Everything that the caller may see on one page: for an engineer gateways and devices only."""
+    if context.may(Action.VIEW_DIRECTORY, "directory"):
+        await context.audit(Action.VIEW_DIRECTORY, "directory", detail={"done": done} if done else None)
     return await _show(request, context, done=done if done in {"create", "change", "end"} else "")
 
 

@@ -106,7 +106,7 @@ def page(
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     links = (
         ("/ward", "wall", Action.VIEW_WARD),
-        ("/admin", "directory", Action.VIEW_DIRECTORY),
+        ("/admin", "directory", Action.VIEW_DEVICES),
         ("/devices", "devices", Action.VIEW_DEVICES),
     )
     html = environment.get_template(template).render(

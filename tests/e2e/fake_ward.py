@@ -249,6 +249,10 @@ def add_controls(app: FastAPI, ward: Ward) -> None:
             ward.scene()
         elif what == "alarm":
             ward.alarm("alm_9", 0, "high", "SpO2 83 < 90", "血氧 83 < 90", 12)
+        elif what == "no-stay":
+            stays = ward.backend._of("main").items["encounter"].values()
+            stay = next(e for e in stays if e.patient == ward.patients[0])
+            await ward.backend.end(ward.scope, "encounter", stay.id)
         elif what == "link-lost":
             ward.gateway(online=False)
         elif what == "directory":

@@ -155,6 +155,21 @@ def test_values_move_an_alarm_appears_and_is_accepted(server: Server, open_page:
     expect(row.locator(".accept")).to_be_hidden()
 
 
+def test_an_alarm_of_a_patient_without_a_stay_is_named_and_accepted(server: Server, open_page: Open):
+    page = open_page()
+    live(page)
+    server.do("no-stay")
+    expect(page.locator(".tile")).to_have_count(15)
+    server.do("alarm")
+    item = page.locator("#strip .alarm")
+    expect(item.locator(".where")).to_have_text("Rosa Lindqvist")
+    expect(item.locator(".what")).to_have_text("SpO2 83 < 90")
+    expect(page.locator("#said")).to_contain_text("Rosa Lindqvist, SpO2 83 < 90")
+    item.get_by_role("button", name="Accept: Rosa Lindqvist SpO2 83 < 90").click()
+    expect(item).to_contain_text("accepted by Li Na")
+    expect(item.locator(".accept")).to_have_count(0)
+
+
 def test_a_frozen_server_makes_the_whole_wall_stale_in_five_seconds(server: Server, open_page: Open):
     page = open_page()
     live(page)

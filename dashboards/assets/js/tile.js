@@ -3,7 +3,7 @@ import { ageText, duration, effectiveState } from './ages.js';
 
 /**
  * @typedef {import('./ages.js').Value} Value
- * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean}} Alarm
+ * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null}} Alarm
  * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], t: [number, number][]}} TileData
  * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, accept: (alarm: Alarm, button: HTMLButtonElement) => void}} Shared
  */

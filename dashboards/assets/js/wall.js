@@ -256,8 +256,8 @@ function counts(alarms) {
  */
 function strip(all, now, stale) {
   const node = byId('strip');
-  const shown = all.slice(0, STRIP);
-  const key = JSON.stringify([stale, all.length, shown.map((a) => a.alarm.id)]);
+  const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // a person without a tile is seen here only
+  const key = JSON.stringify([stale, all.length, shown.map((a) => [a.alarm.id, !a.tile && a.alarm.by])]);
   if (node.dataset.key !== key) {
     node.dataset.key = key;
     const items = shown.map(({ alarm, tile }) => stripItem(alarm, tile));
@@ -281,25 +281,36 @@ function strip(all, now, stale) {
  * @param {Tile | undefined} tile
  */
 function stripItem(alarm, tile) {
-  const item = document.createElement('button');
-  item.type = 'button';
+  const item = document.createElement(tile ? 'button' : 'div');
+  if (tile) item.setAttribute('type', 'button');
   item.className = 'alarm';
   for (const name of ['mark', 'unseen priority', 'where', 'what', 'since']) {
     const part = document.createElement('span');
     part.className = name;
     if (name === 'mark') part.setAttribute('aria-hidden', 'true');
-    if (name === 'where') part.textContent = place(tile);
+    if (name === 'where') part.textContent = place(tile, alarm);
     item.append(part, ' ');
   }
   item.dataset.p = alarm.p;
-  item.addEventListener('click', () => tile && focus(tile));
+  if (tile) item.addEventListener('click', () => focus(tile));
+  else if (alarm.by || !shared.mayAccept) item.append(alarm.by ? strings.accepted.replace('{who}', alarm.by) : strings.nobody);
+  else {
+    const button = document.createElement('button');
+    button.className = 'accept';
+    button.textContent = strings.accept;
+    button.ariaLabel = strings.accept_for.replace('{what}', `${place(tile, alarm)} ${alarmText(alarm, shared.language)}`);
+    button.addEventListener('click', () => accept(alarm, button));
+    item.append(button);
+  }
   return item;
 }
 
-/** @param {Tile | undefined} tile */
-function place(tile) {
-  if (!tile) return strings.system;
-  return tile.data.bed || tile.data.name;
+/**
+ * @param {Tile | undefined} tile
+ * @param {Alarm} alarm
+ */
+function place(tile, alarm) {
+  return tile ? tile.data.bed || tile.data.name : alarm.name || strings.system;
 }
 
 /** @param {{alarm: Alarm, tile: Tile | undefined}[]} all */
@@ -311,7 +322,7 @@ function announce(all) {
   const spoken = fresh.map(({ alarm, tile }) =>
     strings.new_alarm
       .replace('{priority}', strings[`p_${alarm.p}`])
-      .replace('{where}', place(tile))
+      .replace('{where}', place(tile, alarm))
       .replace('{what}', alarmText(alarm, shared.language)),
   );
   byId('said').textContent = spoken.join('. ');

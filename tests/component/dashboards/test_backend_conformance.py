@@ -297,6 +297,25 @@ async def test_frames_refused_at_the_edge_are_told_of_gateway_and_device(side: S
     assert found.rejected == {"truncated": 2, "integrity": 1}
 
 
+async def test_an_optional_label_may_be_cleared(side: Side):
+    await furnish(side)
+    for kind, key in (("gateway", "gw-1"), ("device", "oxi")):
+        for label in ("Named", ""):
+            changed = await side.backend.change(SCOPE, kind, key, {"label": label})  # type: ignore[arg-type]
+            assert changed is not None
+            assert changed.label in {label, key}  # type: ignore[union-attr]
+
+
+async def test_no_login_for_a_closed_ward(side: Side):
+    ids = await furnish(side)
+    await side.backend.end(SCOPE, "bed", ids["free"])
+    side.clock.advance(1)
+    await side.backend.end(SCOPE, "ward", ids["other"])
+    with pytest.raises(DirectoryError) as caught:
+        await side.backend.add_user(SCOPE, user(wards=[ids["ward"], ids["other"]]), PASSWORD)
+    assert (caught.value.field, caught.value.code) == ("wards", "unknown")
+
+
 async def test_ending_twice_is_refused(side: Side):
     ids = await furnish(side)
     side.clock.advance(10)
@@ -439,14 +458,14 @@ async def test_a_user_is_added_listed_and_logs_in(side: Side):
     await side.person("zoe", Role.ADMIN)
     made = await side.backend.add_user(SCOPE, user(login=" Li.Na", wards=[ids["ward"]]), PASSWORD)
     assert (made.login, made.roles, made.wards, made.patient) == ("li.na", ["nurse"], [ids["ward"]], None)
-    assert (made.language, made.disabled) == ("en", None)
+    assert (made.language, made.disabled) == (None, None)
     hers = user(login="rosa", roles=[Role.PATIENT], patient=ids["patient"], language="zh")
     await side.backend.add_user(SCOPE, hers, PASSWORD)
     listed = await side.backend.users(SCOPE)
     assert [(u.login, u.patient, u.language) for u in listed] == [
-        ("li.na", None, "en"),
+        ("li.na", None, None),
         ("rosa", ids["patient"], "zh"),
-        ("zoe", None, "en"),
+        ("zoe", None, None),
     ]
     assert listed[0] == made
     opened = await side.backend.login("li.na", PASSWORD)

@@ -13,9 +13,10 @@ from dashboards.access import COOKIE
 from dashboards.api.system import prometheus
 from dashboards.app import build_app
 from dashboards.headers import POLICY
+from dashboards.models import AlarmInput, AlarmTransition, Device
 from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
-from hearthward.trust.access import Principal, Role
+from hearthward.trust.access import Principal, Role, Scope
 from tests.unit.dashboards.webworld import T0, S, World, alarm, reading, seeded, world
 
 
@@ -399,12 +400,100 @@ async def test_the_directory_page_makes_changes_and_ends():
             "gateway": "main-gw-A",
             "transport": "serial",
             "address": "/dev/ttyUSB0",
-            "profile": "",
+            "profile": "masimo-ascii1",
+            "timezone": "Asia/Shanghai",
             "interval_s": "",
             "id": "",
             "label": "",
         }
         assert (await client.post("/admin/device", data=empty)).status_code == 303
+        device = next(d for d in rows["device"].values() if d.address == "/dev/ttyUSB0")
+        assert (device.timezone, device.label) == ("Asia/Shanghai", "")
+        text = (await client.get("/admin")).text
+        assert f'id="device-{device.id}-timezone"' in text
+        wrong = await client.post(f"/admin/device/{device.id}", data={**CHANGED, "timezone": "Mars/Olympus"})
+        assert f'id="device-{device.id}-timezone-why"' in wrong.text
+        assert (await client.post(f"/admin/device/{device.id}", data=CHANGED)).status_code == 303
+        assert rows["device"][device.id].timezone is None
+
+
+CHANGED = {
+    "gateway": "main-gw-A",
+    "address": "/dev/ttyUSB0",
+    "profile": "masimo-ascii1",
+    "timezone": "",
+    "interval_s": "",
+    "label": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "missing", "unfit"),
+    [
+        ("en", "is required: a serial device", "connection: sig-heart-rate"),
+        ("zh", "必填:串口", "连接方式的设备"),
+    ],
+)
+async def test_a_serial_device_needs_a_profile_of_its_own_connection(language: str, missing: str, unfit: str):
+    who = {"accept-language": language}
+    async with world() as made, made.client(made.principal(Role.ADMIN), cookie=True, **who) as client:
+        new = {"gateway": "main-gw-A", "transport": "serial", "address": "/dev/ttyUSB0"}
+        for profile, words in (("", missing), ("sig-heart-rate", unfit)):
+            answer = await client.post("/admin/device", data={**new, "profile": profile})
+            assert answer.status_code == 422
+            why = re.search(r'<p class="why" id="device-new-profile-why">([^<]+)</p>', answer.text)
+            assert why
+            assert words in why[1]
+        made.backend._of("main").items["device"]["serial-1"] = Device(id="serial-1", **new)
+        answer = await client.post("/admin/device/serial-1", data={**CHANGED, "profile": ""})
+        assert 'id="device-serial-1-profile-why"' in answer.text
+        api = await client.patch("/api/v1/devices/serial-1", json={"profile": None})
+        assert [e["field"] for e in problem(api, 422)["errors"]] == ["profile"]
+        assert (await client.patch("/api/v1/devices/serial-1", json={"label": "X"})).status_code == 200
+
+
+async def test_a_patient_with_a_device_but_no_stay_is_warned_of():
+    async with world() as made:
+        await made.backend.end(Scope.system("main"), "encounter", made.ids["main", "encounterB"])
+        for language, words in (("en", "has a device, but no stay: not on the wall"), ("zh", "已佩戴设备")):
+            who = {"accept-language": language}
+            async with made.client(made.principal(Role.ADMIN), cookie=True, **who) as client:
+                rows = re.findall(r'<p class="notice bad adrift">(.*)</p>', (await client.get("/admin")).text)
+            assert len(rows) == 1
+            assert "Patient B" in rows[0]
+            assert words in rows[0]
+
+
+async def test_an_engineer_keeps_gateways_and_devices_and_reads_no_names():
+    async with world() as made, made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+        audit = made.backend._of("main").audit
+        before = len(audit)
+        text = (await client.get("/admin")).text
+        assert len(audit) == before, "nothing identifies a patient"
+        assert 'action="/admin/device"' in text
+        assert 'action="/admin/gateway"' in text
+        for hidden in ("patient", "association", "encounter", "ward", "bed"):
+            assert f'action="/admin/{hidden}"' not in text
+        assert "Patient A" not in text
+        assert made.ids["main", "patientA"] not in text
+        assert '<a href="/admin"' in (await client.get("/devices")).text
+        await client.post("/admin/gateway/main-gw-A", data={"label": "Corridor", "timezone": ""})
+        gateway = made.backend._of("main").items["gateway"]["main-gw-A"]
+        assert (gateway.label, gateway.ward) == ("Corridor", made.ids["main", "wardA"])
+        async with made.client(made.principal(Role.ADMIN), cookie=True) as other:
+            await other.get("/admin")
+        assert (audit[-1].action, audit[-1].kind) == ("view_directory", "directory")
+
+
+async def test_what_decided_has_its_times_as_times():
+    async with world() as made, nurse(made) as client:
+        decided = {"metric": "spo2", "value": 84, "device": "oxi", "time": T0, "received": T0 + S}
+        line = AlarmTransition(kind="start", at=T0, inputs=[AlarmInput(**decided)])
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "why", transitions=[line]))
+        detail = (await client.get("/api/v1/alarms/why")).json()
+        assert detail["transitions"][0]["inputs"] == [
+            {**decided, "time": "2026-01-01T00:00:00Z", "received": "2026-01-01T00:00:01Z"}
+        ]
 
 
 async def test_a_nurse_sees_only_the_forms_that_are_hers():

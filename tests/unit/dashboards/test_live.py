@@ -167,11 +167,24 @@ def test_the_catalogue_says_what_is_measured_and_how_often():
     assert (cuff.interval_s or 0) >= 3600, "also for the pulse that it measures"
 
 
+def test_profiles_that_are_only_parts_are_not_offered():
+    offered = {c.id: c.transport for c in profile_choices(load_catalog())}
+    assert not offered.keys() & {"sig-battery", "sig-device-information"}
+    assert offered["masimo-ascii1"] == "serial"
+    assert offered["sig-heart-rate"] == "ble"
+
+
 def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():
     made = board(OXI)
     lost = Alarm(**alarm("nobody", "alm_x").model_dump(exclude={"transitions", "deliveries"}))
     made.set_alarms([lost])
     assert [a["id"] for a in made.loose_alarms(Scope.system("main"))] == ["alm_x"]
+    assert made.without_tile() == {"nobody"}
+    assert made.loose_alarms(Scope.system("main"))[0]["name"] == "nobody", "until the name is known"
+    made.set_names({"nobody": "Nora"})
+    assert [(a["patient"], a["name"]) for a in made.loose_alarms(Scope.system("main"))] == [
+        ("nobody", "Nora")
+    ]
     assert made.loose_alarms(Scope("main", frozenset({"w1"}))) == []
     made.set_alarm(lost.model_copy(update={"patient": "p1", "id": "alm_y"}))
     assert [a["id"] for a in made.tile("p1")["a"]] == ["alm_y"]
@@ -285,6 +298,34 @@ async def test_values_and_alarms_reach_a_listener_within_its_scope_only():
         assert "alm_new" in {a["id"] for a in patch["tiles"][0]["a"]}
         hub.close()
         await queue.task  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("role", [Role.NURSE, Role.DOCTOR])
+async def test_an_alarm_of_a_patient_without_a_stay_has_a_name_and_is_accepted(role: Role):
+    async with world() as made:
+        hub = await seeded(made)
+        who, confined = made.principal(role), scope_of(made.principal(role, wards="A"))
+        patient = made.ids["main", "patientA"]
+        queue, theirs = await follow(hub, scope_of(who)), await follow(hub, confined)
+        await made.backend.end(Scope.system("main"), "encounter", made.ids["main", "encounterA"])
+        await until(queue, "refetch")
+        await until(theirs, "refetch")
+        (loose,) = hub.snapshot(scope_of(who))["loose"]
+        assert (loose["id"], loose["patient"], loose["name"]) == ("main-alm-A", patient, "Patient A")
+        assert hub.snapshot(confined)["loose"] == []
+        other = await made.backend.create(Scope.system("main"), "patient", {"name": "Nora"})
+        made.backend.put_alarm("main", alarm(other.id, "alm_new"))
+        patch = await until(queue, "patch")
+        assert [a["name"] for a in patch["loose"]] == ["Patient A", "Nora"]
+        async with made.client(who) as client:
+            assert (await client.post("/api/v1/alarms/main-alm-A/accept")).status_code == 200
+        patch = await until(queue, "patch")
+        assert [a["by"] for a in patch["loose"]] == [who.name, None]
+        hub.close()
+        for reader in (queue, theirs):
+            await reader.task  # type: ignore[attr-defined]
+        sent = [theirs.get_nowait() for _ in range(theirs.qsize())]
+        assert not any("loose" in data for _, data in sent)
 
 
 async def test_a_change_of_the_directory_makes_walls_fetch_again():

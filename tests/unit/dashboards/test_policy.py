@@ -19,7 +19,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "patients": {"name": "New Patient"},
     "encounters": {"patient": "{patientA}", "kind": "home"},
     "gateways": {"id": "gw-new"},
-    "devices": {"gateway": "{gatewayA}", "transport": "serial", "address": "/dev/ttyUSB9"},
+    "devices": {
+        "gateway": "{gatewayA}",
+        "transport": "serial",
+        "address": "/dev/ttyUSB9",
+        "profile": "masimo-ascii1",
+    },
     "associations": {"device": "{deviceA}", "patient": "{patientA}"},
     "login": {"login": "x", "password": "y"},
     "users": {"login": "new.nurse", "name": "New Nurse", "roles": ["nurse"]},

@@ -91,6 +91,16 @@ async def test_a_refusal_names_the_field(change: dict[str, Any], field: str, sta
         assert len((await client.get("/api/v1/users")).json()["items"]) == 1
 
 
+async def test_a_closed_ward_is_refused_by_its_field():
+    async with world() as made, admin(made) as client:
+        ward = (await client.post("/api/v1/wards", json={"name": "Closing"})).json()["id"]
+        await client.post(f"/api/v1/wards/{ward}/end")
+        answer = await client.post("/api/v1/users", json={**NEW, "wards": [made.ids["main", "wardA"], ward]})
+        assert answer.status_code == 422, answer.text
+        assert [e["field"] for e in answer.json()["errors"]] == ["wards"]
+        assert ward in answer.json()["detail"]
+
+
 async def test_a_login_that_does_not_exist_gets_no_password():
     async with world() as made, admin(made) as client:
         answer = await client.post("/api/v1/users/nobody/password")

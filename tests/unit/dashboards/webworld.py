@@ -41,6 +41,7 @@ PROFILES = (
         metrics=frozenset({"heart_rate"}),
         interval_s=1,
     ),
+    ProfileChoice(id="masimo-ascii1", title="Bedside oximeter", transport="serial", interval_s=1),
 )
 
 
