@@ -26,6 +26,8 @@ CONNECT_S: Final = 5.0
 """How long connecting may take once the device was seen; all other connects of the host wait meanwhile."""
 CANCEL_S: Final = 1.0
 """How long a controller may take to give up a pending connection."""
+CANCEL_RETRY_S: Final = 0.1
+"""It is asked again so often: the first time may be before it was asked to connect."""
 GOODBYE_S: Final = 2.0
 """How long a disconnection may take before it is taken for done."""
 
@@ -55,6 +57,29 @@ class LeanHost(Host):
                 self.on_hci_acl_data_packet(packet)
             case _:
                 super().on_hci_packet(packet)
+
+    async def _send_command(
+        self, command: hci.HCI_SyncCommand[Any] | hci.HCI_AsyncCommand, response_timeout: float | None = None
+    ) -> Any:
+        """Send one command and return its answer, as soon as it is this one's turn.
+
+        bumble's own swallows a cancellation that comes with the answer (``asyncio.wait_for`` does before
+        Python 3.12): a session that was told to stop would go on for ever.
+        """
+        await self.command_semaphore.acquire()
+        waiting = asyncio.get_running_loop().create_future()
+        self.pending_command, self.pending_response = command, waiting
+        more = True
+        try:
+            self.send_hci_packet(command)
+            async with asyncio.timeout(response_timeout):
+                answer = await waiting
+            more = bool(answer.num_hci_command_packets)
+            return answer
+        finally:
+            self.pending_command = self.pending_response = None
+            if more and self.command_semaphore.locked():
+                self.command_semaphore.release()
 
     def on_command_processed(
         self, event: hci.HCI_Command_Complete_Event[Any] | hci.HCI_Command_Status_Event
@@ -126,6 +151,7 @@ class BumbleHost:
         self._connecting = asyncio.Lock()
         self._expected: hci.Address | None = None
         self._stuck = False
+        self._giving_up: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._clients: set[_Client] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -204,6 +230,8 @@ class BumbleHost:
             BleakError: not in time, or the controller refuses.
         """
         async with self._connecting:
+            if self._giving_up is not None:
+                await asyncio.wait({self._giving_up})
             device = await self.device()
             if self._stuck:
                 device = await self._restart()
@@ -214,47 +242,46 @@ class BumbleHost:
             )
             self._expected = address
             attempt = asyncio.ensure_future(device.connect_le(address, own_address_type=own, timeout=None))
+            connection: Connection | None = None
             try:
                 await asyncio.wait({attempt}, timeout=CONNECT_S)
                 if attempt.done() and not attempt.cancelled():
-                    return attempt.result()
+                    connection = attempt.result()
+                    return connection
             except core.BaseBumbleError as error:
                 msg = f"cannot connect to {address.to_string(with_type_qualifier=False)}: {error}"
                 raise BleakError(msg) from error
             finally:
+                if connection is None:
+                    self._giving_up = self._spawn(self._give_up(device, attempt, own))
+                    await asyncio.wait({self._giving_up})
                 self._expected = None
-                if not attempt.done():
-                    await self._give_up(device, attempt, address)
             msg = f"{address.to_string(with_type_qualifier=False)} does not take the connection"
             raise BleakError(msg)
 
     async def _give_up(
-        self, device: Device, attempt: asyncio.Future[Connection], address: hci.Address
+        self, device: Device, attempt: asyncio.Future[Connection], own: hci.OwnAddressType
     ) -> None:
-        """Cancel a pending connection and wait until the controller says so; note one that never does."""
-        attempt.cancel()
-        await asyncio.wait({attempt})
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """See an attempt to its end, so that no connection is left behind; note one that has none.
 
-        def settle(_: object) -> None:
-            if not over.done():
-                over.set_result(None)
-
-        device.on(Device.EVENT_CONNECTION, settle)
-        device.on(Device.EVENT_CONNECTION_FAILURE, settle)
-        try:
-            async with asyncio.timeout(CANCEL_S):
-                with contextlib.suppress(hci.HCI_Error):  # nothing was pending any more
-                    await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-                    await over
-        except (TimeoutError, core.BaseBumbleError):
+        It is not simply cancelled: bumble would fail on a connection that comes true at that moment.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CANCEL_S
+        while not attempt.done() and loop.time() < until:
+            with contextlib.suppress(TimeoutError, core.BaseBumbleError, TransportLostError):
+                async with asyncio.timeout_at(until):
+                    await device.host.send_sync_command_raw(hci.HCI_LE_Create_Connection_Cancel_Command())
+            await asyncio.wait({attempt}, timeout=CANCEL_RETRY_S)
+        if not attempt.done():
             self._stuck = True
-        finally:
-            device.remove_listener(Device.EVENT_CONNECTION, settle)
-            device.remove_listener(Device.EVENT_CONNECTION_FAILURE, settle)
-            for connection in list(device.connections.values()):
-                if connection.peer_address == address:
-                    self._spawn(self._hang_up(connection))
+            attempt.cancel()
+            await asyncio.wait({attempt})
+            device.connect_own_address_type = (
+                own  # should it connect after all, until the controller is reset
+            )
+        if not attempt.cancelled() and attempt.exception() is None:
+            await self._hang_up(attempt.result())
 
     async def _restart(self) -> Device:
         """Reset a controller that never confirmed a cancelled connection: it would refuse every other."""
