@@ -42,8 +42,11 @@ def check_quiet(running: Command) -> None:
         assert word not in running.err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [*((name, signal.SIGTERM) for name in COMMANDS), ("run", signal.SIGINT), ("twins", signal.SIGINT)],
+    ids=lambda part: getattr(part, "name", part),
+)
 def test_a_command_ends_cleanly(tmp_path: Path, name: str, number: signal.Signals):
     arguments, said = COMMANDS[name]
     words = [str(tmp_path / "plan.json") if word == "PLAN" else word for word in arguments]
