@@ -57,3 +57,5 @@ def setup_logging(level: str = "INFO") -> None:
     )
     for noisy in ("bumble", "bleak", "sqlalchemy", "alembic", "asyncio", "uvicorn", "twilio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # aiomqtt raises what matters; what it logs are answers that come after their request was cancelled.
+    logging.getLogger("mqtt").setLevel(logging.CRITICAL)
