@@ -129,7 +129,7 @@ class _Demo:
             show_logins(cloud.url, logins)
             await self._act(ward, seconds)
             await self._drain(agent, ward)
-            return await self._account(cloud, plan)
+            return await self._account(plan)
 
     def _observe(self, cloud: Cloud) -> LiveListener:
         """Watch what is stored and decided; read as a nurse of the tenant, because that is whom it is for."""
@@ -195,13 +195,12 @@ class _Demo:
         except TimeoutError:
             log.warning("not everything was stored within %.0f s", DRAIN_S)
 
-    async def _account(self, cloud: Cloud, plan: WardPlan) -> dict[str, Any]:
+    async def _account(self, plan: WardPlan) -> dict[str, Any]:
         patients = {p.id: p.name for p in plan.patients}
         stored, twice = await stored_of(self.reader, patients, CARRIED)
         rejected = dict(self.books.rejected)
         for reason, n in self.telemetry.by_label("readings_rejected_total", "reason").items():
             rejected[reason] = rejected.get(reason, 0) + int(n)
-        del cloud
         return {
             "complete": self.complete,
             "sent": self.books.sent(),
