@@ -124,7 +124,7 @@ def test_any_float_counts_as_its_shortest_decimal_text(
     beside = [math.nextafter(c, way) for c in cuts for way in (-math.inf, math.inf)]
     value = data.draw(st.floats(low, high) | st.sampled_from(cuts + beside))
     assert news2.points(parameter, value, scale, oxygen) == oracle.points(
-        parameter, repr(value), scale, oxygen
+        parameter, repr(value), scale, oxygen=oxygen
     )
 
 
