@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.channels.base import Channel, Message
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import ordinals
-from cloud_ingest.records.models import Bed, Encounter, Notification, Ward
+from cloud_ingest.records.models import Alarm, Bed, Encounter, Notification, Ward
 from cloud_ingest.records.outbox import (
     CLOSING,
     Claim,
@@ -43,7 +43,7 @@ __all__ = ["IN_APP", "Notifier", "Target", "backoff_s", "enqueue", "message_text
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-TOLD: Final = frozenset({"start", "escalate", *CLOSING})
+TOLD: Final = frozenset({"ask", "start", "escalate", *CLOSING})
 """The kinds of transition that somebody is told of."""
 ATTEMPTS: Final = 8
 """After so many a notification is abandoned: about 17 minutes with the waits below."""
@@ -88,16 +88,21 @@ def enqueue(
     To be called after ``apply_transitions`` with the same ``transitions``, in the same transaction; wake
     the notifier after the commit. An accepted alarm's in-app notifications become confirmed. ``now`` is the
     journal's time (UTC ns); what is added is due at once. Returns the new rows.
+
+    Nobody is told of what a rule on trial decides. Who is near is asked for a second measurement in the
+    app only: it is no alarm yet, and nobody is to be called out for it; nor for its end when none came of it.
     """
     added: list[Notification] = []
     for transition, ordinal in zip(transitions, ordinals(transitions), strict=True):
+        if transition.shadow:
+            continue
         if transition.kind == "accept":
             session.flush()
             confirm(session, tenant, transition.alarm, {IN_APP.channel})
         if transition.kind not in TOLD:
             continue
         place = _place(session, tenant, transition.patient, now)
-        for target in targets:
+        for target in _told(session, tenant, transition, targets):
             ident = stable_id(
                 "ntf",
                 tenant,
@@ -122,6 +127,8 @@ def message_text(transition: Transition, place: Mapping[str, str], language: str
     zh = language == "zh"
     if transition.kind in CLOSING:
         head = "已结束" if zh else "ENDED"
+    elif transition.kind == "ask":
+        head = "请再测量一次" if zh else "MEASURE AGAIN"
     else:
         words = {"high": "高", "medium": "中", "low": "低"} if zh else {}
         head = f"{'报警' if zh else 'ALARM'} {words.get(transition.priority, transition.priority)}"
@@ -292,6 +299,13 @@ class Notifier:
 
     def _count(self, channel: str, outcome: str, n: int = 1) -> None:
         self._telemetry.count("deliveries_total", n, channel=channel, outcome=outcome)
+
+
+def _told(session: Session, tenant: str, transition: Transition, targets: Collection[Target]) -> list[Target]:
+    """All targets for an alarm; only the app for what is none, or never was one."""
+    alarm = session.get(Alarm, (tenant, transition.alarm))
+    only_app = transition.kind == "ask" or (alarm is not None and not alarm.signalled)
+    return [t for t in targets if not only_app or t.channel == IN_APP.channel]
 
 
 def _row(

@@ -6,18 +6,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from cloud_ingest.records.models import Alarm, DeliveryAttempt, Encounter, Notification, TransitionRow
+from cloud_ingest.records.models import (
+    Alarm,
+    DeliveryAttempt,
+    Device,
+    Encounter,
+    Gateway,
+    Notification,
+    RuleVersion,
+    TransitionRow,
+)
 from cloud_ingest.records.scoping import Repository
 from hearthward.trust.access import Scope
 from rules import Transition
+from rules.model import subject_key
+from rules.rule import SHADOW
 
 __all__ = ["AlarmHistory", "Alarms", "apply_transitions", "ordinals"]
 
 _CLOSING = frozenset({"end", "reset"})
-_TELLING = frozenset({"start", "update", "escalate", "de-escalate"})
+_TELLING = frozenset({"ask", "start", "update", "escalate", "de-escalate"})
+_UNSIGNALLED = frozenset({"ask", "late"})
+"""What opens a row without being an alarm (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +44,9 @@ class AlarmHistory:
 
 
 class Alarms(Repository):
-    """The alarms of a tenant's patients, to read."""
+    """The alarms of a tenant's patients, gateways, devices and components, to read."""
 
-    def list(
+    def list(  # noqa: PLR0913 - the filters
         self,
         scope: Scope,
         *,
@@ -43,10 +56,22 @@ class Alarms(Repository):
         patient: str | None = None,
         rule: str | None = None,
         since: int | None = None,
+        shadow: bool = False,
+        asked: bool = False,
         limit: int = 500,
     ) -> Sequence[Alarm]:
-        """The newest first. ``ward``: of patients in its care now; ``since``: started or ended later."""
-        query = select(Alarm).where(Alarm.tenant == scope.tenant, *self._patient_limit(Alarm.patient, scope))
+        """The newest first. ``ward``: of patients in its care now; ``since``: started or ended later.
+
+        Alarms and the worklist; or with ``shadow`` only what rules on trial would have signalled, or with
+        ``asked`` only the second measurements that are being waited for.
+        """
+        query = select(Alarm).where(
+            Alarm.tenant == scope.tenant, Alarm.shadow.is_(shadow), *self._subject_limit(scope)
+        )
+        if asked:
+            query = query.where(Alarm.condition == "asked")
+        elif not shadow:
+            query = query.where(or_(Alarm.signalled, Alarm.worklist))
         if active is not None:
             query = query.where((Alarm.condition == "active") if active else (Alarm.condition != "active"))
         if worklist is not None:
@@ -68,7 +93,7 @@ class Alarms(Repository):
 
     def get(self, scope: Scope, alarm: str) -> AlarmHistory:
         """One alarm with transitions, notifications and attempts. Raises ConfigError (``not_found``)."""
-        row = self._find(Alarm, scope, alarm, "alarm", *self._patient_limit(Alarm.patient, scope))
+        row = self._find(Alarm, scope, alarm, "alarm", *self._subject_limit(scope))
         transitions = select(TransitionRow).where(
             TransitionRow.tenant == scope.tenant, TransitionRow.alarm == alarm
         )
@@ -88,6 +113,19 @@ class Alarms(Repository):
             self.session.scalars(attempts.order_by(DeliveryAttempt.id)).all(),
         )
 
+    def _subject_limit(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Alarms of visible patients, and of gateways and devices at the scope's wards."""
+        patients = self._patient_limit(Alarm.patient, scope)
+        if not patients or scope.wards is None or scope.patient is not None:
+            return patients
+        gateways = select(subject_key("gateway", "") + Gateway.id).where(
+            Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)
+        )
+        devices = select(subject_key("device", "") + Device.id).where(
+            Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)
+        )
+        return [or_(*patients, Alarm.patient.in_(gateways), Alarm.patient.in_(devices))]
+
 
 def ordinals(transitions: Sequence[Transition]) -> list[int]:
     """The place of each transition among those of the same alarm and input, from 0."""
@@ -106,7 +144,9 @@ def apply_transitions(
     """Write one input's transitions, within the caller's transaction; returns the alarms that changed.
 
     All transitions of one input (``seq``) come in one call, in order. What is already there is left as it
-    is, so that the same call again changes nothing. ``now`` is when they were recorded (UTC ns).
+    is, so that the same call again changes nothing. ``now`` is when they were recorded (UTC ns). An ``ask``
+    makes a row with the condition ``asked``, which starts or ends later; those of rules on trial go into
+    the same tables, marked ``shadow``. Kind, audience and latching come from the rule's kept version.
     """
     changed: dict[str, Alarm] = {}
     for transition, ordinal in zip(transitions, ordinals(transitions), strict=True):
@@ -115,7 +155,7 @@ def apply_transitions(
             continue
         alarm = session.get(Alarm, (tenant, transition.alarm))
         if alarm is None:
-            alarm = _opened(tenant, transition)
+            alarm = _opened(tenant, transition, session.get(RuleVersion, (tenant, transition.rule_hash)))
             session.add(alarm)
         _advance(alarm, transition)
         session.flush()  # the alarm before the transition that points at it
@@ -125,12 +165,13 @@ def apply_transitions(
     return list(changed.values())
 
 
-def _opened(tenant: str, t: Transition) -> Alarm:
+def _opened(tenant: str, t: Transition, version: RuleVersion | None) -> Alarm:
+    content = {} if version is None else version.content
     return Alarm(
         tenant=tenant,
         id=t.alarm,
         patient=t.patient,
-        rule=t.rule,
+        rule=t.rule.removesuffix(SHADOW),
         rule_hash=t.rule_hash,
         priority=t.priority,
         condition="inactive",
@@ -142,6 +183,11 @@ def _opened(tenant: str, t: Transition) -> Alarm:
         values_json=dict(t.values),
         late=t.late,
         worklist=t.kind == "late",
+        signalled=False,
+        shadow=t.shadow,
+        kind=content.get("kind", "physiological"),
+        latching=content.get("latching", False),
+        audience=content.get("audience", []),
         last_transition=t.kind,
         last_seq=t.seq,
     )
@@ -149,6 +195,8 @@ def _opened(tenant: str, t: Transition) -> Alarm:
 
 def _advance(alarm: Alarm, t: Transition) -> None:
     """The alarm's row after ``t``; what ended keeps the text and values that it was told with."""
+    if not alarm.signalled and t.kind not in _UNSIGNALLED | _CLOSING:
+        alarm.signalled, alarm.started = True, t.at
     if t.kind in _TELLING:
         alarm.priority = t.priority
         alarm.rule_hash = t.rule_hash
@@ -185,4 +233,6 @@ def _row(tenant: str, t: Transition, ordinal: int, now: int) -> TransitionRow:
         actor=t.actor,
         note=t.note,
         late=t.late,
+        shadow=t.shadow,
+        detail=dict(t.detail),
     )

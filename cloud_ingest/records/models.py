@@ -7,22 +7,13 @@ devices are known by is deleted: it is ended.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
+from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 
 __all__ = [
     "APPEND_ONLY",
@@ -44,6 +35,10 @@ __all__ = [
     "Notification",
     "OneTimeLink",
     "Patient",
+    "PatientLimit",
+    "PatientOrder",
+    "RuleRelease",
+    "RuleVersion",
     "Snapshot",
     "Tenant",
     "TransitionRow",
@@ -52,43 +47,8 @@ __all__ = [
     "WebSession",
 ]
 
-APPEND_ONLY = ("audit", "transitions", "delivery_attempts")
+APPEND_ONLY = ("audit", "transitions", "delivery_attempts", "rule_versions")
 """Tables whose rows a trigger protects from UPDATE and DELETE."""
-
-Seq = BigInteger().with_variant(Integer, "sqlite")
-"""A key that the database counts up (SQLite does so for INTEGER only)."""
-
-
-class Base(DeclarativeBase):
-    """The root of all models; ``metadata`` is what ``alembic check`` compares."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        int: BigInteger,
-        bytes: LargeBinary,
-        dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
-    }
-
-
-def _within_tenant(column: str, table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["tenant", column], [f"{table}.tenant", f"{table}.id"])
-
-
-def _one_open(name: str, *columns: str, also: str = "") -> Index:
-    """At most one row without an end for ``columns``."""
-    condition = text(f'"end" IS NULL{also}')
-    return Index(name, "tenant", *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
-
 
 # --- the directory: places, people, equipment ---------------------------------------------------
 
@@ -118,7 +78,7 @@ class Bed(Base):
     """A bed of a ward."""
 
     __tablename__ = "beds"
-    __table_args__ = (_within_tenant("ward", "wards"), UniqueConstraint("tenant", "ward", "label"))
+    __table_args__ = (within_tenant("ward", "wards"), UniqueConstraint("tenant", "ward", "label"))
     tenant: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
     ward: Mapped[str]
@@ -138,6 +98,7 @@ class Patient(Base):
     birth_date: Mapped[str | None]
     mrn: Mapped[str | None]
     language: Mapped[str]
+    pregnant: Mapped[bool] = mapped_column(default=False)
     created: Mapped[int]
     ended: Mapped[int | None]
 
@@ -147,14 +108,14 @@ class Encounter(Base):
 
     __tablename__ = "encounters"
     __table_args__ = (
-        _within_tenant("patient", "patients"),
-        _within_tenant("ward", "wards"),
-        _within_tenant("bed", "beds"),
+        within_tenant("patient", "patients"),
+        within_tenant("ward", "wards"),
+        within_tenant("bed", "beds"),
         CheckConstraint("kind IN ('ward', 'home')", name="kind"),
         CheckConstraint("(kind = 'ward') = (bed IS NOT NULL)", name="bed"),
         CheckConstraint('"end" IS NULL OR "end" > start', name="period"),
-        _one_open("ix_encounters_open_patient", "patient"),
-        _one_open("ix_encounters_open_bed", "bed"),
+        one_open("ix_encounters_open_patient", "patient"),
+        one_open("ix_encounters_open_bed", "bed"),
         Index(None, "tenant", "ward", "end"),
         Index(None, "tenant", "patient", "start"),
     )
@@ -172,7 +133,7 @@ class Gateway(Base):
     """An edge agent; the id is also its place in the MQTT topics."""
 
     __tablename__ = "gateways"
-    __table_args__ = (_within_tenant("ward", "wards"),)
+    __table_args__ = (within_tenant("ward", "wards"),)
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
     ward: Mapped[str | None]
@@ -189,7 +150,7 @@ class Device(Base):
 
     __tablename__ = "devices"
     __table_args__ = (
-        _within_tenant("gateway", "gateways"),
+        within_tenant("gateway", "gateways"),
         CheckConstraint("transport IN ('ble', 'serial')", name="transport"),
         Index(
             "ix_devices_open_address",
@@ -220,10 +181,10 @@ class Association(Base):
 
     __tablename__ = "associations"
     __table_args__ = (
-        _within_tenant("device", "devices"),
-        _within_tenant("patient", "patients"),
+        within_tenant("device", "devices"),
+        within_tenant("patient", "patients"),
         CheckConstraint('"end" IS NULL OR "end" > start', name="period"),
-        _one_open("ix_associations_open_device", "device", also=" AND superseded_at IS NULL"),
+        one_open("ix_associations_open_device", "device", also=" AND superseded_at IS NULL"),
         Index(None, "tenant", "device", "start"),
         Index(None, "tenant", "patient", "start"),
     )
@@ -245,7 +206,7 @@ class User(Base):
     """Somebody who can log in; ``wards`` None means all, ``language`` None what the browser asks for."""
 
     __tablename__ = "users"
-    __table_args__ = (_within_tenant("patient", "patients"), UniqueConstraint("tenant", "login"))
+    __table_args__ = (within_tenant("patient", "patients"), UniqueConstraint("tenant", "login"))
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
     login: Mapped[str]
@@ -274,7 +235,7 @@ class WebSession(Base):
     """A logged-in browser; only the token's hash is kept. ``expires`` None: a wall display."""
 
     __tablename__ = "web_sessions"
-    __table_args__ = (_within_tenant("user", "users"), Index(None, "expires"))
+    __table_args__ = (within_tenant("user", "users"), Index(None, "expires"))
     token_hash: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str]
     user: Mapped[str]
@@ -286,7 +247,7 @@ class OneTimeLink(Base):
     """A link that logs in once, hashed like a session's token."""
 
     __tablename__ = "one_time_links"
-    __table_args__ = (_within_tenant("user", "users"),)
+    __table_args__ = (within_tenant("user", "users"),)
     token_hash: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str]
     user: Mapped[str]
@@ -402,14 +363,18 @@ class ConfigDocumentRow(Base):
 class Alarm(Base):
     """An alarm as it stands; written by the pipeline only.
 
-    No foreign key to the patient: an alarm is never refused because of the directory. ``worklist`` marks
-    what came too late to signal: never active, but to be looked at.
+    No foreign key to the patient: an alarm is never refused because of the directory, and a subject may be
+    a gateway. ``worklist`` marks what came too late to signal: never active, but to be looked at.
+    ``signalled``: it has started; False for the worklist, and while (or when ended after) only a second
+    measurement was asked for. ``shadow``: of a rule on trial, never to be taken for an alarm. ``kind``,
+    ``latching`` and ``audience`` are the rule's.
     """
 
     __tablename__ = "alarms"
     __table_args__ = (
         CheckConstraint("priority IN ('high', 'medium', 'low')", name="priority"),
-        CheckConstraint("condition IN ('inactive', 'pending', 'active')", name="condition"),
+        CheckConstraint("condition IN ('inactive', 'asked', 'pending', 'active')", name="condition"),
+        CheckConstraint("kind IN ('physiological', 'technical')", name="kind"),
         Index(None, "tenant", "condition", "started"),
         Index(None, "tenant", "patient", "started"),
         Index(None, "tenant", "rule", "started"),
@@ -432,6 +397,11 @@ class Alarm(Base):
     values_json: Mapped[dict[str, Any]]
     late: Mapped[bool]
     worklist: Mapped[bool]
+    signalled: Mapped[bool] = mapped_column(default=True)
+    shadow: Mapped[bool] = mapped_column(default=False)
+    kind: Mapped[str] = mapped_column(default="physiological")
+    latching: Mapped[bool] = mapped_column(default=False)
+    audience: Mapped[list[str]] = mapped_column(default=list)
     last_transition: Mapped[str]
     last_seq: Mapped[int]
 
@@ -440,7 +410,7 @@ class TransitionRow(Base):
     """One change of one alarm; ``ordinal`` counts those of one input ``seq``."""
 
     __tablename__ = "transitions"
-    __table_args__ = (_within_tenant("alarm", "alarms"), Index(None, "tenant", "seq"))
+    __table_args__ = (within_tenant("alarm", "alarms"), Index(None, "tenant", "seq"))
     tenant: Mapped[str] = mapped_column(primary_key=True)
     alarm: Mapped[str] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
@@ -460,6 +430,8 @@ class TransitionRow(Base):
     actor: Mapped[str | None]
     note: Mapped[str]
     late: Mapped[bool]
+    shadow: Mapped[bool] = mapped_column(default=False)
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Notification(Base):
@@ -467,7 +439,7 @@ class Notification(Base):
 
     __tablename__ = "notifications"
     __table_args__ = (
-        _within_tenant("alarm", "alarms"),
+        within_tenant("alarm", "alarms"),
         UniqueConstraint("tenant", "alarm", "seq", "ordinal", "channel", "target"),
         CheckConstraint(
             "state IN ('queued', 'handed_over', 'confirmed', 'failed', 'abandoned')", name="state"
@@ -497,7 +469,7 @@ class DeliveryAttempt(Base):
     """One try to hand a notification over."""
 
     __tablename__ = "delivery_attempts"
-    __table_args__ = (_within_tenant("notification", "notifications"), Index(None, "tenant", "notification"))
+    __table_args__ = (within_tenant("notification", "notifications"), Index(None, "tenant", "notification"))
     id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     tenant: Mapped[str]
     notification: Mapped[str]

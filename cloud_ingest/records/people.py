@@ -33,6 +33,7 @@ class PatientFields(TypedDict, total=False):
     birth_date: str | None
     mrn: str | None
     language: str
+    pregnant: bool
 
 
 class EncounterFields(TypedDict, total=False):
@@ -55,6 +56,7 @@ class Patients(Repository):
         birth_date: str | None = None,
         mrn: str | None = None,
         language: str = "en",
+        pregnant: bool = False,
         ident: str | None = None,
     ) -> Patient:
         """Enter a patient. Raises ConfigError: no name, no such date, number taken."""
@@ -66,6 +68,7 @@ class Patients(Repository):
             birth_date=check_birth_date(birth_date, self.wall),
             mrn=self._mrn(scope, mrn),
             language=check_language(language),
+            pregnant=pregnant,
             created=self.now,
         )
         self.session.add(row)

@@ -45,6 +45,12 @@ class Action(StrEnum):
     VIEW_PATIENT = "view_patient"
     VIEW_READINGS = "view_readings"
     VIEW_ALARMS = "view_alarms"
+    VIEW_LIMITS = "view_limits"
+    SET_LIMIT = "set_limit"
+    GIVE_ORDER = "give_order"
+    VIEW_RULES = "view_rules"
+    DRAFT_RULE = "draft_rule"
+    APPROVE_RULE = "approve_rule"
     ACCEPT_ALARM = "accept_alarm"
     ENTER_READING = "enter_reading"
     VIEW_DIRECTORY = "view_directory"
@@ -126,23 +132,30 @@ _CARE: Final = frozenset(
         Action.VIEW_ALARMS,
         Action.ACCEPT_ALARM,
         Action.ENTER_READING,
+        Action.VIEW_LIMITS,
+        Action.SET_LIMIT,
+        Action.VIEW_RULES,
         Action.VIEW_DIRECTORY,
         Action.ASSIGN_DEVICE,
         Action.VIEW_DEVICES,
         Action.VIEW_OWN_ACCOUNT,
     }
 )
+_CLINICAL: Final = frozenset({Action.ACCEPT_ALARM, Action.ENTER_READING, Action.SET_LIMIT, Action.GIVE_ORDER})
+"""What takes clinical responsibility for one patient."""
 
 POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     {
         Role.NURSE: _CARE,
-        Role.DOCTOR: _CARE,
+        # A release of a rule needs two of those who may approve; orders for a patient only a doctor gives.
+        Role.DOCTOR: _CARE | {Action.GIVE_ORDER, Action.DRAFT_RULE, Action.APPROVE_RULE},
         # Gateways, devices and the system; neither a patient's name nor a value.
         Role.ENGINEER: frozenset(
             {
                 Action.VIEW_DEVICES,
                 Action.MANAGE_DEVICES,
                 Action.VIEW_SYSTEM,
+                Action.VIEW_RULES,
                 Action.VIEW_OWN_ACCOUNT,
             }
         ),
@@ -156,7 +169,7 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
             }
         ),
         # Sees and keeps the directory, the users and the audit; takes no clinical responsibility.
-        Role.ADMIN: frozenset(Action) - {Action.ACCEPT_ALARM, Action.ENTER_READING},
+        Role.ADMIN: frozenset(Action) - _CLINICAL,
         # A wall: reads its wards; accepting there needs a person.
         Role.DISPLAY: frozenset({Action.VIEW_WARD, Action.VIEW_READINGS, Action.VIEW_ALARMS}),
     }
