@@ -1,4 +1,4 @@
-"""The exact content of every rule that was ever decided by: kept by hash, so that a past alarm can be shown."""
+"""The exact content of every rule ever decided by: kept by hash, so that a past alarm can be shown."""
 
 from __future__ import annotations
 

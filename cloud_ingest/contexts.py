@@ -1,0 +1,194 @@
+"""What the rules are told of patients and gateways besides readings, out of the records.
+
+Where somebody is, whether they are grown up or pregnant, which limits and orders hold, which signals must
+come. It depends on the time too (a birthday, an expiry, a stay that ends): build it anew now and then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from cloud_ingest.records import Records
+from cloud_ingest.records.models import (
+    Association,
+    Device,
+    Encounter,
+    Gateway,
+    Patient,
+    PatientLimit,
+    PatientOrder,
+)
+from firmware_profiles import Catalog, Profile
+from hearthward.core.clock import SECOND
+from hearthward.core.codes import METRICS
+from rules.conditions import HEARTBEAT
+from rules.context import Context, Limit
+from rules.model import subject_key
+
+__all__ = ["ADULT_YEARS", "contexts", "expected_of", "grown_up", "load_contexts"]
+
+ADULT_YEARS: Final = 16
+"""From when on NEWS2 is meant for somebody."""
+CONTINUOUS_S: Final = 120.0
+"""A device that measures at least this often is watched for silence in everything that it measures."""
+NOT_EXPECTED: Final = frozenset({"battery_level", "rr_interval", "perfusion_index"})
+"""What comes with other values or now and then; its silence says nothing."""
+Delivered = Mapping[str, Collection[str]]
+
+
+async def load_contexts(
+    records: Records, tenant: str, now: int, catalog: Catalog, delivered: Delivered | None = None
+) -> dict[str, Context]:
+    """``contexts`` read from the records. Raises StoreUnavailable."""
+    return await records.read(lambda session: contexts(session, tenant, now, catalog, delivered))
+
+
+def contexts(
+    session: Session, tenant: str, now: int, catalog: Catalog, delivered: Delivered | None = None
+) -> dict[str, Context]:
+    """Subject -> what is known of it at ``now`` (UTC ns): patients in care, gateways in use.
+
+    ``delivered`` maps devices to the metrics that have come from them: what a device is expected to deliver
+    when the directory names no profile for it. Without it such a device makes its patient's expectations
+    None: what once came is expected to go on.
+    """
+    stays = _stays(session, tenant, now)
+    worn = _worn(session, tenant, now)
+    limits = _by_patient(_open(session, PatientLimit, tenant, now))
+    orders = _by_patient(_open(session, PatientOrder, tenant, now))
+    people = {
+        p.id: p
+        for p in session.scalars(
+            select(Patient).where(Patient.tenant == tenant, Patient.id.in_({*stays, *worn}))
+        )
+    }
+    found = {
+        key: Context(
+            setting=stays.get(key),
+            adult=grown_up(person.birth_date, now),
+            pregnant=person.pregnant,
+            spo2_scale=2 if any(o.kind == "spo2_scale_2" for o in orders.get(key, ())) else 1,
+            limits=tuple(_limit(row) for row in limits.get(key, ())),
+            expected=_expected(worn.get(key, ()), catalog, delivered),
+        )
+        for key, person in sorted(people.items())
+    }
+    gateways = select(Gateway).where(Gateway.tenant == tenant, Gateway.ended.is_(None)).order_by(Gateway.id)
+    for gateway in session.scalars(gateways):
+        found[subject_key("gateway", gateway.id)] = Context(expected={HEARTBEAT: gateway.created})
+    return found
+
+
+def grown_up(birth_date: str | None, now: int) -> bool | None:
+    """Whether somebody born then is ``ADULT_YEARS`` old at ``now`` (UTC ns); None: not known."""
+    if birth_date is None:
+        return None
+    born, today = date.fromisoformat(birth_date), datetime.fromtimestamp(now // SECOND, UTC).date()
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return years >= ADULT_YEARS
+
+
+def expected_of(profile: Profile, interval_s: float | None) -> frozenset[str]:
+    """The metrics whose silence means something on a device of that profile.
+
+    Frame by frame: what comes at least every ``CONTINUOUS_S`` (``interval_s`` is the directory's word, then
+    the profile's, then that of the frame's slowest metric), or as often as the metric comes anywhere. So a
+    cuff is expected to give blood pressure, but not the pulse that comes along with it.
+    """
+    found: set[str] = set()
+    for frame in profile.document.frames.values():
+        metrics = {spec.metric for spec in frame.fields if spec.metric} - NOT_EXPECTED
+        rows = [METRICS[m] for m in metrics if METRICS[m].kind == "numeric"]
+        slowest = max((row.interval_s for row in rows), default=0.0)
+        interval = interval_s or profile.expected_interval_s or slowest
+        found |= {row.key for row in rows if interval <= max(row.interval_s, CONTINUOUS_S)}
+    return frozenset(found)
+
+
+def _expected(
+    worn: Iterable[tuple[Association, Device]], catalog: Catalog, delivered: Delivered | None
+) -> Mapping[str, int] | None:
+    """Metric -> since when some device on the patient must deliver it."""
+    found: dict[str, int] = {}
+    for association, device in worn:
+        metrics: Collection[str]
+        if device.profile is not None and device.profile in catalog:
+            metrics = expected_of(catalog.get(device.profile), device.interval_s)
+        elif delivered is None:
+            return None
+        else:
+            metrics = _watched(delivered.get(device.id, ()), device.interval_s)
+        for metric in metrics:
+            found[metric] = min(association.start, found.get(metric, association.start))
+    return found
+
+
+def _watched(metrics: Collection[str], interval_s: float | None) -> Collection[str]:
+    rows = [METRICS[m] for m in metrics if m in METRICS and m not in NOT_EXPECTED]
+    numeric = [row for row in rows if row.kind == "numeric"]
+    interval = interval_s or max((row.interval_s for row in numeric), default=0.0)
+    return [row.key for row in numeric if interval <= max(row.interval_s, CONTINUOUS_S)]
+
+
+def _stays(session: Session, tenant: str, now: int) -> dict[str, Literal["ward", "home"]]:
+    query = select(Encounter.patient, Encounter.kind).where(
+        Encounter.tenant == tenant,
+        Encounter.start <= now,
+        or_(Encounter.end.is_(None), Encounter.end > now),
+    )
+    return {p: cast('Literal["ward", "home"]', kind) for p, kind in session.execute(query).all()}
+
+
+def _worn(session: Session, tenant: str, now: int) -> dict[str, list[tuple[Association, Device]]]:
+    query = (
+        select(Association, Device)
+        .join(Device, (Device.tenant == Association.tenant) & (Device.id == Association.device))
+        .where(
+            Association.tenant == tenant,
+            Association.superseded_at.is_(None),
+            Association.start <= now,
+            or_(Association.end.is_(None), Association.end > now),
+        )
+        .order_by(Association.start, Association.id)
+    )
+    found: defaultdict[str, list[tuple[Association, Device]]] = defaultdict(list)
+    for association, device in session.execute(query).all():
+        found[association.patient].append((association, device))
+    return dict(found)
+
+
+def _open(session: Session, model: Any, tenant: str, now: int) -> Iterable[Any]:
+    query = select(model).where(
+        model.tenant == tenant,
+        model.ended_at.is_(None),
+        or_(model.expires.is_(None), model.expires > now),
+    )
+    return session.scalars(query.order_by(model.id)).all()
+
+
+def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.patient].append(row)
+    return dict(found)
+
+
+def _limit(row: PatientLimit) -> Limit:
+    daily = None if row.daily_from is None or row.daily_to is None else (row.daily_from, row.daily_to)
+    return Limit(
+        rule=row.rule,
+        parameter=row.parameter,
+        value=row.value,
+        by=row.set_by_name,
+        start=row.starts,
+        reason=row.reason,
+        expires=row.expires,
+        daily=daily,
+        timezone=row.timezone,
+    )
