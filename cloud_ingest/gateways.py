@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.feed import Feed, GatewayChanged, GatewayState
 from cloud_ingest.records.models import Gateway
-from hearthward.core.clock import Clock
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame, Status
 
@@ -18,6 +18,8 @@ __all__ = ["GatewayBoard", "write_notes"]
 
 MAX_GATEWAYS: Final = 10_000
 """Unknown gateways can be invented by anybody who may publish: beyond this no new ones are listed."""
+FRESH_NS: Final = 30 * SECOND
+"""An edge sends its status every ten seconds: an older one was kept by the broker."""
 REASONS: Final = frozenset(
     {
         "integrity",
@@ -46,6 +48,7 @@ class GatewayBoard:
         self._telemetry = telemetry
         self._states: dict[str, GatewayState] = {}
         self._applied: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
         self._unsaved: set[str] = set()
 
     def get(self, gateway: str) -> GatewayState | None:
@@ -60,15 +63,23 @@ class GatewayBoard:
         """The configuration version that a gateway says it runs."""
         return self._applied.get(gateway)
 
-    def status(self, gateway: str, status: Status) -> None:
-        """A status message (or last will) came."""
+    def status(self, gateway: str, status: Status) -> bool:
+        """A status message (or last will) came; returns whether it is a sign of life of just now.
+
+        The broker gives the last one again at every connect: one is live when it is new to us, or fresh by
+        the gateway's own clock.
+        """
         old = self._states.get(gateway, GatewayState(gateway))
         now = self._clock.now_ns()
         # a retained status may be old: it tells by itself when it was sent
-        sent = status.wall if type(status.wall) is int and 0 < status.wall <= now else now
+        wall = status.wall if type(status.wall) is int else 0
+        sent = wall if 0 < wall <= now else now
         if not status.online:
             self._put(replace(old, online=False))
-            return
+            return False
+        known = self._sent.get(gateway)
+        if gateway in self._states or len(self._states) < MAX_GATEWAYS:
+            self._sent[gateway] = wall
         self._put(
             GatewayState(
                 gateway=gateway,
@@ -84,6 +95,7 @@ class GatewayBoard:
         )
         if gateway in self._states:
             self._gauge(gateway, status.rejected, old.rejected)
+        return abs(now - wall) <= FRESH_NS if known is None else wall != known
 
     def heard(self, frame: Frame) -> None:
         """A frame came: it is online, whatever its last status was."""

@@ -7,11 +7,17 @@ from typing import Any, Final, cast
 import msgpack
 
 from hearthward.core.errors import StoreError
-from rules import Command, Configuration, Input, Readings, Rows, Rule, RuleSet, Tick
+from rules.context import Context
+from rules.model import Command, Configuration, Input, Readings, Rows, Tick
+from rules.rule import Rule, RuleSet
 
-__all__ = ["decode_input", "encode_input", "kind_of"]
+__all__ = ["VERSION", "decode_input", "encode_input", "kind_of", "version_of"]
 
-_VERSION: Final = 1
+VERSION: Final = 2
+_FIRST: Final = 1
+"""The first release's: readings without source and wall, rules in another shape, no contexts."""
+_THREE: Final = 0x93
+"""How bytes begin that MessagePack makes of three things, of which the first is the version (below 128)."""
 _KINDS: Final[dict[type, str]] = {
     Readings: "readings",
     Tick: "tick",
@@ -28,23 +34,33 @@ def kind_of(event: Input) -> str:
 def encode_input(event: Input) -> bytes:
     """Input -> bytes; its sequence number is not part of them (the journal's row has it)."""
     match event:
-        case Readings(rows=rows):
-            body: list[Any] = _pack_rows(rows)
+        case Readings():
+            body: list[Any] = [_pack_rows(event.rows), event.source, event.wall]
         case Tick():
             body = []
         case Command():
             body = [event.kind, event.alarm, event.actor, event.note]
         case Configuration():
-            body = [[r.content() for r in event.rules], sorted(event.closed_patients)]
-    return cast("bytes", msgpack.packb([_VERSION, event.now, body]))
+            body = _pack_configuration(event)
+    return cast("bytes", msgpack.packb([VERSION, event.now, body]))
+
+
+def version_of(payload: bytes) -> int:
+    """The version of the software's inputs that these bytes are of; 0: they are damaged."""
+    return payload[1] if len(payload) > 1 and payload[0] == _THREE else 0
 
 
 def decode_input(seq: int, kind: str, payload: bytes) -> Input:
-    """Bytes -> input. Raises StoreError when the row is damaged or of another version."""
+    """Bytes -> input; of the first release all but its configurations can still be read.
+
+    Raises StoreError when the row is damaged or of another version.
+    """
     try:
         version, now, body = msgpack.unpackb(payload, strict_map_key=True)
-        if version != _VERSION:
-            msg = f"journal row {seq} is of version {version}; this software reads {_VERSION}"
+        if version == _FIRST and kind in {"readings", "tick", "command"}:
+            return _build_first(seq, kind, now, body)
+        if version != VERSION:
+            msg = f"journal row {seq} is of version {version}; this software reads {VERSION}"
             raise StoreError(msg, seq=seq)
         return _build(seq, kind, now, body)
     except StoreError:
@@ -57,16 +73,35 @@ def decode_input(seq: int, kind: str, payload: bytes) -> Input:
 def _build(seq: int, kind: str, now: int, body: list[Any]) -> Input:
     match kind:
         case "readings":
-            return Readings(seq, now, _unpack_rows(body))
+            rows, source, wall = body
+            return Readings(seq, now, _unpack_rows(rows), source, wall)
         case "tick":
             return Tick(seq, now)
         case "command":
             return Command(seq, now, *body)
         case "configuration":
-            rules = RuleSet(tuple(Rule.from_content(content) for content in body[0]))
-            return Configuration(seq, now, rules, frozenset(body[1]))
+            return _unpack_configuration(seq, now, body)
     msg = f"journal row {seq} is of unknown kind {kind!r}"
     raise StoreError(msg, seq=seq)
+
+
+def _build_first(seq: int, kind: str, now: int, body: list[Any]) -> Input:
+    return Readings(seq, now, _unpack_rows(body)) if kind == "readings" else _build(seq, kind, now, body)
+
+
+def _pack_configuration(event: Configuration) -> list[Any]:
+    rules = None if event.rules is None else [[r.content(), r.shadow] for r in event.rules]
+    contexts = [[key, None if c is None else c.content()] for key, c in sorted(event.contexts.items())]
+    return [rules, sorted(event.closed_patients), contexts]
+
+
+def _unpack_configuration(seq: int, now: int, body: list[Any]) -> Configuration:
+    packed, closed, contexts = body
+    rules = None
+    if packed is not None:
+        rules = RuleSet(tuple(Rule.from_content(content, shadow=shadow) for content, shadow in packed))
+    known = {key: None if content is None else Context.of(content) for key, content in contexts}
+    return Configuration(seq, now, rules, frozenset(closed), known)
 
 
 def _pack_rows(rows: Rows) -> list[Any]:

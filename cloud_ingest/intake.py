@@ -18,10 +18,12 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Frame, Gap, decode_block, encode_block, parse_topic
 
-__all__ = ["Dead", "Intake", "Part", "screen"]
+__all__ = ["FUTURE", "Dead", "Inspector", "Intake", "Part", "screen"]
 
 KEPT_OF_OVERSIZED: Final = 65_536
 MAX_DETAIL: Final = 500
+FUTURE: Final = "future"
+"""Why a reading is put aside that says it was measured later than now."""
 MAX_CLONES: Final = 1_024
 """Blocks of clones that are remembered as dead-lettered already."""
 _MAX_INT: Final = 2**63 - 1
@@ -65,9 +67,15 @@ class Part:
 
 @dataclass(slots=True)
 class Intake:
-    """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed."""
+    """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed.
+
+    ``walls`` is how far each gateway's corrected clock has told, where it can be believed; ``future`` the
+    rows that were put aside because they are dated in the future, with their ingest time.
+    """
 
     parts: list[Part] = field(default_factory=list)
+    future: list[tuple[Source, ReadingBatch, int]] = field(default_factory=list)
+    walls: dict[Source, int] = field(default_factory=dict)
     blocks: defaultdict[Source, list[Block]] = field(default_factory=lambda: defaultdict(list))
     gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     receipts: defaultdict[Source, RangeSet] = field(default_factory=lambda: defaultdict(RangeSet))
@@ -116,6 +124,8 @@ class Inspector:
     def take(self, frame: Frame, topic: str, now: int, intake: Intake) -> None:
         """Sort a frame's blocks and gaps into ``intake``; everything in it will be receipted."""
         source = frame.gateway, frame.boot
+        if (frame.synchronised or frame.event_time) and abs(now - frame.wall) <= self._skew:
+            intake.walls[source] = max(frame.wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
         for block in frame.blocks:
             intake.receipts[source].add(block.first, block.last)
@@ -148,8 +158,10 @@ class Inspector:
         bad = {i for rows in refused.values() for i, _ in rows}
         for reason, rows in refused.items():
             detail = f"{where}: {rows[0][1]}" + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else "")
-            payload = encode_block(batch.take([i for i, _ in rows]))
-            intake.refuse(Dead(topic, source[0], reason, detail[:MAX_DETAIL], payload, len(rows)))
+            aside = batch.take([i for i, _ in rows])
+            intake.refuse(Dead(topic, source[0], reason, detail[:MAX_DETAIL], encode_block(aside), len(rows)))
+            if reason == FUTURE:
+                intake.future.append((source, aside, now))
         good = [i for i in range(block.count) if i not in bad]
         if good:
             rows_kept = batch if not bad else batch.take(good)
@@ -188,7 +200,7 @@ def screen(batch: ReadingBatch, latest: int) -> dict[str, list[tuple[int, str]]]
         elif value is not None and not (math.isfinite(value) and metric.low <= value <= metric.high):
             out["implausible"].append((i, f"{name} {value:g} is outside {metric.low:g}..{metric.high:g}"))
         elif corrected > latest:
-            out["future"].append((i, f"{name} measured {iso(corrected)}, after {iso(latest)}"))
+            out[FUTURE].append((i, f"{name} measured {iso(corrected)}, after {iso(latest)}"))
     return dict(out)
 
 

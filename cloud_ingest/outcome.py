@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -13,20 +14,27 @@ from cloud_ingest.intake import Dead, Part
 from cloud_ingest.receipts import Source
 from cloud_ingest.records.models import DeadLetter
 from cloud_ingest.stores.base import Outcome
-from hearthward.core.model import ReadingBatch
-from rules import Rows
+from hearthward.core.codes import METRICS
+from hearthward.core.model import Quality, ReadingBatch
+from rules.model import Rows, subject_key
 
 __all__ = ["Stored", "rows_to_judge", "write_dead"]
 
-_MAX_TOPIC = 256
+_MAX_TOPIC: Final = 256
+_COLUMNS: Final = tuple(f.name for f in fields(Rows))
 
 
 @dataclass(slots=True)
 class Stored:
-    """New readings by gateway and boot, with their patients; how many were new, and known already."""
+    """New readings by gateway and boot, with their patients; how many were new, and known already.
+
+    ``future`` has, as the rules see them, the readings that were put aside because they are dated in the
+    future.
+    """
 
     batches: defaultdict[Source, ReadingBatch] = field(default_factory=lambda: defaultdict(ReadingBatch))
     patients: defaultdict[Source, list[str | None]] = field(default_factory=lambda: defaultdict(list))
+    future: defaultdict[Source, Rows] = field(default_factory=lambda: defaultdict(Rows))
     now: dict[Source, int] = field(default_factory=dict)
     new: int = 0
     duplicate: int = 0
@@ -47,24 +55,62 @@ class Stored:
             self.new += len(fresh)
             self.batches[part.source].extend(batch)
             self.patients[part.source].extend(attribution.column(batch))
-            self.now[part.source] = max(part.now, self.now.get(part.source, 0))
+            self._came(part.source, part.now)
+
+    def put_aside(self, source: Source, batch: ReadingBatch, now: int, attribution: Attribution) -> None:
+        """Add readings dated in the future: no value of theirs counts, but that a clock is wrong does.
+
+        They are said to be of when they were received, at the latest of ``now``.
+        """
+        rows = self.future[source]
+        for device, metric, received, quality in zip(
+            batch.device, batch.metric, batch.received, batch.quality, strict=True
+        ):
+            at = min(received, now)
+            subject = attribution.patient(device, at) or subject_key("device", device)
+            rows.append(subject, device, metric, None, at, at, quality | Quality.FUTURE)
+        self._came(source, now)
+
+    def _came(self, source: Source, now: int) -> None:
+        self.now[source] = max(now, self.now.get(source, 0))
+
+    def to_judge(self) -> dict[Source, Rows]:
+        """What the rules look at, by gateway and boot."""
+        out: dict[Source, Rows] = {}
+        for source in self.now:
+            rows = rows_to_judge(self.batches[source], self.patients[source])
+            for name in _COLUMNS:
+                getattr(rows, name).extend(getattr(self.future[source], name))
+            if len(rows):
+                out[source] = rows
+        return out
 
 
-def rows_to_judge(batch: ReadingBatch, patients: list[str | None]) -> Rows:
-    """What the rules look at: numeric readings of devices that are on somebody."""
+def rows_to_judge(batch: ReadingBatch, patients: Sequence[str | None]) -> Rows:
+    """What the rules look at: values (coded ones by their place), and what devices say of themselves.
+
+    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too.
+    """
     rows = Rows()
-    for patient, device, metric, value, time, received, quality in zip(
+    for patient, device, metric, value, code, time, received, quality in zip(
         patients,
         batch.device,
         batch.metric,
         batch.value,
+        batch.code,
         batch.corrected,
         batch.received,
         batch.quality,
         strict=True,
     ):
-        if patient is not None and value is not None:
-            rows.append(patient, device, metric, value, time, received, quality)
+        judged = value
+        if judged is None and code is not None:
+            judged = METRICS[metric].place(code)
+            if judged is None:
+                continue  # a name or number of the device: nothing to judge
+        if judged is not None or quality:
+            subject = patient or subject_key("device", device)
+            rows.append(subject, device, metric, judged, time, received, quality)
     return rows
 
 

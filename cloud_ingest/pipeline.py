@@ -3,66 +3,55 @@
 Order of a batch of frames: check, store the new readings, decide, commit journal + ranges + alarms +
 notifications + dead letters in ONE transaction, and only then send receipts and tell the listeners. A crash
 anywhere before the commit leaves frames without a receipt: they come again, the store knows their rows
-(``Outcome.SAME``), and they are decided then.
+(``Outcome.SAME``), and they are decided then. A commit that fails for good takes the decision back with it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from sqlalchemy.orm import Session
 
-from cloud_ingest import journal
 from cloud_ingest.attribution import Attribution, load_attribution
-from cloud_ingest.deciding import Plan, orphans, recover, write_decisions
-from cloud_ingest.feed import AlarmChanged, ClockMoved, Feed, ReadingsStored, TechnicalEvent
-from cloud_ingest.intake import Dead, Inspector, Intake
+from cloud_ingest.deciding import Decider
+from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
+from cloud_ingest.heartbeats import Heartbeats
+from cloud_ingest.intake import FUTURE, Dead, Inspector, Intake
+from cloud_ingest.manual import ManualEntry, ManualIntake
 from cloud_ingest.notifier import IN_APP, Target
-from cloud_ingest.outcome import Stored, rows_to_judge, write_dead
-from cloud_ingest.receipts import Ledger, load_ledger, write_blocks, write_gaps
+from cloud_ingest.outcome import Stored, write_dead
+from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
-from cloud_ingest.records.models import Alarm
+from cloud_ingest.recovery import orphans
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Outcome, TimeSeriesStore
+from cloud_ingest.turns import Committed, Hooks, Turns
 from cloud_ingest.waiting import Waiting
 from hearthward.core.clock import SECOND, Clock, EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable, UplinkError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame, Receipt, topic
-from rules import Command, Configuration, Input, Readings, RuleSet, State, Tick, Transition
+from rules.context import Context
+from rules.model import Command, Configuration, Readings, Tick
+from rules.rule import RuleSet
+from rules.state import State
 
 __all__ = ["Hooks", "Pipeline", "Publish"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-SNAPSHOT_EVERY_S: Final = 10.0
-FIRST_BACKOFF_S: Final = 0.1
-LAST_BACKOFF_S: Final = 5.0
-IDLE_SOURCE_NS: Final = 5 * SECOND
-"""A gateway not heard of for so long holds no timer back; no timer is held back for longer at all."""
 GIVE_UP_AGAIN_NS: Final = 600 * SECOND
 """A gateway's frames that get no receipt are dead-lettered once in this time."""
 OTHER_TIME: Final = "other_time"
 """Why frames are refused that go by a recording's time where the cloud does not, or the other way round."""
+CLOUD: Final = "@cloud"
+"""The source of what the cloud itself has noticed; no gateway can be called so."""
 
 Publish = Callable[[str, bytes], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Hooks:
-    """Observers of what was committed, for demonstrations and measurements; called in the event loop."""
-
-    on_stored: Callable[[ReadingBatch, list[str | None]], None] | None = None
-    on_transitions: Callable[[Sequence[Transition]], None] | None = None
-    on_frame: Callable[[Frame], None] | None = None
 
 
 class Pipeline:
@@ -86,88 +75,76 @@ class Pipeline:
             msg = "this store acknowledges before its disk has the rows: it cannot stand behind a receipt"
             raise StoreRejected(msg)
         self.tenant = tenant
-        self.hooks = Hooks()
         self.attribution = Attribution()
+        self.heartbeats = Heartbeats()
+        self.turns = Turns(
+            tenant, records, feed=feed, clock=clock, telemetry=telemetry, targets=targets, wake=wake
+        )
+        self.hooks = self.turns.hooks
         self._records, self._store, self._publish = records, store, publish
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self._skew = int(future_skew_s * SECOND)
-        self._targets, self._wake = targets, wake
-        self._state, self._seq = State.empty("cloud"), 0
         self._inspector = Inspector(tenant, Ledger(), self._skew)
+        self._manual = ManualIntake(
+            tenant, records, store, self.turns, clock=clock, skew=self._skew, tell=self._tell_stored
+        )
         self._waiting = Waiting()
-        self._turn = asyncio.Lock()
-        self._snapshot_seq, self._snapshot_at = -1, 0
-        self._heard: dict[str, tuple[int, int]] = {}
         self._given_up: dict[str, int] = {}
-        self._acts: set[asyncio.Task[None]] = set()
-        self._stuck = 0
 
     @property
     def state(self) -> State:
-        """The rules' state after the last commit."""
-        return self._state
+        """The rules' state; between a decision and its commit it is ahead of the journal."""
+        return self.turns.decider.state
 
     @property
     def seq(self) -> int:
         """The journal's last sequence number."""
-        return self._seq
+        return self.turns.decider.seq
 
     @property
     def stuck(self) -> bool:
         """Whether ingest waits for a store or the records that cannot be used now."""
-        return self._stuck > 0
+        return self.turns.patience.stuck
 
     # -- start and stop
 
     async def start(self, rules: RuleSet) -> None:
         """Recover from the last snapshot and the journal, and put ``rules`` in force if they are others."""
-        found = await recover(self._records, self.tenant, self._telemetry)
-        self._state, self._seq = found.state, found.seq
+        found = await self.turns.decider.go_back()
         if isinstance(self._clock, EventClock):
             self._clock.follow(found.at)
         await self._load()
         log.info("rules' state recovered: %d inputs stepped again, at %d", found.replayed, found.seq)
-        if self._state.rules.hash != rules.hash:
+        if self.state.rules.hash != rules.hash:
             await self.configure(rules)
         await self._reconcile()
 
     async def _reconcile(self) -> None:
         """Alarms that the state has lost would stay on the wall for ever: end them, and say why."""
-        async with self._turn:
-            lost = await self._records.read(lambda s: orphans(s, self.tenant, self._state))
+        async with self.turns.taken() as decider:
+            lost = await self._records.read(lambda s: orphans(s, self.tenant, decider.state))
             if not lost:
                 return
             log.error("%d active alarms are not in the recovered state; ending them", len(lost))
             self._telemetry.count("alarms_reset_total", len(lost))
-            plan = Plan(self._state, self._seq)
-            plan.step(partial(Configuration, now=self._clock.now_ns(), rules=self._state.rules))
-            plan.reset(lost)
-            await self._commit_decisions(plan)
+            decider.step(partial(Configuration, now=self._clock.now_ns(), rules=None))
+            decider.reset(lost)
+            self.turns.tell(await self.turns.commit())
         self._technical("state_lost", None, f"{len(lost)} alarms ended: the state of the rules was lost")
 
     async def reload_attribution(self) -> None:
         """Associations have changed: attribute what comes from now on by the new ones."""
-        async with self._turn:
+        async with self.turns.taken():
             self.attribution = await self._records.read(lambda s: load_attribution(s, self.tenant))
 
     async def close(self) -> None:
         """Keep the state, so that the next start has nothing to step again."""
-        if self._acts:
-            await asyncio.wait(self._acts)
-        async with self._turn:
-            if self._seq in {0, self._snapshot_seq}:
-                return
-            state, seq, now = self._state.to_bytes(), self._seq, self._clock.now_ns()
-            await self._records.run(lambda s: journal.save_snapshot(s, self.tenant, seq, now, state))
-            self._snapshot_seq = seq
+        await self.turns.close()
 
     async def _load(self) -> None:
-        self._inspector.ledger = await self._retrying(
-            lambda: self._records.read(lambda s: load_ledger(s, self.tenant))
-        )
-        self.attribution = await self._retrying(
-            lambda: self._records.read(lambda s: load_attribution(s, self.tenant))
-        )
+        read, patiently = self._records.read, self.turns.patience.until_done
+        self._inspector.ledger = await patiently(lambda: read(lambda s: load_ledger(s, self.tenant)))
+        self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
 
     # -- frames
 
@@ -183,25 +160,34 @@ class Pipeline:
         """Process what arrives, until cancelled."""
         while True:
             await self._waiting.arrival()
-            async with self._turn:
-                batch = self._waiting.batch()
-                if batch:
-                    await self._process_safely(batch)
+            await self.process_waiting()
 
-    async def _process_safely(self, batch: list[Message]) -> None:
+    async def process_waiting(self) -> None:
+        """Take the next batch of what waits through all of it, in one turn."""
+        async with self.turns.taken(patiently=True) as decider:
+            batch = self._waiting.batch()
+            if batch:
+                await self._process_safely(batch, decider)
+
+    async def _process_safely(self, batch: list[Message], decider: Decider) -> None:
         """A frame that our own code fails on must stop neither the others nor the process."""
         try:
-            await self._process(batch)
+            await self._process(batch, decider)
         except Exception:
             log.exception("a batch of %d frames failed; trying them one by one", len(batch))
             for message in batch:
-                await self._load()
+                await self._start_over(decider)
                 try:
-                    await self._process([message])
+                    await self._process([message], decider)
                 except Exception as error:
                     log.exception("a frame failed")
-                    await self._load()
+                    await self._start_over(decider)
                     await self._give_up(message, error)
+
+    async def _start_over(self, decider: Decider) -> None:
+        """Nothing of what was tried is left, neither in the ledger nor in the rules' state."""
+        await self._load()
+        await self.turns.patience.until_done(decider.settle)
 
     async def _give_up(self, message: Message, error: Exception) -> None:
         """No receipt: the frame stays at the edge until this is repaired, and comes again meanwhile."""
@@ -211,7 +197,9 @@ class Pipeline:
         detail = f"{type(error).__name__}: {error}"[:500]
         dead = Dead(message.topic, None, "internal_error", detail, message.payload)
         now = self._clock.now_ns()
-        await self._persist(lambda s: write_dead(s, self.tenant, [dead], now))
+        await self.turns.patience.until_done(
+            lambda: self._records.run(lambda s: write_dead(s, self.tenant, [dead], now))
+        )
         self._count_dead([dead])
         self._technical("internal_error", None, "a frame could not be processed; it got no receipt")
 
@@ -239,13 +227,16 @@ class Pipeline:
             intake.refuse(Dead(message.topic, frame.gateway, OTHER_TIME, where, message.payload))
             log.error("frames refused: %s", where)
 
-    async def _process(self, batch: list[Message]) -> None:
+    async def _process(self, batch: list[Message], decider: Decider) -> None:
         intake = self._inspect(batch)
         stored = await self._append(intake)
-        plan = self._decide(intake, stored)
-        alarms = await self._commit(plan, intake) if plan.decisions or not intake.empty else []
+        await self._decide(intake, stored, decider)
+        done = Committed()
+        if decider.pending or not intake.empty:
+            now = self._clock.now_ns()
+            done = await self.turns.commit(lambda s: self._write(s, intake, now), patiently=True)
         await self._receipt(intake)
-        self._tell(intake, stored, plan, alarms)
+        self._tell(intake, stored, done)
 
     def _inspect(self, batch: list[Message]) -> Intake:
         intake = Intake()
@@ -259,9 +250,7 @@ class Pipeline:
             if frame.event_time and isinstance(self._clock, EventClock) and self._clock.follow(frame.wall):
                 self._feed.publish(ClockMoved(frame.wall))
             self._inspector.take(frame, message.topic, self._clock.now_ns(), intake)
-            if frame.synchronised or frame.event_time:
-                wall = max(frame.wall, self._heard.get(frame.gateway, (0, 0))[0])
-                self._heard[frame.gateway] = wall, self._clock.monotonic_ns()
+            self.alive(frame.gateway)
             if self.hooks.on_frame is not None:
                 self.hooks.on_frame(frame)
         intake.parts.sort(key=lambda p: (p.source, p.block.first))
@@ -270,6 +259,8 @@ class Pipeline:
     async def _append(self, intake: Intake) -> Stored:
         """Store all new readings; a part that the store refuses for ever is dead-lettered."""
         stored = Stored()
+        for source, batch, now in intake.future:
+            stored.put_aside(source, batch, now, self.attribution)
         if not intake.parts:
             return stored
         try:
@@ -285,46 +276,55 @@ class Pipeline:
         return stored
 
     async def _store_all(self, deliveries: list[Delivery]) -> list[list[Outcome]]:
-        return await self._retrying(lambda: self._store.append_many(self.tenant, deliveries))
+        return await self.turns.patience.until_done(lambda: self._store.append_many(self.tenant, deliveries))
 
-    def _decide(self, intake: Intake, stored: Stored) -> Plan:
-        plan = Plan(self._state, self._seq)
-        for source, batch in stored.batches.items():
-            rows = rows_to_judge(batch, stored.patients[source])
-            if not len(rows):
-                continue
+    async def _decide(self, intake: Intake, stored: Stored, decider: Decider) -> None:
+        """Step the readings, one input for each gateway and boot.
+
+        Where the rules fail on one gateway's, the others are decided without it: their alarms must go on.
+        """
+        inputs = {
+            source: partial(
+                Readings,
+                now=stored.now[source],
+                rows=rows,
+                source=source[0],
+                wall=intake.walls.get(source, 0),
+            )
+            for source, rows in stored.to_judge().items()
+        }
+        while (failed := self._step_all(inputs, decider)) is not None:
+            source, error = failed
+            del inputs[source]
+            self._undecided(source, error, intake)
+            await self.turns.patience.until_done(decider.go_back)
+
+    @staticmethod
+    def _step_all(
+        inputs: Mapping[Source, Callable[[int], Readings]], decider: Decider
+    ) -> tuple[Source, Exception] | None:
+        """Step all inputs; the first that fails and why, or None."""
+        for source, make in inputs.items():
             try:
-                plan.step(partial(Readings, now=stored.now[source], rows=rows), source)
+                decider.step(make, source)
             except Exception as error:
-                # alarms of everybody else must go on; these readings are stored but not decided
                 log.exception("the rules failed on readings of gateway %s", source[0])
-                self._telemetry.count("rules_failed_total")
-                self._technical("rules_failed", source[0], f"{type(error).__name__}: readings not judged")
-                for part in (p for p in intake.parts if p.source == source):
-                    intake.refuse(part.dead("undecided", f"{type(error).__name__}: {error}", stored=True))
-        return plan
+                return source, error
+        return None
 
-    async def _commit(self, plan: Plan, intake: Intake) -> list[Alarm]:
-        now = self._clock.now_ns()
-        due = self._clock.monotonic_ns() - self._snapshot_at >= SNAPSHOT_EVERY_S * SECOND
-        snapshot = plan.state.to_bytes() if due and plan.seq > max(0, self._snapshot_seq) else None
+    def _undecided(self, source: Source, error: Exception, intake: Intake) -> None:
+        """These readings are stored but not judged: nobody may think that they were."""
+        self._telemetry.count("rules_failed_total")
+        self._technical("rules_failed", source[0], f"{type(error).__name__}: readings not judged")
+        for part in (p for p in intake.parts if p.source == source):
+            intake.refuse(part.dead("undecided", f"{type(error).__name__}: {error}", stored=True))
 
-        def write(session: Session) -> list[Alarm]:
-            alarms = write_decisions(session, self.tenant, plan.decisions, self._targets)
-            for source, blocks in intake.blocks.items():
-                write_blocks(session, self.tenant, source, blocks)
-            for source, gaps in intake.gaps.items():
-                write_gaps(session, self.tenant, source, gaps, now)
-            write_dead(session, self.tenant, intake.dead, now)
-            if snapshot is not None:
-                journal.save_snapshot(session, self.tenant, plan.seq, now, snapshot)
-            return alarms
-
-        alarms = await self._persist(write)
-        self._state, self._seq = plan.state, plan.seq
-        if snapshot is not None:
-            self._snapshot_seq, self._snapshot_at = plan.seq, self._clock.monotonic_ns()
-        return alarms
+    def _write(self, session: Session, intake: Intake, now: int) -> None:
+        for source, blocks in intake.blocks.items():
+            write_blocks(session, self.tenant, source, blocks)
+        for source, gaps in intake.gaps.items():
+            write_gaps(session, self.tenant, source, gaps, now)
+        write_dead(session, self.tenant, intake.dead, now)
 
     async def _receipt(self, intake: Intake) -> None:
         for (gateway, boot), ranges in intake.receipts.items():
@@ -337,7 +337,7 @@ class Pipeline:
             else:
                 self._telemetry.count("receipts_sent_total")
 
-    def _tell(self, intake: Intake, stored: Stored, plan: Plan, alarms: list[Alarm]) -> None:
+    def _tell(self, intake: Intake, stored: Stored, done: Committed) -> None:
         self._telemetry.count("readings_stored_total", stored.new)
         self._telemetry.count("readings_duplicate_total", stored.duplicate + intake.repeated)
         self._count_dead(intake.dead)
@@ -345,109 +345,88 @@ class Pipeline:
             for gap in gaps:
                 self._telemetry.count("readings_lost_total", gap.last - gap.first + 1, reason=gap.reason[:64])
         for dead in intake.dead:
-            if dead.reason in {"cloned_gateway", "future", OTHER_TIME}:
+            if dead.reason in {"cloned_gateway", FUTURE, OTHER_TIME}:
                 self._technical(dead.reason, dead.gateway, dead.detail)
         for source, batch in stored.batches.items():
-            patients = stored.patients[source]
-            self._feed.publish(ReadingsStored(self.tenant, patients, batch, stored.now[source]))
-            if self.hooks.on_stored is not None:
-                self.hooks.on_stored(batch, patients)
-        self._tell_decided(plan, alarms)
+            if not len(batch):
+                continue  # all of it was put aside
+            self._tell_stored(batch, stored.patients[source], stored.now[source])
+        self.turns.tell(done)
 
-    def _tell_decided(self, plan: Plan, alarms: list[Alarm]) -> None:
-        transitions = plan.transitions
-        if not transitions:
-            return
-        self._wake()
-        for transition in transitions:
-            self._telemetry.count("transitions_total", kind=transition.kind)
-        for alarm in alarms:
-            self._feed.publish(AlarmChanged(self.tenant, alarm, alarm.last_transition))
-        if self.hooks.on_transitions is not None:
-            self.hooks.on_transitions(transitions)
+    def _tell_stored(self, batch: ReadingBatch, patients: list[str | None], now: int) -> None:
+        self._feed.publish(ReadingsStored(self.tenant, patients, batch, now))
+        if self.hooks.on_stored is not None:
+            self.hooks.on_stored(batch, patients)
 
-    # -- commands, ticks, configuration
+    # -- commands, ticks, configuration, entries by hand
 
     async def submit(self, kind: Literal["accept"], alarm: str, actor: str, note: str = "") -> None:
         """Apply a person's act on an alarm; returns once committed.
 
         Raises RuleError when there is no such active alarm, StoreUnavailable when it cannot be written.
         """
-        await self._act(lambda now: partial(Command, now=now, kind=kind, alarm=alarm, actor=actor, note=note))
+        now = self._clock.now_ns
+        await self.turns.act(
+            lambda d: d.step(lambda seq: Command(seq, now(), kind=kind, alarm=alarm, actor=actor, note=note))
+        )
+
+    def alive(self, gateway: str) -> None:
+        """A gateway gave a sign of life: the rules are told soon, but not where a recording is played."""
+        if not self._clock.event_driven:
+            self.heartbeats.heard(gateway, self._clock.now_ns())
 
     async def tick(self) -> None:
-        """Let the timers end that are due; does nothing, and journals nothing, when none is."""
-        if any(due <= self._clock.now_ns() for due in self._state.due.values()):
-            await self._act(self._tick)
+        """Let the timers end that are due; does nothing, and journals nothing, when none is.
 
-    def _tick(self, _now: int) -> Callable[[int], Input] | None:
-        now = self._watermark()
-        return partial(Tick, now=now) if any(due <= now for due in self._state.due.values()) else None
-
-    async def configure(self, rules: RuleSet, closed_patients: frozenset[str] = frozenset()) -> None:
-        """Put rules in force and close what belongs to patients who have left."""
-        await self._act(
-            lambda now: partial(Configuration, now=now, rules=rules, closed_patients=closed_patients)
-        )
-
-    async def _act(self, make: Callable[[int], Callable[[int], Input] | None]) -> None:
-        """Decide and commit one input in its turn. A caller who goes away does not tear it in two."""
-
-        async def act() -> None:
-            async with self._turn:
-                made = make(self._clock.now_ns())
-                if made is None:
-                    return
-                plan = Plan(self._state, self._seq)
-                decision = plan.step(made)
-                if decision.transitions or not isinstance(decision.entry.event, Command):
-                    await self._commit_decisions(plan)
-
-        task = asyncio.create_task(act(), name="pipeline-act")
-        self._acts.add(task)
-        task.add_done_callback(self._acts.discard)
-        await asyncio.shield(task)
-
-    async def _commit_decisions(self, plan: Plan) -> None:
-        alarms = await self._records.run(
-            lambda s: write_decisions(s, self.tenant, plan.decisions, self._targets)
-        )
-        self._state, self._seq = plan.state, plan.seq
-        self._tell_decided(plan, alarms)
-
-    def _watermark(self) -> int:
-        """How far time has come for timers: as far as every gateway that is talking has told.
-
-        A reading that ends a breach may be under way while its timer runs out; but no gateway, slow or
-        with a wrong clock, holds timers back for more than IDLE_SOURCE_NS.
+        Raises StoreUnavailable when it cannot be written; what else the rules raise is told as
+        ``rules_failed``, too.
         """
-        now, mono = self._clock.now_ns(), self._clock.monotonic_ns()
-        told = [wall for wall, heard in self._heard.values() if mono - heard < IDLE_SOURCE_NS]
-        return max(min([now, *told]), now - IDLE_SOURCE_NS)
+        decider, now = self.turns.decider, self._clock.now_ns()
+        if not (decider.ahead or decider.due(now) or self.heartbeats.due(now)):
+            return
+        try:
+            await self.turns.act(self._tick)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._telemetry.count("rules_failed_total")
+            self._technical("rules_failed", None, f"{type(error).__name__}: timers do not run")
+            raise
+
+    def _tick(self, decider: Decider) -> None:
+        now = self._clock.now_ns()
+        if self.heartbeats.due(now):
+            rows = self.heartbeats.take(now)
+            decider.step(partial(Readings, now=now, rows=rows, source=CLOUD, wall=now))
+        if decider.due(now):
+            decider.step(partial(Tick, now=now))
+
+    async def configure(self, rules: RuleSet | None, closed_patients: frozenset[str] = frozenset()) -> None:
+        """Put rules in force (None: as before) and close what belongs to patients who have left."""
+        now = self._clock.now_ns
+        await self.turns.act(lambda d: d.step(lambda seq: Configuration(seq, now(), rules, closed_patients)))
+
+    async def know(self, contexts: Mapping[str, Context]) -> None:
+        """Have the rules know exactly this of patients and equipment; nothing is journaled for no change."""
+
+        def decide(decider: Decider) -> None:
+            known = decider.state.contexts
+            changed: dict[str, Context | None] = {k: c for k, c in contexts.items() if known.get(k) != c}
+            changed |= dict.fromkeys(known.keys() - contexts.keys())
+            if changed:
+                now = self._clock.now_ns()
+                decider.step(lambda seq: Configuration(seq, now, None, contexts=changed))
+
+        await self.turns.act(decide)
+
+    async def enter(self, batch: ReadingBatch, patients: Sequence[str]) -> None:
+        """Store and decide readings entered by hand; the same entry (digest) again changes nothing.
+
+        Raises StoreRejected with all that is wrong (nothing of it is stored then), StoreUnavailable.
+        """
+        await self._manual.enter(ManualEntry(batch, patients))
 
     # -- helpers
-
-    async def _persist(self, write: Callable[[Session], T]) -> T:
-        return await self._retrying(lambda: self._records.run(write))
-
-    async def _retrying(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Wait out a store that cannot be used now; frames that come meanwhile wait or are dropped."""
-        try:
-            return await work()
-        except StoreUnavailable as error:
-            log.error("ingest waits for its store: %s", error)  # noqa: TRY400 - no traceback needed
-            self._technical("store_unavailable", None, error.message)
-        backoff = FIRST_BACKOFF_S
-        self._stuck += 1
-        try:
-            while True:
-                self._telemetry.count("store_retries_total")
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, LAST_BACKOFF_S)
-                with suppress(StoreUnavailable):
-                    return await work()
-        finally:
-            self._stuck -= 1
 
     def _count_dead(self, dead: Sequence[Dead]) -> None:
         for letter in dead:
@@ -455,5 +434,4 @@ class Pipeline:
             self._telemetry.count("readings_rejected_total", letter.readings, reason=letter.reason)
 
     def _technical(self, kind: str, gateway: str | None, detail: str) -> None:
-        event = TechnicalEvent(self.tenant, kind, gateway, detail, self._clock.now_ns())
-        self._feed.publish(event)
+        self.turns.technical(kind, gateway, detail)

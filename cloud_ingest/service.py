@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from cloud_ingest import journal
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.config_publisher import ConfigPublisher
+from cloud_ingest.contexts import load_contexts
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateways import GatewayBoard, write_notes
+from cloud_ingest.grace import Grace
 from cloud_ingest.notifier import IN_APP, Notifier, Target
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.receipts import compact
@@ -23,13 +25,16 @@ from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.models import Alarm, DeadLetter, Encounter, FrameRow
 from cloud_ingest.sources.base import FrameSource, Message
 from cloud_ingest.stores.base import TimeSeriesStore
+from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable
+from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Status, parse_topic
 from hearthward.trust.access import Scope
-from rules import RuleSet
+from rules.model import subject_key
+from rules.rule import RuleSet
 
 __all__ = ["CloudService", "CommandLike"]
 
@@ -73,7 +78,8 @@ class CloudService:
     """Ingest, rules, notifications and configuration of one tenant.
 
     ``records`` and ``store`` belong to the caller, who closes them after ``run``. ``clock`` must be an
-    EventClock when ``settings.event_clock`` is set: it then follows the frames.
+    EventClock when ``settings.event_clock`` is set: it then follows the frames. ``catalog`` says what devices
+    deliver (None: the shipped one).
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -88,6 +94,7 @@ class CloudService:
         settings: CloudSettings | None = None,
         notifier: Notifier | None = None,
         targets: Sequence[Target] = (IN_APP,),
+        catalog: Catalog | None = None,
     ) -> None:
         settings = settings or CloudSettings()
         self.tenant = settings.tenant
@@ -98,6 +105,7 @@ class CloudService:
         self.clock = clock
         self.telemetry = telemetry
         self.settings = settings
+        self.catalog = load_catalog() if catalog is None else catalog
         self.feed = Feed()
         self.gateways = GatewayBoard(self.tenant, self.feed, clock, telemetry)
         self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
@@ -115,6 +123,8 @@ class CloudService:
             wake=notifier.wake if notifier is not None else lambda: None,
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
+        self._grace = Grace(self.pipeline.state, 0)
+        self._ended: set[str] = set()
         self.started = asyncio.Event()
 
     @property
@@ -130,9 +140,10 @@ class CloudService:
     async def run(self) -> None:
         """Recover, then serve until cancelled; everything is at rest when this returns."""
         await self.pipeline.start(self.rules)
+        self._grace = Grace(self.pipeline.state, self.clock.now_ns())
+        await self._know()
         self.publisher.rules_hash = self.rules.hash
         await self.publisher.refresh()
-        await self._close_patients()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.pipeline.run(), name="cloud-pipeline")
@@ -166,6 +177,14 @@ class CloudService:
         """
         await self.pipeline.submit(command.kind, command.alarm, command.actor, command.note)
 
+    async def enter(self, batch: ReadingBatch, patients: Sequence[str]) -> None:
+        """Store readings that somebody entered by hand, one patient a row, and decide on them.
+
+        All carry one digest, the entry's identity: the same entry again changes nothing. Raises
+        StoreRejected with all that is wrong (nothing of it is stored then), and StoreUnavailable.
+        """
+        await self.pipeline.enter(batch, patients)
+
     async def alarms(
         self,
         scope: Scope,
@@ -185,12 +204,18 @@ class CloudService:
     async def directory_changed(self) -> None:
         """To be called after any change of gateways, devices, associations or encounters was committed."""
         await self.pipeline.reload_attribution()
+        await self._know()
         await self.publisher.refresh()
         await self._close_patients()
         self.feed.publish(DirectoryChanged(self.tenant))
 
+    async def limits_changed(self) -> None:
+        """To be called after any change of patients' limits or orders was committed."""
+        await self._know()
+        self.feed.publish(DirectoryChanged(self.tenant))
+
     async def rules_changed(self, rules: RuleSet) -> None:
-        """Put other rules in force, here and in the gateways' documents."""
+        """Put other rules in force (those in shadow among them), here and in the gateways' documents."""
         await self.pipeline.configure(rules)
         self.rules = rules
         self.publisher.rules_hash = rules.hash
@@ -224,7 +249,8 @@ class CloudService:
             self.telemetry.count("messages_rejected_total", kind="status")
             log.warning("status of gateway %s refused: %s", gateway, error)
             return
-        self.gateways.status(gateway, status)
+        if self.gateways.status(gateway, status):
+            self.pipeline.alive(gateway)
 
     def _take_applied(self, gateway: str, message: Message) -> None:
         digest = message.payload[:_DIGEST_CHARACTERS].decode("ascii", "replace")
@@ -240,6 +266,10 @@ class CloudService:
             except StoreUnavailable as error:
                 self.telemetry.count("ticks_failed_total")
                 log.warning("timers wait for the records: %s", error)
+            except Exception:
+                # the pipeline has told of it; readings must go on being stored and judged
+                self.telemetry.count("ticks_failed_total")
+                log.exception("the rules' timers failed")
 
     async def _maintenance(self) -> None:
         rounds = 0
@@ -247,6 +277,7 @@ class CloudService:
             await asyncio.sleep(MAINTENANCE_S)
             try:
                 await self._save_gateways()
+                await self._know()
                 await self.publisher.refresh()
                 for state in self.gateways.all():
                     await self.publisher.runs(state.gateway, state.config)
@@ -279,12 +310,27 @@ class CloudService:
         if edge is not None:
             session.execute(delete(DeadLetter).where(DeadLetter.tenant == self.tenant, DeadLetter.id <= edge))
 
+    async def _know(self) -> None:
+        """Tell the rules what is known of patients and gateways now, as far as it has changed.
+
+        A played recording's gateways are heard of in another time than the recording's, and nothing is
+        expected of patients who have left.
+        """
+        now = self.clock.now_ns()
+        found = await load_contexts(self.records, self.tenant, now, self.catalog)
+        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, now))
+        gateway = subject_key("gateway", "")
+        left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
+        known = {name: context for name, context in found.items() if name not in left_out}
+        await self.pipeline.know(self._grace.give(known))
+        if ended != self._ended:
+            self._ended = ended
+            await self._close_patients()
+
     async def _close_patients(self) -> None:
-        """Reset the alarms of patients whose stay has ended."""
-        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, self.clock.now_ns()))
-        present = {alarm.patient for alarm in self.pipeline.state.active()}
-        if closed := frozenset(present & ended):
-            await self.pipeline.configure(self.rules, closed)
+        """Reset the alarms of patients whose stay has ended, and forget what was known of them."""
+        if closed := frozenset(self._ended & self.pipeline.state.subjects.keys()):
+            await self.pipeline.configure(None, closed)
 
     async def _rest(self) -> None:
         try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from cloud_ingest import receipts
 from cloud_ingest.attribution import Attribution, Span
 from cloud_ingest.feed import ClockMoved, Feed, Lagged
-from cloud_ingest.inputs import decode_input, encode_input, kind_of
+from cloud_ingest.inputs import decode_input, encode_input, kind_of, version_of
 from cloud_ingest.receipts import BlockState, Committed
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import FrameRow
@@ -20,7 +23,7 @@ from hearthward.core.clock import EventClock
 from hearthward.core.errors import StoreError
 from hearthward.core.ids import SeededIds
 from hearthward.core.wire import Block, Gap
-from rules import Command, Configuration, Input, Readings, Rows, RuleSet, Tick
+from rules import Command, Configuration, Context, Input, Limit, Readings, Rows, RuleSet, Tick
 from tests.unit.cloud_ingest.ward import RULES, rule
 
 
@@ -118,15 +121,30 @@ async def test_old_rows_are_merged_and_mean_the_same(tmp_path: Path):
 ROWS = Rows.of([("p", "d", "spo2", 84.5, 10, 12, 0), ("p", "d", "heart_rate", None, 11, 11, 4)])
 
 
+CONTEXT = Context(
+    setting="home",
+    adult=True,
+    spo2_scale=2,
+    limits=(
+        Limit("spo2-low", "limit", 85.0, "Dr. Who", 5, "COPD", expires=50),
+        Limit("spo2-low", "limit", 84.0, "Dr. Who", 6, "夜间", daily=(1320, 360), timezone="Asia/Shanghai"),
+    ),
+    expected={"spo2": 4, "heart_rate": 3},
+)
+
+
 @pytest.mark.parametrize(
     "event",
     [
         Readings(7, 99, ROWS),
         Readings(7, 99, Rows()),
+        Readings(7, 99, ROWS, "gw-1", 98),
         Tick(7, 99),
         Command(7, 99, "accept", "alm_1", "usr_1", "在路上"),
         Configuration(7, 99, RULES, frozenset({"p1", "p2"})),
         Configuration(7, 99, RuleSet((rule(delay_s=2.5),))),
+        Configuration(7, 99, RuleSet((rule(), replace(rule(delay_s=9.0), shadow=True)))),
+        Configuration(7, 99, None, contexts={"p1": CONTEXT, "p2": None, "gateway:gw-1": Context()}),
     ],
 )
 def test_inputs_come_back_from_their_bytes(event: Input):
@@ -137,11 +155,35 @@ def test_inputs_come_back_from_their_bytes(event: Input):
     ("kind", "payload"),
     [
         ("tick", b""),
-        ("tick", b"\x93\x02\x01\x90"),
+        ("tick", b"\x93\x03\x01\x90"),
+        ("dance", b"\x93\x02\x01\x90"),
         ("dance", b"\x93\x01\x01\x90"),
-        ("command", b"\x93\x01\x01\x90"),
+        ("command", b"\x93\x02\x01\x90"),
+        ("configuration", b"\x93\x01\x01\x92\x90\x90"),
     ],
 )
 def test_damaged_inputs_are_refused(kind: str, payload: bytes):
     with pytest.raises(StoreError, match="journal row 7"):
         decode_input(7, kind, payload)
+
+
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        (Readings(7, 99, ROWS), [["p", "d", "spo2"], [0], [1], [2], [84.5], [10], [2], [0]]),
+        (Tick(7, 99), []),
+        (Command(7, 99, "accept", "alm_1", "usr_1", ""), ["accept", "alm_1", "usr_1", ""]),
+    ],
+)
+def test_what_the_first_release_journaled_can_be_read(event: Input, body: list[Any]):
+    payload = msgpack.packb([1, 99, body])
+    found = decode_input(7, kind_of(event), payload)
+    assert version_of(payload) == 1
+    if isinstance(event, Readings):
+        event = replace(event, rows=Rows.of([("p", "d", "spo2", 84.5, 10, 12, 0)]))
+    assert found == event
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x93", b"\x92\x01\x02", b"?"])
+def test_the_version_of_damaged_bytes_is_none(payload: bytes):
+    assert version_of(payload) == 0

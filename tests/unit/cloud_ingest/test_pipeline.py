@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.orm import Session
 
+from cloud_ingest import patience
 from cloud_ingest import pipeline as pipeline_module
 from cloud_ingest.feed import AlarmChanged, ClockMoved, ReadingsStored, TechnicalEvent
 from cloud_ingest.pipeline import Pipeline
@@ -26,7 +27,7 @@ from cloud_ingest.waiting import Waiting
 from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import RuleError, StoreRejected, StoreUnavailable
 from hearthward.core.wire import Block, Frame, decode_block
-from rules import RuleSet, Transition
+from rules import Engine, Input, Readings, RuleSet, Transition
 from tests.unit.cloud_ingest.ward import T0, Gap, Ward, block, frame, message, reading, rule
 
 
@@ -71,7 +72,7 @@ async def test_a_resend_is_receipted_again_and_nothing_else(ward: Ward):
 
 async def test_blocks_out_of_order_in_one_batch_are_decided_in_order(ward: Ward):
     later, earlier = block(2, reading(1, 95)), block(1, reading(0, 84))
-    await ward.take(frame(later), frame(earlier))
+    await ward.take(frame(later, at=1), frame(earlier, at=1))
     assert [t.kind for t in await ward.rows(TransitionRow)] == ["start", "end"]
     assert [r.ranges for r in ward.receipts()] == [((1, 2),)]
 
@@ -242,7 +243,7 @@ async def test_a_crash_between_store_and_records_loses_and_doubles_nothing(
 
 
 async def test_waits_out_stores_that_cannot_be_used_now(ward: Ward, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pipeline_module, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_BACKOFF_S", 0.001)
     real, failures = ward.records.run, [StoreUnavailable("disk full"), StoreUnavailable("disk full")]
 
     async def run(fn: Any) -> Any:
@@ -277,20 +278,24 @@ async def test_what_the_store_refuses_for_ever_does_not_hold_up_the_rest(
     assert [r.ranges for r in ward.receipts()] == [((1, 3),)]
 
 
+def fails_on(monkeypatch: pytest.MonkeyPatch, patient: str) -> None:
+    """Rules with a bug that shows with this patient's readings, in the middle of a step."""
+    real = Engine.step
+
+    def broken(self: Engine, event: Input) -> tuple[Transition, ...]:
+        found = real(self, event)
+        if isinstance(event, Readings) and patient in event.rows.patient:
+            msg = "a bug"
+            raise ZeroDivisionError(msg)
+        return found
+
+    monkeypatch.setattr(Engine, "step", broken)
+
+
 async def test_rules_that_fail_on_one_gateway_do_not_silence_the_others(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ):
-    from cloud_ingest import deciding
-
-    real = deciding.step
-
-    def broken(state: Any, event: Any) -> Any:
-        if "pat_1" in event.rows.patient:
-            msg = "a bug"
-            raise ZeroDivisionError(msg)
-        return real(state, event)
-
-    monkeypatch.setattr(deciding, "step", broken)
+    fails_on(monkeypatch, "pat_1")
     await ward.take(
         frame(block(1, reading(0, 80))), frame(block(1, reading(0, 80, device="dev_2")), gateway="gw-2")
     )
@@ -431,10 +436,11 @@ async def test_only_ticks_that_end_a_timer_are_journaled(ward: Ward):
 async def test_a_gateway_that_lags_holds_timers_back_but_not_for_long(ward: Ward):
     await ward.pipeline.configure(RuleSet((rule(delay_s=10),)))
     await ward.take(frame(block(1, reading(0, 84)), at=0))
-    ward.clock.follow(T0 + 11 * SECOND)
+    await ward.take(frame(block(1, reading(11, 97, device="dev_2")), at=11, gateway="gw-2"))
+    await ward.take(frame(block(2, reading(3, 84)), at=3))
     await ward.pipeline.tick()
     assert await ward.rows(Alarm) == []
-    ward.clock.follow(T0 + 16 * SECOND)
+    ward.clock.follow(T0 + 17 * SECOND)
     await ward.pipeline.tick()
     assert len(await ward.rows(Alarm)) == 1
 

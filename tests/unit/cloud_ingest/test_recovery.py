@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 
 from cloud_ingest import journal
 from cloud_ingest import pipeline as pipeline_module
-from cloud_ingest.deciding import recover
+from cloud_ingest.recovery import recover
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
 from hearthward.core.clock import SECOND
@@ -37,7 +37,7 @@ def history(values: list[int]) -> list[Frame]:
 async def play(ward: Ward, frames: list[Frame], kills: set[int], snapshots: set[int]) -> bytes:
     for i, sent in enumerate(frames):
         if i in snapshots:
-            ward.pipeline._snapshot_at = -(10**18)
+            ward.snapshot_now()
         await ward.take(sent)
         await ward.pipeline.tick()
         if i in kills:
@@ -131,7 +131,7 @@ async def test_recovery_is_silent(tmp_path: Path):
 async def test_snapshots_are_few_and_a_clean_stop_leaves_nothing_to_step(tmp_path: Path):
     ward = await Ward(tmp_path / "records.db").start()
     for i in range(5):
-        ward.pipeline._snapshot_at = -(10**18)
+        ward.snapshot_now()
         await ward.take(frame(block(i + 1, reading(i, 84))))
     assert [s.seq for s in await ward.rows(Snapshot)] == [5, 6]
     await ward.pipeline.submit("accept", (await ward.rows(Alarm))[0].id, "usr_1")
@@ -145,7 +145,7 @@ async def test_snapshots_are_few_and_a_clean_stop_leaves_nothing_to_step(tmp_pat
 async def test_a_damaged_snapshot_is_passed_over(tmp_path: Path):
     ward = await Ward(tmp_path / "records.db").start()
     for i in range(4):
-        ward.pipeline._snapshot_at = -(10**18)
+        ward.snapshot_now()
         await ward.take(frame(block(i + 1, reading(i, 84))))
     expected = ward.pipeline.state.to_bytes()
     await ward.records.run(lambda s: s.execute(update(Snapshot).where(Snapshot.seq == 5).values(state=b"?")))
@@ -160,7 +160,7 @@ async def test_a_damaged_snapshot_is_passed_over(tmp_path: Path):
 async def test_alarms_of_a_lost_state_end_with_a_reason_and_start_anew(tmp_path: Path):
     """Neither a dead alarm on the wall for ever, nor silence while the patient is still ill."""
     ward = await Ward(tmp_path / "records.db").start()
-    ward.pipeline._snapshot_at = ward.clock.monotonic_ns()
+    ward.snapshot_later()
     await ward.take(frame(block(1, reading(0, 84)), at=0))
     await ward.take(frame(block(2, reading(1, 84, device="dev_2")), at=1))
     await ward.pipeline.submit("accept", (await ward.rows(Alarm))[1].id, "usr_1")
@@ -187,7 +187,7 @@ async def test_alarms_of_a_lost_state_end_with_a_reason_and_start_anew(tmp_path:
 
 async def test_a_damaged_journal_row_is_counted_and_the_next_ones_go_on(tmp_path: Path):
     ward = await Ward(tmp_path / "records.db").start()
-    ward.pipeline._snapshot_at = ward.clock.monotonic_ns()
+    ward.snapshot_later()
     await ward.take(frame(block(1, reading(0, 84))))
     await ward.take(frame(block(2, reading(1, 84, device="dev_2"))))
     await ward.records.run(
@@ -218,7 +218,7 @@ async def test_other_rules_at_the_next_start_are_an_input(tmp_path: Path):
 async def test_pruning_keeps_what_the_snapshots_need(tmp_path: Path):
     ward = await Ward(tmp_path / "records.db").start()
     for i in range(6):
-        ward.pipeline._snapshot_at = -(10**18) if i in {2, 4} else ward.clock.monotonic_ns()
+        (ward.snapshot_now if i in {2, 4} else ward.snapshot_later)()
         await ward.take(frame(block(i + 1, reading(i, 84))))
     expected = ward.pipeline.state.to_bytes()
     assert [s.seq for s in await ward.rows(Snapshot)] == [4, 6]
@@ -241,7 +241,7 @@ async def test_a_caller_who_goes_away_does_not_tear_a_command_in_two(tmp_path: P
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
-    await ward.take(frame(block(2, reading(1, 95))))
+    await ward.take(frame(block(2, reading(1, 95)), at=1))
     kinds = [t.kind for t in await ward.rows(TransitionRow)]
     assert sorted(kinds) == ["accept", "end", "start"]
     assert [j.seq for j in await ward.rows(JournalRow)] == list(range(1, len(kinds) + 2))

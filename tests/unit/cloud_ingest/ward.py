@@ -22,7 +22,8 @@ from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, Frame, Gap, Receipt, encode_block, topic
 from hearthward.trust.access import Scope
-from rules import Condition, Rule, RuleSet
+from rules import Rule, RuleSet
+from rules.conditions import Threshold
 
 T0 = 1_767_225_600 * SECOND
 TENANT = "main"
@@ -36,8 +37,9 @@ def rule(delay_s: float = 0.0) -> Rule:
         title={"en": "Low oxygen saturation", "zh": "血氧饱和度过低"},
         kind="physiological",
         priority="high",
+        audience=("nurse",),
         inputs={"spo2": 120.0},
-        conditions=(Condition("spo2", "below", 90.0, 1.0),),
+        condition=Threshold("spo2", "below", 90.0, 1.0),
         delay_s=delay_s,
         max_lateness_s=3600.0,
         explanation={"en": "SpO2 {spo2} {limit}", "zh": "血氧 {spo2} {limit}"},
@@ -149,8 +151,15 @@ class Ward:
         """One batch through the pipeline."""
         for item in frames:
             self.pipeline.offer(message(item) if isinstance(item, Frame) else item)
-        async with self.pipeline._turn:
-            await self.pipeline._process_safely(self.pipeline._waiting.batch())
+        await self.pipeline.process_waiting()
+
+    def snapshot_now(self) -> None:
+        """The next commit takes a snapshot along, however short ago the last one was."""
+        self.pipeline.turns._snapshot_at = -(10**18)
+
+    def snapshot_later(self) -> None:
+        """No snapshot for the next ten seconds."""
+        self.pipeline.turns._snapshot_at = self.clock.monotonic_ns()
 
     def events(self) -> list[Event]:
         out = list(self.heard._events)
