@@ -64,12 +64,15 @@ Row = tuple[Any, ...]
 
 
 class SqliteStore:
-    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used."""
+    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used.
+
+    ``read_only``: the file must be there, and may be another process's, running or not.
+    """
 
     durable_ack = True
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path, self._read_only = path, read_only
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="series-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="series-reader")
         self._local = threading.local()
@@ -260,6 +263,8 @@ class SqliteStore:
     # -- the file
 
     def _open(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._open_to_read()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -270,17 +275,39 @@ class SqliteStore:
             raise
         return db
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
+    def _open_to_read(self) -> sqlite3.Connection:
+        db = self._connect_to_read()
+        try:
+            if self._is_empty(db):
+                msg = "this SQLite file is empty"
+                raise ConfigError(msg, file=str(self._path))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        return db
+
+    def _is_empty(self, db: sqlite3.Connection) -> bool:
+        """Whether nothing is in the file yet. Raises ConfigError when it is none of ours."""
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        empty: bool = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         if not empty and application != _APPLICATION:
             msg = "this SQLite file is not a time-series store"
             raise ConfigError(msg, file=str(self._path))
         if version > SCHEMA_VERSION:
             msg = f"store of version {version}, from a newer release; this software reads {SCHEMA_VERSION}"
             raise ConfigError(msg, file=str(self._path))
+        return empty
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        empty = self._is_empty(db)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         if empty:
@@ -292,9 +319,7 @@ class SqliteStore:
     def _reader(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-            db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            db = self._connect_to_read()
             self._local.db = db
             self._reading.append(db)
         return db
