@@ -12,9 +12,9 @@ from sqlalchemy import delete, update
 
 from cloud_ingest import journal
 from cloud_ingest import pipeline as pipeline_module
-from cloud_ingest.recovery import recover
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
+from cloud_ingest.recovery import recover
 from hearthward.core.clock import SECOND
 from hearthward.core.wire import Frame
 from rules import RuleSet
