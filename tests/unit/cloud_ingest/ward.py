@@ -30,6 +30,17 @@ TENANT = "main"
 SCOPE = Scope.system(TENANT)
 
 
+class HandClock(EventClock):
+    """A clock of real time that the test steps: frames of real gateways, not of a recording."""
+
+    event_driven = False
+
+
+def live(*blocks: Block, at: float, gateway: str = "gw-1", **more: Any) -> Frame:
+    """A frame that a real gateway sends when its synchronised clock shows ``at`` seconds after T0."""
+    return frame(*blocks, gateway=gateway, at=at, **{"event_time": False, "synchronised": True, **more})
+
+
 def rule(delay_s: float = 0.0) -> Rule:
     return Rule(
         id="spo2-low",
@@ -186,10 +197,12 @@ __all__ = [
     "T0",
     "TENANT",
     "Gap",
+    "HandClock",
     "Ward",
     "block",
     "enrol",
     "frame",
+    "live",
     "message",
     "reading",
     "rule",
