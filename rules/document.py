@@ -17,7 +17,7 @@ import yaml
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["Document", "Problem", "RuleFileError", "nearest", "read_document"]
+__all__ = ["Document", "Problem", "RuleFileError", "Where", "nearest", "parse_document", "read_document"]
 
 Where = tuple[str | int, ...]
 _MAX_BYTES: Final = 256 * 1024
@@ -92,9 +92,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def read_document(path: Path) -> Document:
     """One YAML file as plain data with lines. Raises RuleFileError."""
-    document = Document(str(path))
     try:
         raw = path.read_bytes()
+    except OSError as e:
+        _refuse(Document(str(path)), None, f"cannot be read: {e.strerror}", e)
+    return parse_document(raw, str(path))
+
+
+def parse_document(raw: bytes, name: str) -> Document:
+    """The same of bytes at hand; ``name`` stands for the file in what is told. Raises RuleFileError."""
+    document = Document(name)
+    try:
         if len(raw) > _MAX_BYTES:
             _refuse(document, None, f"is larger than {_MAX_BYTES} bytes")
         loader = _Loader(raw.decode())
@@ -103,8 +111,6 @@ def read_document(path: Path) -> Document:
             document.data = _Reader(document, loader).plain(node, ())
         finally:
             loader.dispose()
-    except OSError as e:
-        _refuse(document, None, f"cannot be read: {e.strerror}", e)
     except UnicodeDecodeError as e:
         _refuse(document, e.object.count(b"\n", 0, e.start) + 1, "is not UTF-8 text", e)
     except yaml.MarkedYAMLError as e:

@@ -2,82 +2,46 @@
 
 from __future__ import annotations
 
-import string
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, field_validator
 
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality, quality_names
+from rules.conditions import Smoothing
 from rules.document import nearest
-from rules.model import Condition, Kind, Operator, Priority, Rule
+from rules.rule import Audience, Kind, Parameter, Priority, Rule, Setting, SubjectKind
+from rules.shapes import LONGEST_S, NodeFile, Seconds, Strict, fail
 
-__all__ = ["ExampleFile", "RuleFile", "SampleFile"]
+__all__ = ["LANGUAGES", "ContextFile", "ExampleFile", "RuleFile", "SampleFile"]
 
 LANGUAGES = ("en", "zh")
 _FLAGS = {flag.name.lower(): flag for flag in Quality if flag.name}
 
-Text = Annotated[str, Field(min_length=1, max_length=500)]
-Seconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)]
-Limit = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _fail(where: tuple[str | int, ...], message: str) -> PydanticCustomError:
-    """A finding at a place below the value being checked; the loader adds ``where`` to its path."""
-    return PydanticCustomError("rule", "{message}", {"message": message, "where": list(where)})
-
-
-class Strict(BaseModel):
-    """A mapping; an unknown key is refused with the nearest known one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise _fail((), "must be a mapping of keys to values")
-        for key in data:
-            if key not in cls.model_fields:
-                message = f"unknown key {key!r} ({nearest(key, cls.model_fields)})"
-                raise _fail((key,), message)
-        return data
+Text = Annotated[str, Field(min_length=1, max_length=800)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class InputFile(Strict):
-    """How old a value of a metric may be and still count."""
+    """How old a value of a signal may be and still count."""
 
-    max_age_s: Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
-
-
-class ConditionFile(Strict):
-    """One limit; it clears ``hysteresis`` back from it."""
-
-    metric: str
-    op: Operator
-    value: Limit
-    hysteresis: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-    @model_validator(mode="after")
-    def _can_come_and_go(self) -> Self:
-        row = METRICS.get(self.metric)
-        if row is None:
-            message = f"unknown metric {self.metric!r} ({nearest(self.metric, METRICS)})"
-            raise _fail(("metric",), message)
-        condition = Condition(self.metric, self.op, self.value, self.hysteresis)
-        safe, wrong = (row.high, row.low) if condition.falling else (row.low, row.high)
-        if not condition.breaches(wrong):
-            raise _fail(("value",), f"{self.metric} lies within {row.low:g}..{row.high:g}: it never breaches")
-        if not condition.clears(safe):
-            raise _fail(("hysteresis",), f"{self.metric} lies within {row.low:g}..{row.high:g}: never clears")
-        return self
+    max_age_s: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 
 
-class AnyFile(Strict):
-    """Limits of which one is enough."""
+class ParameterFile(Strict):
+    """A number that a clinician may set for one patient, and the bounds within which."""
 
-    any: Annotated[list[ConditionFile], Field(min_length=1, max_length=8)]
+    value: Finite
+    low: Finite
+    high: Finite
+
+
+class SmoothingFile(Strict):
+    """Judge the mean or median of a time window instead of single values."""
+
+    kind: Literal["mean", "median"]
+    window_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+    min_count: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
 class TextFile(Strict):
@@ -87,20 +51,37 @@ class TextFile(Strict):
     zh: Text
 
 
+def _value(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise fail((), "must be a valid number, a code, or null (only what the device says of itself)")
+    return float(value)
+
+
+Value = Annotated[float | str | None, BeforeValidator(_value)]
+
+
 class SampleFile(Strict):
-    """Values measured at ``at`` seconds (and received then, unless ``received`` says later)."""
+    """Values measured at ``at`` seconds (and received then, unless ``received`` says later).
+
+    With ``to`` and ``every_s`` the same values come again until then.
+    """
 
     at: Seconds
-    values: Annotated[dict[str, float], Field(min_length=1)]
+    to: Seconds | None = None
+    every_s: Annotated[float, Field(ge=1, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    values: Annotated[dict[str, Value], Field(min_length=1)]
     received: Seconds | None = None
-    quality: list[str] = []
+    quality: Annotated[list[str], Field(default_factory=list)]
+    device: Annotated[str, Field(min_length=1, max_length=64)] = "device"
 
     @field_validator("quality")
     @classmethod
     def _known_flags(cls, names: list[str]) -> list[str]:
         for i, name in enumerate(names):
             if name not in _FLAGS:
-                raise _fail((i,), f"unknown quality flag {name!r} ({nearest(name, _FLAGS)})")
+                raise fail((i,), f"unknown quality flag {name!r} ({nearest(name, _FLAGS)})")
         return names
 
     @property
@@ -110,14 +91,54 @@ class SampleFile(Strict):
         assert set(quality_names(bits)) == set(self.quality)  # noqa: S101 - the two tables are one
         return bits
 
+    def times(self) -> list[tuple[float, float]]:
+        """When the values were measured and when they were received, one pair a time."""
+        if self.to is None or self.every_s is None:
+            return [(self.at, self.at if self.received is None else self.received)]
+        count = int((self.to - self.at) // self.every_s) + 1
+        return [(at, at) for at in (self.at + i * self.every_s for i in range(count))]
+
+    @property
+    def last(self) -> float:
+        """When the last of the values was received."""
+        return max(number for number in (self.at, self.to, self.received) if number is not None)
+
+    def numbers(self) -> dict[str, float | None]:
+        """The values as rules look at them: codes as their places."""
+        return {
+            signal: METRICS[signal].place(value) if isinstance(value, str) else value
+            for signal, value in self.values.items()
+        }
+
+
+class ContextFile(Strict):
+    """The patient of an example; what is left out is not known."""
+
+    setting: Literal["ward", "home"] | None = None
+    adult: bool | None = None
+    pregnant: bool = False
+    spo2_scale: Literal[1, 2] = 1
+    expected: list[str] | None = None
+    limits: Annotated[dict[str, Finite], Field(default_factory=dict)]
+
 
 class ExampleFile(Strict):
-    """Readings, then time passing ``until``; a firing one may say the onset and the text expected."""
+    """Readings, then time passing ``until``.
 
-    readings: Annotated[list[SampleFile], Field(min_length=1)]
+    A firing example may say what is expected of the first alarm: its ``onset``, its ``text`` in English,
+    the ``end`` in seconds, or ``lasts`` (still there at ``until``), and ``why`` a repeated measurement
+    decided as it did. ``asks``: a second measurement is asked for.
+    """
+
+    readings: list[SampleFile]
     until: Seconds
+    context: ContextFile | None = None
     onset: Seconds | None = None
     text: str | None = None
+    end: Seconds | None = None
+    lasts: bool = False
+    why: Literal["timeout", "critical", "confirmed"] | None = None
+    asks: bool = False
 
 
 class ExamplesFile(Strict):
@@ -128,82 +149,56 @@ class ExamplesFile(Strict):
 
 
 class RuleFile(Strict):
-    """A whole rule file."""
+    """A whole rule file; ``rules.checks`` says whether its parts fit each other."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
     version: Annotated[int, Field(ge=1)]
     title: TextFile
     kind: Kind
     priority: Priority
+    audience: Annotated[list[Audience], Field(min_length=1)]
+    setting: Setting = "any"
+    subject: SubjectKind = "patient"
+    adults: bool = False
     inputs: Annotated[dict[str, InputFile], Field(min_length=1)]
-    condition: AnyFile
+    parameters: Annotated[dict[str, ParameterFile], Field(default_factory=dict)]
+    condition: NodeFile
+    smoothing: SmoothingFile | None = None
     delay_s: Seconds
+    clear_after_s: Seconds = 0.0
     max_lateness_s: Seconds
+    latching: bool = False
+    escalation: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)] = "default"
     explanation: TextFile
     cleared: TextFile
     clinical_source: Text
     examples: ExamplesFile
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for metric in self.inputs:
-            if metric not in METRICS or METRICS[metric].kind != "numeric":
-                raise _fail(("inputs", metric), f"unknown metric {metric!r} ({nearest(metric, METRICS)})")
-        for i, condition in enumerate(self.condition.any):
-            if condition.metric not in self.inputs:
-                where = "condition", "any", i, "metric"
-                raise _fail(where, f"{condition.metric!r} is not among the rule's inputs")
-        for key, texts in (("explanation", self.explanation), ("cleared", self.cleared)):
-            for language in LANGUAGES:
-                _check_template(getattr(texts, language), {*self.inputs, "limit"}, (key, language))
-        kinds: tuple[Literal["firing"], Literal["silent"]] = "firing", "silent"
-        for kind in kinds:
-            for i, example in enumerate(getattr(self.examples, kind)):
-                _check_example(example, kind, i, self.inputs)
-        return self
-
     def rule(self) -> Rule:
         """The rule that the file describes."""
+        smooth = self.smoothing
+        smoothing = None if smooth is None else Smoothing(smooth.kind, smooth.window_s, smooth.min_count)
         return Rule(
             id=self.id,
             version=self.version,
             title=self.title.model_dump(),
             kind=self.kind,
             priority=self.priority,
-            inputs={metric: entry.max_age_s for metric, entry in sorted(self.inputs.items())},
-            conditions=tuple(Condition(c.metric, c.op, c.value, c.hysteresis) for c in self.condition.any),
+            audience=tuple(self.audience),
+            setting=self.setting,
+            subject=self.subject,
+            adults=self.adults,
+            inputs={signal: entry.max_age_s for signal, entry in sorted(self.inputs.items())},
+            parameters={
+                name: Parameter(p.value, p.low, p.high) for name, p in sorted(self.parameters.items())
+            },
+            condition=self.condition.node(smoothing),
             delay_s=self.delay_s,
+            clear_after_s=self.clear_after_s,
             max_lateness_s=self.max_lateness_s,
+            latching=self.latching,
+            escalation=self.escalation,
             explanation=self.explanation.model_dump(),
             cleared=self.cleared.model_dump(),
             clinical_source=self.clinical_source,
         )
-
-
-def _check_template(template: str, known: set[str], where: tuple[str, str]) -> None:
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as e:
-        raise _fail(where, f"is not a template: {e}") from e
-    for _, name, spec, conversion in parts:
-        if name is None:
-            continue
-        if name not in known:
-            raise _fail(where, f"unknown field {{{name}}} ({nearest(name, known)})")
-        if spec or conversion:
-            raise _fail(where, f"field {{{name}}} takes no format")
-
-
-def _check_example(example: ExampleFile, kind: str, i: int, inputs: dict[str, InputFile]) -> None:
-    where = "examples", kind, i
-    for j, sample in enumerate(example.readings):
-        for metric in sample.values:
-            if metric not in inputs:
-                message = f"{metric!r} is not among the rule's inputs ({nearest(metric, inputs)})"
-                raise _fail((*where, "readings", j, "values", metric), message)
-        if sample.received is not None and sample.received < sample.at:
-            raise _fail((*where, "readings", j, "received"), "is before the measurement")
-    if kind == "silent":
-        for key in ("onset", "text"):
-            if getattr(example, key) is not None:
-                raise _fail((*where, key), "has no place in a silent example")
