@@ -119,7 +119,8 @@ def build_app(
     CLI's token file). Call ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by
     themselves.
     """
-    hub = LiveHub(backend, telemetry, boot=(ids or RandomIds()).new("live"), profiles=profiles)
+    ids = ids or RandomIds()
+    hub = LiveHub(backend, telemetry, boot=ids.new("live"), profiles=profiles)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -141,6 +142,7 @@ def build_app(
     app.state.profiles = tuple(profiles)
     app.state.services = dict(services or {})
     app.state.hub = hub
+    app.state.ids = ids
     for router in (*API, *PAGES):
         app.include_router(router)
     if not (ASSETS / "vendor" / "htmx.min.js").is_file():

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from cloud_ingest.entry import Draft, manual_device
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -44,6 +45,7 @@ __all__ = [
     "RosterEntry",
     "Throttled",
     "VitalSample",
+    "by_hand",
     "newest_by_metric",
 ]
 
@@ -122,13 +124,17 @@ class AlarmQuery:
 
 @dataclass(frozen=True, slots=True)
 class RosterDevice:
-    """A device that is on a patient now; values before ``since`` are another patient's."""
+    """A device that is on a patient now; values before ``since`` are another patient's.
+
+    ``manual``: no device, but what people enter by hand.
+    """
 
     device: str
     gateway: str
     profile: str | None
     interval_s: float | None
     since: int
+    manual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,11 @@ class DirectoryChanged:
 
 
 LiveEvent = ReadingsArrived | AlarmChanged | GatewayChanged | DirectoryChanged
+
+
+def by_hand(patient: str, since: int) -> RosterDevice:
+    """What is entered by hand, as a device of the patient's tile."""
+    return RosterDevice(manual_device(patient), "", None, None, since, manual=True)
 
 
 def newest_by_metric(values: Iterable[Value]) -> list[Value]:
@@ -278,7 +289,15 @@ class Backend(Protocol):
         ...
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
-        """The newest value of each metric by the devices that are on the patient now, by metric."""
+        """The newest value of each metric, by metric: of devices that are on the patient now, or by hand."""
+        ...
+
+    async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:
+        """Enter observations by hand for ``author`` (a user's id); returns them once they are decided on.
+
+        None when there is no such patient in scope. Raises EntryError (nothing of it is entered) and
+        StoreUnavailable.
+        """
         ...
 
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:

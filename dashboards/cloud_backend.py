@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import feed
-from cloud_ingest.attribution import load_attribution
+from cloud_ingest.attribution import Span, load_attribution
+from cloud_ingest.entry import Draft, EntryDesk, EntryError, Problem, manual_device
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
 from cloud_ingest.service import CloudService
@@ -37,11 +38,12 @@ from dashboards.cloud_views import (
     directory_error,
     gateway_of,
     item_of,
+    patients_of,
     roster_of,
     samples_of,
     values_of,
 )
-from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Value
+from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Patient, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -83,6 +85,7 @@ class CloudBackend(CloudPeople):
         super().__init__(service.records, service.tenant, passwords or Passwords())
         self.clock = service.clock
         self._service = service
+        self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 
     # --- directory ----------------------------------------------------------------------------
     def _repository(self, session: Session, kind: Kind) -> Any:
@@ -160,19 +163,21 @@ class CloudBackend(CloudPeople):
         visible = await self._visible(scope)
         if query.patient is None and visible is None:
             devices = query.devices or [d.id for d in await self.items(scope, "device", ended=True)]
+            people = () if query.devices else await self.items(scope, "patient", ended=True)
+            devices = [*devices, *(manual_device(p.id) for p in people)]
             batch = await self._read(scope, query, devices, query.start, query.end)
-            return values_of(batch, attribution.column(batch))
+            return values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
         patients = sorted(visible or ()) if query.patient is None else [query.patient]
         found: list[Value] = []
         for patient in patients:
             if visible is not None and patient not in visible:
                 continue
-            for span in attribution.spans(patient):
+            for span in (*attribution.spans(patient), Span(manual_device(patient), patient, 0)):
                 start = max(query.start, span.start)
                 end = query.end if span.end is None else min(query.end, span.end)
                 if start < end and (not query.devices or span.device in query.devices):
                     batch = await self._read(scope, query, [span.device], start, end)
-                    found += values_of(batch, [patient] * len(batch))
+                    found += values_of(batch, [patient] * len(batch), await self._names(scope, batch))
         found.sort(key=lambda v: (v.time, v.received))
         return found[-query.limit :] if query.newest else found[: query.limit]
 
@@ -195,10 +200,33 @@ class CloudBackend(CloudPeople):
         if visible is not None and patient not in visible:
             return []
         attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
-        spans = [s for s in attribution.spans(patient) if s.end is None]
-        batch = await self._service.store.latest(scope.tenant, [s.device for s in spans])
-        values = values_of(batch, attribution.column(batch))
+        devices = [s.device for s in attribution.spans(patient) if s.end is None]
+        batch = await self._service.store.latest(scope.tenant, [*devices, manual_device(patient)])
+        values = values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
         return newest_by_metric(v for v in values if v.patient == patient)
+
+    async def _names(self, scope: Scope, batch: ReadingBatch) -> Mapping[str, str]:
+        """The names of those who entered readings by hand, by user id."""
+        authors = {a for a in batch.author if a is not None}
+        if not authors:
+            return {}
+        query = select(rows.User.id, rows.User.name).where(
+            rows.User.tenant == scope.tenant, rows.User.id.in_(authors)
+        )
+        return dict(await self._records.read(lambda s: s.execute(query).tuples().all()))
+
+    async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:
+        """See the port."""
+        person = await self.item(scope, "patient", patient)
+        if not isinstance(person, Patient):
+            return None
+        if person.ended is not None:
+            raise EntryError(Problem("patient", "ended", patient))
+        batch = await self._desk.enter(patient, draft, author)
+        return values_of(batch, [patient] * len(batch), await self._names(scope, batch))
+
+    async def _earlier(self, device: str, start: int, end: int) -> ReadingBatch:
+        return await self._service.store.read(self.tenant, [device], None, start, end)
 
     async def _visible(self, scope: Scope) -> frozenset[str] | None:
         """The patients in scope; None for all of the tenant."""
@@ -315,6 +343,7 @@ class CloudBackend(CloudPeople):
     async def latest(self, scope: Scope) -> Sequence[VitalSample]:
         """See the port."""
         devices = [d.id for d in await self.items(scope, "device")]
+        devices += [manual_device(p.id) for p in await self.items(scope, "patient")]
         return samples_of(await self._service.store.latest(scope.tenant, devices))
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from cloud_ingest.attribution import Attribution
+from cloud_ingest.entry import manual_patient
 from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.directory import Directory
-from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample
+from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample, by_hand
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -43,6 +45,7 @@ __all__ = [
     "directory_error",
     "gateway_of",
     "item_of",
+    "patients_of",
     "roster_of",
     "samples_of",
     "values_of",
@@ -133,7 +136,7 @@ def roster_of(directory: Directory, scope: Scope) -> list[RosterEntry]:
             ward_name=wards.get(stay.ward or "", ""),
             bed_label=beds.get(stay.bed or "", ""),
             home=stay.kind == "home",
-            devices=tuple(worn.get(stay.patient, ())),
+            devices=(*worn.get(stay.patient, ()), by_hand(stay.patient, stay.start)),
         )
         for stay in directory.encounters.list(scope)
     ]
@@ -154,8 +157,19 @@ def samples_of(batch: ReadingBatch) -> list[VitalSample]:
     return list(map(VitalSample, *columns))
 
 
-def values_of(batch: ReadingBatch, patients: Sequence[str | None]) -> list[Value]:
-    """Stored readings with everything known about them."""
+def patients_of(batch: ReadingBatch, attribution: Attribution) -> list[str | None]:
+    """Whose readings they are: by association, or by hand."""
+    return [
+        manual_patient(d) or attribution.patient(d, at)
+        for d, at in zip(batch.device, batch.corrected, strict=True)
+    ]
+
+
+def values_of(
+    batch: ReadingBatch, patients: Sequence[str | None], names: Mapping[str, str] | None = None
+) -> list[Value]:
+    """Stored readings with everything known about them; ``names`` are those of authors, by user id."""
+    known = names or {}
     return [
         Value(
             patient=patient,
@@ -170,6 +184,7 @@ def values_of(batch: ReadingBatch, patients: Sequence[str | None]) -> list[Value
             quality=quality_names(r.quality),
             source=Source(r.source).name.lower(),
             author=r.author,
+            author_name=known.get(r.author or ""),
             group=f"{r.group:016x}" if r.group else "",
             profile=r.profile,
         )

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from cloud_ingest.entry import Draft, EntryDesk, EntryError, Problem, manual_device, manual_patient
 from dashboards.backend import (
     AlarmChanged,
     AlarmQuery,
@@ -24,6 +25,7 @@ from dashboards.backend import (
     RosterDevice,
     RosterEntry,
     VitalSample,
+    by_hand,
     newest_by_metric,
 )
 from dashboards.fake_people import FakePeople
@@ -48,7 +50,7 @@ from hearthward.core.clock import Clock, naive_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids, SeededIds
-from hearthward.core.model import Reading, Source, quality_names
+from hearthward.core.model import Reading, ReadingBatch, Source, quality_names
 from hearthward.core.text import natural
 from hearthward.trust.access import Principal, Scope
 
@@ -92,6 +94,7 @@ class FakeBackend(FakePeople):
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
+        self._desks: dict[str, EntryDesk] = {}
 
     # --- putting things in -----------------------------------------------------------------------
     def put_readings(self, tenant: str, readings: Sequence[Reading]) -> None:
@@ -246,6 +249,9 @@ class FakeBackend(FakePeople):
 
     # --- measured and decided --------------------------------------------------------------------------
     def _patient_at(self, tenant: str, device: str, at: int) -> str | None:
+        by_hand = manual_patient(device)
+        if by_hand is not None:
+            return by_hand
         for row in self._of(tenant).items["association"].values():
             if row.device == device and row.start <= at and (row.end is None or at < row.end):
                 return str(row.patient)
@@ -264,7 +270,7 @@ class FakeBackend(FakePeople):
                 and self._patient_visible(scope, patient)
             )
             if wanted:
-                out.append(_value(r, patient))
+                out.append(_value(r, patient, self._name(scope.tenant, r.author)))
         return out[-query.limit :] if query.newest else out[: query.limit]
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
@@ -273,9 +279,32 @@ class FakeBackend(FakePeople):
             a.device
             for a in self._of(scope.tenant).items["association"].values()
             if a.patient == patient and a.end is None
-        }
+        } | {manual_device(patient)}
         found = await self.readings(scope, ReadingQuery(patient=patient, limit=2**31))
         return newest_by_metric(v for v in found if v.device in worn)
+
+    async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:
+        """See the port."""
+        person = await self.item(scope, "patient", patient)
+        if not isinstance(person, Patient):
+            return None
+        if person.ended is not None:
+            raise EntryError(Problem("patient", "ended", patient))
+        batch = await self._desk(scope.tenant).enter(patient, draft, author)
+        return [_value(r, patient, self._name(scope.tenant, author)) for r in batch]
+
+    def _desk(self, tenant: str) -> EntryDesk:
+        rows = self._of(tenant).readings
+
+        async def earlier(device: str, start: int, end: int) -> ReadingBatch:
+            return ReadingBatch.of(r for r in rows if r.device == device and start <= r.corrected < end)
+
+        async def take(batch: ReadingBatch, patients: list[str]) -> None:
+            del patients
+            known = {(r.device, r.digest) for r in rows}
+            self.put_readings(tenant, [r for r in batch if (r.device, r.digest) not in known])
+
+        return self._desks.setdefault(tenant, EntryDesk(self.clock, earlier, take))
 
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
         """See the port."""
@@ -362,6 +391,7 @@ class FakeBackend(FakePeople):
                 if a.patient == encounter.patient and a.end is None:
                     d: Device = tables["device"][a.device]
                     devices.append(RosterDevice(d.id, d.gateway, d.profile, d.interval_s, a.start))
+            devices.append(by_hand(encounter.patient, encounter.start))
             ward = tables["ward"].get(encounter.ward)
             bed = tables["bed"].get(encounter.bed)
             entry = RosterEntry(
@@ -424,7 +454,7 @@ def _sample(r: Reading) -> VitalSample:
     return VitalSample(r.device, r.metric, r.value, r.corrected, r.received, r.quality, r.group)
 
 
-def _value(r: Reading, patient: str | None) -> Value:
+def _value(r: Reading, patient: str | None, author_name: str | None) -> Value:
     return Value(
         patient=patient,
         device=r.device,
@@ -438,6 +468,7 @@ def _value(r: Reading, patient: str | None) -> Value:
         quality=quality_names(r.quality),
         source=Source(r.source).name.lower(),
         author=r.author,
+        author_name=author_name,
         group=hashlib.blake2b(str(r.group).encode(), digest_size=6).hexdigest() if r.group else "",
         profile=r.profile,
     )

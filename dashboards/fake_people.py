@@ -61,6 +61,10 @@ class FakePeople(ABC):
         self._people[principal.tenant, login] = _Person(password, principal, user)
         return user
 
+    def _name(self, tenant: str, user: str | None) -> str | None:
+        people = (p.user for (t, _), p in self._people.items() if t == tenant)
+        return next((u.name for u in people if u.id == user), None)
+
     def add_link(self, token: str, login: str) -> None:
         """A one-time link for a person."""
         self._links[token] = login

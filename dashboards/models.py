@@ -81,6 +81,7 @@ class Patient(_View):
     birth_date: str | None = Field(None, description="ISO 8601 date")
     mrn: str | None = None
     language: str = "en"
+    pregnant: bool = Field(default=False, description="scores for adults that are not do not apply")
     ended: Instant | None = None
 
 
@@ -159,7 +160,8 @@ class Value(_View):
     device_time: str | None = Field(None, description="the device's own clock, without a zone")
     quality: list[str] = Field(default_factory=list)
     source: Literal["device", "manual", "imported"] = "device"
-    author: str | None = None
+    author: str | None = Field(None, description="id of the user who entered it by hand")
+    author_name: str | None = None
     group: str = Field("", description="equal for the values of one measurement")
     profile: str = Field("", description="hash of the profile that decoded it")
 

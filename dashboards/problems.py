@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from cloud_ingest.entry import EntryError
 from dashboards.backend import DirectoryError, Throttled
 from hearthward.core.errors import AccessError, ConfigError, HearthwardError, RuleError
 
@@ -44,6 +45,8 @@ class MissingError(HearthwardError):
         super().__init__(f"there is no {kind} {key!r}", kind=kind, key=key)
 
 
+CONFLICTS: Final = frozenset({"taken", "in_use", "ended", "state", "trial"})
+"""Codes of a DirectoryError that say that something else stands in the way."""
 ADVICE: Final = {
     400: "check the request",
     401: "log in: POST /api/v1/login gives a token to send as `Authorization: Bearer TOKEN`",
@@ -84,8 +87,11 @@ def from_error(error: HearthwardError, where: str) -> Problem:
     elif isinstance(error, MissingError):
         status = 404
     elif isinstance(error, DirectoryError):
-        status = 409 if error.code in {"taken", "in_use", "ended"} else 422
+        status = 409 if error.code in CONFLICTS else 422
         fields = [ProblemField(field=error.field, code=error.code, message=error.message)]
+    elif isinstance(error, EntryError):
+        status = 409 if error.problems[0].code in {"taken", "ended"} else 422
+        fields = [ProblemField(field=p.field, code=p.code, message=p.message) for p in error.problems]
     elif isinstance(error, Throttled):
         status = 429
     elif isinstance(error, RuleError):

@@ -2,6 +2,7 @@
 
 from dashboards.api.alarms import router as alarms
 from dashboards.api.directory import router as directory
+from dashboards.api.entry import router as entry
 from dashboards.api.live import router as live
 from dashboards.api.readings import router as readings
 from dashboards.api.session import router as session
@@ -10,4 +11,4 @@ from dashboards.api.users import router as users
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, users, directory, readings, alarms, live, system)
+ROUTERS = (session, users, directory, readings, entry, alarms, live, system)

@@ -26,6 +26,8 @@ __all__ = ["Board", "TileView"]
 MS: Final = 1_000_000
 TREND_POINTS: Final = 90
 TREND_NS: Final = 60_000_000_000
+BY_HAND_S: Final = 3600.0
+"""How often vital signs are expected by hand: where devices would send them, people look every few hours."""
 WANTED: Final = frozenset(m for v in VITALS for m in (*v.metrics, v.second) if m)
 
 TileView = dict[str, Any]
@@ -117,7 +119,10 @@ class Board:
     def _trend(tile: _Tile, sample: VitalSample) -> None:
         usable = sample.value is not None and not sample.quality & Quality.SENSOR_OFF
         if sample.metric in VITALS[0].metrics and sample.value is not None and usable:
-            since = next((d.since for d in tile.entry.devices if d.device == sample.device), 0)
+            device = next((d for d in tile.entry.devices if d.device == sample.device), None)
+            if device is None or device.manual:
+                return
+            since = device.since
             newer = not tile.trend or sample.corrected > tile.trend[-1][0]
             if sample.corrected >= since and newer:
                 tile.trend.append((sample.corrected, sample.value))
@@ -218,6 +223,10 @@ class Board:
                     metric, device.interval_s, None if profile is None else profile.interval_s
                 )
                 sample = self._sample(device, metric)
+                if device.manual:
+                    if sample is None:
+                        continue
+                    interval = max(BY_HAND_S, interval)
                 gateway = self._gateways.get(device.gateway)
                 state = state_of(sample, now, interval, device.device, gateway)
                 # A cuff's pulse of an hour ago must not stand in for a strap that has just gone silent.

@@ -176,6 +176,7 @@ async def _show(
         profiles=request.app.state.profiles,
         transports=TRANSPORTS,
         adrift=_adrift(tables),
+        may_enter=context.may(Action.ENTER_READING),
         changeable={k: frozenset(m.model_fields) for k, m in CHANGES.items()},
         attempt=attempt,
         done=done,

@@ -55,6 +55,7 @@ async def detail(
         context,
         "detail.html",
         tile=tile,
+        may_enter=context.may(Action.ENTER_READING),
         values=await context.backend.newest(context.scope, patient),
         active=[d for d in details if d is not None],
         past=[a for a in alarms if a.condition != "active"],

@@ -159,12 +159,13 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.VIEW_OWN_ACCOUNT,
             }
         ),
-        # Their own data, nothing else (``patient`` of the principal).
+        # Their own data, nothing else (``patient`` of the principal); what they observe themselves counts.
         Role.PATIENT: frozenset(
             {
                 Action.VIEW_PATIENT,
                 Action.VIEW_READINGS,
                 Action.VIEW_ALARMS,
+                Action.ENTER_READING,
                 Action.VIEW_OWN_ACCOUNT,
             }
         ),

@@ -132,6 +132,8 @@ def test_a_patient_sees_only_their_own_data() -> None:
     assert not allowed(patient, Action.VIEW_READINGS, Resource("patient", "main", "w1", "p2"))
     assert not allowed(patient, Action.VIEW_READINGS, Resource("ward", "main", "w1"))
     assert not allowed(patient, Action.VIEW_WARD, Resource("ward", "main"))
+    assert allowed(patient, Action.ENTER_READING, Resource("entry", "main", "w1", "p1"))
+    assert not allowed(patient, Action.ENTER_READING, Resource("entry", "main", "w1", "p2"))
     assert scope_of(patient) == Scope("main", None, "p1")
 
 
