@@ -204,7 +204,7 @@ class Orders(Repository):
 def check_limit(rules: RuleSet, draft: LimitDraft, now: int) -> str:
     """The time zone of a limit that may be set. Raises ConfigError naming field, code and value."""
     rule = rules.by_id.get(draft.rule)
-    if rule is None:
+    if rule is None or rule.shadow:
         _refuse_code("rule", "unknown", draft.rule, "no such rule is in force; see `hearthward rules list`")
     parameter = rule.parameters.get(draft.parameter)
     if parameter is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rules import Transition
+from rules.conditions import Threshold
+from rules.rule import Parameter, Rule
 
 SECOND = 1_000_000_000
 
@@ -28,3 +30,24 @@ def transition(kind: str = "start", alarm: str = "alm_0001abcdef", seq: int = 1,
         "inputs": ({"metric": "spo2", "value": 84.0, "time": 1, "received": 2, "device": "d1"},),
     }
     return Transition(**{**made, **values})
+
+
+def made_rule(**values: Any) -> Rule:
+    """A rule with one limit that can be set for a patient between 80 and 94."""
+    made: dict[str, Any] = {
+        "id": "spo2-low",
+        "version": 1,
+        "title": {"en": "Low oxygen saturation", "zh": "血氧饱和度过低"},
+        "kind": "physiological",
+        "priority": "high",
+        "audience": ("nurse", "doctor"),
+        "inputs": {"spo2": 120.0},
+        "condition": Threshold("spo2", "below", "limit", 1.0),
+        "parameters": {"limit": Parameter(90.0, 80.0, 94.0)},
+        "delay_s": 0.0,
+        "max_lateness_s": 3600.0,
+        "explanation": {"en": "SpO2 {spo2} {limit}", "zh": "血氧 {spo2} {limit}"},
+        "cleared": {"en": "SpO2 {spo2}", "zh": "血氧 {spo2}"},
+        "clinical_source": "test",
+    }
+    return Rule(**{**made, **values})

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from cloud_ingest.records import Records, apply_transitions
 from cloud_ingest.records.alarms import AlarmHistory
 from cloud_ingest.records.models import Alarm, TransitionRow
+from cloud_ingest.records.rule_versions import keep_versions
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Scope
 from rules import Transition
-from tests.unit.cloud_ingest.made import SECOND, transition
+from tests.unit.cloud_ingest.made import SECOND, made_rule, transition
 
 SYSTEM = Scope.system("main")
 NOW = 1_800_000_020 * SECOND
@@ -133,3 +134,51 @@ def test_nothing_is_half_written(records: Records) -> None:
         apply(records, transition(seq=2), bad)
     counts = records.read_now(lambda s: (s.query(Alarm).count(), s.query(TransitionRow).count()))
     assert counts == (0, 0)
+
+
+def test_a_second_measurement_is_asked_for_and_then_it_starts_under_the_same_id(records: Records) -> None:
+    ask = transition("ask", seq=1, condition="asked", at=100)
+    apply(records, ask)
+    alarm = history(records, ask.alarm).alarm
+    assert (alarm.condition, alarm.signalled, alarm.ended) == ("asked", False, None)
+    assert listed(records) == listed(records, active=True) == []
+    assert listed(records, asked=True) == [ask.alarm]
+    apply(records, transition("start", seq=2, at=200, detail={"why": "confirmed"}))
+    whole = history(records, ask.alarm)
+    assert (whole.alarm.condition, whole.alarm.signalled, whole.alarm.started) == ("active", True, 200)
+    assert [t.kind for t in whole.transitions] == ["ask", "start"]
+    assert whole.transitions[1].detail == {"why": "confirmed"}
+    assert listed(records) == listed(records, active=True) == [ask.alarm]
+    assert listed(records, asked=True) == []
+
+
+def test_what_was_only_asked_for_and_then_was_well_is_no_alarm(records: Records) -> None:
+    apply(records, transition("ask", seq=1, condition="asked"), transition("end", seq=1, at=300))
+    alarm = history(records, "alm_0001abcdef").alarm
+    assert (alarm.condition, alarm.signalled, alarm.ended) == ("inactive", False, 300)
+    assert listed(records) == listed(records, active=False) == listed(records, asked=True) == []
+
+
+def test_what_a_rule_on_trial_decides_is_kept_apart(records: Records) -> None:
+    apply(records, transition("start", "alm_real"))
+    apply(records, transition("start", "alm_trial", rule="spo2-low@shadow", shadow=True))
+    assert listed(records) == listed(records, active=True) == listed(records, rule="spo2-low") == ["alm_real"]
+    assert listed(records, shadow=True) == ["alm_trial"]
+    trial = history(records, "alm_trial")
+    assert (trial.alarm.rule, trial.alarm.shadow, trial.transitions[0].shadow) == ("spo2-low", True, True)
+
+
+def test_an_alarm_says_what_its_rule_says_of_kind_audience_and_latching(records: Records) -> None:
+    rule = made_rule(kind="technical", audience=("engineer",), latching=True)
+    records.run_now(lambda s: keep_versions(s, "main", [rule], NOW))
+    apply(records, transition("start", "alm_1", rule_hash=rule.hash))
+    alarm = history(records, "alm_1").alarm
+    assert (alarm.kind, alarm.audience, alarm.latching) == ("technical", ["engineer"], True)
+
+
+def test_a_ward_sees_the_alarms_of_its_own_gateways_and_devices(records: Records) -> None:
+    for n, subject in enumerate(("gateway:gw-w1", "gateway:gw-w2", "device:d-w1", "component:broker")):
+        apply(records, transition("start", f"alm_{n}", patient=subject, at=n))
+    assert listed(records) == ["alm_3", "alm_2", "alm_1", "alm_0"]
+    assert listed(records, Scope("main", frozenset({"w1"}))) == ["alm_2", "alm_0"]
+    assert listed(records, Scope("main", None, "p1")) == []

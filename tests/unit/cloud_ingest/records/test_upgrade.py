@@ -1,0 +1,101 @@
+"""From the first release's schema with data in it to this one: nothing lost, nothing left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from cloud_ingest.records import Records
+from cloud_ingest.records.engine import _engine, _url
+from cloud_ingest.records.models import Alarm, Patient, TransitionRow
+from cloud_ingest.records.upgrade import HEAD, alembic_config, current
+from hearthward.core.clock import SystemClock
+from hearthward.core.ids import SeededIds
+from hearthward.trust.access import Scope
+
+FIRST = """
+INSERT INTO tenants VALUES ('main', 'main', 1);
+INSERT INTO patients (tenant, id, name, language, created) VALUES ('main', 'p1', 'Ada', 'en', 1);
+INSERT INTO alarms VALUES ('main', 'alm_1', 'p1', 'spo2-low', 'ff', 'high', 'active', 1, 2, NULL, 'Li', 3,
+ 'SpO2 84 < 90', '血氧', '< 90', '{"spo2": 84}', 0, 0, 'accept', 2);
+INSERT INTO alarms VALUES ('main', 'alm_2', 'p1', 'spo2-low', 'ff', 'high', 'inactive', 1, 2, NULL, NULL,
+ NULL, 'late', '', '< 90', '{}', 1, 1, 'late', 1);
+INSERT INTO transitions VALUES ('main', 'alm_1', 1, 0, 'start', 'active', 'high', 'ff', 1, 1, 1,
+ '{"spo2": 84}', '< 90', 'x', 'y', '[]', NULL, '', 0);
+INSERT INTO notifications VALUES ('main', 'ntf_1', 'alm_1', 1, 0, 'start', 'high', 'sms', '+1', 'en', 'b',
+ 'queued', NULL, 0, 0, NULL, 1);
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A database as the first release left it."""
+    path = tmp_path / "records.db"
+    engine = _engine(_url(path), write=True)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+    with engine.begin() as connection:
+        for statement in FIRST.strip().rstrip(";").split(";\n"):
+            connection.execute(text(statement.replace(":", r"\:")))
+    engine.dispose()
+    return path
+
+
+def test_data_of_the_first_schema_is_all_there_afterwards(old: Path) -> None:
+    records = Records.open(old, clock=SystemClock(), ids=SeededIds())
+    try:
+        with records._writer.begin() as connection:
+            assert current(connection) == HEAD
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+            command.check(alembic_config(connection))
+        first, late = records.read_now(lambda s: s.query(Alarm).order_by(Alarm.id).all())
+        assert (first.condition, first.accepted_by, first.values_json) == ("active", "Li", {"spo2": 84})
+        assert (first.signalled, first.shadow, first.kind, first.latching, first.audience) == (
+            True,
+            False,
+            "physiological",
+            False,
+            [],
+        )
+        assert (late.worklist, late.signalled) == (True, False)
+        (told,) = records.read_now(lambda s: s.query(TransitionRow).all())
+        assert (told.shadow, told.detail, told.values_json) == (False, {}, {"spo2": 84})
+        assert records.read_now(lambda s: s.query(Patient).one().pregnant) is False
+        listed = records.read_now(lambda s: [a.id for a in records.alarms(s).list(Scope.system("main"))])
+        assert sorted(listed) == ["alm_1", "alm_2"]
+    finally:
+        records.close_now()
+
+
+def test_references_to_alarms_still_hold_after_the_table_was_built_anew(old: Path) -> None:
+    records = Records.open(old, clock=SystemClock(), ids=SeededIds())
+    try:
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            records.run_now(lambda s: s.execute(text("DELETE FROM alarms WHERE id = 'alm_1'")))
+        with pytest.raises(IntegrityError, match="append-only"):
+            records.run_now(lambda s: s.execute(text("UPDATE transitions SET note = 'x'")))
+        records.run_now(lambda s: s.execute(text("UPDATE alarms SET condition = 'asked' WHERE id = 'alm_1'")))
+        with pytest.raises(IntegrityError, match="CHECK"):
+            records.run_now(lambda s: s.execute(text("UPDATE alarms SET condition = 'odd'")))
+    finally:
+        records.close_now()
+
+
+def test_an_upgrade_that_fails_leaves_the_first_schema(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kw: object) -> None:
+        message = "power cut"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("alembic.operations.Operations.create_index", fail)
+        with pytest.raises(RuntimeError, match="power cut"):
+            Records.open(old, clock=SystemClock(), ids=SeededIds())
+    engine = _engine(_url(old), write=True)
+    with engine.connect() as connection:
+        assert current(connection) == "0001"
+        assert connection.execute(text("SELECT count(*) FROM alarms")).scalar() == 2
+    engine.dispose()
