@@ -256,5 +256,3 @@ async def test_a_row_that_the_engine_cannot_step_is_left_out_and_the_rest_goes_o
     assert ward.telemetry.value("journal_replay_failed_total") == 1
     assert list(ward.pipeline.state.subjects) == ["pat_2"]
     assert ward.pipeline.seq == 3
-
-

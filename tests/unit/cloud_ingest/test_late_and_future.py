@@ -1,4 +1,4 @@
-"""Readings and clocks that are out of time: nobody is muted by them, and nothing is told as new that is old."""
+"""Readings and clocks that are out of time: they mute nobody, and nothing old is told as new."""
 
 from __future__ import annotations
 
@@ -140,7 +140,12 @@ async def test_a_200_120_that_arrives_three_hours_late_signals(ward: Ward):
     ward.clock.follow(T0 + 3 * 3600 * SECOND)
     await ward.take(live(block(1, *pressure(0, 3 * 3600, 200, 120)), at=3 * 3600))
     (alarm,) = await ward.rows(Alarm)
-    assert (alarm.rule, alarm.condition, alarm.signalled, alarm.late) == ("home-bp-high", "active", True, True)
+    assert (alarm.rule, alarm.condition, alarm.signalled, alarm.late) == (
+        "home-bp-high",
+        "active",
+        True,
+        True,
+    )
     assert alarm.onset == T0
     (start,) = await ward.rows(TransitionRow)
     assert {(i["time"], i["received"]) for i in start.inputs} == {(T0, T0 + 3 * 3600 * SECOND)}

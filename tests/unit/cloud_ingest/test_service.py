@@ -36,8 +36,14 @@ V0 = WALL // SECOND
 class Cloud:
     """A service in memory but for its records."""
 
-    def __init__(self, path: Path, rules: RuleSet = RULES, wall: EventClock | None = None) -> None:
-        self.clock = EventClock(T0)
+    def __init__(
+        self,
+        path: Path,
+        rules: RuleSet = RULES,
+        wall: EventClock | None = None,
+        clock: EventClock | None = None,
+    ) -> None:
+        self.clock = clock or EventClock(T0)
         self.wall = wall or EventClock(WALL)
         self.telemetry = Telemetry()
         self.source = MemorySource()
@@ -69,9 +75,14 @@ class Cloud:
 
 @asynccontextmanager
 async def running(
-    path: Path, rules: RuleSet = RULES, *, enrolled: bool = False, wall: EventClock | None = None
+    path: Path,
+    rules: RuleSet = RULES,
+    *,
+    enrolled: bool = False,
+    wall: EventClock | None = None,
+    clock: EventClock | None = None,
 ) -> AsyncIterator[Cloud]:
-    cloud = Cloud(path, rules, wall)
+    cloud = Cloud(path, rules, wall, clock)
     if not enrolled:
         enrol(cloud.records)
     task = asyncio.create_task(cloud.service.run())
