@@ -1,31 +1,23 @@
-"""Taking readings in: which are one measurement, in which order, and which are news for a patient."""
+"""Taking readings in: their order, which are news for a subject, which are superseded, which are repeats."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Final
 
 from hearthward.core.model import Quality
-from rules.judge import Measured
-from rules.model import SECOND, Rows, RuleSet
-from rules.state import Episode, Seen, Subject
+from rules.compiled import LATE_AFTER, Plan
+from rules.evaluate import UNFIT
+from rules.model import Measured, Rows
+from rules.rule import SECOND, RuleSet
+from rules.signals import Series
+from rules.state import Row, Subject
 
-__all__ = ["Draft", "Measurement", "came_late", "measurements"]
+__all__ = ["FUTURE_SKEW", "came_late", "measurements", "row_at", "rows_of", "take"]
 
-LATE_AFTER: Final = 60 * SECOND
-"""Received later than this after it was measured, a reading is told with both times."""
-REMEMBERED: Final = 16
-"""Readings per device and metric that a repeat is recognised by."""
-_UNFIT: Final = sum(flag for flag in Quality if not flag.clinical)
-
-
-class Measurement(NamedTuple):
-    """The values of one patient by one device at one time."""
-
-    patient: str
-    device: str
-    time: int
-    readings: list[Measured]
+FUTURE_SKEW: Final = 60 * SECOND
+"""Dated later than this after the ingest time, a reading is not believed."""
 
 
 def came_late(reading: Measured) -> bool:
@@ -33,82 +25,94 @@ def came_late(reading: Measured) -> bool:
     return reading.received - reading.time > LATE_AFTER
 
 
-def measurements(rows: Rows, rules: RuleSet) -> list[Measurement]:
-    """The rows that any rule looks at, in order of time; a metric that comes twice makes a second one.
+def rows_of(rows: Rows, now: int, rules: RuleSet) -> Iterator[tuple[str, Row]]:
+    """(subject, row) of all rows that any rule looks at."""
+    for i, subject in enumerate(rows.patient):
+        if subject and rows.metric[i] in rules.by_metric:
+            yield subject, row_at(rows, i, now)
 
-    Rows without patient or number, and those of a quality unfit for clinical rules, are left out.
+
+def row_at(rows: Rows, i: int, now: int) -> Row:
+    """One row as it is kept; NaN counts as no value.
+
+    One dated in the future is no measurement any more but the word of a device whose clock is wrong.
     """
-    usable = [
-        (rows.time[i], i, value)
-        for i, value in enumerate(rows.value)
-        if value is not None
-        and value == value  # noqa: PLR0124 - not NaN
-        and rows.metric[i] in rules.by_metric
-        and not rows.quality[i] & _UNFIT
-        and rows.patient[i]
-    ]
-    out: list[Measurement] = []
-    present: dict[tuple[str, str], Measurement] = {}
-    now: int | None = None
-    for time, i, value in sorted(usable):
-        if time != now:
-            now = time
-            present.clear()
-        who = rows.patient[i], rows.device[i]
-        reading = Measured(rows.metric[i], rows.device[i], time, float(value), rows.received[i])
-        at = present.get(who)
-        if at is None or any(m.metric == reading.metric for m in at.readings):
-            present[who] = at = Measurement(*who, time, [])
-            out.append(at)
-        at.readings.append(reading)
-    return out
+    time, received, value, quality = rows.time[i], rows.received[i], rows.value[i], int(rows.quality[i])
+    if value is None or value != value or time > now + FUTURE_SKEW:  # noqa: PLR0124 - NaN
+        if time > now + FUTURE_SKEW:
+            time, quality = min(received, now), quality | int(Quality.FUTURE)
+        return Row(time, rows.device[i], rows.metric[i], received, False, 0.0, quality)
+    return Row(time, rows.device[i], rows.metric[i], received, True, float(value), quality)
 
 
-@dataclass(slots=True)
-class Draft:
-    """One patient's memory while a step changes it."""
+def measurements(rows: list[Row]) -> Iterator[list[Row]]:
+    """One subject's rows in order, cut into what one device measured at one time.
 
-    latest: dict[str, dict[str, Seen]]
-    episodes: dict[str, Episode]
-    lates: dict[str, tuple[int, int]]
+    A signal that comes twice makes a second measurement.
+    """
+    for _, group in groupby(rows, key=lambda r: (r.time, r.device)):
+        yield from parted(list(group))
 
-    @classmethod
-    def of(cls, subject: Subject) -> Draft:
-        """A copy that may be changed."""
-        latest = {metric: dict(devices) for metric, devices in subject.latest.items()}
-        return cls(latest, dict(subject.episodes), dict(subject.lates))
 
-    def subject(self) -> Subject:
-        """The memory as it is kept; the draft must not be changed any more."""
-        return Subject(self.latest, self.episodes, self.lates)
+def parted(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows of one device and time, cut so that no signal comes twice in a part."""
+    part: list[Row] = []
+    seen: set[str] = set()
+    rest: list[Row] = []
+    for row in rows:
+        if row.metric in seen:
+            rest.append(row)
+        else:
+            seen.add(row.metric)
+            part.append(row)
+    yield part
+    if rest:
+        yield from parted(rest)
 
-    def next_due(self) -> int | None:
-        """When the first pending condition becomes active."""
-        return self.subject().next_due()
 
-    def take(self, device: str, readings: list[Measured], keep: int) -> tuple[list[Measured], list[Measured]]:
-        """Remember the readings of one measurement; returns news and superseded ones, without repeats.
+def take(
+    subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: frozenset[str]
+) -> tuple[list[Measured], list[Measured], set[str]]:
+    """Remember one measurement; returns news, superseded ones, and the signals whose quality was told.
 
-        Devices silent for ``keep`` ns make room when a new one comes.
-        """
-        news: list[Measured] = []
-        superseded: list[Measured] = []
-        for reading in readings:
-            devices = self.latest.setdefault(reading.metric, {})
-            own = devices.get(device)
-            mark = reading.time, reading.value
-            if own is not None and mark in own.recent:
+    Devices silent for ``keep`` ns make room when a new one comes. Nothing is learned of ``frozen`` signals.
+    """
+    news: list[Measured] = []
+    superseded: list[Measured] = []
+    told: set[str] = set()
+    for row in rows:
+        filtered = plan.filters.get(row.metric)
+        if filtered is None:
+            continue
+        devices = subject.series.setdefault(row.metric, {})
+        own = devices.get(row.device)
+        if own is None:
+            for silent in [d for d, s in devices.items() if max(s.time, s.spoken) < row.time - keep]:
+                del devices[silent]
+            own = devices[row.device] = Series()
+            own.need(filtered.features)
+        if row.known and not row.quality & UNFIT:
+            mark = row.time, row.value
+            if mark in own.recent:
                 continue
-            recent = (*(own.recent if own else ()), mark)[-REMEMBERED:]
-            if own is not None and reading.time < own.time:
-                devices[device] = replace(own, recent=recent)
-                superseded.append(reading)
-            elif came_late(reading) and any(seen.time > reading.time for seen in devices.values()):
+            reading = Measured(row.metric, row.device, row.time, row.value, row.received)
+            own.recent.append(mark)
+            if _superseded(reading, own, devices):
                 superseded.append(reading)
             else:
-                if own is None:
-                    for silent in [d for d, s in devices.items() if s.time < reading.time - keep]:
-                        del devices[silent]
-                devices[device] = Seen(reading.time, reading.value, reading.received, recent)
+                own.time, own.value, own.received = row.time, row.value, row.received
+                for feature in own.features.values():
+                    feature.push(row.time, row.value, frozen=row.metric in frozen)
+                own.cell = filtered.cell(row.value)
                 news.append(reading)
-        return news, superseded
+        if row.time >= own.spoken:
+            own.quality, own.spoken = row.quality, row.time
+            told.add(row.metric)
+    return news, superseded, told
+
+
+def _superseded(reading: Measured, own: Series, devices: dict[str, Series]) -> bool:
+    """Older than its device's newest, or late and older than any device's newest."""
+    if own.time > reading.time:
+        return True
+    return came_late(reading) and any(s.time > reading.time for s in devices.values())

@@ -1,213 +1,65 @@
-"""What decisions are made of: rules, the inputs of a step, and the transitions that come out of it.
+"""The inputs of a step and the transitions that come out of it.
 
 Times are UTC nanoseconds; durations in rules are seconds. Everything here is data without behaviour in
-time: ``rules.step.step`` is the only place where a condition changes.
+time: ``rules.step`` and ``rules.engine`` are the only places where a condition changes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from rules.context import Context
+from rules.rule import Kind, Priority, RuleSet
 
 __all__ = [
-    "SECOND",
     "Alarm",
     "Command",
-    "Condition",
     "ConditionState",
     "Configuration",
     "Input",
-    "Kind",
-    "Operator",
-    "Priority",
+    "Measured",
     "Readings",
     "Rows",
-    "Rule",
-    "RuleSet",
     "Tick",
     "Transition",
     "TransitionKind",
-    "number",
+    "subject_key",
 ]
 
-SECOND: Final = 1_000_000_000
-
-Operator = Literal["below", "above", "at_or_below", "at_or_above"]
-Kind = Literal["physiological", "technical"]
-Priority = Literal["high", "medium", "low"]
-ConditionState = Literal["inactive", "pending", "active"]
+ConditionState = Literal["inactive", "asked", "pending", "active"]
 TransitionKind = Literal[
-    "start", "continue", "update", "escalate", "de-escalate", "end", "reset", "accept", "late"
+    "start", "continue", "update", "escalate", "de-escalate", "end", "reset", "accept", "late", "ask"
 ]
 
-_SYMBOLS: Final[dict[str, str]] = {"below": "<", "above": ">", "at_or_below": "≤", "at_or_above": "≥"}
+
+def subject_key(kind: Literal["device", "gateway", "component"], name: str) -> str:
+    """What stands in a row's ``patient`` for something that is none: ``gateway:gw-1``."""
+    return f"{kind}:{name}"
 
 
-def number(value: float) -> str:
-    """A measured value or limit as people write it: ``84``, ``36.6``."""
-    return f"{value:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One limit on one metric; ``hysteresis`` (in its unit) is how far back it must come to clear."""
+class Measured(NamedTuple):
+    """One reading that may count: what was measured, by which device, when, and when it was received."""
 
     metric: str
-    op: Operator
+    device: str
+    time: int
     value: float
-    hysteresis: float = 0.0
+    received: int
 
-    @property
-    def falling(self) -> bool:
-        """Whether lower values are worse."""
-        return self.op in {"below", "at_or_below"}
-
-    def breaches(self, value: float) -> bool:
-        """Whether the value is beyond the limit."""
-        match self.op:
-            case "below":
-                return value < self.value
-            case "above":
-                return value > self.value
-            case "at_or_below":
-                return value <= self.value
-            case "at_or_above":
-                return value >= self.value
-
-    def clears(self, value: float) -> bool:
-        """Whether the value is back on the safe side by at least the hysteresis."""
-        if self.breaches(value):
-            return False
-        if self.falling:
-            return value >= self.value + self.hysteresis
-        return value <= self.value - self.hysteresis
-
-    def worse(self, value: float, than: float) -> bool:
-        """Whether ``value`` lies further beyond the limit than another."""
-        return value < than if self.falling else value > than
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule as loaded: when it is breached (any of its conditions), how it is told, where it comes from.
-
-    ``inputs`` maps each metric that is looked at to the age in seconds beyond which a value of it no longer
-    counts. ``explanation`` and ``cleared`` are templates by language with the fields ``{limit}`` and
-    ``{<metric>}``.
-    """
-
-    id: str
-    version: int
-    title: dict[str, str]
-    kind: Kind
-    priority: Priority
-    inputs: dict[str, float]
-    conditions: tuple[Condition, ...]
-    delay_s: float
-    max_lateness_s: float
-    explanation: dict[str, str]
-    cleared: dict[str, str]
-    clinical_source: str
-
-    @property
-    def limit(self) -> str:
-        """All limits in one short text: ``< 90``, ``≥ 180/110``, ``< 40 / > 130``."""
-        if len({c.op for c in self.conditions}) == 1:
-            values = "/".join(number(c.value) for c in self.conditions)
-            return f"{_SYMBOLS[self.conditions[0].op]} {values}"
-        return " / ".join(f"{_SYMBOLS[c.op]} {number(c.value)}" for c in self.conditions)
-
-    @property
-    def delay_ns(self) -> int:
-        """How long a breach must last before it is told."""
-        return round(self.delay_s * SECOND)
-
-    @property
-    def hash(self) -> str:
-        """Sixteen hexadecimal digits over the rule's whole content (its examples are not part of it)."""
-        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    def content(self) -> dict[str, Any]:
-        """The rule as plain data: the same rule always gives the same; ``from_content`` is the way back."""
-        return {
-            "id": self.id,
-            "version": self.version,
-            "title": dict(sorted(self.title.items())),
-            "kind": self.kind,
-            "priority": self.priority,
-            "inputs": {m: float(s) for m, s in sorted(self.inputs.items())},
-            "conditions": [[c.metric, c.op, float(c.value), float(c.hysteresis)] for c in self.conditions],
-            "delay_s": float(self.delay_s),
-            "max_lateness_s": float(self.max_lateness_s),
-            "explanation": dict(sorted(self.explanation.items())),
-            "cleared": dict(sorted(self.cleared.items())),
-            "clinical_source": self.clinical_source,
-        }
-
-    @classmethod
-    def from_content(cls, content: Mapping[str, Any]) -> Rule:
-        """The rule whose ``content`` this is."""
-        conditions = tuple(Condition(*c) for c in content["conditions"])
-        return cls(**{**content, "conditions": conditions})
-
-    def render(self, template: Mapping[str, str], values: Mapping[str, float]) -> dict[str, str]:
-        """Fill a template in every language; a metric without a value shows as a dash."""
-        fields = {m: number(values[m]) if m in values else "--" for m in self.inputs}
-        return {language: text.format(**fields, limit=self.limit) for language, text in template.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSet:
-    """The rules in force, ordered by id; ids are unique."""
-
-    rules: tuple[Rule, ...] = ()
-    by_id: dict[str, Rule] = field(init=False, repr=False, compare=False)
-    by_metric: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
-    hashes: dict[str, str] = field(init=False, repr=False, compare=False)
-    hash: str = field(init=False, compare=False)
-    memory_ns: int = field(init=False, repr=False, compare=False)
-    """For how long any rule may still look at a reading."""
-
-    def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.rules, key=lambda r: r.id))
-        by_id = {r.id: r for r in ordered}
-        if len(by_id) != len(ordered):
-            msg = "rule ids must be unique in a set"
-            raise ValueError(msg)
-        hashes = {r.id: r.hash for r in ordered}
-        metrics = sorted({m for r in ordered for m in r.inputs})
-        digest = hashlib.blake2b(digest_size=8)
-        for rule, content in hashes.items():
-            digest.update(f"{rule}={content};".encode())
-        derived = {
-            "rules": ordered,
-            "by_id": by_id,
-            "by_metric": {m: tuple(r for r in ordered if m in r.inputs) for m in metrics},
-            "hashes": hashes,
-            "hash": digest.hexdigest(),
-            "memory_ns": round(
-                SECOND * max((max(r.max_lateness_s, *r.inputs.values()) for r in ordered), default=0)
-            ),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
-
-    def __iter__(self) -> Iterator[Rule]:
-        return iter(self.rules)
-
-    def __len__(self) -> int:
-        return len(self.rules)
+    def shown(self) -> dict[str, Any]:
+        """As it stands in a transition."""
+        return self._asdict()
 
 
 @dataclass(slots=True)
 class Rows:
-    """Patient-attributed readings as equally long columns; ``time`` is the corrected one.
+    """Attributed readings as equally long columns; ``time`` is the corrected one.
 
-    The values of one measurement (one payload) must be in one ``Rows``: they are judged together.
+    ``patient`` is a patient's id or a ``subject_key``. ``value`` None: no value came, only what the device
+    says of itself (``quality``). Coded values come as their place in the metric's list of codes. The values
+    of one measurement (one payload) must be in one ``Rows``: they are judged together.
     """
 
     patient: list[str] = field(default_factory=list)
@@ -251,16 +103,25 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """New readings. ``seq`` is the ingest journal's number, ``now`` the ingest time."""
+    """New readings. ``seq`` is the ingest journal's number, ``now`` the ingest time.
+
+    ``source`` is the gateway and ``wall`` its corrected time when it sent them (0: not known, taken as
+    ``now``): all that it received before has come.
+    """
 
     seq: int
     now: int
     rows: Rows
+    source: str = ""
+    wall: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has come to ``now``: delays that end by then end, though no message came."""
+    """Time has come to ``now`` (ingest time): what ends by then ends, though no message came.
+
+    Subjects whose sources are talking go only as far as these have told.
+    """
 
     seq: int
     now: int
@@ -280,12 +141,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The rules in force from now on; alarms of ``closed_patients`` (encounter ended) are reset."""
+    """What holds from now on; alarms of ``closed_patients`` (encounter ended) are reset.
+
+    ``rules`` None: as before. ``contexts`` has those that changed; None takes one away.
+    """
 
     seq: int
     now: int
-    rules: RuleSet
+    rules: RuleSet | None
     closed_patients: frozenset[str] = frozenset()
+    contexts: Mapping[str, Context | None] = field(default_factory=dict)
 
 
 Input: TypeAlias = Readings | Tick | Command | Configuration
@@ -298,8 +163,12 @@ class Transition:
     ``at`` is event time; ``onset`` the first breaching reading's; ``decided`` the input's ``now``.
     ``inputs`` are the readings (metric, value, time, received, device) that decided. ``kind`` ``late``
     is no alarm but an entry of the worklist: a breach that came too late to signal; its ``alarm`` is the
-    entry's own id and ``condition`` the rule's present one. ``late``: measured more than a minute before
-    the gateway received it.
+    entry's own id and ``condition`` the rule's present one. ``ask``: no alarm yet, a second measurement is
+    asked for (``condition`` asked); it starts or ends later under the same id. ``late``: measured more than
+    a minute before the gateway received it. ``shadow``: of a rule that is decided, never signalled.
+    ``detail`` says what the decision rests on besides: ``delay_s``, ``smoothing``, ``parameters`` (name ->
+    value, and who set it, when, why, until when), ``score`` (points by parameter, what is missing), ``why``
+    (``timeout``, ``critical``, ``confirmed`` of a repeated measurement).
     """
 
     alarm: str
@@ -320,6 +189,8 @@ class Transition:
     late: bool = False
     decided: int = 0
     note: str = ""
+    shadow: bool = False
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

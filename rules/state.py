@@ -1,55 +1,73 @@
-"""What the rules remember, as an immutable value that is shared between steps as far as it is unchanged."""
+"""What the rules remember: per subject its signals, episodes and waiting readings.
+
+``rules.step`` works on copies of the subjects that it touches, ``rules.engine`` in place; both leave equal
+states.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgpack
 
 from hearthward.core.errors import RuleError
-from rules.model import Alarm, Priority, Rule, RuleSet
+from rules.compiled import Plan, Planner
+from rules.context import Context
+from rules.model import Alarm
+from rules.rule import Priority, Rule, RuleSet
+from rules.signals import Series
 
-__all__ = ["Episode", "Seen", "Snapshot", "State", "Subject"]
+__all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+NEVER: Final = 2**63 - 1
+"""Later than any time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The newest reading of one metric by one device, and the last few (time, value) to know repeats by."""
+class Row(NamedTuple):
+    """One row of ``Rows`` as it is kept and ordered: by time, then by all else, however it arrived.
+
+    ``known`` False: no value came (``value`` is 0.0 then).
+    """
 
     time: int
-    value: float
+    device: str
+    metric: str
     received: int
-    recent: tuple[tuple[int, float], ...] = ()
+    known: bool
+    value: float
+    quality: int
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The values at one moment as shown to people, and the readings they are taken from."""
+    """The values at one moment as shown to people, the readings they are taken from, and fields of texts."""
 
-    values: dict[str, float]
-    inputs: tuple[dict[str, Any], ...]
+    values: dict[str, float] = field(default_factory=dict)
+    inputs: tuple[dict[str, Any], ...] = ()
+    fields: dict[str, dict[str, str]] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One breach of one rule by one patient, from its first reading to its end.
+    """One breach of one rule by one subject, from its first reading to its end.
 
-    ``due`` is when a pending one becomes active; ``worst`` the most extreme breaching value per condition of
-    the rule; ``snapshot`` what was shown when ``worst`` last changed, ``told`` whether people were told it.
-    ``alarm`` is empty while pending: nobody may see it yet.
+    ``due`` is when a pending one becomes active, or the wait for a second measurement (asked) ends;
+    ``peaks`` the most extreme value per leaf of the rule that had a part in the breach; ``snapshot`` what
+    was shown when they last changed, ``told`` whether people were told it. ``clear_at`` is since when all
+    is clear. ``early``: told before its turn came. ``alarm`` is empty while pending: nobody may see it yet.
     """
 
-    condition: Literal["pending", "active"]
+    condition: Literal["asked", "pending", "active"]
     onset: int
     due: int
     seq: int
     late: bool
-    worst: tuple[float | None, ...]
+    peaks: tuple[float | None, ...]
     snapshot: Snapshot
     told: bool = False
     told_at: int = 0
@@ -60,163 +78,253 @@ class Episode:
     text: dict[str, str] = field(default_factory=dict)
     accepted_by: str | None = None
     accepted_at: int | None = None
+    clear_at: int | None = None
+    early: bool = False
+    why: str = ""
+    limit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Subject:
-    """One patient: newest readings by metric and device, episodes by rule, worklist spans by rule."""
+    """One patient (or device, gateway, component): signals by metric and device, episodes by rule.
 
-    latest: Mapping[str, Mapping[str, Seen]] = field(default_factory=dict)
-    episodes: Mapping[str, Episode] = field(default_factory=dict)
-    lates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ``clock`` is how far its timers have run, ``planned`` as of when limits and context were looked up,
+    ``waiting`` the readings beyond the watermark, ``sources`` who
+    sends for it. The last four attributes are derived: ``wake`` is no later than the next timer, ``hot``
+    the signals of rules that have an episode.
+    """
 
-    def next_due(self) -> int | None:
-        """When the first pending episode becomes active."""
-        return min((e.due for e in self.episodes.values() if e.condition == "pending"), default=None)
+    __slots__ = (
+        "clock",
+        "episodes",
+        "hot",
+        "lates",
+        "plan",
+        "plan_until",
+        "planned",
+        "series",
+        "sources",
+        "waiting",
+        "wake",
+    )
+
+    def __init__(self) -> None:
+        self.series: dict[str, dict[str, Series]] = {}
+        self.episodes: dict[str, Episode] = {}
+        self.lates: dict[str, tuple[int, int]] = {}
+        self.waiting: list[Row] = []
+        self.sources: tuple[str, ...] = ()
+        self.clock = -1
+        self.plan: Plan | None = None
+        self.plan_until = -1
+        self.planned = -1
+        self.wake = -1
+        self.hot: frozenset[str] = frozenset()
+
+    def copy(self) -> Subject:
+        """The same, to be changed on its own."""
+        out = Subject()
+        out.series = {m: {d: s.copy() for d, s in devices.items()} for m, devices in self.series.items()}
+        out.episodes, out.lates = dict(self.episodes), dict(self.lates)
+        out.waiting, out.sources = list(self.waiting), self.sources
+        out.clock, out.planned = self.clock, self.planned
+        return out
+
+    def pack(self) -> list[Any]:
+        """All of it as plain data; equal histories give equal data."""
+        series = [
+            [metric, [[device, *s.pack()] for device, s in sorted(devices.items())]]
+            for metric, devices in sorted(self.series.items())
+        ]
+        episodes = [[rule, *_pack_episode(e)] for rule, e in sorted(self.episodes.items())]
+        lates = sorted([rule, *times] for rule, times in self.lates.items())
+        waiting = [list(row) for row in self.waiting]
+        return [series, episodes, lates, waiting, sorted(self.sources), self.clock, self.planned]
+
+    @classmethod
+    def unpacked(cls, packed: list[Any]) -> Subject:
+        """The subject that ``pack`` described."""
+        out = cls()
+        series, episodes, lates, waiting, sources, out.clock, out.planned = packed
+        out.series = {m: {row[0]: Series.unpacked(row[1:]) for row in rows} for m, rows in series}
+        out.episodes = {row[0]: _unpack_episode(row[1:]) for row in episodes}
+        out.lates = {rule: (first, last) for rule, first, last in lates}
+        out.waiting = [Row(*row) for row in waiting]
+        out.sources = tuple(sources)
+        return out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
-    """All that decisions depend on. Opaque: read it by ``active()``, change it only by ``rules.step``.
+    """All that decisions depend on. Read it by ``active()``; only ``rules.step`` and the engine change it.
 
-    ``seq`` is the last input's number. ``due`` and ``alarms`` are indexes: patient -> first timer, and
-    alarm -> (patient, rule).
+    ``seq`` is the last input's number; ``sources`` maps who sends to how far (corrected time) they have told
+    and when (ingest time) they last did; ``alarms`` is an index: alarm -> (subject, rule's key).
     """
 
     node: str
     rules: RuleSet = field(default_factory=RuleSet)
     seq: int = 0
-    subjects: Mapping[str, Subject] = field(default_factory=dict)
-    due: Mapping[str, int] = field(default_factory=dict)
-    alarms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    subjects: dict[str, Subject] = field(default_factory=dict)
+    contexts: dict[str, Context] = field(default_factory=dict)
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
+    alarms: dict[str, tuple[str, str]] = field(default_factory=dict)
+    planner: Planner = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.planner = Planner(self.rules)
 
     @classmethod
     def empty(cls, node: str, rules: RuleSet | None = None) -> State:
         """Nothing seen yet; without ``rules`` nothing is decided until a Configuration comes."""
         return cls(node=node, rules=rules or RuleSet())
 
-    def active(self) -> list[Alarm]:
-        """The present alarms, the oldest first."""
-        found = [self._view(alarm, *where) for alarm, where in self.alarms.items()]
-        return sorted(found, key=lambda a: (a.started, a.id))
+    def fork(self) -> State:
+        """A state that shares this one's subjects, which must not be changed but replaced."""
+        out = replace(
+            self,
+            subjects=dict(self.subjects),
+            contexts=dict(self.contexts),
+            sources=dict(self.sources),
+            alarms=dict(self.alarms),
+        )
+        out.planner = self.planner
+        return out
+
+    def active(self, *, shadow: bool = False) -> list[Alarm]:
+        """The present alarms, the oldest first; those of rules in shadow only when asked for."""
+        found = [
+            self._view(alarm, *where)
+            for alarm, where in self.alarms.items()
+            if self.rules.by_id[where[1]].shadow is shadow
+        ]
+        return sorted((a for a in found if a is not None), key=lambda a: (a.started, a.id))
 
     def alarm(self, alarm: str) -> Alarm:
         """One present alarm. Raises RuleError when there is none of that id."""
-        try:
-            where = self.alarms[alarm]
-        except KeyError:
+        where = self.alarms.get(alarm)
+        view = None if where is None else self._view(alarm, *where)
+        if view is None:
             msg = f"no active alarm {alarm!r}"
-            raise RuleError(msg, alarm=alarm) from None
-        return self._view(alarm, *where)
+            raise RuleError(msg, alarm=alarm)
+        return view
 
-    def _view(self, alarm: str, patient: str, rule_id: str) -> Alarm:
-        episode = self.subjects[patient].episodes[rule_id]
-        rule = self.rules.by_id[rule_id]
+    def _view(self, alarm: str, subject: str, key: str) -> Alarm | None:
+        episode = self.subjects[subject].episodes[key]
+        if episode.condition != "active":
+            return None
+        rule = self.rules.by_id[key]
         return Alarm(
             id=alarm,
-            patient=patient,
-            rule=rule_id,
-            rule_hash=self.rules.hashes[rule_id],
+            patient=subject,
+            rule=rule.id,
+            rule_hash=self.rules.hashes[key],
             kind=rule.kind,
             priority=episode.priority,
             onset=episode.onset,
             started=episode.started,
             values=dict(episode.values),
-            limit=rule.limit,
+            limit=episode.limit,
             text=dict(episode.text),
             accepted_by=episode.accepted_by,
             accepted_at=episode.accepted_at,
             late=episode.late,
         )
 
+    def context(self, subject: str) -> Context:
+        """What is known of a subject besides readings."""
+        return self.contexts.get(subject) or _UNKNOWN
+
     def to_bytes(self) -> bytes:
         """A snapshot, rules included; equal histories give equal bytes."""
-        subjects = [[p, *_pack_subject(s)] for p, s in sorted(self.subjects.items())]
-        rules = [r.content() for r in self.rules]
-        return cast("bytes", msgpack.packb([_VERSION, self.node, self.seq, rules, subjects]))
+        rules = [[r.content(), r.shadow] for r in self.rules]
+        contexts = [[subject, c.content()] for subject, c in sorted(self.contexts.items())]
+        sources = [[source, *told] for source, told in sorted(self.sources.items())]
+        subjects = [[p, s.pack()] for p, s in sorted(self.subjects.items())]
+        return cast(
+            "bytes", msgpack.packb([_VERSION, self.node, self.seq, rules, contexts, sources, subjects])
+        )
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> State:
         """The state of a snapshot. Raises RuleError when it is damaged or of another version."""
         try:
-            version, node, seq, rules, subjects = msgpack.unpackb(payload, use_list=True)
+            version, *content = msgpack.unpackb(payload, use_list=True, strict_map_key=False)
             if version != _VERSION:
                 msg = f"rule snapshot of version {version}; this software reads {_VERSION}"
                 raise RuleError(msg)
-            ruleset = RuleSet(tuple(Rule.from_content(r) for r in rules))
-            restored = {row[0]: _unpack_subject(*row[1:]) for row in subjects}
-            state = cls(node, ruleset, seq, restored)
+            node, seq, rules, contexts, sources, subjects = content
+            state = cls(
+                node=node,
+                rules=RuleSet(tuple(Rule.from_content(r, shadow=shadow) for r, shadow in rules)),
+                seq=seq,
+                subjects={p: Subject.unpacked(packed) for p, packed in subjects},
+                contexts={subject: Context.of(c) for subject, c in contexts},
+                sources={source: (wall, heard) for source, wall, heard in sources},
+            )
         except RuleError:
             raise
         except Exception as error:
             msg = f"rule snapshot is damaged: {type(error).__name__}"
             raise RuleError(msg) from error
-        return state.indexed()
+        state.alarms = {
+            e.alarm: (p, key) for p, s in state.subjects.items() for key, e in s.episodes.items() if e.alarm
+        }
+        return state
 
     def digest(self) -> str:
         """Sixteen hexadecimal digits over ``to_bytes``."""
         return hashlib.blake2b(self.to_bytes(), digest_size=8).hexdigest()
 
-    def indexed(self) -> State:
-        """The same state with ``due`` and ``alarms`` made anew from the subjects."""
-        due = {p: at for p, s in self.subjects.items() if (at := s.next_due()) is not None}
-        alarms = {
-            e.alarm: (p, r)
-            for p, s in self.subjects.items()
-            for r, e in s.episodes.items()
-            if e.condition == "active"
-        }
-        return State(self.node, self.rules, self.seq, self.subjects, due, alarms)
+
+_UNKNOWN: Final = Context()
 
 
-def _pack_subject(subject: Subject) -> list[object]:
-    latest = [
-        [metric, [[device, s.time, s.value, s.received, s.recent] for device, s in sorted(devices.items())]]
-        for metric, devices in sorted(subject.latest.items())
-    ]
-    episodes = [[rule, *_pack_episode(e)] for rule, e in sorted(subject.episodes.items())]
-    return [latest, episodes, sorted([rule, *span] for rule, span in subject.lates.items())]
-
-
-def _unpack_subject(latest: list[Any], episodes: list[Any], lates: list[Any]) -> Subject:
-    return Subject(
-        latest={
-            metric: {
-                device: Seen(time, value, received, tuple((t, v) for t, v in recent))
-                for device, time, value, received, recent in devices
-            }
-            for metric, devices in latest
-        },
-        episodes={row[0]: _unpack_episode(row[1:]) for row in episodes},
-        lates={rule: (first, last) for rule, first, last in lates},
-    )
-
-
-def _pack_episode(e: Episode) -> list[object]:
+def _pack_episode(e: Episode) -> list[Any]:
+    shot = e.snapshot
     return [
         e.condition,
         e.onset,
         e.due,
         e.seq,
         e.late,
-        e.worst,
-        [sorted(e.snapshot.values.items()), [sorted(i.items()) for i in e.snapshot.inputs]],
+        list(e.peaks),
+        [_pairs(shot.values), [_pairs(i) for i in shot.inputs], _nested(shot.fields), _nested(shot.detail)],
         e.told,
         e.told_at,
         e.alarm,
         e.started,
         e.priority,
-        sorted(e.values.items()),
-        sorted(e.text.items()),
+        _pairs(e.values),
+        _pairs(e.text),
         e.accepted_by,
         e.accepted_at,
+        e.clear_at,
+        e.early,
+        e.why,
+        e.limit,
     ]
 
 
 def _unpack_episode(row: list[Any]) -> Episode:
-    values, inputs = row[6]
+    values, inputs, fields, detail = row[6]
     row[5] = tuple(row[5])
-    row[6] = Snapshot({k: v for k, v in values}, tuple({k: v for k, v in i} for i in inputs))  # noqa: C416
-    row[12] = {k: v for k, v in row[12]}  # noqa: C416
-    row[13] = {k: v for k, v in row[13]}  # noqa: C416
+    row[6] = Snapshot(_dict(values), tuple(_dict(i) for i in inputs), fields, detail)
+    row[12], row[13] = _dict(row[12]), _dict(row[13])
     return Episode(*row)
+
+
+def _pairs(mapping: Mapping[str, Any]) -> list[list[Any]]:
+    return [[k, mapping[k]] for k in sorted(mapping)]
+
+
+def _dict(pairs: list[list[Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs}  # noqa: C416 - pairs are lists
+
+
+def _nested(value: Any) -> Any:
+    """Mappings with their keys in order, so that equal ones give equal bytes."""
+    if isinstance(value, Mapping):
+        return {k: _nested(value[k]) for k in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_nested(v) for v in value]
+    return value

@@ -22,6 +22,7 @@ class Metric:
 
     ``low`` and ``high`` bound what an instrument can mean at all (a value outside is rejected, never
     clipped); ``interval_s`` is the expected seconds between values where a device says nothing better.
+    ``codes`` are the values of a coded metric that rules look at, from harmless to grave.
     """
 
     key: str
@@ -33,6 +34,11 @@ class Metric:
     interval_s: float
     decimals: int = 0
     kind: Kind = "numeric"
+    codes: tuple[str, ...] = ()
+
+    def place(self, code: str | None) -> float | None:
+        """A code's place in ``codes`` as the number that rules look at; None when it is none of them."""
+        return float(self.codes.index(code)) if code in self.codes else None
 
 
 def _m(  # noqa: PLR0913, PLR0917 - a row of the table
@@ -45,11 +51,26 @@ def _m(  # noqa: PLR0913, PLR0917 - a row of the table
     interval_s: float,
     decimals: int = 0,
     kind: Kind = "numeric",
+    codes: tuple[str, ...] = (),
 ) -> tuple[str, Metric]:
-    return key, Metric(key, mdc, loinc, unit, low, high, interval_s, decimals, kind)
+    return key, Metric(key, mdc, loinc, unit, low, high, interval_s, decimals, kind, codes)
 
 
 _INF = float("inf")
+SYMPTOMS: Final = (
+    "none",
+    "dizziness",
+    "headache",
+    "nausea",
+    "swelling",
+    "palpitations",
+    "blurred_vision",
+    "weakness",
+    "breathlessness",
+    "chest_pain",
+    "fainting",
+)
+"""What a patient may report, one at a time; ``none`` says that there are none."""
 
 METRICS: Final[dict[str, Metric]] = dict(
     [
@@ -71,6 +92,11 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("body_weight", 188736, "29463-7", "kg", 0, 700, 86_400, 2),
         _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
         _m("battery_level", None, None, "%", 0, 100, 3600),
+        # entered by hand: no device sends them
+        _m("consciousness", None, None, None, -_INF, _INF, 14_400, 0, "coded", ("A", "C", "V", "P", "U")),
+        _m("supplemental_oxygen", None, None, None, -_INF, _INF, 14_400, 0, "coded", ("air", "oxygen")),
+        _m("pain", None, None, None, 0, 10, 14_400),
+        _m("symptom", None, None, None, -_INF, _INF, 86_400, 0, "coded", SYMPTOMS),
         _m("device_manufacturer", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_model", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_serial", None, None, None, -_INF, _INF, 86_400, 0, "coded"),

@@ -20,11 +20,12 @@ class Quality(IntFlag):
     MOTION = 32
     ONGOING = 64
     OUT_OF_RANGE = 128
+    FUTURE = 256
 
     @property
     def clinical(self) -> bool:
-        """Whether a clinical rule may look at the value at all (no demo, test or sensor-off)."""
-        return not self & (Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF)
+        """Whether a clinical rule may look at the value at all (no demo, test, sensor-off, or future)."""
+        return not self & (Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE)
 
 
 class Source(IntEnum):

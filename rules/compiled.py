@@ -1,0 +1,337 @@
+"""Rules made ready for one kind of patient: limits in place, conditions as functions, what can be skipped.
+
+A ``Plan`` is shared by all subjects to whom the same rules with the same limits apply.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+from rules.conditions import (
+    All,
+    Any_,
+    Change,
+    Count,
+    Deviation,
+    DeviceFlag,
+    Leaf,
+    Missing,
+    Node,
+    Not,
+    Repeat,
+    Score,
+    Threshold,
+    leaves,
+)
+from rules.context import Context, Limit
+from rules.model import Measured
+from rules.news2 import CUTS, METRICS_OF, Total
+from rules.rule import SECOND, Rule, RuleSet
+from rules.signals import feature_key
+
+__all__ = ["LATE_AFTER", "Compiled", "Filter", "Plan", "Planner", "Result"]
+
+LATE_AFTER: Final = 60 * SECOND
+"""Received later than this after it was measured, a reading is told with both times."""
+CELLS_KEPT: Final = 2048
+PLANS_KEPT: Final = 4096
+"""Plans made ready; past it they are made anew (limits of single patients come and go)."""
+
+
+class Result(NamedTuple):
+    """What one leaf comes to: does it hold for opening, for staying, by which value and readings."""
+
+    opens: bool | None
+    holds: bool | None
+    value: float | None = None
+    readings: tuple[Measured, ...] = ()
+    score: Total | None = None
+
+
+Peaks: TypeAlias = tuple[float | None, ...]
+Opens: TypeAlias = Callable[[list[Result]], bool | None]
+Holds: TypeAlias = Callable[[list[Result], Peaks], bool | None]
+
+
+class Compiled:
+    """One rule with its limits in place; ``opens`` and ``holds`` join the results of its leaves."""
+
+    def __init__(self, rule: Rule, digest: str, limits: dict[str, Limit]) -> None:
+        self.rule = rule
+        self.key = rule.key
+        self.hash = digest
+        self.limits = limits
+        self.limit = rule.limit
+        top = rule.condition
+        self.repeat = top if isinstance(top, Repeat) else None
+        self.leaves: tuple[Leaf, ...] = tuple(leaves(top))
+        self.features = tuple(feature_key(leaf) for leaf in self.leaves)
+        self.negative = tuple(_negative(top))
+        self.max_age = {m: round(s * SECOND) for m, s in rule.inputs.items()}
+        self.max_lateness = round(rule.max_lateness_s * SECOND)
+        self.delay = rule.delay_ns
+        self.clear_after = round(rule.clear_after_s * SECOND)
+        self.missing = tuple(leaf for leaf in self.leaves if isinstance(leaf, Missing))
+        main = top.of if isinstance(top, Repeat) else top
+        self.opens, self.holds = _opens(main, 0), _holds(main, 0)
+        self.critical: Opens | None = None
+        if isinstance(top, Repeat) and top.critical is not None:
+            self.critical = _opens(top.critical, len(list(leaves(main))))
+        self.prompt = self._prompt()
+
+    def _prompt(self) -> Opens | None:
+        """What decides on a single measurement at once, out of turn: limits without any delay."""
+        return self.opens if not self.delay and _plain(self.rule.condition) else None
+
+    @property
+    def needs_after(self) -> int:
+        """Nanoseconds that must pass before a second measurement counts."""
+        return 0 if self.repeat is None else round(self.repeat.after_s * SECOND)
+
+    @property
+    def timeout(self) -> int:
+        """Nanoseconds that a second measurement is waited for."""
+        return 0 if self.repeat is None else round(self.repeat.timeout_s * SECOND)
+
+
+def _plain(node: Node) -> bool:
+    match node:
+        case Threshold(smoothing=None):
+            return True
+        case Any_(parts):
+            return all(_plain(p) for p in parts)
+    return False
+
+
+def _negative(node: Node, *, under: bool = False) -> Iterator[bool]:
+    """For each leaf whether it stands under a ``not``."""
+    match node:
+        case All(parts) | Any_(parts):
+            for part in parts:
+                yield from _negative(part, under=under)
+        case Not(part):
+            yield from _negative(part, under=not under)
+        case Repeat(of=of, critical=critical):
+            yield from _negative(of, under=under)
+            if critical is not None:
+                yield from _negative(critical, under=under)
+        case _:
+            yield under
+
+
+def _size(node: Node) -> int:
+    return sum(1 for _ in leaves(node))
+
+
+def _opens(node: Node, first: int) -> Opens:
+    """The node's truth for opening; its leaves' results begin at ``first``."""
+    match node:
+        case All(parts) | Any_(parts):
+            join = _all if isinstance(node, All) else _any
+            below, at = [], first
+            for part in parts:
+                below.append(_opens(part, at))
+                at += _size(part)
+            return lambda r: join([f(r) for f in below])
+        case Not(part):
+            strict = _holds_strict(part, first)
+            return lambda r: _not(strict(r))
+        case _:
+            return lambda r: r[first].opens
+
+
+def _holds_strict(node: Node, first: int) -> Opens:
+    """The node's truth for staying, where unknown stays unknown."""
+    match node:
+        case All(parts) | Any_(parts):
+            join = _all if isinstance(node, All) else _any
+            below, at = [], first
+            for part in parts:
+                below.append(_holds_strict(part, at))
+                at += _size(part)
+            return lambda r: join([f(r) for f in below])
+        case Not(part):
+            opens = _opens(part, first)
+            return lambda r: _not(opens(r))
+        case _:
+            return lambda r: r[first].holds
+
+
+def _holds(node: Node, first: int) -> Holds:
+    """The node's truth for staying; what is unknown and never had a part in the breach does not hold."""
+    match node:
+        case All(parts) | Any_(parts):
+            join = _all if isinstance(node, All) else _any
+            below, at = [], first
+            for part in parts:
+                below.append(_holds(part, at))
+                at += _size(part)
+            return lambda r, peaks: join([f(r, peaks) for f in below])
+        case Not(part):
+            opens, last = _opens(part, first), first + _size(part)
+
+            def negated(r: list[Result], peaks: Peaks) -> bool | None:
+                found = opens(r)
+                if found is None and all(p is None for p in peaks[first:last]):
+                    return False
+                return _not(found)
+
+            return negated
+        case _:
+
+            def leaf(r: list[Result], peaks: Peaks) -> bool | None:
+                found = r[first].holds
+                return False if found is None and peaks[first] is None else found
+
+            return leaf
+
+
+def _all(parts: list[bool | None]) -> bool | None:
+    if False in parts:
+        return False
+    return None if None in parts else True
+
+
+def _any(parts: list[bool | None]) -> bool | None:
+    if True in parts:
+        return True
+    return None if None in parts else False
+
+
+def _not(value: bool | None) -> bool | None:  # noqa: FBT001 - a truth value of three
+    return None if value is None else not value
+
+
+@dataclass(slots=True)
+class Filter:
+    """When a new value of one signal cannot change any rule: it lies between the same limits as before.
+
+    ``cuts`` are all numbers that any rule compares the value with, ``derived`` the same for derived
+    quantities; ``fresh`` is the age (ns) of the value before up to which this holds, ``lateness`` how long
+    (ns) after it was measured it may be received.
+    """
+
+    rules: tuple[Compiled, ...]
+    flagged: tuple[Compiled, ...]
+    features: tuple[str, ...]
+    fresh: int
+    lateness: int
+    cuts: tuple[float, ...]
+    derived: tuple[tuple[str, tuple[float, ...]], ...]
+    cells: dict[float, int] = field(default_factory=dict)
+
+    def cell(self, value: float) -> int:
+        """Between which cuts the value lies (even), or on which (odd)."""
+        found = self.cells.get(value)
+        if found is None:
+            found = bisect_left(self.cuts, value) + bisect_right(self.cuts, value)
+            if len(self.cells) < CELLS_KEPT:
+                self.cells[value] = found
+        return found
+
+
+class Plan:
+    """The rules that apply to a kind of patient, by key and by signal."""
+
+    def __init__(self, rules: tuple[Compiled, ...], scale: int) -> None:
+        self.rules = {c.key: c for c in rules}
+        self.scale = scale
+        self.timed = tuple(c for c in rules if c.missing)
+        metrics = sorted({m for c in rules for m in c.rule.inputs})
+        self.filters = {m: _filter(m, [c for c in rules if m in c.rule.inputs]) for m in metrics}
+
+
+class Planner:
+    """Makes plans for one rule set and keeps them: most patients share one."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._compiled: dict[tuple[object, ...], Compiled] = {}
+
+    def plan(self, subject: str, context: Context, at: int) -> Plan:
+        """The plan for a subject with this context at ``at`` (UTC ns)."""
+        kind = subject.partition(":")[0] if ":" in subject else "patient"
+        limits = context.limits_at(at)
+        adult = context.adult is not False and not context.pregnant
+        key = kind, context.setting, adult, context.spo2_scale, tuple(sorted(limits.items()))
+        found = self._plans.get(key)
+        if found is None:
+            rules = [
+                self._compile(rule, context, limits)
+                for rule in self._rules
+                if _about(rule, kind) and context.applies(rule)
+            ]
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
+                self._compiled.clear()
+            found = self._plans[key] = Plan(tuple(rules), context.spo2_scale)
+        return found
+
+    def _compile(self, rule: Rule, context: Context, limits: dict[tuple[str, str], Limit]) -> Compiled:
+        own = {name: limits[rule.id, name] for name in rule.parameters if (rule.id, name) in limits}
+        key = rule.key, tuple(sorted(own.items()))
+        found = self._compiled.get(key)
+        if found is None:
+            resolved = context.resolve_with(rule, limits)
+            found = self._compiled[key] = Compiled(resolved, self._rules.hashes[rule.key], own)
+        return found
+
+
+def _about(rule: Rule, kind: str) -> bool:
+    """A rule about a device looks at its signals wherever they are attributed to."""
+    if rule.subject == "device":
+        return kind in {"device", "patient"}
+    return rule.subject == kind
+
+
+def _filter(metric: str, rules: list[Compiled]) -> Filter:
+    cuts: set[float] = set()
+    derived: dict[str, set[float]] = {}
+    fresh = min(c.max_age[metric] for c in rules)
+    for compiled in rules:
+        for leaf, feature in zip(compiled.leaves, compiled.features, strict=True):
+            if isinstance(leaf, Score):
+                if any(metric in metrics for metrics in METRICS_OF.values()):
+                    cuts.update(CUTS.get(metric, ()))
+                continue
+            if _metric(leaf) != metric:
+                continue
+            if isinstance(leaf, Missing):
+                fresh = min(fresh, round(float(leaf.for_s) * SECOND))
+            elif not isinstance(leaf, DeviceFlag):
+                (cuts if feature is None else derived.setdefault(feature, set())).update(_cuts(leaf))
+    return Filter(
+        rules=tuple(rules),
+        flagged=tuple(c for c in rules if any(isinstance(x, DeviceFlag) for x in c.leaves)),
+        features=tuple(sorted(derived)),
+        fresh=fresh,
+        lateness=min(LATE_AFTER, *(c.max_lateness for c in rules)),
+        cuts=tuple(sorted(cuts)),
+        derived=tuple((name, tuple(sorted(values))) for name, values in sorted(derived.items())),
+    )
+
+
+def _metric(leaf: Leaf) -> str | None:
+    if isinstance(leaf, Count):
+        return leaf.of.metric
+    return None if isinstance(leaf, Score) else leaf.metric
+
+
+def _cuts(leaf: Leaf) -> list[float]:
+    """The numbers that a resolved leaf compares its quantity with."""
+    match leaf:
+        case Threshold(value=value, hysteresis=back):
+            limit, margin = float(value), float(back)
+            return [limit, limit + margin if leaf.falling else limit - margin]
+        case Change(by=by, hysteresis=back):
+            return [float(by), float(by) - float(back)]
+        case Deviation(by=by, hysteresis=back):
+            limit, clear = float(by), float(by) - float(back)
+            return [limit, clear, -limit, -clear]
+        case Count(at_least=least):
+            return [float(least)]
+    return []

@@ -1,0 +1,490 @@
+"""The life of a condition: asked, pending, active, ended; and what people are told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from hearthward.core.errors import RuleError
+from hearthward.core.ids import stable_id
+from rules.compiled import Compiled, Peaks, Plan, Planner
+from rules.conditions import Count, Leaf, Score, Smoothing
+from rules.context import Limit
+from rules.evaluate import UNFIT, Verdict, evaluate, judge_alone, render, worst_of
+from rules.intake import came_late
+from rules.model import Command, Measured, Transition, TransitionKind
+from rules.news2 import METRICS_OF
+from rules.rule import SECOND, Rule, RuleSet
+from rules.state import NEVER, Episode, Row, State, Subject
+from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
+
+__all__ = ["LATE_MERGE", "UPDATE_EVERY", "Episodes"]
+
+UPDATE_EVERY: Final = 60 * SECOND
+"""A worsening is told at most once in this time."""
+LATE_MERGE: Final = 600 * SECOND
+"""Late breaches closer than this are one entry of the worklist."""
+_PRIORITIES: Final = ("low", "medium", "high")
+_CLOSING: Final = frozenset({"end", "reset"})
+
+
+class Episodes:
+    """Changes the episodes of one step's subjects and collects the transitions."""
+
+    def __init__(self, state: State, seq: int, now: int) -> None:
+        self.state = state
+        self.seq = seq
+        self.now = now
+        self.transitions: list[Transition] = []
+        self._before: Planner | None = None
+        self._rules_before = state.rules
+
+    # -- plans
+
+    def plan(self, name: str, subject: Subject) -> Plan:
+        """The rules as they stand for a subject."""
+        if subject.plan is None:
+            known = subject.planned if subject.planned >= 0 else subject.clock
+            self._set_plan(name, subject, known if known >= 0 else self.now)
+        assert subject.plan is not None  # noqa: S101 - just made
+        return subject.plan
+
+    def _set_plan(self, name: str, subject: Subject, at: int) -> None:
+        context = self.state.context(name)
+        subject.plan = plan = self.state.planner.plan(name, context, at)
+        subject.planned = at
+        subject.plan_until = context.next_change(at) or NEVER
+        for metric in [m for m in subject.series if m not in plan.filters]:
+            del subject.series[metric]
+        for metric, devices in subject.series.items():
+            for series in devices.values():
+                series.need(plan.filters[metric].features)
+                series.cell = -1
+
+    def replan(self, name: str, subject: Subject, at: int) -> None:
+        """Rules, limits or context changed: carry what stays over, reset what does not, judge anew."""
+        self._set_plan(name, subject, at)
+        rules = self.plan(name, subject).rules
+        subject.lates = {key: times for key, times in subject.lates.items() if key in rules}
+        for key, episode in sorted(subject.episodes.items()):
+            if key in rules:
+                subject.episodes[key] = _carry(episode, rules[key], self._old(name, key, at), at)
+                self._reprioritise(name, subject, rules[key], at)
+                continue
+            del subject.episodes[key]
+            text = NOT_APPLICABLE if key in self.state.rules.by_id else WITHDRAWN
+            rule = self.state.rules.by_id.get(key) or self._rules_before.by_id[key]
+            self._reset(name, rule, replace(episode, text=text), at)
+        for _, compiled in sorted(rules.items()):
+            self.judge(name, subject, compiled, at, late=False, news=[])
+
+    def _old(self, name: str, key: str, at: int) -> Compiled | None:
+        """The rule before its set was changed."""
+        if self._before is None:
+            return None
+        return self._before.plan(name, self.state.context(name), at).rules.get(key)
+
+    def change_rules(self, rules: RuleSet) -> None:
+        """Put another set in force; ``replan`` every subject afterwards."""
+        self._before, self._rules_before = self.state.planner, self.state.rules
+        self.state.rules, self.state.planner = rules, Planner(rules)
+
+    def forget_old_rules(self) -> None:
+        """To be called when every subject has its new plan."""
+        self._before, self._rules_before = None, self.state.rules
+
+    def _reprioritise(self, name: str, subject: Subject, compiled: Compiled, at: int) -> None:
+        before = subject.episodes[compiled.key]
+        rule = compiled.rule
+        if rule.priority == before.priority:
+            return
+        up = _PRIORITIES.index(rule.priority) > _PRIORITIES.index(before.priority)
+        episode = subject.episodes[compiled.key] = replace(before, priority=rule.priority)
+        if episode.condition == "active":
+            self._tell("escalate" if up else "de-escalate", name, compiled, episode, at)
+
+    def close(self, name: str, subject: Subject) -> None:
+        """The patient has left: reset what is open."""
+        for key, episode in sorted(subject.episodes.items()):
+            self._reset(name, self.state.rules.by_id[key], replace(episode, text=CLOSED), self.now)
+        subject.episodes = {}
+
+    def _reset(self, name: str, rule: Rule, episode: Episode, at: int) -> None:
+        self.state.alarms.pop(episode.alarm, None)
+        if episode.alarm:
+            hashes = (
+                self.state.rules.hashes if rule.key in self.state.rules.hashes else self._rules_before.hashes
+            )
+            self._transition("reset", name, rule, hashes[rule.key], episode, max(at, episode.started))
+
+    # -- judging
+
+    def frozen(self, subject: Subject) -> frozenset[str]:
+        """Signals of which nothing is learned now: an alarm on them is open."""
+        rules = self.state.rules.by_id
+        return frozenset(
+            m
+            for key, e in subject.episodes.items()
+            if e.condition == "active" and not e.early and key in rules and rules[key].kind == "physiological"
+            for m in rules[key].inputs
+        )
+
+    @staticmethod
+    def usable(subject: Subject, row: Row) -> bool:
+        """Whether a waiting row may signal ahead of its turn: a fit value that nothing newer supersedes."""
+        if not row.known or row.quality & UNFIT:
+            return False
+        own = subject.series.get(row.metric, {}).get(row.device)
+        return own is None or own.time < row.time
+
+    def judge(
+        self,
+        name: str,
+        subject: Subject,
+        compiled: Compiled,
+        at: int,
+        *,
+        late: bool,
+        news: list[Measured],
+    ) -> None:
+        """Judge one rule on what is known at ``at``; ``news`` has just come."""
+        verdict = evaluate(compiled, subject, self.state.context(name), at)
+        episode = subject.episodes.get(compiled.key)
+        if episode is None:
+            if verdict.opens:
+                self._open(name, subject, compiled, verdict, late=late)
+        elif episode.condition == "asked":
+            self._second(name, subject, compiled, verdict, news)
+        elif episode.condition == "pending":
+            if verdict.opens:
+                subject.episodes[compiled.key] = _worsen(compiled, episode, verdict)
+            else:
+                del subject.episodes[compiled.key]
+        else:
+            self._hold(name, subject, compiled, verdict, late=late)
+
+    def _hold(self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool) -> None:
+        """Judge an active condition: does it go on, worsen, end?"""
+        at, episode = verdict.at, subject.episodes[compiled.key]
+        if episode.early and at < episode.onset:
+            if verdict.opens:
+                earlier = replace(episode, onset=verdict.onset(), started=at, early=False)
+                adopted = _worsen(compiled, earlier, verdict)
+                subject.episodes[compiled.key] = adopted = self._told(compiled, adopted, at)
+                self._tell("update", name, compiled, adopted, at)
+            return
+        if episode.early:
+            episode = subject.episodes[compiled.key] = replace(episode, early=False)
+        if verdict.holds(episode.peaks, _needed(compiled, episode)):
+            episode = replace(_worsen(compiled, episode, verdict), clear_at=None)
+            if not episode.told and at - episode.told_at >= UPDATE_EVERY:
+                episode = self._told(compiled, episode, at)
+                self._tell("update", name, compiled, replace(episode, late=late), at)
+            subject.episodes[compiled.key] = episode
+            return
+        since = at if episode.clear_at is None else episode.clear_at
+        shot = verdict.snapshot()
+        text = render(compiled, compiled.rule.cleared, shot)
+        done = replace(episode, clear_at=since, values=shot.values, text=text, late=late)
+        if at - since >= compiled.clear_after:
+            self._end(name, subject, compiled, done, at, shot.inputs)
+        elif episode.clear_at is None:
+            subject.episodes[compiled.key] = replace(episode, clear_at=since)
+
+    def _end(
+        self,
+        name: str,
+        subject: Subject,
+        compiled: Compiled,
+        done: Episode,
+        at: int,
+        inputs: tuple[dict[str, Any], ...] = (),
+    ) -> None:
+        del subject.episodes[compiled.key]
+        self.state.alarms.pop(done.alarm, None)
+        self._tell("end", name, compiled, done, max(at, done.started), inputs=inputs)
+
+    def _open(self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool) -> None:
+        """Begin a condition; without a delay it is active at once."""
+        at, onset = verdict.at, verdict.onset()
+        ask = compiled.repeat is not None and not verdict.critical
+        wait = compiled.timeout if ask else compiled.delay
+        episode = subject.episodes[compiled.key] = Episode(
+            condition="asked" if ask else "pending",
+            onset=onset,
+            due=max(onset + wait, at),
+            seq=self.seq,
+            late=late,
+            peaks=verdict.peaks,
+            snapshot=verdict.snapshot(),
+            priority=compiled.rule.priority,
+            why="critical" if verdict.critical else "",
+        )
+        if episode.due <= max(at, subject.clock):
+            self.end_wait(name, subject, compiled.key, episode.due)
+        elif ask:
+            asked = self._told(compiled, self._named(name, compiled, episode), at)
+            asked = subject.episodes[compiled.key] = replace(asked, started=at)
+            self.state.alarms[asked.alarm] = name, compiled.key
+            self._tell("ask", name, compiled, asked, at)
+
+    def open_early(
+        self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool
+    ) -> None:
+        """Signal a limit without delay before the reading's turn has come."""
+        self._open(name, subject, compiled, verdict, late=late)
+        episode = subject.episodes[compiled.key]
+        if episode.condition == "pending":
+            self.end_wait(name, subject, compiled.key, verdict.at)
+        subject.episodes[compiled.key] = replace(subject.episodes[compiled.key], early=True)
+
+    def end_wait(self, name: str, subject: Subject, key: str, at: int) -> None:
+        """A delay, the wait for a second measurement, or the time of being clear has ended."""
+        compiled = self.plan(name, subject).rules[key]
+        episode = subject.episodes[key]
+        if episode.condition == "active":
+            shot = evaluate(compiled, subject, self.state.context(name), at).snapshot()
+            text = render(compiled, compiled.rule.cleared, shot)
+            done = replace(episode, values=shot.values, text=text)
+            self._end(name, subject, compiled, done, at, shot.inputs)
+            return
+        why = "timeout" if episode.condition == "asked" else episode.why
+        if compiled.repeat is not None and not why:
+            why = "timeout"
+        self._activate(name, subject, compiled, replace(episode, why=why), at)
+
+    def _activate(self, name: str, subject: Subject, compiled: Compiled, episode: Episode, at: int) -> None:
+        if not episode.alarm:
+            episode = self._named(name, compiled, episode)
+        active = self._told(compiled, replace(episode, condition="active", started=at), at)
+        subject.episodes[compiled.key] = active
+        self.state.alarms[active.alarm] = name, compiled.key
+        self._tell("start", name, compiled, active, at)
+
+    def _named(self, name: str, compiled: Compiled, episode: Episode) -> Episode:
+        """The episode with its identity, equal wherever and whenever the same is decided."""
+        alarm = stable_id("alm", self.state.node, compiled.key, name, episode.onset, episode.seq)
+        again = sum(t.kind in {"start", "ask"} and t.alarm.startswith(alarm) for t in self.transitions)
+        if again:
+            alarm = f"{alarm}_{again + 1}"  # values of one time that breached, cleared and breached
+        return replace(episode, alarm=alarm)
+
+    def _second(
+        self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, news: list[Measured]
+    ) -> None:
+        """Judge while a second measurement is asked for."""
+        at, episode = verdict.at, subject.episodes[compiled.key]
+        asked_for = _breached(compiled, episode)
+        second = any(m.metric in asked_for and m.time >= episode.onset + compiled.needs_after for m in news)
+        if verdict.critical or (second and verdict.opens):
+            why = "critical" if verdict.critical else "confirmed"
+            self._activate(name, subject, compiled, replace(_worsen(compiled, episode, verdict), why=why), at)
+        elif second:
+            shot = verdict.snapshot()
+            text = render(compiled, compiled.rule.cleared, shot)
+            done = replace(episode, values=shot.values, text=text, why="refuted")
+            self._end(name, subject, compiled, done, at, shot.inputs)
+        elif verdict.opens:
+            subject.episodes[compiled.key] = _worsen(compiled, episode, verdict)
+
+    def worklist(
+        self, name: str, subject: Subject, compiled: Compiled, time: int, readings: list[Measured]
+    ) -> None:
+        """Note a breach that came too late to signal."""
+        verdict = judge_alone(compiled, readings, time)
+        if not verdict.opens:
+            return
+        key = compiled.key
+        known = subject.lates.get(key)
+        if known is not None and known[0] - LATE_MERGE <= time <= known[1] + LATE_MERGE:
+            subject.lates[key] = min(known[0], time), max(known[1], time)
+            return
+        subject.lates[key] = time, time
+        shot = verdict.snapshot()
+        present = subject.episodes.get(key)
+        entry = Episode(
+            condition="pending",
+            onset=time,
+            due=time,
+            seq=self.seq,
+            late=any(came_late(m) for m in readings),
+            peaks=verdict.peaks,
+            snapshot=shot,
+            alarm=stable_id("late", self.state.node, key, name, time, self.seq),
+            priority=compiled.rule.priority,
+            values=shot.values,
+            text=render(compiled, compiled.rule.explanation, shot),
+            limit=compiled.limit,
+        )
+        self._tell("late", name, compiled, entry, time, inputs=shot.inputs)
+        self.transitions[-1] = replace(
+            self.transitions[-1], condition="inactive" if present is None else present.condition
+        )
+
+    # -- commands
+
+    def accept(self, command: Command, subject: Subject) -> None:
+        """Take responsibility for an alarm that is active and nobody's yet."""
+        name, key = self.state.alarms[command.alarm]
+        episode = replace(subject.episodes[key], accepted_by=command.actor, accepted_at=command.now)
+        subject.episodes[key] = episode
+        rule = self.state.rules.by_id[key]
+        digest = self.state.rules.hashes[key]
+        self._transition(
+            "accept", name, rule, digest, episode, command.now, actor=command.actor, note=command.note
+        )
+
+    def refusal(self, command: Command) -> RuleError | None:
+        """Why a command cannot be done, if so."""
+        if command.kind != "accept":
+            return RuleError(f"unknown command {command.kind!r}; there is: accept", kind=command.kind)
+        alarm = self.state.alarm(command.alarm)
+        if alarm.accepted_by not in {None, command.actor}:
+            by = alarm.accepted_by
+            return RuleError(f"already accepted by {by}", alarm=alarm.id, actor=by)
+        return None
+
+    # -- telling
+
+    def _told(self, compiled: Compiled, episode: Episode, at: int) -> Episode:
+        shot = episode.snapshot
+        return replace(
+            episode,
+            told=True,
+            told_at=at,
+            values=dict(shot.values),
+            text=render(compiled, compiled.rule.explanation, shot),
+            limit=compiled.limit,
+        )
+
+    def _tell(
+        self,
+        kind: TransitionKind,
+        name: str,
+        compiled: Compiled,
+        episode: Episode,
+        at: int,
+        *,
+        inputs: tuple[dict[str, Any], ...] | None = None,
+    ) -> None:
+        shown = (
+            episode.snapshot.inputs if inputs is None and kind not in {"escalate", "de-escalate"} else inputs
+        )
+        detail = _detail(compiled, episode)
+        self._transition(
+            kind, name, compiled.rule, compiled.hash, episode, at, inputs=shown or (), detail=detail
+        )
+
+    def _transition(  # noqa: PLR0913 - what it carries
+        self,
+        kind: TransitionKind,
+        name: str,
+        rule: Rule,
+        digest: str,
+        episode: Episode,
+        at: int,
+        *,
+        inputs: tuple[dict[str, Any], ...] = (),
+        actor: str | None = None,
+        note: str = "",
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        self.transitions.append(
+            Transition(
+                alarm=episode.alarm,
+                patient=name,
+                rule=rule.id,
+                rule_hash=digest,
+                kind=kind,
+                condition="inactive" if kind in _CLOSING else episode.condition,
+                priority=episode.priority,
+                at=at,
+                onset=episode.onset,
+                seq=self.seq,
+                values=dict(episode.values),
+                limit=episode.limit or rule.limit,
+                text=dict(episode.text),
+                inputs=tuple(dict(i) for i in inputs),
+                actor=actor,
+                late=episode.late,
+                decided=self.now,
+                note=note,
+                shadow=rule.shadow,
+                detail=detail or {},
+            )
+        )
+
+
+def _worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:
+    """The episode with a new extreme, if this is one: what was shown then is what people are told next."""
+    peaks = worst_of(compiled, episode.peaks, verdict.peaks)
+    if peaks == episode.peaks:
+        return episode
+    return replace(episode, peaks=peaks, snapshot=verdict.snapshot(), told=False)
+
+
+def _carry(episode: Episode, new: Compiled, old: Compiled | None, now: int) -> Episode:
+    """An episode under a changed rule: its delay counts anew, its extremes stay where a like leaf is."""
+    if old is None or old.rule == new.rule:
+        return episode
+    known: dict[tuple[str, str], float | None] = {
+        _like(leaf): peak for leaf, peak in zip(old.leaves, episode.peaks, strict=True)
+    }
+    peaks: Peaks = tuple(known.get(_like(leaf)) for leaf in new.leaves)
+    due = episode.due
+    if episode.condition == "pending":
+        due = max(episode.onset + new.delay, now)
+    elif episode.condition == "asked":
+        due = max(episode.onset + new.timeout, now)
+    return replace(episode, peaks=peaks, due=due)
+
+
+def _like(leaf: Leaf) -> tuple[str, str]:
+    metric = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", "") or ""
+    return type(leaf).__name__ + str(getattr(leaf, "falling", "")), metric
+
+
+def _breached(compiled: Compiled, episode: Episode) -> set[str]:
+    """The signals of the leaves that had a part in the breach."""
+    return {
+        _like(leaf)[1]
+        for leaf, peak in zip(compiled.leaves, episode.peaks, strict=True)
+        if peak is not None and not isinstance(leaf, Score)
+    }
+
+
+def _needed(compiled: Compiled, episode: Episode) -> frozenset[str]:
+    """What must be known for a score to end: all that raised it."""
+    if not any(isinstance(leaf, Score) for leaf in compiled.leaves):
+        return frozenset()
+    shown = {i["metric"] for i in episode.snapshot.inputs}
+    return frozenset(p for p, metrics in METRICS_OF.items() if shown.intersection(metrics))
+
+
+def _detail(compiled: Compiled, episode: Episode) -> dict[str, Any]:
+    """What a decision rests on besides values and limit."""
+    rule = compiled.rule
+    out: dict[str, Any] = {"delay_s": rule.delay_s, **episode.snapshot.detail}
+    smoothing = next((s for leaf in compiled.leaves if (s := getattr(leaf, "smoothing", None))), None)
+    if isinstance(smoothing, Smoothing):
+        out["smoothing"] = [smoothing.kind, smoothing.window_s]
+    if rule.parameters:
+        out["parameters"] = {
+            name: {"default": p.value, **_set_by(compiled.limits.get(name))}
+            for name, p in rule.parameters.items()
+        }
+    if episode.why:
+        out["why"] = episode.why
+    return out
+
+
+def _set_by(limit: Limit | None) -> dict[str, Any]:
+    if limit is None:
+        return {}
+    return {
+        "value": limit.value,
+        "by": limit.by,
+        "start": limit.start,
+        "reason": limit.reason,
+        "expires": limit.expires,
+    }

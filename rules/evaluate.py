@@ -1,0 +1,377 @@
+"""What one rule makes of one subject's signals at one moment; changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hearthward.core.codes import METRICS
+from hearthward.core.model import Quality
+from rules.compiled import Compiled, Peaks, Result
+from rules.conditions import Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
+from rules.context import Context
+from rules.model import Measured
+from rules.news2 import METRICS_OF, points, total
+from rules.rule import SECOND, number
+from rules.signals import Series, breaches
+from rules.state import Snapshot, Subject
+from rules.words import FLAG_TEXT, PARAMETER_TEXT, duration
+
+__all__ = [
+    "FIELDS",
+    "UNFIT",
+    "Verdict",
+    "deadline",
+    "evaluate",
+    "judge_alone",
+    "render",
+    "too_late",
+    "worse",
+    "worst_of",
+]
+
+FIELDS: Final = ("limit", "score", "missing", "change", "baseline", "silence", "flag")
+"""What a rule's texts may name besides its signals."""
+UNFIT: Final = int(sum(flag for flag in Quality if not flag.clinical))
+"""Quality bits of readings that clinical rules never look at."""
+_NO_VALUE: Final = "--"
+_UNKNOWN: Final = Result(None, None)
+_FALSE: Final = Result(opens=False, holds=False)
+_THREE: Final = 3
+_PARAMETER_OF: Final = {metric: p for p, metrics in METRICS_OF.items() for metric in metrics}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the leaves of a rule come to, and what the rule makes of that."""
+
+    compiled: Compiled
+    results: list[Result]
+    opens: bool
+    critical: bool
+    at: int
+    deadlines: tuple[int, ...] = ()
+
+    def holds(self, peaks: Peaks, needed: frozenset[str]) -> bool:
+        """Whether a breach with these peaks goes on; what is not known never ends it.
+
+        ``needed``: parameters that have to be known for a score to end.
+        """
+        results = self.results
+        known = {_PARAMETER_OF.get(m.metric) for r in results for m in r.readings}
+        if not needed <= known:
+            results = [
+                r._replace(holds=None) if isinstance(leaf, Score) and r.holds is False else r
+                for leaf, r in zip(self.compiled.leaves, results, strict=True)
+            ]
+        return self.compiled.holds(results, peaks) is not False
+
+    @property
+    def peaks(self) -> Peaks:
+        """The value of each leaf that has a part in the breach."""
+        return tuple(
+            r.value if r.opens or (negative and r.opens is not None) else None
+            for r, negative in zip(self.results, self.compiled.negative, strict=True)
+        )
+
+    def onset(self) -> int:
+        """When the breach began: now, unless only a changed limit makes one of what was measured before."""
+        leaves = zip(self.compiled.leaves, self.results, strict=True)
+        times = {m.time for x, r in leaves if r.opens and not isinstance(x, Missing) for m in r.readings}
+        times.update(self.deadlines)
+        if not times or self.at in times:
+            return self.at
+        return min(times)
+
+    def readings(self) -> list[Measured]:
+        """Per signal of the rule the reading to show: the one that breached, or else the newest."""
+        chosen: dict[str, tuple[bool, int, Measured]] = {}
+        for result in self.results:
+            for m in result.readings:
+                rank = bool(result.opens), m.time, m
+                if m.metric not in chosen or rank[:2] > chosen[m.metric][:2]:
+                    chosen[m.metric] = rank
+        return [chosen[m][2] for m in self.compiled.rule.inputs if m in chosen]
+
+    def snapshot(self) -> Snapshot:
+        """What to show and keep of this moment."""
+        readings = self.readings()
+        fields: dict[str, dict[str, str]] = {}
+        detail: dict[str, Any] = {}
+        for leaf, result in zip(self.compiled.leaves, self.results, strict=True):
+            if result.opens or not fields:
+                fields |= _fields(leaf, result)
+            if result.score is not None:
+                found = result.score
+                detail["score"] = {
+                    "total": found.total,
+                    "points": dict(found.points),
+                    "missing": list(found.missing),
+                }
+        return Snapshot(
+            {m.metric: m.value for m in readings}, tuple(m.shown() for m in readings), fields, detail
+        )
+
+
+def evaluate(compiled: Compiled, subject: Subject, context: Context, at: int) -> Verdict:
+    """Judge a rule at ``at`` (UTC ns). Older than its input's maximum age, a value does not count.
+
+    Nor does one that was received later than the rule's ``max_lateness_s`` after it was measured. With
+    several devices on one signal, any of them can breach, and all that count must be clear to clear.
+    """
+    results: list[Result] = []
+    deadlines: list[int] = []
+    for leaf, feature in zip(compiled.leaves, compiled.features, strict=True):
+        match leaf:
+            case Score():
+                results.append(_score(compiled, leaf, subject, context, at))
+            case Missing():
+                result, since = _missing(leaf, subject, context, at)
+                results.append(result)
+                if result.opens:
+                    deadlines.append(since)
+            case DeviceFlag():
+                results.append(_flag(compiled, leaf, subject, at))
+            case _:
+                results.append(_limit(compiled, leaf, feature, subject, at))
+    return _verdict(compiled, results, at, tuple(deadlines))
+
+
+def judge_alone(compiled: Compiled, readings: list[Measured], at: int) -> Verdict:
+    """Judge plain limits on exactly these readings, whatever else is known; other leaves are unknown."""
+    results = []
+    for leaf in compiled.leaves:
+        found = _UNKNOWN
+        if isinstance(leaf, Threshold) and leaf.smoothing is None:
+            found = _of_values(leaf, [m for m in readings if m.metric == leaf.metric])
+        results.append(found)
+    return _verdict(compiled, results, at, ())
+
+
+def _verdict(compiled: Compiled, results: list[Result], at: int, deadlines: tuple[int, ...]) -> Verdict:
+    critical = compiled.critical is not None and compiled.critical(results) is True
+    opens = compiled.opens(results) is True or critical
+    return Verdict(compiled, results, opens, critical, at, deadlines)
+
+
+def too_late(compiled: Compiled, time: int, received: int) -> bool:
+    """Whether a reading came later than the rule may still signal."""
+    return received - time > compiled.max_lateness
+
+
+def _counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[tuple[Measured, Series]]:
+    oldest = at - compiled.max_age[metric]
+    return [
+        (Measured(metric, device, s.time, s.value, s.received), s)
+        for device, s in sorted(subject.series.get(metric, {}).items())
+        if s.time >= 0 and s.time >= oldest and s.received - s.time <= compiled.max_lateness
+    ]
+
+
+def _limit(compiled: Compiled, leaf: Leaf, feature: str | None, subject: Subject, at: int) -> Result:
+    """A leaf that compares each device's value, or what is derived from it, with a number."""
+    metric = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", "")
+    values = []
+    for measured, series in _counted(compiled, metric, subject, at):
+        if feature is None:
+            values.append(measured)
+            continue
+        derived = series.features.get(feature)
+        if derived is not None and derived.output is not None:
+            values.append(measured._replace(value=derived.output))
+    if not isinstance(leaf, Change | Deviation | Count):
+        return _of_values(leaf, values)
+    result = _of_values(leaf, values)
+    raw = {m.device: m for m, _ in _counted(compiled, metric, subject, at)}
+    return result._replace(readings=tuple(raw[m.device] for m in result.readings))
+
+
+def _of_values(leaf: Leaf, values: list[Measured]) -> Result:
+    """The worst value first among the readings if it breaches."""
+    if not values:
+        return _UNKNOWN
+    worst = values[0]
+    for m in values[1:]:
+        if worse(leaf, m.value, worst.value):
+            worst = m
+    opens = _beyond(leaf, worst.value)
+    holds = any(not _clear(leaf, m.value) for m in values)
+    return Result(opens, holds, worst.value, (worst,) if opens else tuple(values))
+
+
+def _beyond(leaf: Leaf, value: float) -> bool:
+    match leaf:
+        case Threshold(op=op, value=limit):
+            return breaches(op, float(limit), value)
+        case Change(by=by):
+            return value >= float(by)
+        case Deviation(direction=direction, by=by):
+            return _away(direction, value) >= float(by)
+        case Count(at_least=least):
+            return value >= least
+    return False
+
+
+def _clear(leaf: Leaf, value: float) -> bool:
+    if _beyond(leaf, value):
+        return False
+    match leaf:
+        case Threshold(value=limit, hysteresis=back):
+            return (
+                value >= float(limit) + float(back) if leaf.falling else value <= float(limit) - float(back)
+            )
+        case Change(by=by, hysteresis=back):
+            return value <= float(by) - float(back)
+        case Deviation(direction=direction, by=by, hysteresis=back):
+            return _away(direction, value) <= float(by) - float(back)
+    return True
+
+
+def _away(direction: str, value: float) -> float:
+    return {"above": value, "below": -value, "either": abs(value)}[direction]
+
+
+def worse(leaf: Leaf, value: float, than: float) -> bool:
+    """Whether a value of the leaf's quantity lies further beyond its limit than another."""
+    match leaf:
+        case Threshold():
+            return value < than if leaf.falling else value > than
+        case Deviation(direction=direction):
+            return _away(direction, value) > _away(direction, than)
+        case Missing() | DeviceFlag():
+            return False
+    return value > than
+
+
+def worst_of(compiled: Compiled, known: Peaks, found: Peaks) -> Peaks:
+    """The more extreme of two breaches, leaf by leaf."""
+    return tuple(
+        old if new is None or (old is not None and (negative or not worse(leaf, new, old))) else new
+        for leaf, negative, old, new in zip(compiled.leaves, compiled.negative, known, found, strict=True)
+    )
+
+
+def _score(compiled: Compiled, leaf: Score, subject: Subject, context: Context, at: int) -> Result:
+    values, chosen = _parameters(compiled, subject, context, at)
+    if not values:
+        return _UNKNOWN
+    found = total(values, context.spo2_scale)
+    value = float(found.total if leaf.score == "news2" else found.worst)
+    readings = [m for m, worth in chosen.values() if leaf.score == "news2" or worth >= _THREE]
+    opens = value >= float(leaf.value)
+    shown = readings if opens else [m for m, _ in chosen.values()]
+    return Result(opens, value >= float(leaf.clear_below), value, tuple(shown), found)
+
+
+def _parameters(
+    compiled: Compiled, subject: Subject, context: Context, at: int
+) -> tuple[dict[str, float], dict[str, tuple[Measured, int]]]:
+    """Per parameter of the score its worst fresh value, with its points."""
+    values: dict[str, float] = {}
+    chosen: dict[str, tuple[Measured, int]] = {}
+    oxygen = [m.value > 0 for m, _ in _counted(compiled, "supplemental_oxygen", subject, at)]
+    on_oxygen = any(oxygen) if oxygen else None
+    for parameter, metrics in METRICS_OF.items():
+        for metric in metrics:
+            for m, _ in _counted(compiled, metric, subject, at):
+                worth = points(parameter, m.value, context.spo2_scale, on_oxygen)
+                if parameter not in chosen or worth > chosen[parameter][1]:
+                    values[parameter], chosen[parameter] = m.value, (m, worth)
+    return values, chosen
+
+
+def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
+    """When the signal counts as missing; None: it is not expected. ``-1``: never seen, missing at once."""
+    devices = subject.series.get(leaf.metric, {})
+    last = max((s.time for s in devices.values()), default=-1)
+    if context.expected is not None:
+        since = context.expected.get(leaf.metric)
+        if since is None:
+            return -1 if leaf.unseen else None
+        last = max(last, since)
+    elif last < 0:
+        return -1 if leaf.unseen else None
+    return last + round(float(leaf.for_s) * SECOND)
+
+
+def _missing(leaf: Missing, subject: Subject, context: Context, at: int) -> tuple[Result, int]:
+    due = deadline(leaf, subject, context)
+    now = max(at, subject.clock)
+    if due is None or now < due:
+        return _FALSE, 0
+    devices = sorted((s.time, d, s) for d, s in subject.series.get(leaf.metric, {}).items() if s.time >= 0)
+    readings = tuple(Measured(leaf.metric, d, s.time, s.value, s.received) for _, d, s in devices[-1:])
+    silent = (now - readings[0].time) / SECOND if readings else float(leaf.for_s)
+    return Result(opens=True, holds=True, value=silent, readings=readings), max(due, 0)
+
+
+def _flag(compiled: Compiled, leaf: DeviceFlag, subject: Subject, at: int) -> Result:
+    bit = int(Quality[leaf.flag.upper()])
+    said: list[tuple[bool, Measured]] = []
+    for metric in compiled.rule.inputs if leaf.metric is None else (leaf.metric,):
+        oldest = at - compiled.max_age[metric]
+        for device, s in sorted(subject.series.get(metric, {}).items()):
+            if s.spoken >= 0 and s.spoken >= oldest:
+                raised = bool(s.quality & bit)
+                said.append((raised, Measured(metric, device, s.spoken, float(s.quality & bit), s.spoken)))
+    if not said:
+        return _UNKNOWN
+    raised = any(is_set for is_set, _ in said)
+    return Result(raised, raised, 1.0, tuple(m for is_set, m in said if is_set or not raised))
+
+
+# -- texts
+
+
+def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: PLR0911 - one a kind of leaf
+    if result.value is None:
+        return {}
+    match leaf:
+        case Score():
+            return _score_fields(leaf, result)
+        case Change():
+            sign = "+" if leaf.direction == "rise" else "−"  # noqa: RUF001 - a minus
+            return {"change": _both(f"{sign}{number(result.value)}")}
+        case Deviation() if result.readings:
+            return {
+                "change": _both(f"{result.value:+g}".replace("-", "−")),  # noqa: RUF001 - a minus
+                "baseline": _both(number(result.readings[0].value - result.value)),
+            }
+        case Missing():
+            return {"silence": duration(result.value)}
+        case DeviceFlag():
+            return {"flag": FLAG_TEXT[leaf.flag]}
+    return {}
+
+
+def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:
+    missing = result.score.missing if result.score is not None else ()
+    least = "≥" if missing and leaf.score == "news2" else ""
+    fields = {"score": _both(f"{least}{number(result.value or 0.0)}")}
+    if missing:
+        fields["missing"] = {x: ", ".join(PARAMETER_TEXT[p][x] for p in missing) for x in ("en", "zh")}
+    return fields
+
+
+def _both(text: str) -> dict[str, str]:
+    return {"en": text, "zh": text}
+
+
+def render(compiled: Compiled, template: dict[str, str], shot: Snapshot) -> dict[str, str]:
+    """Fill a template in every language; what has no value shows as a dash."""
+    out = {}
+    for language, text in template.items():
+        fields = {name: shot.fields.get(name, {}).get(language, _NO_VALUE) for name in FIELDS}
+        fields |= {
+            m: shown(m, shot.values[m]) if m in shot.values else _NO_VALUE for m in compiled.rule.inputs
+        }
+        out[language] = text.format(**{**fields, "limit": compiled.limit})
+    return out
+
+
+def shown(metric: str, value: float) -> str:
+    """A value as people write it; a coded one by its code."""
+    known = METRICS.get(metric)
+    if known is not None and known.codes and 0 <= value < len(known.codes):
+        return known.codes[int(value)]
+    return number(value)

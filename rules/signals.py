@@ -1,0 +1,296 @@
+"""What is remembered of one signal of one device: its newest value, and what rules derive from the past.
+
+A derived quantity (``Feature``) takes every usable value in order of time and keeps only what it needs.
+Snapshots hold all of it, so that a restart goes on with equal numbers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from math import exp, fsum
+from typing import Any, Final, Protocol, Self
+
+from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold
+from rules.rule import SECOND
+
+__all__ = ["Feature", "Series", "breaches", "feature_key", "make_feature"]
+
+REMEMBERED: Final = 16
+"""Values per signal that a repeat is recognised by."""
+RESUM_EVERY: Final = 1024
+"""A running sum is made anew after so many values, so that rounding cannot pile up."""
+
+
+def breaches(op: Operator, limit: float, value: float) -> bool:
+    """Whether the value is beyond the limit."""
+    if op == "below":
+        return value < limit
+    if op == "above":
+        return value > limit
+    return value <= limit if op == "at_or_below" else value >= limit
+
+
+class Feature(Protocol):
+    """A quantity derived from one signal's past."""
+
+    output: float | None
+    """The present value; None while there is too little to say."""
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:
+        """Take the next value; ``frozen``: an alarm is open, nothing is to be learned from it."""
+        ...
+
+    def pack(self) -> list[Any]:
+        """All that ``unpack`` needs."""
+        ...
+
+    def unpack(self, packed: list[Any]) -> None:
+        """Go on from what ``pack`` gave."""
+        ...
+
+
+class _Mean:
+    """The mean of a time window ``(t - window, t]``."""
+
+    __slots__ = ("_least", "_pushes", "_times", "_total", "_values", "_window", "output")
+
+    def __init__(self, window: int, least: int) -> None:
+        self._window, self._least = window, least
+        self._times: deque[int] = deque()
+        self._values: deque[float] = deque()
+        self._total, self._pushes = 0.0, 0
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        times, values = self._times, self._values
+        times.append(time)
+        values.append(value)
+        self._total += value
+        oldest = time - self._window
+        while times[0] <= oldest:
+            times.popleft()
+            self._total -= values.popleft()
+        self._pushes += 1
+        if self._pushes >= RESUM_EVERY:
+            self._pushes, self._total = 0, fsum(values)
+        count = len(times)
+        self.output = round(self._total / count, 9) if count >= self._least else None
+
+    def pack(self) -> list[Any]:
+        return [list(self._times), list(self._values), self._total, self._pushes, self.output]
+
+    def unpack(self, packed: list[Any]) -> None:
+        times, values, self._total, self._pushes, self.output = packed
+        self._times, self._values = deque(times), deque(values)
+
+
+class _Median:
+    """The median of a time window ``(t - window, t]``."""
+
+    __slots__ = ("_least", "_ordered", "_times", "_values", "_window", "output")
+
+    def __init__(self, window: int, least: int) -> None:
+        self._window, self._least = window, least
+        self._times: deque[int] = deque()
+        self._values: deque[float] = deque()
+        self._ordered: list[float] = []
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        self._times.append(time)
+        self._values.append(value)
+        insort(self._ordered, value)
+        oldest = time - self._window
+        while self._times[0] <= oldest:
+            self._times.popleft()
+            gone = self._values.popleft()
+            del self._ordered[bisect_left(self._ordered, gone)]
+        count = len(self._ordered)
+        middle = (self._ordered[(count - 1) // 2] + self._ordered[count // 2]) / 2
+        self.output = middle if count >= self._least else None
+
+    def pack(self) -> list[Any]:
+        return [list(self._times), list(self._values), self.output]
+
+    def unpack(self, packed: list[Any]) -> None:
+        times, values, self.output = packed
+        self._times, self._values = deque(times), deque(values)
+        self._ordered = sorted(values)
+
+
+class _Swing:
+    """How far the newest value lies above the lowest (sign 1) or below the highest (-1) of a window."""
+
+    __slots__ = ("_best", "_sign", "_times", "_window", "output")
+
+    def __init__(self, window: int, sign: int) -> None:
+        self._window, self._sign = window, sign
+        self._times: deque[int] = deque()
+        self._best: deque[float] = deque()
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        level = value * self._sign
+        times, best = self._times, self._best
+        while best and best[-1] >= level:
+            best.pop()
+            times.pop()
+        times.append(time)
+        best.append(level)
+        oldest = time - self._window
+        while times[0] < oldest:
+            times.popleft()
+            best.popleft()
+        self.output = round(level - best[0], 6)
+
+    def pack(self) -> list[Any]:
+        return [list(self._times), list(self._best), self.output]
+
+    def unpack(self, packed: list[Any]) -> None:
+        times, best, self.output = packed
+        self._times, self._best = deque(times), deque(best)
+
+
+class _Level:
+    """A mean that forgets with a time constant; ``output`` is how far the newest value lies from it."""
+
+    __slots__ = ("_first", "_last", "_learn", "_tau", "level", "output")
+
+    def __init__(self, tau: int, learn: int) -> None:
+        self._tau, self._learn = tau, learn
+        self._first, self._last = -1, -1
+        self.level = 0.0
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:
+        if self._first < 0:
+            self._first, self.level = time, value
+        else:
+            known = self._last - self._first >= self._learn
+            self.output = round(value - self.level, 6) if known else None
+            if not frozen:
+                self.level += (1 - exp((self._last - time) / self._tau)) * (value - self.level)
+        self._last = time
+
+    def pack(self) -> list[Any]:
+        return [self._first, self._last, self.level, self.output]
+
+    def unpack(self, packed: list[Any]) -> None:
+        self._first, self._last, self.level, self.output = packed
+
+
+class _Breaches:
+    """How many values of a window ``(t - window, t]`` were beyond a limit."""
+
+    __slots__ = ("_limit", "_op", "_times", "_window", "output")
+
+    def __init__(self, window: int, op: Operator, limit: float) -> None:
+        self._window, self._op, self._limit = window, op, limit
+        self._times: deque[int] = deque()
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        times = self._times
+        if breaches(self._op, self._limit, value):
+            times.append(time)
+        oldest = time - self._window
+        while times and times[0] <= oldest:
+            times.popleft()
+        self.output = float(len(times))
+
+    def pack(self) -> list[Any]:
+        return [list(self._times), self.output]
+
+    def unpack(self, packed: list[Any]) -> None:
+        times, self.output = packed
+        self._times = deque(times)
+
+
+def feature_key(leaf: Leaf) -> str | None:
+    """The name of the derived quantity that a resolved leaf looks at; None: the value itself."""
+    match leaf:
+        case Threshold(smoothing=smoothing) if smoothing is not None:
+            return f"{smoothing.kind} {smoothing.window_s} {smoothing.min_count}"
+        case Change(direction=direction, within_s=within):
+            return f"{direction} {within}"
+        case Deviation(tau_s=tau, learn_s=learn):
+            return f"level {tau} {learn}"
+        case Count(of=of, within_s=within):
+            return f"count {of.op} {float(of.value)} {within}"
+    return None
+
+
+def make_feature(key: str) -> Feature:
+    """The derived quantity of that name, with nothing seen yet."""
+    kind, *parts = key.split(" ")
+    match kind:
+        case "mean":
+            return _Mean(_ns(parts[0]), int(parts[1]))
+        case "median":
+            return _Median(_ns(parts[0]), int(parts[1]))
+        case "rise" | "fall":
+            return _Swing(_ns(parts[0]), 1 if kind == "rise" else -1)
+        case "level":
+            return _Level(_ns(parts[0]), _ns(parts[1]))
+        case _:
+            op: Any = parts[0]
+            return _Breaches(_ns(parts[2]), op, float(parts[1]))
+
+
+def _ns(seconds: str) -> int:
+    return round(float(seconds) * SECOND)
+
+
+class Series:
+    """One signal of one device.
+
+    ``time`` is -1 before the first usable value. ``quality`` is the device's newest word on itself, said at
+    ``spoken``. ``cell`` says between which limits the value lies; it is not part of the state (-1: not
+    known).
+    """
+
+    __slots__ = ("cell", "features", "quality", "received", "recent", "spoken", "time", "value")
+
+    def __init__(self) -> None:
+        self.time, self.value, self.received = -1, 0.0, 0
+        self.quality, self.spoken = 0, -1
+        self.recent: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self.features: dict[str, Feature] = {}
+        self.cell = -1
+
+    def copy(self) -> Series:
+        """The same, to be changed on its own."""
+        return Series.unpacked(self.pack())
+
+    def need(self, keys: tuple[str, ...]) -> None:
+        """Keep exactly these derived quantities; new ones begin with the newest value."""
+        if self.features.keys() == set(keys):
+            return
+        kept = self.features
+        self.features = {}
+        for key in keys:
+            feature = kept.get(key)
+            if feature is None:
+                feature = make_feature(key)
+                if self.time >= 0:
+                    feature.push(self.time, self.value, frozen=False)
+            self.features[key] = feature
+
+    def pack(self) -> list[Any]:
+        """All of it as plain data; equal histories give equal data."""
+        features = [[key, feature.pack()] for key, feature in sorted(self.features.items())]
+        recent = [list(mark) for mark in self.recent]
+        return [self.time, self.value, self.received, self.quality, self.spoken, recent, features]
+
+    @classmethod
+    def unpacked(cls, packed: list[Any]) -> Self:
+        """The series that ``pack`` described."""
+        out = cls()
+        out.time, out.value, out.received, out.quality, out.spoken, recent, features = packed
+        out.recent.extend((time, value) for time, value in recent)
+        for key, content in features:
+            feature = make_feature(key)
+            feature.unpack(content)
+            out.features[key] = feature
+        return out

@@ -1,0 +1,265 @@
+"""One step under way: readings, timers, commands and configurations applied to subjects.
+
+How readings are judged
+- Per subject in order of measurement time, as far as its sources have told (the watermark); what lies beyond
+  waits. Values of one device and time are one measurement and are judged together. Before it is judged,
+  timers that end by its time end.
+- A limit without delay signals even what still waits; when its turn comes, the alarm is known.
+- A repeated reading (device, signal, time and value as one of the last 16) is ignored.
+- A reading older than its device's newest of that signal, or measured over a minute before it was received
+  and older than any device's newest, is superseded: it never changes a condition. If it breaches it becomes
+  a ``late`` entry for the worklist, as does a breach received later than the rule's ``max_lateness_s``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from rules.compiled import Compiled
+from rules.episodes import Episodes
+from rules.evaluate import deadline, judge_alone, too_late
+from rules.intake import FUTURE_SKEW, came_late, measurements, rows_of, take
+from rules.model import Configuration, Measured, Readings, Transition
+from rules.rule import SECOND
+from rules.state import Row, State, Subject
+
+__all__ = ["IDLE", "Work"]
+
+IDLE: Final = 5 * SECOND
+"""A source not heard of for so long holds nobody's watermark back."""
+SOURCES_KEPT: Final = 16
+
+
+class Work:
+    """The subjects that a step touches; with ``copying`` it leaves the ones before as they were."""
+
+    def __init__(self, state: State, seq: int, now: int, *, copying: bool) -> None:
+        self.state = state
+        self.now = now
+        self._own: set[str] | None = set() if copying else None
+        self.episodes = Episodes(state, seq, now)
+
+    @property
+    def transitions(self) -> list[Transition]:
+        """What has come of it so far."""
+        return self.episodes.transitions
+
+    def subject(self, name: str) -> Subject:
+        """A subject that may be changed; made when it is new."""
+        found = self.state.subjects.get(name)
+        if found is None:
+            found = self.state.subjects[name] = Subject()
+        elif self._own is not None and name not in self._own:
+            found = self.state.subjects[name] = found.copy()
+        if self._own is not None:
+            self._own.add(name)
+        return found
+
+    # -- readings
+
+    def hear(self, event: Readings) -> None:
+        """Note how far the source has told: never further than a little ahead of our own time."""
+        wall = min(event.wall or self.now, self.now + FUTURE_SKEW)
+        self.state.sources[event.source] = wall, self.now
+
+    def readings(self, event: Readings) -> None:
+        """Take all rows: those within their subject's watermark are judged, others wait."""
+        self.hear(event)
+        arrived: defaultdict[str, list[Row]] = defaultdict(list)
+        for name, row in rows_of(event.rows, self.now, self.state.rules):
+            arrived[name].append(row)
+        for name, rows in arrived.items():
+            subject = self.subject(name)
+            self.add_source(subject, event.source)
+            self.arrive(name, subject, rows)
+
+    def add_source(self, subject: Subject, source: str) -> None:
+        """Remember who sends for the subject."""
+        if source not in subject.sources:
+            subject.sources = (*subject.sources, source)[-SOURCES_KEPT:]
+
+    def watermark(self, subject: Subject) -> int:
+        """How far all talking sources of a subject have told (UTC ns)."""
+        told = self.state.sources
+        walls = [told[s][0] for s in subject.sources if s in told and self.now - told[s][1] < IDLE]
+        return min(walls, default=self.now)
+
+    def arrive(self, name: str, subject: Subject, rows: list[Row]) -> None:
+        """Judge what has its turn, let the rest wait; undelayed limits signal it all the same."""
+        mark = self.watermark(subject)
+        later = sorted(r for r in rows if r.time > mark)
+        ready = [r for r in rows if r.time <= mark]
+        if later or subject.waiting:
+            known = set(subject.waiting)
+            ready += [r for r in subject.waiting if r.time <= mark]
+            subject.waiting = sorted({r for r in (*known, *later) if r.time > mark})
+        for measurement in measurements(sorted(ready)):
+            self.measurement(name, subject, measurement)
+        self._ahead(name, subject, later)
+        self.settle(name, subject)
+
+    def measurement(
+        self, name: str, subject: Subject, rows: list[Row], taken: list[Measured] | None = None
+    ) -> None:
+        """Judge one measurement. ``taken``: readings of it that are remembered already."""
+        time = rows[0].time if rows else (taken or [])[0].time
+        self.fire(name, subject, time)
+        plan = self.episodes.plan(name, subject)
+        frozen = self.episodes.frozen(subject)
+        news, superseded, told = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
+        news = [*(taken or ()), *news]
+        told.update(m.metric for m in taken or ())
+        late = any(came_late(m) for m in (*news, *superseded))
+        concerned: dict[str, Compiled] = {}
+        for reading in (*news, *superseded):
+            concerned.update({c.key: c for c in plan.filters[reading.metric].rules})
+        for metric in told:
+            concerned.update({c.key: c for c in plan.filters[metric].flagged})
+        for _, compiled in sorted(concerned.items()):
+            self._consider(name, subject, compiled, time, (news, superseded, told), late=late)
+
+    def _consider(
+        self,
+        name: str,
+        subject: Subject,
+        compiled: Compiled,
+        time: int,
+        found: tuple[list[Measured], list[Measured], set[str]],
+        *,
+        late: bool,
+    ) -> None:
+        """Judge one rule on a measurement, and note for the worklist what cannot signal any more."""
+        news, superseded, told = found
+        inputs = compiled.rule.inputs
+        fresh = [m for m in news if m.metric in inputs]
+        worklist = [m for m in superseded if m.metric in inputs]
+        worklist += [m for m in fresh if too_late(compiled, m.time, m.received)]
+        usable = [m for m in fresh if not too_late(compiled, m.time, m.received)]
+        filters = self.episodes.plan(name, subject).filters
+        flagged = any(compiled in filters[m].flagged for m in told)
+        if usable or flagged:
+            self.episodes.judge(name, subject, compiled, time, late=late, news=usable)
+        if worklist:
+            self.episodes.worklist(name, subject, compiled, time, worklist)
+
+    def _ahead(self, name: str, subject: Subject, rows: list[Row]) -> None:
+        """Signal at once what undelayed limits say of measurements that still wait."""
+        if not rows:
+            return
+        plan = self.episodes.plan(name, subject)
+        for part in measurements(rows):
+            readings = [
+                Measured(r.metric, r.device, r.time, r.value, r.received)
+                for r in part
+                if r.metric in plan.filters and self.episodes.usable(subject, r)
+            ]
+            concerned = {c.key: c for m in readings for c in plan.filters[m.metric].rules if c.prompt}
+            for _, compiled in sorted(concerned.items()):
+                fit = [m for m in readings if not too_late(compiled, m.time, m.received)]
+                verdict = judge_alone(compiled, fit, part[0].time)
+                told = compiled.key in subject.episodes or compiled.prompt is None
+                if not told and compiled.prompt and compiled.prompt(verdict.results) is True:
+                    late = any(came_late(m) for m in fit)
+                    self.episodes.open_early(name, subject, compiled, verdict, late=late)
+
+    # -- timers
+
+    def tick(self) -> None:
+        """Let time come to what each subject's sources have told."""
+        for name in sorted(n for n, s in self.state.subjects.items() if self.is_due(n, s)):
+            subject = self.subject(name)
+            mark = self.watermark(subject)
+            self.arrive(name, subject, [])
+            self.fire(name, subject, mark)
+            self.settle(name, subject)
+
+    def is_due(self, name: str, subject: Subject) -> bool:
+        """Whether a tick would change anything about the subject."""
+        mark = self.watermark(subject)
+        if subject.waiting and subject.waiting[0].time <= mark:
+            return True
+        if subject.wake > mark:
+            return False
+        subject.wake = self.next_timer(name, subject)[0]
+        return subject.wake <= mark
+
+    def settle(self, name: str, subject: Subject) -> None:
+        """Bring what is derived up to date after a change."""
+        subject.wake = self.next_timer(name, subject)[0]
+        rules = self.episodes.plan(name, subject).rules
+        subject.hot = frozenset(m for key in subject.episodes if key in rules for m in rules[key].rule.inputs)
+
+    def fire(self, name: str, subject: Subject, upto: int) -> None:
+        """End what ends by ``upto``, in order of time."""
+        if subject.clock < 0:
+            subject.clock = upto
+            return
+        while True:
+            at, key, kind = self.next_timer(name, subject)
+            if at > upto:
+                break
+            subject.clock = max(subject.clock, at)
+            if kind == "plan":
+                self.episodes.replan(name, subject, at)
+            elif kind == "missing":
+                compiled = self.episodes.plan(name, subject).rules[key]
+                self.episodes.judge(name, subject, compiled, at, late=False, news=[])
+            else:
+                self.episodes.end_wait(name, subject, key, at)
+        subject.clock = max(subject.clock, upto)
+
+    def next_timer(self, name: str, subject: Subject) -> tuple[int, str, str]:
+        """(when, whose, of what kind) the next timer ends; ``NEVER`` when there is none."""
+        plan = self.episodes.plan(name, subject)
+        best = subject.plan_until, "", "plan"
+        for key, episode in subject.episodes.items():
+            if episode.condition != "active":
+                best = min(best, (episode.due, key, "wait"))
+            elif episode.clear_at is not None and key in plan.rules:
+                best = min(best, (episode.clear_at + plan.rules[key].clear_after, key, "wait"))
+        if subject.clock >= 0:
+            context = self.state.context(name)
+            for compiled in plan.timed:
+                for leaf in compiled.missing:
+                    due = deadline(leaf, subject, context)
+                    if due is not None and due > subject.clock:
+                        best = min(best, (due, compiled.key, "missing"))
+        return best
+
+    # -- configuration
+
+    def configure(self, event: Configuration) -> None:
+        """Put other rules or contexts in force; conditions of rules that stay are kept."""
+        state = self.state
+        for name in sorted(event.closed_patients & state.subjects.keys()):
+            self.episodes.close(name, self.subject(name))
+            del state.subjects[name]
+            state.contexts.pop(name, None)
+        changed = self._recontext(event)
+        rules = event.rules
+        if rules is not None and rules.hash != state.rules.hash:
+            changed = set(state.subjects)
+            self.episodes.change_rules(rules)
+        for name in sorted(changed):
+            subject = self.subject(name)
+            if subject.clock < 0:
+                subject.clock = self.now
+            subject.plan = None
+            self.episodes.replan(name, subject, max(self.now, subject.clock))
+            self.settle(name, subject)
+        self.episodes.forget_old_rules()
+
+    def _recontext(self, event: Configuration) -> set[str]:
+        """Take over contexts; returns the subjects for whom something changed."""
+        changed = set()
+        for name, context in event.contexts.items():
+            if name in event.closed_patients or self.state.contexts.get(name) == context:
+                continue
+            if context is None:
+                self.state.contexts.pop(name, None)
+            else:
+                self.state.contexts[name] = context
+            if name in self.state.subjects or (context is not None and context.expected):
+                changed.add(name)
+        return changed

@@ -1,0 +1,225 @@
+"""The engine decides what the reference decides; arrival order, batching and repeats change no episode."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hearthward.core.model import Quality
+from rules import Configuration, Context, Input, Limit, Readings, Rows, RuleSet, State, Tick
+from rules.conditions import (
+    All,
+    Any_,
+    Change,
+    Count,
+    Deviation,
+    DeviceFlag,
+    Missing,
+    Not,
+    Repeat,
+    Score,
+    Smoothing,
+)
+from rules.news2 import METRICS_OF
+from rules.rule import Parameter, Rule
+from tests.unit.rules.made import at, both, episodes, make, play, readings, threshold
+
+SCORED = {m: 600.0 for metrics in METRICS_OF.values() for m in metrics}
+RULES = (
+    make(
+        "spo2-low",
+        threshold("spo2", "below", "low", 1),
+        delay_s=10.0,
+        parameters={"low": Parameter(90, 80, 95)},
+    ),
+    make("hr", threshold("heart_rate", "below", 40, 2), threshold("heart_rate", "above", 130, 5)),
+    make("mean", threshold("ibp_mean", "below", 65, 5, smoothing=Smoothing("mean", 60, 2)), delay_s=5.0),
+    make(
+        "median", threshold("ibp_mean", "below", 60, 5, smoothing=Smoothing("median", 60)), clear_after_s=20.0
+    ),
+    make("gain", Change("body_weight", "rise", 2, 300, 0.5), max_age_s=600),
+    make("fall", Change("spo2", "fall", 6, 40, 1), max_age_s=60),
+    make("own", Deviation("heart_rate", "above", 30, 100, 60, 5)),
+    make("news", Score("news2", 7, 5), inputs=SCORED),
+    make("three", Score("news2_three", 3, 3), inputs=SCORED),
+    make("silent", Missing("spo2", 30), kind="technical"),
+    make("off", DeviceFlag("sensor_off", "spo2"), kind="technical"),
+    make("often", Count(threshold("spo2", "below", 92), 3, 60)),
+    make(
+        "pulse",
+        All((threshold("pulse_rate", "above", 120, 5), Missing("heart_rate", 20, unseen=True))),
+    ),
+    make("calm", All((threshold("heart_rate", "above", 120, 5), Not(threshold("spo2", "above", 95, 1))))),
+    make(
+        "bp",
+        Repeat(
+            Any_(
+                (
+                    threshold("nibp_systolic", "at_or_above", 180, 5),
+                    threshold("nibp_diastolic", "at_or_above", 110),
+                )
+            ),
+            10,
+            60,
+            threshold("nibp_systolic", "at_or_above", 200),
+        ),
+        max_age_s=400,
+    ),
+    make("shadow", threshold("spo2", "below", 94, 1), shadow=True),
+)
+VALUES = {
+    "spo2": [84, 89, 90, 91, 91.5, 92, 93, 96, 97],
+    "heart_rate": [38, 41, 60, 91, 119, 126, 131, 140],
+    "pulse_rate": [39, 60, 111, 121, 131],
+    "respiratory_rate": [8, 9, 14, 22, 25],
+    "ibp_mean": [50, 59, 62, 66, 71, 80],
+    "nibp_systolic": [88, 120, 176, 181, 205, 225],
+    "nibp_diastolic": [80, 105, 110, 112],
+    "body_weight": [80, 81.9, 82, 82.1, 83],
+    "body_temperature": [34.9, 37, 39.1],
+    "consciousness": [0, 1],
+    "supplemental_oxygen": [0, 1],
+}
+DEVICES = {
+    "spo2": "ab",
+    "heart_rate": "cb",
+    "nibp_systolic": "d",
+    "nibp_diastolic": "d",
+}
+GROUPS = (("nibp_systolic", "nibp_diastolic"), ("spo2", "pulse_rate"), *((m,) for m in VALUES))
+FullRow = tuple[str, str, str, float | None, int, int, int]
+
+
+@st.composite
+def rows(draw: st.DrawFn, most: int = 40, *, tidy: bool = False) -> list[FullRow]:
+    """Rows of two patients in order of time; ``tidy``: all fit, received when measured, no time twice."""
+    out: list[FullRow] = []
+    time = at(1000)
+    for _ in range(draw(st.integers(1, most))):
+        time += at(draw(st.sampled_from([1, 1, 2, 5, 11, 31, 70] if tidy else [0, 0, 1, 2, 5, 11, 31, 70])))
+        patient, group = draw(st.sampled_from("pq")), draw(st.sampled_from(GROUPS))
+        device = draw(st.sampled_from(DEVICES.get(group[0], "x")))
+        late = 0 if tidy else draw(st.sampled_from([0, 0, 0, 0, 61, 4000]))
+        for metric in group:
+            quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32]))
+            value: float | None = float(draw(st.sampled_from(VALUES[metric])))
+            if quality == Quality.SENSOR_OFF and draw(st.booleans()):
+                value = None
+            out.append((patient, device, metric, value, time, time + at(late), quality))
+    return out
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Input]:
+    """Inputs of all kinds: frames of two gateways that lag and overtake, ticks, limits that come and go."""
+    known = draw(rows())
+    if draw(st.booleans()):
+        known = draw(st.permutations(known))
+    events: list[Input] = []
+    while known:
+        size = draw(st.integers(1, 12))
+        part, known = known[:size], known[size:]
+        now = max(r[5] for r in part) + at(draw(st.sampled_from([0, 1, 30])))
+        lag = at(draw(st.sampled_from([0, 0, 0, 3, 40])))
+        source = draw(st.sampled_from(["gw-1", "gw-1", "gw-2"]))
+        events.append(Readings(len(events) + 1, now, Rows.of(part), source, now - lag))
+        if draw(st.booleans()):
+            events.append(Tick(len(events) + 1, now + at(draw(st.sampled_from([1, 20, 400])))))
+        if draw(st.integers(0, 5)) == 0:
+            events.append(_configuration(draw, len(events) + 1, now))
+    return events
+
+
+def _configuration(draw: st.DrawFn, seq: int, now: int) -> Configuration:
+    limit = Limit(
+        "spo2-low", "low", draw(st.sampled_from([85.0, 92.0, 99.0])), "Dr Li", now, "COPD", now + at(60)
+    )
+    context = Context(
+        draw(st.sampled_from([None, "home"])),
+        spo2_scale=draw(st.sampled_from([1, 2])),
+        limits=draw(st.sampled_from([(), (limit,)])),
+        expected=draw(st.sampled_from([None, {"spo2": now}])),
+    )
+    rules = draw(st.sampled_from([None, RuleSet(RULES), RuleSet(RULES[:9]), RuleSet(CHANGED)]))
+    closed = draw(st.sampled_from([frozenset[str](), frozenset({"q"})]))
+    return Configuration(seq, now, rules, closed, {"p": draw(st.sampled_from([context, None]))})
+
+
+CHANGED: tuple[Rule, ...] = (
+    replace(RULES[1], condition=threshold("heart_rate", "above", 118, 5), priority="low"),
+    *RULES[2:],
+)
+
+
+@settings(max_examples=100)
+@given(histories())
+def test_the_engine_equals_the_reference(events: list[Input]):
+    both(RULES, events)
+
+
+@given(histories(), st.data())
+def test_a_snapshot_anywhere_changes_nothing(events: list[Input], data: st.DataObject):
+    from rules import Engine
+
+    cut = data.draw(st.integers(0, len(events)))
+    engine = Engine(State.empty("node", RuleSet(RULES)))
+    straight = [engine.step(event) for event in events]
+    again = Engine(State.empty("node", RuleSet(RULES)))
+    found = [again.step(event) for event in events[:cut]]
+    again = Engine(State.from_bytes(again.state.to_bytes()))
+    found += [again.step(event) for event in events[cut:]]
+    assert found == straight
+    assert again.state.digest() == engine.state.digest()
+    assert again.state.active() == engine.state.active()
+
+
+@given(histories())
+def test_a_step_leaves_the_state_before_alone(events: list[Input]):
+    from rules import step
+
+    state = State.empty("node", RuleSet(RULES))
+    for event in events:
+        before = state.to_bytes()
+        after, _ = step(state, event)
+        assert state.to_bytes() == before
+        state = after
+
+
+@settings(max_examples=100)
+@given(rows(tidy=True), st.data())
+def test_order_batching_and_repeats_within_the_watermark_change_no_episode(
+    known: list[FullRow], data: st.DataObject
+):
+    """All come while the source has told nothing beyond the first one yet."""
+    end = known[-1][4] + at(1)
+    _, straight = play(RULES, [Readings(1, end, Rows.of(known), "gw", end), Tick(2, end)])
+    shuffled = data.draw(st.permutations([*known, *data.draw(st.lists(st.sampled_from(known), max_size=5))]))
+    events: list[Input] = []
+    while shuffled:
+        size = data.draw(st.integers(1, len(shuffled)))
+        part, shuffled = shuffled[:size], shuffled[size:]
+        events.append(Readings(len(events) + 1, end, Rows.of(part), "gw", known[0][4] - 1))
+    events.append(Readings(len(events) + 1, end, Rows(), "gw", end))
+    events.append(Tick(len(events) + 1, end))
+    out = both(RULES, events)
+    assert episodes(out) == episodes(straight)
+
+
+@given(rows(tidy=True))
+def test_at_most_one_alarm_per_subject_and_rule(known: list[FullRow]):
+    present: set[tuple[str, str]] = set()
+    events = [Readings(i, r[4], Rows.of([r]), "gw", r[4]) for i, r in enumerate(known)]
+    for t in both(RULES, events):
+        where = t.patient, t.rule, t.shadow
+        if t.kind == "start":
+            assert where not in present
+            present.add(where)
+        elif t.kind == "end" and where in present:
+            present.remove(where)
+
+
+def test_readings_made_here_are_played():
+    out = both(RULES, [readings([("p", "a", "heart_rate", 30, 5)])])
+    assert [t.kind for t in out if t.rule == "hr"] == ["start"]
