@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from cloud_ingest.entry import manual_patient
 from cloud_ingest.receipts import BlockState, Ledger, Source
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Origins
@@ -227,6 +228,9 @@ def _check_columns(batch: ReadingBatch) -> None:
         if column and (min(column) < 0 or max(column) > _MAX_INT):
             msg = f"{name} outside 0..2^63-1"
             raise DecodeError(msg, reason="malformed")
+    if any(manual_patient(device) is not None for device in set(batch.device)):
+        msg = "readings of what only people enter by hand"
+        raise DecodeError(msg, reason="reserved")
     if min(batch.ordinal) < 0 or max(batch.ordinal) > _MAX_ORDINAL:
         msg = "ordinal outside 0..2^31"
         raise DecodeError(msg, reason="malformed")

@@ -28,6 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "associations": {"device": "{deviceA}", "patient": "{patientA}"},
     "login": {"login": "x", "password": "y"},
     "users": {"login": "new.nurse", "name": "New Nurse", "roles": ["nurse"]},
+    "entries": {"values": {"pain": 3}},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
