@@ -91,7 +91,7 @@ class Verdict:
                 rank = bool(result.opens), m.time, m
                 if m.metric not in chosen or rank[:2] > chosen[m.metric][:2]:
                     chosen[m.metric] = rank
-        return [chosen[m][2] for m in self.compiled.rule.inputs if m in chosen]
+        return [chosen[m][2] for m in sorted(chosen) if m in self.compiled.rule.inputs]
 
     def snapshot(self) -> Snapshot:
         """What to show and keep of this moment."""
@@ -308,7 +308,7 @@ def _missing(leaf: Missing, subject: Subject, context: Context, at: int) -> tupl
 def _flag(compiled: Compiled, leaf: DeviceFlag, subject: Subject, at: int) -> Result:
     bit = int(Quality[leaf.flag.upper()])
     said: list[tuple[bool, Measured]] = []
-    for metric in compiled.rule.inputs if leaf.metric is None else (leaf.metric,):
+    for metric in sorted(compiled.rule.inputs) if leaf.metric is None else (leaf.metric,):
         oldest = at - compiled.max_age[metric]
         for device, s in sorted(subject.series.get(metric, {}).items()):
             if s.spoken >= 0 and s.spoken >= oldest:

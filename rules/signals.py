@@ -211,13 +211,13 @@ def feature_key(leaf: Leaf) -> str | None:
     """The name of the derived quantity that a resolved leaf looks at; None: the value itself."""
     match leaf:
         case Threshold(smoothing=smoothing) if smoothing is not None:
-            return f"{smoothing.kind} {smoothing.window_s} {smoothing.min_count}"
+            return f"{smoothing.kind} {float(smoothing.window_s)} {smoothing.min_count}"
         case Change(direction=direction, within_s=within):
-            return f"{direction} {within}"
+            return f"{direction} {float(within)}"
         case Deviation(tau_s=tau, learn_s=learn):
-            return f"level {tau} {learn}"
+            return f"level {float(tau)} {float(learn)}"
         case Count(of=of, within_s=within):
-            return f"count {of.op} {float(of.value)} {within}"
+            return f"count {of.op} {float(of.value)} {float(within)}"
     return None
 
 
