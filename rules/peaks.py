@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from rules.conditions import (
+    All,
     Change,
     Count,
     Deviation,
@@ -55,7 +56,8 @@ def peak_of(
     ``inputs`` are the readings that decided its start: they say which of several limits was passed.
     """
     shown = list(inputs)
-    leaf = _leading(rule, {str(i["metric"]): float(i["value"]) for i in shown if i.get("value") is not None})
+    known = {str(i["metric"]): float(i["value"]) for i in shown if i.get("value") is not None}
+    leaf = _leading(rule, columns, onset, known)
     match leaf:
         case Score():
             found = _scores(rule, leaf, columns, (onset, until), shown, scale)
@@ -68,21 +70,43 @@ def peak_of(
             return None
         case Count(of=of):
             return _worst(of, _values(of, columns.get(of.metric, ()), onset, until), of.metric)
-    return _worst(leaf, _values(leaf, columns.get(leaf.metric, ()), onset, until), leaf.metric)
+    values = _values(leaf, columns.get(leaf.metric, ()), onset, until)
+    if isinstance(leaf, Threshold) and (guard := _guard(rule, leaf)) is not None:
+        values = ((t, v) for t, v in values if breaches(guard.op, float(guard.value), v))
+    return _worst(leaf, values, leaf.metric)
 
 
-def _leading(rule: Rule, values: Mapping[str, float]) -> Leaf:
-    """The first limit that the values are beyond; else the first leaf that they belong to."""
+def _leading(rule: Rule, columns: Columns, onset: int, values: Mapping[str, float]) -> Leaf:
+    """The first limit that was passed at the onset; else the first leaf that the values belong to."""
     top = rule.condition.of if isinstance(rule.condition, Repeat) else rule.condition
     found = list(leaves(top))
     for leaf in found:
-        if isinstance(leaf, Threshold) and leaf.metric in values:
-            if breaches(leaf.op, float(leaf.value), values[leaf.metric]):
-                return leaf
-        elif isinstance(leaf, Score) and values:
+        if _passed(leaf, columns, onset, values):
             return leaf
-    others = [x for x in found if not isinstance(x, Threshold)]
-    return next((x for x in others if _metric(x) in values), others[0] if others else found[0])
+    return next((x for x in found if _metric(x) in values), found[0])
+
+
+def _passed(leaf: Leaf, columns: Columns, onset: int, values: Mapping[str, float]) -> bool:
+    match leaf:
+        case Score():
+            return bool(values)
+        case Threshold():
+            value = values.get(leaf.metric)
+            return value is not None and breaches(leaf.op, float(leaf.value), value)
+        case Change() | Deviation():
+            by = float(leaf.by) * (-1 if isinstance(leaf, Deviation) and leaf.direction == "below" else 1)
+            found = _values(leaf, columns.get(leaf.metric, ()), onset, onset)
+            return any(v == by or worse(leaf, v, by) for _, v in found)
+    return False
+
+
+def _guard(rule: Rule, leaf: Threshold) -> Threshold | None:
+    """The limit in the other direction that the same signal must keep for the rule to hold at all."""
+    if isinstance(rule.condition, All):
+        for part in rule.condition.parts:
+            if isinstance(part, Threshold) and part.metric == leaf.metric and part.falling != leaf.falling:
+                return part
+    return None
 
 
 def _metric(leaf: Leaf) -> str | None:

@@ -180,13 +180,13 @@ def replay(
     chunk: int = CHUNK,
 ) -> Replay:
     """Run the rules over tracks that are in order of time. ``contexts``: what is known, by patient."""
-    out = Replay(rules)
+    out, empty = Replay(rules), State.empty(SOURCE, rules)
     looked_at = {metric for rule in rules for metric in rule.inputs}
     for track in tracks:
         for metric, count in Counter(track.metric).items():
             (out.read if metric in looked_at else out.unread)[metric] += count
         context = (contexts or {}).get(track.patient, Context())
-        _Run(out, context, track).go(chunk)
+        _Run(out, context, track).go(empty.fork(), chunk)
     out.episodes.sort(key=lambda e: (e.onset, e.patient, e.rule))
     out.late.sort(key=lambda x: (x.at, x.patient, x.rule))
     return out
@@ -197,21 +197,22 @@ class _Run:
 
     def __init__(self, out: Replay, context: Context, track: Track) -> None:
         self._out, self._context, self._track = out, context, track
+        # a colon would make a device or a gateway of the patient
+        self._subject = track.patient.replace(":", " ")
         self._open: dict[str, Episode] = {}
         self._found: list[Episode] = []
 
-    def go(self, chunk: int) -> None:
-        """Step everything, then look for the peaks."""
+    def go(self, empty: State, chunk: int) -> None:
+        """Step everything into an empty state of the rules, then look for the peaks."""
         track = self._track
         if not len(track):
             return
-        engine = Engine(State.empty(SOURCE))
-        begin, seq = track.time[0], 1
-        self._take(
-            engine.step(Configuration(seq, begin, self._out.rules, contexts={track.patient: self._context}))
-        )
+        engine, seq = Engine(empty), 1
+        known = {self._subject: self._context}
+        self._take(engine.step(Configuration(seq, track.time[0], None, contexts=known)))
         for rows in track.chunks(chunk):
             seq, now = seq + 1, rows.time[-1]
+            rows.patient = [self._subject] * len(rows)
             self._take(engine.step(Readings(seq, now, rows, SOURCE, now)))
         end = track.time[-1] if track.last is None else track.last
         self._take(engine.step(Tick(seq + 1, end)))
@@ -229,13 +230,13 @@ class _Run:
             elif t.kind == "ask":
                 self._out.asked[t.rule] += 1
             elif t.kind == "late":
-                self._out.late.append(Late(t.patient, t.rule, t.at, t.text))
+                self._out.late.append(Late(self._track.patient, t.rule, t.at, t.text))
 
     def _start(self, t: Transition) -> None:
         rule = self._out.rules.by_id[t.rule]
         episode = Episode(
             alarm=t.alarm,
-            patient=t.patient,
+            patient=self._track.patient,
             rule=t.rule,
             version=rule.version,
             hash=t.rule_hash,

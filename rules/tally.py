@@ -12,7 +12,16 @@ from typing import Final
 from rules.replay import Episode, Track
 from rules.rule import SECOND
 
-__all__ = ["Caught", "Event", "catch", "days_by_patient", "median_warning", "top_share", "unmatched"]
+__all__ = [
+    "Caught",
+    "Event",
+    "active_days",
+    "catch",
+    "days_by_patient",
+    "median_warning",
+    "top_share",
+    "unmatched",
+]
 
 DAY: Final = 86_400 * SECOND
 TOP: Final = 10
@@ -59,6 +68,19 @@ def top_share(episodes: Sequence[Episode], patients: int) -> float | None:
         return None
     counts = sorted(Counter(e.patient for e in episodes).values(), reverse=True)
     return sum(counts[: ceil(patients / TOP)]) / len(episodes)
+
+
+def active_days(episodes: Iterable[Episode], tracks: Iterable[Track]) -> float:
+    """For how many days some alarm was active, those of one patient at the same time counted once."""
+    ends = {t.patient: t.last for t in tracks if t.last is not None}
+    covered: dict[str, int] = {}
+    total = 0
+    for e in sorted(episodes, key=lambda e: e.started):
+        end = ends.get(e.patient, e.started) if e.end is None else e.end
+        start = max(e.started, covered.get(e.patient, e.started))
+        total += max(0, end - start)
+        covered[e.patient] = max(end, start)
+    return total / DAY
 
 
 def catch(episodes: Iterable[Episode], events: Iterable[Event], before: int, after: int) -> list[Caught]:

@@ -300,7 +300,7 @@ def _frame(payload: str | None, text: str | None) -> bytes:
     return bytes.fromhex(digits)
 
 
-class _Span(click.ParamType):
+class _Span(click.ParamType):  # type: ignore[type-arg] # generic in newer releases only
     """A duration such as 90s, 30min, 1h or 2d, as seconds."""
 
     name = "SPAN"

@@ -21,7 +21,16 @@ from rules.context import Context
 from rules.loader import load_rules, load_rules_only
 from rules.replay import Episode, Replay, replay
 from rules.rule import RuleSet
-from rules.tally import Caught, Event, catch, days_by_patient, median_warning, top_share, unmatched
+from rules.tally import (
+    Caught,
+    Event,
+    active_days,
+    catch,
+    days_by_patient,
+    median_warning,
+    top_share,
+    unmatched,
+)
 
 __all__ = ["SHIPPED", "Request", "run_replay"]
 
@@ -86,8 +95,7 @@ def run_replay(request: Request, settings: Settings) -> str:
     names = [request.rules, request.compare or ""]
     results = [_run(name, rules, subject, request) for name, rules in zip(names, rule_sets, strict=False)]
     if request.out is not None:
-        text = json.dumps(_document(subject, results, request), ensure_ascii=False, indent=1)
-        write_atomically(request.out, f"{text}\n".encode())
+        write_atomically(request.out, _json(_document(subject, results, request)).encode())
     return _table(subject, results)
 
 
@@ -170,6 +178,17 @@ def _run(name: str, rules: RuleSet, subject: _Subject, request: Request) -> _Res
 # -- as JSON
 
 
+def _json(document: dict[str, Any]) -> str:
+    """As JSON with one line a key, and one line an entry of its lists: to be read and searched by line."""
+    lines = []
+    for key, value in document.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(json.dumps(v, ensure_ascii=False) for v in value) + "\n ]"
+        lines.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def _summary(name: str, found: Replay, caught: list[Caught], subject: _Subject) -> dict[str, Any]:
     """A rule set's figures."""
     days = sum(subject.days.values())
@@ -193,6 +212,7 @@ def _summary(name: str, found: Replay, caught: list[Caught], subject: _Subject) 
         "patient_days": round(days, _DIGITS),
         "alarms": len(episodes),
         "alarms_per_patient_day": _rate(len(episodes), days),
+        "active_share": _rate(active_days(episodes, subject.gathered.tracks.values()), days),
         "top_tenth_share": None if share is None else round(share, _DIGITS),
         "by_priority": dict(Counter(e.priority for e in episodes)),
         "by_rule": by_rule,
@@ -204,7 +224,7 @@ def _summary(name: str, found: Replay, caught: list[Caught], subject: _Subject) 
     return out
 
 
-def _rate(count: int, days: float) -> float | None:
+def _rate(count: float, days: float) -> float | None:
     return round(count / days, _DIGITS) if days else None
 
 
@@ -330,6 +350,7 @@ def _rows(subject: _Subject, results: list[_Result]) -> list[list[str]]:
     add("rules", lambda r: f"{len(r.found.rules)}")
     add("alarms", lambda r: f"{len(r.found.episodes):,}")
     add("alarms per patient-day", lambda r: _shown(r.summary["alarms_per_patient_day"]))
+    add("time with an alarm", lambda r: _percent(r.summary["active_share"]))
     add("borne by the top 10 % of patients", lambda r: _percent(r.summary["top_tenth_share"]))
     if subject.events:
         add("events caught", lambda r: f"{r.summary['events']['caught']}/{r.summary['events']['events']}")
