@@ -213,7 +213,8 @@ class CloudBackend(CloudPeople):
         query = select(rows.User.id, rows.User.name).where(
             rows.User.tenant == scope.tenant, rows.User.id.in_(authors)
         )
-        return dict(await self._records.read(lambda s: s.execute(query).tuples().all()))
+        found = await self._records.read(lambda s: s.execute(query).all())
+        return {row.id: row.name for row in found}
 
     async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:
         """See the port."""
