@@ -24,8 +24,8 @@ from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Principal, Scope
 from rules import Rule, RuleSet
+from rules.examples import failures
 from rules.loader import load_files, load_rule
-from rules.report import failures
 
 __all__ = ["Entry", "RuleHistory", "Rulebook", "Shipped", "Trial", "tried"]
 
@@ -228,7 +228,7 @@ class Rulebook:
 
 def tried(text: str) -> None:
     """Read a rule strictly and run its own examples. Raises RuleFileError; ConfigError saying what fails."""
-    wrong = failures(load_rule(text, "draft"))
+    wrong = list(failures(load_rule(text, "draft")))
     if wrong:
         msg = "; ".join(wrong)
         refuse("text", msg, code="examples", value=msg)

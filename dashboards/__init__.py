@@ -10,6 +10,7 @@ from dashboards.models import ProfileChoice
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from cloud_ingest.rulebook import Rulebook
     from cloud_ingest.service import CloudService
     from hearthward.core.clock import Clock
     from hearthward.core.settings import WebSettings
@@ -27,15 +28,18 @@ def create_app(
     clock: Clock | None = None,
     profiles: Sequence[ProfileChoice] = (),
     services: Mapping[str, Principal] | None = None,
+    rulebook: Rulebook | None = None,
 ) -> FastAPI:
     """Build the web application over the running product.
 
     ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
-    tokens to service principals. The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before
-    asking uvicorn to stop.
+    tokens to service principals; ``rulebook`` is where ``service.rules`` come from (None: they count as
+    shipped). The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to
+    stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend
 
     del settings, clock
-    return build_app(CloudBackend(service), telemetry=telemetry, profiles=profiles, services=services)
+    backend = CloudBackend(service, rulebook=rulebook)
+    return build_app(backend, telemetry=telemetry, profiles=profiles, services=services)

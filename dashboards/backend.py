@@ -25,6 +25,7 @@ from dashboards.models import (
     User,
     Value,
 )
+from dashboards.rules_port import RulesPort
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Principal, Scope
@@ -61,6 +62,12 @@ REASONS: Final = {
     "invalid": "{field}: {value} is not valid",
     "serial": "{field} is required for a serial device, which cannot be identified when it connects",
     "transport": "{field}: {value} is not for a device with this connection",
+    "bounds": "{field} must lie within {value}",
+    "past": "{field}: {value} has passed already",
+    "state": "{field}: it is {value}; this step does not lead on from there",
+    "trial": "{field}: {value} of this rule is on trial already; activate or withdraw it first",
+    "examples": "{field}: its own examples fail: {value}",
+    "rule": "{field}: {value}",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
 
@@ -211,7 +218,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
     return [last[key] for key in sorted(last)]
 
 
-class Backend(Protocol):
+class Backend(RulesPort, Protocol):
     """What the web needs of the product."""
 
     clock: Clock

@@ -15,6 +15,7 @@ from cloud_ingest.attribution import Span, load_attribution
 from cloud_ingest.entry import Draft, EntryDesk, EntryError, Problem, manual_device
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
+from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
 from dashboards.backend import (
@@ -31,6 +32,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_people import CloudPeople
+from dashboards.cloud_rules import CloudRules
 from dashboards.cloud_views import (
     alarm_of,
     detail_of,
@@ -75,16 +77,22 @@ class _Accept:
     kind: Literal["accept"] = "accept"
 
 
-class CloudBackend(CloudPeople):
+class CloudBackend(CloudPeople, CloudRules):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``submit``; here the directory, sessions and audit.
     """
 
-    def __init__(self, service: CloudService, *, passwords: Passwords | None = None) -> None:
-        super().__init__(service.records, service.tenant, passwords or Passwords())
+    def __init__(
+        self,
+        service: CloudService,
+        *,
+        passwords: Passwords | None = None,
+        rulebook: Rulebook | None = None,
+    ) -> None:
+        CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
+        CloudRules.__init__(self, service, rulebook)
         self.clock = service.clock
-        self._service = service
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 
     # --- directory ----------------------------------------------------------------------------

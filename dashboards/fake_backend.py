@@ -29,6 +29,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.fake_people import FakePeople
+from dashboards.fake_rules import FakeRules
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -86,11 +87,12 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakePeople):
+class FakeBackend(FakePeople, FakeRules):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
-        super().__init__(clock, tenant, ids or SeededIds(1))
+        FakePeople.__init__(self, clock, tenant, ids or SeededIds(1))
+        FakeRules.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
@@ -218,6 +220,10 @@ class FakeBackend(FakePeople):
     def _knows(self, kind: Literal["ward", "patient"], key: str) -> bool:
         row = self._of(self.tenant).items[kind].get(key)
         return row is not None and (kind != "ward" or row.ended is None)
+
+    def _sees(self, scope: Scope, patient: str) -> bool:
+        row = self._of(scope.tenant).items["patient"].get(patient)
+        return row is not None and self._visible(scope, "patient", row)
 
     def _encounter(self, tenant: str, patient: str) -> Encounter | None:
         rows = self._of(tenant).items["encounter"].values()

@@ -113,7 +113,7 @@ class Alarms(Repository):
             self.session.scalars(attempts.order_by(DeliveryAttempt.id)).all(),
         )
 
-    def _subject_limit(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def _subject_limit(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Alarms of visible patients, and of gateways and devices at the scope's wards."""
         patients = self._patient_limit(Alarm.patient, scope)
         if not patients or scope.wards is None or scope.patient is not None:

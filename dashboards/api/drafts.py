@@ -34,6 +34,7 @@ _Date = Annotated[
     str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", examples=["1948-05-02"])
 ]
 Date = Annotated[_Date | None, BeforeValidator(_blank_is_none)]
+Flag = Annotated[bool, BeforeValidator(lambda value: _blank_is_none(value) or False)]
 OptionalText = Annotated[Text | None, BeforeValidator(_blank_is_none)]
 OptionalInstant = Annotated[Instant | None, BeforeValidator(_blank_is_none)]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
@@ -66,6 +67,7 @@ class PatientDraft(Draft):
     birth_date: Date = None
     mrn: OptionalText = Field(None, examples=["100234"], description="the hospital's own number")
     language: Literal["en", "zh"] = "en"
+    pregnant: Flag = False
 
 
 class EncounterDraft(Draft):

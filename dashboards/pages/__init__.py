@@ -3,10 +3,12 @@
 from dashboards.pages.admin import router as admin
 from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
+from dashboards.pages.limits import router as limits
 from dashboards.pages.me import router as me
+from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
 from dashboards.pages.wall import router as wall
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, wall, admin, devices, entry, me)
+ROUTERS = (session, wall, admin, devices, entry, limits, rules, me)

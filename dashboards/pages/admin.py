@@ -38,6 +38,7 @@ class Input:
 
 WARD_OR_HOME: Final = (("ward", N_("in a bed")), ("home", N_("at home")))
 TRANSPORTS: Final = (("ble", N_("Bluetooth LE")), ("serial", N_("serial port")))
+YES_OR_NO: Final = (("false", N_("no")), ("true", N_("yes")))
 TONGUES: Final = (("en", "English"), ("zh", "中文"))
 FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
     "ward": (Input("name", N_("Name"), required=True),),
@@ -50,6 +51,7 @@ FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
         Input("mrn", N_("Hospital number")),
         Input("birth_date", N_("Date of birth"), kind="date"),
         Input("language", N_("Language"), TONGUES, required=True),
+        Input("pregnant", N_("Pregnant"), YES_OR_NO, hint=N_("NEWS2 is not for the pregnant")),
     ),
     "encounter": (
         Input("patient", N_("Patient"), "patient", required=True),

@@ -108,6 +108,7 @@ def page(
         ("/ward", "wall", Action.VIEW_WARD),
         ("/admin", "directory", Action.VIEW_DEVICES),
         ("/devices", "devices", Action.VIEW_DEVICES),
+        ("/rules", "rules", Action.VIEW_RULES),
     )
     html = environment.get_template(template).render(
         assets=f"/assets/{asset_digest()}",

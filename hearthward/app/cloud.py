@@ -22,6 +22,7 @@ from cloud_ingest.channels.in_app import InAppChannel
 from cloud_ingest.notifier import IN_APP, Notifier, Target
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import JournalRow
+from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.mqtt import Broker, MqttSource
 from cloud_ingest.stores.sqlite import SqliteStore
@@ -38,7 +39,7 @@ from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings, SmsSettings, is_loopback
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role
-from rules import load_rules
+from rules import RuleSet
 
 __all__ = ["Cloud", "cloud_running", "event_clock_of", "open_records"]
 
@@ -94,7 +95,10 @@ async def cloud_running(
         records.clock = clock
         store = await asyncio.to_thread(SqliteStore, settings.data / "cloud" / "series.db")
         stack.push_async_callback(store.close)
-        service, channels = _service(settings, records, store, broker_url, clock, telemetry)
+        extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
+        rulebook = await asyncio.to_thread(Rulebook.of_files, records, settings.cloud.tenant, *extra)
+        rules = await rulebook.rules_in_force()
+        service, channels = _service(settings, records, store, rules, broker_url, clock, telemetry)
         for channel in channels:
             stack.push_async_callback(channel.close)
         await stack.enter_async_context(background(service.run, "cloud"))
@@ -109,6 +113,7 @@ async def cloud_running(
             telemetry=telemetry,
             profiles=profile_choices(load_catalog()),
             services={token: _command_line(settings.cloud.tenant)},
+            rulebook=rulebook,
         )
         await stack.enter_async_context(_web(app, settings, listening))
         write_owner(settings.data / "cloud", url, token)
@@ -125,12 +130,12 @@ def _service(
     settings: Settings,
     records: Records,
     store: SqliteStore,
+    rules: RuleSet,
     broker_url: str,
     clock: Clock,
     telemetry: Telemetry,
 ) -> tuple[CloudService, list[Channel]]:
     ids = RandomIds()
-    extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
     password = settings.broker.password
     broker = Broker.of_url(
         broker_url, settings.broker.username, None if password is None else password.get_secret_value()
@@ -144,7 +149,7 @@ def _service(
         records=records,
         store=store,
         source=MqttSource(broker, ids=ids, telemetry=telemetry),
-        rules=load_rules(*extra),
+        rules=rules,
         clock=clock,
         telemetry=telemetry,
         settings=settings.cloud,

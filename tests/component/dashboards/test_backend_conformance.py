@@ -48,31 +48,15 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, Frame, Status, encode_block, topic
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
-from rules import Condition, Rule, RuleSet
+from rules import RuleSet
+from tests.unit.cloud_ingest.made import made_rule
 from tests.unit.dashboards.webworld import alarm
 
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
 SCOPE = Scope.system("main")
 PASSWORD = "right horse battery"  # noqa: S105 - of the tests' own people
-RULES = RuleSet(
-    (
-        Rule(
-            id="spo2-low",
-            version=1,
-            title={"en": "Low oxygen saturation", "zh": "血氧饱和度过低"},
-            kind="physiological",
-            priority="high",
-            inputs={"spo2": 120.0},
-            conditions=(Condition("spo2", "below", 90.0, 1.0),),
-            delay_s=0.0,
-            max_lateness_s=3600.0,
-            explanation={"en": "SpO2 {spo2} {limit}", "zh": "血氧 {spo2} {limit}"},
-            cleared={"en": "SpO2 {spo2}", "zh": "血氧 {spo2}"},
-            clinical_source="test",
-        ),
-    )
-)
+RULES = RuleSet((made_rule(),))
 
 
 class Side:
@@ -376,7 +360,8 @@ async def test_roster_and_latest_start_a_wall(side: Side):
     await side.measure("oxi", "spo2", 96, T0 + 2 * S)
     (entry,) = await side.backend.roster(SCOPE)
     assert (entry.name, entry.bed_label, entry.ward_name, entry.home) == ("Rosa", "A-01", "Ward A", False)
-    (device,) = entry.devices
+    device, hand = entry.devices
+    assert (device.manual, hand.manual) == (False, True)
     assert (device.device, device.gateway, device.interval_s) == ("oxi", "gw-1", 2)
     assert [s.value for s in await side.backend.latest(SCOPE) if s.metric == "spo2"] == [96]
     assert (await side.backend.last_seen(SCOPE))["oxi"] == T0 + 2 * S
@@ -613,7 +598,7 @@ async def test_correcting_an_association_attributes_anew(side: Side):
     (alarm_now,) = await side.backend.alarms(SCOPE, AlarmQuery(active_only=True))
     assert alarm_now.patient == ids["second"]
     (entry,) = [e for e in await side.backend.roster(SCOPE) if e.patient == ids["patient"]]
-    assert entry.devices == ()
+    assert [d.manual for d in entry.devices] == [True], "only what is entered by hand"
 
 
 async def test_the_application_over_the_real_service_serves_a_wall(tmp_path: Path):

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from dashboards.access import COOKIE
 from hearthward.trust.access import Action, Resource, Role, allowed
-from tests.unit.dashboards.webworld import SECRET, World, guards, routes, world
+from tests.unit.dashboards.webworld import RULE, SECRET, World, guards, routes, world
 
 BODIES: dict[str, dict[str, Any]] = {
     "wards": {"name": "Ward new"},
@@ -29,6 +29,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "login": {"login": "x", "password": "y"},
     "users": {"login": "new.nurse", "name": "New Nurse", "roles": ["nurse"]},
     "entries": {"values": {"pain": 3}},
+    "limits": {"rule": "spo2-low", "parameter": "limit", "value": 86, "reason": "COPD"},
+    "orders": {"kind": "spo2_scale_2", "reason": "hypercapnic"},
+    "drafts": {"text": RULE.replace("version: 2", "version: 3")},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
@@ -50,7 +53,9 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     key = made.ids.get((tenant, f"{kind_in(path)}{place}"), "none")
     for name in ("key", "alarm", "patient"):
         path = path.replace(f"{{{name}}}", key)
-    path = path.replace("{login}", f"{tenant}-nurse")
+    for name in ("limit", "order", "release"):
+        path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))
+    path = path.replace("{login}", f"{tenant}-nurse").replace("{rule}", "spo2-low")
     return path.replace("{token}", "a-link").replace("{language}", "en")
 
 
@@ -145,7 +150,7 @@ async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
             async with made.client(made.principal(role)) as client:
                 answer = await call(made, client, path, method, address(path, made, "other"))
                 assert SECRET not in answer.text, (path, method)
-                if any(name in path for name in ("{key}", "{alarm}", "{patient}", "{login}")):
+                if any(name in path for name in ("{key}", "{alarm}", "{patient}", "{login}", "{release}")):
                     assert answer.status_code in {401, 403, 404, 422}, (path, method, answer.status_code)
                 for query in ("?patient=" + made.ids["other", "patientA"], "?device=other-oxi-A"):
                     if method == "GET" and path.startswith("/api/v1/") and path != "/api/v1/audit":

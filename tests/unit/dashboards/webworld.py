@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from cloud_ingest.records.limits import LimitDraft
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
 from dashboards.fake_backend import FakeBackend
@@ -22,10 +23,35 @@ from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
+from rules import RuleSet
+from tests.unit.cloud_ingest.made import made_rule
 
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
 SECRET = "Zebulon Otherhospital"  # noqa: S105 - a name that must not get out
+RULE = """
+id: spo2-low
+version: 2
+title: {en: Low oxygen saturation, zh: 血氧饱和度过低}
+kind: physiological
+priority: high
+audience: [nurse, doctor]
+inputs: {spo2: {max_age_s: 120}}
+parameters: {limit: {value: 89, low: 80, high: 94}}
+condition: {metric: spo2, op: below, value: limit, hysteresis: 1}
+delay_s: 0
+max_lateness_s: 3600
+latching: false
+escalation: default
+explanation: {en: "SpO2 {spo2} {limit}", zh: "血氧 {spo2} {limit}"}
+cleared: {en: "SpO2 {spo2}", zh: "血氧 {spo2}"}
+clinical_source: test
+examples:
+  firing: [{readings: [{at: 0, values: {spo2: 84}}], until: 10, onset: 0}]
+  silent: [{readings: [{at: 0, values: {spo2: 95}}], until: 10}]
+"""
+"""A site's own version of the rule in ``RULES``."""
+RULES = RuleSet((made_rule(),))
 PROFILES = (
     ProfileChoice(
         id="sig-pulse-oximeter",
@@ -72,6 +98,7 @@ class World:
     def __init__(self) -> None:
         self.clock = EventClock(T0 + 60 * S)
         self.backend = FakeBackend(self.clock, ids=SeededIds(4))
+        self.backend.shipped = RULES
         self.telemetry = Telemetry()
         self.app: FastAPI = build_app(
             self.backend, telemetry=self.telemetry, profiles=PROFILES, ids=SeededIds(5)
@@ -126,10 +153,30 @@ class World:
                 (tenant, f"alarm{place}"): f"{tenant}-alm-{place}",
             }
         )
+        await self._care(tenant, place, prefix)
         self.backend.put_readings(tenant, [reading(device.id, "spo2", 97, T0 + 59 * S)])
         self.backend.put_alarm(
             tenant, alarm(patient, f"{tenant}-alm-{place}", text={"en": f"{prefix}SpO2 84 < 90"})
         )
+
+    async def _care(self, tenant: str, place: str, prefix: str) -> None:
+        """A limit and an order for the ward's patient, and in ward A a draft of a rule."""
+        scope, backend = Scope.system(tenant), self.backend
+        patient = self.ids[tenant, f"patient{place}"]
+        doctor = replace(self.principal(Role.DOCTOR, tenant=tenant), name=f"{prefix}Doctor")
+        draft = LimitDraft("spo2-low", "limit", 88, f"{prefix}Patient {place} has COPD")
+        limit = await backend.set_limit(scope, patient, draft, who=doctor)
+        order = await backend.give_order(
+            scope, patient, "spo2_scale_2", reason=f"{prefix}Patient {place}", expires=None, who=doctor
+        )
+        assert limit is not None
+        assert order is not None
+        self.ids[tenant, f"limit{place}"] = limit.id
+        self.ids[tenant, f"order{place}"] = order.id
+        if place == "A":
+            text = RULE if tenant == "main" else RULE.replace("delay_s: 0", "delay_s: 5")
+            made = await backend.draft_rule(scope, text, note=f"{prefix}note", who=doctor)
+            self.ids[tenant, "releaseA"] = made.id
 
     def principal(self, role: Role, *, tenant: str = "main", wards: str | None = None) -> Principal:
         return Principal(

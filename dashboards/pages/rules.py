@@ -1,0 +1,174 @@
+"""The rules in force, each in full, and their release step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+
+from cloud_ingest.records.releases import STEPS, Act
+from dashboards.access import Context, Guard
+from dashboards.api.rules import ACTIONS, RuleDraft, advance, draft_rule
+from dashboards.backend import DirectoryError
+from dashboards.i18n import N_
+from dashboards.pages.render import page
+from dashboards.problems import MissingError
+from dashboards.rule_models import Release
+from hearthward.trust.access import Action
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+REASONS: Final = {
+    "required": N_("is required"),
+    "invalid": N_("is not valid: {value}"),
+    "taken": N_("is known already: {value}; raise the rule's version"),
+    "state": N_("it is {value}; this step does not lead on from there"),
+    "trial": N_("another release of this rule is on trial: {value}; activate or withdraw it first"),
+    "examples": N_("its own examples fail: {value}"),
+    "rule": N_("the rule is not accepted: {value}"),
+}
+STATES: Final = {
+    "draft": N_("draft"),
+    "shadow": N_("on trial"),
+    "approved": N_("approved, still on trial"),
+    "active": N_("in force"),
+    "retired": N_("replaced"),
+    "rolled_back": N_("rolled back"),
+    "withdrawn": N_("withdrawn"),
+}
+ACTS: Final[dict[Act, str]] = {
+    "shadow": N_("Put on trial"),
+    "approve": N_("Approve"),
+    "activate": N_("Put in force"),
+    "rollback": N_("Roll back"),
+    "withdraw": N_("Withdraw"),
+}
+DONE: Final = {
+    "draft": N_("The draft is kept. Nothing has changed yet."),
+    "shadow": N_("On trial: decided beside the rule in force, never signalled."),
+    "approve": N_("Approved. It can be put in force now."),
+    "activate": N_("In force from now on."),
+    "rollback": N_("Rolled back: what was in force before is in force again."),
+    "withdraw": N_("Withdrawn."),
+}
+
+See = Annotated[Context, Depends(Guard(Action.VIEW_RULES, "rule"))]
+Write = Annotated[Context, Depends(Guard(Action.DRAFT_RULE, "rule"))]
+
+
+@router.get("/rules")
+async def rules(request: Request, context: See) -> Response:
+    """Every rule in force and on trial, on one page."""
+    return await _list(request, context)
+
+
+@router.get("/rules/{rule}")
+async def rule_page(request: Request, context: See, rule: str, done: str = "") -> Response:
+    """One rule: what it says, where that comes from, and how it came into force."""
+    return await _detail(request, context, rule, done=DONE.get(done, ""))
+
+
+@router.post("/rules/drafts")
+async def draft(request: Request, context: Write) -> Response:
+    """Enter a draft."""
+    form = {k: str(v) for k, v in (await request.form()).items() if k != "csrf"}
+    try:
+        made = await draft_rule(context, RuleDraft.model_validate(form))
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        return await _list(request, context, form=form, wrong=("required", name))
+    except DirectoryError as error:
+        return await _list(request, context, form=form, wrong=(error.code, error.value))
+    return RedirectResponse(f"/rules/{made.rule}?done=draft", status_code=303)
+
+
+def _add(act: Act) -> None:
+    guard = Annotated[Context, Depends(Guard(ACTIONS[act], "rule"))]
+
+    async def take(request: Request, context: Context, release: str) -> Response:
+        try:
+            done = await advance(context, release, act)
+        except DirectoryError as error:
+            rule = next(
+                (r.rule for r in await context.backend.releases(context.scope) if r.id == release), ""
+            )
+            return await _detail(request, context, rule, wrong=(error.code, error.value))
+        return RedirectResponse(f"/rules/{done.rule}?done={act}", status_code=303)
+
+    take.__name__ = f"{act}_release"
+    take.__annotations__.update({"context": guard, "request": Request, "return": Response})
+    router.add_api_route(
+        f"/rules/releases/{{release}}/{act}", take, methods=["POST"], response_class=Response
+    )
+
+
+for _act in STEPS:
+    _add(_act)
+
+
+async def _list(
+    request: Request,
+    context: Context,
+    *,
+    form: Mapping[str, str] | None = None,
+    wrong: tuple[str, str] | None = None,
+) -> Response:
+    return page(
+        request,
+        context,
+        "rules.html",
+        status=422 if wrong else 200,
+        rules=await context.backend.rules(context.scope),
+        releases=await context.backend.releases(context.scope),
+        **_words(context),
+        form=form or {},
+        wrong=wrong,
+    )
+
+
+async def _detail(
+    request: Request,
+    context: Context,
+    rule: str,
+    *,
+    done: str = "",
+    wrong: tuple[str, str] | None = None,
+) -> Response:
+    found = await context.backend.rule(context.scope, rule)
+    if found is None:
+        raise MissingError(kind="rule", key=rule)
+    return page(
+        request,
+        context,
+        "rule.html",
+        status=409 if wrong else 200,
+        detail=found,
+        acts={release.id: _acts(context, release) for release in found.releases},
+        **_words(context),
+        done=done,
+        wrong=wrong,
+    )
+
+
+def _acts(context: Context, release: Release) -> list[tuple[Act, str]]:
+    """The steps that this person may take with a release now; nobody approves what they wrote."""
+    return [
+        (act, ACTS[act])
+        for act, step in STEPS.items()
+        if release.state in step.sources
+        and context.may(ACTIONS[act], "rule")
+        and not (act == "approve" and release.author_id == context.who.user)
+    ]
+
+
+def _words(context: Context) -> dict[str, Any]:
+    return {
+        "tongue": context.language.split("_", maxsplit=1)[0],
+        "states": STATES,
+        "reasons": REASONS,
+        "may_draft": context.may(Action.DRAFT_RULE, "rule"),
+    }
