@@ -1,0 +1,203 @@
+"""What users of other systems complain of, as far as deciding goes: each is a test here, by its name.
+
+(Their other complaints are about signals and their delivery: reminders, snoozing, the edge's identities.)
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from hearthward.core.errors import RuleError
+from rules import Command, Configuration, Context, Engine, Input, Rows, RuleSet, State, Tick, load_rules, step
+from rules.conditions import Missing
+from rules.model import Readings, Transition
+from rules.rule import Rule
+from tests.unit.rules.made import Row, at, both, episodes, make, play, readings, threshold
+
+LOW = make(
+    "spo2-low", threshold("spo2", "below", 90, 1), explanation={"en": "SpO2 {spo2} {limit}", "zh": "-"}
+)
+SLOW = make("spo2-low", threshold("spo2", "below", 90, 1), delay_s=10)
+SILENT = make("no-data", Missing("spo2", 60), kind="technical", priority="medium")
+
+
+def row(value: float | None, seconds: float, device: str = "d1", patient: str = "p1") -> Row:
+    return patient, device, "spo2", value, seconds
+
+
+def inputs(*batches: list[Row], wall: float | None = None, now: float | None = None) -> list[Input]:
+    return [readings(rows, seq=i, wall=wall, now=now) for i, rows in enumerate(batches, 1)]
+
+
+def kinds(transitions: list[Transition]) -> list[str]:
+    return [t.kind for t in transitions]
+
+
+def accept(seq: int, alarm: str, actor: str = "usr_1") -> Command:
+    return Command(seq, at(1000), "accept", alarm, actor)
+
+
+def test_batches_evaluated_out_of_order():
+    """Within what the gateway has told so far, the order of arrival makes no difference at all."""
+    parts = [
+        [row(84, 0), row(84, 4)],
+        [row(88, 8), row(86, 12)],
+        [row(97, 16), row(97, 20)],
+        [row(80, 24)],
+    ]
+    told = set()
+    for order in itertools.permutations(parts):
+        events: list[Input] = inputs(*order, wall=0.1, now=24)
+        last = Readings(9, at(25), Rows.of([("p1", "d1", "spo2", 80, at(25), at(25), 0)]), "gw", at(25))
+        found = both([SLOW], [*events, last, Tick(10, at(40))])
+        told.add(tuple((t.kind, t.onset, t.at) for t in found))
+    assert told == {(("start", 0, at(10)), ("end", 0, at(16)), ("start", at(24), at(34)))}
+
+
+def test_timers_that_run_only_when_a_message_arrives():
+    """A delay ends by the clock: nothing more has to come for the alarm to be told."""
+    found = both([SLOW], [*inputs([row(84, 0)]), Tick(2, at(9)), Tick(3, at(10))])
+    assert [(t.kind, t.at, t.decided) for t in found] == [("start", at(10), at(10))]
+    engine = Engine(State.empty("n", RuleSet((SLOW,))))
+    engine.step(inputs([row(84, 0)])[0])
+    assert [engine.due(at(s)) for s in (9, 10)] == [False, True]
+
+
+def test_inactivity_alarms_that_stick():
+    """Silence ends with the first word after it, as often as it comes."""
+    found = both(
+        [SILENT],
+        [
+            *inputs([row(97, 0)]),
+            Tick(2, at(61)),
+            readings([row(97, 70)], seq=3),
+            Tick(4, at(129)),
+            Tick(5, at(131)),
+            readings([row(97, 140)], seq=6),
+        ],
+    )
+    assert [(t.kind, t.at) for t in found] == [
+        ("start", at(60)),
+        ("end", at(70)),
+        ("start", at(130)),
+        ("end", at(140)),
+    ]
+    assert len({t.alarm for t in found}) == 2
+
+
+def test_loss_of_signal_silent_by_default():
+    """The shipped rules tell of it on ward and at home, of a signal that stops and of one that never came."""
+    shipped = [r for r in load_rules() if r.id in {"no-data", "no-data-home"}]
+    known = {
+        "p1": Context(setting="ward", expected={"spo2": 0}),
+        "p2": Context(setting="ward", expected={"spo2": 0}),
+        "p3": Context(setting="home", expected={"nibp_systolic": 0}),
+    }
+    start = Configuration(1, 0, None, contexts=known)
+    rows: list[Row] = [row(97, 5, patient="p1")]
+    found = both(shipped, [start, readings(rows, seq=2), Tick(3, at(7 * 86_400))])
+    assert {(t.patient, t.rule) for t in found if t.kind == "start"} == {
+        ("p1", "no-data"),
+        ("p2", "no-data"),
+        ("p3", "no-data-home"),
+    }
+    assert not any(t.kind == "end" for t in found)
+
+
+def test_no_data_never_ends_an_alarm():
+    """A sensor that falls off, a value too old to count: what was alarming still is."""
+    off = Readings(2, at(5), Rows.of([("p1", "d1", "spo2", None, at(5), at(5), 8)]), "gw", at(5))
+    found = both([LOW], [*inputs([row(84, 0)]), off, Tick(3, at(100_000))])
+    assert kinds(found) == ["start"]
+
+
+@pytest.mark.parametrize("ways", [1, 2, 3])
+def test_duplicates_from_concurrent_alarm_creation(ways: int):
+    """The same breach by several gateways, devices and batches at the same time is one alarm."""
+    events: list[Input] = []
+    for n in range(ways):
+        for gateway in ("gw-1", "gw-2"):
+            seq = len(events) + 1
+            rows = [row(84, 0, device=f"d{n}"), row(83, 1, device=f"d{n}")]
+            events.append(readings(rows, seq=seq, source=gateway))
+    found = both([LOW], [*events, Tick(99, at(30))])
+    assert kinds(found) == ["start"]
+    state, _ = play([LOW], events)
+    assert len(state.active()) == 1
+
+
+def test_an_acknowledged_alarm_raised_again_by_the_next_reading():
+    """Whoever accepted it keeps it: more of the same is no new alarm, and takes it from nobody."""
+    (first,) = inputs([row(84, 0)])
+    state, (started,) = step(State.empty("node", RuleSet((LOW,))), first)
+    state, _ = step(state, accept(2, started.alarm))
+    told: list[str] = []
+    for n in range(3, 200):
+        state, found = step(state, readings([row(84 - n % 7, n)], seq=n))
+        told += kinds(list(found))
+    assert set(told) <= {"update"}
+    (alarm,) = state.active()
+    assert (alarm.id, alarm.accepted_by) == (started.alarm, "usr_1")
+
+
+def test_acknowledging_one_acknowledges_all():
+    both_rules = RuleSet((LOW, make("pulse-high", threshold("pulse_rate", "above", 120, 5))))
+    rows = [row(84, 0), ("p1", "d1", "pulse_rate", 140.0, 0.0), row(84, 0, patient="p2")]
+    state, started = step(State.empty("node", both_rules), readings(rows))
+    assert len(started) == 3
+    state, (done,) = step(state, accept(2, started[0].alarm))
+    accepted = {a.id: a.accepted_by for a in state.active()}
+    assert [a for a, who in accepted.items() if who] == [done.alarm] == [started[0].alarm]
+
+
+def test_a_new_episode_invisible_until_the_old_is_cleared():
+    """It ends, and it comes back: a new alarm, whatever was accepted before and however quickly."""
+    events = inputs([row(84, 0)])
+    state, (first,) = step(State.empty("node", RuleSet((LOW,))), events[0])
+    state, _ = step(state, accept(2, first.alarm))
+    state, found = step(state, readings([row(95, 10), row(83, 11)], seq=3))
+    assert kinds(list(found)) == ["end", "start"]
+    (alarm,) = state.active()
+    assert alarm.id != first.alarm
+    assert alarm.accepted_by is None
+    with pytest.raises(RuleError):
+        step(state, accept(4, first.alarm))
+
+
+def late(value: float, seconds: float, received: float, seq: int = 1) -> Readings:
+    table = Rows.of([("p1", "d1", "spo2", value, at(seconds), at(received), 0)])
+    return Readings(seq, at(received), table, "gw", at(received))
+
+
+def test_old_readings_alarm_as_new_without_saying_so():
+    """One that comes late is told with both times; one that newer ones have overtaken is no alarm at all."""
+    (told,) = both([LOW], [late(84, 0, 1800)])
+    assert (told.kind, told.late, told.onset, told.decided) == ("start", True, 0, at(1800))
+    assert (told.inputs[0]["time"], told.inputs[0]["received"]) == (0, at(1800))
+    (entry,) = both([LOW], [late(97, 1700, 1800), late(84, 0, 1801, seq=2)])
+    assert (entry.kind, entry.condition, entry.late) == ("late", "inactive", True)
+    (entry,) = both([LOW], [late(84, 0, 3601)])
+    assert entry.kind == "late", "beyond the rule's max_lateness: for the worklist, and not silent"
+
+
+def test_one_episode_is_one_alarm_however_many_readings():
+    found = both([LOW], inputs(*([row(80 + n % 9, n)] for n in range(50))))
+    assert kinds(found) == ["start"]
+    assert episodes(found) == [("p1", "spo2-low", 0, None)]
+
+
+def test_an_alarm_that_comes_and_goes_at_the_limit_has_hysteresis():
+    """Chattering: a value that plays around the limit is one alarm, not a dozen."""
+    found = both([LOW], inputs(*([row(89.5 + n % 2 * 0.9, n)] for n in range(40))))
+    assert kinds(found) == ["start"]
+
+
+def test_every_shipped_rule_can_say_what_it_found():
+    """No alarm without a text, a limit and a source, in both languages."""
+    rules: list[Rule] = list(load_rules())
+    for rule in rules:
+        assert rule.limit
+        assert rule.clinical_source
+        assert all(rule.explanation[x] and rule.cleared[x] and rule.title[x] for x in ("en", "zh"))
