@@ -41,16 +41,15 @@ _HIGHEST_SCORE: Final = {"news2": 20, "news2_three": 3}
 _NEVER_PATIENTS: Final = {"gateway": (HEARTBEAT, "battery_level"), "component": (HEARTBEAT,)}
 
 
-def findings(file: RuleFile) -> Iterator[Finding]:
+def findings(file: RuleFile) -> list[Finding]:
     """Everything in the file that does not fit."""
     nodes = list(walk(file.condition, ("condition",)))
-    yield from _subject(file)
-    yield from _inputs(file, nodes)
-    yield from _parameters(file, nodes)
+    found = [*_subject(file), *_inputs(file), *_parameters(file, nodes)]
     for where, node in nodes:
-        yield from _node(file, where, node)
-    yield from _smoothing(file, nodes)
-    yield from said(file, [node for _, node in nodes])
+        found += _node(file, where, node)
+    found += _smoothing(file, nodes)
+    found += said(file, [node for _, node in nodes])
+    return found or list(_unused(file, nodes))
 
 
 # -- signals
@@ -69,7 +68,7 @@ def _subject(file: RuleFile) -> Iterator[Finding]:
         yield Finding(("adults",), f"only patients have an age, a {file.subject} has none")
 
 
-def _inputs(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
+def _inputs(file: RuleFile) -> Iterator[Finding]:
     for signal in file.inputs:
         where = "inputs", signal
         if signal == HEARTBEAT:
@@ -80,9 +79,15 @@ def _inputs(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Fin
             yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")
         elif signal not in _NEVER_PATIENTS.get(file.subject, (signal,)):
             yield Finding(where, f"a {file.subject} has no {signal}")
-    used = _used(nodes)
+
+
+def _unused(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
+    """What nothing refers to; told when all else is well, as a misspelt name would make two findings."""
+    named = {number for _, node in nodes for _, number in _numbers(node)}
+    for name in file.parameters.keys() - named:
+        yield Finding(("parameters", name), "is not used by the condition")
     if not any(isinstance(node, FlagFile) and node.metric is None for _, node in nodes):
-        for signal in file.inputs.keys() - used:
+        for signal in file.inputs.keys() - _used(nodes):
             yield Finding(("inputs", signal), "is not used by the condition")
 
 
@@ -129,8 +134,6 @@ def _parameters(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator
     for name, (node, place_) in used.items():
         if name not in file.parameters:
             yield _unknown(file, node, name, place_)
-    for name in file.parameters.keys() - used:
-        yield Finding(("parameters", name), "is not used by the condition")
 
 
 def _declared(file: RuleFile, name: str) -> Iterator[Finding]:

@@ -6,10 +6,9 @@ import pytest
 
 from hearthward.core.errors import ConfigError
 from rules import RuleFileError, load_rules
-from rules.loader import LIBRARY, load_files
-from rules.model import Rule
-
-GOOD = (LIBRARY / "spo2-low.yaml").read_text("utf-8").replace("id: spo2-low", "id: mine")
+from rules.loader import LIBRARY, load_files, load_folder, load_rule, load_rules_only
+from rules.rule import Rule
+from tests.unit.rules.documents import GOOD
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -18,9 +17,9 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     return path
 
 
-def refused(path: Path) -> RuleFileError:
+def refused(path: Path, *, library: bool = False) -> RuleFileError:
     with pytest.raises(RuleFileError) as caught:
-        load_rules(path)
+        (load_rules if library else load_rules_only)(path)
     assert isinstance(caught.value, ConfigError)
     return caught.value
 
@@ -46,9 +45,23 @@ def test_a_further_file_or_folder_is_added(tmp_path: Path):
         ("- {metric: spo2", "- {metric: sp02", "sp02", "did you mean 'spo2'"),
         ("  spo2: {max", "  sp02: {max", "sp02", "unknown metric 'sp02' (did you mean 'spo2'?)"),
         ("- {metric: spo2", "- {metric: heart_rate", "heart_rate", "not among the rule's inputs"),
-        ("value: 90", "value: '90'", "value: '90'", "valid number"),
-        ("value: 90", "value: .nan", "value: .nan", "valid number"),
-        ("value: 90", "value: 0", "value: 0", "never breaches"),
+        ("value: limit", "value: '90'", "value: '90'", "'90' is neither a valid number nor the name"),
+        ("value: limit", "value: .nan", "value: .nan", "'.nan' is neither a valid number nor the name"),
+        ("value: limit", "value: true", "value: true", "valid number or the name of a parameter"),
+        ("value: limit", "value: limt", "value: limt", "unknown parameter 'limt' (did you mean 'limit'?)"),
+        ("value: 90, low: 80", "value: '90', low: 80", "value: '90'", "valid number"),
+        ("value: 90, low: 80", "value: 90, low: 91", "low: 91", "lies outside low..high"),
+        ("value: 90, low: 80", "value: 90, low: 0", "value: limit", "it never breaches (with limit 0)"),
+        ("low: 80, high: 94", "low: 95, high: 85", "low: 95", "low: is above high"),
+        ("low: 80, high: 94", "low: 80, high: 99.5", "value: limit", "it never clears (with limit 99.5)"),
+        ("  limit: {value: 90", "  Limit: {value: 90", "Limit:", "'Limit' is no name of a parameter"),
+        ("value: limit", "value: 90", "limit: {", "is not used by the condition"),
+        ("audience: [nurse, doctor]", "audience: [nurse, nurse]", "audience", "names somebody twice"),
+        ("audience: [nurse, doctor]", "audience: [nurse, porter]", "porter", "'patient' or 'engineer'"),
+        ("audience: [nurse, doctor]", "audience: []", "audience", "at least 1 item"),
+        ("delay_s: 10", "delay_s: 10\nlatching: yes", "latching", "valid boolean"),
+        ("delay_s: 10", "delay_s: 10\nescalation: At Once", "escalation", "pattern"),
+        ("delay_s: 10", "delay_s: 10\nsetting: house", "setting", "'any', 'ward' or 'home'"),
         ("hysteresis: 1", "hysteresis: 20", "hysteresis: 20", "never clears"),
         ("hysteresis: 1", "hysteresis: -1", "hysteresis: -1", "greater than or equal to 0"),
         ("delay_s: 10", "delay_s: -1", "delay_s", "greater than or equal to 0"),
@@ -100,7 +113,7 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path):
 
 def test_two_rules_of_one_id_are_refused_naming_both(tmp_path: Path):
     path = write(tmp_path, "# a comment\n" + GOOD.replace("id: mine", "id: spo2-low"))
-    error = refused(path)
+    error = refused(path, library=True)
     assert error.line == 2
     assert str(LIBRARY / "spo2-low.yaml") in str(error)
 
@@ -129,7 +142,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path):
 
 def test_the_hash_covers_what_decides_and_is_told_but_not_the_examples(tmp_path: Path):
     def hash_of(text: str) -> str:
-        return load_rules(write(tmp_path, text)).by_id["mine"].hash
+        return load_rules_only(write(tmp_path, text)).by_id["mine"].hash
 
     base = hash_of(GOOD)
     assert len(base) == 16
@@ -151,6 +164,14 @@ def test_the_hash_covers_what_decides_and_is_told_but_not_the_examples(tmp_path:
             "zh: {limit} 血氧".replace("{limit}", "'{limit} x'").replace("' 血氧", "'"),
         ),
         ("Royal College", "Some College"),
+        ("high: 94", "high: 93"),
+        ("[nurse, doctor]", "[nurse]"),
+        ("delay_s: 10", "delay_s: 10\nclear_after_s: 1"),
+        ("delay_s: 10", "delay_s: 10\nlatching: true"),
+        ("delay_s: 10", "delay_s: 10\nescalation: night"),
+        ("delay_s: 10", "delay_s: 10\nsetting: ward"),
+        ("delay_s: 10", "delay_s: 10\nadults: true"),
+        ("delay_s: 10", "delay_s: 10\nsmoothing: {kind: mean, window_s: 60}"),
     ):
         assert hash_of(GOOD.replace(old, new, 1)) != base
 
@@ -159,3 +180,38 @@ def test_a_rule_goes_through_plain_data_and_back():
     for loaded in load_files():
         assert Rule.from_content(loaded.rule.content()) == loaded.rule
         assert Rule.from_content(loaded.rule.content()).hash == loaded.rule.hash
+
+
+def test_a_rule_of_a_site_takes_the_place_of_a_shipped_one_only_where_that_is_said(tmp_path: Path):
+    text = GOOD.replace("id: mine", "id: spo2-low")
+    write(tmp_path, text)
+    refused(tmp_path, library=True)
+    for rules in (load_rules(tmp_path, replace=True), load_folder(tmp_path, library=True)):
+        assert rules.by_id["spo2-low"] == load_rule(text, "x").rule
+        assert len(rules) == len(load_rules())
+    write(tmp_path, text, "again.yaml")
+    with pytest.raises(RuleFileError, match="already defined"):
+        load_rules(tmp_path, replace=True)
+
+
+def test_a_folder_can_stand_alone(tmp_path: Path):
+    path = write(tmp_path, GOOD)
+    for rules in (
+        load_rules_only(path),
+        load_folder(tmp_path, library=False),
+        load_rules_only(tmp_path, path),
+    ):
+        assert [r.id for r in rules] == ["mine"]
+    assert load_rules_only(LIBRARY).hash == load_rules().hash
+
+
+def test_a_document_at_hand_is_read_as_a_file_is(tmp_path: Path):
+    path = write(tmp_path, GOOD)
+    loaded = load_rule(GOOD, "draft 3")
+    assert loaded.file == "draft 3"
+    assert loaded.rule == load_rule(GOOD.encode(), "x").rule == load_rules(path).by_id["mine"]
+    assert (len(loaded.firing), len(loaded.silent)) == (1, 3)
+    for text in (GOOD.replace("delay_s: 10", "delay_s: -1"), b"id: \xff", ""):
+        with pytest.raises(RuleFileError) as caught:
+            load_rule(text, "draft 3")
+        assert caught.value.file == "draft 3"
