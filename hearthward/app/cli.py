@@ -454,12 +454,13 @@ def rules_show(rule: str) -> None:
 
 @rules.command("check")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Rules in PATH take the place of shipped ones of the same id.")
 @_told
-def rules_check(path: Path | None) -> None:
+def rules_check(path: Path | None, *, replace: bool) -> None:
     """Load rules strictly and run their examples (PATH: a file or folder beside the shipped ones)."""
     from rules.report import check
 
-    problems = check([path] if path else [])
+    problems = check([path] if path else [], replace=replace)
     for line in problems.lines:
         click.echo(line, err=not problems.ok)
     if not problems.ok:
