@@ -205,7 +205,8 @@ def check_limit(rules: RuleSet, draft: LimitDraft, now: int) -> str:
     """The time zone of a limit that may be set. Raises ConfigError naming field, code and value."""
     rule = rules.by_id.get(draft.rule)
     if rule is None or rule.shadow:
-        _refuse_code("rule", "unknown", draft.rule, "no such rule is in force; see `hearthward rules list`")
+        text = f"no rule {draft.rule!r} is in force; see `hearthward rules list`"
+        _refuse_code("rule", "unknown", draft.rule, text)
     parameter = rule.parameters.get(draft.parameter)
     if parameter is None:
         known = ", ".join(sorted(rule.parameters)) or "none"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from cloud_ingest.records.releases import Act
 from dashboards.access import Context, Guard
@@ -38,7 +38,9 @@ Approve = Annotated[Context, Depends(Guard(Action.APPROVE_RULE, KIND))]
 
 
 class RuleDraft(Draft):
-    """A site's own version of a rule."""
+    """A site's own version of a rule; its text is kept as it is."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="the rule's file, YAML")]
     note: str = Field("", max_length=500, description="why", examples=["fewer alarms at night"])

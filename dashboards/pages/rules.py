@@ -75,7 +75,7 @@ async def rule_page(request: Request, context: See, rule: str, done: str = "") -
 @router.post("/rules/drafts")
 async def draft(request: Request, context: Write) -> Response:
     """Enter a draft."""
-    form = {k: str(v) for k, v in (await request.form()).items() if k != "csrf"}
+    form = {k: str(v).replace("\r\n", "\n") for k, v in (await request.form()).items() if k != "csrf"}
     try:
         made = await draft_rule(context, RuleDraft.model_validate(form))
     except ValidationError as error:

@@ -91,6 +91,7 @@ class FakeSide(Side):
     def __init__(self) -> None:
         self.clock = EventClock(T0)
         self.backend: FakeBackend = FakeBackend(self.clock)
+        self.backend.shipped = RULES
 
     async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
         self.clock.follow(at)

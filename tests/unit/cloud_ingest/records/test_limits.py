@@ -106,8 +106,8 @@ def test_a_limit_is_ended_once_and_with_a_reason(records: Records, clock: EventC
 @pytest.mark.parametrize(
     ("other", "field", "code", "words"),
     [
-        ({"rule": "none"}, "rule", "unknown", "no such rule"),
-        ({"rule": "trial@shadow"}, "rule", "unknown", "no such rule"),
+        ({"rule": "none"}, "rule", "unknown", "is in force"),
+        ({"rule": "trial@shadow"}, "rule", "unknown", "is in force"),
         ({"parameter": "none"}, "parameter", "unknown", "it has: limit"),
         ({"rule": "plain"}, "parameter", "unknown", "it has: none"),
         ({"value": 79.9}, "value", "bounds", r"79\.9 lies outside 80 - 94"),
