@@ -202,6 +202,7 @@ class Episodes:
     ) -> None:
         del subject.episodes[compiled.key]
         self.state.alarms.pop(done.alarm, None)
+        done = replace(done, limit=compiled.limit)
         self._tell("end", name, compiled, done, max(at, done.started), inputs=inputs)
 
     def _open(self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool) -> None:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from rules import Engine, Input, Readings, Rows, RuleSet, State, Tick, Transition, step
+import pytest
+
+from hearthward.core.errors import RuleError
+from rules import (
+    Command,
+    Configuration,
+    Context,
+    Engine,
+    Input,
+    Readings,
+    Rows,
+    RuleSet,
+    State,
+    Tick,
+    Transition,
+    step,
+)
 from rules.conditions import Any_, Node, Threshold, leaves
 from rules.rule import SECOND, Rule
 
-__all__ = ["Row", "at", "both", "episodes", "make", "play", "readings", "threshold"]
+__all__ = ["Play", "Row", "at", "both", "episodes", "make", "play", "readings", "threshold", "ticked"]
 
 Row = tuple[str, str, str, float | None, float]
 """Subject, device, signal, value, measured at (seconds)."""
@@ -98,3 +115,109 @@ def ticked(events: Iterable[Input], until: float) -> list[Input]:
     numbers = count(1)
     known = list(events)
     return [*known, Tick(next(numbers) + len(known), at(until))]
+
+
+class Play:
+    """Reference and engine side by side, and everything that was told so far.
+
+    Times are seconds. A reading is received when it was measured unless said otherwise; its source has then
+    told as far as that (``wall``).
+    """
+
+    def __init__(self, *rules: Rule) -> None:
+        self.state = State.empty("node", RuleSet(rules))
+        self.engine = Engine(State.empty("node", RuleSet(rules)))
+        self.seq = 0
+        self.told: list[Transition] = []
+
+    def take(self, event: Input) -> list[Transition]:
+        self.state, out = step(self.state, event)
+        assert self.engine.step(event) == out
+        assert self.engine.state.to_bytes() == self.state.to_bytes()
+        self.told += out
+        return list(out)
+
+    def read(
+        self,
+        measured: float,
+        *,
+        received: float | None = None,
+        now: float | None = None,
+        wall: float | None = None,
+        source: str = "gw",
+        device: str = "d",
+        patient: str = "p",
+        quality: int = 0,
+        **values: float | None,
+    ) -> list[Transition]:
+        """One measurement, alone in its frame."""
+        self.seq += 1
+        received = measured if received is None else received
+        now = received if now is None else now
+        rows = Rows.of(
+            (patient, device, m, v, at(measured), at(received), int(quality)) for m, v in values.items()
+        )
+        return self.take(Readings(self.seq, at(now), rows, source, at(now if wall is None else wall)))
+
+    def rows(
+        self,
+        *rows: Row,
+        now: float,
+        source: str = "gw",
+        wall: float | None = None,
+        received: float | None = None,
+    ) -> list[Transition]:
+        """Several readings in one frame."""
+        self.seq += 1
+        table = Rows.of(
+            (p, d, m, v, at(t), at(t if received is None else received), 0) for p, d, m, v, t in rows
+        )
+        return self.take(Readings(self.seq, at(now), table, source, at(now if wall is None else wall)))
+
+    def tick(self, now: float) -> list[Transition]:
+        self.seq += 1
+        return self.take(Tick(self.seq, at(now)))
+
+    def configure(
+        self,
+        *rules: Rule,
+        now: float = 0,
+        closed: Iterable[str] = (),
+        contexts: dict[str, Context | None] | None = None,
+        same_rules: bool = False,
+    ) -> list[Transition]:
+        """Put these rules in force, or keep those there are."""
+        self.seq += 1
+        found = None if same_rules else RuleSet(rules)
+        return self.take(Configuration(self.seq, at(now), found, frozenset(closed), contexts or {}))
+
+    def context(self, now: float, context: Context | None, patient: str = "p") -> list[Transition]:
+        return self.configure(now=now, contexts={patient: context}, same_rules=True)
+
+    def accept(self, alarm: str, actor: str, note: str = "", now: float = 99) -> list[Transition]:
+        """Raises RuleError when it is refused, by both alike; then nothing may have changed."""
+        return self.command("accept", alarm, actor, note, now)
+
+    def command(self, kind: str, alarm: str, actor: str, note: str = "", now: float = 99) -> list[Transition]:
+        command = Command(self.seq + 1, at(now), kind, alarm, actor, note)
+        before = self.engine.state.to_bytes()
+        try:
+            out = self.take(command)
+        except RuleError as error:
+            refusal = error
+        else:
+            self.seq += 1
+            return out
+        with pytest.raises(RuleError, match=re.escape(str(refusal))):
+            self.engine.step(command)
+        assert self.engine.state.to_bytes() == before
+        raise refusal
+
+    @property
+    def kinds(self) -> list[str]:
+        return [t.kind for t in self.told]
+
+    @property
+    def active(self) -> list[str]:
+        """The rules whose alarms are present."""
+        return [a.rule for a in self.state.active()]
