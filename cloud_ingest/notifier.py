@@ -45,6 +45,12 @@ T = TypeVar("T")
 
 TOLD: Final = frozenset({"ask", "start", "escalate", *CLOSING})
 """The kinds of transition that somebody is told of."""
+SUBJECTS: Final = {
+    "gateway": {"en": "gateway", "zh": "网关"},
+    "device": {"en": "device", "zh": "设备"},
+    "component": {"en": "component", "zh": "组件"},
+}
+"""What an alarm may be about besides patients, in words."""
 ATTEMPTS: Final = 8
 """After so many a notification is abandoned: about 17 minutes with the waits below."""
 FIRST_WAIT_S: Final = 2.0
@@ -337,7 +343,13 @@ def _row(
 
 
 def _place(session: Session, tenant: str, patient: str, now: int) -> dict[str, str]:
-    """Where the patient is, by language: ward and bed, or home with the end of the patient's id."""
+    """Where the patient is, by language: ward and bed, or home with the end of the patient's id.
+
+    What is no patient (a gateway, a device, a component) is named by its kind and id.
+    """
+    kind, colon, name = patient.partition(":")
+    if colon and kind in SUBJECTS:
+        return {language: f"{word} {name}" for language, word in SUBJECTS[kind].items()}
     found = session.execute(
         select(Encounter.kind, Ward.name, Bed.label)
         .outerjoin(Ward, (Ward.tenant == Encounter.tenant) & (Ward.id == Encounter.ward))
@@ -354,7 +366,7 @@ def _place(session: Session, tenant: str, patient: str, now: int) -> dict[str, s
     tail = patient[-4:]
     if found is None:
         return {"en": f"patient …{tail}", "zh": f"患者 …{tail}"}
-    kind, ward, bed = found
-    if kind == "home":
+    stay, ward, bed = found
+    if stay == "home":
         return {"en": f"at home, patient …{tail}", "zh": f"居家 患者 …{tail}"}
     return {"en": f"{ward}, bed {bed}", "zh": f"{ward} {bed}床"}

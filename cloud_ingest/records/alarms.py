@@ -183,7 +183,7 @@ def _opened(tenant: str, t: Transition, version: RuleVersion | None) -> Alarm:
         values_json=dict(t.values),
         late=t.late,
         worklist=t.kind == "late",
-        signalled=False,
+        signalled=t.kind not in _UNSIGNALLED,
         shadow=t.shadow,
         kind=content.get("kind", "physiological"),
         latching=content.get("latching", False),

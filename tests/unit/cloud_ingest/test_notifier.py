@@ -140,6 +140,45 @@ def test_a_late_alarm_says_when_it_was_measured() -> None:
     assert "07:00 UTC" in message_text(late, place, "en")
 
 
+ALL = (SMS, Target("in_app", "wall"))
+
+
+def told(records: Records) -> list[tuple[str, str]]:
+    return [(r.kind, r.channel) for r in sorted(rows(records), key=lambda r: (r.seq, r.ordinal, r.channel))]
+
+
+def test_nobody_is_told_of_what_a_rule_on_trial_decides(records: Records) -> None:
+    shadow = [transition(kind, "shd_1", shadow=True) for kind in ("start", "escalate", "accept", "end")]
+    assert commit(records, *shadow, targets=ALL) == 0
+
+
+def test_a_second_measurement_is_asked_for_in_the_app_only(records: Records) -> None:
+    commit(records, transition("ask", seq=1, condition="asked"), targets=ALL)
+    assert told(records) == [("ask", "in_app")]
+    assert rows(records)[0].body.startswith("MEASURE AGAIN: SpO2 84 < 90")
+    commit(records, transition("start", seq=2), targets=ALL)
+    commit(records, transition("end", seq=3), targets=ALL)
+    assert told(records)[1:] == [("start", "fake"), ("start", "in_app"), ("end", "fake"), ("end", "in_app")]
+
+
+def test_nobody_is_called_out_for_the_end_of_what_never_was_an_alarm(records: Records) -> None:
+    commit(records, transition("ask", seq=1, condition="asked"), targets=ALL)
+    commit(records, transition("end", seq=2), targets=ALL)
+    assert told(records) == [("ask", "in_app"), ("end", "in_app")]
+
+
+def test_an_ask_and_its_start_in_one_input_are_told_each_in_its_way(records: Records) -> None:
+    commit(records, transition("ask", condition="asked"), transition("start"), targets=ALL)
+    assert told(records) == [("ask", "in_app"), ("start", "fake"), ("start", "in_app")]
+
+
+def test_what_is_no_patient_is_named(records: Records) -> None:
+    commit(records, transition(patient="gateway:gw-1"), targets=(SMS, Target("fake", "+1", "zh")))
+    english, chinese = sorted((r.body for r in rows(records)), key=lambda b: "网关" in b)
+    assert "· gateway gw-1 ·" in english
+    assert "· 网关 gw-1 ·" in chinese
+
+
 async def test_due_notifications_are_handed_over_once(
     records: Records, notifier: Notifier, channel: FakeChannel, telemetry: Telemetry
 ) -> None:
