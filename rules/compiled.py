@@ -28,7 +28,7 @@ from rules.conditions import (
 )
 from rules.context import Context, Limit
 from rules.model import Measured
-from rules.news2 import CUTS, METRICS_OF, Total
+from rules.news2 import CUTS, Total
 from rules.rule import SECOND, Rule, RuleSet
 from rules.signals import feature_key
 
@@ -209,9 +209,9 @@ def _not(value: bool | None) -> bool | None:  # noqa: FBT001 - a truth value of 
 class Filter:
     """When a new value of one signal cannot change any rule: it lies between the same limits as before.
 
-    ``cuts`` are all numbers that any rule compares the value with, ``derived`` the same for derived
-    quantities; ``fresh`` is the age (ns) of the value before up to which this holds, ``lateness`` how long
-    (ns) after it was measured it may be received.
+    ``cuts`` are all numbers that any rule compares the value with and ``owners`` these rules, ``derived``
+    the same for derived quantities; ``fresh`` is the age (ns) of the value before up to which this holds,
+    ``lateness`` how long (ns) after it was measured it may be received.
     """
 
     rules: tuple[Compiled, ...]
@@ -220,8 +220,10 @@ class Filter:
     fresh: int
     lateness: int
     cuts: tuple[float, ...]
-    derived: tuple[tuple[str, tuple[float, ...]], ...]
+    owners: tuple[tuple[Compiled, ...], ...]
+    derived: tuple[tuple[str, tuple[float, ...], tuple[Compiled, ...]], ...]
     cells: dict[float, int] = field(default_factory=dict)
+    passed: dict[tuple[int, int], tuple[Compiled, ...]] = field(default_factory=dict)
 
     def cell(self, value: float) -> int:
         """Between which cuts the value lies (even), or on which (odd)."""
@@ -230,6 +232,18 @@ class Filter:
             found = bisect_left(self.cuts, value) + bisect_right(self.cuts, value)
             if len(self.cells) < CELLS_KEPT:
                 self.cells[value] = found
+        return found
+
+    def between(self, before: int, after: int) -> tuple[Compiled, ...]:
+        """The rules of which a limit lies between two cells, or on either; all when one is not known."""
+        found = self.passed.get((before, after))
+        if found is None:
+            if before < 0:
+                found = self.rules
+            else:
+                first, last = min(before, after) // 2, (max(before, after) + 1) // 2
+                found = tuple({c.key: c for owners in self.owners[first:last] for c in owners}.values())
+            self.passed[before, after] = found
         return found
 
 
@@ -241,7 +255,7 @@ class Plan:
         self.scale = scale
         self.timed = tuple(c for c in rules if c.missing)
         metrics = sorted({m for c in rules for m in c.rule.inputs})
-        self.filters = {m: _filter(m, [c for c in rules if m in c.rule.inputs]) for m in metrics}
+        self.filters = {m: _filter(m, [c for c in rules if m in c.rule.inputs], scale) for m in metrics}
 
 
 class Planner:
@@ -272,7 +286,7 @@ class Planner:
         return found
 
     def _compile(self, rule: Rule, context: Context, limits: dict[tuple[str, str], Limit]) -> Compiled:
-        own = {name: limits[rule.id, name] for name in rule.parameters if (rule.id, name) in limits}
+        own = context.limits_of(rule, limits)
         key = rule.key, tuple(sorted(own.items()))
         found = self._compiled.get(key)
         if found is None:
@@ -288,22 +302,23 @@ def _about(rule: Rule, kind: str) -> bool:
     return rule.subject == kind
 
 
-def _filter(metric: str, rules: list[Compiled]) -> Filter:
-    cuts: set[float] = set()
-    derived: dict[str, set[float]] = {}
+def _filter(metric: str, rules: list[Compiled], scale: int) -> Filter:
+    cuts: dict[float, dict[str, Compiled]] = {}
+    derived: dict[str, dict[float, dict[str, Compiled]]] = {}
     fresh = min(c.max_age[metric] for c in rules)
     for compiled in rules:
         for leaf, feature in zip(compiled.leaves, compiled.features, strict=True):
             if isinstance(leaf, Score):
-                if any(metric in metrics for metrics in METRICS_OF.values()):
-                    cuts.update(CUTS.get(metric, ()))
+                for cut in CUTS[scale].get(metric, ()):
+                    cuts.setdefault(cut, {})[compiled.key] = compiled
                 continue
             if _metric(leaf) != metric:
                 continue
             if isinstance(leaf, Missing):
                 fresh = min(fresh, round(float(leaf.for_s) * SECOND))
-            elif not isinstance(leaf, DeviceFlag):
-                (cuts if feature is None else derived.setdefault(feature, set())).update(_cuts(leaf))
+            where = cuts if feature is None else derived.setdefault(feature, {})
+            for cut in _cuts(leaf):
+                where.setdefault(cut, {})[compiled.key] = compiled
     return Filter(
         rules=tuple(rules),
         flagged=tuple(c for c in rules if any(isinstance(x, DeviceFlag) for x in c.leaves)),
@@ -311,8 +326,15 @@ def _filter(metric: str, rules: list[Compiled]) -> Filter:
         fresh=fresh,
         lateness=min(LATE_AFTER, *(c.max_lateness for c in rules)),
         cuts=tuple(sorted(cuts)),
-        derived=tuple((name, tuple(sorted(values))) for name, values in sorted(derived.items())),
+        owners=tuple(tuple(cuts[cut].values()) for cut in sorted(cuts)),
+        derived=tuple(
+            (name, tuple(sorted(found)), _owners(found)) for name, found in sorted(derived.items())
+        ),
     )
+
+
+def _owners(cuts: dict[float, dict[str, Compiled]]) -> tuple[Compiled, ...]:
+    return tuple({c.key: c for owners in cuts.values() for c in owners.values()}.values())
 
 
 def _metric(leaf: Leaf) -> str | None:

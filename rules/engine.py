@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rules.compiled import Filter
+from rules.compiled import Compiled, Filter
 from rules.evaluate import UNFIT
 from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Rows, Transition
@@ -138,7 +138,7 @@ class _Pass:
                 continue
             if value.__class__ is not float:
                 value = float(value)
-            changed = (
+            stale = (
                 series.time < 0
                 or time - series.time > filtered.fresh
                 or series.received - series.time > filtered.lateness
@@ -148,14 +148,17 @@ class _Pass:
             cell = filtered.cells.get(value)
             if cell is None:
                 cell = filtered.cell(value)
+            concerned = filtered.rules if stale else ()
+            if stale:
+                subject.wake = -1  # a silence that had ended its timer starts it anew
             if cell != series.cell:
+                concerned = concerned or filtered.between(series.cell, cell)
                 series.cell = cell
-                changed = True
-            if filtered.derived and _push(series, filtered, time, value):
-                changed = True
-            if changed:
+            if filtered.derived:
+                concerned = _push(series, filtered, time, value, concerned)
+            if concerned:
                 taken = Measured(metric, devices[i], time, value, received)
-                self._judge(name, subject, i, taken, skip)
+                self._judge(name, subject, i, taken, concerned, skip)
             elif time > subject.clock:
                 subject.clock = time
         return rest
@@ -166,7 +169,15 @@ class _Pass:
             mark = self._marks[name] = self._work.watermark(subject)
         return mark
 
-    def _judge(self, name: str, subject: Subject, i: int, taken: Measured, skip: set[int]) -> None:
+    def _judge(
+        self,
+        name: str,
+        subject: Subject,
+        i: int,
+        taken: Measured,
+        rules: tuple[Compiled, ...],
+        skip: set[int],
+    ) -> None:
         """Judge the measurement that row ``i`` belongs to, with the rows of it that are still to come."""
         rows: Rows = self._event.rows
         seen = {taken.metric}
@@ -179,23 +190,28 @@ class _Pass:
                 seen.add(rows.metric[k])
                 others.append(row_at(rows, k, self._event.now))
                 skip.add(k)
-        self._work.measurement(name, subject, sorted(others), taken=[taken])
-        self._work.settle(name, subject)
+        had, wake = bool(subject.episodes), subject.wake
+        self._work.measurement(name, subject, sorted(others), taken, rules)
+        if others or had or subject.episodes or wake < 0:
+            self._work.settle(name, subject)
+        else:
+            subject.wake = wake
 
 
-def _push(series: Series, filtered: Filter, time: int, value: float) -> bool:
-    """Give the value to all derived quantities; returns whether any passed a limit."""
-    changed = False
-    for key, cuts in filtered.derived:
+def _push(
+    series: Series, filtered: Filter, time: int, value: float, concerned: tuple[Compiled, ...]
+) -> tuple[Compiled, ...]:
+    """Give the value to all derived quantities; adds the rules of which one passed a limit."""
+    for key, cuts, owners in filtered.derived:
         feature = series.features[key]
         before = feature.output
         feature.push(time, value, frozen=False)
         after = feature.output
-        if before is None or after is None:
-            changed = changed or before is not after
-        elif before != after:
-            changed = changed or (
-                bisect_left(cuts, before) != bisect_left(cuts, after)
-                or bisect_right(cuts, before) != bisect_right(cuts, after)
-            )
-    return changed
+        if before == after:
+            continue
+        if before is not None and after is not None:
+            low = bisect_left(cuts, before) == bisect_left(cuts, after)
+            if low and bisect_right(cuts, before) == bisect_right(cuts, after):
+                continue
+        concerned = tuple({c.key: c for c in (*concerned, *owners)}.values())
+    return concerned

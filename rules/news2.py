@@ -61,16 +61,15 @@ _TABLE: Final[dict[str, _Row]] = {
 _SPO2_2_AIR: Final = _Row((83.5, 85.5, 87.5), (3, 2, 1, 0))
 _SPO2_2_OXYGEN: Final = _Row((83.5, 85.5, 87.5, 92.5, 94.5, 96.5), (3, 2, 1, 0, 1, 2, 3))
 
-CUTS: Final[dict[str, tuple[float, ...]]] = {
-    metric: (
-        tuple(sorted({*_TABLE["spo2"].cuts, *_SPO2_2_OXYGEN.cuts}))
-        if parameter == "spo2"
-        else _TABLE[parameter].cuts
-    )
-    for parameter, metrics in METRICS_OF.items()
-    for metric in metrics
+CUTS: Final[dict[int, dict[str, tuple[float, ...]]]] = {
+    scale: {
+        metric: _SPO2_2_OXYGEN.cuts if parameter == "spo2" and scale != 1 else _TABLE[parameter].cuts
+        for parameter, metrics in METRICS_OF.items()
+        for metric in metrics
+    }
+    for scale in (1, 2)
 }
-"""By metric, the values at which the points change on either scale: one at a cut counts as above it."""
+"""By scale and metric, the values at which the points change: one at a cut counts as above it."""
 
 
 def points(parameter: str, value: float, scale: int = 1, oxygen: bool | None = None) -> int:  # noqa: FBT001 - a reading

@@ -100,22 +100,28 @@ class Work:
         self.settle(name, subject)
 
     def measurement(
-        self, name: str, subject: Subject, rows: list[Row], taken: list[Measured] | None = None
+        self,
+        name: str,
+        subject: Subject,
+        rows: list[Row],
+        taken: Measured | None = None,
+        rules: tuple[Compiled, ...] = (),
     ) -> None:
-        """Judge one measurement. ``taken``: readings of it that are remembered already."""
-        time = rows[0].time if rows else (taken or [])[0].time
+        """Judge one measurement. ``taken`` is remembered already, and concerns just ``rules``."""
+        time = rows[0].time if taken is None else taken.time
         self.fire(name, subject, time)
         plan = self.episodes.plan(name, subject)
         frozen = self.episodes.frozen(subject)
         news, superseded, told = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
-        news = [*(taken or ()), *news]
-        told.update(m.metric for m in taken or ())
         late = any(came_late(m) for m in (*news, *superseded))
-        concerned: dict[str, Compiled] = {}
+        concerned: dict[str, Compiled] = {c.key: c for c in rules}
         for reading in (*news, *superseded):
             concerned.update({c.key: c for c in plan.filters[reading.metric].rules})
         for metric in told:
             concerned.update({c.key: c for c in plan.filters[metric].flagged})
+        if taken is not None:
+            news.insert(0, taken)
+        subject.wake = -1
         for _, compiled in sorted(concerned.items()):
             self._consider(name, subject, compiled, time, (news, superseded, told), late=late)
 
@@ -192,8 +198,8 @@ class Work:
 
     def fire(self, name: str, subject: Subject, upto: int) -> None:
         """End what ends by ``upto``, in order of time."""
-        if subject.clock < 0:
-            subject.clock = upto
+        if subject.clock < 0 or upto < subject.wake:
+            subject.clock = max(subject.clock, upto)
             return
         while True:
             at, key, kind = self.next_timer(name, subject)
@@ -201,7 +207,7 @@ class Work:
                 break
             subject.clock = max(subject.clock, at)
             if kind == "plan":
-                self.episodes.replan(name, subject, at)
+                self.episodes.replan(name, subject, at, at)
             elif kind == "missing":
                 compiled = self.episodes.plan(name, subject).rules[key]
                 self.episodes.judge(name, subject, compiled, at, late=False, news=[])
@@ -235,18 +241,20 @@ class Work:
         for name in sorted(event.closed_patients & state.subjects.keys()):
             self.episodes.close(name, self.subject(name))
             del state.subjects[name]
+        for name in event.closed_patients:
             state.contexts.pop(name, None)
         changed = self._recontext(event)
         rules = event.rules
         if rules is not None and rules.hash != state.rules.hash:
-            changed = set(state.subjects)
+            changed |= set(state.subjects)
             self.episodes.change_rules(rules)
         for name in sorted(changed):
             subject = self.subject(name)
             if subject.clock < 0:
                 subject.clock = self.now
             subject.plan = None
-            self.episodes.replan(name, subject, max(self.now, subject.clock))
+            told = max(self.watermark(subject), subject.clock)
+            self.episodes.replan(name, subject, max(self.now, subject.clock), told)
             self.settle(name, subject)
         self.episodes.forget_old_rules()
 

@@ -120,7 +120,7 @@ def test_any_float_counts_as_its_shortest_decimal_text(
 ):
     scale, oxygen = setting
     low, high = RANGES[parameter]
-    cuts = [c for m in news2.METRICS_OF[parameter] for c in news2.CUTS[m]]
+    cuts = [c for m in news2.METRICS_OF[parameter] for c in {*news2.CUTS[1][m], *news2.CUTS[2][m]}]
     beside = [math.nextafter(c, way) for c in cuts for way in (-math.inf, math.inf)]
     value = data.draw(st.floats(low, high) | st.sampled_from(cuts + beside))
     assert news2.points(parameter, value, scale, oxygen) == oracle.points(
@@ -194,8 +194,8 @@ def test_nothing_known_is_incomplete_and_not_a_score_of_nought():
 @pytest.mark.parametrize("parameter", oracle.ALL)
 def test_points_change_at_the_cuts_and_nowhere_else(parameter: str):
     for metric in news2.METRICS_OF[parameter]:
-        cuts = news2.CUTS[metric]
-        assert list(cuts) == sorted(set(cuts))
+        both = {*news2.CUTS[1][metric], *news2.CUTS[2][metric]}
+        cuts = tuple(sorted(both))
         ends = (cuts[0] - 10, *cuts, cuts[-1] + 10)
         scores = [[news2.points(parameter, low, *setting) for setting in SETTINGS] for low in ends[:-1]]
         for (low, high), expected in zip(itertools.pairwise(ends), scores, strict=True):
@@ -206,7 +206,12 @@ def test_points_change_at_the_cuts_and_nowhere_else(parameter: str):
 
 def test_the_parameters_and_their_metrics_are_in_the_vocabulary():
     assert tuple(news2.METRICS_OF) == news2.PARAMETERS == oracle.ALL
-    assert {m for metrics in news2.METRICS_OF.values() for m in metrics} == set(news2.CUTS) <= set(METRICS)
+    assert (
+        {m for metrics in news2.METRICS_OF.values() for m in metrics}
+        == set(news2.CUTS[1])
+        == set(news2.CUTS[2])
+        <= set(METRICS)
+    )
 
 
 @pytest.mark.parametrize("parameter", oracle.ALL)
