@@ -130,13 +130,18 @@ class Context:
     @staticmethod
     def resolve_with(rule: Rule, limits: Mapping[tuple[str, str], Limit]) -> Rule:
         """The rule with those of the limits that are its own."""
-        values = {
-            name: limit.value
+        own = Context.limits_of(rule, limits)
+        return rule.with_values({name: limit.value for name, limit in own.items()})
+
+    @staticmethod
+    def limits_of(rule: Rule, limits: Mapping[tuple[str, str], Limit]) -> dict[str, Limit]:
+        """Those of the limits that are the rule's own and within its bounds, by parameter."""
+        return {
+            name: limit
             for name, parameter in rule.parameters.items()
             if (limit := limits.get((rule.id, name))) is not None
             and parameter.low <= limit.value <= parameter.high
         }
-        return rule.with_values(values)
 
     def content(self) -> list[Any]:
         """As plain data; ``Context.of`` is the way back."""

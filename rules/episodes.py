@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any, Final
 
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import stable_id
 from rules.compiled import Compiled, Peaks, Plan, Planner
-from rules.conditions import Count, Leaf, Score, Smoothing
+from rules.conditions import Count, Leaf, Score, Smoothing, leaves
 from rules.context import Limit
 from rules.evaluate import UNFIT, Verdict, evaluate, judge_alone, render, worst_of
 from rules.intake import came_late
 from rules.model import Command, Measured, Transition, TransitionKind
-from rules.news2 import METRICS_OF
 from rules.rule import SECOND, Rule, RuleSet
 from rules.state import NEVER, Episode, Row, State, Subject
 from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
@@ -36,7 +36,6 @@ class Episodes:
         self.seq = seq
         self.now = now
         self.transitions: list[Transition] = []
-        self._before: Planner | None = None
         self._rules_before = state.rules
 
     # -- plans
@@ -61,14 +60,17 @@ class Episodes:
                 series.need(plan.filters[metric].features)
                 series.cell = -1
 
-    def replan(self, name: str, subject: Subject, at: int) -> None:
-        """Rules, limits or context changed: carry what stays over, reset what does not, judge anew."""
+    def replan(self, name: str, subject: Subject, at: int, told: int) -> None:
+        """Rules, limits or context changed: carry what stays over, reset what does not, judge anew.
+
+        What holds at ``at`` is put in force at once; it is judged as far as the sources have ``told``.
+        """
         self._set_plan(name, subject, at)
         rules = self.plan(name, subject).rules
         subject.lates = {key: times for key, times in subject.lates.items() if key in rules}
         for key, episode in sorted(subject.episodes.items()):
             if key in rules:
-                subject.episodes[key] = _carry(episode, rules[key], self._old(name, key, at), at)
+                subject.episodes[key] = _carry(episode, rules[key], self._changed(key), at)
                 self._reprioritise(name, subject, rules[key], at)
                 continue
             del subject.episodes[key]
@@ -76,22 +78,21 @@ class Episodes:
             rule = self.state.rules.by_id.get(key) or self._rules_before.by_id[key]
             self._reset(name, rule, replace(episode, text=text), at)
         for _, compiled in sorted(rules.items()):
-            self.judge(name, subject, compiled, at, late=False, news=[])
+            self.judge(name, subject, compiled, told, late=False, news=[])
 
-    def _old(self, name: str, key: str, at: int) -> Compiled | None:
-        """The rule before its set was changed."""
-        if self._before is None:
-            return None
-        return self._before.plan(name, self.state.context(name), at).rules.get(key)
+    def _changed(self, key: str) -> Rule | None:
+        """The rule before its set was changed; None: it is the same."""
+        before, now = self._rules_before, self.state.rules
+        return None if before.hashes[key] == now.hashes[key] else before.by_id[key]
 
     def change_rules(self, rules: RuleSet) -> None:
         """Put another set in force; ``replan`` every subject afterwards."""
-        self._before, self._rules_before = self.state.planner, self.state.rules
+        self._rules_before = self.state.rules
         self.state.rules, self.state.planner = rules, Planner(rules)
 
     def forget_old_rules(self) -> None:
         """To be called when every subject has its new plan."""
-        self._before, self._rules_before = None, self.state.rules
+        self._rules_before = self.state.rules
 
     def _reprioritise(self, name: str, subject: Subject, compiled: Compiled, at: int) -> None:
         before = subject.episodes[compiled.key]
@@ -244,7 +245,11 @@ class Episodes:
         compiled = self.plan(name, subject).rules[key]
         episode = subject.episodes[key]
         if episode.condition == "active":
-            shot = evaluate(compiled, subject, self.state.context(name), at).snapshot()
+            verdict = evaluate(compiled, subject, self.state.context(name), at)
+            if verdict.holds(episode.peaks, _needed(compiled, episode)):
+                subject.episodes[key] = replace(episode, clear_at=None)  # too old by now: unknown, not clear
+                return
+            shot = verdict.snapshot()
             text = render(compiled, compiled.rule.cleared, shot)
             done = replace(episode, values=shot.values, text=text)
             self._end(name, subject, compiled, done, at, shot.inputs)
@@ -277,6 +282,8 @@ class Episodes:
         at, episode = verdict.at, subject.episodes[compiled.key]
         asked_for = _breached(compiled, episode)
         second = any(m.metric in asked_for and m.time >= episode.onset + compiled.needs_after for m in news)
+        if second and not verdict.critical:
+            verdict = evaluate(compiled, _remeasured(subject, news), self.state.context(name), at)
         if verdict.critical or (second and verdict.opens):
             why = "critical" if verdict.critical else "confirmed"
             self._activate(name, subject, compiled, replace(_worsen(compiled, episode, verdict), why=why), at)
@@ -424,20 +431,29 @@ def _worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:
     return replace(episode, peaks=peaks, snapshot=verdict.snapshot(), told=False)
 
 
-def _carry(episode: Episode, new: Compiled, old: Compiled | None, now: int) -> Episode:
+def _carry(episode: Episode, new: Compiled, old: Rule | None, now: int) -> Episode:
     """An episode under a changed rule: its delay counts anew, its extremes stay where a like leaf is."""
-    if old is None or old.rule == new.rule:
+    if old is None:
         return episode
-    known: dict[tuple[str, str], float | None] = {
-        _like(leaf): peak for leaf, peak in zip(old.leaves, episode.peaks, strict=True)
-    }
-    peaks: Peaks = tuple(known.get(_like(leaf)) for leaf in new.leaves)
+    known: defaultdict[tuple[str, str], list[float | None]] = defaultdict(list)
+    for leaf, peak in zip(leaves(old.condition), episode.peaks, strict=True):
+        known[_like(leaf)].append(peak)
+    peaks: Peaks = tuple(known[_like(leaf)].pop(0) if known[_like(leaf)] else None for leaf in new.leaves)
     due = episode.due
     if episode.condition == "pending":
         due = max(episode.onset + new.delay, now)
     elif episode.condition == "asked":
         due = max(episode.onset + new.timeout, now)
     return replace(episode, peaks=peaks, due=due)
+
+
+def _remeasured(subject: Subject, news: list[Measured]) -> Subject:
+    """The subject as a second measurement shows it: of its signals no other device's values count."""
+    out = Subject()
+    out.clock, out.series = subject.clock, dict(subject.series)
+    for m in news:
+        out.series[m.metric] = {m.device: subject.series[m.metric][m.device]}
+    return out
 
 
 def _like(leaf: Leaf) -> tuple[str, str]:
@@ -458,8 +474,8 @@ def _needed(compiled: Compiled, episode: Episode) -> frozenset[str]:
     """What must be known for a score to end: all that raised it."""
     if not any(isinstance(leaf, Score) for leaf in compiled.leaves):
         return frozenset()
-    shown = {i["metric"] for i in episode.snapshot.inputs}
-    return frozenset(p for p, metrics in METRICS_OF.items() if shown.intersection(metrics))
+    score: dict[str, dict[str, int]] = episode.snapshot.detail.get("score", {})
+    return frozenset(p for p, points in score.get("points", {}).items() if points)
 
 
 def _detail(compiled: Compiled, episode: Episode) -> dict[str, Any]:

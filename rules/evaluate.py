@@ -128,7 +128,7 @@ def evaluate(compiled: Compiled, subject: Subject, context: Context, at: int) ->
             case Missing():
                 result, since = _missing(leaf, subject, context, at)
                 results.append(result)
-                if result.opens:
+                if result.opens and since:
                     deadlines.append(since)
             case DeviceFlag():
                 results.append(_flag(compiled, leaf, subject, at))

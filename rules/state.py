@@ -17,7 +17,7 @@ from hearthward.core.errors import RuleError
 from rules.compiled import Plan, Planner
 from rules.context import Context
 from rules.model import Alarm
-from rules.rule import Priority, Rule, RuleSet
+from rules.rule import SHADOW, Priority, Rule, RuleSet
 from rules.signals import Series
 
 __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject"]
@@ -200,9 +200,9 @@ class State:
         return sorted((a for a in found if a is not None), key=lambda a: (a.started, a.id))
 
     def alarm(self, alarm: str) -> Alarm:
-        """One present alarm. Raises RuleError when there is none of that id."""
+        """One present alarm that people may see. Raises RuleError when there is none of that id."""
         where = self.alarms.get(alarm)
-        view = None if where is None else self._view(alarm, *where)
+        view = None if where is None or where[1].endswith(SHADOW) else self._view(alarm, *where)
         if view is None:
             msg = f"no active alarm {alarm!r}"
             raise RuleError(msg, alarm=alarm)
