@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from hearthward import __version__
+from hearthward.app.release_commands import add_release_commands
 from hearthward.core.errors import DecodeError, HearthwardError
 
 __all__ = ["main"]
@@ -428,7 +429,7 @@ def profiles_check(path: Path | None) -> None:
 
 @main.group()
 def rules() -> None:
-    """Alarm rules: list, show, check."""
+    """Alarm rules: list, show, check, and the release of a site's own."""
 
 
 @rules.command("list")
@@ -465,6 +466,9 @@ def rules_check(path: Path | None, *, replace: bool) -> None:
         click.echo(line, err=not problems.ok)
     if not problems.ok:
         sys.exit(1)
+
+
+add_release_commands(rules, _told, _settings)
 
 
 @main.group()

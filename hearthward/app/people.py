@@ -7,25 +7,21 @@ asked, with the token that it left for this user (owner.py).
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from cloud_ingest.records import Accounts, Records, RecordsAuditLog
 from cloud_ingest.records.models import User
 from cloud_ingest.records.users import LOGIN
 from hearthward.app.lock import FolderLock
-from hearthward.app.owner import Owner, read_owner
+from hearthward.app.rest import Rest, rest_of
 from hearthward.app.ward import VIRTUAL
 from hearthward.core.clock import SystemClock
-from hearthward.core.errors import AccessError, ConfigError, HearthwardError, StoreUnavailable
+from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings
 from hearthward.trust.access import Action, Scope
@@ -34,10 +30,6 @@ from hearthward.trust.passwords import Passwords, readable_password
 
 __all__ = ["add_user", "list_users", "new_password"]
 
-T = TypeVar("T")
-
-TIMEOUT_S: Final = 15.0
-EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not listened on
 USERS: Final = "/api/v1/users"
 
 
@@ -155,25 +147,13 @@ async def _desk(settings: Settings, *, new: bool = False) -> AsyncIterator[_Desk
         holder = error.details.get("pid")
         if holder is None:
             raise
-        yield _Running(_owner(folder, holder), settings.web.tls_certificate, _not_yet(folder, holder))
+        yield _Running(rest_of(folder, holder, settings.web.tls_certificate))
         return
     try:
         async with _opened(folder, settings.cloud.tenant) as records:
             yield _Records(records, settings.cloud.tenant)
     finally:
         lock.release()
-
-
-def _not_yet(folder: Path, holder: object) -> StoreUnavailable:
-    msg = f"{folder} is in use by process {holder}, which does not answer: try again in a moment"
-    return StoreUnavailable(msg)
-
-
-def _owner(folder: Path, holder: object) -> Owner:
-    owner = read_owner(folder)
-    if owner is None:
-        raise _not_yet(folder, holder)
-    return owner
 
 
 @asynccontextmanager
@@ -228,77 +208,23 @@ class _Records:
 
 
 class _Running:
-    """The desk of a running cloud, over its REST API. No proxy is used and no redirect followed."""
+    """The desk of a running cloud, over its REST API."""
 
-    def __init__(self, owner: Owner, certificate: Path | None, absent: StoreUnavailable) -> None:
-        self._owner = owner
-        self._certificate = certificate
-        self._absent = absent
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
 
     async def add(self, fields: Mapping[str, Any]) -> tuple[_Entry, str]:
         """See _Desk."""
         given = {name: value for name, value in fields.items() if value is not None}
-        return await self._ask("POST", USERS, lambda a: (_Entry.told(a["user"]), str(a["password"])), given)
+        return await self._rest.ask(
+            "POST", USERS, lambda a: (_Entry.told(a["user"]), str(a["password"])), given
+        )
 
     async def password(self, login: str) -> tuple[str, str]:
         """See _Desk."""
         path = f"{USERS}/{quote(login, safe='')}/password"
-        return await self._ask("POST", path, lambda a: (str(a["login"]), str(a["password"])))
+        return await self._rest.ask("POST", path, lambda a: (str(a["login"]), str(a["password"])))
 
     async def all(self) -> Sequence[_Entry]:
         """See _Desk."""
-        return await self._ask("GET", USERS, lambda a: [_Entry.told(user) for user in a["items"]])
-
-    async def _ask(
-        self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None
-    ) -> T:
-        """What ``read`` makes of the answer. Raises the error that a refusal means."""
-        try:
-            status, answer = await asyncio.to_thread(self._exchange, method, path, body)
-            found = json.loads(answer)
-            if status < HTTPStatus.BAD_REQUEST:
-                return read(found)
-        except ConnectionRefusedError as error:
-            raise self._absent from error
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-            msg = f"the running cloud at {self._owner.url} gave no usable answer: {error}"
-            raise StoreUnavailable(msg) from error
-        raise self._refused(status, found)
-
-    def _refused(self, status: int, problem: Any) -> HearthwardError:
-        if status == HTTPStatus.UNAUTHORIZED:  # the token of an earlier run: the new one is still starting
-            return self._absent
-        detail = problem.get("detail") if isinstance(problem, dict) else None
-        text = str(detail or f"the running cloud answered {status}")
-        if status == HTTPStatus.FORBIDDEN:
-            return AccessError(text)
-        return StoreUnavailable(text) if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ConfigError(text)
-
-    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
-        connection = self._connection()
-        headers = {"Authorization": f"Bearer {self._owner.token}", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self._owner.url)
-        host = str(parts.hostname)
-        host = EVERYWHERE.get(host, host)
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
-        return http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=self._trust())
-
-    def _trust(self) -> ssl.SSLContext:
-        """The cloud's own certificate is trusted under any name: it is asked by an address."""
-        if self._certificate is None:
-            return ssl.create_default_context()
-        context = ssl.create_default_context(cafile=self._certificate)
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        return context
+        return await self._rest.ask("GET", USERS, lambda a: [_Entry.told(user) for user in a["items"]])
