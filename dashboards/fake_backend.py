@@ -6,13 +6,12 @@ Used by the tests and for looking at pages without a gateway. It decides nothing
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from cloud_ingest.entry import Draft, EntryDesk, EntryError, Problem, manual_device, manual_patient
+from cloud_ingest.entry import manual_device, manual_patient
 from dashboards.backend import (
     AlarmChanged,
     AlarmQuery,
@@ -28,8 +27,10 @@ from dashboards.backend import (
     by_hand,
     newest_by_metric,
 )
+from dashboards.fake_entries import FakeEntries
 from dashboards.fake_people import FakePeople
 from dashboards.fake_rules import FakeRules
+from dashboards.fake_views import end_of, plain, sample_of, value_of
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -47,11 +48,10 @@ from dashboards.models import (
     Value,
     Ward,
 )
-from hearthward.core.clock import Clock, naive_iso
-from hearthward.core.codes import METRICS
+from hearthward.core.clock import Clock
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids, SeededIds
-from hearthward.core.model import Reading, ReadingBatch, Source, quality_names
+from hearthward.core.model import Reading
 from hearthward.core.text import natural
 from hearthward.trust.access import Principal, Scope
 
@@ -87,28 +87,28 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakePeople, FakeRules):
+class FakeBackend(FakePeople, FakeRules, FakeEntries):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
         FakePeople.__init__(self, clock, tenant, ids or SeededIds(1))
         FakeRules.__init__(self)
+        FakeEntries.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
-        self._desks: dict[str, EntryDesk] = {}
 
     # --- putting things in -----------------------------------------------------------------------
     def put_readings(self, tenant: str, readings: Sequence[Reading]) -> None:
         """Store readings and publish them."""
         self._of(tenant).readings.extend(readings)
-        samples = tuple(_sample(r) for r in readings)
+        samples = tuple(sample_of(r) for r in readings)
         self._publish(ReadingsArrived(tenant, samples))
 
     def put_alarm(self, tenant: str, alarm: AlarmDetail) -> None:
         """Set an alarm and publish it."""
         self._of(tenant).alarms[alarm.id] = alarm
-        self._publish(AlarmChanged(tenant, _plain(alarm)))
+        self._publish(AlarmChanged(tenant, plain(alarm)))
 
     def put_gateway(self, tenant: str, gateway: Gateway) -> None:
         """Set a gateway's status and publish it."""
@@ -129,6 +129,9 @@ class FakeBackend(FakePeople, FakeRules):
         for queue in self._queues:
             queue.put_nowait(_END)
 
+    def _stored(self, tenant: str) -> list[Reading]:
+        return self._of(tenant).readings
+
     def _of(self, tenant: str) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())
 
@@ -141,7 +144,7 @@ class FakeBackend(FakePeople, FakeRules):
         """See the port."""
         rows = [r for r in self._of(scope.tenant).items[kind].values() if self._visible(scope, kind, r)]
         if not ended:
-            rows = [r for r in rows if _end_of(r) is None]
+            rows = [r for r in rows if end_of(r) is None]
         return sorted(rows, key=lambda r: (str(getattr(r, NAMES.get(kind, "id"))), r.id))
 
     async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:
@@ -181,7 +184,7 @@ class FakeBackend(FakePeople, FakeRules):
         row = await self.item(scope, kind, key)
         if row is None:
             return None
-        if _end_of(row) is not None:
+        if end_of(row) is not None:
             raise DirectoryError(field="id", code="ended", value=key)
         name = "end" if isinstance(row, Encounter | Association) else "ended"
         moment = self.clock.now_ns() if at is None else at
@@ -205,7 +208,7 @@ class FakeBackend(FakePeople, FakeRules):
             if not values.get("bed"):
                 raise DirectoryError(field="bed", code="required")
             values["ward"] = tables["bed"][values["bed"]].ward
-        others = [r for r in tables[kind].values() if r.id != key and _end_of(r) is None]
+        others = [r for r in tables[kind].values() if r.id != key and end_of(r) is None]
         if values.get("end") is None:
             for name in UNIQUE.get(kind, ()):
                 if values.get(name) is not None and any(getattr(r, name) == values[name] for r in others):
@@ -276,7 +279,7 @@ class FakeBackend(FakePeople, FakeRules):
                 and self._patient_visible(scope, patient)
             )
             if wanted:
-                out.append(_value(r, patient, self._name(scope.tenant, r.author)))
+                out.append(value_of(r, patient, self._name(scope.tenant, r.author)))
         return out[-query.limit :] if query.newest else out[: query.limit]
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
@@ -289,33 +292,10 @@ class FakeBackend(FakePeople, FakeRules):
         found = await self.readings(scope, ReadingQuery(patient=patient, limit=2**31))
         return newest_by_metric(v for v in found if v.device in worn)
 
-    async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:
-        """See the port."""
-        person = await self.item(scope, "patient", patient)
-        if not isinstance(person, Patient):
-            return None
-        if person.ended is not None:
-            raise EntryError(Problem("patient", "ended", patient))
-        batch = await self._desk(scope.tenant).enter(patient, draft, author)
-        return [_value(r, patient, self._name(scope.tenant, author)) for r in batch]
-
-    def _desk(self, tenant: str) -> EntryDesk:
-        rows = self._of(tenant).readings
-
-        async def earlier(device: str, start: int, end: int) -> ReadingBatch:
-            return ReadingBatch.of(r for r in rows if r.device == device and start <= r.corrected < end)
-
-        async def take(batch: ReadingBatch, patients: list[str]) -> None:
-            del patients
-            known = {(r.device, r.digest) for r in rows}
-            self.put_readings(tenant, [r for r in batch if (r.device, r.digest) not in known])
-
-        return self._desks.setdefault(tenant, EntryDesk(self.clock, earlier, take))
-
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
         """See the port."""
         rows = [
-            _plain(a)
+            plain(a)
             for a in self._of(scope.tenant).alarms.values()
             if self._patient_visible(scope, a.patient)
             and (not query.active_only or a.condition == "active")
@@ -351,7 +331,7 @@ class FakeBackend(FakePeople, FakeRules):
             }
         )
         self.put_alarm(scope.tenant, changed)
-        return _plain(changed)
+        return plain(changed)
 
     async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
         """See the port."""
@@ -419,7 +399,7 @@ class FakeBackend(FakePeople, FakeRules):
             old = newest.get((r.device, r.metric))
             if old is None or r.corrected >= old.corrected:
                 newest[r.device, r.metric] = r
-        return [_sample(r) for r in newest.values()]
+        return [sample_of(r) for r in newest.values()]
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:
         """See the port."""
@@ -445,36 +425,3 @@ class FakeBackend(FakePeople, FakeRules):
     async def ready(self) -> Mapping[str, str]:
         """See the port."""
         return self.trouble
-
-
-def _end_of(row: Any) -> int | None:
-    end: int | None = row.end if isinstance(row, Encounter | Association) else row.ended
-    return end
-
-
-def _plain(alarm: AlarmDetail) -> Alarm:
-    return Alarm(**alarm.model_dump(exclude={"transitions", "deliveries"}))
-
-
-def _sample(r: Reading) -> VitalSample:
-    return VitalSample(r.device, r.metric, r.value, r.corrected, r.received, r.quality, r.group)
-
-
-def _value(r: Reading, patient: str | None, author_name: str | None) -> Value:
-    return Value(
-        patient=patient,
-        device=r.device,
-        metric=r.metric,
-        value=r.value,
-        code=r.code,
-        unit=METRICS[r.metric].unit,
-        time=r.corrected,
-        received=r.received,
-        device_time=None if r.device_time is None else naive_iso(r.device_time),
-        quality=quality_names(r.quality),
-        source=Source(r.source).name.lower(),
-        author=r.author,
-        author_name=author_name,
-        group=hashlib.blake2b(str(r.group).encode(), digest_size=6).hexdigest() if r.group else "",
-        profile=r.profile,
-    )
