@@ -202,35 +202,44 @@ class Work:
             subject.clock = max(subject.clock, upto)
             return
         while True:
-            at, key, kind = self.next_timer(name, subject)
+            at, kind, key = self.next_timer(name, subject)
             if at > upto:
                 break
             subject.clock = max(subject.clock, at)
             if kind == "plan":
                 self.episodes.replan(name, subject, at, at)
             elif kind == "missing":
-                compiled = self.episodes.plan(name, subject).rules[key]
-                self.episodes.judge(name, subject, compiled, at, late=False, news=[])
+                for compiled in self._silent(name, subject, at):
+                    self.episodes.judge(name, subject, compiled, at, late=False, news=[])
             else:
                 self.episodes.end_wait(name, subject, key, at)
         subject.clock = max(subject.clock, upto)
 
+    def _silent(self, name: str, subject: Subject, at: int) -> list[Compiled]:
+        """The rules to whom a signal counts as missing from just ``at`` on."""
+        context = self.state.context(name)
+        timed = self.episodes.plan(name, subject).timed
+        return [c for c in timed if any(deadline(x, subject, context) == at for x in c.missing)]
+
     def next_timer(self, name: str, subject: Subject) -> tuple[int, str, str]:
-        """(when, whose, of what kind) the next timer ends; ``NEVER`` when there is none."""
+        """(when, of what kind, whose) the next timer ends; ``NEVER`` when there is none.
+
+        At one time what falls silent comes first, all of it at once: the clock tells what has been.
+        """
         plan = self.episodes.plan(name, subject)
-        best = subject.plan_until, "", "plan"
+        best = subject.plan_until, "plan", ""
         for key, episode in subject.episodes.items():
             if episode.condition != "active":
-                best = min(best, (episode.due, key, "wait"))
+                best = min(best, (episode.due, "wait", key))
             elif episode.clear_at is not None and key in plan.rules:
-                best = min(best, (episode.clear_at + plan.rules[key].clear_after, key, "wait"))
+                best = min(best, (episode.clear_at + plan.rules[key].clear_after, "wait", key))
         if subject.clock >= 0:
             context = self.state.context(name)
             for compiled in plan.timed:
                 for leaf in compiled.missing:
                     due = deadline(leaf, subject, context)
                     if due is not None and due > subject.clock:
-                        best = min(best, (due, compiled.key, "missing"))
+                        best = min(best, (due, "missing", compiled.key))
         return best
 
     # -- configuration
