@@ -55,10 +55,6 @@ class Attribution:
         """The devices that were on a patient, and when."""
         return [s for spans in self._spans.values() for s in spans if s.patient == patient]
 
-    def patients(self) -> list[str]:
-        """All patients on whom a device ever was."""
-        return sorted({s.patient for spans in self._spans.values() for s in spans})
-
     def wearer(self, device: str, at: int) -> Span | None:
         """The span in which a device is at ``at``."""
         patient = self.patient(device, at)

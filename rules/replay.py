@@ -23,8 +23,8 @@ from rules.state import State
 
 __all__ = ["Episode", "Late", "Replay", "Track", "replay"]
 
-CHUNK: Final = 4096
-"""Rows stepped at once; rows of one moment stay together all the same."""
+CHUNK: Final = 48
+"""Rows stepped at once, as many as a gateway's frame has; those of one moment stay together all the same."""
 SOURCE: Final = "replay"
 _GONE: Final = frozenset({"end", "reset"})
 

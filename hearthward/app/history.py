@@ -5,21 +5,23 @@ from __future__ import annotations
 import difflib
 import sqlite3
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
 from sys import intern
 from typing import Final
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, Span, load_attribution
 from cloud_ingest.contexts import contexts
+from cloud_ingest.entry import manual_device
 from cloud_ingest.outcome import rows_to_judge
+from cloud_ingest.records.models import Patient
 from cloud_ingest.stores.sqlite import SqliteStore
 from firmware_profiles import load_catalog
 from hearthward.app.tracks import Gathered
@@ -56,8 +58,10 @@ async def read_history(settings: Settings, start: int, end: int, patients: Colle
     out = History()
     with _records(folder / "records.db") as session:
         attribution = load_attribution(session, tenant)
-        out.contexts = contexts(session, tenant, end, load_catalog())
-    names = _patients(attribution, patients, folder)
+        known_then = contexts(session, tenant, end, load_catalog())
+        out.contexts = {subject: _from(context, start) for subject, context in known_then.items()}
+        known = session.scalars(select(Patient.id).where(Patient.tenant == tenant).order_by(Patient.id)).all()
+    names = _patients(known, patients, folder)
     store = SqliteStore(folder / "series.db", read_only=True)
     try:
         for name in names:
@@ -91,13 +95,19 @@ def _records(path: Path) -> Iterator[Session]:
         engine.dispose()
 
 
-def _patients(attribution: Attribution, wanted: Collection[str], folder: Path) -> list[str]:
-    known = attribution.patients()
+def _from(context: Context, start: int) -> Context:
+    """What was expected before the period is expected from its beginning: nothing is read of before."""
+    if context.expected is None:
+        return context
+    return replace(context, expected={m: max(since, start) for m, since in context.expected.items()})
+
+
+def _patients(known: Sequence[str], wanted: Collection[str], folder: Path) -> Sequence[str]:
     for patient in wanted:
         if patient not in known:
             near = difflib.get_close_matches(patient, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            msg = f"no device was ever on a patient {patient!r}{hint}"
+            msg = f"there is no patient {patient!r}{hint}"
             raise ConfigError(msg, file=str(folder))
     return list(dict.fromkeys(wanted)) or known
 
@@ -111,7 +121,8 @@ async def _track(
     out: Gathered,
 ) -> Track:
     track = Track(patient, received=array("q"), quality=array("q"))
-    for span in attribution.spans(patient):
+    by_hand = Span(manual_device(patient), patient, 0)
+    for span in (*attribution.spans(patient), by_hand):
         first, last = _overlap(span, period)
         for begin in range(first, last, SLICE):
             batch = await store.read(tenant, [span.device], None, begin, min(begin + SLICE, last))
