@@ -78,7 +78,7 @@ class Episodes:
             rule = self.state.rules.by_id.get(key) or self._rules_before.by_id[key]
             self._reset(name, rule, replace(episode, text=text), at)
         for _, compiled in sorted(rules.items()):
-            self.judge(name, subject, compiled, told, late=False, news=[])
+            self.judge(name, subject, compiled, told, late=False, news=[], again=True)
 
     def _changed(self, key: str) -> Rule | None:
         """The rule before its set was changed; None: it is the same."""
@@ -147,13 +147,15 @@ class Episodes:
         *,
         late: bool,
         news: list[Measured],
+        again: bool = False,
     ) -> None:
-        """Judge one rule on what is known at ``at``; ``news`` has just come."""
+        """Judge one rule on what is known at ``at``; ``news`` has just come. ``again``: rule or limit changed."""
         verdict = evaluate(compiled, subject, self.state.context(name), at)
         episode = subject.episodes.get(compiled.key)
         if episode is None:
             if verdict.opens:
-                self._open(name, subject, compiled, verdict, late=late)
+                onset = verdict.onset() if again else at
+                self._open(name, subject, compiled, verdict, onset, late=late)
         elif episode.condition == "asked":
             self._second(name, subject, compiled, verdict, news)
         elif episode.condition == "pending":
@@ -206,9 +208,11 @@ class Episodes:
         done = replace(done, limit=compiled.limit)
         self._tell("end", name, compiled, done, max(at, done.started), inputs=inputs)
 
-    def _open(self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool) -> None:
+    def _open(
+        self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, onset: int, *, late: bool
+    ) -> None:
         """Begin a condition; without a delay it is active at once."""
-        at, onset = verdict.at, verdict.onset()
+        at = verdict.at
         ask = compiled.repeat is not None and not verdict.critical
         wait = compiled.timeout if ask else compiled.delay
         episode = subject.episodes[compiled.key] = Episode(
@@ -234,7 +238,7 @@ class Episodes:
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool
     ) -> None:
         """Signal a limit without delay before the reading's turn has come."""
-        self._open(name, subject, compiled, verdict, late=late)
+        self._open(name, subject, compiled, verdict, verdict.at, late=late)
         episode = subject.episodes[compiled.key]
         if episode.condition == "pending":
             self.end_wait(name, subject, compiled.key, verdict.at)
