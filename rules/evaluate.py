@@ -21,6 +21,7 @@ __all__ = [
     "FIELDS",
     "UNFIT",
     "Verdict",
+    "counted",
     "deadline",
     "evaluate",
     "judge_alone",
@@ -157,6 +158,11 @@ def _verdict(compiled: Compiled, results: list[Result], at: int, deadlines: tupl
 def too_late(compiled: Compiled, time: int, received: int) -> bool:
     """Whether a reading came later than the rule may still signal."""
     return received - time > compiled.max_lateness
+
+
+def counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[Measured]:
+    """The newest reading of a signal by each device, where it counts at ``at``: not too old, not too late."""
+    return [measured for measured, _ in _counted(compiled, metric, subject, at)]
 
 
 def _counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[tuple[Measured, Series]]:

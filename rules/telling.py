@@ -1,0 +1,105 @@
+"""Sentences about rules and readings in English and Simplified Chinese, for those who ask why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from hearthward.core.clock import naive_iso
+from hearthward.core.codes import METRICS
+from rules.conditions import DETECTOR, HEARTBEAT
+from rules.evaluate import shown
+from rules.rule import SECOND
+
+__all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "unit", "with_unit"]
+
+Text = dict[str, str]
+"""The same in both languages: ``en`` and ``zh``."""
+
+_UNITS: Final = {"mm[Hg]": "mmHg", "Cel": "°C"}
+_SIGNALS: Final[dict[str, Text]] = {
+    "heart_rate": {"en": "heart rate", "zh": "心率"},
+    "pulse_rate": {"en": "pulse rate", "zh": "脉率"},
+    "spo2": {"en": "SpO2", "zh": "血氧"},
+    "respiratory_rate": {"en": "respiratory rate", "zh": "呼吸频率"},
+    "nibp_systolic": {"en": "systolic BP (cuff)", "zh": "收缩压 (袖带)"},
+    "nibp_diastolic": {"en": "diastolic BP (cuff)", "zh": "舒张压 (袖带)"},
+    "nibp_mean": {"en": "mean BP (cuff)", "zh": "平均压 (袖带)"},
+    "ibp_systolic": {"en": "systolic BP (line)", "zh": "收缩压 (有创)"},
+    "ibp_diastolic": {"en": "diastolic BP (line)", "zh": "舒张压 (有创)"},
+    "ibp_mean": {"en": "mean BP (line)", "zh": "平均压 (有创)"},
+    "body_temperature": {"en": "body temperature", "zh": "体温"},
+    "blood_glucose": {"en": "blood glucose", "zh": "血糖"},
+    "interstitial_glucose": {"en": "interstitial glucose", "zh": "组织间葡萄糖"},
+    "body_weight": {"en": "body weight", "zh": "体重"},
+    "etco2": {"en": "etCO2", "zh": "呼气末二氧化碳"},
+    "battery_level": {"en": "battery level", "zh": "电池电量"},
+    "perfusion_index": {"en": "perfusion index", "zh": "灌注指数"},
+    "rr_interval": {"en": "RR interval", "zh": "RR 间期"},
+    "consciousness": {"en": "consciousness", "zh": "意识"},
+    "supplemental_oxygen": {"en": "oxygen", "zh": "吸氧"},
+    "pain": {"en": "pain", "zh": "疼痛"},
+    "symptom": {"en": "symptom", "zh": "症状"},
+    HEARTBEAT: {"en": "sign of life", "zh": "心跳信号"},
+}
+_SPANS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
+
+
+def said(en: str, zh: str, **fields: str | Text) -> Text:
+    """Two templates filled; a field is the same in both languages, or a ``Text`` of its own."""
+    return {
+        language: template.format(
+            **{name: value if isinstance(value, str) else value[language] for name, value in fields.items()}
+        )
+        for language, template in (("en", en), ("zh", zh))
+    }
+
+
+def joined(texts: Iterable[Text], en: str = "; ", zh: str = "; ") -> Text:
+    """Several texts as one."""
+    known = list(texts)
+    return {"en": en.join(t["en"] for t in known), "zh": zh.join(t["zh"] for t in known)}
+
+
+def signal(metric: str) -> Text:
+    """What a signal is called."""
+    if metric in _SIGNALS:
+        return _SIGNALS[metric]
+    name = metric.removeprefix(DETECTOR).replace("_", " ")
+    if metric.startswith(DETECTOR):
+        return said("detector {name}", "检测器 {name}", name=name)
+    return {"en": name, "zh": name}
+
+
+def unit(metric: str) -> str:
+    """A signal's unit as people write it; empty when it has none."""
+    known = METRICS.get(metric)
+    return "" if known is None or known.unit is None else _UNITS.get(known.unit, known.unit)
+
+
+def with_unit(metric: str, value: float) -> str:
+    """A value as people write it: ``84 %``, ``36.6 °C``, ``C``."""
+    known = METRICS.get(metric)
+    name = unit(metric) if known is None or not known.codes else ""
+    return f"{shown(metric, value)} {name}".rstrip()
+
+
+def moment(at: int) -> str:
+    """A time as people read it, in UTC and to the second: ``2026-03-01 08:15:00 UTC``."""
+    return f"{naive_iso(at // SECOND * SECOND).replace('T', ' ')} UTC"
+
+
+def lasting(seconds: float) -> Text:
+    """A duration in at most two units: ``3 h 11 min``, ``8 s``, ``0.4 s``."""
+    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+        shown_s = f"{round(seconds, 1):g}"
+        return {"en": f"{shown_s} s", "zh": f"{shown_s} 秒"}
+    parts: list[Text] = []
+    rest = round(seconds)
+    for en, zh, size in (*_SPANS, ("s", "秒", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append({"en": f"{count} {en}", "zh": f"{count} {zh}"})
+        if len(parts) == 2 or (parts and not count):  # noqa: PLR2004 - two units say enough
+            break
+    return joined(parts, " ", " ")
