@@ -31,7 +31,7 @@ from rules.conditions import HEARTBEAT
 from rules.context import Context, Limit
 from rules.model import subject_key
 
-__all__ = ["ADULT_YEARS", "contexts", "expected_of", "grown_up", "load_contexts"]
+__all__ = ["ADULT_YEARS", "contexts", "expected_of", "grown_up", "limit_of", "load_contexts"]
 
 ADULT_YEARS: Final = 16
 """From when on NEWS2 is meant for somebody."""
@@ -74,7 +74,7 @@ def contexts(
             adult=grown_up(person.birth_date, now),
             pregnant=person.pregnant,
             spo2_scale=2 if any(o.kind == "spo2_scale_2" for o in orders.get(key, ())) else 1,
-            limits=tuple(_limit(row) for row in limits.get(key, ())),
+            limits=tuple(limit_of(row) for row in limits.get(key, ())),
             expected=_expected(worn.get(key, ()), catalog, delivered),
         )
         for key, person in sorted(people.items())
@@ -179,7 +179,8 @@ def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:
     return dict(found)
 
 
-def _limit(row: PatientLimit) -> Limit:
+def limit_of(row: PatientLimit) -> Limit:
+    """A limit as the rules know it."""
     daily = None if row.daily_from is None or row.daily_to is None else (row.daily_from, row.daily_to)
     return Limit(
         rule=row.rule,

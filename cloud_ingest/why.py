@@ -1,0 +1,423 @@
+"""Why an alarm fired: its rule as it was then, the condition with values and limits, its life, and every hop.
+
+Everything is taken from what was kept with the decision: the transition's readings and detail, and the exact
+content of the rule by its hash. Only what is derived from a signal's past (a change, a level, a count) is
+derived again from the stored readings. Pure: ``Case`` has all that is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from cloud_ingest.asof import rule_of
+from cloud_ingest.hops import Hop, hops_of
+from cloud_ingest.records import AlarmHistory
+from cloud_ingest.records.models import RuleRelease, RuleVersion, TransitionRow
+from hearthward.core.clock import SECOND
+from hearthward.core.errors import ConfigError
+from rules.compiled import LATE_AFTER
+from rules.conditions import Change, Count, Deviation, DeviceFlag, Missing, leaves
+from rules.context import Context, Limit
+from rules.explain import Explanation, explain
+from rules.rule import Rule
+from rules.rule_words import about
+from rules.signals import Series, feature_key, make_feature
+from rules.state import Subject
+from rules.telling import Text, moment, said, signal, with_unit
+
+__all__ = [
+    "Case",
+    "Moment",
+    "RuleThen",
+    "Seen",
+    "Setting",
+    "Why",
+    "explained_at",
+    "needs_past",
+    "opening",
+    "why",
+]
+
+_EVER: Final = 1e10
+"""Seconds beyond any lateness."""
+_OPENS_BY: Final = ("start", "ask", "late")
+Standing = Literal["same", "changed", "gone"]
+
+
+@dataclass(slots=True)
+class Case:
+    """An alarm and what was known when it began.
+
+    ``version`` None: the rule's content was not kept (an earlier release of this software). ``past`` has the
+    usable values of a signal up to the decision, by (metric, device), as (time, value) in order of time.
+    ``now`` is the rule of that id in force now, ``release`` the one by which the alarm's rule came.
+    """
+
+    history: AlarmHistory
+    version: RuleVersion | None
+    context: Context = field(default_factory=Context)
+    past: dict[tuple[str, str], Sequence[tuple[int, float]]] = field(default_factory=dict)
+    now: Rule | None = None
+    release: RuleRelease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleThen:
+    """The rule that decided: ``text`` is its file (its content as JSON where that is not known).
+
+    ``standing`` says whether it is still the rule in force; ``version_now`` is that one's.
+    """
+
+    id: str
+    hash: str
+    version: int | None
+    title: Text
+    text: str
+    words: tuple[Text, ...]
+    limit: str
+    clinical_source: str
+    standing: Standing
+    version_now: int | None
+    released_by: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One number of the rule that may be set for a patient, as it was then; ``by`` None: the rule's own."""
+
+    name: str
+    default: float
+    value: float
+    counts: bool = True
+    by: str | None = None
+    start: int | None = None
+    reason: str | None = None
+    expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A reading that decided; ``late``: received over a minute after it was measured."""
+
+    metric: str
+    name: Text
+    value: str
+    device: str
+    time: int
+    received: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the alarm's life; ``recorded`` is when it was decided, by the clock of the cloud."""
+
+    at: int
+    kind: str
+    text: Text
+    recorded: int
+    actor: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The answer.
+
+    ``kind`` ``trial``: never signalled; ``worklist``: came too late to signal; ``asked``: a second
+    measurement was asked for, and it is no alarm (yet).
+    """
+
+    id: str
+    kind: Literal["alarm", "asked", "worklist", "trial"]
+    patient: str | None
+    priority: str
+    state: str
+    text: Text
+    onset: int
+    started: int
+    ended: int | None
+    accepted_by: str | None
+    accepted_at: int | None
+    late: bool
+    values: dict[str, float]
+    limit: str
+    rule: RuleThen
+    explanation: Explanation | None
+    notes: tuple[Text, ...]
+    settings: tuple[Setting, ...]
+    seen: tuple[Seen, ...]
+    life: tuple[Moment, ...]
+    hops: tuple[Hop, ...]
+
+
+def why(case: Case) -> Why:
+    """Say why the alarm fired."""
+    alarm = case.history.alarm
+    first = opening(case.history.transitions)
+    rule, notes = _rule(case)
+    explanation = None
+    if rule is not None and first is not None and first.inputs is not None:
+        explanation = _explained(case, rule, first)
+        if explanation is not None and not explanation.opens:
+            notes.append(
+                {
+                    "en": "What was kept does not show all that the decision rested on.",
+                    "zh": "所保存的内容未能显示判断的全部依据。",
+                }
+            )
+    if alarm.shadow:
+        kind: Literal["alarm", "asked", "worklist", "trial"] = "trial"
+    elif alarm.worklist:
+        kind = "worklist"
+    else:
+        kind = "alarm" if alarm.signalled else "asked"
+    seen = () if first is None else tuple(_seen(i) for i in first.inputs)
+    notes += [_late_words(s) for s in seen if s.late]
+    return Why(
+        id=alarm.id,
+        kind=kind,
+        patient=alarm.patient,
+        priority=alarm.priority,
+        state=alarm.condition,
+        text={"en": alarm.text_en, "zh": alarm.text_zh},
+        onset=alarm.onset,
+        started=alarm.started,
+        ended=alarm.ended,
+        accepted_by=alarm.accepted_by,
+        accepted_at=alarm.accepted_at,
+        late=alarm.late,
+        values=dict(alarm.values_json),
+        limit=alarm.limit_text,
+        rule=_rule_then(case, rule),
+        explanation=explanation,
+        notes=tuple(notes),
+        settings=() if first is None else tuple(_settings(first.detail, rule)),
+        seen=seen,
+        life=tuple(_moment(t) for t in case.history.transitions),
+        hops=() if first is None else tuple(hops_of(case.history, first)),
+    )
+
+
+def opening(transitions: Sequence[TransitionRow]) -> TransitionRow | None:
+    """The transition that made an alarm of it; or else that opened it."""
+    started = next((t for t in transitions if t.kind == "start"), None)
+    return (
+        started
+        or next((t for t in transitions if t.kind in _OPENS_BY), None)
+        or next(iter(transitions), None)
+    )
+
+
+def _rule(case: Case) -> tuple[Rule | None, list[Text]]:
+    if case.version is None:
+        return None, [
+            {
+                "en": "The rule's content was not kept: an earlier release of this software decided.",
+                "zh": "规则内容未保存:由本软件的较早版本判断。",
+            }
+        ]
+    try:
+        return rule_of(case.version), []
+    except ConfigError as error:
+        text = said("The rule cannot be read any more: {why}", "规则已无法读取:{why}", why=str(error))
+        return None, [text]
+
+
+def _rule_then(case: Case, rule: Rule | None) -> RuleThen:
+    alarm, version = case.history.alarm, case.version
+    standing: Standing = "gone"
+    if case.now is not None:
+        standing = "same" if case.now.hash == alarm.rule_hash else "changed"
+    text = ""
+    if version is not None:
+        text = version.source or json.dumps(version.content, ensure_ascii=False, indent=2)
+    return RuleThen(
+        id=alarm.rule,
+        hash=alarm.rule_hash,
+        version=None if version is None else version.version,
+        title={"en": alarm.rule, "zh": alarm.rule} if rule is None else dict(rule.title),
+        text=text,
+        words=() if rule is None else tuple(about(rule)),
+        limit=alarm.limit_text,
+        clinical_source="" if rule is None else rule.clinical_source,
+        standing=standing,
+        version_now=None if case.now is None else case.now.version,
+        released_by=_released(case.release),
+    )
+
+
+def _released(release: RuleRelease | None) -> Text | None:
+    if release is None:
+        return None
+    nobody: Text = {"en": "nobody yet", "zh": "尚无"}
+    return said(
+        "written by {author}, approved by {approved}, put in force by {activated}",
+        "由 {author} 编写,{approved} 批准,{activated} 启用",
+        author=release.author_name,
+        approved=release.approved_by_name or nobody,
+        activated=release.activated_by_name or nobody,
+    )
+
+
+# -- the condition, on what was kept
+
+
+def explained_at(transition: TransitionRow) -> int:
+    """The moment (UTC ns) whose values a transition shows: its newest reading's, not before the onset."""
+    return max([transition.onset, *(int(i["time"]) for i in transition.inputs)])
+
+
+def needs_past(rule: Rule) -> bool:
+    """Whether some value of the rule is derived from a signal's past and not kept with the decision."""
+    return any(isinstance(leaf, Change | Deviation | Count) for leaf in leaves(rule.condition))
+
+
+def _explained(case: Case, rule: Rule, first: TransitionRow) -> Explanation | None:
+    if first.kind == "late":
+        rule = replace(rule, max_lateness_s=_EVER)
+    limits = tuple(_limits(rule, first))
+    resolved = replace(case.context, limits=limits).resolve(rule, first.recorded)
+    expected = {
+        leaf.metric: first.onset - round(float(leaf.for_s) * SECOND)
+        for leaf in leaves(resolved.condition)
+        if isinstance(leaf, Missing)
+    }
+    context = replace(case.context, limits=limits, expected=expected or None)
+    return explain(rule, _subject(case, resolved, first), context, explained_at(first))
+
+
+def _limits(rule: Rule, first: TransitionRow) -> list[Limit]:
+    """The limits that the transition says were set, as holding whenever it is looked at."""
+    return [
+        replace(
+            Limit(rule.id, s.name, s.value, s.by, s.start or 0, s.reason or "", s.expires),
+            start=min(s.start or 0, explained_at(first)),
+        )
+        for s in _settings(first.detail, rule)
+        if s.by is not None and (s.expires is None or s.expires > explained_at(first))
+    ]
+
+
+def _settings(detail: Mapping[str, Any], rule: Rule | None) -> list[Setting]:
+    out = []
+    for name, told in sorted(detail.get("parameters", {}).items()):
+        bounds = None if rule is None else rule.parameters.get(name)
+        value = float(told.get("value", told["default"]))
+        out.append(
+            Setting(
+                name=name,
+                default=float(told["default"]),
+                value=value,
+                counts=bounds is None or bounds.low <= value <= bounds.high,
+                by=told.get("by"),
+                start=told.get("start"),
+                reason=told.get("reason"),
+                expires=told.get("expires"),
+            )
+        )
+    return out
+
+
+class _Kept:
+    """A derived value as it was kept: nothing can be added to it."""
+
+    def __init__(self, output: float) -> None:
+        self.output: float | None = output
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:
+        """Not done: what was kept stays."""
+
+    def pack(self) -> list[Any]:
+        """Nothing of the past was kept."""
+        return [[], []]
+
+    def unpack(self, packed: list[Any]) -> None:
+        """Not done: what was kept stays."""
+
+
+def _subject(case: Case, rule: Rule, first: TransitionRow) -> Subject:
+    """The signals as the transition's readings show them."""
+    subject = Subject()
+    flags = [leaf for leaf in leaves(rule.condition) if isinstance(leaf, DeviceFlag)]
+    for row in first.inputs:
+        metric, device, value = str(row["metric"]), str(row["device"]), float(row["value"])
+        series = Series()
+        if flags:
+            series.quality, series.spoken = int(value), int(row["time"])
+        else:
+            series.time, series.value, series.received = int(row["time"]), value, int(row["received"])
+            series.spoken = series.time
+        _derive(series, rule, metric, value, case.past.get((metric, device), ()))
+        subject.series.setdefault(metric, {})[device] = series
+    return subject
+
+
+def _derive(series: Series, rule: Rule, metric: str, value: float, past: Sequence[tuple[int, float]]) -> None:
+    for leaf in leaves(rule.condition):
+        key = feature_key(leaf)
+        own = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", None)
+        if key is None or own != metric:
+            continue
+        if not isinstance(leaf, Change | Deviation | Count):
+            series.features[key] = _Kept(value)
+            continue
+        feature = series.features[key] = make_feature(key)
+        for time, known in past:
+            if time <= series.time:
+                feature.push(time, known, frozen=False)
+
+
+# -- what people read
+
+
+def _seen(row: Mapping[str, Any]) -> Seen:
+    time, received = int(row["time"]), int(row["received"])
+    metric = str(row["metric"])
+    late = received - time > LATE_AFTER
+    value = with_unit(metric, float(row["value"]))
+    return Seen(metric, signal(metric), value, str(row["device"]), time, received, late)
+
+
+def _late_words(seen: Seen) -> Text:
+    return said(
+        "{name} {value} was measured {time} and received {received}",
+        "{name} {value} 测量于 {time},收到于 {received}",
+        name=seen.name,
+        value=seen.value,
+        time=moment(seen.time),
+        received=moment(seen.received),
+    )
+
+
+_LIFE: Final[dict[str, Text]] = {
+    "ask": {"en": "a second measurement asked for", "zh": "要求第二次测量"},
+    "start": {"en": "began", "zh": "开始"},
+    "continue": {"en": "continues", "zh": "持续"},
+    "update": {"en": "worsened", "zh": "加重"},
+    "escalate": {"en": "priority raised", "zh": "优先级升高"},
+    "de-escalate": {"en": "priority lowered", "zh": "优先级降低"},
+    "end": {"en": "ended", "zh": "结束"},
+    "reset": {"en": "reset", "zh": "复位"},
+    "accept": {"en": "accepted", "zh": "已接手"},
+    "late": {"en": "put on the worklist: too late to signal", "zh": "列入待查清单:过晚,无法报警"},
+}
+_BECAUSE: Final[dict[str, Text]] = {
+    "timeout": {"en": "no second measurement came in time", "zh": "未及时进行第二次测量"},
+    "critical": {"en": "critical: nothing was waited for", "zh": "危急:未作等待"},
+    "confirmed": {"en": "the second measurement confirmed it", "zh": "第二次测量已确认"},
+    "refuted": {"en": "the second measurement did not confirm it", "zh": "第二次测量未确认"},
+}
+
+
+def _moment(t: TransitionRow) -> Moment:
+    text = _LIFE.get(t.kind, {"en": t.kind, "zh": t.kind})
+    because = _BECAUSE.get(str(t.detail.get("why", "")))
+    if because is not None and t.kind in {"start", "end"}:
+        text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
+    if t.kind != "accept" and t.text_en:
+        text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})
+    return Moment(t.at, t.kind, text, t.recorded, t.actor, t.note)
