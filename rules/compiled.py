@@ -69,7 +69,11 @@ class Compiled:
         self.repeat = top if isinstance(top, Repeat) else None
         self.leaves: tuple[Leaf, ...] = tuple(leaves(top))
         self.features = tuple(feature_key(leaf) for leaf in self.leaves)
+        self.derived = {
+            _metric(leaf) for leaf, key in zip(self.leaves, self.features, strict=True) if key is not None
+        }
         self.negative = tuple(_negative(top))
+        self.required = frozenset(_required(top))
         self.max_age = {m: round(s * SECOND) for m, s in rule.inputs.items()}
         self.max_lateness = round(rule.max_lateness_s * SECOND)
         self.delay = rule.delay_ns
@@ -95,6 +99,18 @@ class Compiled:
     def timeout(self) -> int:
         """Nanoseconds that a second measurement is waited for."""
         return 0 if self.repeat is None else round(self.repeat.timeout_s * SECOND)
+
+
+def _required(node: Node) -> Iterator[str]:
+    """Signals without which the node cannot hold."""
+    match node:
+        case All(parts):
+            for part in parts:
+                yield from _required(part)
+        case Threshold() | Change() | Deviation():
+            yield node.metric
+        case Count(of=of):
+            yield of.metric
 
 
 def _plain(node: Node) -> bool:

@@ -16,7 +16,7 @@ from rules.evaluate import UNFIT
 from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Rows, Transition
 from rules.signals import Series
-from rules.state import State, Subject
+from rules.state import State, Subject, Watched
 from rules.step import apply
 from rules.work import Work
 
@@ -132,7 +132,6 @@ class _Pass:
                 or quality != series.quality
                 or quality & UNFIT
                 or received - time > filtered.lateness
-                or metric in subject.hot
             ):
                 rest[name] = [i]
                 continue
@@ -154,8 +153,12 @@ class _Pass:
             if cell != series.cell:
                 concerned = concerned or filtered.between(series.cell, cell)
                 series.cell = cell
+            watched = subject.watched.get(metric)
             if filtered.derived:
-                concerned = _push(series, filtered, time, value, concerned)
+                frozen = watched is not None and watched.frozen
+                concerned = _push(series, filtered, time, value, concerned, frozen=frozen)
+            if watched is not None:
+                concerned = _watch(series, watched, value, concerned)
             if concerned:
                 taken = Measured(metric, devices[i], time, value, received)
                 self._judge(name, subject, i, taken, concerned, skip)
@@ -190,6 +193,13 @@ class _Pass:
                 seen.add(rows.metric[k])
                 others.append(row_at(rows, k, self._event.now))
                 skip.add(k)
+        if not subject.episodes and not others:
+            rules = tuple(c for c in rules if c.required <= subject.series.keys())
+            if not rules:
+                subject.clock = max(subject.clock, taken.time)
+                if subject.wake < 0:
+                    self._work.settle(name, subject)
+                return
         had, wake = bool(subject.episodes), subject.wake
         self._work.measurement(name, subject, sorted(others), taken, rules)
         if others or had or subject.episodes or wake < 0:
@@ -198,14 +208,31 @@ class _Pass:
             subject.wake = wake
 
 
+def _watch(
+    series: Series, watched: Watched, value: float, concerned: tuple[Compiled, ...]
+) -> tuple[Compiled, ...]:
+    """Adds the rules whose open episodes the value may change."""
+    found = (*concerned, *watched.always)
+    if not series.low <= value <= series.high:
+        series.low, series.high = min(series.low, value), max(series.high, value)
+        found = (*found, *watched.extremes)
+    return found
+
+
 def _push(
-    series: Series, filtered: Filter, time: int, value: float, concerned: tuple[Compiled, ...]
+    series: Series,
+    filtered: Filter,
+    time: int,
+    value: float,
+    concerned: tuple[Compiled, ...],
+    *,
+    frozen: bool,
 ) -> tuple[Compiled, ...]:
     """Give the value to all derived quantities; adds the rules of which one passed a limit."""
     for key, cuts, owners in filtered.derived:
         feature = series.features[key]
         before = feature.output
-        feature.push(time, value, frozen=False)
+        feature.push(time, value, frozen=frozen)
         after = feature.output
         if before == after:
             continue

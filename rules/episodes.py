@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
 from hearthward.core.errors import RuleError
@@ -15,7 +16,7 @@ from rules.evaluate import UNFIT, Verdict, evaluate, judge_alone, render, worst_
 from rules.intake import came_late
 from rules.model import Command, Measured, Transition, TransitionKind
 from rules.rule import SECOND, Rule, RuleSet
-from rules.state import NEVER, Episode, Row, State, Subject
+from rules.state import NEVER, Episode, Row, State, Subject, Watched
 from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
 
 __all__ = ["LATE_MERGE", "UPDATE_EVERY", "Episodes"]
@@ -67,6 +68,8 @@ class Episodes:
         """
         self._set_plan(name, subject, at)
         rules = self.plan(name, subject).rules
+        _forget_extremes(subject)
+        subject.breaching.clear()
         subject.lates = {key: times for key, times in subject.lates.items() if key in rules}
         for key, episode in sorted(subject.episodes.items()):
             if key in rules:
@@ -130,6 +133,30 @@ class Episodes:
             for m in rules[key].inputs
         )
 
+    def watch(self, name: str, subject: Subject) -> None:
+        """Work out what open episodes want of each signal.
+
+        An active one that goes on being breached, and was told so, changes only by a new extreme.
+        """
+        subject.watched = {}
+        if not subject.episodes:
+            return
+        frozen = self.frozen(subject)
+        rules = self.plan(name, subject).rules
+        always: defaultdict[str, list[Compiled]] = defaultdict(list)
+        extremes: defaultdict[str, list[Compiled]] = defaultdict(list)
+        for key, e in sorted(subject.episodes.items()):
+            compiled = rules[key]
+            steady = e.condition == "active" and e.told and not e.early and e.clear_at is None
+            calm = steady and key in subject.breaching
+            for metric in compiled.rule.inputs:
+                quiet = calm and metric not in compiled.derived
+                (extremes if quiet else always)[metric].append(compiled)
+        for metric in {*always, *extremes}:
+            subject.watched[metric] = Watched(
+                tuple(always[metric]), tuple(extremes[metric]), metric in frozen
+            )
+
     @staticmethod
     def usable(subject: Subject, row: Row) -> bool:
         """Whether a waiting row may signal ahead of its turn: a fit value that nothing newer supersedes."""
@@ -151,6 +178,7 @@ class Episodes:
     ) -> None:
         """Judge one rule on what is known at ``at``; ``news`` has just come. ``again``: rule or limit changed."""
         verdict = evaluate(compiled, subject, self.state.context(name), at)
+        (subject.breaching.add if verdict.opens else subject.breaching.discard)(compiled.key)
         episode = subject.episodes.get(compiled.key)
         if episode is None:
             if verdict.opens:
@@ -213,6 +241,7 @@ class Episodes:
     ) -> None:
         """Begin a condition; without a delay it is active at once."""
         at = verdict.at
+        _forget_extremes(subject)
         ask = compiled.repeat is not None and not verdict.critical
         wait = compiled.timeout if ask else compiled.delay
         episode = subject.episodes[compiled.key] = Episode(
@@ -425,6 +454,13 @@ class Episodes:
                 detail=detail or {},
             )
         )
+
+
+def _forget_extremes(subject: Subject) -> None:
+    """A new episode has been judged on nothing yet."""
+    for devices in subject.series.values():
+        for series in devices.values():
+            series.low, series.high = inf, -inf
 
 
 def _worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:

@@ -104,6 +104,7 @@ def take(
                 for feature in own.features.values():
                     feature.push(row.time, row.value, frozen=row.metric in frozen)
                 own.cell = filtered.cell(row.value)
+                own.low, own.high = min(own.low, row.value), max(own.high, row.value)
                 news.append(reading)
         if row.time >= own.spoken:
             own.quality, own.spoken = row.quality, row.time

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from math import exp, fsum
+from math import exp, fsum, inf
 from typing import Any, Final, Protocol, Self
 
 from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold
@@ -246,11 +246,22 @@ class Series:
     """One signal of one device.
 
     ``time`` is -1 before the first usable value. ``quality`` is the device's newest word on itself, said at
-    ``spoken``. ``cell`` says between which limits the value lies; it is not part of the state (-1: not
-    known).
+    ``spoken``. Not part of the state: ``cell`` says between which limits the value lies (-1: not known), and
+    open episodes have been judged on values from ``low`` to ``high``.
     """
 
-    __slots__ = ("cell", "features", "quality", "received", "recent", "spoken", "time", "value")
+    __slots__ = (
+        "cell",
+        "features",
+        "high",
+        "low",
+        "quality",
+        "received",
+        "recent",
+        "spoken",
+        "time",
+        "value",
+    )
 
     def __init__(self) -> None:
         self.time, self.value, self.received = -1, 0.0, 0
@@ -258,6 +269,7 @@ class Series:
         self.recent: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
         self.features: dict[str, Feature] = {}
         self.cell = -1
+        self.low, self.high = inf, -inf
 
     def copy(self) -> Series:
         """The same, to be changed on its own."""

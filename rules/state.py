@@ -14,13 +14,13 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgpack
 
 from hearthward.core.errors import RuleError
-from rules.compiled import Plan, Planner
+from rules.compiled import Compiled, Plan, Planner
 from rules.context import Context
 from rules.model import Alarm
 from rules.rule import SHADOW, Priority, Rule, RuleSet
 from rules.signals import Series
 
-__all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject"]
+__all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 
 _VERSION: Final = 2
 NEVER: Final = 2**63 - 1
@@ -84,19 +84,27 @@ class Episode:
     limit: str = ""
 
 
+class Watched(NamedTuple):
+    """What open episodes want of a signal: judge every value; judge a new extreme; learn nothing of it."""
+
+    always: tuple[Compiled, ...]
+    extremes: tuple[Compiled, ...]
+    frozen: bool
+
+
 class Subject:
     """One patient (or device, gateway, component): signals by metric and device, episodes by rule.
 
     ``clock`` is how far its timers have run, ``planned`` as of when limits and context were looked up,
-    ``waiting`` the readings beyond the watermark, ``sources`` who
-    sends for it. The last four attributes are derived: ``wake`` is no later than the next timer, ``hot``
-    the signals of rules that have an episode.
+    ``waiting`` the readings beyond the watermark, ``sources`` who sends for it. Derived: the plan, ``wake``
+    (no later than the next timer), ``breaching`` (rules that were breached when last judged), ``watched``
+    (what open episodes want of each signal).
     """
 
     __slots__ = (
+        "breaching",
         "clock",
         "episodes",
-        "hot",
         "lates",
         "plan",
         "plan_until",
@@ -105,6 +113,7 @@ class Subject:
         "sources",
         "waiting",
         "wake",
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -118,7 +127,8 @@ class Subject:
         self.plan_until = -1
         self.planned = -1
         self.wake = -1
-        self.hot: frozenset[str] = frozenset()
+        self.breaching: set[str] = set()
+        self.watched: dict[str, Watched] = {}
 
     def copy(self) -> Subject:
         """The same, to be changed on its own."""

@@ -193,8 +193,7 @@ class Work:
     def settle(self, name: str, subject: Subject) -> None:
         """Bring what is derived up to date after a change."""
         subject.wake = self.next_timer(name, subject)[0]
-        rules = self.episodes.plan(name, subject).rules
-        subject.hot = frozenset(m for key in subject.episodes if key in rules for m in rules[key].rule.inputs)
+        self.episodes.watch(name, subject)
 
     def fire(self, name: str, subject: Subject, upto: int) -> None:
         """End what ends by ``upto``, in order of time."""
