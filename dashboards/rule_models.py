@@ -35,6 +35,7 @@ class Limit(_View):
     ended_reason: str | None = None
     superseded_by: str | None = Field(None, description="the limit that took its place")
     present: bool = Field(description="neither ended nor expired")
+    holds: bool = Field(description="in force at this moment: present, and at these hours")
     counts: bool = Field(
         description="false: outside the bounds of the rule as it is now, so the rule's own value holds"
     )

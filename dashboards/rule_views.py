@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from cloud_ingest.contexts import limit_of
 from cloud_ingest.records.models import PatientLimit, PatientOrder, RuleRelease
 from cloud_ingest.records.models import RuleVersion as VersionRow
 from cloud_ingest.rulebook import Entry, RuleHistory
@@ -61,6 +62,7 @@ def limit_view(row: PatientLimit, rules: RuleSet, now: int) -> Limit:
     """A limit, and whether it still counts with the rule as it is now."""
     rule = rules.by_id.get(row.rule)
     bounds = None if rule is None else rule.parameters.get(row.parameter)
+    present = row.ended_at is None and (row.expires is None or row.expires > now)
     return Limit(
         id=row.id,
         patient=row.patient,
@@ -78,7 +80,8 @@ def limit_view(row: PatientLimit, rules: RuleSet, now: int) -> Limit:
         ended_by=row.ended_by_name,
         ended_reason=row.ended_reason,
         superseded_by=row.superseded_by,
-        present=row.ended_at is None and (row.expires is None or row.expires > now),
+        present=present,
+        holds=present and limit_of(row).holds(now),
         counts=bounds is not None and bounds.low <= row.value <= bounds.high,
     )
 

@@ -87,8 +87,9 @@ class Row:
 
     @property
     def now(self) -> Limit | None:
-        """The limit that holds all day."""
-        return next((x for x in self.present if x.daily_from is None and x.counts), None)
+        """The limit that is in force at this moment: one for some hours goes before one for all day."""
+        holding = [x for x in self.present if x.holds and x.counts]
+        return max(holding, key=lambda x: (x.daily_from is not None, x.set_at), default=None)
 
 
 @router.get("/patients/{patient}/limits")

@@ -40,5 +40,5 @@ document.addEventListener('htmx:config:request', (event) => {
   request.headers['X-CSRF-Token'] = csrf();
 });
 document.addEventListener('htmx:after:swap', () => localise(document));
-document.querySelector('input[name="zone"]')?.setAttribute('value', stamp.resolvedOptions().timeZone);
+document.querySelectorAll('input[name="zone"][value=""]').forEach((e) => e.setAttribute('value', stamp.resolvedOptions().timeZone));
 localise(document);

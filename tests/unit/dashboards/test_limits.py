@@ -133,6 +133,19 @@ async def test_the_page_shows_what_holds_and_changes_it_with_one_form():
         assert "History" in (await http.get(page_of(made))).text
 
 
+async def test_the_page_says_what_holds_at_this_hour():
+    async with world() as made, client(made, Role.NURSE, cookie=True) as http:
+        for hours, shown in ((("00:00", "06:00"), "84"), (("22:00", "23:00"), "88")):  # it is 00:01 UTC
+            form = {**LIMIT, "value": "84", "daily_from": hours[0], "daily_to": hours[1], "zone": "UTC"}
+            done = await http.post(page_of(made), data=form)
+            assert done.status_code == 303
+            page = (await http.get(page_of(made))).text
+            assert f'<strong class="set">{shown}</strong>' in page
+            (limit, *_) = (await http.get(url(made))).json()["items"]
+            assert limit["holds"] is (shown == "84")
+            await http.post(f"{url(made)}/{limit['id']}/end", json={"reason": "x"})
+
+
 async def test_a_refused_form_comes_back_with_what_was_typed():
     async with world() as made, client(made, Role.NURSE, cookie=True) as http:
         answer = await http.post(page_of(made), data={**LIMIT, "value": "70", "reason": "typed reason"})
