@@ -79,14 +79,30 @@ class Limit:
 
 
 def _next_minute(at: int, minute: int, timezone: str) -> int:
+    """When the local clock next shows a minute of the day, or is put forward or back (UTC ns)."""
     zone = ZoneInfo(timezone)
-    local = datetime.fromtimestamp(at // SECOND, UTC).astimezone(zone)
+    now = at // SECOND
+    local = datetime.fromtimestamp(now, UTC).astimezone(zone)
+    found = [_clock_change(now, zone)]
     for days in (0, 1, 2):
         wall = datetime.combine(local.date() + timedelta(days=days), time(minute // 60, minute % 60), zone)
-        found = round(wall.timestamp()) * SECOND
-        if found > at:
-            return found
-    return at + _DAY_S * SECOND
+        found += [round(wall.replace(fold=fold).timestamp()) for fold in (0, 1)]
+    return min(s for s in found if s > now) * SECOND
+
+
+def _clock_change(now: int, zone: ZoneInfo) -> int:
+    """The next time within a day at which the local clock is put forward or back, or else a day from now."""
+
+    def offset(second: int) -> timedelta | None:
+        return datetime.fromtimestamp(second, UTC).astimezone(zone).utcoffset()
+
+    before, after = now, now + _DAY_S
+    if offset(before) == offset(after):
+        return after
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (middle, after) if offset(middle) == offset(now) else (before, middle)
+    return after
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,10 @@ class Episodes:
         news: list[Measured],
         again: bool = False,
     ) -> None:
-        """Judge one rule on what is known at ``at``; ``news`` has just come. ``again``: rule or limit changed."""
+        """Judge one rule on what is known at ``at``.
+
+        ``news`` has just come; ``again``: it is the rule, a limit or the context that changed.
+        """
         verdict = evaluate(compiled, subject, self.state.context(name), at)
         (subject.breaching.add if verdict.opens else subject.breaching.discard)(compiled.key)
         episode = subject.episodes.get(compiled.key)
