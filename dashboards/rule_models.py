@@ -137,6 +137,7 @@ class RuleDetail(_View):
 
     id: str
     rule: RuleView | None = Field(None, description="null: neither in force nor on trial")
-    text: str = Field("", description="the file's text")
+    text: str = Field("", description="the file's text, of the rule in force")
     releases: list[Release]
+    texts: dict[str, str] = Field(default_factory=dict, description="release -> its file's text")
     versions: list[RuleVersion]

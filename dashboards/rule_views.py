@@ -174,6 +174,7 @@ def detail_view(key: str, history: RuleHistory) -> RuleDetail:
         rule=None if history.entry is None else rule_view(history.entry),
         text=history.text,
         releases=[release_view(row) for row in history.releases],
+        texts={row.id: row.source for row in history.releases},
         versions=[_version(row) for row in history.versions],
     )
 

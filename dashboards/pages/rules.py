@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import unified_diff
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -31,6 +32,7 @@ REASONS: Final = {
     "examples": N_("its own examples fail: {value}"),
     "rule": N_("the rule is not accepted: {value}"),
 }
+OPEN: Final = frozenset({"draft", "shadow", "approved"})
 STATES: Final = {
     "draft": N_("draft"),
     "shadow": N_("on trial"),
@@ -148,6 +150,7 @@ async def _detail(
         status=409 if wrong else 200,
         detail=found,
         acts={release.id: _acts(context, release) for release in found.releases},
+        changes={r.id: _changes(found.text, found.texts[r.id]) for r in found.releases if r.state in OPEN},
         **_words(context),
         done=done,
         wrong=wrong,
@@ -163,6 +166,11 @@ def _acts(context: Context, release: Release) -> list[tuple[Act, str]]:
         and context.may(ACTIONS[act], "rule")
         and not (act == "approve" and release.author_id == context.who.user)
     ]
+
+
+def _changes(old: str, new: str) -> str:
+    """What a release changes of the text in force, line by line; what is approved must be seen."""
+    return "\n".join(list(unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3))[2:])
 
 
 def _words(context: Context) -> dict[str, Any]:

@@ -35,6 +35,7 @@ async def test_the_rules_are_listed_with_version_hash_and_state():
         assert detail["rule"]["hash"] == rule["hash"]
         assert [r["state"] for r in detail["releases"]] == ["draft"]
         assert rule["hash"] in {v["hash"] for v in detail["versions"]}
+        assert detail["texts"] == {made.ids["main", "releaseA"]: RULE}
         assert (await client.get("/api/v1/rules/none")).status_code == 404
 
 
@@ -121,7 +122,9 @@ async def test_the_pages_offer_what_a_person_may_do_and_carry_it_out():
             assert "Approve</button>" not in shown
             assert "Would have alarmed" in shown
         async with http(made, Role.DOCTOR, "Eva", cookie=True) as second:
-            assert "Approve</button>" in (await second.get("/rules/spo2-low")).text
+            shown = (await second.get("/rules/spo2-low")).text
+            assert "Approve</button>" in shown
+            assert "+parameters: {limit: {value: 89, low: 80, high: 94}}" in shown, "what is to be approved"
             early = await second.post(f"/rules/releases/{release}/activate")
             assert early.status_code == 409
             assert "it is on trial" in early.text
