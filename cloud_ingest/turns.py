@@ -97,7 +97,10 @@ class Turns:
         decider, now = self.decider, self._clock.now_ns()
         decisions, seq = list(decider.pending), decider.seq
         due = self._clock.monotonic_ns() - self._snapshot_at >= SNAPSHOT_EVERY_S * SECOND
-        snapshot = decider.state.to_bytes() if due and seq > max(0, self._snapshot_seq) else None
+        snapshot: bytes | None = None
+        if due and seq > max(0, self._snapshot_seq):
+            # in a thread: hundreds of patients take a while, and only this turn changes the state
+            snapshot = await asyncio.to_thread(decider.state.to_bytes)
 
         def write(session: Session) -> list[Alarm]:
             alarms = write_decisions(session, self.tenant, decisions, self._targets)
