@@ -213,7 +213,7 @@ def _watch(
 ) -> tuple[Compiled, ...]:
     """Adds the rules whose open episodes the value may change."""
     found = (*concerned, *watched.always)
-    if not series.low <= value <= series.high:
+    if series.time > watched.until or not series.low <= value <= series.high:
         series.low, series.high = min(series.low, value), max(series.high, value)
         found = (*found, *watched.extremes)
     return found

@@ -12,7 +12,7 @@ from hearthward.core.ids import stable_id
 from rules.compiled import Compiled, Peaks, Plan, Planner
 from rules.conditions import Count, Leaf, Score, Smoothing, leaves
 from rules.context import Limit
-from rules.evaluate import UNFIT, Verdict, evaluate, judge_alone, render, worst_of
+from rules.evaluate import UNFIT, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
 from rules.intake import came_late
 from rules.model import Command, Measured, Transition, TransitionKind
 from rules.rule import SECOND, Rule, RuleSet
@@ -153,8 +153,9 @@ class Episodes:
                 quiet = calm and metric not in compiled.derived
                 (extremes if quiet else always)[metric].append(compiled)
         for metric in {*always, *extremes}:
+            until = min((subject.breaching[c.key] for c in extremes[metric]), default=NEVER)
             subject.watched[metric] = Watched(
-                tuple(always[metric]), tuple(extremes[metric]), metric in frozen
+                tuple(always[metric]), tuple(extremes[metric]), until, metric in frozen
             )
 
     @staticmethod
@@ -181,7 +182,9 @@ class Episodes:
         ``news`` has just come; ``again``: it is the rule, a limit or the context that changed.
         """
         verdict = evaluate(compiled, subject, self.state.context(name), at)
-        (subject.breaching.add if verdict.opens else subject.breaching.discard)(compiled.key)
+        subject.breaching.pop(compiled.key, None)
+        if verdict.opens:
+            subject.breaching[compiled.key] = fresh_until(compiled, subject, at)
         episode = subject.episodes.get(compiled.key)
         if episode is None:
             if verdict.opens:

@@ -14,7 +14,7 @@ from rules.model import Measured
 from rules.news2 import METRICS_OF, points, total
 from rules.rule import SECOND, number
 from rules.signals import Series, breaches
-from rules.state import Snapshot, Subject
+from rules.state import NEVER, Snapshot, Subject
 from rules.words import FLAG_TEXT, PARAMETER_TEXT, duration
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "counted",
     "deadline",
     "evaluate",
+    "fresh_until",
     "judge_alone",
     "render",
     "too_late",
@@ -163,6 +164,18 @@ def too_late(compiled: Compiled, time: int, received: int) -> bool:
 def counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[Measured]:
     """The newest reading of a signal by each device, where it counts at ``at``: not too old, not too late."""
     return [measured for measured, _ in _counted(compiled, metric, subject, at)]
+
+
+def fresh_until(compiled: Compiled, subject: Subject, at: int) -> int:
+    """Until when all that counts at ``at`` goes on to count; later if newer values come."""
+    ends = [
+        told + age
+        for metric, age in compiled.max_age.items()
+        for s in subject.series.get(metric, {}).values()
+        for told in (s.time, s.spoken)
+        if told >= 0 and told + age >= at
+    ]
+    return min(ends, default=NEVER)
 
 
 def _counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[tuple[Measured, Series]]:

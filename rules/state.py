@@ -85,10 +85,14 @@ class Episode:
 
 
 class Watched(NamedTuple):
-    """What open episodes want of a signal: judge every value; judge a new extreme; learn nothing of it."""
+    """What open episodes want of a signal: judge every value; judge a new extreme; learn nothing of it.
+
+    ``until`` is when the first of the values becomes too old that made the breaches judged at extremes only.
+    """
 
     always: tuple[Compiled, ...]
     extremes: tuple[Compiled, ...]
+    until: int
     frozen: bool
 
 
@@ -97,8 +101,8 @@ class Subject:
 
     ``clock`` is how far its timers have run, ``planned`` as of when limits and context were looked up,
     ``waiting`` the readings beyond the watermark, ``sources`` who sends for it. Derived: the plan, ``wake``
-    (no later than the next timer), ``breaching`` (rules that were breached when last judged), ``watched``
-    (what open episodes want of each signal).
+    (no later than the next timer), ``breaching`` (rules that were breached when last judged, and until
+    when at least that needs no other look), ``watched`` (what open episodes want of each signal).
     """
 
     __slots__ = (
@@ -127,7 +131,7 @@ class Subject:
         self.plan_until = -1
         self.planned = -1
         self.wake = -1
-        self.breaching: set[str] = set()
+        self.breaching: dict[str, int] = {}
         self.watched: dict[str, Watched] = {}
 
     def copy(self) -> Subject:
