@@ -6,7 +6,7 @@ entered as pregnant, and when a shipped rule left the library: for these the pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from rules.rule import Rule
 
 __all__ = ["InForce", "in_force", "known_of", "limits_of", "rule_of"]
 
-T = TypeVar("T", PatientOrder, Encounter, Association)
+T = TypeVar("T", PatientLimit, PatientOrder, Encounter, Association)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,12 @@ def _within(start: int | None, end: int | None, at: int) -> bool:
     return start is not None and start <= at and (end is None or at < end)
 
 
-def limits_of(session: Session, tenant: str, patient: str) -> tuple[Limit, ...]:
-    """All limits ever set for a patient, each with the period in which it held."""
-    rows = session.scalars(
-        select(PatientLimit)
-        .where(PatientLimit.tenant == tenant, PatientLimit.patient == patient)
-        .order_by(PatientLimit.id)
-    )
+def limits_of(rows: Iterable[PatientLimit]) -> tuple[Limit, ...]:
+    """Limits as the rules know them, each with the period in which it held."""
     found = []
     for row in rows:
         limit = limit_of(row)
-        ends = [t for t in (limit.expires, row.ended_at) if t is not None]
-        found.append(replace(limit, expires=min(ends, default=None)))
+        found.append(replace(limit, expires=_earliest(limit.expires, row.ended_at)))
     return tuple(found)
 
 
@@ -103,7 +97,7 @@ def known_of(
     session: Session, tenant: str, patient: str, start: int, end: int, catalog: Catalog
 ) -> list[tuple[int, Context]]:
     """What the rules knew of a patient at ``start`` and from every change until ``end`` on (UTC ns)."""
-    limits = limits_of(session, tenant, patient)
+    limits = limits_of(_rows(session, PatientLimit, tenant, patient))
     orders = _rows(session, PatientOrder, tenant, patient)
     stays = _rows(session, Encounter, tenant, patient)
     worn = _rows(session, Association, tenant, patient)
@@ -131,4 +125,6 @@ def _earliest(*times: int | None) -> int | None:
 
 
 def _rows(session: Session, model: type[T], tenant: str, patient: str) -> Sequence[T]:
-    return session.scalars(select(model).where(model.tenant == tenant, model.patient == patient)).all()
+    return session.scalars(
+        select(model).where(model.tenant == tenant, model.patient == patient).order_by(model.id)
+    ).all()

@@ -26,6 +26,7 @@ from dashboards.models import (
     Value,
 )
 from dashboards.rules_port import RulesPort
+from dashboards.why_port import WhyPort
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Principal, Scope
@@ -64,6 +65,7 @@ REASONS: Final = {
     "transport": "{field}: {value} is not for a device with this connection",
     "bounds": "{field} must lie within {value}",
     "past": "{field}: {value} has passed already",
+    "future": "{field}: {value} is still to come",
     "state": "{field}: it is {value}; this step does not lead on from there",
     "trial": "{field}: {value} of this rule is on trial already; activate or withdraw it first",
     "examples": "{field}: its own examples fail: {value}",
@@ -218,7 +220,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
     return [last[key] for key in sorted(last)]
 
 
-class Backend(RulesPort, Protocol):
+class Backend(RulesPort, WhyPort, Protocol):
     """What the web needs of the product."""
 
     clock: Clock

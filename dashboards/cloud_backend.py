@@ -45,6 +45,7 @@ from dashboards.cloud_views import (
     samples_of,
     values_of,
 )
+from dashboards.cloud_why import CloudWhy
 from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Patient, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
@@ -77,7 +78,7 @@ class _Accept:
     kind: Literal["accept"] = "accept"
 
 
-class CloudBackend(CloudPeople, CloudRules):
+class CloudBackend(CloudPeople, CloudRules, CloudWhy):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``submit``; here the directory, sessions and audit.
@@ -92,6 +93,7 @@ class CloudBackend(CloudPeople, CloudRules):
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudRules.__init__(self, service, rulebook)
+        CloudWhy.__init__(self, service)
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 
@@ -267,11 +269,12 @@ class CloudBackend(CloudPeople, CloudRules):
 
     async def _history(self, scope: Scope, key: str) -> AlarmHistory | None:
         try:
-            return await self._records.read(lambda s: self._records.alarms(s).get(scope, key))
+            found = await self._records.read(lambda s: self._records.alarms(s).get(scope, key))
         except ConfigError as error:
             if error.details.get("reason") == "not_found":
                 return None
             raise
+        return None if found.alarm.shadow else found  # what a rule on trial decides is no alarm
 
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
         """See the port."""

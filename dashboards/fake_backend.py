@@ -31,6 +31,7 @@ from dashboards.fake_entries import FakeEntries
 from dashboards.fake_people import FakePeople
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_views import end_of, plain, sample_of, value_of
+from dashboards.fake_why import FakeWhy
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -87,7 +88,7 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakePeople, FakeRules, FakeEntries):
+class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
@@ -291,6 +292,16 @@ class FakeBackend(FakePeople, FakeRules, FakeEntries):
         } | {manual_device(patient)}
         found = await self.readings(scope, ReadingQuery(patient=patient, limit=2**31))
         return newest_by_metric(v for v in found if v.device in worn)
+
+    def _readings_of(self, scope: Scope, patient: str) -> Sequence[Reading]:
+        return [
+            r
+            for r in self._of(scope.tenant).readings
+            if self._patient_at(scope.tenant, r.device, r.corrected) == patient
+        ]
+
+    def _alarms_of(self, scope: Scope, patient: str) -> Sequence[AlarmDetail]:
+        return [a for a in self._of(scope.tenant).alarms.values() if a.patient == patient]
 
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
         """See the port."""

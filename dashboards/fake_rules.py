@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
+from cloud_ingest.asof import limits_of
 from cloud_ingest.records.limits import LimitDraft, check_limit, check_order, check_reason
 from cloud_ingest.records.models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.releases import ON_TRIAL, Act, check_person, check_step
@@ -30,6 +31,7 @@ from hearthward.core.clock import Clock
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import Ids
 from hearthward.trust.access import Principal, Scope
+from rules import Limit as HeldLimit
 from rules import Rule, RuleFileError, RuleSet, load_rules
 from rules.loader import load_rule
 
@@ -166,6 +168,9 @@ class FakeRules(ABC):
         row = self._ended(scope, patient, self._book(scope).orders, key, "order", reason, who)
         return None if row is None else order_view(row, self.clock.now_ns())
 
+    def _limits_of(self, scope: Scope, patient: str) -> tuple[HeldLimit, ...]:
+        return limits_of(row for row in self._book(scope).limits if row.patient == patient)
+
     def _ended(
         self, scope: Scope, patient: str, rows: list[R], key: str, what: str, reason: str, who: Principal
     ) -> R | None:
@@ -211,7 +216,7 @@ class FakeRules(ABC):
             )
             for rule, at in sorted(kept, key=lambda pair: -pair[1])
         ]
-        source = releases[0].source if releases else ""
+        source = next((r.source for r in releases if r.state == "active"), "")
         return detail_view(key, RuleHistory(entry, source, releases, versions))
 
     async def releases(self, scope: Scope) -> Sequence[Release]:

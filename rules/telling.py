@@ -90,7 +90,10 @@ def moment(at: int) -> str:
 
 
 def lasting(seconds: float) -> Text:
-    """A duration in at most two units: ``3 h 11 min``, ``8 s``, ``0.4 s``."""
+    """A duration in at most two units: ``3 h 11 min``, ``8 s``, ``40 ms``."""
+    if 0 < seconds < 1:
+        shown_ms = f"{seconds * 1000:.0f}"
+        return {"en": f"{shown_ms} ms", "zh": f"{shown_ms} 毫秒"}
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
         shown_s = f"{round(seconds, 1):g}"
         return {"en": f"{shown_s} s", "zh": f"{shown_s} 秒"}

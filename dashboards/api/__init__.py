@@ -10,7 +10,8 @@ from dashboards.api.rules import router as rules
 from dashboards.api.session import router as session
 from dashboards.api.system import router as system
 from dashboards.api.users import router as users
+from dashboards.api.why import router as why
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, users, directory, readings, entry, alarms, limits, rules, live, system)
+ROUTERS = (session, users, directory, readings, entry, alarms, why, limits, rules, live, system)

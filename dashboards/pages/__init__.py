@@ -8,7 +8,8 @@ from dashboards.pages.me import router as me
 from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
 from dashboards.pages.wall import router as wall
+from dashboards.pages.why import router as why
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, wall, admin, devices, entry, limits, rules, me)
+ROUTERS = (session, wall, admin, devices, entry, limits, rules, why, me)

@@ -397,7 +397,7 @@ def test_every_shipped_rule_is_told_in_both_languages():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.4, "0.4 s"),
+        (0.04, "40 ms"),
         (8, "8 s"),
         (60, "1 min"),
         (90, "1 min 30 s"),
