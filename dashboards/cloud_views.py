@@ -193,14 +193,14 @@ def values_of(
 
 
 def _alarm_fields(row: rows.Alarm, rules: RuleSet) -> dict[str, Any]:
-    rule = next((r for r in rules if r.id == row.rule), None)
-    same = rule is not None and rule.hash == row.rule_hash
+    rule = rules.by_id.get(row.rule)
+    same = rule is not None and rules.hashes[rule.key] == row.rule_hash
     return {
         "id": row.id,
         "patient": row.patient,
         "rule": row.rule,
         "rule_hash": row.rule_hash,
-        "kind": rule.kind if rule is not None else "physiological",
+        "kind": rule.kind if rule is not None and same else row.kind,
         "priority": row.priority,
         "condition": "active" if row.condition == "active" else "inactive",
         "onset": row.onset,

@@ -227,6 +227,9 @@ async def decide(side: RealSide) -> None:  # noqa: F811
     (entry,) = await side.backend.rules(SCOPE)
     assert entry.trial is not None
     assert (entry.trial.episodes, entry.trial.alarms) == (1, 0)
+    (trial,) = await side.records.read(lambda s: side.records.alarms(s).list(SCOPE, shadow=True))
+    assert await side.backend.alarm(SCOPE, trial.id) is None
+    assert await side.backend.accept(SCOPE, trial.id, actor="x") is None
     await side.measure("oxi", "spo2", 97, T0 + 2 * S)
     await side.backend.set_limit(SCOPE, ids["patient"], DRAFT, who=LI)
     await side.measure("oxi", "spo2", 88, T0 + 3 * S)
