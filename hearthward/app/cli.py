@@ -387,6 +387,38 @@ def replay(context: click.Context, /, **options: Any) -> None:
     click.echo(run_replay(Request(**options), _settings(context)))
 
 
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+
+
+@main.command()
+@click.argument("alarm")
+@_json_flag
+@click.pass_context
+@_told
+def why(context: click.Context, alarm: str, *, as_json: bool) -> None:
+    """Say why ALARM (its id) fired: rule, values, limits and who set them, its life, each hop's delay.
+
+    Entries of the worklist and of rules on trial have ids, too.
+    """
+    from hearthward.app.why import tell_why
+
+    click.echo(asyncio.run(tell_why(_settings(context), alarm, as_json=as_json)))
+
+
+@main.command("why-not")
+@click.argument("patient")
+@click.argument("rule")
+@click.argument("time")
+@_json_flag
+@click.pass_context
+@_told
+def why_not(context: click.Context, patient: str, rule: str, time: str, *, as_json: bool) -> None:
+    """Say why RULE did not fire for PATIENT (ids) at TIME (ISO 8601, UTC unless it has a zone)."""
+    from hearthward.app.why import tell_why_not
+
+    click.echo(asyncio.run(tell_why_not(_settings(context), patient, rule, time, as_json=as_json)))
+
+
 @main.group()
 def profiles() -> None:
     """Device profiles: list, show, check."""
