@@ -79,6 +79,10 @@ def _attempt(note: Notification, attempt: DeliveryAttempt, before: int) -> Hop:
     text = said(
         "{channel}: {outcome}", "{channel}:{outcome}", channel=_channel(note), outcome=_state(attempt.outcome)
     )
+    if _between(before, attempt.at) is None:
+        text = said(
+            "{text} (by another clock: a recording was played)", "{text} (另一时钟:播放录制数据)", text=text
+        )
     if attempt.detail:
         text = said("{text} ({why})", "{text} ({why})", text=text, why=attempt.detail)
     return Hop("notified", text, attempt.at, _between(before, attempt.at), attempt.latency_ms)

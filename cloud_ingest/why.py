@@ -9,40 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from cloud_ingest.asof import rule_of
 from cloud_ingest.hops import Hop, hops_of
+from cloud_ingest.kept import Setting, explained, settings_of
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import RuleRelease, RuleVersion, TransitionRow
-from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
 from rules.compiled import LATE_AFTER
-from rules.conditions import Change, Count, Deviation, DeviceFlag, Missing, leaves
-from rules.context import Context, Limit
-from rules.explain import Explanation, explain
+from rules.context import Context
+from rules.explain import Explanation
 from rules.rule import Rule
 from rules.rule_words import about
-from rules.signals import Series, feature_key, make_feature
-from rules.state import Subject
 from rules.telling import Text, moment, said, signal, with_unit
 
-__all__ = [
-    "Case",
-    "Moment",
-    "RuleThen",
-    "Seen",
-    "Setting",
-    "Why",
-    "explained_at",
-    "needs_past",
-    "opening",
-    "why",
-]
+__all__ = ["Case", "Moment", "RuleThen", "Seen", "Why", "opening", "why"]
 
-_EVER: Final = 1e10
-"""Seconds beyond any lateness."""
 _OPENS_BY: Final = ("start", "ask", "late")
 Standing = Literal["same", "changed", "gone"]
 
@@ -82,20 +66,6 @@ class RuleThen:
     standing: Standing
     version_now: int | None
     released_by: Text | None
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One number of the rule that may be set for a patient, as it was then; ``by`` None: the rule's own."""
-
-    name: str
-    default: float
-    value: float
-    counts: bool = True
-    by: str | None = None
-    start: int | None = None
-    reason: str | None = None
-    expires: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +131,8 @@ def why(case: Case) -> Why:
     rule, notes = _rule(case)
     explanation = None
     if rule is not None and first is not None and first.inputs is not None:
-        explanation = _explained(case, rule, first)
-        if explanation is not None and not explanation.opens:
+        explanation = explained(rule, case.context, first, case.past)
+        if not explanation.opens:
             notes.append(
                 {
                     "en": "What was kept does not show all that the decision rested on.",
@@ -195,7 +165,7 @@ def why(case: Case) -> Why:
         rule=_rule_then(case, rule),
         explanation=explanation,
         notes=tuple(notes),
-        settings=() if first is None else tuple(_settings(first.detail, rule)),
+        settings=() if first is None else tuple(settings_of(first.detail, rule)),
         seen=seen,
         life=tuple(_moment(t) for t in case.history.transitions),
         hops=() if first is None else tuple(hops_of(case.history, first)),
@@ -261,114 +231,6 @@ def _released(release: RuleRelease | None) -> Text | None:
         approved=release.approved_by_name or nobody,
         activated=release.activated_by_name or nobody,
     )
-
-
-# -- the condition, on what was kept
-
-
-def explained_at(transition: TransitionRow) -> int:
-    """The moment (UTC ns) whose values a transition shows: its newest reading's, not before the onset."""
-    return max([transition.onset, *(int(i["time"]) for i in transition.inputs)])
-
-
-def needs_past(rule: Rule) -> bool:
-    """Whether some value of the rule is derived from a signal's past and not kept with the decision."""
-    return any(isinstance(leaf, Change | Deviation | Count) for leaf in leaves(rule.condition))
-
-
-def _explained(case: Case, rule: Rule, first: TransitionRow) -> Explanation | None:
-    if first.kind == "late":
-        rule = replace(rule, max_lateness_s=_EVER)
-    limits = tuple(_limits(rule, first))
-    resolved = replace(case.context, limits=limits).resolve(rule, first.recorded)
-    expected = {
-        leaf.metric: first.onset - round(float(leaf.for_s) * SECOND)
-        for leaf in leaves(resolved.condition)
-        if isinstance(leaf, Missing)
-    }
-    context = replace(case.context, limits=limits, expected=expected or None)
-    return explain(rule, _subject(case, resolved, first), context, explained_at(first))
-
-
-def _limits(rule: Rule, first: TransitionRow) -> list[Limit]:
-    """The limits that the transition says were set, as holding whenever it is looked at."""
-    return [
-        replace(
-            Limit(rule.id, s.name, s.value, s.by, s.start or 0, s.reason or "", s.expires),
-            start=min(s.start or 0, explained_at(first)),
-        )
-        for s in _settings(first.detail, rule)
-        if s.by is not None and (s.expires is None or s.expires > explained_at(first))
-    ]
-
-
-def _settings(detail: Mapping[str, Any], rule: Rule | None) -> list[Setting]:
-    out = []
-    for name, told in sorted(detail.get("parameters", {}).items()):
-        bounds = None if rule is None else rule.parameters.get(name)
-        value = float(told.get("value", told["default"]))
-        out.append(
-            Setting(
-                name=name,
-                default=float(told["default"]),
-                value=value,
-                counts=bounds is None or bounds.low <= value <= bounds.high,
-                by=told.get("by"),
-                start=told.get("start"),
-                reason=told.get("reason"),
-                expires=told.get("expires"),
-            )
-        )
-    return out
-
-
-class _Kept:
-    """A derived value as it was kept: nothing can be added to it."""
-
-    def __init__(self, output: float) -> None:
-        self.output: float | None = output
-
-    def push(self, time: int, value: float, *, frozen: bool) -> None:
-        """Not done: what was kept stays."""
-
-    def pack(self) -> list[Any]:
-        """Nothing of the past was kept."""
-        return [[], []]
-
-    def unpack(self, packed: list[Any]) -> None:
-        """Not done: what was kept stays."""
-
-
-def _subject(case: Case, rule: Rule, first: TransitionRow) -> Subject:
-    """The signals as the transition's readings show them."""
-    subject = Subject()
-    flags = [leaf for leaf in leaves(rule.condition) if isinstance(leaf, DeviceFlag)]
-    for row in first.inputs:
-        metric, device, value = str(row["metric"]), str(row["device"]), float(row["value"])
-        series = Series()
-        if flags:
-            series.quality, series.spoken = int(value), int(row["time"])
-        else:
-            series.time, series.value, series.received = int(row["time"]), value, int(row["received"])
-            series.spoken = series.time
-        _derive(series, rule, metric, value, case.past.get((metric, device), ()))
-        subject.series.setdefault(metric, {})[device] = series
-    return subject
-
-
-def _derive(series: Series, rule: Rule, metric: str, value: float, past: Sequence[tuple[int, float]]) -> None:
-    for leaf in leaves(rule.condition):
-        key = feature_key(leaf)
-        own = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", None)
-        if key is None or own != metric:
-            continue
-        if not isinstance(leaf, Change | Deviation | Count):
-            series.features[key] = _Kept(value)
-            continue
-        feature = series.features[key] = make_feature(key)
-        for time, known in past:
-            if time <= series.time:
-                feature.push(time, known, frozen=False)
 
 
 # -- what people read

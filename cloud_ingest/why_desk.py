@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.asof import in_force, known_of, rule_of
+from cloud_ingest.kept import explained_at, needs_past
 from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.past_reader import PastReader
 from cloud_ingest.records import Records
@@ -16,7 +17,7 @@ from cloud_ingest.records.models import Patient, RuleRelease
 from cloud_ingest.records.rule_versions import rule_version, versions_of
 from cloud_ingest.records.scoping import Repository
 from cloud_ingest.stores.base import TimeSeriesStore
-from cloud_ingest.why import Case, Why, explained_at, needs_past, opening, why
+from cloud_ingest.why import Case, Why, opening, why
 from cloud_ingest.why_not import WhyNot, answer
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND

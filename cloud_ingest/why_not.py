@@ -68,7 +68,7 @@ def answer(past: Past) -> WhyNot:
     watched = _Watched(past)
     first = _recorded(past) or not_meant(past, now, known)
     if first is not None and first[0] == "blocked":
-        explanation = None if watched.explanation is None or rule is None else watched.explanation
+        explanation = None
         reasons = first[1]
     else:
         explanation = watched.explanation
@@ -121,8 +121,8 @@ def _with_told(told: Recorded, text: Text) -> Text:
     if told.told is None or told.started is None or told.told - told.started <= LATE_NS:
         return text
     return said(
-        "{text}; it was told only at {told}, when the readings had come",
-        "{text};读数到达后才于 {told} 告知",
+        "{text}; it was told only at {told}",
+        "{text};但于 {told} 才告知",
         text=text,
         told=moment(told.told),
     )

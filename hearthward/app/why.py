@@ -252,7 +252,7 @@ def _delay(hop: Mapping[str, Any]) -> str:
 
 def _latency(hop: Mapping[str, Any]) -> str:
     taken = hop["latency_ms"]
-    return "" if not taken else f" (answered after {lasting(taken / 1000)['en']})"
+    return "" if taken is None or taken < 1 else f" (answered after {lasting(taken / 1000)['en']})"
 
 
 def why_not_text(found: Mapping[str, Any]) -> str:
