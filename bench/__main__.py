@@ -16,6 +16,7 @@ NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
     "outbox": "how fast the edge's outbox takes and gives readings (15 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
+    "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "replay": "a million recorded readings under the whole library (60 s)",
     "startup": "from the command to the first alarm on the wall (15 s)",
     "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",

@@ -70,12 +70,16 @@ class Compiled:
         self.leaves: tuple[Leaf, ...] = tuple(leaves(top))
         self.features = tuple(feature_key(leaf) for leaf in self.leaves)
         self.derived = {
-            _metric(leaf) for leaf, key in zip(self.leaves, self.features, strict=True) if key is not None
+            _metric(leaf)
+            for leaf, key in zip(self.leaves, self.features, strict=True)
+            if key is not None and not isinstance(leaf, Count)
         }
         self.negative = tuple(_negative(top))
         self.required = frozenset(_required(top))
         self.max_age = {m: round(s * SECOND) for m, s in rule.inputs.items()}
         self.max_lateness = round(rule.max_lateness_s * SECOND)
+        self.counts = self.max_lateness, *sorted(self.max_age.items())
+        """What decides whether a value counts: rules that have it in common share a score's parameters."""
         self.delay = rule.delay_ns
         self.clear_after = round(rule.clear_after_s * SECOND)
         self.missing = tuple(leaf for leaf in self.leaves if isinstance(leaf, Missing))

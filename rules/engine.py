@@ -14,7 +14,7 @@ from itertools import pairwise
 from rules.compiled import Compiled, Filter
 from rules.evaluate import UNFIT
 from rules.intake import FUTURE_SKEW, row_at
-from rules.model import Input, Measured, Readings, Rows, Transition
+from rules.model import Input, Measured, Readings, Transition
 from rules.signals import Series
 from rules.state import State, Subject, Watched
 from rules.step import apply
@@ -50,7 +50,7 @@ class Engine:
 
     def _readings(self, work: Work, event: Readings) -> None:
         rows = event.rows
-        keys = list(zip(rows.time, rows.device, rows.metric, strict=True))
+        keys = list(zip(rows.time, rows.patient, rows.device, rows.metric, strict=True))
         order: Sequence[int] = range(len(keys))
         if any(a >= b for a, b in pairwise(keys)):
             order = sorted(order, key=keys.__getitem__)
@@ -75,54 +75,66 @@ class Engine:
 
 
 class _Pass:
-    """One pass over the rows of an input, in order of time."""
+    """One pass over the rows of an input, in order of time, subject, device and signal.
+
+    Rows of one measurement follow each other: they are remembered first and judged together.
+    """
 
     def __init__(self, work: Work, event: Readings, order: Sequence[int]) -> None:
         self._work = work
         self._event = event
         self._order = order
         self._marks: dict[str, int] = {}
+        self._rows: list[int] = []
+        self._others: list[int] = []
+        self._rules: tuple[Compiled, ...] = ()
+        self._stale = False
 
     def run(self) -> dict[str, list[int]]:  # noqa: C901, PLR0912, PLR0915 - calls would cost more than the work
         """Take what is quick; returns by subject the rows that are not."""
         rows, source = self._event.rows, self._event.source
         patients, devices, metrics, values = rows.patient, rows.device, rows.metric, rows.value
         times, receiveds, qualities = rows.time, rows.received, rows.quality
-        subjects = self._work.state.subjects
+        subjects, looked_at = self._work.state.subjects, self._work.state.rules.by_metric
         wall = self._work.state.sources[source][0]
         limit, only = self._event.now + FUTURE_SKEW, (source,)
         rest: dict[str, list[int]] = {}
-        skip: set[int] = set()
+        now_name, now_device, now_time = "", "", -1
         for i in self._order:
-            name = patients[i]
+            name, time, device = patients[i], times[i], devices[i]
             if name in rest:
                 rest[name].append(i)
                 continue
-            if i in skip:
-                continue
-            subject = subjects.get(name)
-            if subject is None or subject.plan is None or subject.waiting:
-                rest[name] = [i]
-                continue
-            time, metric = times[i], metrics[i]
-            if subject.sources == only:
-                mark = wall
-            elif source in subject.sources:
-                mark = self._mark(name, subject)
-            else:
-                rest[name] = [i]
-                continue
-            if time > mark or time > limit or time >= subject.wake:
-                rest[name] = [i]
-                continue
-            filtered = subject.plan.filters.get(metric)
+            if time != now_time or device != now_device or name != now_name:
+                if self._rules or self._others or self._stale:
+                    self._judge()
+                self._rows.clear()
+                now_name, now_device, now_time = name, device, time
+                found = subjects.get(name)
+                if found is None or found.plan is None or found.waiting:
+                    rest[name] = [i]
+                    continue
+                subject = found
+                if subject.sources == only:
+                    mark = wall
+                elif source in subject.sources:
+                    mark = self._mark(name, subject)
+                else:
+                    rest[name] = [i]
+                    continue
+                if time > mark or time > limit or time >= subject.wake:
+                    rest[name] = [i]
+                    continue
+                filters, watches, series_of = found.plan.filters, subject.watched, subject.series
+            metric = metrics[i]
+            filtered = filters.get(metric)
             if filtered is None:
-                if metric in self._work.state.rules.by_metric and time > subject.clock:
+                if metric in looked_at and time > subject.clock:
                     subject.clock = time
                 continue
             value, received, quality = values[i], receiveds[i], qualities[i]
-            known = subject.series.get(metric)
-            series = known.get(devices[i]) if known is not None else None
+            known = series_of.get(metric)
+            series = known.get(device) if known is not None else None
             if (
                 series is None
                 or value is None
@@ -133,37 +145,36 @@ class _Pass:
                 or quality & UNFIT
                 or received - time > filtered.lateness
             ):
-                rest[name] = [i]
+                if self._rows:
+                    self._others.append(i)
+                else:
+                    rest[name] = [i]
                 continue
             if value.__class__ is not float:
                 value = float(value)
-            stale = (
-                series.time < 0
-                or time - series.time > filtered.fresh
-                or series.received - series.time > filtered.lateness
-            )
+            last = series.time
+            if last < 0 or time - last > filtered.fresh or series.received - last > filtered.lateness:
+                self._stale = True  # a silence that had ended its timer starts it anew
+                self._rules += filtered.rules
             series.time, series.value, series.received, series.spoken = time, value, received, time
             series.recent.append((time, value))
             cell = filtered.cells.get(value)
             if cell is None:
                 cell = filtered.cell(value)
-            concerned = filtered.rules if stale else ()
-            if stale:
-                subject.wake = -1  # a silence that had ended its timer starts it anew
             if cell != series.cell:
-                concerned = concerned or filtered.between(series.cell, cell)
+                self._rules += filtered.between(series.cell, cell)
                 series.cell = cell
-            watched = subject.watched.get(metric)
+            watched = watches.get(metric) if watches else None
             if filtered.derived:
                 frozen = watched is not None and watched.frozen
-                concerned = _push(series, filtered, time, value, concerned, frozen=frozen)
+                self._rules += _push(series, filtered, time, value, frozen=frozen)
             if watched is not None:
-                concerned = _watch(series, watched, value, concerned)
-            if concerned:
-                taken = Measured(metric, devices[i], time, value, received)
-                self._judge(name, subject, i, taken, concerned, skip)
-            elif time > subject.clock:
+                self._rules += _watch(series, watched, value)
+            self._rows.append(i)
+            if time > subject.clock:  # noqa: PLR1730 - max() costs as much as all the rest of the line
                 subject.clock = time
+        if self._rules or self._others or self._stale:
+            self._judge()
         return rest
 
     def _mark(self, name: str, subject: Subject) -> int:
@@ -172,63 +183,49 @@ class _Pass:
             mark = self._marks[name] = self._work.watermark(subject)
         return mark
 
-    def _judge(
-        self,
-        name: str,
-        subject: Subject,
-        i: int,
-        taken: Measured,
-        rules: tuple[Compiled, ...],
-        skip: set[int],
-    ) -> None:
-        """Judge the measurement that row ``i`` belongs to, with the rows of it that are still to come."""
-        rows: Rows = self._event.rows
-        seen = {taken.metric}
-        others = []
-        for j in range(self._order.index(i) + 1, len(self._order)):
-            k = self._order[j]
-            if rows.time[k] != taken.time or rows.device[k] != taken.device:
-                break
-            if rows.patient[k] == name and rows.metric[k] not in seen:
-                seen.add(rows.metric[k])
-                others.append(row_at(rows, k, self._event.now))
-                skip.add(k)
+    def _judge(self) -> None:
+        """Judge the measurement that has been remembered, with those of its rows that were not quick."""
+        rows = self._event.rows
+        name = rows.patient[self._rows[0]]
+        subject = self._work.state.subjects[name]
+        known = self._work.state.rules.by_metric
+        others = [row_at(rows, i, self._event.now) for i in self._others if rows.metric[i] in known]
+        rules, stale = self._rules, self._stale
+        self._rules, self._stale = (), False
+        self._others.clear()
         if not subject.episodes and not others:
             rules = tuple(c for c in rules if c.required <= subject.series.keys())
-            if not rules:
-                subject.clock = max(subject.clock, taken.time)
-                if subject.wake < 0:
-                    self._work.settle(name, subject)
-                return
-        had, wake = bool(subject.episodes), subject.wake
-        self._work.measurement(name, subject, sorted(others), taken, rules)
-        if others or had or subject.episodes or wake < 0:
+        wake = subject.wake
+        settle = bool(stale or others or subject.episodes)
+        if rules or others:
+            taken = [
+                Measured(
+                    rows.metric[i],
+                    rows.device[i],
+                    rows.time[i],
+                    float(rows.value[i] or 0.0),
+                    rows.received[i],
+                )
+                for i in self._rows
+            ]
+            self._work.measurement(name, subject, sorted(others), taken, rules)
+        if settle or subject.episodes:
             self._work.settle(name, subject)
         else:
             subject.wake = wake
 
 
-def _watch(
-    series: Series, watched: Watched, value: float, concerned: tuple[Compiled, ...]
-) -> tuple[Compiled, ...]:
-    """Adds the rules whose open episodes the value may change."""
-    found = (*concerned, *watched.always)
-    if series.time > watched.until or not series.low <= value <= series.high:
-        series.low, series.high = min(series.low, value), max(series.high, value)
-        found = (*found, *watched.extremes)
-    return found
+def _watch(series: Series, watched: Watched, value: float) -> tuple[Compiled, ...]:
+    """The rules whose open episodes the value may change."""
+    if series.low <= value <= series.high and series.time <= watched.until:
+        return watched.always
+    series.low, series.high = min(series.low, value), max(series.high, value)
+    return watched.always + watched.extremes
 
 
-def _push(
-    series: Series,
-    filtered: Filter,
-    time: int,
-    value: float,
-    concerned: tuple[Compiled, ...],
-    *,
-    frozen: bool,
-) -> tuple[Compiled, ...]:
-    """Give the value to all derived quantities; adds the rules of which one passed a limit."""
+def _push(series: Series, filtered: Filter, time: int, value: float, *, frozen: bool) -> tuple[Compiled, ...]:
+    """Give the value to all derived quantities; returns the rules of which one passed a limit."""
+    concerned: tuple[Compiled, ...] = ()
     for key, cuts, owners in filtered.derived:
         feature = series.features[key]
         before = feature.output
@@ -240,5 +237,5 @@ def _push(
             low = bisect_left(cuts, before) == bisect_left(cuts, after)
             if low and bisect_right(cuts, before) == bisect_right(cuts, after):
                 continue
-        concerned = tuple({c.key: c for c in (*concerned, *owners)}.values())
+        concerned += owners
     return concerned

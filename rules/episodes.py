@@ -12,7 +12,7 @@ from hearthward.core.ids import stable_id
 from rules.compiled import Compiled, Peaks, Plan, Planner
 from rules.conditions import Count, Leaf, Score, Smoothing, leaves
 from rules.context import Limit
-from rules.evaluate import UNFIT, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
+from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
 from rules.intake import came_late
 from rules.model import Command, Measured, Transition, TransitionKind
 from rules.rule import SECOND, Rule, RuleSet
@@ -37,6 +37,8 @@ class Episodes:
         self.seq = seq
         self.now = now
         self.transitions: list[Transition] = []
+        self.memo: Memo = {}
+        """What several rules look at in one measurement, worked out once; cleared before each."""
         self._rules_before = state.rules
 
     # -- plans
@@ -70,6 +72,7 @@ class Episodes:
         rules = self.plan(name, subject).rules
         _forget_extremes(subject)
         subject.breaching.clear()
+        self.memo.clear()
         subject.lates = {key: times for key, times in subject.lates.items() if key in rules}
         for key, episode in sorted(subject.episodes.items()):
             if key in rules:
@@ -181,7 +184,7 @@ class Episodes:
 
         ``news`` has just come; ``again``: it is the rule, a limit or the context that changed.
         """
-        verdict = evaluate(compiled, subject, self.state.context(name), at)
+        verdict = evaluate(compiled, subject, self.state.context(name), at, self.memo)
         subject.breaching.pop(compiled.key, None)
         if verdict.opens:
             subject.breaching[compiled.key] = fresh_until(compiled, subject, at)
@@ -284,7 +287,7 @@ class Episodes:
         compiled = self.plan(name, subject).rules[key]
         episode = subject.episodes[key]
         if episode.condition == "active":
-            verdict = evaluate(compiled, subject, self.state.context(name), at)
+            verdict = evaluate(compiled, subject, self.state.context(name), at, self.memo)
             if verdict.holds(episode.peaks, _needed(compiled, episode)):
                 subject.episodes[key] = replace(episode, clear_at=None)  # too old by now: unknown, not clear
                 return

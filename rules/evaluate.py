@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality
@@ -20,6 +20,7 @@ from rules.words import FLAG_TEXT, PARAMETER_TEXT, duration
 __all__ = [
     "FIELDS",
     "UNFIT",
+    "Memo",
     "Verdict",
     "counted",
     "deadline",
@@ -115,7 +116,13 @@ class Verdict:
         )
 
 
-def evaluate(compiled: Compiled, subject: Subject, context: Context, at: int) -> Verdict:
+Memo: TypeAlias = dict[tuple[object, ...], "tuple[dict[str, float], dict[str, tuple[Measured, int]]]"]
+"""Parameters of scores by subject, time and what counts: several rules ask for the same."""
+
+
+def evaluate(
+    compiled: Compiled, subject: Subject, context: Context, at: int, memo: Memo | None = None
+) -> Verdict:
     """Judge a rule at ``at`` (UTC ns). Older than its input's maximum age, a value does not count.
 
     Nor does one that was received later than the rule's ``max_lateness_s`` after it was measured. With
@@ -126,7 +133,13 @@ def evaluate(compiled: Compiled, subject: Subject, context: Context, at: int) ->
     for leaf, feature in zip(compiled.leaves, compiled.features, strict=True):
         match leaf:
             case Score():
-                results.append(_score(compiled, leaf, subject, context, at))
+                key = id(subject), at, compiled.counts
+                found = None if memo is None else memo.get(key)
+                if found is None:
+                    found = _parameters(compiled, subject, context, at)
+                    if memo is not None:
+                        memo[key] = found
+                results.append(_score(leaf, found, context))
             case Missing():
                 result, since = _missing(leaf, subject, context, at)
                 results.append(result)
@@ -257,8 +270,8 @@ def worse(leaf: Leaf, value: float, than: float) -> bool:
             return value < than if leaf.falling else value > than
         case Deviation(direction=direction):
             return _away(direction, value) > _away(direction, than)
-        case Missing() | DeviceFlag():
-            return False
+        case Missing() | DeviceFlag() | Count():
+            return False  # that it goes on is nothing new
     return value > than
 
 
@@ -270,8 +283,10 @@ def worst_of(compiled: Compiled, known: Peaks, found: Peaks) -> Peaks:
     )
 
 
-def _score(compiled: Compiled, leaf: Score, subject: Subject, context: Context, at: int) -> Result:
-    values, chosen = _parameters(compiled, subject, context, at)
+def _score(
+    leaf: Score, known: tuple[dict[str, float], dict[str, tuple[Measured, int]]], context: Context
+) -> Result:
+    values, chosen = known
     if not values:
         return _UNKNOWN
     found = total(values, context.spo2_scale)

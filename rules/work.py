@@ -14,6 +14,7 @@ How readings are judged
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 from rules.compiled import Compiled
@@ -104,14 +105,14 @@ class Work:
         name: str,
         subject: Subject,
         rows: list[Row],
-        taken: Measured | None = None,
+        taken: Sequence[Measured] = (),
         rules: tuple[Compiled, ...] = (),
     ) -> None:
-        """Judge one measurement. ``taken`` is remembered already, and concerns just ``rules``."""
-        time = rows[0].time if taken is None else taken.time
+        """Judge one measurement. ``taken`` are remembered already, and concern just ``rules``."""
+        time = taken[0].time if taken else rows[0].time
         self.fire(name, subject, time)
         plan = self.episodes.plan(name, subject)
-        frozen = self.episodes.frozen(subject)
+        frozen = self.episodes.frozen(subject) if rows else frozenset[str]()
         news, superseded, told = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
         late = any(came_late(m) for m in (*news, *superseded))
         concerned: dict[str, Compiled] = {c.key: c for c in rules}
@@ -119,9 +120,9 @@ class Work:
             concerned.update({c.key: c for c in plan.filters[reading.metric].rules})
         for metric in told:
             concerned.update({c.key: c for c in plan.filters[metric].flagged})
-        if taken is not None:
-            news.insert(0, taken)
+        news[:0] = taken
         subject.wake = -1
+        self.episodes.memo.clear()
         for _, compiled in sorted(concerned.items()):
             self._consider(name, subject, compiled, time, (news, superseded, told), late=late)
 
