@@ -1,4 +1,4 @@
-"""A real patient's recording, played through ``step``, gives the alarms computed straight from the file."""
+"""A real patient's recording, played through the rules, gives the alarms computed straight from the file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,38 @@ from pathlib import Path
 
 import pytest
 
-from rules import Readings, State, Tick, load_rules, step
-from rules.model import SECOND
+from rules import Engine, Readings, RuleSet, State, Tick
+from rules.conditions import All, Any_, Change, Count, Missing, Smoothing
+from rules.rule import SECOND
+from tests.unit.rules.made import make, play, threshold
 from tests.unit.rules.oracle import Measured, Span, alarms, rows_of
 
 DATA = Path(os.environ.get("HEARTHWARD_DATA") or Path(__file__).parents[4] / "shared" / "data")
 RECORDING = DATA / "icu-numerics" / "s00001.csv.gz"
 DEVICES = {"spo2": "oximeter", "heart_rate": "belt", "nibp_systolic": "cuff", "nibp_diastolic": "cuff"}
+PLAIN = (
+    make("spo2-low", threshold("spo2", "below", 90, 1), delay_s=10.0),
+    make("heart-rate-low", threshold("heart_rate", "below", 40, 2), delay_s=10.0),
+    make("heart-rate-high", threshold("heart_rate", "above", 130, 5), delay_s=10.0),
+    make(
+        "bp-high",
+        threshold("nibp_systolic", "at_or_above", 180, 5),
+        threshold("nibp_diastolic", "at_or_above", 110, 5),
+        max_age_s=14_400,
+    ),
+)
+DERIVED = (
+    make("mean", threshold("spo2", "below", 93, 1, smoothing=Smoothing("mean", 300, 3)), max_age_s=600),
+    make("median", threshold("heart_rate", "below", 60, 3, smoothing=Smoothing("median", 300)), delay_s=30.0),
+    make("fall", Change("spo2", "fall", 6, 600, 2), max_age_s=600, clear_after_s=120.0),
+    make("often", Count(threshold("spo2", "below", 92), 3, 900), max_age_s=600),
+    make("silent", Missing("nibp_systolic", 1800), max_age_s=14_400),
+    make(
+        "both",
+        All((threshold("heart_rate", "below", 60, 2), Any_((threshold("spo2", "below", 94, 1),)))),
+        max_age_s=300,
+    ),
+)
 
 pytestmark = pytest.mark.skipif(
     not RECORDING.is_file(),
@@ -45,32 +70,40 @@ def recording() -> list[Measured]:
 
 
 def test_the_alarms_are_those_of_the_file():
-    rules = load_rules()
     measured = recording()
     until = measured[-1].time + 60 * SECOND
-    expected = alarms(rules, measured, until)
-    state = State.empty("node", rules)
-    out = []
+    expected = alarms(PLAIN, measured, until)
+    engine, out = Engine(State.empty("node", RuleSet(PLAIN))), []
     for seq, m in enumerate(measured):
-        state, before = step(state, Tick(2 * seq, m.time))
-        state, after = step(state, Readings(2 * seq + 1, m.time, rows_of([m])))
-        out += [*before, *after]
-    out += step(state, Tick(2 * len(measured), until))[1]
+        out += engine.step(Tick(2 * seq, m.time))
+        out += engine.step(Readings(2 * seq + 1, m.time, rows_of([m]), "gw", m.time))
+    out += engine.step(Tick(2 * len(measured), until))
     ends = {t.alarm: t.at for t in out if t.kind == "end"}
     starts = [t for t in out if t.kind == "start"]
-    assert [Span(t.patient, t.rule, t.onset, t.at, ends.get(t.alarm)) for t in starts] == expected
-    counts = {rule.id: sum(t.rule == rule.id for t in starts) for rule in rules}
-    assert counts == {"spo2-low": 12, "heart-rate-low": 6, "heart-rate-high": 0, "home-bp-high": 0}
+    assert sorted(Span(t.patient, t.rule, t.onset, t.at, ends.get(t.alarm)) for t in starts) == expected
+    counts = {rule.id: sum(t.rule == rule.id for t in starts) for rule in PLAIN}
+    assert counts == {"spo2-low": 12, "heart-rate-low": 6, "heart-rate-high": 0, "bp-high": 0}
     assert not any(t.late for t in starts)
 
 
-def test_all_at_once_decides_the_same_as_one_by_one():
-    rules = load_rules()
+def test_all_at_once_decides_the_same_as_one_by_one_in_the_reference_and_the_engine():
+    rules = PLAIN + DERIVED
     measured = recording()
-    _, whole = step(State.empty("node", rules), Readings(1, 0, rows_of(measured)))
-    state = State.empty("node", rules)
-    single = []
+    end = measured[-1].time
+    _, whole = play(rules, [Readings(1, end, rows_of(measured), "gw", end)])
+    engine, single = Engine(State.empty("node", RuleSet(rules))), []
     for m in measured:
-        state, out = step(state, Readings(1, 0, rows_of([m])))
-        single += out
-    assert list(whole) == single
+        single += engine.step(Readings(1, end, rows_of([m]), "gw", end))
+    assert single == whole
+    assert {t.rule for t in whole} >= {"spo2-low", "mean", "fall", "often"}
+
+
+def test_what_is_derived_is_that_of_the_file():
+    """The slow way is quadratic: one part of the recording."""
+    measured = recording()[:600]
+    until = measured[-1].time + 60 * SECOND
+    _, out = play(DERIVED, [Readings(1, until, rows_of(measured), "gw", until), Tick(2, until)])
+    ends = {t.alarm: t.at for t in out if t.kind == "end"}
+    found = [Span(t.patient, t.rule, t.onset, t.at, ends.get(t.alarm)) for t in out if t.kind == "start"]
+    assert sorted(found) == alarms(DERIVED, measured, until)
+    assert len({s.rule for s in found}) >= 3
