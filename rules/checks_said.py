@@ -27,10 +27,12 @@ __all__ = ["FIELD_OF", "said"]
 FIELD_OF: Final[Mapping[str, tuple[type, ...]]] = {
     "limit": (),
     "score": (ScoreFile,),
+    "worst": (ScoreFile,),
     "missing": (ScoreFile,),
     "change": (RiseFile, FallFile, DeviationFile),
     "baseline": (DeviationFile,),
     "silence": (MissingFile,),
+    "silent": (MissingFile,),
     "flag": (FlagFile,),
 }
 """Fields of texts besides the signals, and what the condition must hold for each."""

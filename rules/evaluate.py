@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +16,7 @@ from rules.news2 import METRICS_OF, points, total
 from rules.rule import SECOND, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
-from rules.words import FLAG_TEXT, PARAMETER_TEXT, duration
+from rules.words import CODE_TEXT, FLAG_TEXT, PARAMETER_TEXT, SIGNAL_TEXT, duration
 
 __all__ = [
     "FIELDS",
@@ -33,7 +34,7 @@ __all__ = [
     "worst_of",
 ]
 
-FIELDS: Final = ("limit", "score", "missing", "change", "baseline", "silence", "flag")
+FIELDS: Final = ("limit", "score", "worst", "missing", "change", "baseline", "silence", "silent", "flag")
 """What a rule's texts may name besides its signals."""
 UNFIT: Final = int(sum(flag for flag in Quality if not flag.clinical))
 """Quality bits of readings that clinical rules never look at."""
@@ -372,19 +373,29 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
                 "baseline": _both(number(result.readings[0].value - result.value)),
             }
         case Missing():
-            return {"silence": duration(result.value)}
+            name = SIGNAL_TEXT.get(leaf.metric, _both(leaf.metric.replace("_", " ")))
+            return {"silence": duration(result.value), "silent": name}
         case DeviceFlag():
             return {"flag": FLAG_TEXT[leaf.flag]}
     return {}
 
 
 def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:
-    missing = result.score.missing if result.score is not None else ()
-    least = "≥" if missing and leaf.score == "news2" else ""
+    found = result.score
+    if found is None:
+        return {}
+    least = "≥" if found.missing and leaf.score == "news2" else ""
     fields = {"score": _both(f"{least}{number(result.value or 0.0)}")}
-    if missing:
-        fields["missing"] = {x: ", ".join(PARAMETER_TEXT[p][x] for p in missing) for x in ("en", "zh")}
+    if found.missing:
+        fields["missing"] = _parameter_names(found.missing)
+    if found.worst:
+        fields["worst"] = _parameter_names(p for p, worth in found.points.items() if worth == found.worst)
     return fields
+
+
+def _parameter_names(parameters: Iterable[str]) -> dict[str, str]:
+    known = list(parameters)
+    return {x: ", ".join(PARAMETER_TEXT[p][x] for p in known) for x in ("en", "zh")}
 
 
 def _both(text: str) -> dict[str, str]:
@@ -397,15 +408,17 @@ def render(compiled: Compiled, template: dict[str, str], shot: Snapshot) -> dict
     for language, text in template.items():
         fields = {name: shot.fields.get(name, {}).get(language, _NO_VALUE) for name in FIELDS}
         fields |= {
-            m: shown(m, shot.values[m]) if m in shot.values else _NO_VALUE for m in compiled.rule.inputs
+            m: shown(m, shot.values[m], language) if m in shot.values else _NO_VALUE
+            for m in compiled.rule.inputs
         }
         out[language] = text.format(**{**fields, "limit": compiled.limit})
     return out
 
 
-def shown(metric: str, value: float) -> str:
-    """A value as people write it; a coded one by its code."""
+def shown(metric: str, value: float, language: str = "en") -> str:
+    """A value as people write it; a coded one by what its code is called."""
     known = METRICS.get(metric)
     if known is not None and known.codes and 0 <= value < len(known.codes):
-        return known.codes[int(value)]
+        code = known.codes[int(value)]
+        return CODE_TEXT.get(metric, {}).get(code, {}).get(language, code)
     return number(value)

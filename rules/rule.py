@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
+from hearthward.core.codes import METRICS
 from rules.conditions import (
     SYMBOLS,
+    All,
+    Any_,
     Change,
     Count,
     Deviation,
@@ -17,11 +20,11 @@ from rules.conditions import (
     Leaf,
     Missing,
     Node,
+    Not,
     Repeat,
     Score,
     Threshold,
     from_content,
-    leaves,
     node_content,
     resolve,
 )
@@ -125,12 +128,11 @@ class Rule:
     @property
     def limit(self) -> str:
         """What is not to be passed, in one short text: ``< 90``, ``≥ 180/110``, ``< 40 / > 130``."""
-        rule = self.resolved
-        top = rule.condition.of if isinstance(rule.condition, Repeat) else rule.condition
-        found = list(leaves(top))
+        top = self.resolved.condition
+        found = [leaf for leaf in _told(top) if leaf_text(leaf)]
         plain = [leaf for leaf in found if isinstance(leaf, Threshold)]
-        if plain == found and len({leaf.op for leaf in plain}) == 1:
-            values = list(dict.fromkeys(number(float(leaf.value)) for leaf in plain))
+        if plain and plain == found and len({leaf.op for leaf in plain}) == 1:
+            values = dict.fromkeys(leaf_text(leaf).partition(" ")[2] for leaf in plain)
             return f"{SYMBOLS[plain[0].op]} {'/'.join(values)}"
         return " / ".join(dict.fromkeys(leaf_text(leaf) for leaf in found))
 
@@ -173,11 +175,40 @@ class Rule:
         return cls(**values)
 
 
+def _told(node: Node) -> Iterator[Leaf]:
+    """The leaves that make a rule's limit for people: not what only keeps it from being wrong.
+
+    Of the parts of an ``all`` the first on each signal; silence only where it is all that there is.
+    """
+    match node:
+        case Repeat(of=of):
+            yield from _told(of)
+        case Any_(parts):
+            for part in parts:
+                yield from _told(part)
+        case All(parts):
+            found = [leaf for part in parts for leaf in _told(part)]
+            seen: set[str] = set()
+            for leaf in found:
+                metric = str(getattr(leaf, "metric", ""))
+                if metric not in seen and not (isinstance(leaf, Missing) and len(found) > 1):
+                    yield leaf
+                seen.add(metric)
+        case Not():
+            return
+        case _:
+            yield node
+
+
 def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
-    """The limit of one leaf as people read it."""
+    """The limit of one leaf as people read it; empty for what has none, or only in one language."""
     match leaf:
-        case Threshold(op=op, value=value):
-            return f"{SYMBOLS[op]} {_n(value)}"
+        case Threshold(metric=metric, op=op, value=value):
+            known = METRICS.get(metric)
+            if known is None or not known.codes or isinstance(value, str):
+                return f"{SYMBOLS[op]} {_n(value)}"
+            code = known.codes[int(value)]
+            return f"{SYMBOLS[op]} {code}" if len(code) == 1 else ""
         case Change(direction=direction, by=by, within_s=within):
             return f"{'+' if direction == 'rise' else '−'}{_n(by)} / {span(within)}"  # noqa: RUF001
         case Deviation(direction=direction, by=by):
@@ -187,8 +218,8 @@ def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
             return f"≥ {_n(value)}"
         case Missing(for_s=for_s):
             return f"> {span(float(for_s))}" if not isinstance(for_s, str) else f"> {for_s}"
-        case DeviceFlag(flag=flag):
-            return flag.replace("_", " ")
+        case DeviceFlag():
+            return ""
         case Count(of=of, at_least=at_least, within_s=within):
             return f"{at_least} x {leaf_text(of)} / {span(within)}"
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from hearthward.core.clock import naive_iso
 from hearthward.core.codes import METRICS
-from rules.conditions import DETECTOR, HEARTBEAT
+from rules.conditions import DETECTOR
 from rules.evaluate import shown
 from rules.rule import SECOND
+from rules.words import SIGNAL_TEXT
 
 __all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "unit", "with_unit"]
 
@@ -17,31 +18,6 @@ Text = dict[str, str]
 """The same in both languages: ``en`` and ``zh``."""
 
 _UNITS: Final = {"mm[Hg]": "mmHg", "Cel": "°C"}
-_SIGNALS: Final[dict[str, Text]] = {
-    "heart_rate": {"en": "heart rate", "zh": "心率"},
-    "pulse_rate": {"en": "pulse rate", "zh": "脉率"},
-    "spo2": {"en": "SpO2", "zh": "血氧"},
-    "respiratory_rate": {"en": "respiratory rate", "zh": "呼吸频率"},
-    "nibp_systolic": {"en": "systolic BP (cuff)", "zh": "收缩压 (袖带)"},
-    "nibp_diastolic": {"en": "diastolic BP (cuff)", "zh": "舒张压 (袖带)"},
-    "nibp_mean": {"en": "mean BP (cuff)", "zh": "平均压 (袖带)"},
-    "ibp_systolic": {"en": "systolic BP (line)", "zh": "收缩压 (有创)"},
-    "ibp_diastolic": {"en": "diastolic BP (line)", "zh": "舒张压 (有创)"},
-    "ibp_mean": {"en": "mean BP (line)", "zh": "平均压 (有创)"},
-    "body_temperature": {"en": "body temperature", "zh": "体温"},
-    "blood_glucose": {"en": "blood glucose", "zh": "血糖"},
-    "interstitial_glucose": {"en": "interstitial glucose", "zh": "组织间葡萄糖"},
-    "body_weight": {"en": "body weight", "zh": "体重"},
-    "etco2": {"en": "etCO2", "zh": "呼气末二氧化碳"},
-    "battery_level": {"en": "battery level", "zh": "电池电量"},
-    "perfusion_index": {"en": "perfusion index", "zh": "灌注指数"},
-    "rr_interval": {"en": "RR interval", "zh": "RR 间期"},
-    "consciousness": {"en": "consciousness", "zh": "意识"},
-    "supplemental_oxygen": {"en": "oxygen", "zh": "吸氧"},
-    "pain": {"en": "pain", "zh": "疼痛"},
-    "symptom": {"en": "symptom", "zh": "症状"},
-    HEARTBEAT: {"en": "sign of life", "zh": "心跳信号"},
-}
 _SPANS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
 
 
@@ -63,8 +39,8 @@ def joined(texts: Iterable[Text], en: str = "; ", zh: str = "; ") -> Text:
 
 def signal(metric: str) -> Text:
     """What a signal is called."""
-    if metric in _SIGNALS:
-        return _SIGNALS[metric]
+    if metric in SIGNAL_TEXT:
+        return SIGNAL_TEXT[metric]
     name = metric.removeprefix(DETECTOR).replace("_", " ")
     if metric.startswith(DETECTOR):
         return said("detector {name}", "检测器 {name}", name=name)

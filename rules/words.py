@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CLOSED", "FLAG_TEXT", "NOT_APPLICABLE", "PARAMETER_TEXT", "WITHDRAWN", "duration"]
+__all__ = [
+    "CLOSED",
+    "CODE_TEXT",
+    "FLAG_TEXT",
+    "NOT_APPLICABLE",
+    "PARAMETER_TEXT",
+    "SIGNAL_TEXT",
+    "WITHDRAWN",
+    "duration",
+]
 
 FLAG_TEXT: Final[dict[str, dict[str, str]]] = {
     "sensor_off": {"en": "sensor off", "zh": "传感器脱落"},
@@ -23,6 +32,51 @@ PARAMETER_TEXT: Final[dict[str, dict[str, str]]] = {
     "consciousness": {"en": "consciousness", "zh": "意识"},
     "temperature": {"en": "temperature", "zh": "体温"},
 }
+SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
+    "heart_rate": {"en": "heart rate", "zh": "心率"},
+    "pulse_rate": {"en": "pulse rate", "zh": "脉率"},
+    "spo2": {"en": "SpO2", "zh": "血氧"},
+    "respiratory_rate": {"en": "respiratory rate", "zh": "呼吸频率"},
+    "nibp_systolic": {"en": "systolic BP (cuff)", "zh": "收缩压 (袖带)"},
+    "nibp_diastolic": {"en": "diastolic BP (cuff)", "zh": "舒张压 (袖带)"},
+    "nibp_mean": {"en": "mean BP (cuff)", "zh": "平均压 (袖带)"},
+    "ibp_systolic": {"en": "systolic BP (line)", "zh": "收缩压 (有创)"},
+    "ibp_diastolic": {"en": "diastolic BP (line)", "zh": "舒张压 (有创)"},
+    "ibp_mean": {"en": "mean BP (line)", "zh": "平均压 (有创)"},
+    "body_temperature": {"en": "body temperature", "zh": "体温"},
+    "blood_glucose": {"en": "blood glucose", "zh": "血糖"},
+    "interstitial_glucose": {"en": "interstitial glucose", "zh": "组织间葡萄糖"},
+    "body_weight": {"en": "body weight", "zh": "体重"},
+    "etco2": {"en": "etCO2", "zh": "呼气末二氧化碳"},
+    "battery_level": {"en": "battery level", "zh": "电池电量"},
+    "perfusion_index": {"en": "perfusion index", "zh": "灌注指数"},
+    "rr_interval": {"en": "RR interval", "zh": "RR 间期"},
+    "consciousness": {"en": "consciousness", "zh": "意识"},
+    "supplemental_oxygen": {"en": "oxygen", "zh": "吸氧"},
+    "pain": {"en": "pain", "zh": "疼痛"},
+    "symptom": {"en": "symptom", "zh": "症状"},
+    "heartbeat": {"en": "sign of life", "zh": "心跳信号"},
+}
+CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
+    "supplemental_oxygen": {
+        "air": {"en": "air", "zh": "空气"},
+        "oxygen": {"en": "oxygen", "zh": "吸氧"},
+    },
+    "symptom": {
+        "none": {"en": "none", "zh": "无"},
+        "dizziness": {"en": "dizziness", "zh": "头晕"},
+        "headache": {"en": "headache", "zh": "头痛"},
+        "nausea": {"en": "nausea", "zh": "恶心"},
+        "swelling": {"en": "swelling", "zh": "肿胀"},
+        "palpitations": {"en": "palpitations", "zh": "心悸"},
+        "blurred_vision": {"en": "blurred vision", "zh": "视物模糊"},
+        "weakness": {"en": "weakness", "zh": "乏力"},
+        "breathlessness": {"en": "breathlessness", "zh": "呼吸困难"},
+        "chest_pain": {"en": "chest pain", "zh": "胸痛"},
+        "fainting": {"en": "fainting", "zh": "晕厥"},
+    },
+}
+"""What coded values are called; those of the others are the same in every language."""
 WITHDRAWN: Final = {"en": "Ended: the rule is no longer in force", "zh": "报警结束 (规则已停用)"}
 NOT_APPLICABLE: Final = {
     "en": "Ended: the rule does not apply to this patient any more",
