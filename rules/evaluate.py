@@ -271,7 +271,7 @@ def worse(leaf: Leaf, value: float, than: float) -> bool:
             return value < than if leaf.falling else value > than
         case Deviation(direction=direction):
             return _away(direction, value) > _away(direction, than)
-        case Missing() | DeviceFlag() | Count():
+        case Missing() | DeviceFlag():
             return False  # that it goes on is nothing new
     return value > than
 
@@ -279,7 +279,9 @@ def worse(leaf: Leaf, value: float, than: float) -> bool:
 def worst_of(compiled: Compiled, known: Peaks, found: Peaks) -> Peaks:
     """The more extreme of two breaches, leaf by leaf."""
     return tuple(
-        old if new is None or (old is not None and (negative or not worse(leaf, new, old))) else new
+        old
+        if new is None or (old is not None and (negative or isinstance(leaf, Count) or not worse(leaf, new, old)))
+        else new
         for leaf, negative, old, new in zip(compiled.leaves, compiled.negative, known, found, strict=True)
     )
 
