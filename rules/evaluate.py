@@ -280,7 +280,8 @@ def worst_of(compiled: Compiled, known: Peaks, found: Peaks) -> Peaks:
     """The more extreme of two breaches, leaf by leaf."""
     return tuple(
         old
-        if new is None or (old is not None and (negative or isinstance(leaf, Count) or not worse(leaf, new, old)))
+        if new is None
+        or (old is not None and (negative or isinstance(leaf, Count) or not worse(leaf, new, old)))
         else new
         for leaf, negative, old, new in zip(compiled.leaves, compiled.negative, known, found, strict=True)
     )
