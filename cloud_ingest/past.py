@@ -71,5 +71,7 @@ class Past:
     """(received at, why, what)."""
     recorded: list[Recorded] = field(default_factory=list)
     drafts: int = 0
+    now: int = 2**62
+    """When it was asked."""
     first_known: int | None = None
     """When the rule first came into force here, if ever."""

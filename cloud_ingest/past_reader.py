@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.asof import in_force, known_of
@@ -87,7 +87,8 @@ class PastReader:
             return None
         spans = [_spans(r.active or r.trial) for r in in_force(releases, versions, at, at)]
         before, after = spans[-1]
-        start, end = at - before, at + after
+        now = self._records.clock.now_ns()
+        start, end = at - before, min(at + after, now)
         drafts = {r.hash for r in releases if r.shadowed_at is None}
         begun = [r.activated_at for r in releases if r.activated_at is not None]
         begun += [v.first_seen for v in versions if v.hash not in {r.hash for r in releases}]
@@ -101,6 +102,7 @@ class PastReader:
             known=known_of(session, self._tenant, patient, start, end, self._catalog),
             recorded=self._recorded(session, patient, rule, start, end),
             drafts=len(drafts),
+            now=now,
             first_known=min(begun, default=None),
         )
 
@@ -113,7 +115,7 @@ class PastReader:
                 Alarm.rule == rule,
                 Alarm.onset <= end,
                 or_(Alarm.ended.is_(None), Alarm.ended >= start),
-                or_(Alarm.worklist.is_(False), Alarm.onset >= start),
+                or_(Alarm.worklist.is_(False), self._listed(start, end)),
             )
             .order_by(Alarm.onset.desc())
             .limit(100)
@@ -122,12 +124,21 @@ class PastReader:
         first = select(TransitionRow).where(
             TransitionRow.tenant == self._tenant,
             TransitionRow.alarm.in_([a.id for a in alarms]),
-            TransitionRow.kind.in_(("ask", "start")),
+            TransitionRow.kind.in_(("ask", "start", "late")),
         )
         told: defaultdict[str, list[TransitionRow]] = defaultdict(list)
         for row in session.scalars(first.order_by(TransitionRow.seq, TransitionRow.ordinal)):
             told[row.alarm].append(row)
         return [recorded_of(a, told[a.id]) for a in alarms]
+
+    def _listed(self, start: int, end: int) -> ColumnElement[bool]:
+        """Entries of the worklist that were made then, however old what they tell of."""
+        return exists().where(
+            TransitionRow.tenant == self._tenant,
+            TransitionRow.alarm == Alarm.id,
+            TransitionRow.kind == "late",
+            TransitionRow.recorded.between(start, end),
+        )
 
     async def _elsewhere(
         self, spans: Iterable[Span], attribution: Attribution, compiled: Compiled, past: Past
@@ -180,7 +191,7 @@ def _spans(rule: Rule | None) -> tuple[int, int]:
 def recorded_of(alarm: Alarm, told: Sequence[TransitionRow]) -> Recorded:
     """An alarm's row and its first transitions as what was decided."""
     asked = next((t for t in told if t.kind == "ask"), None)
-    started = next((t for t in told if t.kind == "start"), None)
+    started = next((t for t in told if t.kind in {"start", "late"}), None)
     return Recorded(
         id=alarm.id,
         onset=alarm.onset,

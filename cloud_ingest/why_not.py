@@ -17,7 +17,7 @@ from cloud_ingest.past import Outcome, Past, Reason, Recorded
 from hearthward.core.clock import SECOND
 from rules.context import Context
 from rules.explain import Explanation
-from rules.hindsight import Hindsight, Unused, timeline
+from rules.hindsight import Brief, Hindsight, Unused, timeline
 from rules.model import Configuration, Measured
 from rules.rule import Rule, RuleSet
 from rules.state import Episode
@@ -116,6 +116,18 @@ def _recorded(past: Past) -> tuple[Outcome, tuple[Reason, ...]] | None:
     return "pending", (Reason("pending", _with_told(told, text), told.started, told.id),)
 
 
+def _fired_and_ended(told: Recorded) -> Reason:
+    """By the readings that have come since, it had just ended."""
+    text = said(
+        "it did fire: alarm {id} began at {started} and ended at {ended}",
+        "已报警:报警 {id} 始于 {started},于 {ended} 结束",
+        id=told.id,
+        started=moment(told.started or told.onset),
+        ended=moment(told.ended or told.onset),
+    )
+    return Reason("fired", text, told.started, told.id)
+
+
 def _with_told(told: Recorded, text: Text) -> Text:
     """Add when it was decided, where that was not at once."""
     if told.told is None or told.started is None or told.told - told.started <= LATE_NS:
@@ -163,15 +175,41 @@ class _Watched:
         for event in timeline(_configurations(past), past.measured, past.at):
             again.step(event)
         self.explanation = again.explain(past.at)
-        episode = again.episode
-        if episode is not None:
-            self._note_open(episode)
-        if episode is not None and episode.condition != "active":
+        if again.episode is not None:
+            self._note(past, again.episode, *_came_of(past, rule, again.episode.onset))
+
+    def _note(self, past: Past, episode: Episode, brief: Brief | None, started: bool) -> None:  # noqa: FBT001 - a fact
+        """The breach that was under way at the moment, and what came of it."""
+        same = [
+            r for r in past.recorded if r.onset == episode.onset and r.started is not None and not r.shadow
+        ]
+        if same:
+            self.outcome = "fired"
+            self._reasons.append(_fired_and_ended(same[0]))
+            return
+        if brief is not None:
+            self._reasons.append(Reason(brief.code, brief.text, brief.ended))
+        elif episode.condition == "active" and not started:
+            text: Text = {
+                "en": "what came right after the moment had been measured before it: no breach was left",
+                "zh": "随后到达的读数测量于该时刻之前:超限不再成立",
+            }
+            self._reasons.append(Reason("not_yet", text, past.at))
+        elif episode.condition != "active" or past.now - episode.started <= NEAR_NS:
             self.outcome = "asked" if episode.condition == "asked" else "pending"
-            self._finish(past, episode.onset)
+        if episode.condition != "active" or not self._reasons:
+            self._note_open(episode)
 
     def _note_open(self, episode: Episode) -> None:
-        if episode.condition == "active":
+        if episode.condition == "active" and self.outcome == "pending":
+            text = said(
+                "the breach since {onset} is just being decided on: it would be told at {due}",
+                "自 {onset} 的超限正在判断中:将于 {due} 告知",
+                onset=moment(episode.onset),
+                due=moment(episode.started),
+            )
+            self._reasons.append(Reason("pending", text, episode.onset))
+        elif episode.condition == "active":
             text = said(
                 "decided again from what is stored now it fires, with onset {onset}, but there is no such "
                 "alarm: readings were attributed or rules set otherwise then, or nothing was decided at all",
@@ -197,18 +235,6 @@ class _Watched:
             )
             self._reasons.append(Reason("asked", text, episode.onset))
 
-    def _finish(self, past: Past, onset: int) -> None:
-        """Go on after the moment, to tell what became of what was under way."""
-        step = len(self._again.briefs)
-        for event in timeline([], [e for e in past.measured if e.now > past.at], past.end):
-            self._again.step(event)
-            if len(self._again.briefs) > step or self._again.episode is None:
-                break
-        for brief in self._again.briefs[step:]:
-            if brief.onset == onset:
-                self._reasons.insert(0, Reason(brief.code, brief.text, brief.ended))
-                self.outcome = "blocked"
-
     def reasons(self, past: Past) -> tuple[Reason, ...]:
         """All reasons, what happened right at the moment first, then the predicate, then what lies before."""
         if self.explanation is None:
@@ -225,6 +251,15 @@ class _Watched:
             blocked = [Reason(codes, self.explanation.text, past.at)]
         found = (*self._reasons, *near, *blocked, *_soon(past), *far)
         return found[:MOST] or (Reason("differs", self.explanation.text, past.at),)
+
+
+def _came_of(past: Past, rule: Rule, onset: int) -> tuple[Brief | None, bool]:
+    """What came of a breach when time went on by the readings alone: how it ended, or whether it fired."""
+    again = Hindsight(rule, past.patient)
+    for event in timeline(_configurations(past), past.measured, past.end):
+        again.step(event)
+    brief = next((b for b in again.briefs if b.onset == onset), None)
+    return brief, any(t.kind == "start" and t.onset == onset for t in again.transitions)
 
 
 def _configurations(past: Past) -> list[Configuration]:
@@ -256,6 +291,7 @@ def _soon(past: Past) -> list[Reason]:
 def _missed(past: Past, unused: Iterable[Unused]) -> list[Reason]:
     """Readings that came and did not count, if they could have mattered."""
     out = []
+    listed = [r for r in past.recorded if r.worklist]
     for found in unused:
         if not found.breaches:
             continue
@@ -268,11 +304,23 @@ def _missed(past: Past, unused: Iterable[Unused]) -> list[Reason]:
                 count=str(found.count),
                 last=moment(found.last),
             )
-        entry = next((r.id for r in past.recorded if r.worklist and r.onset == found.reading.time), None)
+        entry = next((r.id for r in listed if r.onset == found.reading.time), None)
         if entry is not None:
             text = said("{text}: entry {id}", "{text}:条目 {id}", text=text, id=entry)
         out.append(Reason(found.code, text, found.last, entry))
-    return out
+    told = {r.alarm for r in out}
+    return out + [_listed(r) for r in listed if r.id not in told and (r.told or 0) <= past.at]
+
+
+def _listed(entry: Recorded) -> Reason:
+    text = said(
+        "a breach measured {onset} came at {told}, too late to signal: entry {id} of the worklist",
+        "{onset} 测得的超限于 {told} 才到达,过晚而无法报警:待查清单条目 {id}",
+        onset=moment(entry.onset),
+        told=moment(entry.told or entry.onset),
+        id=entry.id,
+    )
+    return Reason("late", text, entry.told, entry.id)
 
 
 def _around(past: Past) -> list[Reason]:
