@@ -307,7 +307,8 @@ def _missed(past: Past, unused: Iterable[Unused]) -> list[Reason]:
         entry = next((r.id for r in listed if r.onset == found.reading.time), None)
         if entry is not None:
             text = said("{text}: entry {id}", "{text}:条目 {id}", text=text, id=entry)
-        out.append(Reason(found.code, text, found.last, entry))
+        when = found.last if found.code == "quality" else found.reading.received
+        out.append(Reason(found.code, text, when, entry))
     told = {r.alarm for r in out}
     return out + [_listed(r) for r in listed if r.id not in told and (r.told or 0) <= past.at]
 

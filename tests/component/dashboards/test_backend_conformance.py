@@ -15,6 +15,7 @@ import pytest
 from cloud_ingest.channels.fake import FakeChannel
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.records import Accounts, Records
+from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
 from cloud_ingest.stores.sqlite import SqliteStore
@@ -632,3 +633,48 @@ async def test_the_application_over_the_real_service_serves_a_wall(tmp_path: Pat
             assert again.status_code in {200, 409}
         entries = await side.backend.audit_entries(SCOPE)
         assert "accept_alarm" in {e.action for e in entries}
+
+
+async def test_why_an_alarm_fired_is_told_within_the_scope(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 84, T0 + S)
+    (alarm,) = await side.backend.alarms(SCOPE, AlarmQuery())
+    found = await side.backend.why(SCOPE, alarm.id)
+    assert found is not None
+    assert (found.id, found.kind, found.patient, found.state) == (alarm.id, "alarm", ids["patient"], "active")
+    assert (found.rule.id, found.onset, found.accepted_by) == ("spo2-low", T0 + S, None)
+    assert found.text["en"] == "SpO2 84 < 90"
+    assert await side.backend.why(SCOPE, "none") is None
+    assert await side.backend.why(Scope("main", frozenset({ids["other"]})), alarm.id) is None
+    assert await side.backend.why(Scope("main", patient=ids["second"]), alarm.id) is None
+    assert await side.backend.why(Scope("main", patient=ids["patient"]), alarm.id) is not None
+
+
+async def test_why_a_rule_did_not_fire_is_told_within_the_scope(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 96, T0 + S)
+    who = Principal("usr_1", "Dr Li", "main", frozenset({Role.DOCTOR}))
+    await side.backend.set_limit(SCOPE, ids["patient"], LimitDraft("spo2-low", "limit", 92, "COPD"), who=who)
+    await side.measure("oxi", "spo2", 93, T0 + 5 * S)
+    found = await side.backend.why_not(SCOPE, ids["patient"], "spo2-low", T0 + 5 * S)
+    assert found is not None
+    assert (found.outcome, found.alarm) == ("blocked", None)
+    assert [r.code for r in found.reasons] == ["not_met"]
+    assert "SpO2 93 % is not below 92" in found.text["en"]
+    assert "limit set by Dr Li" in found.text["en"]
+    assert found.predicates is not None
+    assert (found.predicates.value, found.predicates.limit, found.predicates.blocks) == (93, 92, True)
+    await side.measure("oxi", "spo2", 80, T0 + 10 * S)
+    found = await side.backend.why_not(SCOPE, ids["patient"], "spo2-low", T0 + 10 * S)
+    assert found is not None
+    assert (found.outcome, found.alarm) == ("fired", (await side.backend.alarms(SCOPE, AlarmQuery()))[0].id)
+    elsewhere = Scope("main", frozenset({ids["other"]}))
+    assert await side.backend.why_not(elsewhere, ids["patient"], "spo2-low", T0 + S) is None
+    assert await side.backend.why_not(SCOPE, "none", "spo2-low", T0 + S) is None
+    for rule, when, field, code in (
+        ("none", T0 + S, "rule", "unknown"),
+        ("spo2-low", T0 + 900 * S, "at", "future"),
+    ):
+        with pytest.raises(DirectoryError) as caught:
+            await side.backend.why_not(SCOPE, ids["patient"], rule, when)
+        assert (caught.value.field, caught.value.code) == (field, code)
