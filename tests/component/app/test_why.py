@@ -1,4 +1,4 @@
-"""``hearthward why`` and ``why-not`` as people use them: after a demonstration, and beside a running cloud."""
+"""``hearthward why`` and ``why-not`` as people use them: after a demonstration, and beside a cloud."""
 
 from __future__ import annotations
 
