@@ -122,15 +122,18 @@ class _Pass:
                 else:
                     rest[name] = [i]
                     continue
-                if time > mark or time > limit or time >= subject.wake:
+                if time > mark or time > limit:
                     rest[name] = [i]
                     continue
+                if time >= subject.wake:
+                    self._work.fire(name, subject, time, arriving=True)
+                    self._work.settle(name, subject)
                 filters, watches, series_of = found.plan.filters, subject.watched, subject.series
             metric = metrics[i]
             filtered = filters.get(metric)
             if filtered is None:
                 if metric in looked_at and time > subject.clock:
-                    subject.clock = time
+                    subject.clock, subject.struck = time, False
                 continue
             value, received, quality = values[i], receiveds[i], qualities[i]
             known = series_of.get(metric)
@@ -171,8 +174,8 @@ class _Pass:
             if watched is not None:
                 self._rules += _watch(series, watched, value)
             self._rows.append(i)
-            if time > subject.clock:  # noqa: PLR1730 - max() costs as much as all the rest of the line
-                subject.clock = time
+            if time > subject.clock:
+                subject.clock, subject.struck = time, False
         if self._rules or self._others or self._stale:
             self._judge()
         return rest

@@ -320,14 +320,13 @@ def _parameters(
 
 def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
     """When the signal counts as missing; None: it is not expected. ``-1``: never seen, missing at once."""
-    devices = subject.series.get(leaf.metric, {})
-    last = max((s.time for s in devices.values()), default=-1)
+    last = max((s.time for s in subject.series.get(leaf.metric, {}).values()), default=-1)
     if context.expected is not None:
         since = context.expected.get(leaf.metric)
-        if since is None:
-            return -1 if leaf.unseen else None
-        last = max(last, since)
-    elif last < 0:
+        if since is None and not leaf.unseen:
+            return None
+        last = max(last, since or -1)
+    if last < 0:
         return -1 if leaf.unseen else None
     return last + round(float(leaf.for_s) * SECOND)
 
@@ -335,7 +334,7 @@ def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
 def _missing(leaf: Missing, subject: Subject, context: Context, at: int) -> tuple[Result, int]:
     due = deadline(leaf, subject, context)
     now = max(at, subject.clock)
-    if due is None or now < due:
+    if due is None or due > now or (due == now == subject.clock and not subject.struck):
         return _FALSE, 0
     devices = sorted((s.time, d, s) for d, s in subject.series.get(leaf.metric, {}).items() if s.time >= 0)
     readings = tuple(Measured(leaf.metric, d, s.time, s.value, s.received) for _, d, s in devices[-1:])

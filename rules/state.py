@@ -99,7 +99,8 @@ class Watched(NamedTuple):
 class Subject:
     """One patient (or device, gateway, component): signals by metric and device, episodes by rule.
 
-    ``clock`` is how far its timers have run, ``planned`` as of when limits and context were looked up,
+    ``clock`` is how far its timers have run (``struck``: those of silence, too, that end just then),
+    ``planned`` as of when limits and context were looked up,
     ``waiting`` the readings beyond the watermark, ``sources`` who sends for it. Derived: the plan, ``wake``
     (no later than the next timer), ``breaching`` (rules that were breached when last judged, and until
     when at least that needs no other look), ``watched`` (what open episodes want of each signal).
@@ -115,6 +116,7 @@ class Subject:
         "planned",
         "series",
         "sources",
+        "struck",
         "waiting",
         "wake",
         "watched",
@@ -127,6 +129,7 @@ class Subject:
         self.waiting: list[Row] = []
         self.sources: tuple[str, ...] = ()
         self.clock = -1
+        self.struck = False
         self.plan: Plan | None = None
         self.plan_until = -1
         self.planned = -1
@@ -134,13 +137,24 @@ class Subject:
         self.breaching: dict[str, int] = {}
         self.watched: dict[str, Watched] = {}
 
+    def move(self, at: int, *, struck: bool) -> None:
+        """Let the clock come to ``at``; it never goes back."""
+        if at > self.clock:
+            self.clock, self.struck = at, struck
+        elif at == self.clock:
+            self.struck = self.struck or struck
+
+    def past(self, silence: int) -> bool:
+        """Whether what falls silent at that time has done so."""
+        return silence < self.clock or (silence == self.clock and self.struck)
+
     def copy(self) -> Subject:
         """The same, to be changed on its own."""
         out = Subject()
         out.series = {m: {d: s.copy() for d, s in devices.items()} for m, devices in self.series.items()}
         out.episodes, out.lates = dict(self.episodes), dict(self.lates)
         out.waiting, out.sources = list(self.waiting), self.sources
-        out.clock, out.planned = self.clock, self.planned
+        out.clock, out.struck, out.planned = self.clock, self.struck, self.planned
         return out
 
     def pack(self) -> list[Any]:
@@ -152,13 +166,13 @@ class Subject:
         episodes = [[rule, *_pack_episode(e)] for rule, e in sorted(self.episodes.items())]
         lates = sorted([rule, *times] for rule, times in self.lates.items())
         waiting = [list(row) for row in self.waiting]
-        return [series, episodes, lates, waiting, sorted(self.sources), self.clock, self.planned]
+        return [series, episodes, lates, waiting, sorted(self.sources), self.clock, self.struck, self.planned]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> Subject:
         """The subject that ``pack`` described."""
         out = cls()
-        series, episodes, lates, waiting, sources, out.clock, out.planned = packed
+        series, episodes, lates, waiting, sources, out.clock, out.struck, out.planned = packed
         out.series = {m: {row[0]: Series.unpacked(row[1:]) for row in rows} for m, rows in series}
         out.episodes = {row[0]: _unpack_episode(row[1:]) for row in episodes}
         out.lates = {rule: (first, last) for rule, first, last in lates}

@@ -23,7 +23,7 @@ from rules.evaluate import deadline, judge_alone, too_late
 from rules.intake import FUTURE_SKEW, came_late, measurements, rows_of, take
 from rules.model import Configuration, Measured, Readings, Transition
 from rules.rule import SECOND
-from rules.state import Row, State, Subject
+from rules.state import NEVER, Row, State, Subject
 
 __all__ = ["IDLE", "Work"]
 
@@ -110,7 +110,7 @@ class Work:
     ) -> None:
         """Judge one measurement. ``taken`` are remembered already, and concern just ``rules``."""
         time = taken[0].time if taken else rows[0].time
-        self.fire(name, subject, time)
+        self.fire(name, subject, time, arriving=True)
         plan = self.episodes.plan(name, subject)
         frozen = self.episodes.frozen(subject) if rows else frozenset[str]()
         news, superseded, told = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
@@ -196,16 +196,20 @@ class Work:
         subject.wake = self.next_timer(name, subject)[0]
         self.episodes.watch(name, subject)
 
-    def fire(self, name: str, subject: Subject, upto: int) -> None:
-        """End what ends by ``upto``, in order of time."""
+    def fire(self, name: str, subject: Subject, upto: int, *, arriving: bool = False) -> None:
+        """End what ends by ``upto``, in order of time.
+
+        What is ``arriving`` at ``upto`` comes in time: nothing counts as missing just then.
+        """
         if subject.clock < 0 or upto < subject.wake:
-            subject.clock = max(subject.clock, upto)
+            subject.move(upto, struck=not arriving)
             return
+        silence = upto - 1 if arriving else upto
         while True:
-            at, kind, key = self.next_timer(name, subject)
+            at, kind, key = self.next_timer(name, subject, silence)
             if at > upto:
                 break
-            subject.clock = max(subject.clock, at)
+            subject.move(at, struck=kind == "missing")
             if kind == "plan":
                 self.episodes.replan(name, subject, at, at)
             elif kind == "missing":
@@ -213,7 +217,7 @@ class Work:
                     self.episodes.judge(name, subject, compiled, at, late=False, news=[])
             else:
                 self.episodes.end_wait(name, subject, key, at)
-        subject.clock = max(subject.clock, upto)
+        subject.move(upto, struck=not arriving)
 
     def _silent(self, name: str, subject: Subject, at: int) -> list[Compiled]:
         """The rules to whom a signal counts as missing from just ``at`` on."""
@@ -221,10 +225,11 @@ class Work:
         timed = self.episodes.plan(name, subject).timed
         return [c for c in timed if any(deadline(x, subject, context) == at for x in c.missing)]
 
-    def next_timer(self, name: str, subject: Subject) -> tuple[int, str, str]:
+    def next_timer(self, name: str, subject: Subject, silence: int = NEVER) -> tuple[int, str, str]:
         """(when, of what kind, whose) the next timer ends; ``NEVER`` when there is none.
 
-        At one time what falls silent comes first, all of it at once: the clock tells what has been.
+        At one time what falls silent comes first, all of it at once: the clock tells what has been. What
+        falls silent after ``silence`` is left out.
         """
         plan = self.episodes.plan(name, subject)
         best = subject.plan_until, "plan", ""
@@ -238,7 +243,7 @@ class Work:
             for compiled in plan.timed:
                 for leaf in compiled.missing:
                     due = deadline(leaf, subject, context)
-                    if due is not None and due > subject.clock:
+                    if due is not None and due <= silence and not subject.past(due):
                         best = min(best, (due, "missing", compiled.key))
         return best
 
