@@ -37,6 +37,9 @@ BEFORE_NS: Final = 3600 * SECOND
 ELSEWHERE_NS: Final = 600 * SECOND
 REFUSED: Final = ("future", "implausible")
 MOST: Final = 20
+READINGS: Final = 300_000
+"""So many readings of one device are looked at, the newest: 3.5 days of one a second."""
+CHUNK: Final = 4096
 
 
 class PastReader:
@@ -60,12 +63,14 @@ class PastReader:
             return past
         attribution = await self._records.read(lambda s: load_attribution(s, self._tenant))
         spans = [*attribution.spans(patient), Span(manual_device(patient), patient, 0)]
-        rows = Rows()
+        rows, start = Rows(), past.start
         for span in spans:
-            first, last = max(past.start, span.start), past.end + 1
+            first, last = max(start, span.start), past.end + 1
             batch = await self._batch(span.device, metrics, first, min(last, span.end or last))
+            if len(batch) == READINGS:
+                past.start = max(past.start, batch.corrected[0])
             _extend(rows, rows_to_judge(batch, [patient] * len(batch)))
-        past.measured = inputs_of(rows)
+        past.measured = inputs_of(rows, at - BEFORE_NS)
         compiled = Compiled(rules[-1].resolved, "", {})
         past.later = later_of(rows, compiled, at)
         past.elsewhere = await self._elsewhere(spans[:-1], attribution, compiled, past)
@@ -76,7 +81,9 @@ class PastReader:
     async def _batch(self, device: str, metrics: Sequence[str], start: int, end: int) -> ReadingBatch:
         if start >= end:
             return ReadingBatch()
-        return await self._store.read(self._tenant, [device], metrics, start, end)
+        return await self._store.read(
+            self._tenant, [device], metrics, start, end, limit=READINGS, newest=True
+        )
 
     def _of_records(self, session: Session, patient: str, rule: str, at: int) -> Past | None:
         releases = session.scalars(
@@ -204,25 +211,32 @@ def recorded_of(alarm: Alarm, told: Sequence[TransitionRow]) -> Recorded:
     )
 
 
-def inputs_of(rows: Rows) -> list[Readings]:
-    """One input a measurement, in the order in which they were received."""
-    groups: defaultdict[tuple[int, int, str], list[int]] = defaultdict(list)
-    for i in range(len(rows)):
-        groups[rows.received[i], rows.time[i], rows.device[i]].append(i)
-    out = []
-    for (received, _, _), indices in sorted(groups.items()):
-        part = Rows()
-        for i in indices:
-            part.append(
-                rows.patient[i],
-                rows.device[i],
-                rows.metric[i],
-                rows.value[i],
-                rows.time[i],
-                rows.received[i],
-                rows.quality[i],
-            )
-        out.append(Readings(0, received, part))
+def inputs_of(rows: Rows, exactly_from: int = 0) -> list[Readings]:
+    """Inputs in the order in which they were received: from ``exactly_from`` on one a measurement.
+
+    What came before is put together as long as it came in the order of measurement.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (rows.received[i], rows.time[i], rows.device[i]))
+    out: list[Readings] = []
+    part, last = Rows(), (0, 0, "")
+    for i in order:
+        mark = rows.received[i], rows.time[i], rows.device[i]
+        in_order = mark[1] >= last[1] and mark[0] < exactly_from and len(part) < CHUNK
+        if len(part) and mark != last and not in_order:
+            out.append(Readings(0, last[0], part))
+            part = Rows()
+        part.append(
+            rows.patient[i],
+            rows.device[i],
+            rows.metric[i],
+            rows.value[i],
+            rows.time[i],
+            rows.received[i],
+            rows.quality[i],
+        )
+        last = mark
+    if len(part):
+        out.append(Readings(0, last[0], part))
     return out
 
 

@@ -55,7 +55,8 @@ class Unused:
 class Hindsight:
     """Steps inputs in order; the first should be a Configuration that says what is known of the subject.
 
-    Every ``Readings`` must hold one measurement: what one device measured at one time.
+    Readings that do not count are noted of inputs that hold one measurement: what one device measured at
+    one time.
     """
 
     def __init__(self, rule: Rule, subject: str) -> None:
@@ -96,7 +97,7 @@ class Hindsight:
         transitions = self._engine.step(event)
         self._now = max(self._now, event.now)
         self.transitions += transitions
-        if isinstance(event, Readings):
+        if isinstance(event, Readings) and _single(event):
             self._note_unused(event)
         after = self.episode
         if before is not None and (after is None or after.onset != before.onset):
@@ -159,6 +160,11 @@ class Hindsight:
         del self.unused[:-_KEPT]
 
 
+def _single(event: Readings) -> bool:
+    rows = event.rows
+    return len(set(rows.time)) == 1 and len(set(rows.device)) == 1
+
+
 def _rows(event: Readings) -> list[Row]:
     rows = event.rows
     columns = (rows.time, rows.device, rows.metric, rows.received, rows.value, rows.quality)
@@ -216,9 +222,7 @@ def look_back_s(rule: Rule) -> float:
     for leaf in Compiled(rule.resolved, "", {}).leaves:
         smoothing = getattr(leaf, "smoothing", None)
         spans.append(smoothing.window_s if smoothing is not None else 0.0)
-        for name in ("within_s", "learn_s", "tau_s", "for_s"):
-            value = getattr(leaf, name, 0.0)
-            spans.append(float(value) * (3 if name == "tau_s" else 1))
+        spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s", "tau_s", "for_s")]
     repeat = getattr(rule.condition, "timeout_s", 0.0)
     return max(LEAST_S, 2 * max(spans) + float(repeat))
 
