@@ -325,7 +325,7 @@ def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
         since = context.expected.get(leaf.metric)
         if since is None and not leaf.unseen:
             return None
-        last = max(last, since or -1)
+        last = max(last, -1 if since is None else since)
     if last < 0:
         return -1 if leaf.unseen else None
     return last + round(float(leaf.for_s) * SECOND)
