@@ -70,11 +70,13 @@ class _Life:
     clear: int | None = None
     part: set[int] = field(default_factory=set)
     """The leaves that had a part in the breach, by their place."""
+    struck: int = -1
+    """Up to when silence has been looked at: what arrives at just that time comes before."""
     found: list[tuple[int, int, int | None]] = field(default_factory=list)
 
     def spans(self, until: int) -> list[tuple[int, int, int | None]]:
         for i, m in enumerate(self.history):
-            self._timers(m.time)
+            self._timers(m.time, arriving=True)
             self.seen = i + 1
             if m.values.keys() & self.rule.inputs.keys():
                 self._judge(m.time)
@@ -83,14 +85,15 @@ class _Life:
             self.found.append((self.onset, self.start, None))
         return self.found
 
-    def _timers(self, upto: int) -> None:
-        """What ends by itself up to a time, in order."""
+    def _timers(self, upto: int, *, arriving: bool = False) -> None:
+        """What ends by itself up to a time, in order; what is arriving then comes in time."""
         if not self.seen:
             return
-        after = self.history[self.seen - 1].time
-        while due := min((d for d in self._due(after) if d[0] <= upto), default=None):
+        last = {"missing": upto - arriving, "wait": upto}
+        while due := min((d for d in self._due() if d[0] <= last[d[1]]), default=None):
             after, kind = due
             if kind == "missing":
+                self.struck = after
                 self._judge(after)
             elif self.start is None:
                 self.start = after
@@ -98,12 +101,13 @@ class _Life:
                 self._end(after)
             else:
                 self.clear = None
+        self.struck = max(self.struck, last["missing"])
 
-    def _due(self, after: int) -> Iterator[tuple[int, str]]:
+    def _due(self) -> Iterator[tuple[int, str]]:
         for leaf in _leaves(self.rule.condition):
             if isinstance(leaf, Missing):
                 times = [m.time for m in self.history[: self.seen] if leaf.metric in m.values]
-                if times and max(times) + _ns(leaf.for_s) > after:
+                if times and max(times) + _ns(leaf.for_s) > self.struck:
                     yield max(times) + _ns(leaf.for_s), "missing"
         if self.onset is not None and self.start is None:
             yield self.onset + _ns(self.rule.delay_s), "wait"
@@ -169,7 +173,7 @@ class _Life:
         """``margin``: what lies within the hysteresis still counts as breached."""
         if isinstance(leaf, Missing):
             times = [m.time for m in self.history[: self.seen] if leaf.metric in m.values]
-            return leaf.unseen if not times else at >= max(times) + _ns(leaf.for_s)
+            return leaf.unseen if not times else min(at, self.struck) >= max(times) + _ns(leaf.for_s)
         assert isinstance(leaf, Threshold | Change | Count)
         metric = leaf.of.metric if isinstance(leaf, Count) else leaf.metric
         truths = []

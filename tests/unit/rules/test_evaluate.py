@@ -233,6 +233,15 @@ def test_so_many_breaches_within_a_time():
     assert [t.kind for t in play.read(91, spo2=95)] == ["end"]
 
 
+def test_of_several_devices_the_one_with_most_breaches_counts():
+    play = Play(make("often", Count(threshold("spo2", "below", 90), 2, 60)))
+    play.read(0, device="d", spo2=85)
+    play.read(1, device="e", spo2=85)
+    assert play.active == []  # one of each are not two
+    assert [t.kind for t in play.read(2, device="e", spo2=85)] == ["start"]
+    assert [t.kind for t in play.read(63, device="e", spo2=95)] == ["end"]
+
+
 # -- silence
 
 
@@ -259,7 +268,18 @@ def test_no_use_is_as_good_as_no_data():
     play.read(0, spo2=95)
     for i in range(10, 60, 10):
         play.read(i, spo2=40, quality=Quality.SENSOR_OFF)
-    assert [t.at for t in play.read(60, spo2=40, quality=Quality.SENSOR_OFF)] == [at(60)]
+    assert (
+        play.read(60, spo2=40, quality=Quality.SENSOR_OFF) == []
+    )  # what else arrives just then may be of use
+    assert [t.at for t in play.read(61, spo2=40, quality=Quality.SENSOR_OFF)] == [at(60)]
+
+
+def test_what_arrives_at_the_last_moment_comes_in_time():
+    play = Play(make("silent", Missing("spo2", 60)), make("x", threshold("heart_rate", "below", 1)))
+    play.read(0, spo2=95)
+    play.read(60, heart_rate=80)  # something else at just that time does not settle it
+    assert play.read(60, spo2=95) == []
+    assert [t.at for t in play.read(121, spo2=95) if t.kind == "start"] == [at(120)]
 
 
 def test_any_device_will_do():

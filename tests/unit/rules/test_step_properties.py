@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthward.core.model import Quality
-from rules import Configuration, Input, Readings, Rows, RuleSet, State, Tick, Transition, step
+from rules import Configuration, Engine, Input, Readings, Rows, RuleSet, State, Tick, Transition, step
 from rules.conditions import All, Any_, Change, Count, Missing, Not, Smoothing
 from rules.rule import SECOND
 from tests.unit.rules.made import at, make, play, threshold
@@ -143,6 +143,19 @@ def test_equals_the_obvious_implementation_of_what_is_derived(measured: list[Mea
     assert spans(out) == alarms(DERIVED, measured, until)
 
 
+@settings(max_examples=60)
+@given(in_order(), st.integers(1, 5))
+def test_the_engine_sees_what_becomes_too_old(measured: list[Measured], size: int):
+    """Devices that fall silent while others go on: gaps around the maximum ages, one measurement or a few."""
+    parts = [measured[i : i + size] for i in range(0, len(measured), size)]
+    events: list[Input] = [frame(i + 1, part) for i, part in enumerate(parts)]
+    engine = Engine(State.empty("node", RuleSet(PLAIN + DERIVED)))
+    state, out = play(PLAIN + DERIVED, events)
+    assert [t for event in events for t in engine.step(event)] == out
+    assert engine.state.to_bytes() == state.to_bytes()
+
+
+@settings(max_examples=60)
 @given(in_order(), st.data())
 def test_a_batch_split_anywhere_decides_the_same(measured: list[Measured], data: st.DataObject):
     end = measured[-1].time
@@ -227,7 +240,7 @@ def test_a_repeated_reading_is_ignored(rows: list[FullRow], data: st.DataObject)
     assert [a.id for a in again.active()] == [a.id for a in once.active()]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(in_order(most=12), st.data())
 def test_ticks_of_any_grain_start_at_the_same_time(measured: list[Measured], data: st.DataObject):
     until = measured[-1].time + 20 * SECOND
@@ -269,6 +282,7 @@ def test_the_same_rules_again_change_nothing(measured: list[Measured], data: st.
     assert again.digest() == whole.digest()
 
 
+@settings(max_examples=50)
 @given(in_order(), st.data())
 def test_no_data_never_ends_an_alarm(measured: list[Measured], data: st.DataObject):
     rules = [r for r in PLAIN + DERIVED if not r.clear_after_s]
