@@ -28,9 +28,9 @@ from rules.conditions import (
 )
 from rules.context import Context, Limit
 from rules.model import Measured
-from rules.news2 import CUTS, Total
+from rules.news2 import CUTS, METRICS_OF, Total, points
 from rules.rule import SECOND, Rule, RuleSet
-from rules.signals import feature_key
+from rules.signals import breaches, feature_key
 
 __all__ = ["LATE_AFTER", "Compiled", "Filter", "Plan", "Planner", "Result"]
 
@@ -94,6 +94,18 @@ class Compiled:
         """What decides on a single measurement at once, out of turn: limits without any delay."""
         return self.opens if not self.delay and _plain(self.rule.condition) else None
 
+    def openable(self, metric: str, value: float, scale: int) -> bool:
+        """Whether a value, known from now on, may make the rule hold by itself or together with others."""
+        if any(self.negative):
+            return True
+        plain = [x for x in self.leaves if isinstance(x, Threshold) and x.smoothing is None]
+        if any(x.metric == metric and breaches(x.op, float(x.value), value) for x in plain):
+            return True
+        if not any(isinstance(leaf, Score) for leaf in self.leaves):
+            return False
+        scored = (p for p, metrics in METRICS_OF.items() if metric in metrics)
+        return any(worth(parameter, value, scale) for parameter in scored)
+
     @property
     def needs_after(self) -> int:
         """Nanoseconds that must pass before a second measurement counts."""
@@ -103,6 +115,11 @@ class Compiled:
     def timeout(self) -> int:
         """Nanoseconds that a second measurement is waited for."""
         return 0 if self.repeat is None else round(self.repeat.timeout_s * SECOND)
+
+
+def worth(parameter: str, value: float, scale: int) -> int:
+    """The most points that a parameter may get, whatever else is known."""
+    return max(points(parameter, value, scale, oxygen) for oxygen in (False, True))
 
 
 def _required(node: Node) -> Iterator[str]:
@@ -231,9 +248,12 @@ class Filter:
 
     ``cuts`` are all numbers that any rule compares the value with and ``owners`` these rules, ``derived``
     the same for derived quantities; ``fresh`` is the age (ns) of the value before up to which this holds,
-    ``lateness`` how long (ns) after it was measured it may be received.
+    ``lateness`` how long (ns) after it was measured it may be received, ``silence`` after how long (ns) the
+    first rule takes the signal for missing.
     """
 
+    metric: str
+    scale: int
     rules: tuple[Compiled, ...]
     flagged: tuple[Compiled, ...]
     features: tuple[str, ...]
@@ -241,9 +261,11 @@ class Filter:
     lateness: int
     cuts: tuple[float, ...]
     owners: tuple[tuple[Compiled, ...], ...]
-    derived: tuple[tuple[str, tuple[float, ...], tuple[Compiled, ...]], ...]
+    derived: tuple[tuple[str, tuple[float, ...], tuple[tuple[Compiled, Leaf], ...]], ...]
+    silence: int | None
     cells: dict[float, int] = field(default_factory=dict)
     passed: dict[tuple[int, int], tuple[Compiled, ...]] = field(default_factory=dict)
+    opened: dict[tuple[int, int], tuple[Compiled, ...]] = field(default_factory=dict)
 
     def cell(self, value: float) -> int:
         """Between which cuts the value lies (even), or on which (odd)."""
@@ -264,6 +286,16 @@ class Filter:
                 first, last = min(before, after) // 2, (max(before, after) + 1) // 2
                 found = tuple({c.key: c for owners in self.owners[first:last] for c in owners}.values())
             self.passed[before, after] = found
+        return found
+
+    def reached(self, before: int, after: int, value: float) -> tuple[Compiled, ...]:
+        """Those of ``between`` that ``value``, which lies in the cell ``after``, can open."""
+        found = self.opened.get((before, after))
+        if found is None:
+            found = tuple(
+                c for c in self.between(before, after) if c.openable(self.metric, value, self.scale)
+            )
+            self.opened[before, after] = found
         return found
 
 
@@ -324,37 +356,42 @@ def _about(rule: Rule, kind: str) -> bool:
 
 def _filter(metric: str, rules: list[Compiled], scale: int) -> Filter:
     cuts: dict[float, dict[str, Compiled]] = {}
-    derived: dict[str, dict[float, dict[str, Compiled]]] = {}
-    fresh = min(c.max_age[metric] for c in rules)
+    derived: dict[str, dict[float, list[tuple[Compiled, Leaf]]]] = {}
+    silences: list[int] = []
     for compiled in rules:
         for leaf, feature in zip(compiled.leaves, compiled.features, strict=True):
             if isinstance(leaf, Score):
                 for cut in CUTS[scale].get(metric, ()):
                     cuts.setdefault(cut, {})[compiled.key] = compiled
+            elif _metric(leaf) != metric:
                 continue
-            if _metric(leaf) != metric:
-                continue
-            if isinstance(leaf, Missing):
-                fresh = min(fresh, round(float(leaf.for_s) * SECOND))
-            where = cuts if feature is None else derived.setdefault(feature, {})
-            for cut in _cuts(leaf):
-                where.setdefault(cut, {})[compiled.key] = compiled
+            elif isinstance(leaf, Missing):
+                silences.append(round(float(leaf.for_s) * SECOND))
+            elif feature is None:
+                for cut in _cuts(leaf):
+                    cuts.setdefault(cut, {})[compiled.key] = compiled
+            else:
+                for cut in _cuts(leaf):
+                    derived.setdefault(feature, {}).setdefault(cut, []).append((compiled, leaf))
     return Filter(
+        metric=metric,
+        scale=scale,
         rules=tuple(rules),
         flagged=tuple(c for c in rules if any(isinstance(x, DeviceFlag) for x in c.leaves)),
         features=tuple(sorted(derived)),
-        fresh=fresh,
+        fresh=min([*(c.max_age[metric] for c in rules), *silences]),
         lateness=min(LATE_AFTER, *(c.max_lateness for c in rules)),
         cuts=tuple(sorted(cuts)),
         owners=tuple(tuple(cuts[cut].values()) for cut in sorted(cuts)),
         derived=tuple(
             (name, tuple(sorted(found)), _owners(found)) for name, found in sorted(derived.items())
         ),
+        silence=min(silences, default=None),
     )
 
 
-def _owners(cuts: dict[float, dict[str, Compiled]]) -> tuple[Compiled, ...]:
-    return tuple({c.key: c for owners in cuts.values() for c in owners.values()}.values())
+def _owners(cuts: dict[float, list[tuple[Compiled, Leaf]]]) -> tuple[tuple[Compiled, Leaf], ...]:
+    return tuple({(c.key, repr(x)): (c, x) for found in cuts.values() for c, x in found}.values())
 
 
 def _metric(leaf: Leaf) -> str | None:

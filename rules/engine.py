@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rules.compiled import Compiled, Filter
-from rules.evaluate import UNFIT
+from rules.evaluate import UNFIT, beyond
 from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Transition
 from rules.signals import Series
@@ -88,7 +88,6 @@ class _Pass:
         self._rows: list[int] = []
         self._others: list[int] = []
         self._rules: tuple[Compiled, ...] = ()
-        self._stale = False
 
     def run(self) -> dict[str, list[int]]:  # noqa: C901, PLR0912, PLR0915 - calls would cost more than the work
         """Take what is quick; returns by subject the rows that are not."""
@@ -106,7 +105,7 @@ class _Pass:
                 rest[name].append(i)
                 continue
             if time != now_time or device != now_device or name != now_name:
-                if self._rules or self._others or self._stale:
+                if self._rules or self._others:
                     self._judge()
                 self._rows.clear()
                 now_name, now_device, now_time = name, device, time
@@ -156,27 +155,33 @@ class _Pass:
             if value.__class__ is not float:
                 value = float(value)
             last = series.time
-            if last < 0 or time - last > filtered.fresh or series.received - last > filtered.lateness:
-                self._stale = True  # a silence that had ended its timer starts it anew
-                self._rules += filtered.rules
+            stale = last < 0 or time - last > filtered.fresh or series.received - last > filtered.lateness
             series.time, series.value, series.received, series.spoken = time, value, received, time
             series.recent.append((time, value))
             cell = filtered.cells.get(value)
             if cell is None:
                 cell = filtered.cell(value)
-            if cell != series.cell:
-                self._rules += filtered.between(series.cell, cell)
-                series.cell = cell
             watched = watches.get(metric) if watches else None
+            if stale:  # known again, and its silence starts anew
+                self._rules += filtered.reached(-1, cell, value)
+                if quality:
+                    self._rules += filtered.flagged
+                if filtered.silence is not None:
+                    subject.wake = min(subject.wake, time + filtered.silence)
+            elif cell != series.cell:
+                self._rules += filtered.reached(series.cell, cell, value)
+            if watched is not None and (stale or cell != series.cell):
+                self._rules += watched.extremes
+            series.cell = cell
             if filtered.derived:
                 frozen = watched is not None and watched.frozen
-                self._rules += _push(series, filtered, time, value, frozen=frozen)
+                self._rules += _push(series, filtered, time, value, stale=stale, frozen=frozen)
             if watched is not None:
                 self._rules += _watch(series, watched, value)
             self._rows.append(i)
             if time > subject.clock:
                 subject.clock, subject.struck = time, False
-        if self._rules or self._others or self._stale:
+        if self._rules or self._others:
             self._judge()
         return rest
 
@@ -193,13 +198,12 @@ class _Pass:
         subject = self._work.state.subjects[name]
         known = self._work.state.rules.by_metric
         others = [row_at(rows, i, self._event.now) for i in self._others if rows.metric[i] in known]
-        rules, stale = self._rules, self._stale
-        self._rules, self._stale = (), False
+        rules, self._rules = self._rules, ()
         self._others.clear()
         if not subject.episodes and not others:
             rules = tuple(c for c in rules if c.required <= subject.series.keys())
         wake = subject.wake
-        settle = bool(stale or others or subject.episodes)
+        settle = bool(others or subject.episodes)
         if rules or others:
             taken = [
                 Measured(
@@ -226,7 +230,9 @@ def _watch(series: Series, watched: Watched, value: float) -> tuple[Compiled, ..
     return watched.always + watched.extremes
 
 
-def _push(series: Series, filtered: Filter, time: int, value: float, *, frozen: bool) -> tuple[Compiled, ...]:
+def _push(
+    series: Series, filtered: Filter, time: int, value: float, *, stale: bool, frozen: bool
+) -> tuple[Compiled, ...]:
     """Give the value to all derived quantities; returns the rules of which one passed a limit."""
     concerned: tuple[Compiled, ...] = ()
     for key, cuts, owners in filtered.derived:
@@ -234,11 +240,15 @@ def _push(series: Series, filtered: Filter, time: int, value: float, *, frozen: 
         before = feature.output
         feature.push(time, value, frozen=frozen)
         after = feature.output
+        if stale:
+            if after is not None:
+                concerned += tuple(c for c, leaf in owners if beyond(leaf, after))
+            continue
         if before == after:
             continue
         if before is not None and after is not None:
             low = bisect_left(cuts, before) == bisect_left(cuts, after)
             if low and bisect_right(cuts, before) == bisect_right(cuts, after):
                 continue
-        concerned += owners
+        concerned += tuple(c for c, _ in owners)
     return concerned

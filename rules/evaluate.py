@@ -23,6 +23,7 @@ __all__ = [
     "UNFIT",
     "Memo",
     "Verdict",
+    "beyond",
     "counted",
     "deadline",
     "evaluate",
@@ -227,12 +228,13 @@ def _of_values(leaf: Leaf, values: list[Measured]) -> Result:
     for m in values[1:]:
         if worse(leaf, m.value, worst.value):
             worst = m
-    opens = _beyond(leaf, worst.value)
+    opens = beyond(leaf, worst.value)
     holds = any(not _clear(leaf, m.value) for m in values)
     return Result(opens, holds, worst.value, (worst,) if opens else tuple(values))
 
 
-def _beyond(leaf: Leaf, value: float) -> bool:
+def beyond(leaf: Leaf, value: float) -> bool:
+    """Whether a value of the leaf's quantity is beyond its limit."""
     match leaf:
         case Threshold(op=op, value=limit):
             return breaches(op, float(limit), value)
@@ -246,7 +248,7 @@ def _beyond(leaf: Leaf, value: float) -> bool:
 
 
 def _clear(leaf: Leaf, value: float) -> bool:
-    if _beyond(leaf, value):
+    if beyond(leaf, value):
         return False
     match leaf:
         case Threshold(value=limit, hysteresis=back):
@@ -320,11 +322,11 @@ def _parameters(
 
 def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
     """When the signal counts as missing; None: it is not expected. ``-1``: never seen, missing at once."""
+    since = None if context.expected is None else context.expected.get(leaf.metric)
+    if since is None and context.expected is not None and not leaf.unseen:
+        return None
     last = max((s.time for s in subject.series.get(leaf.metric, {}).values()), default=-1)
     if context.expected is not None:
-        since = context.expected.get(leaf.metric)
-        if since is None and not leaf.unseen:
-            return None
         last = max(last, -1 if since is None else since)
     if last < 0:
         return -1 if leaf.unseen else None

@@ -9,16 +9,17 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import Any, Final
 
+from rules.conditions import Missing, leaves
 from rules.context import Context
 from rules.engine import Engine
 from rules.model import Configuration, Readings, Rows, Tick, Transition
 from rules.peaks import Peak, peak_of
-from rules.rule import Kind, Priority, RuleSet
+from rules.rule import SECOND, Kind, Priority, RuleSet
 from rules.state import State
 
 __all__ = ["Episode", "Late", "Replay", "Track", "replay"]
@@ -179,16 +180,41 @@ def replay(
     *,
     chunk: int = CHUNK,
 ) -> Replay:
-    """Run the rules over tracks that are in order of time. ``contexts``: what is known, by patient."""
+    """Run the rules over tracks that are in order of time. ``contexts``: what is known, by patient.
+
+    Where it is not known what is to be expected of a patient, a signal is expected to go on that usually
+    comes at least three times within the time after which the first rule misses it.
+    """
     out, empty = Replay(rules), State.empty(SOURCE, rules)
     looked_at = {metric for rule in rules for metric in rule.inputs}
     for track in tracks:
         for metric, count in Counter(track.metric).items():
             (out.read if metric in looked_at else out.unread)[metric] += count
         context = (contexts or {}).get(track.patient, Context())
+        if context.expected is None:
+            context = replace(context, expected=_regular(rules, track))
         _Run(out, context, track).go(empty.fork(), chunk)
     out.episodes.sort(key=lambda e: (e.onset, e.patient, e.rule))
     out.late.sort(key=lambda x: (x.at, x.patient, x.rule))
+    return out
+
+
+def _regular(rules: RuleSet, track: Track) -> dict[str, int]:
+    """The signals whose silence means something, with the time (ns) of their first value."""
+    patience: dict[str, float] = {}
+    for rule in rules:
+        for leaf in leaves(rule.resolved.condition):
+            if isinstance(leaf, Missing) and not leaf.unseen:
+                patience[leaf.metric] = min(float(leaf.for_s) * SECOND, patience.get(leaf.metric, inf))
+    times: dict[str, array[int]] = {m: array("q") for m in patience}
+    for metric, time in zip(track.metric, track.time, strict=True):
+        if metric in times:
+            times[metric].append(time)
+    out = {}
+    for metric, known in times.items():
+        gaps = sorted(b - a for a, b in pairwise(known) if b > a)
+        if gaps and gaps[len(gaps) // 2] * 3 <= patience[metric]:
+            out[metric] = known[0]
     return out
 
 

@@ -222,8 +222,14 @@ class Work:
     def _silent(self, name: str, subject: Subject, at: int) -> list[Compiled]:
         """The rules to whom a signal counts as missing from just ``at`` on."""
         context = self.state.context(name)
-        timed = self.episodes.plan(name, subject).timed
+        timed = self._patient(subject, self.episodes.plan(name, subject).timed)
         return [c for c in timed if any(deadline(x, subject, context) == at for x in c.missing)]
+
+    @staticmethod
+    def _patient(subject: Subject, timed: tuple[Compiled, ...]) -> list[Compiled]:
+        """Those of the rules that wait for silence which it may open or has opened."""
+        known, episodes = subject.series.keys(), subject.episodes
+        return [c for c in timed if c.key in episodes or c.required <= known]
 
     def next_timer(self, name: str, subject: Subject, silence: int = NEVER) -> tuple[int, str, str]:
         """(when, of what kind, whose) the next timer ends; ``NEVER`` when there is none.
@@ -240,7 +246,7 @@ class Work:
                 best = min(best, (episode.clear_at + plan.rules[key].clear_after, "wait", key))
         if subject.clock >= 0:
             context = self.state.context(name)
-            for compiled in plan.timed:
+            for compiled in self._patient(subject, plan.timed):
                 for leaf in compiled.missing:
                     due = deadline(leaf, subject, context)
                     if due is not None and due <= silence and not subject.past(due):
