@@ -127,7 +127,7 @@ _speed = click.option(
 @click.pass_context
 @_told
 def run(context: click.Context, /, ward: str, **options: str | int | None) -> None:
-    """Start everything in one process: edge, cloud, web pages, and a broker as a child."""
+    """Start everything in one process. Edge, cloud and web pages, and a broker as its child."""
     from hearthward.app.start import run_everything
 
     settings = _settings(
@@ -149,7 +149,10 @@ def run(context: click.Context, /, ward: str, **options: str | int | None) -> No
 @click.pass_context
 @_told
 def edge(context: click.Context, /, event_clock: str | None, **options: str | None) -> None:
-    """Run a gateway: read devices, keep every reading, send it on until the cloud has confirmed it."""
+    """Run a gateway: read devices, keep and send every reading.
+
+    It is sent until the cloud has confirmed it.
+    """
     from hearthward.app.edge import run_edge
 
     settings = _settings(
@@ -177,7 +180,7 @@ def cloud(
     seed: Path | None,
     **options: str | int | None,
 ) -> None:
-    """Run ingest, rules, notifier and web pages; starts a broker of its own unless one is named."""
+    """Run ingest, rules, notifier and web pages. Starts a broker of its own unless one is named."""
     from hearthward.app.start import run_cloud
 
     settings = _settings(
@@ -209,9 +212,10 @@ def demo(
     report: Path | None,
     port: int | None,
 ) -> None:
-    """Play a recording (or the virtual ward) through virtual devices and account for every value.
+    """Play a recording or the virtual ward through virtual devices.
 
-    A recording may hold at most 64 patients.
+    What became of every value and which alarms came of it is accounted for. A recording may hold at most 64
+    patients.
 
     Uses a data folder of its own that is removed afterwards, unless --data names one.
     """
@@ -236,7 +240,7 @@ def demo(
 @click.pass_context
 @_told
 def twins(context: click.Context, /, **options: Any) -> None:
-    """Run virtual devices as a process of their own: a radio over HCI on TCP, ports by path."""
+    """Run virtual devices as a process of their own. A radio over HCI on TCP, serial ports by path."""
     from hearthward.app.twins import run_twins
 
     settings = _settings(context, **_nested(edge={"gateway": options.pop("gateway")}))
@@ -248,7 +252,10 @@ def twins(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 @_told
 def doctor(context: click.Context, *, as_json: bool) -> None:
-    """Check this machine: environment, ports, clock, radio, broker, database, one root."""
+    """Check what this machine has and lacks.
+
+    Environment, ports, clock, radio, broker, database, and whether all packages come from one place.
+    """
     from hearthward.app.doctor import examine, render
 
     findings = asyncio.run(examine(_settings(context)))
@@ -260,16 +267,18 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
 @main.command()
 @click.argument("profile")
 @click.argument("source")
-@click.argument("payload", required=False, metavar="HEX")
+@click.argument("payload", required=False, metavar="[HEX]")
 @click.option("--text", metavar="LINE", help="The frame as text, for text protocols.")
 @click.option("--catalog", type=click.Path(path_type=Path), multiple=True, help="Further profiles.")
 @_told
 def decode(
     profile: str, source: str, payload: str | None, text: str | None, catalog: tuple[Path, ...]
 ) -> None:
-    """Decode one frame: PROFILE, its SOURCE (2a35, or the frame's name), HEX or --text LINE.
+    """Decode one frame of a device.
 
-    Prints a JSON list of readings with metric, value, unit, time and quality. A refused frame exits with 1.
+    PROFILE is the profile's id, SOURCE where the frame came from (2a35, or the frame's name); the frame is
+    given as HEX or with --text LINE. Prints a JSON list of readings with metric, value, unit, time and
+    quality. A refused frame exits with 1.
     """
     from firmware_profiles import load_catalog
     from firmware_profiles.report import decode_json
@@ -321,21 +330,24 @@ class _Span(click.ParamType):  # type: ignore[type-arg] # generic in newer relea
 @click.option("--to", "until", metavar="ISO", help="...until before then (UTC unless a zone is given).")
 @click.option("--patient", "patients", multiple=True, help="Only this patient (may be repeated).")
 @click.option(
-    "--rules", default="shipped", metavar="DIR", help="Only these rules (default: the shipped library)."
+    "--rules",
+    default="shipped",
+    metavar="DIR",
+    help="Only these rules, a file or folder (default: the shipped library).",
 )
 @click.option(
     "--only",
     multiple=True,
     metavar="GLOB",
-    help="Only rules with such ids, as 'ibp-mean-low*' (may be repeated).",
+    help="Only rules with such ids as 'ibp-mean-low*' (may be repeated).",
 )
 @click.option(
     "--setting",
     type=click.Choice(["ward", "home"]),
-    help="Where the patients are (default: not known, every rule applies).",
+    help="Where all patients are (default: as stored; in a recording not known, so that every rule applies).",
 )
-@click.option("--compare", metavar="DIR|shipped", help="A second rule set to set beside the first.")
-@click.option("--events", type=FILE, help="Labelled events: patient,time,label (.csv[.gz]).")
+@click.option("--compare", metavar="DIR|shipped", help="A second set of rules, compared with the first.")
+@click.option("--events", type=FILE, help="Labelled events with the columns patient,time,label (.csv[.gz]).")
 @click.option(
     "--horizon",
     "horizon_s",
@@ -359,15 +371,16 @@ class _Span(click.ParamType):  # type: ignore[type-arg] # generic in newer relea
     show_default=True,
     help="What the recording's times are in.",
 )
-@click.option("--out", type=FILE, help="Write everything there as JSON.")
+@click.option("--out", type=FILE, help="Write the figures and every episode as JSON.")
 @click.pass_context
 @_told
 def replay(context: click.Context, /, **options: Any) -> None:
-    """Run rules over a recording, or over the stored history, and count the alarms they would have made.
+    """Run rules over a recording or the stored history. Counts the alarms that they would have made.
 
     A recording has the columns time,patient,metric,value; times are written as they are there. Metrics that
-    no rule reads and values that no instrument can mean are counted. Patient-days: from a patient's first to
-    their last reading, and one typical interval.
+    no rule reads are counted, and so are values outside the metric's range, which decide nothing.
+    Patient-days: from a patient's first to their last reading, plus one typical interval. Of the stored
+    history, limits, orders and stays count as they were at its end (--to).
 
     With --events: an event is caught by the alarm active when it began; or else by the last one told within
     --horizon before; or else by the first one told within --tolerance after. The warning is the time from
@@ -396,9 +409,11 @@ _json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-reada
 @click.pass_context
 @_told
 def why(context: click.Context, alarm: str, *, as_json: bool) -> None:
-    """Say why ALARM (its id) fired: rule, values, limits and who set them, its life, each hop's delay.
+    """Say why an alarm fired.
 
-    Entries of the worklist and of rules on trial have ids, too.
+    ALARM is its id; entries of the worklist and of rules on trial have ids, too. Prints the rule as it was,
+    values, limits and who set them, each hop's delay and the alarm's life. Asks the running cloud, or the
+    data folder when none runs.
     """
     from hearthward.app.why import tell_why
 
@@ -413,7 +428,11 @@ def why(context: click.Context, alarm: str, *, as_json: bool) -> None:
 @click.pass_context
 @_told
 def why_not(context: click.Context, patient: str, rule: str, time: str, *, as_json: bool) -> None:
-    """Say why RULE did not fire for PATIENT (ids) at TIME (ISO 8601, UTC unless it has a zone)."""
+    """Say why a rule did not fire.
+
+    PATIENT and RULE are ids, TIME is ISO 8601 (UTC unless it has a zone). Names the part of the condition
+    that was in the way. Asks the running cloud, or the data folder when none runs.
+    """
     from hearthward.app.why import tell_why_not
 
     click.echo(asyncio.run(tell_why_not(_settings(context), patient, rule, time, as_json=as_json)))
@@ -449,7 +468,7 @@ def profiles_show(profile: str) -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @_told
 def profiles_check(path: Path | None) -> None:
-    """Load profiles strictly and run their vectors (PATH: a file or folder beside the shipped ones)."""
+    """Load profiles strictly and run their vectors. PATH is a file or folder beside the shipped ones."""
     from firmware_profiles.report import check
 
     problems = check([path] if path else [])
@@ -467,7 +486,7 @@ def rules() -> None:
 @rules.command("list")
 @_told
 def rules_list() -> None:
-    """List the shipped rules."""
+    """List the shipped rules. What is in force on a running system stands on its page /rules."""
     from rules import load_rules
     from rules.report import list_text
 
@@ -478,7 +497,7 @@ def rules_list() -> None:
 @click.argument("rule")
 @_told
 def rules_show(rule: str) -> None:
-    """Show a rule: its limits, timing, texts and source."""
+    """Show a shipped rule: its limits, timing, texts and source."""
     from rules import load_rules
     from rules.report import show_text
 
@@ -490,7 +509,7 @@ def rules_show(rule: str) -> None:
 @click.option("--replace", is_flag=True, help="Rules in PATH take the place of shipped ones of the same id.")
 @_told
 def rules_check(path: Path | None, *, replace: bool) -> None:
-    """Load rules strictly and run their examples (PATH: a file or folder beside the shipped ones)."""
+    """Load rules strictly and run their examples. PATH is a file or folder beside the shipped ones."""
     from rules.report import check
 
     problems = check([path] if path else [], replace=replace)

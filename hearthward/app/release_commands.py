@@ -14,9 +14,9 @@ __all__ = ["PASSWORD", "add_release_commands"]
 
 PASSWORD: Final = "HEARTHWARD_PASSWORD"  # noqa: S105 - the variable's name
 STEPS: Final = {
-    "shadow": "Put a draft on trial: decided beside the rule in force, never signalled.",
-    "approve": "Approve what somebody else wrote and put on trial.",
-    "activate": "Put an approved release in force.",
+    "shadow": "Put a draft on trial. It is decided beside the rule in force and never signalled.",
+    "approve": "Approve a release that somebody else wrote and that is on trial.",
+    "activate": "Put an approved release in force. It replaces the rule of its id.",
     "withdraw": "Give up a release that was never in force.",
 }
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -36,7 +36,7 @@ def add_release_commands(group: click.Group, told: Wrap, settings: Callable[...,
     @click.pass_context
     @told
     def draft(context: click.Context, file: Path, note: str, login: str) -> None:
-        """Enter a rule's FILE as a draft; nothing changes yet."""
+        """Enter a rule's FILE as a draft. Nothing changes yet."""
         from hearthward.app import rulebook
 
         click.echo(asyncio.run(rulebook.draft(settings(context), login, _password(), file, note)))
@@ -56,7 +56,7 @@ def add_release_commands(group: click.Group, told: Wrap, settings: Callable[...,
     @click.pass_context
     @told
     def rollback(context: click.Context, rule: str, login: str) -> None:
-        """Take this site's release of RULE out of force; what it replaced is in force again."""
+        """Take this site's release of RULE out of force. What it replaced is in force again."""
         from hearthward.app import rulebook
 
         click.echo(asyncio.run(rulebook.roll_back(settings(context), login, _password(), rule)))
