@@ -19,12 +19,12 @@ from cloud_ingest.records.models import JournalRow
 from cloud_ingest.stores.base import Delivery, Origins, Outcome, TimeSeriesStore
 from cloud_ingest.turns import Turns
 from hearthward.core.clock import Clock
-from hearthward.core.errors import StoreRejected
+from hearthward.core.errors import HearthwardError, StoreRejected
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import encode_block
 from rules.model import Readings
 
-__all__ = ["MANUAL", "ManualEntry", "ManualIntake"]
+__all__ = ["MANUAL", "ManualEntry", "ManualIntake", "NotJudgedError"]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,15 @@ MANUAL: Final = "manual"
 """What stands in the place of a gateway in store and journal."""
 SOURCE: Final = "@manual"
 """The source of what people enter, for the rules; no gateway can be called so."""
+
+
+class NotJudgedError(HearthwardError):
+    """An entry is stored, but the rules failed on it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "stored, but the rules failed on it: no alarm comes of this entry. Judge it yourself"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,8 @@ class ManualIntake:
     async def enter(self, entry: ManualEntry) -> None:
         """Store and decide one entry. A caller who goes away does not tear it in two.
 
-        Raises StoreRejected (nothing of it is stored) and StoreUnavailable (it can be sent again).
+        Raises StoreRejected (nothing of it is stored), StoreUnavailable (it can be sent again) and
+        NotJudgedError (it is stored; sent again, it is judged anew).
         """
         entry.check(self._clock.now_ns() + self._skew)
         await self._turns.whole(self._enter(entry))
@@ -115,6 +125,8 @@ class ManualIntake:
             if len(batch):
                 self._told(batch, list(patients), now)
             self._turns.tell(done)
+            if dead:
+                raise NotJudgedError
 
     async def _decide(
         self, entry: ManualEntry, batch: ReadingBatch, patients: list[str], now: int, decider: Decider

@@ -422,7 +422,8 @@ class Pipeline:
     async def enter(self, batch: ReadingBatch, patients: Sequence[str]) -> None:
         """Store and decide readings entered by hand; the same entry (digest) again changes nothing.
 
-        Raises StoreRejected with all that is wrong (nothing of it is stored then), StoreUnavailable.
+        Raises StoreRejected with all that is wrong (nothing of it is stored then), StoreUnavailable, and
+        NotJudgedError: stored, but the rules failed on it.
         """
         await self._manual.enter(ManualEntry(batch, patients))
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from cloud_ingest.entry import ENTERABLE, ENTERABLE_BY_PATIENT, Draft
+from cloud_ingest.manual import NotJudgedError
 from dashboards.access import Context, Guard
 from dashboards.models import Instant, Value
 from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
@@ -61,11 +62,20 @@ def enterable(context: Context) -> frozenset[str]:
 
 
 async def enter(context: Context, patient: str, draft: Draft) -> EntryDone:
-    """Enter for the caller, audited. Raises AccessError, MissingError, EntryError, StoreUnavailable."""
+    """Enter for the caller, audited.
+
+    Raises AccessError, MissingError, EntryError, StoreUnavailable, and NotJudgedError: stored, but the rules
+    failed on it.
+    """
     if await context.backend.item(context.scope, "patient", patient) is None:
         raise MissingError(kind="patient", key=patient)
     await context.demand(Action.ENTER_READING, "entry", patient=patient, target=patient)
-    found = await context.backend.enter(context.scope, patient, draft, author=context.who.user)
+    try:
+        found = await context.backend.enter(context.scope, patient, draft, author=context.who.user)
+    except NotJudgedError:
+        detail = {"entry": draft.id, "metrics": ",".join(draft.values), "judged": False}
+        await context.audit(Action.ENTER_READING, "entry", target=patient, detail=detail)
+        raise
     if found is None:
         raise MissingError(kind="patient", key=patient)
     detail = {"entry": draft.id, "metrics": ",".join(v.metric for v in found)}
@@ -85,6 +95,8 @@ async def enter_observations(
     body: EntryBody,
 ) -> EntryDone:
     """Enter observations by hand; answers once they are stored and the rules have decided on them.
+
+    An error 500 that says so means that they are stored, but the rules failed on them.
 
     Each value keeps who entered it. Patients may enter symptoms, pain and what they measure themselves, for
     themselves only. Sent again with the same ``id`` it gives the same answer and enters nothing twice. Of a

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloud_ingest.feed import AlarmChanged, ReadingsStored, TechnicalEvent
+from cloud_ingest.manual import NotJudgedError
 from cloud_ingest.records.models import Alarm, DeadLetter, JournalRow
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreRejected, StoreUnavailable
@@ -122,11 +123,26 @@ async def test_rules_that_fail_on_an_entry_leave_it_stored_and_say_so(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ):
     fails_on(monkeypatch, "pat_1")
-    await ward.pipeline.enter(*form(entered("spo2", 85.0)))
+    with pytest.raises(NotJudgedError, match="no alarm comes of this entry"):
+        await ward.pipeline.enter(*form(entered("spo2", 85.0)))
     assert await stored(ward) == [85.0]
     assert [(d.reason, d.gateway) for d in await ward.rows(DeadLetter)] == [("undecided", "manual")]
     assert "rules_failed" in {e.kind for e in ward.events() if isinstance(e, TechnicalEvent)}
     await agrees(ward)
+
+
+async def test_an_entry_that_the_rules_failed_on_is_judged_when_it_is_sent_again(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+):
+    batch, patients = form(entered("spo2", 80.0))
+    with monkeypatch.context() as broken:
+        fails_on(broken, "pat_1")
+        with pytest.raises(NotJudgedError):
+            await ward.pipeline.enter(batch, patients)
+    assert await ward.rows(Alarm) == []
+    await ward.pipeline.enter(batch, patients)
+    assert [a.rule for a in await ward.rows(Alarm)] == ["spo2-low"]
+    assert await stored(ward) == [80.0]
 
 
 async def test_entries_hold_no_device_s_readings_back(ward: Ward):

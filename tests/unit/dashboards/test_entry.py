@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cloud_ingest.entry import REASONS, manual_device
+from cloud_ingest.manual import NotJudgedError
 from dashboards.backend import ReadingQuery
 from dashboards.pages.entry import REASONS as SAID
 from hearthward.core.clock import iso
@@ -294,3 +295,21 @@ async def test_the_way_to_the_form_is_shown_to_those_who_may_use_it():
 
 def test_every_refusal_has_a_text_on_the_page():
     assert set(SAID) == set(REASONS)
+
+
+async def test_an_entry_that_the_rules_failed_on_is_an_error_that_says_so_and_is_audited(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with world() as made:
+
+        async def fails(*_: Any, **__: Any) -> None:
+            raise NotJudgedError
+
+        monkeypatch.setattr(made.backend, "enter", fails)
+        nurse = made.principal(Role.NURSE)
+        async with made.client(nurse) as client:
+            answer = await client.post(url(made), json={"id": "ent_1", "values": FOUR})
+            assert (answer.status_code, answer.json()["retry"]) == (500, False)
+            assert "no alarm comes of this entry" in answer.json()["detail"]
+        (entry,) = [e for e in made.backend._of("main").audit if e.action == Action.ENTER_READING]
+        assert entry.detail == {"entry": "ent_1", "metrics": ",".join(FOUR), "judged": False}
