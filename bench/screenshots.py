@@ -40,7 +40,10 @@ SETTLE_MS: Final = 1500
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture: whose page, how large, in which language and theme."""
+    """One picture: whose page, how large, in which language and theme.
+
+    ``{alarm}`` in its path stands for the first SpO2 alarm.
+    """
 
     file: str
     role: str
@@ -57,6 +60,8 @@ PICTURES: Final = (
     Picture("ward-phone.png", "nurse", "/ward", size=(390, 844)),
     Picture("admin-en.png", "admin", "/admin", size=(1280, 900)),
     Picture("devices-en.png", "engineer", "/devices", size=(1280, 900)),
+    Picture("rules-en.png", "doctor", "/rules", size=(1280, 900)),
+    Picture("why-en.png", "nurse", "/alarms/{alarm}/why", size=(1280, 900)),
 )
 
 
@@ -120,6 +125,14 @@ def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
         yield url, logins
 
 
+def _path(picture: Picture, url: str, login: tuple[str, str]) -> str:
+    """The page's path, with the first SpO2 alarm's id where one is asked for."""
+    if "{alarm}" not in picture.path:
+        return picture.path
+    found = get(f"{url}/api/v1/alarms?rule=spo2-low", log_in(url, *login))["items"]
+    return picture.path.format(alarm=min(found, key=lambda a: a["started"])["id"])
+
+
 def main(arguments: list[str]) -> int:
     """Take the pictures; 1 when one is too large or could not be taken."""
     from playwright.sync_api import sync_playwright
@@ -156,6 +169,7 @@ def _take(browser: object, url: str, login: tuple[str, str], picture: Picture, p
 
     assert isinstance(browser, Browser)
     width, height = picture.size
+    where = _path(picture, url, login)
     context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=picture.lang,
@@ -164,11 +178,11 @@ def _take(browser: object, url: str, login: tuple[str, str], picture: Picture, p
     )
     context.add_cookies([{"name": "hearthward_theme", "value": picture.theme, "url": url}])
     page = context.new_page()
-    page.goto(f"{url}/login?next={picture.path}")
+    page.goto(f"{url}/login?next={where}")
     page.fill("#login", login[0])
     page.fill("#password", login[1])
     page.click("button.primary")
-    page.wait_for_url(f"**{picture.path}")
+    page.wait_for_url(f"**{where}")
     wanted = picture.lang.split("-")[0]
     if not (page.get_attribute("html", "lang") or "").startswith(wanted):
         page.click(f".tools a[hreflang^={wanted}]")
