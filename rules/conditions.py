@@ -81,7 +81,7 @@ class Threshold:
 class Change:
     """The newest value lies ``by`` above the lowest (rise), or below the highest (fall), of ``within_s``.
 
-    It clears when the difference is smaller than ``by`` minus ``hysteresis``.
+    It clears when the difference is ``by`` minus ``hysteresis`` or less, and less than ``by``.
     """
 
     metric: str

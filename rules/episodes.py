@@ -341,7 +341,7 @@ class Episodes:
         self, name: str, subject: Subject, compiled: Compiled, time: int, readings: list[Measured]
     ) -> None:
         """Note a breach that came too late to signal."""
-        verdict = judge_alone(compiled, readings, time)
+        verdict = judge_alone(compiled, readings, time, self.state.context(name))
         if not verdict.opens:
             return
         key = compiled.key

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from hearthward.core.codes import METRICS
@@ -138,7 +139,7 @@ def evaluate(
                 key = id(subject), at, compiled.counts
                 found = None if memo is None else memo.get(key)
                 if found is None:
-                    found = _parameters(compiled, subject, context, at)
+                    found = _parameters(partial(_counted, compiled, subject=subject, at=at), context)
                     if memo is not None:
                         memo[key] = found
                 results.append(_score(leaf, found, context))
@@ -154,13 +155,20 @@ def evaluate(
     return _verdict(compiled, results, at, tuple(deadlines))
 
 
-def judge_alone(compiled: Compiled, readings: list[Measured], at: int) -> Verdict:
-    """Judge plain limits on exactly these readings, whatever else is known; other leaves are unknown."""
+def judge_alone(
+    compiled: Compiled, readings: list[Measured], at: int, context: Context | None = None
+) -> Verdict:
+    """Judge plain limits on exactly these readings, whatever else is known; in a ``context`` scores, too.
+
+    Other leaves are unknown. Of a score, the points of these readings are the least that it was.
+    """
     results = []
     for leaf in compiled.leaves:
         found = _UNKNOWN
         if isinstance(leaf, Threshold) and leaf.smoothing is None:
             found = _of_values(leaf, [m for m in readings if m.metric == leaf.metric])
+        elif isinstance(leaf, Score) and context is not None:
+            found = _score(leaf, _parameters(partial(_of_metric, readings), context), context)
         results.append(found)
     return _verdict(compiled, results, at, ())
 
@@ -303,17 +311,21 @@ def _score(
     return Result(opens, value >= float(leaf.clear_below), value, tuple(shown), found)
 
 
+def _of_metric(readings: list[Measured], metric: str) -> list[tuple[Measured, None]]:
+    return [(m, None) for m in readings if m.metric == metric]
+
+
 def _parameters(
-    compiled: Compiled, subject: Subject, context: Context, at: int
+    known: Callable[[str], Sequence[tuple[Measured, object]]], context: Context
 ) -> tuple[dict[str, float], dict[str, tuple[Measured, int]]]:
-    """Per parameter of the score its worst fresh value, with its points."""
+    """Per parameter of the score its worst value among those ``known`` of a metric, with its points."""
     values: dict[str, float] = {}
     chosen: dict[str, tuple[Measured, int]] = {}
-    oxygen = [m.value > 0 for m, _ in _counted(compiled, "supplemental_oxygen", subject, at)]
+    oxygen = [m.value > 0 for m, _ in known("supplemental_oxygen")]
     on_oxygen = any(oxygen) if oxygen else None
     for parameter, metrics in METRICS_OF.items():
         for metric in metrics:
-            for m, _ in _counted(compiled, metric, subject, at):
+            for m, _ in known(metric):
                 worth = points(parameter, m.value, context.spo2_scale, on_oxygen)
                 if parameter not in chosen or worth > chosen[parameter][1]:
                     values[parameter], chosen[parameter] = m.value, (m, worth)

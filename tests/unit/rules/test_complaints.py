@@ -182,6 +182,41 @@ def test_old_readings_alarm_as_new_without_saying_so():
     assert entry.kind == "late", "beyond the rule's max_lateness: for the worklist, and not silent"
 
 
+@pytest.mark.parametrize(
+    ("rule", "scale", "found", "text"),
+    [
+        ("news2-single-three", 1, {"spo2": 91}, "NEWS2: 3 points for SpO2 alone (limit ≥ 3)"),
+        ("news2-single-three", 2, {"spo2": 97, "supplemental_oxygen": 1}, "NEWS2: 3 points for SpO2 alone"),
+        ("news2-single-three", 1, {"spo2": 92}, None),
+        ("news2-single-three", 2, {"spo2": 91}, None),
+        ("news2-urgent", 1, {"consciousness": 2, "supplemental_oxygen": 1}, "NEWS2 ≥5 (limit ≥ 5)"),
+        ("news2-urgent", 1, {"consciousness": 2, "heart_rate": 95}, None),
+    ],
+)
+def test_points_that_newer_readings_have_overtaken_are_for_the_worklist(
+    rule: str, scale: int, found: dict[str, float], text: str | None
+):
+    """The points of what came late are judged by themselves: they are the least that the score was."""
+
+    def rows(values: dict[str, float], seconds: float) -> Rows:
+        return Rows.of(("p1", "d", m, float(v), at(seconds), at(1900), 0) for m, v in values.items())
+
+    fit = {"spo2": 97, "supplemental_oxygen": 0, "consciousness": 0, "heart_rate": 70}
+    if scale == 2:
+        fit["spo2"] = 90
+    contexts = {"p1": Context(spo2_scale=scale)}
+    told = both(
+        [load_rules().by_id[rule]],
+        [
+            Configuration(2, at(0), None, frozenset(), contexts),
+            Readings(3, at(1900), rows(fit, 1890), "gw", at(1900)),
+            Readings(4, at(1900), rows(found, 0), "gw", at(1900)),
+        ],
+    )
+    assert [(t.kind, t.at) for t in told] == ([] if text is None else [("late", 0)])
+    assert text is None or (told[0].text["en"].startswith(text) and told[0].condition == "inactive")
+
+
 def test_one_episode_is_one_alarm_however_many_readings():
     found = both([LOW], inputs(*([row(80 + n % 9, n)] for n in range(50))))
     assert kinds(found) == ["start"]
