@@ -99,8 +99,18 @@ def _between(start: int, end: int) -> float | None:
     return (end - start) / MS if 0 <= end - start <= OTHER_CLOCK_NS else None
 
 
-def _channel(note: Notification) -> str:
-    return f"{note.channel} {note.target}".rstrip()
+_CHANNELS: Final[dict[str, Text]] = {
+    "in_app": {"en": "ward wall", "zh": "病区大屏"},
+    "sms": {"en": "SMS to", "zh": "短信"},
+}
+
+
+def _channel(note: Notification) -> Text:
+    """Where it goes; the wall is one place, the others have an address."""
+    name = _CHANNELS.get(note.channel, {"en": note.channel, "zh": note.channel})
+    if note.channel == "in_app":
+        return name
+    return said("{name} {target}", "{name} {target}", name=name, target=note.target)
 
 
 _STATES: Final[dict[str, Text]] = {

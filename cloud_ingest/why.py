@@ -74,7 +74,7 @@ class Seen:
 
     metric: str
     name: Text
-    value: str
+    value: Text
     device: str
     time: int
     received: int
@@ -278,7 +278,7 @@ _BECAUSE: Final[dict[str, Text]] = {
 def _moment(t: TransitionRow) -> Moment:
     text = _LIFE.get(t.kind, {"en": t.kind, "zh": t.kind})
     because = _BECAUSE.get(str(t.detail.get("why", "")))
-    if because is not None and t.kind in {"start", "end"}:
+    if because is not None and (t.kind == "start" or (t.kind == "end" and t.detail["why"] == "refuted")):
         text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
     if t.kind != "accept" and t.text_en:
         text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})

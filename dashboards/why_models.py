@@ -79,7 +79,7 @@ class Seen(_View):
 
     metric: str
     name: Text
-    value: str
+    value: Text
     device: str
     time: Instant
     received: Instant

@@ -212,9 +212,9 @@ class LeafWords:
         met = result.opens is True
         found = said(
             "{name} is {least}{value}, {no}≥ {limit} (points: {points})",
-            "{name}为 {least}{value},{no}≥ {limit} (得分:{points})",
+            "{name}为{least} {value},{no}≥ {limit} (得分:{points})",
             name=_SCORES[leaf.score],
-            least={"en": "at least ", "zh": "至少 "} if missing else "",
+            least={"en": "at least ", "zh": "至少"} if missing else "",
             value=number(result.value or 0.0),
             no=_no(met),
             limit=number(float(leaf.value)),

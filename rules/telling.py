@@ -10,7 +10,7 @@ from hearthward.core.codes import METRICS
 from rules.conditions import DETECTOR
 from rules.evaluate import shown
 from rules.rule import SECOND
-from rules.words import SIGNAL_TEXT
+from rules.words import CODE_TEXT, SIGNAL_TEXT
 
 __all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "unit", "with_unit"]
 
@@ -53,11 +53,13 @@ def unit(metric: str) -> str:
     return "" if known is None or known.unit is None else _UNITS.get(known.unit, known.unit)
 
 
-def with_unit(metric: str, value: float) -> str:
-    """A value as people write it: ``84 %``, ``36.6 °C``, ``C``."""
-    known = METRICS.get(metric)
-    name = unit(metric) if known is None or not known.codes else ""
-    return f"{shown(metric, value)} {name}".rstrip()
+def with_unit(metric: str, value: float) -> Text:
+    """A value as people write it: ``84 %``, ``36.6 °C``, ``C``, ``chest pain``."""
+    known, text = METRICS.get(metric), shown(metric, value)
+    if known is not None and known.codes:
+        return CODE_TEXT.get(metric, {}).get(text, {"en": text, "zh": text})
+    text = f"{text} {unit(metric)}".rstrip()
+    return {"en": text, "zh": text}
 
 
 def moment(at: int) -> str:

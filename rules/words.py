@@ -55,7 +55,7 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "supplemental_oxygen": {"en": "oxygen", "zh": "吸氧"},
     "pain": {"en": "pain", "zh": "疼痛"},
     "symptom": {"en": "symptom", "zh": "症状"},
-    "heartbeat": {"en": "sign of life", "zh": "心跳信号"},
+    "heartbeat": {"en": "sign of life", "zh": "在线信号"},
 }
 CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
     "supplemental_oxygen": {

@@ -205,7 +205,7 @@ def _why_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for seen in found["seen"]:
         late = ", late" if seen["late"] else ""
         yield (
-            f"  {seen['name']['en']} {seen['value']} by {seen['device']}: measured {seen['time']}, "
+            f"  {seen['name']['en']} {seen['value']['en']} by {seen['device']}: measured {seen['time']}, "
             f"received {seen['received']}{late}"
         )
     yield ""

@@ -68,7 +68,7 @@ async def test_the_rule_as_it_was_the_value_and_the_limit(asked: Asked):
     assert (leaf(found).value, leaf(found).limit) == (86, 90)
     assert leaf(found).found["en"] == "SpO2 86 % is below 90 (at 2026-01-01 00:00:10 UTC, dev_1)"
     assert [(s.metric, s.value, s.time, s.received, s.late) for s in found.seen] == [
-        ("spo2", "86 %", at(10), at(10), False)
+        ("spo2", {"en": "86 %", "zh": "86 %"}, at(10), at(10), False)
     ]
     assert "A breach must last 10 s before it is told." in [w["en"] for w in found.rule.words]
     assert "It ends when SpO2 is ≥ 91 % again." in [w["en"] for w in found.rule.words]
@@ -94,7 +94,7 @@ async def test_every_hop_has_its_delay(asked: Asked):
         ("notified", at(15.75), 250),
         ("accepted", at(45.75), 30_250),
     ]
-    assert found.hops[4].text["en"] == "in_app wall: handed over"
+    assert found.hops[4].text["en"] == "ward wall: handed over"
     assert "Nurse Chen" in found.hops[5].text["en"]
     assert [(m.kind, m.actor, m.note) for m in found.life] == [
         ("start", None, ""),
@@ -113,8 +113,8 @@ async def test_failed_attempts_are_hops_too(asked: Asked):
     await notifier.send_due()
     told = [h for h in (await asked.why()).hops if h.name == "notified"]
     assert [h.text["en"].partition(" (")[0] for h in told] == [
-        "in_app wall: failed, to be tried again",
-        "in_app wall: handed over",
+        "ward wall: failed, to be tried again",
+        "ward wall: handed over",
     ]
     assert [h.delay_ms for h in told] == [0, 60_000]
 
