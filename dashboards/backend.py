@@ -128,6 +128,8 @@ class AlarmQuery:
     start: int | None = None
     end: int | None = None
     worklist: bool | None = None
+    asked: bool = False
+    """Only second measurements that are being waited for; otherwise none of them."""
     limit: int = 200
 
 

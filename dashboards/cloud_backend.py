@@ -252,6 +252,7 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy):
                 scope,
                 active=True if query.active_only else None,
                 worklist=query.worklist,
+                asked=query.asked,
                 patient=query.patient,
                 rule=query.rule,
                 since=query.start,

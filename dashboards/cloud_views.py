@@ -202,7 +202,7 @@ def _alarm_fields(row: rows.Alarm, rules: RuleSet) -> dict[str, Any]:
         "rule_hash": row.rule_hash,
         "kind": rule.kind if rule is not None and same else row.kind,
         "priority": row.priority,
-        "condition": "active" if row.condition == "active" else "inactive",
+        "condition": row.condition if row.condition in {"active", "asked"} else "inactive",
         "onset": row.onset,
         "started": row.started,
         "ended": row.ended,

@@ -316,6 +316,7 @@ class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
             and (query.start is None or a.started >= query.start)
             and (query.end is None or a.started < query.end)
             and (query.worklist is None or a.worklist == query.worklist)
+            and query.asked == (a.condition == "asked")
         ]
         return sorted(rows, key=lambda a: -a.started)[: query.limit]
 

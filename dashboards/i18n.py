@@ -34,6 +34,7 @@ SCRIPT: Final = {
     "why_clock": N_("the clock of the recording stands still"),
     "why_lost": N_("the connection to the server is lost"),
     "ok": N_("no alarm"),
+    "asked": N_("no alarm yet, to be measured again: {what}"),
     "unknown": N_("unknown since {time} ({age})"),
     "unknown_never": N_("unknown: nothing received yet"),
     "not_watched": N_("not watched: demo or test data"),

@@ -175,7 +175,9 @@ class Alarm(_View):
     rule_hash: str = ""
     kind: Literal["physiological", "technical"] = "physiological"
     priority: Priority
-    condition: Literal["active", "inactive"]
+    condition: Literal["active", "asked", "inactive"] = Field(
+        description="`asked`: a second measurement is being waited for; no alarm yet"
+    )
     onset: Instant = Field(description="time of the first breaching reading")
     started: Instant = Field(description="when it was first signalled")
     ended: Instant | None = None

@@ -43,6 +43,9 @@ async def list_alarms(  # noqa: PLR0913, PLR0917 - the query's filters
     worklist: Annotated[
         bool | None, Query(description="true: only breaches that came too late to signal; false: only alarms")
     ] = None,
+    asked: Annotated[  # noqa: FBT002 - a query flag
+        bool, Query(description="only second measurements that are being waited for: no alarms yet")
+    ] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> AlarmList:
     """Alarms in the caller's scope."""
@@ -54,6 +57,7 @@ async def list_alarms(  # noqa: PLR0913, PLR0917 - the query's filters
         start=instant(from_, "from", 0) if from_ else None,
         end=instant(to, "to", 0) if to else None,
         worklist=worklist,
+        asked=asked,
         limit=limit,
     )
     return AlarmList(items=list(await context.backend.alarms(context.scope, query)))

@@ -31,7 +31,8 @@ BY_HAND_S: Final = 3600.0
 WANTED: Final = frozenset(m for v in VITALS for m in (*v.metrics, v.second) if m)
 
 TileView = dict[str, Any]
-"""A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms)."""
+"""A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms) and
+``q`` (second measurements that are being waited for)."""
 
 
 def _number(value: float) -> str:
@@ -78,15 +79,15 @@ class Board:
 
     def set_alarm(self, alarm: Alarm) -> str | None:
         """Take an alarm's new state; returns the patient whose tile it changes."""
-        if alarm.condition == "active":
+        if alarm.condition != "inactive":
             self._alarms[alarm.id] = alarm
         else:
             self._alarms.pop(alarm.id, None)
         return alarm.patient
 
     def set_alarms(self, alarms: Iterable[Alarm]) -> None:
-        """Replace all active alarms."""
-        self._alarms = {a.id: a for a in alarms if a.condition == "active"}
+        """Replace all alarms that are active or asked about."""
+        self._alarms = {a.id: a for a in alarms if a.condition != "inactive"}
 
     def without_tile(self) -> set[str]:
         """Patients with an active alarm, but no stay: on no tile."""
@@ -175,8 +176,10 @@ class Board:
     def tile(self, patient: str) -> TileView:
         """The changing part of one tile."""
         tile = self._tiles[patient]
-        alarms = [self._alarm(a) for a in self._alarms.values() if a.patient == patient]
-        return {"id": patient, "v": tile.shown, "a": alarms}
+        mine = [a for a in self._alarms.values() if a.patient == patient]
+        alarms = [self._alarm(a) for a in mine if a.condition == "active"]
+        asked = [self._alarm(a) for a in mine if a.condition == "asked"]
+        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked}
 
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
         """Active alarms that have no tile: of components, and of patients without an encounter.
@@ -188,7 +191,7 @@ class Board:
         return [
             {**self._alarm(a), "patient": a.patient, "name": self._names.get(a.patient or "", a.patient)}
             for a in self._alarms.values()
-            if a.patient not in self._tiles
+            if a.patient not in self._tiles and a.condition == "active"
         ]
 
     def gateways(self) -> tuple[int, int]:

@@ -25,7 +25,8 @@ from dashboards.backend import (
     ReadingsArrived,
 )
 from dashboards.live.board import Board
-from dashboards.models import Gateway, Patient, ProfileChoice
+from dashboards.models import Gateway, ProfileChoice
+from dashboards.subjects import name_of
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
 
@@ -190,7 +191,9 @@ class LiveHub:
         scope = Scope.system(self._backend.tenant)
         await self._reload_roster(scope)
         self._board.take(await self._backend.latest(scope))
-        self._board.set_alarms(await self._backend.alarms(scope, AlarmQuery(active_only=True, limit=10_000)))
+        active = await self._backend.alarms(scope, AlarmQuery(active_only=True, limit=10_000))
+        asked = await self._backend.alarms(scope, AlarmQuery(asked=True, limit=10_000))
+        self._board.set_alarms([*active, *asked])
         await self._name_loose(scope)
         self._trouble = ""
         self._board.refresh(self._backend.clock.now_ns())
@@ -203,13 +206,10 @@ class LiveHub:
         self._board.set_roster(await self._backend.roster(scope))
 
     async def _name_loose(self, scope: Scope) -> None:
-        """Names for alarms of patients without a stay, whom the roster does not know."""
-        names = {}
-        for key in self._board.without_tile():
-            patient = await self._backend.item(scope, "patient", key)
-            if isinstance(patient, Patient):
-                names[key] = patient.name
-        self._board.set_names(names)
+        """Names for alarms of what has no tile: patients without a stay, gateways, devices, components."""
+        self._board.set_names(
+            {key: await name_of(self._backend, scope, key) for key in self._board.without_tile()}
+        )
 
     async def _take(self, event: LiveEvent) -> None:
         if isinstance(event, ReadingsArrived):

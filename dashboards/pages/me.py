@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
+from dashboards.backend import AlarmQuery
 from dashboards.pages.entry import EntryForm, blank, entered_before, take
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
@@ -49,6 +50,7 @@ async def _show(
         "me.html",
         status=422 if form else 200,
         values=sorted(values, key=lambda v: order[v.metric]),
+        asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),
         form=form or blank(request, context, "/me"),
         saved=next((values for values in before if values[0].group == saved), None),
     )

@@ -49,6 +49,7 @@ async def detail(
     if tile is None:
         raise MissingError(kind="patient", key=patient)
     alarms = await context.backend.alarms(context.scope, AlarmQuery(patient=patient, limit=SHOWN_ALARMS))
+    newest = await context.backend.newest(context.scope, patient)
     details = [await context.backend.alarm(context.scope, a.id) for a in alarms if a.condition == "active"]
     return page(
         request,
@@ -56,7 +57,8 @@ async def detail(
         "detail.html",
         tile=tile,
         may_enter=context.may(Action.ENTER_READING),
-        values=await context.backend.newest(context.scope, patient),
+        values=[v for v in newest if not v.metric.startswith("device_")],
+        asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),
         active=[d for d in details if d is not None],
         past=[a for a in alarms if a.condition != "active"],
     )

@@ -13,6 +13,7 @@ from dashboards.backend import DirectoryError
 from dashboards.i18n import N_
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
+from dashboards.subjects import name_of
 from hearthward.core.clock import naive_iso
 from hearthward.trust.access import Action
 from rules.telling import lasting
@@ -55,7 +56,16 @@ async def why(
 ) -> Response:
     """One alarm in full."""
     found = await why_of(context, alarm)
-    return page(request, context, "why.html", found=found, kinds=KINDS, states=STATES, **_words(context))
+    return page(
+        request,
+        context,
+        "why.html",
+        found=found,
+        subject=await name_of(context.backend, context.scope, found.patient) if found.patient else "",
+        kinds=KINDS,
+        states=STATES,
+        **_words(context),
+    )
 
 
 @router.get("/patients/{patient}/why-not")

@@ -4,7 +4,7 @@ import { ageText, duration, effectiveState } from './ages.js';
 /**
  * @typedef {import('./ages.js').Value} Value
  * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null}} Alarm
- * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], t: [number, number][]}} TileData
+ * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], t: [number, number][]}} TileData
  * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, accept: (alarm: Alarm, button: HTMLButtonElement) => void}} Shared
  */
 
@@ -91,11 +91,11 @@ export class Tile {
     this.watched = true;
   }
 
-  /** @param {{v: Record<string, Value>, a: Alarm[]}} patch */
+  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[]}} patch */
   take(patch) {
     const before = this.data.v.hr;
     this.data.v = patch.v;
-    this.data.a = patch.a;
+    Object.assign(this.data, { a: patch.a, q: patch.q });
     const [text, state, at] = patch.v.hr;
     if (state === 'live' && at > before[2] && text) this.data.t.push([at, Number(text)]);
     if (this.data.t.length > 90) this.data.t.shift();
@@ -109,10 +109,12 @@ export class Tile {
     const unknown = this.#vitals(now, silent);
     const alarms = [...this.data.a].sort(worse);
     this.#verdict(alarms, unknown, now);
+    const asked = this.data.q.map((a) => alarmText(a, this.shared.language)).join(' · ');
+    say(within(this.root, '.asked'), asked && this.shared.strings.asked.replace('{what}', asked));
     this.#alarms(alarms, now);
     this.#trend(now);
     within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
-    const rank = alarms.length ? PRIORITIES.indexOf(alarms[0].p) : this.live ? 4 : 3;
+    const rank = alarms.length ? PRIORITIES.indexOf(alarms[0].p) : this.live && !asked ? 4 : 3;
     this.root.style.setProperty('--rank', String(rank));
     this.rank = rank;
   }
@@ -162,7 +164,7 @@ export class Tile {
    */
   #verdict(alarms, unknown, now) {
     const { strings, assets, clock } = this.shared;
-    const ok = this.live === true && this.watched && alarms.length === 0;
+    const ok = this.live === true && this.watched && !alarms.length && !this.data.q.length;
     mark(this.root, 'data-s', ok ? 'ok' : this.live && this.watched ? 'alarm' : 'unknown');
     mark(this.root, 'data-p', alarms.length ? alarms[0].p : '');
     let text = '';
