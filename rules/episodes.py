@@ -197,7 +197,7 @@ class Episodes:
             self._second(name, subject, compiled, verdict, news)
         elif episode.condition == "pending":
             if verdict.opens:
-                subject.episodes[compiled.key] = _worsen(compiled, episode, verdict)
+                subject.episodes[compiled.key] = _rescored(_worsen(compiled, episode, verdict), verdict)
             else:
                 del subject.episodes[compiled.key]
         else:
@@ -478,6 +478,18 @@ def _worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:
     if peaks == episode.peaks:
         return episode
     return replace(episode, peaks=peaks, snapshot=verdict.snapshot(), told=False)
+
+
+def _rescored(episode: Episode, verdict: Verdict) -> Episode:
+    """The episode as it is now, if its score is as high as ever but made of other points than before.
+
+    Else people would be told of the parameter that began it, which may be well again.
+    """
+    if verdict.peaks != episode.peaks or "score" not in episode.snapshot.detail:
+        return episode
+    shot = verdict.snapshot()
+    same = shot.detail.get("score") == episode.snapshot.detail["score"]
+    return episode if same else replace(episode, snapshot=shot)
 
 
 def _carry(episode: Episode, new: Compiled, old: Rule | None, now: int) -> Episode:

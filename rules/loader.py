@@ -88,6 +88,8 @@ def load_files(*extra: Path, library: bool = True, replace: bool = False) -> tup
             found[loaded.rule.id] = loaded
         else:
             message = f"rule {loaded.rule.id!r} is already defined in {other.file}"
+            if library and Path(other.file).resolve() in shipped:
+                message += "; to take a shipped rule's place, check it with --replace and release it"
             problems.append(document.problem(("id",), message))
     if problems:
         raise RuleFileError(problems)

@@ -217,6 +217,26 @@ def test_points_that_newer_readings_have_overtaken_are_for_the_worklist(
     assert text is None or (told[0].text["en"].startswith(text) and told[0].condition == "inactive")
 
 
+def test_a_score_tells_of_the_parameter_that_has_the_points_now():
+    """What began it may be well again when the delay ends."""
+
+    def measured(seq: int, seconds: float, metric: str, value: float) -> Readings:
+        return readings([("p1", "d", metric, value, seconds)], seq=seq)
+
+    (told,) = both(
+        [load_rules().by_id["news2-single-three"]],
+        [
+            measured(1, 0, "spo2", 90),
+            measured(2, 60, "consciousness", 2),
+            measured(3, 120, "spo2", 97),
+            Tick(4, at(300)),
+        ],
+    )
+    assert (told.kind, told.onset, told.at) == ("start", 0, at(300))
+    assert told.text["en"] == "NEWS2: 3 points for consciousness alone (limit ≥ 3)"
+    assert told.detail["score"]["points"] == {"spo2": 0, "consciousness": 3}
+
+
 def test_one_episode_is_one_alarm_however_many_readings():
     found = both([LOW], inputs(*([row(80 + n % 9, n)] for n in range(50))))
     assert kinds(found) == ["start"]

@@ -186,6 +186,8 @@ def test_a_rule_of_a_site_takes_the_place_of_a_shipped_one_only_where_that_is_sa
     text = GOOD.replace("id: mine", "id: spo2-low")
     write(tmp_path, text)
     refused(tmp_path, library=True)
+    with pytest.raises(RuleFileError, match="check it with --replace and release it"):
+        load_rules(tmp_path)
     for rules in (load_rules(tmp_path, replace=True), load_folder(tmp_path, library=True)):
         assert rules.by_id["spo2-low"] == load_rule(text, "x").rule
         assert len(rules) == len(load_rules())
