@@ -36,8 +36,11 @@ async def draft(settings: Settings, login: str, password: str, file: Path, note:
     """Enter a rule's file as a draft. Raises HearthwardError."""
     try:
         text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read {file}: {error}"
+    except OSError as error:
+        msg = f"cannot be read: {error.strerror}"
+        raise ConfigError(msg, file=str(file)) from error
+    except UnicodeDecodeError as error:
+        msg = "is not UTF-8 text"
         raise ConfigError(msg, file=str(file)) from error
     async with _person(settings, login, password) as rest:
         return await rest.ask("POST", f"{RULES}/drafts", _told, {"text": text, "note": note})

@@ -101,8 +101,11 @@ async def test_refusals_are_told_in_words(settings: Settings, file: Path, wrong:
         await rulebook.step(settings, "max", SECRET, "none", "approve")
     with pytest.raises(ConfigError, match="line 6"):
         await rulebook.draft(settings, "li.na", SECRET, wrong, "")
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file or directory$"):
         await rulebook.draft(settings, "li.na", SECRET, tmp_path / "none.yaml", "")
+    (tmp_path / "latin.yaml").write_bytes("id: grün".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        await rulebook.draft(settings, "li.na", SECRET, tmp_path / "latin.yaml", "")
     assert await rulebook.list_releases(settings) == "no releases yet: hearthward rules draft FILE"
 
 
