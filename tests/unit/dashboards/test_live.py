@@ -192,6 +192,19 @@ def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():
     assert made.tile("p1")["a"] == []
 
 
+def test_a_second_measurement_that_is_waited_for_is_on_the_tile_but_no_alarm():
+    made = board(OXI)
+    asked = Alarm(**alarm("p1", "alm_x", condition="asked").model_dump(exclude={"transitions", "deliveries"}))
+    made.set_alarms([asked])
+    tile = made.tile("p1")
+    assert (tile["a"], [a["id"] for a in tile["q"]]) == ([], ["alm_x"])
+    made.set_alarm(asked.model_copy(update={"patient": "nobody", "id": "alm_y"}))
+    assert made.loose_alarms(Scope.system("main")) == []
+    made.set_alarm(asked.model_copy(update={"condition": "active"}))
+    tile = made.tile("p1")
+    assert ([a["id"] for a in tile["a"]], tile["q"]) == (["alm_x"], [])
+
+
 def test_a_thousand_patients_fit_the_time_of_a_first_page():
     made = Board([ProfileChoice(id="p", title="", transport="ble")])
     devices = [RosterDevice(f"d{i}", "gw", "p", None, T0) for i in range(1000)]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dashboards.models import AlarmInput, AlarmTransition, Delivery
+from dashboards.subjects import name_of
 from hearthward.core.clock import iso
 from hearthward.trust.access import Role, Scope
 from tests.unit.dashboards.webworld import RULES, T0, S, World, alarm, reading, seeded, world
@@ -195,3 +196,26 @@ async def test_a_worklist_entry_and_an_unknown_rule_are_marked():
         async with made.client(made.principal(Role.NURSE), cookie=True) as client:
             assert "Worklist: no alarm" in (await client.get(f"/alarms/{late}/why")).text
             assert "content was not kept" in (await client.get(f"/alarms/{old}/why")).text
+
+
+@pytest.mark.parametrize(("language", "again"), [("en", "Please measure again"), ("zh", "请再测量一次")])
+async def test_a_second_measurement_is_asked_of_the_patient_and_seen_by_the_nurse(language: str, again: str):
+    async with world() as made:
+        made.backend._of("main").alarms.clear()
+        put(made, condition="asked", values={"nibp_systolic": 186, "nibp_diastolic": 112})
+        lang = {"accept-language": language}
+        async with made.client(made.principal(Role.PATIENT), cookie=True, **lang) as client:
+            page = (await client.get("/me")).text
+            assert again in page
+            assert "186/112" in page
+        async with made.client(made.principal(Role.NURSE)) as client:
+            assert (await client.get("/api/v1/alarms")).json()["items"] == []
+            (asked,) = (await client.get("/api/v1/alarms", params={"asked": True})).json()["items"]
+            assert asked["condition"] == "asked"
+
+
+async def test_a_gateways_alarm_names_the_gateway():
+    async with world() as made:
+        gateway = await name_of(made.backend, Scope.system("main"), "gateway:gw-1")
+        assert gateway.startswith("gw-1")
+        assert await name_of(made.backend, Scope.system("main"), "component:broker") == "broker"
