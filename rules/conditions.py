@@ -54,11 +54,15 @@ DETECTOR: Final = "detector:"
 
 @dataclass(frozen=True, slots=True)
 class Smoothing:
-    """Judge the mean or median of the last ``window_s`` seconds, once it holds ``min_count`` values."""
+    """Judge the mean or median of the last ``window_s`` seconds, once it holds ``min_count`` values.
+
+    Only values above ``above`` are among them: a line that is flat measures nothing.
+    """
 
     kind: Literal["mean", "median"]
     window_s: float
     min_count: int = 1
+    above: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ def node_content(node: Node) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Smoothing):
-        return [value.kind, float(value.window_s), value.min_count]
+        return [value.kind, float(value.window_s), value.min_count, value.above]
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if type(value) in _NAMES:

@@ -61,8 +61,8 @@ class Engine:
         rest = _Pass(work, event, order).run()
         known = work.state.rules.by_metric
         for name, indices in rest.items():
-            found = [row_at(rows, i, event.now) for i in indices if rows.metric[i] in known]
-            if name and found:
+            found = [row_at(rows, i, event.now) for i in indices]
+            if name:
                 subject = work.subject(name)
                 work.add_source(subject, event.source)
                 work.arrive(name, subject, found)
@@ -100,7 +100,9 @@ class _Pass:
         rest: dict[str, list[int]] = {}
         now_name, now_device, now_time = "", "", -1
         for i in self._order:
-            name, time, device = patients[i], times[i], devices[i]
+            name, time, device, metric = patients[i], times[i], devices[i], metrics[i]
+            if metric not in looked_at:
+                continue
             if name in rest:
                 rest[name].append(i)
                 continue
@@ -128,10 +130,9 @@ class _Pass:
                     self._work.fire(name, subject, time, arriving=True)
                     self._work.settle(name, subject)
                 filters, watches, series_of = found.plan.filters, subject.watched, subject.series
-            metric = metrics[i]
             filtered = filters.get(metric)
             if filtered is None:
-                if metric in looked_at and time > subject.clock:
+                if time > subject.clock:
                     subject.clock, subject.struck = time, False
                 continue
             value, received, quality = values[i], receiveds[i], qualities[i]
@@ -146,11 +147,9 @@ class _Pass:
                 or quality != series.quality
                 or quality & UNFIT
                 or received - time > filtered.lateness
+                or time < subject.clock
             ):
-                if self._rows:
-                    self._others.append(i)
-                else:
-                    rest[name] = [i]
+                self._others.append(i)
                 continue
             if value.__class__ is not float:
                 value = float(value)
@@ -162,6 +161,8 @@ class _Pass:
             if cell is None:
                 cell = filtered.cell(value)
             watched = watches.get(metric) if watches else None
+            if series.cell < 0:  # no rule has looked at it yet as it stands
+                self._rules += filtered.rules
             if stale:  # known again, and its silence starts anew
                 self._rules += filtered.reached(-1, cell, value)
                 if quality:
@@ -194,10 +195,9 @@ class _Pass:
     def _judge(self) -> None:
         """Judge the measurement that has been remembered, with those of its rows that were not quick."""
         rows = self._event.rows
-        name = rows.patient[self._rows[0]]
+        name = rows.patient[(self._rows or self._others)[0]]
         subject = self._work.state.subjects[name]
-        known = self._work.state.rules.by_metric
-        others = [row_at(rows, i, self._event.now) for i in self._others if rows.metric[i] in known]
+        others = [row_at(rows, i, self._event.now) for i in self._others]
         rules, self._rules = self._rules, ()
         self._others.clear()
         if not subject.episodes and not others:

@@ -187,25 +187,31 @@ def replay(
     """
     out, empty = Replay(rules), State.empty(SOURCE, rules)
     looked_at = {metric for rule in rules for metric in rule.inputs}
+    patience = _patience(rules)
     for track in tracks:
         for metric, count in Counter(track.metric).items():
             (out.read if metric in looked_at else out.unread)[metric] += count
         context = (contexts or {}).get(track.patient, Context())
         if context.expected is None:
-            context = replace(context, expected=_regular(rules, track))
+            context = replace(context, expected=_regular(patience, track))
         _Run(out, context, track).go(empty.fork(), chunk)
     out.episodes.sort(key=lambda e: (e.onset, e.patient, e.rule))
     out.late.sort(key=lambda x: (x.at, x.patient, x.rule))
     return out
 
 
-def _regular(rules: RuleSet, track: Track) -> dict[str, int]:
-    """The signals whose silence means something, with the time (ns) of their first value."""
-    patience: dict[str, float] = {}
+def _patience(rules: RuleSet) -> dict[str, float]:
+    """After how long (ns) the first rule misses a signal."""
+    out: dict[str, float] = {}
     for rule in rules:
         for leaf in leaves(rule.resolved.condition):
             if isinstance(leaf, Missing) and not leaf.unseen:
-                patience[leaf.metric] = min(float(leaf.for_s) * SECOND, patience.get(leaf.metric, inf))
+                out[leaf.metric] = min(float(leaf.for_s) * SECOND, out.get(leaf.metric, inf))
+    return out
+
+
+def _regular(patience: Mapping[str, float], track: Track) -> dict[str, int]:
+    """The signals whose silence means something, with the time (ns) of their first value."""
     times: dict[str, array[int]] = {m: array("q") for m in patience}
     for metric, time in zip(track.metric, track.time, strict=True):
         if metric in times:

@@ -176,6 +176,8 @@ def _threshold(leaf: Threshold, rule: Rule) -> str:
     what = leaf.metric if smooth is None else f"{smooth.kind} of {leaf.metric} over {span(smooth.window_s)}"
     if smooth is not None and smooth.min_count > 1:
         what += f" (at least {smooth.min_count} values)"
+    if smooth is not None and smooth.above is not None:
+        what += f" (of values above {number(smooth.above)})"
     text = f"{what} {leaf.op.replace('_', ' ')} {_value(leaf, leaf.value, rule)}"
     back = _plain(leaf.hysteresis, rule)
     if not back:

@@ -42,6 +42,7 @@ class SmoothingFile(Strict):
     kind: Literal["mean", "median"]
     window_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
     min_count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    above: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class TextFile(Strict):
@@ -177,7 +178,11 @@ class RuleFile(Strict):
     def rule(self) -> Rule:
         """The rule that the file describes."""
         smooth = self.smoothing
-        smoothing = None if smooth is None else Smoothing(smooth.kind, smooth.window_s, smooth.min_count)
+        smoothing = (
+            None
+            if smooth is None
+            else Smoothing(smooth.kind, smooth.window_s, smooth.min_count, smooth.above)
+        )
         return Rule(
             id=self.id,
             version=self.version,

@@ -53,10 +53,10 @@ class Feature(Protocol):
 class _Mean:
     """The mean of a time window ``(t - window, t]``."""
 
-    __slots__ = ("_least", "_pushes", "_times", "_total", "_values", "_window", "output")
+    __slots__ = ("_above", "_least", "_pushes", "_times", "_total", "_values", "_window", "output")
 
-    def __init__(self, window: int, least: int) -> None:
-        self._window, self._least = window, least
+    def __init__(self, window: int, least: int, above: float = -inf) -> None:
+        self._window, self._least, self._above = window, least, above
         self._times: deque[int] = deque()
         self._values: deque[float] = deque()
         self._total, self._pushes = 0.0, 0
@@ -64,18 +64,19 @@ class _Mean:
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
         times, values = self._times, self._values
-        times.append(time)
-        values.append(value)
-        self._total += value
+        if value > self._above:
+            times.append(time)
+            values.append(value)
+            self._total += value
         oldest = time - self._window
-        while times[0] <= oldest:
+        while times and times[0] <= oldest:
             times.popleft()
             self._total -= values.popleft()
         self._pushes += 1
         if self._pushes >= RESUM_EVERY:
             self._pushes, self._total = 0, fsum(values)
         count = len(times)
-        self.output = round(self._total / count, 9) if count >= self._least else None
+        self.output = round(self._total / count, 9) if count >= max(1, self._least) else None
 
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self._total, self._pushes, self.output]
@@ -88,27 +89,30 @@ class _Mean:
 class _Median:
     """The median of a time window ``(t - window, t]``."""
 
-    __slots__ = ("_least", "_ordered", "_times", "_values", "_window", "output")
+    __slots__ = ("_above", "_least", "_ordered", "_times", "_values", "_window", "output")
 
-    def __init__(self, window: int, least: int) -> None:
-        self._window, self._least = window, least
+    def __init__(self, window: int, least: int, above: float = -inf) -> None:
+        self._window, self._least, self._above = window, least, above
         self._times: deque[int] = deque()
         self._values: deque[float] = deque()
         self._ordered: list[float] = []
         self.output: float | None = None
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
-        self._times.append(time)
-        self._values.append(value)
-        insort(self._ordered, value)
+        if value > self._above:
+            self._times.append(time)
+            self._values.append(value)
+            insort(self._ordered, value)
         oldest = time - self._window
-        while self._times[0] <= oldest:
+        while self._times and self._times[0] <= oldest:
             self._times.popleft()
             gone = self._values.popleft()
             del self._ordered[bisect_left(self._ordered, gone)]
         count = len(self._ordered)
-        middle = (self._ordered[(count - 1) // 2] + self._ordered[count // 2]) / 2
-        self.output = middle if count >= self._least else None
+        if count < max(1, self._least):
+            self.output = None
+        else:
+            self.output = (self._ordered[(count - 1) // 2] + self._ordered[count // 2]) / 2
 
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self.output]
@@ -211,7 +215,8 @@ def feature_key(leaf: Leaf) -> str | None:
     """The name of the derived quantity that a resolved leaf looks at; None: the value itself."""
     match leaf:
         case Threshold(smoothing=smoothing) if smoothing is not None:
-            return f"{smoothing.kind} {float(smoothing.window_s)} {smoothing.min_count}"
+            above = "" if smoothing.above is None else f" {float(smoothing.above)}"
+            return f"{smoothing.kind} {float(smoothing.window_s)} {smoothing.min_count}{above}"
         case Change(direction=direction, within_s=within):
             return f"{direction} {float(within)}"
         case Deviation(tau_s=tau, learn_s=learn):
@@ -226,9 +231,9 @@ def make_feature(key: str) -> Feature:
     kind, *parts = key.split(" ")
     match kind:
         case "mean":
-            return _Mean(_ns(parts[0]), int(parts[1]))
+            return _Mean(_ns(parts[0]), int(parts[1]), *map(float, parts[2:]))
         case "median":
-            return _Median(_ns(parts[0]), int(parts[1]))
+            return _Median(_ns(parts[0]), int(parts[1]), *map(float, parts[2:]))
         case "rise" | "fall":
             return _Swing(_ns(parts[0]), 1 if kind == "rise" else -1)
         case "level":

@@ -148,6 +148,13 @@ class Subject:
         """Whether what falls silent at that time has done so."""
         return silence < self.clock or (silence == self.clock and self.struck)
 
+    def doubt(self) -> None:
+        """Time went back, or what counted counts no more: every rule is to look at each signal again."""
+        self.breaching.clear()
+        for devices in self.series.values():
+            for series in devices.values():
+                series.cell = -1
+
     def copy(self) -> Subject:
         """The same, to be changed on its own."""
         out = Subject()

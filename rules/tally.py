@@ -18,6 +18,7 @@ __all__ = [
     "active_days",
     "catch",
     "days_by_patient",
+    "first_begun",
     "median_warning",
     "top_share",
     "unmatched",
@@ -109,6 +110,30 @@ def _catcher(episodes: Iterable[Episode], at: int, before: int, after: int) -> E
         elif earlier is None and at < episode.started <= at + after:
             return episode
     return earlier
+
+
+def first_begun(
+    episodes: Iterable[Episode], events: Iterable[Event], before: int, after: int
+) -> list[Caught]:
+    """The first alarm that began around each event: within ``before`` (ns) before it or ``after`` behind.
+
+    Stricter than ``catch``: an alarm that has gone on for longer is no news and does not count.
+    """
+    told = sorted(episodes, key=lambda e: e.started)
+    return [
+        Caught(
+            event,
+            next(
+                (
+                    e
+                    for e in told
+                    if e.patient == event.patient and -after <= event.time - e.started <= before
+                ),
+                None,
+            ),
+        )
+        for event in events
+    ]
 
 
 def median_warning(caught: Iterable[Caught]) -> float | None:

@@ -110,6 +110,7 @@ class Work:
     ) -> None:
         """Judge one measurement. ``taken`` are remembered already, and concern just ``rules``."""
         time = taken[0].time if taken else rows[0].time
+        behind = time < subject.clock
         self.fire(name, subject, time, arriving=True)
         plan = self.episodes.plan(name, subject)
         frozen = self.episodes.frozen(subject) if rows else frozenset[str]()
@@ -125,6 +126,8 @@ class Work:
         self.episodes.memo.clear()
         for _, compiled in sorted(concerned.items()):
             self._consider(name, subject, compiled, time, (news, superseded, told), late=late)
+        if behind or any(m.received - m.time > plan.filters[m.metric].lateness for m in news):
+            subject.doubt()
 
     def _consider(
         self,
@@ -145,7 +148,8 @@ class Work:
         usable = [m for m in fresh if not too_late(compiled, m.time, m.received)]
         filters = self.episodes.plan(name, subject).filters
         flagged = any(compiled in filters[m].flagged for m in told)
-        if usable or flagged:
+        possible = compiled.key in subject.episodes or compiled.required <= subject.series.keys()
+        if possible and (usable or flagged):
             self.episodes.judge(name, subject, compiled, time, late=late, news=usable)
         if worklist:
             self.episodes.worklist(name, subject, compiled, time, worklist)

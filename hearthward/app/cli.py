@@ -384,7 +384,9 @@ def replay(context: click.Context, /, **options: Any) -> None:
 
     With --events: an event is caught by the alarm active when it began; or else by the last one told within
     --horizon before; or else by the first one told within --tolerance after. The warning is the time from
-    the alarm's being told (onset and the rule's delay) to the event, negative when it was told after.
+    the alarm's being told (onset and the rule's delay) to the event, negative when it was told after. Beside
+    it stands the same of the first alarm that began within these two spans: one that had gone on for longer
+    does not count there.
 
     With --compare: an episode is gained (lost) when the second (first) rule set has none of the same patient
     and rule at that time.

@@ -27,6 +27,7 @@ from rules.tally import (
     active_days,
     catch,
     days_by_patient,
+    first_begun,
     median_warning,
     top_share,
     unmatched,
@@ -172,7 +173,8 @@ def _run(name: str, rules: RuleSet, subject: _Subject, request: Request) -> _Res
     found = replay(rules, subject.gathered.tracks.values(), subject.contexts)
     before, after = round(request.horizon_s * SECOND), round(request.tolerance_s * SECOND)
     caught = catch(found.episodes, subject.events, before, after)
-    return _Result(name, found, caught, _summary(name, found, caught, subject))
+    begun = first_begun(found.episodes, subject.events, before, after)
+    return _Result(name, found, caught, _summary(name, found, (caught, begun), subject))
 
 
 # -- as JSON
@@ -189,7 +191,9 @@ def _json(document: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _summary(name: str, found: Replay, caught: list[Caught], subject: _Subject) -> dict[str, Any]:
+def _summary(
+    name: str, found: Replay, events: tuple[list[Caught], list[Caught]], subject: _Subject
+) -> dict[str, Any]:
     """A rule set's figures."""
     days = sum(subject.days.values())
     episodes = found.episodes
@@ -219,8 +223,8 @@ def _summary(name: str, found: Replay, caught: list[Caught], subject: _Subject) 
         "readings_read": sum(found.read.values()),
         "unread": dict(sorted((found.unread + subject.gathered.unknown).items())),
     }
-    if caught:
-        out["events"] = _events(caught, subject)
+    if subject.events:
+        out["events"] = _events(*events, subject)
     return out
 
 
@@ -228,8 +232,9 @@ def _rate(count: float, days: float) -> float | None:
     return round(count / days, _DIGITS) if days else None
 
 
-def _events(caught: list[Caught], subject: _Subject) -> dict[str, Any]:
+def _events(caught: list[Caught], begun: list[Caught], subject: _Subject) -> dict[str, Any]:
     warning = median_warning(caught)
+    news = median_warning(begun)
     listed = [
         {
             "patient": c.event.patient,
@@ -246,6 +251,8 @@ def _events(caught: list[Caught], subject: _Subject) -> dict[str, Any]:
         "caught": sum(c.episode is not None for c in caught),
         "told_before": sum(c.warning is not None and c.warning >= 0 for c in caught),
         "median_warning_s": None if warning is None else warning / SECOND,
+        "begun": sum(c.episode is not None for c in begun),
+        "median_warning_begun_s": None if news is None else news / SECOND,
         "lost": [e for e in listed if e["rule"] is None],
         "all": listed,
     }
@@ -356,6 +363,8 @@ def _rows(subject: _Subject, results: list[_Result]) -> list[list[str]]:
         add("events caught", lambda r: f"{r.summary['events']['caught']}/{r.summary['events']['events']}")
         add("  told before they began", lambda r: f"{r.summary['events']['told_before']}")
         add("  median warning", lambda r: _minutes(r.summary["events"]["median_warning_s"]))
+        add("  an alarm began around them", lambda r: f"{r.summary['events']['begun']}")
+        add("    its median warning", lambda r: _minutes(r.summary["events"]["median_warning_begun_s"]))
     for rule in dict.fromkeys(rule for r in results for rule in sorted(r.summary["by_rule"])):
         if any(r.summary["by_rule"].get(rule, {}).get("alarms") for r in results):
             add(f"  {rule}", lambda r: f"{r.summary['by_rule'].get(rule, {}).get('alarms', '-')}")  # noqa: B023

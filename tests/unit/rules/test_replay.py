@@ -187,10 +187,11 @@ def test_it_decides_as_the_product_does_whatever_the_chunks(values: list[tuple[i
     """One frame a moment through the engine gives the same alarms."""
     unique = {(t * 20, m): v for t, m, v in values}
     made = track((t, m, v) for (t, m), v in unique.items())
-    found = replay(RuleSet(SEVERAL), [made], chunk=size)
+    unknown = Context(expected={"spo2": made.time[0]})
+    found = replay(RuleSet(SEVERAL), [made], {"p": unknown}, chunk=size)
     assert made.last is not None
     engine = Engine(State.empty("live", RuleSet(SEVERAL)))
-    told = list(engine.step(Configuration(1, made.time[0], None, contexts={"p": Context()})))
+    told = list(engine.step(Configuration(1, made.time[0], None, contexts={"p": unknown})))
     for moment in sorted({t for t, _ in unique}):
         rows = [("p", "d", m, v, at(t), at(t), 0) for (t, m), v in unique.items() if t == moment]
         told += engine.step(Readings(2, at(moment), Rows.of(rows), "gw", at(moment)))
@@ -228,7 +229,7 @@ def test_the_peak_is_what_the_limit_is_compared_with():
     counted = make("count", Count(threshold("spo2", "below", 90), 2, 60))
     assert peak(counted, spo2(89, 88, 84)) == (84, "spo2", 20)
     silent = make("silent", Missing("spo2", 60))
-    assert peak(silent, [*spo2(97), (300, "spo2", 96)]) == (300, "spo2", 300)
+    assert peak(silent, [*spo2(97, 97, 97), (320, "spo2", 96)]) == (300, "spo2", 320)
     repeated = make("twice", Repeat(threshold("spo2", "below", 90), after_s=10, timeout_s=60))
     assert peak(repeated, spo2(89, 84, 88)) == (84, "spo2", 10)
 
