@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cloud_ingest.entry import manual_patient
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import DeliveryAttempt, Notification, TransitionRow
 from hearthward.core.clock import SECOND
@@ -47,15 +48,18 @@ def hops_of(history: AlarmHistory, first: TransitionRow) -> Iterator[Hop]:
 
 
 def _measured(known: dict[str, Any]) -> Iterator[Hop]:
+    by_hand = manual_patient(str(known["device"])) is not None
     what = said(
-        "{name} {value} measured by {device}",
-        "{device} 测得{name} {value}",
+        "{name} {value} entered by hand" if by_hand else "{name} {value} measured by {device}",
+        "手工录入{name} {value}" if by_hand else "{device} 测得{name} {value}",
         name=signal(known["metric"]),
         value=with_unit(known["metric"], float(known["value"])),
         device=str(known["device"]),
     )
     yield Hop("measured", what, int(known["time"]))
     text: Text = {"en": "received by the gateway", "zh": "网关收到"}
+    if by_hand:
+        text = {"en": "received", "zh": "收到"}
     yield Hop("received", text, int(known["received"]), _between(int(known["time"]), int(known["received"])))
 
 
