@@ -47,8 +47,8 @@ def about(rule: Rule) -> Iterator[Text]:
     )
     if rule.latching:
         yield {
-            "en": "It stays until somebody accepts it, though it has ended.",
-            "zh": "即使已结束,也保持到有人接手。",
+            "en": "It is meant to stay until somebody accepts it, though it has ended (not acted on yet).",
+            "zh": "设定为即使已结束也保持到有人接手(尚未实现)。",
         }
 
 

@@ -62,7 +62,7 @@ def test_the_list_has_one_line_a_rule():
                 "told after 10 s",
             ],
         ),
-        ("spo2-very-low", ["stays until accepted, though the condition has ended"]),
+        ("spo2-very-low", ["to stay until accepted, though the condition has ended (not acted on yet)"]),
         ("respiratory-rate-low", ["median of respiratory_rate over 30 s at or below 8 [limit], clear at 10"]),
         (
             "news2-emergency",
