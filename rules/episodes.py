@@ -1,4 +1,4 @@
-"""The life of a condition: asked, pending, active, ended; and what people are told of it."""
+"""The life of a condition: asked, pending, active, ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import stable_id
 from rules.compiled import Compiled, Peaks, Plan, Planner
-from rules.conditions import Count, Leaf, Score, Smoothing, leaves
-from rules.context import Limit
+from rules.conditions import Count, Leaf, Score, leaves
 from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
 from rules.intake import came_late
-from rules.model import Command, Measured, Transition, TransitionKind
+from rules.model import Command, Measured
 from rules.rule import SECOND, Rule, RuleSet
 from rules.state import NEVER, Episode, Row, State, Subject, Watched
+from rules.transitions import Transitions
 from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
 
 __all__ = ["LATE_MERGE", "UPDATE_EVERY", "Episodes"]
@@ -26,17 +26,13 @@ UPDATE_EVERY: Final = 60 * SECOND
 LATE_MERGE: Final = 600 * SECOND
 """Late breaches closer than this are one entry of the worklist."""
 _PRIORITIES: Final = ("low", "medium", "high")
-_CLOSING: Final = frozenset({"end", "reset"})
 
 
-class Episodes:
+class Episodes(Transitions):
     """Changes the episodes of one step's subjects and collects the transitions."""
 
     def __init__(self, state: State, seq: int, now: int) -> None:
-        self.state = state
-        self.seq = seq
-        self.now = now
-        self.transitions: list[Transition] = []
+        super().__init__(state, seq, now)
         self.memo: Memo = {}
         """What several rules look at in one measurement, worked out once; cleared before each."""
         self._rules_before = state.rules
@@ -309,14 +305,6 @@ class Episodes:
         self.state.alarms[active.alarm] = name, compiled.key
         self._tell("start", name, compiled, active, at)
 
-    def _named(self, name: str, compiled: Compiled, episode: Episode) -> Episode:
-        """The episode with its identity, equal wherever and whenever the same is decided."""
-        alarm = stable_id("alm", self.state.node, compiled.key, name, episode.onset, episode.seq)
-        again = sum(t.kind in {"start", "ask"} and t.alarm.startswith(alarm) for t in self.transitions)
-        if again:
-            alarm = f"{alarm}_{again + 1}"  # values of one time that breached, cleared and breached
-        return replace(episode, alarm=alarm)
-
     def _second(
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, news: list[Measured]
     ) -> None:
@@ -394,76 +382,6 @@ class Episodes:
             return RuleError(f"already accepted by {by}", alarm=alarm.id, actor=by)
         return None
 
-    # -- telling
-
-    def _told(self, compiled: Compiled, episode: Episode, at: int) -> Episode:
-        shot = episode.snapshot
-        return replace(
-            episode,
-            told=True,
-            told_at=at,
-            values=dict(shot.values),
-            text=render(compiled, compiled.rule.explanation, shot),
-            limit=compiled.limit,
-        )
-
-    def _tell(
-        self,
-        kind: TransitionKind,
-        name: str,
-        compiled: Compiled,
-        episode: Episode,
-        at: int,
-        *,
-        inputs: tuple[dict[str, Any], ...] | None = None,
-    ) -> None:
-        shown = (
-            episode.snapshot.inputs if inputs is None and kind not in {"escalate", "de-escalate"} else inputs
-        )
-        detail = _detail(compiled, episode)
-        self._transition(
-            kind, name, compiled.rule, compiled.hash, episode, at, inputs=shown or (), detail=detail
-        )
-
-    def _transition(  # noqa: PLR0913 - what it carries
-        self,
-        kind: TransitionKind,
-        name: str,
-        rule: Rule,
-        digest: str,
-        episode: Episode,
-        at: int,
-        *,
-        inputs: tuple[dict[str, Any], ...] = (),
-        actor: str | None = None,
-        note: str = "",
-        detail: dict[str, Any] | None = None,
-    ) -> None:
-        self.transitions.append(
-            Transition(
-                alarm=episode.alarm,
-                patient=name,
-                rule=rule.id,
-                rule_hash=digest,
-                kind=kind,
-                condition="inactive" if kind in _CLOSING else episode.condition,
-                priority=episode.priority,
-                at=at,
-                onset=episode.onset,
-                seq=self.seq,
-                values=dict(episode.values),
-                limit=episode.limit or rule.limit,
-                text=dict(episode.text),
-                inputs=tuple(dict(i) for i in inputs),
-                actor=actor,
-                late=episode.late,
-                decided=self.now,
-                note=note,
-                shadow=rule.shadow,
-                detail=detail or {},
-            )
-        )
-
 
 def _forget_extremes(subject: Subject) -> None:
     """A new episode has been judged on nothing yet."""
@@ -537,32 +455,3 @@ def _needed(compiled: Compiled, episode: Episode) -> frozenset[str]:
         return frozenset()
     score: dict[str, dict[str, int]] = episode.snapshot.detail.get("score", {})
     return frozenset(p for p, points in score.get("points", {}).items() if points)
-
-
-def _detail(compiled: Compiled, episode: Episode) -> dict[str, Any]:
-    """What a decision rests on besides values and limit."""
-    rule = compiled.rule
-    out: dict[str, Any] = {"delay_s": rule.delay_s, **episode.snapshot.detail}
-    smoothing = next((s for leaf in compiled.leaves if (s := getattr(leaf, "smoothing", None))), None)
-    if isinstance(smoothing, Smoothing):
-        out["smoothing"] = [smoothing.kind, smoothing.window_s]
-    if rule.parameters:
-        out["parameters"] = {
-            name: {"default": p.value, **_set_by(compiled.limits.get(name))}
-            for name, p in rule.parameters.items()
-        }
-    if episode.why:
-        out["why"] = episode.why
-    return out
-
-
-def _set_by(limit: Limit | None) -> dict[str, Any]:
-    if limit is None:
-        return {}
-    return {
-        "value": limit.value,
-        "by": limit.by,
-        "start": limit.start,
-        "reason": limit.reason,
-        "expires": limit.expires,
-    }
