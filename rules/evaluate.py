@@ -402,8 +402,7 @@ def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:
         return {}
     least = "≥" if found.missing and leaf.score == "news2" else ""
     fields = {"score": _both(f"{least}{number(result.value or 0.0)}")}
-    if found.missing:
-        fields["missing"] = _parameter_names(found.missing)
+    fields["missing"] = _parameter_names(found.missing) if found.missing else {"en": "none", "zh": "无"}
     if found.worst:
         fields["worst"] = _parameter_names(p for p, worth in found.points.items() if worth == found.worst)
     return fields
@@ -411,7 +410,8 @@ def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:
 
 def _parameter_names(parameters: Iterable[str]) -> dict[str, str]:
     known = list(parameters)
-    return {x: ", ".join(PARAMETER_TEXT[p][x] for p in known) for x in ("en", "zh")}
+    between = {"en": ", ", "zh": "、"}
+    return {x: comma.join(PARAMETER_TEXT[p][x] for p in known) for x, comma in between.items()}
 
 
 def _both(text: str) -> dict[str, str]:

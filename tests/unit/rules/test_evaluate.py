@@ -388,7 +388,7 @@ def test_a_score_is_the_sum_of_all_points():
     play = Play(news(explanation={"en": "{score} {missing}", "zh": "{score}"}))
     assert play.read(0, **WELL) == []
     (start,) = play.read(10, **{**WELL, "respiratory_rate": 25.0, "spo2": 93.0, "supplemental_oxygen": 1.0})
-    assert start.text["en"] == "7 --"
+    assert start.text["en"] == "7 none"
     assert start.detail["score"]["total"] == 7
     assert start.detail["score"]["points"]["supplemental_oxygen"] == 2
     assert start.detail["score"]["missing"] == []
