@@ -26,8 +26,13 @@ PINNED = {
     "perfusion_index": (None, None, "%"),
     "battery_level": (None, None, "%"),
     "rr_interval": (None, None, "ms"),
+    "pain": (None, None, None),
 }
-CODED = {f"device_{part}" for part in ("manufacturer", "model", "serial", "hardware", "firmware", "software")}
+BY_HAND = {"consciousness": "A", "supplemental_oxygen": "air", "symptom": "none"}
+"""Coded, with the code that says that all is well."""
+CODED = {
+    f"device_{part}" for part in ("manufacturer", "model", "serial", "hardware", "firmware", "software")
+} | set(BY_HAND)
 
 
 @pytest.mark.parametrize("key", PINNED)
@@ -47,8 +52,17 @@ def test_every_row_is_whole(key: str):
     assert row.key == key
     assert row.low < row.high
     assert row.interval_s > 0
-    assert (row.unit is None) == (row.kind == "coded")
+    assert (row.unit is None) == (row.kind == "coded" or key == "pain")  # a rating has no unit
     assert row.decimals >= 0
+
+
+@pytest.mark.parametrize("key", BY_HAND)
+def test_codes_go_from_harmless_to_grave(key: str):
+    row = METRICS[key]
+    assert row.place(BY_HAND[key]) == 0
+    assert [row.place(code) for code in row.codes] == list(range(len(row.codes)))
+    assert row.place("nonsense") is None
+    assert row.place(None) is None
 
 
 def test_no_number_stands_twice():
