@@ -13,7 +13,7 @@ from rules.compiled import Compiled, Peaks, Result
 from rules.conditions import Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
 from rules.context import Context
 from rules.model import Measured
-from rules.news2 import METRICS_OF, points, total
+from rules.news2 import METRICS_OF, Total, points, total
 from rules.rule import SECOND, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
@@ -119,8 +119,10 @@ class Verdict:
         )
 
 
-Memo: TypeAlias = dict[tuple[object, ...], "tuple[dict[str, float], dict[str, tuple[Measured, int]]]"]
-"""Parameters of scores by subject, time and what counts: several rules ask for the same."""
+Scored: TypeAlias = tuple[Total | None, dict[str, tuple[Measured, int]]]
+"""A score, and per parameter the reading that made it with its points; None: nothing is known."""
+Memo: TypeAlias = dict[tuple[object, ...], Scored]
+"""Scores by subject, time and what counts: several rules ask for the same."""
 
 
 def evaluate(
@@ -142,7 +144,7 @@ def evaluate(
                     found = _parameters(partial(_counted, compiled, subject=subject, at=at), context)
                     if memo is not None:
                         memo[key] = found
-                results.append(_score(leaf, found, context))
+                results.append(_score(leaf, found))
             case Missing():
                 result, since = _missing(leaf, subject, context, at)
                 results.append(result)
@@ -168,7 +170,7 @@ def judge_alone(
         if isinstance(leaf, Threshold) and leaf.smoothing is None:
             found = _of_values(leaf, [m for m in readings if m.metric == leaf.metric])
         elif isinstance(leaf, Score) and context is not None:
-            found = _score(leaf, _parameters(partial(_of_metric, readings), context), context)
+            found = _score(leaf, _parameters(partial(_of_metric, readings), context))
         results.append(found)
     return _verdict(compiled, results, at, ())
 
@@ -202,11 +204,14 @@ def fresh_until(compiled: Compiled, subject: Subject, at: int) -> int:
 
 
 def _counted(compiled: Compiled, metric: str, subject: Subject, at: int) -> list[tuple[Measured, Series]]:
-    oldest = at - compiled.max_age[metric]
+    devices = subject.series.get(metric)
+    if not devices:
+        return []
+    oldest = max(0, at - compiled.max_age[metric])
     return [
         (Measured(metric, device, s.time, s.value, s.received), s)
-        for device, s in sorted(subject.series.get(metric, {}).items())
-        if s.time >= 0 and s.time >= oldest and s.received - s.time <= compiled.max_lateness
+        for device, s in (sorted(devices.items()) if len(devices) > 1 else devices.items())
+        if s.time >= oldest and s.received - s.time <= compiled.max_lateness
     ]
 
 
@@ -297,13 +302,10 @@ def worst_of(compiled: Compiled, known: Peaks, found: Peaks) -> Peaks:
     )
 
 
-def _score(
-    leaf: Score, known: tuple[dict[str, float], dict[str, tuple[Measured, int]]], context: Context
-) -> Result:
-    values, chosen = known
-    if not values:
+def _score(leaf: Score, scored: Scored) -> Result:
+    found, chosen = scored
+    if found is None:
         return _UNKNOWN
-    found = total(values, context.spo2_scale)
     value = float(found.total if leaf.score == "news2" else found.worst)
     readings = [m for m, worth in chosen.values() if leaf.score == "news2" or worth >= _THREE]
     opens = value >= float(leaf.value)
@@ -315,9 +317,7 @@ def _of_metric(readings: list[Measured], metric: str) -> list[tuple[Measured, No
     return [(m, None) for m in readings if m.metric == metric]
 
 
-def _parameters(
-    known: Callable[[str], Sequence[tuple[Measured, object]]], context: Context
-) -> tuple[dict[str, float], dict[str, tuple[Measured, int]]]:
+def _parameters(known: Callable[[str], Sequence[tuple[Measured, object]]], context: Context) -> Scored:
     """Per parameter of the score its worst value among those ``known`` of a metric, with its points."""
     values: dict[str, float] = {}
     chosen: dict[str, tuple[Measured, int]] = {}
@@ -329,7 +329,7 @@ def _parameters(
                 worth = points(parameter, m.value, context.spo2_scale, on_oxygen)
                 if parameter not in chosen or worth > chosen[parameter][1]:
                     values[parameter], chosen[parameter] = m.value, (m, worth)
-    return values, chosen
+    return total(values, context.spo2_scale) if values else None, chosen
 
 
 def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
