@@ -163,38 +163,24 @@ def _size(node: Node) -> int:
     return sum(1 for _ in leaves(node))
 
 
-def _opens(node: Node, first: int) -> Opens:
-    """The node's truth for opening; its leaves' results begin at ``first``."""
+def _opens(node: Node, first: int, *, staying: bool = False) -> Opens:
+    """The node's truth for opening, or for staying where unknown stays unknown.
+
+    Its leaves' results begin at ``first``. Under a ``not`` the one asks for the other.
+    """
     match node:
         case All(parts) | Any_(parts):
             join = _all if isinstance(node, All) else _any
             below, at = [], first
             for part in parts:
-                below.append(_opens(part, at))
+                below.append(_opens(part, at, staying=staying))
                 at += _size(part)
             return lambda r: join([f(r) for f in below])
         case Not(part):
-            strict = _holds_strict(part, first)
-            return lambda r: _not(strict(r))
+            other = _opens(part, first, staying=not staying)
+            return lambda r: _not(other(r))
         case _:
-            return lambda r: r[first].opens
-
-
-def _holds_strict(node: Node, first: int) -> Opens:
-    """The node's truth for staying, where unknown stays unknown."""
-    match node:
-        case All(parts) | Any_(parts):
-            join = _all if isinstance(node, All) else _any
-            below, at = [], first
-            for part in parts:
-                below.append(_holds_strict(part, at))
-                at += _size(part)
-            return lambda r: join([f(r) for f in below])
-        case Not(part):
-            opens = _opens(part, first)
-            return lambda r: _not(opens(r))
-        case _:
-            return lambda r: r[first].holds
+            return (lambda r: r[first].holds) if staying else (lambda r: r[first].opens)
 
 
 def _holds(node: Node, first: int) -> Holds:
