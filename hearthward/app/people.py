@@ -6,23 +6,18 @@ asked, with the token that it left for this user (owner.py).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from cloud_ingest.records import Accounts, Records, RecordsAuditLog
 from cloud_ingest.records.models import User
 from cloud_ingest.records.users import LOGIN
-from hearthward.app.lock import FolderLock
-from hearthward.app.rest import Rest, rest_of
-from hearthward.app.ward import VIRTUAL
-from hearthward.core.clock import SystemClock
+from hearthward.app.desk import must_have_records, records_opened, taken
+from hearthward.app.rest import Rest
 from hearthward.core.errors import ConfigError
-from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings
 from hearthward.trust.access import Action, Scope
 from hearthward.trust.audit import AuditEvent
@@ -134,36 +129,15 @@ class _Desk(Protocol):
 @asynccontextmanager
 async def _desk(settings: Settings, *, new: bool = False) -> AsyncIterator[_Desk]:
     """Take the folder if it is free, else go to who has it. ``new`` may make the records."""
-    folder = settings.data / "cloud"
-    if not new and not (folder / "records.db").exists():
-        virtual = settings.data / VIRTUAL
-        other = f"--data {virtual} (the virtual ward's)" if virtual.exists() else "another folder with --data"
-        msg = f"there are no logins here yet: name {other}, or use hearthward users add"
-        raise ConfigError(msg, file=str(folder))
-    lock = FolderLock(folder)
-    try:
-        lock.acquire()
-    except ConfigError as error:
-        holder = error.details.get("pid")
-        if holder is None:
-            raise
-        yield _Running(rest_of(folder, holder, settings.web.tls_certificate))
-        return
-    try:
-        async with _opened(folder, settings.cloud.tenant) as records:
-            yield _Records(records, settings.cloud.tenant)
-    finally:
-        lock.release()
-
-
-@asynccontextmanager
-async def _opened(folder: Path, tenant: str) -> AsyncIterator[Records]:
-    path, clock, ids = folder / "records.db", SystemClock(), RandomIds()
-    records = await asyncio.to_thread(Records.open, path, clock=clock, ids=ids, tenant=tenant)
-    try:
-        yield records
-    finally:
-        await records.close()
+    if not new:
+        must_have_records(settings, "there are no logins here yet", otherwise=", or use hearthward users add")
+    tenant = settings.cloud.tenant
+    with taken(settings) as rest:
+        if rest is not None:
+            yield _Running(rest)
+            return
+        async with records_opened(settings.data / "cloud", tenant) as records:
+            yield _Records(records, tenant)
 
 
 class _Records:

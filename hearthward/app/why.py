@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -18,12 +17,10 @@ from cloud_ingest.stores.sqlite import SqliteStore
 from cloud_ingest.why_desk import WhyDesk
 from dashboards.why_models import Why, WhyNot
 from firmware_profiles import load_catalog
-from hearthward.app.lock import FolderLock
-from hearthward.app.rest import Rest, rest_of
-from hearthward.app.ward import VIRTUAL
-from hearthward.core.clock import SystemClock, iso, parse_iso
+from hearthward.app.desk import must_have_records, records_opened, taken
+from hearthward.app.rest import Rest
+from hearthward.core.clock import iso, parse_iso
 from hearthward.core.errors import ConfigError
-from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings
 from hearthward.trust.access import Action, Scope
 from hearthward.trust.audit import AuditEvent
@@ -84,41 +81,18 @@ class _Desk(Protocol):
 @asynccontextmanager
 async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
     """Take the folder if it is free, else go to who has it."""
-    folder = settings.data / "cloud"
-    if not (folder / "records.db").exists():
-        virtual = settings.data / VIRTUAL
-        other = f"--data {virtual} (the virtual ward's)" if virtual.exists() else "another folder with --data"
-        msg = f"no alarms were ever kept here: name {other}"
-        raise ConfigError(msg, file=str(folder))
-    lock = FolderLock(folder)
-    try:
-        lock.acquire()
-    except ConfigError as error:
-        holder = error.details.get("pid")
-        if holder is None:
-            raise
-        yield _Running(rest_of(folder, holder, settings.web.tls_certificate))
-        return
-    try:
-        async with _opened(folder, settings.cloud.tenant) as desk:
-            yield desk
-    finally:
-        lock.release()
-
-
-@asynccontextmanager
-async def _opened(folder: Path, tenant: str) -> AsyncIterator[_Kept]:
-    records = await asyncio.to_thread(
-        Records.open, folder / "records.db", clock=SystemClock(), ids=RandomIds(), tenant=tenant
-    )
-    try:
-        store = await asyncio.to_thread(SqliteStore, folder / "series.db")
-        try:
-            yield _Kept(records, store, tenant)
-        finally:
-            await store.close()
-    finally:
-        await records.close()
+    must_have_records(settings, "no alarms were ever kept here")
+    folder, tenant = settings.data / "cloud", settings.cloud.tenant
+    with taken(settings) as rest:
+        if rest is not None:
+            yield _Running(rest)
+            return
+        async with records_opened(folder, tenant) as records:
+            store = await asyncio.to_thread(SqliteStore, folder / "series.db")
+            try:
+                yield _Kept(records, store, tenant)
+            finally:
+                await store.close()
 
 
 class _Kept:
