@@ -52,6 +52,20 @@ class Action(StrEnum):
     DRAFT_RULE = "draft_rule"
     APPROVE_RULE = "approve_rule"
     ACCEPT_ALARM = "accept_alarm"
+    PAUSE_ALARM = "pause_alarm"
+    SWITCH_OFF_ALARM = "switch_off_alarm"
+    VIEW_TECHNICAL_ALARMS = "view_technical_alarms"
+    ANSWER_TECHNICAL_ALARM = "answer_technical_alarm"
+    MAINTAIN_DEVICE = "maintain_device"
+    VIEW_STAFF = "view_staff"
+    MANAGE_STAFF = "manage_staff"
+    ASSIGN_PATIENT = "assign_patient"
+    HAND_OVER = "hand_over"
+    MANAGE_ESCALATION = "manage_escalation"
+    VIEW_CHANNELS = "view_channels"
+    TEST_CHANNEL = "test_channel"
+    VIEW_BURDEN = "view_burden"
+    REPORT_WALL = "report_wall"
     ENTER_READING = "enter_reading"
     VIEW_DIRECTORY = "view_directory"
     MANAGE_DIRECTORY = "manage_directory"
@@ -131,6 +145,14 @@ _CARE: Final = frozenset(
         Action.VIEW_READINGS,
         Action.VIEW_ALARMS,
         Action.ACCEPT_ALARM,
+        Action.PAUSE_ALARM,
+        Action.VIEW_TECHNICAL_ALARMS,
+        Action.ANSWER_TECHNICAL_ALARM,
+        Action.VIEW_STAFF,
+        Action.ASSIGN_PATIENT,
+        Action.HAND_OVER,
+        Action.VIEW_BURDEN,
+        Action.REPORT_WALL,
         Action.ENTER_READING,
         Action.VIEW_LIMITS,
         Action.SET_LIMIT,
@@ -141,14 +163,26 @@ _CARE: Final = frozenset(
         Action.VIEW_OWN_ACCOUNT,
     }
 )
-_CLINICAL: Final = frozenset({Action.ACCEPT_ALARM, Action.ENTER_READING, Action.SET_LIMIT, Action.GIVE_ORDER})
+_CLINICAL: Final = frozenset(
+    {
+        Action.ACCEPT_ALARM,
+        Action.PAUSE_ALARM,
+        Action.SWITCH_OFF_ALARM,
+        Action.HAND_OVER,
+        Action.ENTER_READING,
+        Action.SET_LIMIT,
+        Action.GIVE_ORDER,
+    }
+)
 """What takes clinical responsibility for one patient."""
 
 POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     {
         Role.NURSE: _CARE,
         # A release of a rule needs two of those who may approve; orders for a patient only a doctor gives.
-        Role.DOCTOR: _CARE | {Action.GIVE_ORDER, Action.DRAFT_RULE, Action.APPROVE_RULE},
+        # To switch alarms off, however briefly it is called, takes a doctor; to pause them does not.
+        Role.DOCTOR: _CARE
+        | {Action.GIVE_ORDER, Action.SWITCH_OFF_ALARM, Action.DRAFT_RULE, Action.APPROVE_RULE},
         # Gateways, devices and the system; neither a patient's name nor a value.
         Role.ENGINEER: frozenset(
             {
@@ -156,6 +190,13 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.MANAGE_DEVICES,
                 Action.VIEW_SYSTEM,
                 Action.VIEW_RULES,
+                Action.VIEW_TECHNICAL_ALARMS,
+                Action.ANSWER_TECHNICAL_ALARM,
+                Action.MAINTAIN_DEVICE,
+                Action.VIEW_STAFF,
+                Action.VIEW_CHANNELS,
+                Action.TEST_CHANNEL,
+                Action.VIEW_BURDEN,
                 Action.VIEW_OWN_ACCOUNT,
             }
         ),
@@ -172,7 +213,9 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
         # Sees and keeps the directory, the users and the audit; takes no clinical responsibility.
         Role.ADMIN: frozenset(Action) - _CLINICAL,
         # A wall: reads its wards; accepting there needs a person.
-        Role.DISPLAY: frozenset({Action.VIEW_WARD, Action.VIEW_READINGS, Action.VIEW_ALARMS}),
+        Role.DISPLAY: frozenset(
+            {Action.VIEW_WARD, Action.VIEW_READINGS, Action.VIEW_ALARMS, Action.REPORT_WALL}
+        ),
     }
 )
 """The policy as a table: role -> what it may do, within its tenant, wards and patient."""
