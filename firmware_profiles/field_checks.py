@@ -9,7 +9,7 @@ from firmware_profiles.document import Where
 from firmware_profiles.errors import did_you_mean
 from firmware_profiles.schema import FieldSpec, Frame, QualityRule
 from firmware_profiles.types import CONVERSIONS, INTEGERS, PAIR_TYPES, WIDTHS
-from hearthward.core.codes import METRICS, Metric
+from hearthward.core.codes import INTERNAL, METRICS, Metric
 
 __all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
 
@@ -139,6 +139,9 @@ def _metric(spec: FieldSpec) -> Iterator[Finding]:
     row = METRICS.get(name)
     if row is None:
         yield ("metric",), f"unknown metric {name!r}{did_you_mean(name, METRICS)}"
+        return
+    if name in INTERNAL:
+        yield ("metric",), f"no device measures {name}: our own parts say it of themselves"
         return
     text = spec.type == "utf8" or spec.enum is not None
     coded = row.kind == "coded"

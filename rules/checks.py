@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Final
 
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import INTERNAL, METRICS
 from rules.checks_said import said
 from rules.conditions import DETECTOR, HEARTBEAT, Number
 from rules.document import Where, nearest
@@ -38,7 +38,10 @@ from rules.signals import breaches
 __all__ = ["findings"]
 
 _HIGHEST_SCORE: Final = {"news2": 20, "news2_three": 3}
-_NEVER_PATIENTS: Final = {"gateway": (HEARTBEAT, "battery_level"), "component": (HEARTBEAT,)}
+_NEVER_PATIENTS: Final = {
+    "gateway": (HEARTBEAT, "battery_level"),
+    "component": (HEARTBEAT, *sorted(INTERNAL)),
+}
 
 
 def findings(file: RuleFile) -> list[Finding]:
@@ -77,7 +80,9 @@ def _inputs(file: RuleFile) -> Iterator[Finding]:
         elif value_range(signal) is None:
             known = [*known_metrics(), HEARTBEAT, f"{DETECTOR}NAME"]
             yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")
-        elif signal not in _NEVER_PATIENTS.get(file.subject, (signal,)):
+        elif (signal in INTERNAL and file.subject != "component") or signal not in _NEVER_PATIENTS.get(
+            file.subject, (signal,)
+        ):
             yield Finding(where, f"a {file.subject} has no {signal}")
 
 

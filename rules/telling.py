@@ -17,7 +17,7 @@ __all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "unit", "wit
 Text = dict[str, str]
 """The same in both languages: ``en`` and ``zh``."""
 
-_UNITS: Final = {"mm[Hg]": "mmHg", "Cel": "°C"}
+_UNITS: Final = {"mm[Hg]": "mmHg", "Cel": "°C", "1": ""}
 _SPANS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
 
 

@@ -56,6 +56,10 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "pain": {"en": "pain", "zh": "疼痛"},
     "symptom": {"en": "symptom", "zh": "症状"},
     "heartbeat": {"en": "sign of life", "zh": "在线信号"},
+    "walls_audible": {"en": "audible walls", "zh": "可发声的大屏"},
+    "delivery_failing": {"en": "failing delivery", "zh": "送达故障"},
+    "duty_uncovered": {"en": "roles that nobody holds", "zh": "无人值守的岗位"},
+    "alarms_in_10_min": {"en": "alarms within 10 minutes", "zh": "10 分钟内的报警"},
 }
 CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
     "supplemental_oxygen": {

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["METRICS", "Metric", "metric"]
+__all__ = ["INTERNAL", "METRICS", "Metric", "metric"]
 
 Kind = Literal["numeric", "coded"]
 
@@ -72,6 +72,9 @@ SYMPTOMS: Final = (
 )
 """What a patient may report, one at a time; ``none`` says that there are none."""
 
+INTERNAL: Final = frozenset({"walls_audible", "delivery_failing", "duty_uncovered", "alarms_in_10_min"})
+"""What only our own parts say of themselves: no device measures it, nobody enters it, no patient has it."""
+
 METRICS: Final[dict[str, Metric]] = dict(
     [
         _m("heart_rate", 147842, "8867-4", "/min", 0, 350, 1),
@@ -103,6 +106,12 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("device_hardware", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_firmware", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_software", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        # of our own parts: walls of a ward that are connected and can be heard, whether a channel fails (0 or
+        # 1), roles of a ward that nobody holds, alarms of a ward that began within ten minutes
+        _m("walls_audible", None, None, "1", 0, 10_000, 10),
+        _m("delivery_failing", None, None, "1", 0, 1, 10),
+        _m("duty_uncovered", None, None, "1", 0, 10_000, 10),
+        _m("alarms_in_10_min", None, None, "1", 0, 1_000_000, 10),
     ]
 )
 

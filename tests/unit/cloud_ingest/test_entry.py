@@ -25,7 +25,7 @@ from cloud_ingest.entry import (
 from cloud_ingest.intake import Inspector, Intake, screen
 from cloud_ingest.receipts import Ledger
 from hearthward.core.clock import EventClock
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import INTERNAL, METRICS
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch, Source
 from hearthward.core.wire import Block, Frame, encode_block
@@ -279,6 +279,7 @@ async def taken_or_refused(store: Store, draft: Draft) -> tuple[ReadingBatch, En
 
 def test_what_may_be_entered_is_in_the_vocabulary():
     assert ENTERABLE_BY_PATIENT < ENTERABLE < set(METRICS)
+    assert not ENTERABLE & INTERNAL
     assert {"consciousness", "supplemental_oxygen", "respiratory_rate"} <= ENTERABLE - ENTERABLE_BY_PATIENT
     for metric in ENTERABLE:
         low, high = bounds(metric)

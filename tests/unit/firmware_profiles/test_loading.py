@@ -63,6 +63,7 @@ def test_the_sample_is_right(tmp_path: Path):
             "name: rate",
             r"unknown metric 'heartrate' \(did you mean 'heart_rate'",
         ),
+        ("metric: heart_rate", "metric: walls_audible", "name: rate", "no device measures walls_audible"),
         ("unit: /min", "unit: bpm", "name: rate", "unit of heart_rate must be one of '/min', not 'bpm'"),
         (", unit: /min", "", "name: rate", "unit of heart_rate must be one of"),
         ("unit: /min", "unit: /min, range: [0, 999]", "name: rate", "must be low < high within 0 to 350"),

@@ -240,6 +240,11 @@ def test_a_score_needs_all_its_inputs_and_adults():
     [
         ("subject: gateway\ninputs: {spo2: {max_age_s: 9}}\ncondition: {flag: motion}", "has no spo2"),
         ("subject: component\ninputs: {battery_level: {max_age_s: 9}}\ncondition: {flag: motion}", "has no"),
+        ("inputs: {walls_audible: {max_age_s: 9}}\ncondition: {flag: motion}", "has no walls_audible"),
+        (
+            "subject: gateway\ninputs: {alarms_in_10_min: {max_age_s: 9}}\ncondition: {flag: motion}",
+            "has no alarms_in_10_min",
+        ),
         ("subject: device\nsetting: home\n" + SPO2 + "condition: {flag: motion}", "only patients are in a"),
         ("subject: device\nadults: true\n" + SPO2 + "condition: {flag: motion}", "only patients have an age"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hearthward.core.codes import METRICS, metric
+from hearthward.core.codes import INTERNAL, METRICS, metric
 from hearthward.core.errors import ConfigError
 
 PINNED = {
@@ -27,6 +27,7 @@ PINNED = {
     "battery_level": (None, None, "%"),
     "rr_interval": (None, None, "ms"),
     "pain": (None, None, None),
+    **dict.fromkeys(INTERNAL, (None, None, "1")),  # our own: in no nomenclature
 }
 BY_HAND = {"consciousness": "A", "supplemental_oxygen": "air", "symptom": "none"}
 """Coded, with the code that says that all is well."""
