@@ -93,13 +93,21 @@ class Context:
 class Guard:
     """A route's declared policy: an action on a kind of resource, or ``action=None``: any login.
 
-    ``public`` routes ask for nobody. ``reads`` says that the answer identifies patients.
+    ``public`` routes ask for nobody. ``reads`` says that the answer identifies patients. One of ``others``
+    opens the route as well; it then checks itself to which items they extend.
     """
 
     def __init__(
-        self, action: Action | None = None, kind: str = "", *, reads: bool = False, public: bool = False
+        self,
+        action: Action | None = None,
+        kind: str = "",
+        *,
+        reads: bool = False,
+        public: bool = False,
+        others: tuple[Action, ...] = (),
     ) -> None:
         self.action = action
+        self.others = others
         self.kind = kind
         self.reads = reads
         self.public = public
@@ -131,7 +139,7 @@ class Guard:
         if self.action is None:
             return
         target = str(next(iter(request.path_params.values()), ""))
-        if not allowed(who, self.action, Resource(self.kind, who.tenant)):
+        if not any(allowed(who, a, Resource(self.kind, who.tenant)) for a in (self.action, *self.others)):
             await context.audit(self.action, self.kind, target=target, outcome="refused")
             require(who, self.action, Resource(self.kind, who.tenant))
         if self.reads:

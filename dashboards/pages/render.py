@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from dashboards.access import Context, csrf_token
-from dashboards.i18n import html_lang, translations
+from dashboards.i18n import N_, html_lang, translations
 from hearthward.core.clock import iso
 from hearthward.trust.access import Action, Role
 
@@ -79,6 +79,16 @@ def _environment(language: str) -> Environment:
     return environment
 
 
+LINKS: Final = (
+    ("/ward", N_("Ward wall"), (Action.VIEW_WARD,)),
+    ("/alarms", N_("Alarms"), (Action.VIEW_WARD, Action.VIEW_TECHNICAL_ALARMS)),
+    ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
+    ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
+    ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
+)
+"""Pages in every header: address, name, and the actions of which one is needed to see it."""
+
+
 def home_of(context: Context) -> str:
     """Where a person's work is."""
     roles = context.who.roles
@@ -104,12 +114,6 @@ def page(
     who = context.principal
     theme = request.cookies.get(THEME_COOKIE, "auto")
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    links = (
-        ("/ward", "wall", Action.VIEW_WARD),
-        ("/admin", "directory", Action.VIEW_DEVICES),
-        ("/devices", "devices", Action.VIEW_DEVICES),
-        ("/rules", "rules", Action.VIEW_RULES),
-    )
     html = environment.get_template(template).render(
         assets=f"/assets/{asset_digest()}",
         context=context,
@@ -119,7 +123,7 @@ def page(
         language=context.language,
         theme=theme if theme in {"day", "night"} else "auto",
         here=path if request.method == "GET" else "/",
-        links=[(path, name) for path, name, action in links if context.may(action)],
+        links=[(path, name) for path, name, actions in LINKS if any(map(context.may, actions))],
         **values,
     )
     return HTMLResponse(html, status_code=status)
