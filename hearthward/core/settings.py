@@ -9,18 +9,16 @@ Only the data folder's variable is named otherwise than its key: ``HEARTHWARD_DA
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -37,15 +35,35 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hearthward.core.addresses import check_https, is_loopback
+from hearthward.core.channel_settings import (
+    AppriseUrl,
+    EmailSettings,
+    EndpointName,
+    HeartbeatSettings,
+    MessageSettings,
+    Part,
+    PushSettings,
+    SmsSettings,
+    VoiceSettings,
+    WebhookSettings,
+)
 from hearthward.core.errors import ConfigError
 
 __all__ = [
     "BrokerSettings",
     "CloudSettings",
     "EdgeSettings",
+    "EmailSettings",
+    "HeartbeatSettings",
+    "MessageSettings",
+    "PushSettings",
     "Settings",
     "SmsSettings",
+    "VoiceSettings",
     "WebSettings",
+    "WebhookSettings",
+    "endpoints_of",
     "is_loopback",
     "load_settings",
 ]
@@ -58,27 +76,23 @@ _ID_SAID: Final = "1 to 64 of the characters A-Z a-z 0-9 _ -"
 _HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class WebSettings(_Part):
+class WebSettings(Part):
     """Where the web server listens."""
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    public_url: str | None = Field(
+        None,
+        description="how this server is reached from outside, such as https://alarms.example.org: "
+        "for links in messages, and for answering calls",
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, url: str | None) -> str | None:
+        return None if url is None else check_https(url).rstrip("/")
 
     @model_validator(mode="after")
     def _tls_beyond_loopback(self) -> WebSettings:
@@ -101,7 +115,7 @@ def _is_broker_url(text: str) -> bool:
     return bool(plain and parts.hostname and _HOST.fullmatch(parts.hostname) and port != 0)
 
 
-class BrokerSettings(_Part):
+class BrokerSettings(Part):
     """Which MQTT broker: ``embedded`` starts nats-server as a child; otherwise an ``mqtt://`` URL."""
 
     url: str = "embedded"
@@ -118,7 +132,7 @@ class BrokerSettings(_Part):
         return url
 
 
-class EdgeSettings(_Part):
+class EdgeSettings(Part):
     """The gateway."""
 
     gateway: str = Field("gw-1", pattern=_ID, description=_ID_SAID)
@@ -133,22 +147,7 @@ class EdgeSettings(_Part):
     resend_s: float = Field(5.0, gt=0, description="send again when no receipt came for so long")
 
 
-class SmsSettings(_Part):
-    """SMS by Twilio's API; off unless account and number are set."""
-
-    account_sid: str | None = None
-    auth_token: SecretStr | None = None
-    from_number: str | None = None
-    to_numbers: tuple[str, ...] = ()
-    base_url: str | None = Field(None, description="another address with the same API (a stand-in)")
-
-    @property
-    def enabled(self) -> bool:
-        """Whether everything needed is set."""
-        return bool(self.account_sid and self.auth_token and self.from_number and self.to_numbers)
-
-
-class CloudSettings(_Part):
+class CloudSettings(Part):
     """Ingest, rules, notifier."""
 
     tenant: str = Field("main", pattern=_ID, description=_ID_SAID)
@@ -194,6 +193,20 @@ class Settings(BaseSettings):
     edge: EdgeSettings = EdgeSettings()
     cloud: CloudSettings = CloudSettings()
     sms: SmsSettings = SmsSettings()
+    voice: VoiceSettings = VoiceSettings()
+    email: EmailSettings = EmailSettings()
+    push: PushSettings = PushSettings()
+    webhooks: dict[EndpointName, WebhookSettings] = {}
+    apprise: dict[EndpointName, AppriseUrl] = {}
+    messages: MessageSettings = MessageSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+
+    @model_validator(mode="after")
+    def _account_for_calls(self) -> Settings:
+        if self.voice.enabled and not self.sms.account:
+            msg = "voice.from_number needs sms.account_sid and sms.auth_token: calls are made by that account"
+            raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -211,6 +224,22 @@ class Settings(BaseSettings):
         if toml is None:
             return init_settings, environment
         return init_settings, environment, TomlConfigSettingsSource(settings_cls)
+
+
+def endpoints_of(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The names of the endpoints by channel, without the ``@``; only of channels that are on."""
+    found = {
+        "sms": _numbered("number", settings.sms.to_numbers) if settings.sms.enabled else (),
+        "voice": _numbered("number", settings.voice.to_numbers) if settings.voice.enabled else (),
+        "email": _numbered("address", settings.email.to_addresses) if settings.email.enabled else (),
+        "webhook": tuple(settings.webhooks),
+        "apprise": tuple(settings.apprise),
+    }
+    return {channel: names for channel, names in found.items() if names}
+
+
+def _numbered(word: str, entries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{word}-{n}" for n in range(1, len(entries) + 1))
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
@@ -255,9 +284,10 @@ def _name(key: tuple[str, ...]) -> str:
 
 
 def _variable(loc: tuple[int | str, ...]) -> str | None:
-    """The environment variable that a finding is about, if it is set."""
-    name = _name(tuple(map(str, loc)))
-    return next((v for v in os.environ if v.upper() == name), None)
+    """The environment variable that a finding is about, or the one of the table or list around it, if set."""
+    keys = tuple(map(str, loc))
+    names = [_name(keys[:end]) for end in range(len(keys), 0, -1)]
+    return next((v for name in names for v in os.environ if v.upper() == name), None)
 
 
 def _check_variables() -> None:
@@ -265,6 +295,7 @@ def _check_variables() -> None:
     keys = list(_keys(Settings))
     tables = {key[:-1] for key in keys}
     names = {_name(key).removeprefix(_PREFIX) for key in keys}
+    named = tuple(f"{name.upper()}__" for name, f in Settings.model_fields.items() if _is_dict(f))
     single = [_name(key).removeprefix(_PREFIX) for key in keys if key not in tables]
     for variable in os.environ:
         name = variable.upper()
@@ -272,29 +303,52 @@ def _check_variables() -> None:
             continue
         name = name.removeprefix(_PREFIX)
         near = difflib.get_close_matches(name, single, n=1, cutoff=0.85)
-        if name not in names and near:
+        if name not in names and not name.startswith(named) and near:
             msg = f"unknown variable {variable} (did you mean {_PREFIX}{near[0]}?)"
             raise ConfigError(msg, variable=variable)
 
 
-def _described(loc: tuple[str, ...]) -> str | None:
-    """What a key's description says it must be."""
+def _is_dict(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is dict
+
+
+def _model_at(loc: tuple[str, ...]) -> type[BaseModel] | None:
+    """The table at a place of the tree; also one of a dictionary of tables."""
     model: type[BaseModel] = Settings
+    within: Any = model
     for name in loc:
-        field = model.model_fields[name]
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return field.description
+        if get_origin(within) is dict:
+            within = get_args(within)[1]
+        elif name in model.model_fields:
+            within = model.model_fields[name].annotation
+        else:
+            return None
+        if isinstance(within, type) and issubclass(within, BaseModel):
+            model = within
+    return model if within is model else None
+
+
+def _described(loc: tuple[str, ...]) -> str | None:
+    """What a key's description says it must be; of a list's entry, the list's."""
+    for end in (len(loc), len(loc) - 1):
+        model = _model_at(loc[: end - 1]) if end else None
+        if model is not None and loc[end - 1] in model.model_fields:
+            return model.model_fields[loc[end - 1]].description
+    return None
 
 
 def _problem(variable: str | None, finding: ErrorDetails) -> str:
-    """What is wrong with which key, in one clause."""
+    """What is wrong with which key, in one clause; never the value, which may be secret or a number."""
     loc = tuple(map(str, finding["loc"]))
     reason = finding["msg"].removeprefix("Value error, ")
-    if finding["type"] == "string_pattern_mismatch" and (wanted := _described(loc)):
-        reason = f"must be {wanted}"
+    if finding["type"] == "string_pattern_mismatch":
+        named = loc[-1] == "[key]"
+        said = "a name of up to 32 of the characters a-z 0-9 -" if named else _described(loc)
+        reason = f"must be {said.split(': ')[-1]}" if said else reason
+        loc = loc[:-1] if named else loc
     if finding["type"] == "extra_forbidden":
-        siblings = [key[-1] for key in _keys(Settings) if key[:-1] == loc[:-1]]
+        model = _model_at(loc[:-1])
+        siblings = [] if model is None else list(model.model_fields)
         near = difflib.get_close_matches(loc[-1], siblings, n=1, cutoff=0.5)
         reason = f"unknown key (did you mean {near[0]!r}?)" if near else f"unknown key (known: {siblings})"
     return f"{variable or '.'.join(loc) or 'settings'}: {reason}"

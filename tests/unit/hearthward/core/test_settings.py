@@ -8,6 +8,11 @@ import pytest
 from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings, is_loopback, load_settings
 
+SID = "AC" + "0" * 32
+ONE, TWO = "+15005550001", "+15005550002"
+SMS: dict[str, object] = {"account_sid": SID, "auth_token": "t", "from_number": ONE}
+EMAIL: dict[str, object] = {"host": "mail.example.org", "from_address": "ward@example.org"}
+
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -158,33 +163,32 @@ def test_other_variables_of_the_prefix_are_let_be(monkeypatch: pytest.MonkeyPatc
     assert load_settings().model_dump() == before
 
 
-@pytest.mark.parametrize("value", ["+491,+492", '["+491", "+492"]', " +491 , +492,"])
+@pytest.mark.parametrize("value", [f"{ONE},{TWO}", f'["{ONE}", "{TWO}"]', f" {ONE} , {TWO},"])
 def test_a_list_may_be_written_with_commas_or_as_json(monkeypatch: pytest.MonkeyPatch, value: str):
     monkeypatch.setenv("HEARTHWARD_SMS__TO_NUMBERS", value)
-    assert load_settings().sms.to_numbers == ("+491", "+492")
+    assert load_settings(sms=SMS).sms.to_numbers == (ONE, TWO)
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEARTHWARD_SMS__AUTH_TOKEN", "hush-hush")
-    settings = load_settings()
+    settings = load_settings(
+        sms={"account_sid": SID, "from_number": ONE},
+        email={**EMAIL, "username": "u", "password": "hush-hush"},
+        webhooks={"his": {"url": "https://x/hush-hush", "secret": "hush-hush-hush-hush"}},
+        apprise={"team": "slack://hush-hush"},
+        heartbeat={"url": "https://x/hush-hush"},
+    )
     assert "hush-hush" not in f"{settings!r} {settings}"
     assert settings.sms.auth_token is not None
     assert settings.sms.auth_token.get_secret_value() == "hush-hush"
-    path = toml('[sms]\nauth_token = ["hush-hush"]\n[broker]\nurl = "http://u:hush-hush@x"\n')
     monkeypatch.delenv("HEARTHWARD_SMS__AUTH_TOKEN")
+    path = toml(
+        '[sms]\nauth_token = ["hush-hush"]\nto_numbers = ["hush-hush"]\n'
+        '[broker]\nurl = "http://u:hush-hush@x"\n[webhooks.his]\nurl = "http://x/hush-hush"\n'
+        'secret = "hush-hush"\n'
+        '[apprise]\nteam = "hush-hush"\n[heartbeat]\nurl = "hush-hush"\n[email]\nfrom_address = "hush-hush"\n'
+    )
     assert "hush-hush" not in str(refused(path))
-
-
-def test_sms_is_off_until_all_of_it_is_set():
-    parts: dict[str, object] = {
-        "account_sid": "AC1",
-        "auth_token": "t",
-        "from_number": "+1",
-        "to_numbers": ["+2"],
-    }
-    assert load_settings(sms=parts).sms.enabled
-    for name in parts:
-        assert not load_settings(sms={k: v for k, v in parts.items() if k != name}).sms.enabled
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])  # noqa: S104
