@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -181,8 +181,13 @@ class _Tally:
         )
 
 
-def burden(facts: Iterable[Fact], stays: Iterable[Stay], asked: Asked) -> Burden:
-    """The figures of ``facts`` (in the order of ``started``) during ``stays``; takes both one at a time."""
+def burden(
+    facts: Iterable[Fact], stays: Iterable[Stay], asked: Asked, shown: Callable[[str], bool] = lambda _: True
+) -> Burden:
+    """The figures of ``facts`` (in the order of ``started``) during ``stays``; takes both one at a time.
+
+    Subjects that are not ``shown`` go together under an empty key.
+    """
     total = _Tally()
     rows: defaultdict[str, _Tally] = defaultdict(_Tally)
     sources: Counter[tuple[str, str]] = Counter()
@@ -195,9 +200,10 @@ def burden(facts: Iterable[Fact], stays: Iterable[Stay], asked: Asked) -> Burden
         if fact.ended is not None:
             last_end[source] = fact.ended
         total.add(fact, again=again)
-        rows[_key(fact, asked.by, days)].add(fact, again=again)
-        sources[source] += 1
-    _spread(stays, asked, total, rows, days)
+        subject = fact.subject if shown(fact.subject) else ""
+        rows[_key(fact, subject, asked.by, days)].add(fact, again=again)
+        sources[fact.rule, subject] += 1
+    _spread(stays, asked, total, rows, days, shown)
     found = [Row(key, tally.figures()) for key, tally in rows.items()]
     found.sort(key=lambda r: r.key if asked.by == "day" else (-r.figures.alarms, r.key))
     top = tuple(
@@ -208,7 +214,12 @@ def burden(facts: Iterable[Fact], stays: Iterable[Stay], asked: Asked) -> Burden
 
 
 def _spread(
-    stays: Iterable[Stay], asked: Asked, total: _Tally, rows: defaultdict[str, _Tally], days: _Days
+    stays: Iterable[Stay],
+    asked: Asked,
+    total: _Tally,
+    rows: defaultdict[str, _Tally],
+    days: _Days,
+    shown: Callable[[str], bool],
 ) -> None:
     """Add the bed time of ``stays`` to whom it belongs; all rules share all of it."""
     for stay in stays:
@@ -219,8 +230,8 @@ def _spread(
         total.bed_ns += end - start
         if asked.by == "ward":
             rows[stay.ward or ""].bed_ns += end - start
-        elif asked.by == "patient" and stay.patient in rows:
-            rows[stay.patient].bed_ns += end - start
+        elif asked.by == "patient" and (key := stay.patient if shown(stay.patient) else "") in rows:
+            rows[key].bed_ns += end - start
         elif asked.by == "day":
             for key, length in days.split(start, end):
                 rows[key].bed_ns += length
@@ -229,14 +240,14 @@ def _spread(
             tally.bed_ns = total.bed_ns
 
 
-def _key(fact: Fact, by: By, days: _Days) -> str:
+def _key(fact: Fact, subject: str, by: By, days: _Days) -> str:
     match by:
         case "ward":
             return fact.ward or ""
         case "rule":
             return fact.rule
         case "patient":
-            return fact.subject
+            return subject
         case "day":
             return days.of(fact.started)
 

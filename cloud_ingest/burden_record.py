@@ -7,7 +7,7 @@ not a million.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
@@ -31,7 +31,7 @@ AT_ONCE: Final = 2_000
 _OF_WARD: Final = tuple(subject_key("component", f"{what}-") for what in ("wall", "duty", "flood"))
 
 
-def read_burden(session: Session, scope: Scope, asked: Asked) -> Burden:
+def read_burden(session: Session, scope: Scope, asked: Asked, shown: Callable[[str], bool]) -> Burden:
     """The burden within ``scope``: of its wards, as they were when each alarm began."""
     wards = scope.wards
     if asked.ward is not None:
@@ -43,6 +43,7 @@ def read_burden(session: Session, scope: Scope, asked: Asked) -> Burden:
         (f for f in facts if wards is None or f.ward in wards),
         (s for s in stays if (wards is None or s.ward in wards) and scope.patient in {None, s.patient}),
         asked,
+        shown,
     )
 
 
