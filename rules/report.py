@@ -92,7 +92,7 @@ def _facts(rule: Rule) -> Iterator[tuple[str, str]]:
     if rule.clear_after_s:
         yield "clear after", f"{span(rule.clear_after_s)} without a breach"
     if rule.latching:
-        yield "latching", "to stay until accepted, though the condition has ended (not acted on yet)"
+        yield "latching", "stays, shown as ended, until somebody acknowledges it"
     yield "lateness", f"signals up to {span(rule.max_lateness_s)} after the measurement, then worklist"
     yield "text", f"{rule.explanation['en']} / {rule.explanation['zh']}"
     yield "cleared", f"{rule.cleared['en']} / {rule.cleared['zh']}"

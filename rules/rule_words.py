@@ -47,8 +47,8 @@ def about(rule: Rule) -> Iterator[Text]:
     )
     if rule.latching:
         yield {
-            "en": "It is meant to stay until somebody accepts it, though it has ended (not acted on yet).",
-            "zh": "设定为即使已结束也保持到有人接手(尚未实现)。",
+            "en": "When it has ended it stays, shown as ended, until somebody acknowledges it.",
+            "zh": "结束后仍显示为已结束,直到有人确认。",
         }
 
 

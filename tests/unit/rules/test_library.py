@@ -110,6 +110,7 @@ def test_ward_and_home_are_covered():
     rules = load_rules()
     assert len(rules) >= 25
     needed = """
+        wall-missing channel-failing nobody-on-duty alarm-flood
         news2-emergency news2-urgent news2-single-three heart-rate-low heart-rate-high pulse-rate-low
         pulse-rate-high spo2-low spo2-very-low respiratory-rate-low respiratory-rate-high home-bp-high
         bp-systolic-low bp-systolic-high ibp-mean-low temperature-high temperature-low glucose-low
