@@ -19,8 +19,9 @@ def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _zone(value: str | None) -> str | None:
-    if value is not None and value not in available_timezones():
+def known_zone(value: str) -> str:
+    """The name of a time zone. Raises ValueError."""
+    if value not in available_timezones():
         msg = "not an IANA time zone such as Asia/Shanghai"
         raise ValueError(msg)
     return value
@@ -29,7 +30,8 @@ def _zone(value: str | None) -> str | None:
 Text = Annotated[str, Field(min_length=1, max_length=120)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 OptionalKey = Annotated[Key | None, BeforeValidator(_blank_is_none)]
-Zone = Annotated[str | None, BeforeValidator(_blank_is_none), AfterValidator(_zone)]
+RequiredZone = Annotated[str, AfterValidator(known_zone)]
+Zone = Annotated[RequiredZone | None, BeforeValidator(_blank_is_none)]
 _Date = Annotated[
     str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", examples=["1948-05-02"])
 ]
