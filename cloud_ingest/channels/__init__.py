@@ -6,5 +6,6 @@ from cloud_ingest.channels.base import Channel, Handover, Message
 from cloud_ingest.channels.fake import FakeChannel
 from cloud_ingest.channels.in_app import InAppChannel
 from cloud_ingest.channels.sms import SmsChannel
+from cloud_ingest.channels.voice import VoiceChannel
 
-__all__ = ["Channel", "FakeChannel", "Handover", "InAppChannel", "Message", "SmsChannel"]
+__all__ = ["Channel", "FakeChannel", "Handover", "InAppChannel", "Message", "SmsChannel", "VoiceChannel"]

@@ -11,10 +11,15 @@ __all__ = ["FakeChannel"]
 
 
 class FakeChannel:
-    """Takes messages into ``taken``; ``fail`` queues errors, ``gate`` holds sending while it is cleared."""
+    """Takes messages into ``taken``; ``fail`` queues errors, ``gate`` holds sending while it is cleared.
 
-    def __init__(self, name: str = "fake") -> None:
+    While ``broken`` is set, ``check`` raises it.
+    """
+
+    def __init__(self, name: str = "fake", *, confirms: bool = False) -> None:
         self.name = name
+        self.confirms = confirms
+        self.broken: Exception | None = None
         self.taken: list[Message] = []
         self.tried: list[Message] = []
         self.gate = asyncio.Event()
@@ -38,6 +43,11 @@ class FakeChannel:
         if error is not None:
             raise error
         return Handover(reference=f"{self.name}-{len(self.taken)}")
+
+    async def check(self) -> None:
+        """Raise what it is broken by, if it is."""
+        if self.broken is not None:
+            raise self.broken
 
     async def close(self) -> None:
         """Note that it was closed."""

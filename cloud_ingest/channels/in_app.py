@@ -17,6 +17,7 @@ class InAppChannel:
     """
 
     name = "in_app"
+    confirms = True
 
     def __init__(self, publish: Callable[[Message], None]) -> None:
         self._publish = publish
@@ -29,6 +30,9 @@ class InAppChannel:
             msg = f"the live feed did not take the message: {type(error).__name__}"
             raise DeliveryTemporary(msg, channel=self.name) from error
         return Handover(reference=f"feed:{message.id}")
+
+    async def check(self) -> None:
+        """The feed is this process: it is there. Whether walls are is asked of the walls."""
 
     async def close(self) -> None:
         """Nothing is held."""
