@@ -12,12 +12,29 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from cloud_ingest.records.alarm_models import (
+    Alarm,
+    DeliveryAttempt,
+    InactivationRow,
+    Notification,
+    TransitionRow,
+)
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
+from cloud_ingest.records.staff_models import (
+    Assignment,
+    Handover,
+    PolicyVersion,
+    PushSubscription,
+    Shift,
+    Team,
+    TeamMember,
+)
 
 __all__ = [
     "APPEND_ONLY",
     "Alarm",
+    "Assignment",
     "Association",
     "AuditRow",
     "Base",
@@ -30,6 +47,8 @@ __all__ = [
     "FrameRow",
     "GapRow",
     "Gateway",
+    "Handover",
+    "InactivationRow",
     "JournalRow",
     "LoginFailure",
     "Notification",
@@ -37,9 +56,14 @@ __all__ = [
     "Patient",
     "PatientLimit",
     "PatientOrder",
+    "PolicyVersion",
+    "PushSubscription",
     "RuleRelease",
     "RuleVersion",
+    "Shift",
     "Snapshot",
+    "Team",
+    "TeamMember",
     "Tenant",
     "TransitionRow",
     "User",
@@ -47,7 +71,7 @@ __all__ = [
     "WebSession",
 ]
 
-APPEND_ONLY = ("audit", "transitions", "delivery_attempts", "rule_versions")
+APPEND_ONLY = ("audit", "transitions", "delivery_attempts", "rule_versions", "handovers")
 """Tables whose rows a trigger protects from UPDATE and DELETE."""
 
 # --- the directory: places, people, equipment ---------------------------------------------------
@@ -63,7 +87,7 @@ class Tenant(Base):
 
 
 class Ward(Base):
-    """A ward, or a team that looks after patients at home."""
+    """A ward, or a team that looks after patients at home; ``wall_expected``: it has a wall display."""
 
     __tablename__ = "wards"
     __table_args__ = (UniqueConstraint("tenant", "name"),)
@@ -71,6 +95,7 @@ class Ward(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     created: Mapped[int]
+    wall_expected: Mapped[bool] = mapped_column(default=False)
     ended: Mapped[int | None]
 
 
@@ -203,10 +228,17 @@ class Association(Base):
 
 
 class User(Base):
-    """Somebody who can log in; ``wards`` None means all, ``language`` None what the browser asks for."""
+    """Somebody who can log in; ``wards`` None means all, ``language`` None what the browser asks for.
+
+    ``phone`` is E.164. ``pin_hash`` and ``badge_hash`` prove on a shared wall who it is.
+    """
 
     __tablename__ = "users"
-    __table_args__ = (within_tenant("patient", "patients"), UniqueConstraint("tenant", "login"))
+    __table_args__ = (
+        within_tenant("patient", "patients"),
+        UniqueConstraint("tenant", "login"),
+        Index(None, "tenant", "badge_hash", unique=True),
+    )
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
     login: Mapped[str]
@@ -216,6 +248,10 @@ class User(Base):
     wards: Mapped[list[str] | None]
     patient: Mapped[str | None]
     language: Mapped[str | None]
+    phone: Mapped[str | None]
+    email: Mapped[str | None]
+    pin_hash: Mapped[str | None]
+    badge_hash: Mapped[str | None]
     created: Mapped[int]
     disabled: Mapped[int | None]
 
@@ -355,125 +391,3 @@ class ConfigDocumentRow(Base):
     digest: Mapped[str]
     body: Mapped[dict[str, Any]]
     created: Mapped[int]
-
-
-# --- alarms and their way to people ---------------------------------------------------------------
-
-
-class Alarm(Base):
-    """An alarm as it stands; written by the pipeline only.
-
-    No foreign key to the patient: an alarm is never refused because of the directory, and a subject may be
-    a gateway. ``worklist`` marks what came too late to signal: never active, but to be looked at.
-    ``signalled``: it has started; False for the worklist, and while (or when ended after) only a second
-    measurement was asked for. ``shadow``: of a rule on trial, never to be taken for an alarm. ``kind``,
-    ``latching`` and ``audience`` are the rule's.
-    """
-
-    __tablename__ = "alarms"
-    __table_args__ = (
-        CheckConstraint("priority IN ('high', 'medium', 'low')", name="priority"),
-        CheckConstraint("condition IN ('inactive', 'asked', 'pending', 'active')", name="condition"),
-        CheckConstraint("kind IN ('physiological', 'technical')", name="kind"),
-        Index(None, "tenant", "condition", "started"),
-        Index(None, "tenant", "patient", "started"),
-        Index(None, "tenant", "rule", "started"),
-    )
-    tenant: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True)
-    patient: Mapped[str | None]
-    rule: Mapped[str]
-    rule_hash: Mapped[str]
-    priority: Mapped[str]
-    condition: Mapped[str]
-    onset: Mapped[int]
-    started: Mapped[int]
-    ended: Mapped[int | None]
-    accepted_by: Mapped[str | None]
-    accepted_at: Mapped[int | None]
-    text_en: Mapped[str]
-    text_zh: Mapped[str]
-    limit_text: Mapped[str]
-    values_json: Mapped[dict[str, Any]]
-    late: Mapped[bool]
-    worklist: Mapped[bool]
-    signalled: Mapped[bool] = mapped_column(default=True)
-    shadow: Mapped[bool] = mapped_column(default=False)
-    kind: Mapped[str] = mapped_column(default="physiological")
-    latching: Mapped[bool] = mapped_column(default=False)
-    audience: Mapped[list[str]] = mapped_column(default=list)
-    last_transition: Mapped[str]
-    last_seq: Mapped[int]
-
-
-class TransitionRow(Base):
-    """One change of one alarm; ``ordinal`` counts those of one input ``seq``."""
-
-    __tablename__ = "transitions"
-    __table_args__ = (within_tenant("alarm", "alarms"), Index(None, "tenant", "seq"))
-    tenant: Mapped[str] = mapped_column(primary_key=True)
-    alarm: Mapped[str] = mapped_column(primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True)
-    ordinal: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    condition: Mapped[str]
-    priority: Mapped[str]
-    rule_hash: Mapped[str]
-    at: Mapped[int]
-    onset: Mapped[int]
-    recorded: Mapped[int]
-    values_json: Mapped[dict[str, Any]]
-    limit_text: Mapped[str]
-    text_en: Mapped[str]
-    text_zh: Mapped[str]
-    inputs: Mapped[list[Any]]
-    actor: Mapped[str | None]
-    note: Mapped[str]
-    late: Mapped[bool]
-    shadow: Mapped[bool] = mapped_column(default=False)
-    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
-
-
-class Notification(Base):
-    """What has to reach one target through one channel because of one transition."""
-
-    __tablename__ = "notifications"
-    __table_args__ = (
-        within_tenant("alarm", "alarms"),
-        UniqueConstraint("tenant", "alarm", "seq", "ordinal", "channel", "target"),
-        CheckConstraint(
-            "state IN ('queued', 'handed_over', 'confirmed', 'failed', 'abandoned')", name="state"
-        ),
-        Index(None, "state", "next_at"),
-    )
-    tenant: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True)
-    alarm: Mapped[str]
-    seq: Mapped[int]
-    ordinal: Mapped[int]
-    kind: Mapped[str]
-    priority: Mapped[str]
-    channel: Mapped[str]
-    target: Mapped[str]
-    language: Mapped[str]
-    body: Mapped[str]
-    state: Mapped[str]
-    reference: Mapped[str | None]
-    attempts: Mapped[int]
-    next_at: Mapped[int]
-    lease_until: Mapped[int | None]
-    created: Mapped[int]
-
-
-class DeliveryAttempt(Base):
-    """One try to hand a notification over."""
-
-    __tablename__ = "delivery_attempts"
-    __table_args__ = (within_tenant("notification", "notifications"), Index(None, "tenant", "notification"))
-    id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    tenant: Mapped[str]
-    notification: Mapped[str]
-    at: Mapped[int]
-    outcome: Mapped[str]
-    detail: Mapped[str]
-    latency_ms: Mapped[float]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import zoneinfo
+from collections.abc import Sequence
 from datetime import date
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from sqlalchemy import ColumnElement, Select, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from cloud_ingest.records.models import Association, Base, Encounter, Gateway, Patient
+from cloud_ingest.records.models import Association, Base, Device, Encounter, Gateway, Patient
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import Ids, check_id
 from hearthward.trust.access import Scope
+from rules.model import subject_key
 
 __all__ = [
     "MAX_TEXT",
+    "SUBJECT_KINDS",
     "Repository",
     "check_birth_date",
     "check_interval",
@@ -34,6 +37,10 @@ M = TypeVar("M", bound=Base)
 
 MAX_TEXT = 200
 LANGUAGES = ("en", "zh")
+SUBJECT_KINDS: Final = ("device", "gateway", "component")
+"""What an alarm can be about besides patients."""
+OF_WARD: Final = ("wall", "duty", "flood")
+"""Components that belong to one ward: ``component:wall-<ward>``."""
 Text = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 
 
@@ -124,6 +131,20 @@ class Repository:
             Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)
         )
         return [or_(device.in_(worn), gateway.in_(near))]
+
+    def _subject_limit(self, column: Text, scope: Scope) -> Sequence[ColumnElement[bool]]:
+        """Subjects of alarms: visible patients, the wards' gateways and devices, and their components."""
+        patients = self._patient_limit(column, scope)
+        if not patients or scope.wards is None or scope.patient is not None:
+            return patients
+        gateways = select(subject_key("gateway", "") + Gateway.id).where(
+            Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)
+        )
+        devices = select(subject_key("device", "") + Device.id).where(
+            Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)
+        )
+        components = [subject_key("component", f"{p}-{w}") for w in sorted(scope.wards) for p in OF_WARD]
+        return [or_(*patients, column.in_(gateways), column.in_(devices), column.in_(components))]
 
     def _change(self, row: Base, values: dict[str, Any]) -> None:
         for name, value in values.items():

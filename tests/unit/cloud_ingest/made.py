@@ -32,6 +32,25 @@ def transition(kind: str = "start", alarm: str = "alm_0001abcdef", seq: int = 1,
     return Transition(**{**made, **values})
 
 
+def axes(**values: Any) -> dict[str, Any]:
+    """A transition's detail with the axes of an alarm that nobody has answered."""
+    made: dict[str, Any] = {
+        "signal": "on",
+        "until": None,
+        "owner": None,
+        "owned_at": None,
+        "rejected": [],
+        "root": None,
+        "policy": "ward",
+        "step": 1,
+        "next_at": 1_800_000_070 * SECOND,
+        "next_to": ["usr_2"],
+        "episodes": 0,
+        "since": 1_800_000_000 * SECOND,
+    }
+    return {"axes": {**made, **values}}
+
+
 def made_rule(**values: Any) -> Rule:
     """A rule with one limit that can be set for a patient between 80 and 94."""
     made: dict[str, Any] = {

@@ -14,7 +14,7 @@ from cloud_ingest.records.rule_versions import keep_versions
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Scope
 from rules import Transition
-from tests.unit.cloud_ingest.made import SECOND, made_rule, transition
+from tests.unit.cloud_ingest.made import SECOND, axes, made_rule, transition
 
 SYSTEM = Scope.system("main")
 NOW = 1_800_000_020 * SECOND
@@ -48,7 +48,8 @@ def test_an_alarms_life(records: Records) -> None:
 
     worse = transition("update", seq=2, values={"spo2": 79.0}, text={"en": "SpO2 79 < 90", "zh": "79"})
     apply(records, worse)
-    apply(records, transition("accept", seq=3, actor="usr_1", at=start.at + 5, text={}))
+    taken = axes(owner="usr_1", owned_at=start.at + 5, next_at=None, next_to=[])
+    apply(records, transition("accept", seq=3, actor="usr_1", text={}, detail=taken))
     accepted = history(records, start.alarm).alarm
     assert (accepted.accepted_by, accepted.accepted_at) == ("usr_1", start.at + 5)
     assert accepted.text_en == "SpO2 79 < 90"
