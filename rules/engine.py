@@ -15,9 +15,10 @@ from rules.compiled import Compiled, Filter
 from rules.evaluate import UNFIT, beyond
 from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Transition
+from rules.response.react import due as timer_due
 from rules.signals import Series
 from rules.state import State, Subject, Watched
-from rules.step import apply
+from rules.step import answer, apply
 from rules.work import Work
 
 __all__ = ["Engine"]
@@ -40,11 +41,12 @@ class Engine:
             self._readings(work, event)
         else:
             apply(work, event)
-        self.state.seq = event.seq
-        return tuple(work.transitions)
+        return answer(work, event)
 
     def due(self, now: int) -> bool:
         """Whether a Tick at ``now`` (UTC ns) would do anything."""
+        if timer_due(self.state.responses, now):
+            return True
         work = Work(self.state, self.state.seq, now, copying=False)
         return any(work.is_due(name, subject) for name, subject in self.state.subjects.items())
 

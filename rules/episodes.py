@@ -13,9 +13,9 @@ from rules.compiled import Compiled, Peaks, Plan, Planner
 from rules.conditions import Count, Leaf, Score, leaves
 from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
 from rules.intake import came_late
-from rules.model import Command, Measured
+from rules.model import Adopt, Measured
 from rules.rule import SECOND, Rule, RuleSet
-from rules.state import NEVER, Episode, Row, State, Subject, Watched
+from rules.state import NEVER, Episode, Row, Snapshot, State, Subject, Watched
 from rules.transitions import Transitions
 from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
 
@@ -359,28 +359,45 @@ class Episodes(Transitions):
             self.transitions[-1], condition="inactive" if present is None else present.condition
         )
 
-    # -- commands
+    # -- what the other side has opened
 
-    def accept(self, command: Command, subject: Subject) -> None:
-        """Take responsibility for an alarm that is active and nobody's yet."""
-        name, key = self.state.alarms[command.alarm]
-        episode = replace(subject.episodes[key], accepted_by=command.actor, accepted_at=command.now)
-        subject.episodes[key] = episode
-        rule = self.state.rules.by_id[key]
-        digest = self.state.rules.hashes[key]
-        self._transition(
-            "accept", name, rule, digest, episode, command.now, actor=command.actor, note=command.note
+    def adopt(self, event: Adopt, subject: Subject) -> None:
+        """Take over an alarm under the name that the other side has given it; ours, if any, keeps its own.
+
+        Raises RuleError when the rule is not in force for the subject.
+        """
+        name, compiled = event.subject, self.plan(event.subject, subject).rules.get(event.rule)
+        if compiled is None:
+            msg = f"rule {event.rule!r} is not in force for {name!r}"
+            raise RuleError(msg, rule=event.rule, subject=name)
+        episode = subject.episodes.get(event.rule)
+        if episode is not None and (episode.condition == "active" or event.alarm == episode.alarm):
+            return
+        asked = "" if episode is None else episode.alarm
+        peaks = tuple(event.values.get(_like(leaf)[1]) for leaf in compiled.leaves)
+        adopted = Episode(
+            condition="active",
+            onset=event.onset if episode is None else min(event.onset, episode.onset),
+            due=event.at,
+            seq=self.seq,
+            late=False,
+            peaks=peaks if episode is None else worst_of(compiled, episode.peaks, peaks),
+            snapshot=Snapshot(values=dict(event.values)),
+            told=True,
+            told_at=event.at,
+            alarm=asked or event.alarm,
+            started=event.at,
+            priority=compiled.rule.priority,
+            values=dict(event.values),
+            text=dict(event.text) or dict(compiled.rule.title),
+            early=True,
+            why="adopted",
+            limit=compiled.limit,
         )
-
-    def refusal(self, command: Command) -> RuleError | None:
-        """Why a command cannot be done, if so."""
-        if command.kind != "accept":
-            return RuleError(f"unknown command {command.kind!r}; there is: accept", kind=command.kind)
-        alarm = self.state.alarm(command.alarm)
-        if alarm.accepted_by not in {None, command.actor}:
-            by = alarm.accepted_by
-            return RuleError(f"already accepted by {by}", alarm=alarm.id, actor=by)
-        return None
+        _forget_extremes(subject)
+        subject.episodes[event.rule] = adopted
+        self.state.alarms[adopted.alarm] = name, compiled.key
+        self._tell("start", name, compiled, adopted, event.at)
 
 
 def _forget_extremes(subject: Subject) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rules.context import Context
+from rules.response.duty import Duty
 from rules.rule import Kind, Priority, RuleSet
 
 __all__ = [
+    "Adopt",
     "Alarm",
     "Command",
     "ConditionState",
@@ -28,9 +30,29 @@ __all__ = [
     "subject_key",
 ]
 
-ConditionState = Literal["inactive", "asked", "pending", "active"]
+ConditionState = Literal["inactive", "asked", "pending", "active", "latched"]
 TransitionKind = Literal[
-    "start", "continue", "update", "escalate", "de-escalate", "end", "reset", "accept", "late", "ask"
+    "start",
+    "continue",
+    "update",
+    "escalate",
+    "de-escalate",
+    "end",
+    "reset",
+    "late",
+    "ask",
+    "tell",
+    "accept",
+    "take_over",
+    "reject",
+    "release",
+    "redirect",
+    "acknowledge",
+    "note",
+    "signal",
+    "undelivered",
+    "pause",
+    "resume",
 ]
 
 
@@ -129,21 +151,28 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A person's act on an alarm; its kind is ``accept`` (take responsibility), others are refused."""
+    """A person's act on an alarm or a subject; ``rules.response.orders.COMMANDS`` are its kinds.
+
+    ``actor`` is a user's id (``@notifier`` for our own sender), ``until`` the end of a pause (UTC ns), ``to``
+    whom or what it is meant for.
+    """
 
     seq: int
     now: int
     kind: str
-    alarm: str
-    actor: str
+    alarm: str = ""
+    actor: str = ""
     note: str = ""
+    subject: str = ""
+    until: int = 0
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """What holds from now on; alarms of ``closed_patients`` (encounter ended) are reset.
 
-    ``rules`` None: as before. ``contexts`` has those that changed; None takes one away.
+    ``rules`` and ``duty`` None: as before. ``contexts`` has those that changed; None takes one away.
     """
 
     seq: int
@@ -151,9 +180,28 @@ class Configuration:
     rules: RuleSet | None
     closed_patients: frozenset[str] = frozenset()
     contexts: Mapping[str, Context | None] = field(default_factory=dict)
+    duty: Duty | None = None
 
 
-Input: TypeAlias = Readings | Tick | Command | Configuration
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """An alarm that the other side (edge or cloud) has opened: it is the same one here, under its name.
+
+    ``onset`` and ``at`` (started) are event times; values, limit and text are what people there were told.
+    """
+
+    seq: int
+    now: int
+    alarm: str
+    subject: str
+    rule: str
+    onset: int
+    at: int
+    values: dict[str, float] = field(default_factory=dict)
+    text: dict[str, str] = field(default_factory=dict)
+
+
+Input: TypeAlias = Readings | Tick | Command | Configuration | Adopt
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +216,9 @@ class Transition:
     a minute before the gateway received it. ``shadow``: of a rule that is decided, never signalled.
     ``detail`` says what the decision rests on besides: ``delay_s``, ``smoothing``, ``parameters`` (name ->
     value, and who set it, when, why, until when), ``score`` (points by parameter, what is missing), ``why``
-    (``timeout``, ``critical``, ``confirmed`` of a repeated measurement).
+    (``timeout``, ``critical``, ``confirmed`` of a repeated measurement). ``axes``: signal, responsibility and
+    escalation of the alarm as they are now. ``told``: by which channel who is to be told of this very
+    transition, as pairs. ``pause`` and ``resume`` are about a subject: their ``alarm`` is empty.
     """
 
     alarm: str

@@ -17,12 +17,15 @@ from hearthward.core.errors import RuleError
 from rules.compiled import Compiled, Plan, Planner
 from rules.context import Context
 from rules.model import Alarm
+from rules.response.model import Response, Responses
 from rules.rule import SHADOW, Priority, Rule, RuleSet
 from rules.signals import Series
 
 __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
+_BEFORE: Final = 2
+"""Who accepted an alarm stood in its episode; nothing else was known of the answer to it."""
 NEVER: Final = 2**63 - 1
 """Later than any time."""
 
@@ -76,8 +79,6 @@ class Episode:
     priority: Priority = "high"
     values: dict[str, float] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
-    accepted_by: str | None = None
-    accepted_at: int | None = None
     clear_at: int | None = None
     early: bool = False
     why: str = ""
@@ -193,7 +194,8 @@ class State:
     """All that decisions depend on. Read it by ``active()``; only ``rules.step`` and the engine change it.
 
     ``seq`` is the last input's number; ``sources`` maps who sends to how far (corrected time) they have told
-    and when (ingest time) they last did; ``alarms`` is an index: alarm -> (subject, rule's key).
+    and when (ingest time) they last did; ``alarms`` is an index: alarm -> (subject, rule's key);
+    ``responses`` is what became of the alarms that people know of, in the hands of ``rules.response``.
     """
 
     node: str
@@ -203,6 +205,7 @@ class State:
     contexts: dict[str, Context] = field(default_factory=dict)
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     alarms: dict[str, tuple[str, str]] = field(default_factory=dict)
+    responses: Responses = field(default_factory=Responses)
     planner: Planner = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -248,6 +251,7 @@ class State:
         if episode.condition != "active":
             return None
         rule = self.rules.by_id[key]
+        response = self.responses.open.get(alarm)
         return Alarm(
             id=alarm,
             patient=subject,
@@ -260,8 +264,8 @@ class State:
             values=dict(episode.values),
             limit=episode.limit,
             text=dict(episode.text),
-            accepted_by=episode.accepted_by,
-            accepted_at=episode.accepted_at,
+            accepted_by=None if response is None else response.owner,
+            accepted_at=None if response is None else response.owned_at,
             late=episode.late,
         )
 
@@ -275,19 +279,20 @@ class State:
         contexts = [[subject, c.content()] for subject, c in sorted(self.contexts.items())]
         sources = [[source, *told] for source, told in sorted(self.sources.items())]
         subjects = [[p, s.pack()] for p, s in sorted(self.subjects.items())]
-        return cast(
-            "bytes", msgpack.packb([_VERSION, self.node, self.seq, rules, contexts, sources, subjects])
-        )
+        content = [rules, contexts, sources, subjects, self.responses.content()]
+        return cast("bytes", msgpack.packb([_VERSION, self.node, self.seq, *content]))
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> State:
         """The state of a snapshot. Raises RuleError when it is damaged or of another version."""
         try:
             version, *content = msgpack.unpackb(payload, use_list=True, strict_map_key=False)
-            if version != _VERSION:
+            if version == _BEFORE:
+                content.append(_answers_before(content))
+            elif version != _VERSION:
                 msg = f"rule snapshot of version {version}; this software reads {_VERSION}"
                 raise RuleError(msg)
-            node, seq, rules, contexts, sources, subjects = content
+            node, seq, rules, contexts, sources, subjects, responses = content
             state = cls(
                 node=node,
                 rules=RuleSet(tuple(Rule.from_content(r, shadow=shadow) for r, shadow in rules)),
@@ -295,6 +300,7 @@ class State:
                 subjects={p: Subject.unpacked(packed) for p, packed in subjects},
                 contexts={subject: Context.of(c) for subject, c in contexts},
                 sources={source: (wall, heard) for source, wall, heard in sources},
+                responses=Responses.of(responses),
             )
         except RuleError:
             raise
@@ -314,6 +320,31 @@ class State:
 _UNKNOWN: Final = Context()
 
 
+def _answers_before(content: list[Any]) -> list[Any]:
+    """The answers to the open alarms of a snapshot of the version before; its episodes become today's."""
+    _, _, rules, _, _, subjects = content
+    known = RuleSet(tuple(Rule.from_content(r, shadow=shadow) for r, shadow in rules)).by_id
+    found: dict[str, Response] = {}
+    for name, packed in subjects:
+        for key, *row in packed[1]:
+            rule, accepted_by, accepted_at = known[key], row[14], row[15]
+            if row[0] == "active" and not rule.shadow:
+                found[row[9]] = Response.adopted(
+                    rule,
+                    alarm=row[9],
+                    subject=name,
+                    onset=row[1],
+                    started=row[10],
+                    owner=accepted_by,
+                    owned_at=accepted_at,
+                    values=_dict(row[12]),
+                    text=_dict(row[13]),
+                    limit=row[19],
+                )
+        packed[1] = [[key, *row[:14], *row[16:]] for key, *row in packed[1]]
+    return Responses(found).content()
+
+
 def _pack_episode(e: Episode) -> list[Any]:
     shot = e.snapshot
     return [
@@ -331,8 +362,6 @@ def _pack_episode(e: Episode) -> list[Any]:
         e.priority,
         _pairs(e.values),
         _pairs(e.text),
-        e.accepted_by,
-        e.accepted_at,
         e.clear_at,
         e.early,
         e.why,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from rules.model import Command, Configuration, Input, Readings, Tick, Transition
+from rules.model import Adopt, Command, Configuration, Input, Readings, Tick, Transition
+from rules.response.react import react
 from rules.state import State
 from rules.work import Work
 
-__all__ = ["apply", "step"]
+__all__ = ["answer", "apply", "step"]
 
 
 def step(state: State, event: Input) -> tuple[State, tuple[Transition, ...]]:
     """Apply one input. Pure: the same state and input always give the same result.
 
-    Raises RuleError for a command on an alarm that is not active or that somebody else accepted; the state
-    then stays as it was.
+    Raises RuleError for a command that is refused; the state then stays as it was.
     """
     work = Work(state.fork(), event.seq, event.now, copying=True)
     apply(work, event)
-    work.state.seq = event.seq
-    return work.state, tuple(work.transitions)
+    return work.state, answer(work, event)
 
 
 def apply(work: Work, event: Input) -> None:
@@ -30,13 +29,15 @@ def apply(work: Work, event: Input) -> None:
             work.tick()
         case Configuration():
             work.configure(event)
+        case Adopt():
+            work.adopt(event)
         case Command():
-            _command(work, event)
+            pass  # the business of ``answer``
 
 
-def _command(work: Work, command: Command) -> None:
-    refusal = work.episodes.refusal(command)
-    if refusal is not None:
-        raise refusal
-    if work.state.alarm(command.alarm).accepted_by is None:
-        work.episodes.accept(command, work.subject(work.state.alarms[command.alarm][0]))
+def answer(work: Work, event: Input) -> tuple[Transition, ...]:
+    """What follows from all that: signals, responsibility, escalation. Raises RuleError for a command."""
+    state = work.state
+    state.responses, transitions = react(state.responses, event, work.transitions, state.rules)
+    state.seq = event.seq
+    return tuple(transitions)

@@ -21,7 +21,7 @@ from rules.compiled import Compiled
 from rules.episodes import Episodes
 from rules.evaluate import deadline, judge_alone, too_late
 from rules.intake import FUTURE_SKEW, came_late, measurements, rows_of, take
-from rules.model import Configuration, Measured, Readings, Transition
+from rules.model import Adopt, Configuration, Measured, Readings, Transition
 from rules.rule import SECOND
 from rules.state import NEVER, Row, State, Subject
 
@@ -256,6 +256,14 @@ class Work:
                     if due is not None and due <= silence and not subject.past(due):
                         best = min(best, (due, "missing", compiled.key))
         return best
+
+    def adopt(self, event: Adopt) -> None:
+        """Take over an alarm of the other side. Raises RuleError."""
+        subject = self.subject(event.subject)
+        if subject.clock < 0:
+            subject.clock = self.now
+        self.episodes.adopt(event, subject)
+        self.settle(event.subject, subject)
 
     # -- configuration
 

@@ -12,7 +12,18 @@ from typing import Any, Final
 
 from rules.response.policy import Policy, Step, Target
 
-__all__ = ["NOBODY", "Assignment", "Duty", "Person", "Shift", "Team", "wall_of"]
+__all__ = [
+    "NOBODY",
+    "Assignment",
+    "Duty",
+    "Person",
+    "Shift",
+    "Team",
+    "channel_of",
+    "duty_of",
+    "flood_of",
+    "wall_of",
+]
 
 WALL: Final = "wall"
 ENDPOINT: Final = "@"
@@ -32,6 +43,11 @@ def channel_of(channel: str) -> str:
 def duty_of(ward: str) -> str:
     """The subject that stands for who is on duty in a ward: ``component:duty-<ward>``."""
     return f"component:duty-{ward}"
+
+
+def flood_of(ward: str) -> str:
+    """The subject that stands for the number of a ward's alarms: ``component:flood-<ward>``."""
+    return f"component:flood-{ward}"
 
 
 _OF_WARD: Final = ("component:wall-", "component:duty-", "component:flood-")
@@ -99,6 +115,15 @@ class Duty:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     channels: tuple[str, ...] = ("in_app",)
     endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    worn: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """Patient -> their devices, derived."""
+
+    def __post_init__(self) -> None:
+        worn: dict[str, tuple[str, ...]] = {}
+        for device, (_, patient) in sorted(self.devices.items()):
+            if patient is not None:
+                worn[patient] = (*worn.get(patient, ()), device)
+        object.__setattr__(self, "worn", worn)
 
     # -- where something belongs
 
@@ -119,12 +144,8 @@ class Duty:
         kind, colon, name = subject.partition(":")
         if colon:
             return frozenset({self.devices[name][0]}) if kind == "device" and name in self.devices else NONE
-        known = [d for d in devices if d in self.devices]
-        return frozenset(
-            gateway
-            for device, (gateway, patient) in self.devices.items()
-            if (device in known if known else patient == subject)
-        )
+        known = [d for d in devices if d in self.devices] or self.worn.get(subject, ())
+        return frozenset(self.devices[d][0] for d in known)
 
     # -- who is there
 
@@ -200,22 +221,22 @@ class Duty:
     ) -> list[str]:
         """The people whom a target means at ``at``, whatever they can be reached by."""
         ward = self.ward_of(subject)
+        found: list[str] = []
         match target.kind:
             case "assigned":
-                here = [u for u in self.assigned(subject, at) if self.present(u, ward, at)]
-                return here or self.on_duty(ward, "nurse", at)
+                found = [u for u in self.assigned(subject, at) if self.present(u, ward, at)]
+                found = found or self.on_duty(ward, "nurse", at)
             case "team":
-                return [u for u in self.team_of(subject, at) if self.present(u, ward, at)]
+                found = [u for u in self.team_of(subject, at) if self.present(u, ward, at)]
             case "on_duty":
-                return self.on_duty(ward, target.role, at)
-            case "patient":
-                if "patient" not in audience:
-                    return []
-                return sorted(p.id for p in self.people.values() if p.patient == subject)
-            case "user":
-                return [target.user] if target.user in self.people else []
+                found = self.on_duty(ward, target.role, at)
+            case "patient" if "patient" in audience:
+                found = sorted(p.id for p in self.people.values() if p.patient == subject)
+            case "user" if target.user in self.people:
+                found = [target.user]
             case _:
-                return []
+                pass
+        return found
 
     # -- as plain data
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias
 
+from rules.conditions import Missing, leaves
 from rules.response.duty import NOBODY, Duty
-from rules.rule import SECOND, Kind, Priority
+from rules.rule import SECOND, Kind, Priority, Rule
 
 __all__ = [
     "AUDIO_PAUSE",
@@ -24,6 +25,7 @@ __all__ = [
     "Responses",
     "Signal",
     "Told",
+    "watches_silence",
 ]
 
 NEVER: Final = 2**63 - 1
@@ -47,6 +49,11 @@ LONGEST: Final[Mapping[InactivationKind, int]] = {
 
 Told: TypeAlias = tuple[str, str]
 """(channel, who): a user's id, ``wall``, or ``@name`` of an endpoint in the settings."""
+
+
+def watches_silence(rule: Rule) -> bool:
+    """Whether a rule tells that something has fallen silent: such alarms form the technical tree."""
+    return rule.kind == "technical" and any(isinstance(x, Missing) for x in leaves(rule.condition))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,27 @@ class Response:
     next_to: tuple[str, ...] = ()
     episodes: int = 0
     since: int = 0
+
+    @classmethod
+    def adopted(cls, rule: Rule, *, owner: str | None, started: int, **fields: Any) -> Response:
+        """The record of an alarm that was there before there were such records: nobody was told but walls."""
+        return cls(
+            key=rule.key,
+            rule=rule.id,
+            rule_hash=rule.hash,
+            kind=rule.kind,
+            priority=rule.priority,
+            policy=rule.escalation,
+            latching=rule.latching,
+            audience=tuple(rule.audience),
+            silence=watches_silence(rule),
+            devices=(),
+            owner=owner,
+            started=started,
+            armed=started,
+            due=started if owner is None else NEVER,
+            **fields,
+        )
 
     def axes(self) -> dict[str, Any]:
         """Signal, responsibility and escalation as they stand in a transition and in the alarm's row."""

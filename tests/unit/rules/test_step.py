@@ -54,7 +54,8 @@ def test_a_breach_is_told_after_the_delay_with_its_onset_values_and_rule():
     assert start.inputs == (
         {"metric": "spo2", "value": 84.0, "time": 5 * S, "received": 5 * S, "device": "d"},
     )
-    assert start.detail == {"delay_s": 10.0}
+    assert start.detail["delay_s"] == 10.0
+    assert start.detail["told"] == [["in_app", "wall"]]
     assert (start.seq, start.decided, start.late) == (3, 15_250_000_000, False)
     (alarm,) = play.state.active()
     assert (alarm.id, alarm.text, alarm.started, alarm.priority) == (
