@@ -44,7 +44,7 @@ def test_the_list_has_one_line_a_rule():
                 "at once when:",
                 "symptom at or above blurred_vision",
                 "patients at home",
-                "told to      nurse, doctor, patient; escalation default",
+                "told to      nurse, doctor, patient; escalation home",
                 "counts for 4 h",
                 "up to 1 d after",
                 "told after 0 s",
@@ -62,7 +62,7 @@ def test_the_list_has_one_line_a_rule():
                 "told after 10 s",
             ],
         ),
-        ("spo2-very-low", ["to stay until accepted, though the condition has ended (not acted on yet)"]),
+        ("spo2-very-low", ["stays, shown as ended, until somebody acknowledges it"]),
         ("respiratory-rate-low", ["median of respiratory_rate over 30 s at or below 8 [limit], clear at 10"]),
         (
             "news2-emergency",
