@@ -100,7 +100,7 @@ def roles_needed(duty: Duty) -> tuple[str, ...]:
 
 
 def _order(role: str) -> tuple[int, str]:
-    return (SHIFT_ROLES.index(role) if role in SHIFT_ROLES else len(SHIFT_ROLES)), role  # type: ignore[arg-type]
+    return (SHIFT_ROLES.index(role) if role in SHIFT_ROLES else len(SHIFT_ROLES)), role
 
 
 def duty_board(
@@ -133,7 +133,7 @@ def duty_board(
     return board
 
 
-def _role(  # noqa: PLR0913 - what a line of the board takes
+def _role(
     duty: Duty,
     ward: str,
     role: str,
@@ -181,7 +181,7 @@ def _timetable(name: str, table: Timetable) -> PolicyTimetable:
     )
 
 
-def told_now(  # noqa: PLR0913 - what decides
+def told_now(
     duty: Duty, policy: Policy, name: str, *, patient: str | None, ward: str | None, at: int
 ) -> ToldNow:
     """Whom ``policy`` would tell of an alarm ``name`` (``physiological.high``) of a patient, or in a ward.

@@ -31,7 +31,7 @@ def week_of(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def times_of(  # noqa: PLR0913 - the columns of a shift
+def times_of(
     start: int, end: int, timezone: str, *, weekly: bool, until: int | None, since: int, before: int
 ) -> list[tuple[int, int]]:
     """The times of a shift that lie at least partly in [since, before), as (start, end) in UTC ns.

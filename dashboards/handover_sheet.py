@@ -1,0 +1,194 @@
+"""The hand-over sheet: each patient's newest values and their ages, alarms, what is off, notes, tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from pydantic import BaseModel, Field
+
+from dashboards.backend import AlarmQuery, Backend, RosterEntry, is_equipment
+from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
+from dashboards.rule_models import Limit, Order
+from dashboards.staff_models import Assignment, Team
+from hearthward.core.clock import SECOND
+from hearthward.trust.access import Scope
+
+__all__ = ["Sheet", "SheetNote", "SheetPatient", "SheetTask", "SheetValue", "sheet_of"]
+
+LOOKED_BACK: Final = 12 * 3600 * SECOND
+"""For how long before now notes and late breaches are on the sheet: a shift."""
+TaskKind = Literal["accept", "acknowledge", "measure_again", "look_at"]
+
+
+class SheetValue(BaseModel):
+    """The newest value of a metric."""
+
+    metric: str
+    value: float | None = None
+    code: str | None = None
+    unit: str | None = None
+    time: Instant
+    age_s: float
+    by_hand: bool = False
+
+
+class SheetNote(BaseModel):
+    """What somebody wrote about an alarm."""
+
+    at: Instant
+    by: str
+    note: str
+    about: dict[str, str] = Field(default_factory=dict)
+
+
+class SheetTask(BaseModel):
+    """Something that waits for somebody."""
+
+    kind: TaskKind
+    at: Instant
+    about: dict[str, str] = Field(default_factory=dict, description="language -> text")
+
+
+class SheetPatient(BaseModel):
+    """One patient of a sheet."""
+
+    patient: str
+    name: str
+    mrn: str | None = None
+    birth_date: str | None = None
+    ward: str | None = None
+    ward_name: str = ""
+    bed: str = ""
+    home: bool = False
+    users: list[str] = Field(default_factory=list, description="names of those who look after them")
+    values: list[SheetValue] = Field(default_factory=list)
+    alarms: list[Alarm] = Field(default_factory=list, description="open ones, the most urgent first")
+    inactivations: list[Inactivation] = Field(default_factory=list)
+    notes: list[SheetNote] = Field(default_factory=list)
+    tasks: list[SheetTask] = Field(default_factory=list)
+    limits: list[Limit] = Field(default_factory=list, description="set for this patient")
+    orders: list[Order] = Field(default_factory=list)
+
+
+class Sheet(BaseModel):
+    """What somebody hands over."""
+
+    printed: Instant
+    by: str = Field(description="id of the user whose patients these are")
+    by_name: str
+    ward: str | None = None
+    patients: list[SheetPatient]
+    others: list[Alarm] = Field(
+        default_factory=list, description="open alarms of theirs that are about no patient"
+    )
+
+
+async def sheet_of(backend: Backend, scope: Scope, by: str, ward: str | None) -> Sheet:
+    """The sheet of a person's patients; with ``ward`` of all patients of that ward."""
+    now = backend.clock.now_ns()
+    names = {s.id: s.name for s in await backend.staff(scope)}
+    teams = {t.id: t for t in await backend.teams(scope)}
+    assigned = await backend.assignments(scope)
+    mine = _patients_of(by, assigned, teams)
+    roster = [
+        entry
+        for entry in await backend.roster(scope)
+        if (entry.ward == ward if ward else entry.patient in mine)
+    ]
+    everything = await backend.alarms(scope, AlarmQuery(open_only=True, owner=by, limit=1000))
+    people = {p.id: p for p in await backend.items(scope, "patient") if isinstance(p, Patient)}
+    patients = []
+    for entry in roster:
+        looked_after = [names.get(a.user, a.user) for a in assigned if a.patient == entry.patient and a.user]
+        looked_after += [
+            teams[key].name for a in assigned if a.patient == entry.patient and (key := a.team or "") in teams
+        ]
+        patients.append(await _patient(backend, scope, entry, people.get(entry.patient), looked_after, now))
+    about_nobody = [a for a in everything if is_equipment(a.patient)]
+    return Sheet(
+        printed=now,
+        by=by,
+        by_name=names.get(by, by),
+        ward=ward,
+        patients=patients,
+        others=_by_urgency(about_nobody),
+    )
+
+
+def _patients_of(user: str, assigned: Iterable[Assignment], teams: Mapping[str, Team]) -> frozenset[str]:
+    """Whom somebody looks after: assigned by name, or to one of their teams and to nobody by name."""
+    named = {a.patient for a in assigned if a.user}
+    own = {a.patient for a in assigned if a.user == user}
+    by_team = {a.patient for a in assigned if a.team in teams and user in teams[a.team].members}
+    return frozenset(own | (by_team - named))
+
+
+async def _patient(
+    backend: Backend,
+    scope: Scope,
+    entry: RosterEntry,
+    person: Patient | None,
+    users: list[str],
+    now: int,
+) -> SheetPatient:
+    key = entry.patient
+    alarms = await backend.alarms(scope, AlarmQuery(open_only=True, patient=key, worklist=False))
+    recent = await backend.alarms(scope, AlarmQuery(patient=key, start=now - LOOKED_BACK))
+    asked = await backend.alarms(scope, AlarmQuery(patient=key, asked=True))
+    return SheetPatient(
+        patient=key,
+        name=entry.name,
+        mrn=person.mrn if person else None,
+        birth_date=person.birth_date if person else None,
+        ward=entry.ward,
+        ward_name=entry.ward_name,
+        bed=entry.bed_label,
+        home=entry.home,
+        users=users,
+        values=[_value(v, now) for v in await backend.newest(scope, key)],
+        alarms=_by_urgency(alarms),
+        inactivations=list(await backend.inactivations(scope, subject=key)),
+        notes=await _notes(backend, scope, {a.id: a for a in (*recent, *alarms)}.values()),
+        tasks=_tasks(alarms, recent, asked),
+        limits=[x for x in await backend.limits(scope, key) or () if x.holds],
+        orders=[x for x in await backend.orders(scope, key) or () if x.present],
+    )
+
+
+def _value(value: Value, now: int) -> SheetValue:
+    return SheetValue(
+        metric=value.metric,
+        value=value.value,
+        code=value.code,
+        unit=value.unit,
+        time=value.time,
+        age_s=max(0, now - value.time) / SECOND,
+        by_hand=value.source == "manual",
+    )
+
+
+def _by_urgency(alarms: Iterable[Alarm]) -> list[Alarm]:
+    order = {"high": 0, "medium": 1, "low": 2}
+    return sorted(alarms, key=lambda a: (order[a.priority], a.onset))
+
+
+async def _notes(backend: Backend, scope: Scope, alarms: Iterable[Alarm]) -> list[SheetNote]:
+    found = []
+    for alarm in alarms:
+        detail = await backend.alarm(scope, alarm.id)
+        for line in detail.transitions if detail else ():
+            if line.note and line.actor:
+                by = line.actor_name or line.actor
+                found.append(SheetNote(at=line.at, by=by, note=line.note, about=alarm.text))
+    return sorted(found, key=lambda n: -n.at)
+
+
+def _tasks(alarms: Sequence[Alarm], recent: Iterable[Alarm], asked: Iterable[Alarm]) -> list[SheetTask]:
+    todo: list[tuple[TaskKind, Alarm]] = [
+        *(("accept", a) for a in alarms if a.condition == "active" and a.accepted_by is None),
+        *(("acknowledge", a) for a in alarms if a.condition == "latched"),
+        *(("measure_again", a) for a in asked),
+        *(("look_at", a) for a in recent if a.worklist),
+    ]
+    return [SheetTask(kind=kind, at=a.onset, about=a.text) for kind, a in todo]
