@@ -15,7 +15,7 @@ __all__ = ["KEYS", "Key", "Outcome", "answer_twiml", "call_twiml", "spoken"]
 
 Key = Literal["accept", "reject", "repeat"]
 KEYS: Final[Mapping[str, Key]] = {"1": "accept", "2": "reject", "9": "repeat"}
-Outcome = Literal["accepted", "rejected", "ended", "taken", "other_key", "failed"]
+Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key", "failed"]
 
 WAIT_S: Final = 10
 """How long a key is waited for after the text."""
@@ -54,6 +54,10 @@ _ANSWERS: Final[Mapping[Outcome, Mapping[str, str]]] = {
     "taken": {
         "en": "{by} has already accepted this alarm. Goodbye.",
         "zh": "{by}已接受该报警。再见。",
+    },
+    "tested": {
+        "en": "Thank you. The test has arrived, and so has your key. Goodbye.",
+        "zh": "谢谢，测试已收到，按键有效。再见。",
     },
     "other_key": {"en": "That key has no meaning here.", "zh": "该按键无效。"},
     "failed": {
