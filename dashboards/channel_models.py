@@ -88,7 +88,7 @@ class Called:
     """What a callback's token stands for: a notification to somebody, or a test.
 
     ``who`` is the person called (None: an endpoint, which belongs to nobody, or somebody who may not log
-    in any more).
+    in any more). ``answered``: a key has decided already.
     """
 
     id: str
@@ -97,4 +97,5 @@ class Called:
     who: Principal | None
     text: str
     language: str
+    answered: bool = False
     test: bool = False
