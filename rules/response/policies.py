@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from rules.document import Document, Problem, RuleFileError, nearest, read_document
+from rules.document import Document, Problem, RuleFileError, nearest, parse_document, read_document
 from rules.finding import Finding
 from rules.response.policy import CONFIRMING, TARGETS, Policy, Step, Target, Timetable
 from rules.rule import Kind, Priority, Rule
@@ -28,6 +28,7 @@ __all__ = [
     "PolicyError",
     "check_escalations",
     "load_policies",
+    "load_policy",
     "policy_of",
     "target_of",
     "target_text",
@@ -232,7 +233,17 @@ def load_policies(*extra: Path) -> dict[str, Policy]:
 
 def policy_of(document: Mapping[str, Any], *, where: str = "") -> Policy:
     """The policy that plain data describes; ``where`` stands for the file in errors. Raises PolicyError."""
-    return _read(Document(where or "policy", dict(document)))
+    return _read(Document(where or "policy", dict(document) if isinstance(document, Mapping) else document))
+
+
+def load_policy(text: str | bytes, name: str) -> Policy:
+    """One policy from a YAML document at hand; ``name`` stands for the file in errors. Raises PolicyError."""
+    try:
+        return _read(parse_document(text.encode() if isinstance(text, str) else text, name))
+    except PolicyError:
+        raise
+    except RuleFileError as error:
+        raise PolicyError(error.problems) from error
 
 
 def to_document(policy: Policy) -> dict[str, Any]:

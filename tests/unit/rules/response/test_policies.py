@@ -17,6 +17,7 @@ from rules.response.policies import (
     PolicyError,
     check_escalations,
     load_policies,
+    load_policy,
     policy_of,
     target_of,
     target_text,
@@ -260,6 +261,20 @@ def test_a_document_at_hand_is_refused_by_key():
     assert problem.message.startswith("timetables.technical.low.steps.0.channels.0: unknown channel 'pager'")
     with pytest.raises(PolicyError, match="timetables: Input should be a valid dictionary"):
         policy_of({**document, "timetables": []})
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 3])
+def test_what_is_no_document_is_refused(document: Any):
+    with pytest.raises(PolicyError, match="policy: must be a mapping"):
+        policy_of(document)
+
+
+def test_a_text_at_hand_is_read_as_a_file_is(tmp_path: Path):
+    assert load_policy(GOOD, "draft") == load_policies(write(tmp_path, GOOD))["night"]
+    with pytest.raises(PolicyError, match=r"^draft:2: version: Input should be a valid integer"):
+        load_policy(GOOD.replace("version: 1", "version: x").encode(), "draft")
+    with pytest.raises(PolicyError, match=r"^draft:1: is not valid YAML"):
+        load_policy("[", "draft")
 
 
 def test_every_channel_and_target_is_explained_in_the_documentation():
