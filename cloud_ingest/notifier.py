@@ -1,59 +1,59 @@
-"""Telling people: rows of the outbox made with the transitions, and the sender that works them off.
+"""Telling people: the sender that works the outbox off, and says of what it could not deliver.
 
 ``enqueue`` runs inside the pipeline's transaction, so an alarm and its notifications are committed
 together or not at all. ``Notifier`` hands each to its channel at least once: a crash between sending and
-recording sends it again with the same identity.
+recording sends it again with the same identity. What failed for good is told to escalation, which is safe
+to repeat.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
-
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from functools import partial
+from typing import Final, Literal
 
 from cloud_ingest.channels.base import Channel, Message
+from cloud_ingest.emergency import Emergency
 from cloud_ingest.records import Records
-from cloud_ingest.records.alarms import ordinals
-from cloud_ingest.records.models import Alarm, Bed, Encounter, Notification, Ward
 from cloud_ingest.records.outbox import (
     CLOSING,
     Claim,
     Lease,
     Result,
-    confirm,
+    Room,
+    Sent,
+    Undelivered,
     fail_orphans,
     next_due,
     record,
     release,
+    reported,
+    settle,
+    unreported,
 )
 from cloud_ingest.records.outbox import claim as claim_due
-from hearthward.core.clock import SECOND, Clock, iso
-from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, StoreUnavailable
-from hearthward.core.ids import Ids, stable_id
+from cloud_ingest.telling.enqueue import enqueue
+from cloud_ingest.telling.joined import MOST, joined_body, joins_from
+from cloud_ingest.telling.wording import Wording, reference
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, RuleError, StoreUnavailable
+from hearthward.core.ids import Ids
 from hearthward.core.telemetry import Telemetry
-from rules import Transition
 
-__all__ = ["IN_APP", "Notifier", "Target", "backoff_s", "enqueue", "message_text"]
+__all__ = ["Notifier", "Undelivered", "Wording", "attempts_for", "backoff_s", "enqueue"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-TOLD: Final = frozenset({"ask", "start", "escalate", *CLOSING})
-"""The kinds of transition that somebody is told of."""
-SUBJECTS: Final = {
-    "gateway": {"en": "gateway", "zh": "网关"},
-    "device": {"en": "device", "zh": "设备"},
-    "component": {"en": "component", "zh": "组件"},
-}
-"""What an alarm may be about besides patients, in words."""
 ATTEMPTS: Final = 8
-"""After so many a notification is abandoned: about 17 minutes with the waits below."""
-FIRST_WAIT_S: Final = 2.0
+"""After so many a notification is abandoned: about 11 minutes with the waits below."""
+URGENT_ATTEMPTS: Final = {"high": 6, "medium": 7}
+"""By then escalation has long gone on: two minutes for high, six for medium."""
+USEFUL_S: Final = {"high": 180.0, "medium": 600.0, "low": 1800.0}
+"""A channel that wants to be left alone for longer will not deliver in time: others are told instead."""
+FIRST_WAIT_S: Final = 1.0
 WAIT_FACTOR: Final = 3.0
 LONGEST_WAIT_S: Final = 300.0
 JITTER: Final = 0.2
@@ -61,89 +61,34 @@ JITTER: Final = 0.2
 LEASE_S: Final = 45.0
 """How long a claimed notification is left alone; must exceed ``SEND_TIMEOUT_S``."""
 SEND_TIMEOUT_S: Final = 30.0
-AT_ONCE: Final = 8
-"""Notifications of one channel in flight."""
+AT_ONCE: Final = 16
+"""Messages of one channel in flight."""
+IN_APP_AT_ONCE: Final = 256
+"""Our own pages take any number."""
 IDLE_S: Final = 5.0
 """Look again after this long without being woken."""
 STORE_WAIT_S: Final = 1.0
 """Before trying again when the records cannot be reached."""
+REPORTED_AT_ONCE: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Somebody to tell: a channel's name, its word for them (a number, ``wall``), and their language."""
+@dataclass(slots=True)
+class _Lane:
+    """One channel: how many of its messages are in flight, and whether somebody waits for room."""
 
-    channel: str
-    target: str
-    language: str = "en"
+    channel: Channel
+    at_once: int
+    flying: int = 0
+    full: bool = False
 
-
-IN_APP: Final = Target("in_app", "wall")
-"""Every open wall and page; always among the targets."""
-
-
-def enqueue(
-    session: Session,
-    tenant: str,
-    transitions: Sequence[Transition],
-    now: int,
-    targets: Collection[Target],
-) -> list[Notification]:
-    """Add what has to be told of one input's transitions; again with the same changes nothing.
-
-    To be called after ``apply_transitions`` with the same ``transitions``, in the same transaction; wake
-    the notifier after the commit. An accepted alarm's in-app notifications become confirmed. ``now`` is the
-    journal's time (UTC ns); what is added is due at once. Returns the new rows.
-
-    Nobody is told of what a rule on trial decides. Who is near is asked for a second measurement in the
-    app only: it is no alarm yet, and nobody is to be called out for it; nor for its end when none came of it.
-    """
-    added: list[Notification] = []
-    for transition, ordinal in zip(transitions, ordinals(transitions), strict=True):
-        if transition.shadow:
-            continue
-        if transition.kind == "accept":
-            session.flush()
-            confirm(session, tenant, transition.alarm, {IN_APP.channel})
-        if transition.kind not in TOLD:
-            continue
-        place = _place(session, tenant, transition.patient, now)
-        for target in _told(session, tenant, transition, targets):
-            ident = stable_id(
-                "ntf",
-                tenant,
-                transition.alarm,
-                transition.seq,
-                ordinal,
-                target.channel,
-                target.target,
-            )
-            if session.get(Notification, (tenant, ident)) is None:
-                added.append(_row(tenant, ident, transition, ordinal, target, place, now))
-                session.add(added[-1])
-    session.flush()
-    return added
+    @property
+    def room(self) -> int:
+        return self.at_once - self.flying
 
 
-def message_text(transition: Transition, place: Mapping[str, str], language: str) -> str:
-    """The text that is sent: what, where, when and which alarm; no name, no birth date, no number.
-
-    Short on purpose: one SMS. Times are UTC.
-    """
-    zh = language == "zh"
-    if transition.kind in CLOSING:
-        head = "已结束" if zh else "ENDED"
-    elif transition.kind == "ask":
-        head = "请再测量一次" if zh else "MEASURE AGAIN"
-    else:
-        words = {"high": "高", "medium": "中", "low": "低"} if zh else {}
-        head = f"{'报警' if zh else 'ALARM'} {words.get(transition.priority, transition.priority)}"
-        if transition.kind == "escalate":
-            head = f"{'升级 ' if zh else 'ESCALATED '}{head}"
-    what = transition.text.get(language) or transition.text.get("en") or transition.rule
-    when = iso(transition.onset if transition.late else transition.at)[11:16]
-    reference = transition.alarm[-6:]
-    return f"{head}: {what} · {place[language]} · {when} UTC · #{reference}"
+def attempts_for(priority: str, kind: str) -> int:
+    """After how many attempts a notification is of no use any more; the end of an alarm can wait."""
+    return ATTEMPTS if kind in CLOSING else URGENT_ATTEMPTS.get(priority, ATTEMPTS)
 
 
 def backoff_s(attempt: int, uniform: float) -> float:
@@ -153,220 +98,282 @@ def backoff_s(attempt: int, uniform: float) -> float:
 
 
 class Notifier:
-    """Works the outbox off, one worker a channel, so that a slow channel holds up no other.
+    """Works the outbox off; each channel has room of its own, so that a slow one holds up no other.
 
     ``clock`` must be real time, also while a recording is played: waits and leases are transport's.
+    ``undelivered`` is told of each notification that failed for good, at least once, also after a restart;
+    RuleError from it means that there is nothing to escalate any more. ``hop`` is told how each attempt
+    went (channel, success). ``link`` and ``answer`` make an alarm's address and a message's token.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
         records: Records,
         channels: Collection[Channel],
         clock: Clock,
         ids: Ids,
         telemetry: Telemetry,
+        *,
+        undelivered: Callable[[Undelivered], Awaitable[None]] | None = None,
+        hop: Callable[[str, bool], None] = lambda _channel, _success: None,
+        link: Callable[[str], str] | None = None,
+        answer: Callable[[str], str] | None = None,
+        emergency: Emergency | None = None,
     ) -> None:
         self._records = records
-        self._channels = {channel.name: channel for channel in channels}
-        self._clock = clock
-        self._ids = ids
-        self._telemetry = telemetry
-        self._wakes = {name: asyncio.Event() for name in self._channels}
+        self._lanes = {c.name: _Lane(c, IN_APP_AT_ONCE if c.name == "in_app" else AT_ONCE) for c in channels}
+        self._clock, self._ids, self._telemetry = clock, ids, telemetry
+        self._undelivered, self._hop, self._link, self._answer = undelivered, hop, link, answer
+        self._emergency = emergency
+        self._wake, self._failed = asyncio.Event(), asyncio.Event()
         self._lease = Lease(int(LEASE_S * SECOND), ATTEMPTS)
+        self._sent: list[Sent] = []
+        self._recording = asyncio.Lock()
+        self._looped: int | None = None
 
     def wake(self) -> None:
         """Something was enqueued and committed: look now. Call from the event loop's thread."""
-        for event in self._wakes.values():
-            event.set()
+        self._wake.set()
+        self._failed.set()
+
+    def silent_s(self) -> float:
+        """Seconds since the outbox was last looked at with success; infinite before the first time."""
+        if self._looped is None:
+            return float("inf")
+        return (self._clock.monotonic_ns() - self._looped) / SECOND
 
     async def run(self) -> None:
         """Send until cancelled; then close the channels. Store outages are waited out."""
         try:
             async with asyncio.TaskGroup() as group:
-                for name in self._channels:
-                    group.create_task(self._work(name), name=f"notifier-{name}")
+                group.create_task(self._work(group), name="notifier")
+                if self._undelivered is not None:
+                    group.create_task(self._report(), name="notifier-undelivered")
+                if self._emergency is not None:
+                    group.create_task(self._emergency.run(self.silent_s), name="notifier-emergency")
         finally:
-            for channel in self._channels.values():
-                await channel.close()
+            for lane in self._lanes.values():
+                await lane.channel.close()
 
     async def send_due(self) -> int:
-        """Send all that is due now, on all channels, once each; returns how many were tried."""
+        """Send all that is due now and there is room for, on all channels; how many rows were tried."""
         await self._fail_orphans()
-        return sum([await self._send_due(name) for name in self._channels])
+        async with asyncio.TaskGroup() as group:
+            return await self._claim(group)
 
-    async def _work(self, name: str) -> None:
-        wake = self._wakes[name]
+    async def report(self) -> int:
+        """Tell escalation of what was not delivered and is not told yet; returns how many were told.
+
+        Raises StoreUnavailable.
+        """
+        if self._undelivered is None:
+            return 0
+        done: list[tuple[str, str]] = []
+        try:
+            for tenant, ident, what in await self._records.read(
+                lambda session: unreported(session, REPORTED_AT_ONCE)
+            ):
+                try:
+                    await self._undelivered(what)
+                except RuleError as error:
+                    log.debug("notification %s: nothing to escalate: %s", ident, error.details.get("code"))
+                except StoreUnavailable:
+                    raise
+                except Exception:
+                    log.exception("notification %s: escalation was not told; trying again", ident)
+                    continue
+                done.append((tenant, ident))
+        finally:
+            if done:
+                await self._records.run(lambda session: reported(session, done))
+        return len(done)
+
+    async def confirmed(
+        self, notification: str, state: Literal["confirmed", "failed"], detail: str = ""
+    ) -> bool:
+        """The channel says how it ended (a status callback); returns whether that changed anything.
+
+        ``notification`` is the id that the message was sent under. Raises StoreUnavailable.
+        """
+        now = self._clock.now_ns()
+        changed = await self._records.run(lambda s: settle(s, notification, state, detail, now))
+        for channel in changed:
+            self._count(channel, state)
+        if state == "failed" and changed:
+            self._failed.set()
+        return bool(changed)
+
+    # -- the loop
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
         fresh = True
         while True:
             try:
                 if fresh:
                     await self._fail_orphans()
-                    await self._release(name)
+                    await self._release()
                     fresh = False
-                wake.clear()
-                while await self._send_due(name):
-                    pass
-                wait = await self._until_next(name)
+                self._wake.clear()
+                wait = await self._until_next()
+                if wait <= 0:
+                    await self._claim(group)
+                self._looped = self._clock.monotonic_ns()
             except StoreUnavailable as error:
-                log.warning("notifier %s: %s; trying again", name, error.message)
+                log.warning("notifier: %s; trying again", error.message)
                 wait = STORE_WAIT_S
-            try:
-                async with asyncio.timeout(wait):
-                    await wake.wait()
-            except TimeoutError:
-                continue
+            if wait > 0:
+                await _either(self._wake, wait)
 
-    async def _until_next(self, name: str) -> float:
-        due = await self._records.read(lambda session: next_due(session, name))
+    async def _until_next(self) -> float:
+        """Seconds until something is due on a channel with room."""
+        free = [name for name, lane in self._lanes.items() if lane.room > 0]
+        for lane in self._lanes.values():
+            lane.full = lane.room <= 0
+        due = await self._records.read(lambda session: next_due(session, free))
         if due is None:
             return IDLE_S
-        return min(IDLE_S, max(0.0, (due - self._clock.now_ns()) / SECOND))
+        return min(IDLE_S, (due - self._clock.now_ns()) / SECOND)
 
-    async def _release(self, name: str) -> None:
+    async def _claim(self, group: asyncio.TaskGroup) -> int:
+        """Claim what is due and start sending it; returns how many notifications, those given up too."""
+        rooms = {
+            name: Room(lane.room, joins_from(name), MOST, answered=name == "voice")
+            for name, lane in self._lanes.items()
+            if lane.room > 0
+        }
         now = self._clock.now_ns()
-        await self._records.run(lambda session: release(session, name, now))
+        found = await self._records.run(lambda session: claim_due(session, rooms, now, self._lease))
+        for channel in found.abandoned:
+            self._count(channel, "abandoned")
+        if found.abandoned:
+            self._failed.set()
+        for claims in found.messages:
+            for made in claims:
+                if made.repeated:
+                    self._count(made.channel, "interrupted")
+            lane = self._lanes[claims[0].channel]
+            lane.flying += 1
+            group.create_task(self._deliver(lane, claims), name=f"deliver-{claims[0].message}")
+        return sum(len(claims) for claims in found.messages) + len(found.abandoned)
+
+    async def _release(self) -> None:
+        now = self._clock.now_ns()
+        await self._records.run(lambda session: release(session, now))
 
     async def _fail_orphans(self) -> None:
-        names = set(self._channels)
-        now = self._clock.now_ns()
+        names, now = set(self._lanes), self._clock.now_ns()
         for channel, n in (await self._records.run(lambda s: fail_orphans(s, names, now))).items():
             log.error("%d notifications were queued for channel %s, which is not configured", n, channel)
-            self._telemetry.count("deliveries_total", n, channel=channel, outcome="failed")
+            self._count(channel, "failed", n)
+            self._failed.set()
 
-    async def _send_due(self, name: str) -> int:
-        now = self._clock.now_ns()
-        claims, abandoned = await self._records.run(
-            lambda session: claim_due(session, name, now, self._lease, AT_ONCE)
-        )
-        if abandoned:
-            self._count(name, "abandoned", abandoned)
-        for made in claims:
-            if made.repeated:
-                self._count(name, "interrupted")
-        async with asyncio.TaskGroup() as group:
-            for made in claims:
-                group.create_task(self._deliver(self._channels[name], made), name=f"deliver-{made.id}")
-        return len(claims) + abandoned
+    async def _report(self) -> None:
+        while True:
+            self._failed.clear()
+            wait = IDLE_S
+            try:
+                if await self.report() >= REPORTED_AT_ONCE:
+                    continue
+            except StoreUnavailable as error:
+                log.warning("notifier: escalation is not told of what failed: %s", error.message)
+                wait = STORE_WAIT_S
+            await _either(self._failed, wait)
 
-    async def _deliver(self, channel: Channel, made: Claim) -> None:
-        message = Message(made.id, made.target, made.body, made.language, made.priority)
+    # -- one message
+
+    async def _deliver(self, lane: _Lane, claims: Sequence[Claim]) -> None:
+        try:
+            sent = await self._send(lane.channel, claims)
+            self._hop(lane.channel.name, sent[0].result == "handed_over")
+            await self._record(sent)
+        finally:
+            lane.flying -= 1
+            if lane.full:
+                self._wake.set()
+
+    async def _send(self, channel: Channel, claims: Sequence[Claim]) -> list[Sent]:
         started = self._clock.monotonic_ns()
-        result: Result
-        reference: str | None = None
-        detail = ""
+        outcome: Result = "handed_over"
+        handed: str | None = None
+        detail, after_s = "", 0.0
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                reference = (await channel.send(message)).reference
-            result = "handed_over"
+                handed = (await channel.send(self._message(claims))).reference
         except (DeliveryTemporary, TimeoutError) as error:
-            result = "abandoned" if made.attempt >= ATTEMPTS else "temporary"
-            detail = str(error) or "no answer in time"
+            outcome, detail = "temporary", str(error) or "no answer in time"
+            if isinstance(error, DeliveryTemporary):
+                after_s = float(error.details.get("after_s") or 0.0)
         except DeliveryPermanent as error:
-            result, detail = "failed", str(error)
+            outcome, detail = "failed", str(error) or "refused"
         except Exception as error:
             log.exception("channel %s broke its contract", channel.name)
-            result = "abandoned" if made.attempt >= ATTEMPTS else "temporary"
-            detail = f"{type(error).__name__} in channel {channel.name}"
+            outcome, detail = "temporary", f"{type(error).__name__} in channel {channel.name}"
         latency_ms = (self._clock.monotonic_ns() - started) / 1e6
-        await self._record(channel.name, made, result, detail, reference, latency_ms)
+        wait = max(after_s, backoff_s(max(c.attempt for c in claims), self._ids.uniform()))
+        next_at = self._clock.now_ns() + int(wait * SECOND)
+        return [
+            Sent(c, self._result(c, outcome, after_s), detail, handed, latency_ms, next_at) for c in claims
+        ]
 
-    async def _record(
-        self,
-        name: str,
-        made: Claim,
-        result: Result,
-        detail: str,
-        reference: str | None,
-        latency_ms: float,
-    ) -> None:
+    @staticmethod
+    def _result(made: Claim, outcome: Result, after_s: float) -> Result:
+        """What an attempt comes to for one notification: a temporary failure may have been the last."""
+        if outcome != "temporary":
+            return outcome
+        last = made.attempt >= attempts_for(made.priority, made.kind)
+        too_late = made.kind not in CLOSING and after_s > USEFUL_S[made.priority]
+        return "abandoned" if last or too_late else "temporary"
+
+    def _message(self, claims: Sequence[Claim]) -> Message:
+        """One claim's message, or all of them as one; the worst comes first."""
+        worst = claims[0]
+        text = worst.body if len(claims) == 1 else joined_body(claims, worst.channel, worst.language)
+        head = text.partition(": ")[0].strip()
+        return Message(
+            id=worst.message,
+            target=worst.target,
+            text=text,
+            language=worst.language,
+            priority=worst.priority,
+            alarm=worst.alarm,
+            kind=worst.kind,
+            subject=f"{head} #{reference(worst.alarm)}" if len(claims) == 1 else head,
+            link=self._link(worst.alarm) if self._link is not None else None,
+            answer=self._answer(worst.message) if self._answer is not None else None,
+        )
+
+    async def _record(self, sent: Sequence[Sent]) -> None:
+        """Write results; those that come while others are being written go together."""
+        self._sent += sent
+        async with self._recording:
+            batch, self._sent = self._sent, []
+            if batch:
+                await self._write(batch)
+
+    async def _write(self, batch: Sequence[Sent]) -> None:
         now = self._clock.now_ns()
-        next_at = now + int(backoff_s(made.attempt, self._ids.uniform()) * SECOND)
         try:
-            await self._records.run(
-                lambda session: record(
-                    session,
-                    made,
-                    result,
-                    now=now,
-                    detail=detail,
-                    reference=reference,
-                    latency_ms=latency_ms,
-                    next_at=next_at,
-                )
-            )
+            await self._records.run(partial(record, sent=batch, now=now))
         except StoreUnavailable as error:
-            # The lease stays: when it ends, the notification is sent again with the same identity.
-            log.error("notification %s: %s was not recorded: %s", made.id, result, error.message)  # noqa: TRY400
-            self._count(name, "unrecorded")
+            # The leases stay: when they end, it is sent again with the same identity.
+            log.error("%d results of sending were not recorded: %s", len(batch), error.message)  # noqa: TRY400
+            for one in batch:
+                self._count(one.claim.channel, "unrecorded")
             return
-        self._count(name, result)
-        if result in {"failed", "abandoned"}:
-            log.error("notification %s by %s: %s; see its delivery attempts", made.id, name, result)
+        for one in batch:
+            self._count(one.claim.channel, one.result)
+            if one.result in {"failed", "abandoned"}:
+                log.error("notification %s by %s: %s", one.claim.id, one.claim.channel, one.result)
+                self._failed.set()
 
     def _count(self, channel: str, outcome: str, n: int = 1) -> None:
         self._telemetry.count("deliveries_total", n, channel=channel, outcome=outcome)
 
 
-def _told(session: Session, tenant: str, transition: Transition, targets: Collection[Target]) -> list[Target]:
-    """All targets for an alarm; only the app for what is none, or never was one."""
-    alarm = session.get(Alarm, (tenant, transition.alarm))
-    only_app = transition.kind == "ask" or (alarm is not None and not alarm.signalled)
-    return [t for t in targets if not only_app or t.channel == IN_APP.channel]
-
-
-def _row(
-    tenant: str,
-    ident: str,
-    transition: Transition,
-    ordinal: int,
-    target: Target,
-    place: Mapping[str, str],
-    now: int,
-) -> Notification:
-    return Notification(
-        tenant=tenant,
-        id=ident,
-        alarm=transition.alarm,
-        seq=transition.seq,
-        ordinal=ordinal,
-        kind=transition.kind,
-        priority=transition.priority,
-        channel=target.channel,
-        target=target.target,
-        language=target.language,
-        body=message_text(transition, place, target.language),
-        state="queued",
-        attempts=0,
-        next_at=0,
-        created=now,
-    )
-
-
-def _place(session: Session, tenant: str, patient: str, now: int) -> dict[str, str]:
-    """Where the patient is, by language: ward and bed, or home with the end of the patient's id.
-
-    What is no patient (a gateway, a device, a component) is named by its kind and id.
-    """
-    kind, colon, name = patient.partition(":")
-    if colon and kind in SUBJECTS:
-        return {language: f"{word} {name}" for language, word in SUBJECTS[kind].items()}
-    found = session.execute(
-        select(Encounter.kind, Ward.name, Bed.label)
-        .outerjoin(Ward, (Ward.tenant == Encounter.tenant) & (Ward.id == Encounter.ward))
-        .outerjoin(Bed, (Bed.tenant == Encounter.tenant) & (Bed.id == Encounter.bed))
-        .where(
-            Encounter.tenant == tenant,
-            Encounter.patient == patient,
-            Encounter.start <= now,
-            or_(Encounter.end.is_(None), Encounter.end > now),
-        )
-        .order_by(Encounter.start.desc())
-        .limit(1)
-    ).first()
-    tail = patient[-4:]
-    if found is None:
-        return {"en": f"patient …{tail}", "zh": f"患者 …{tail}"}
-    stay, ward, bed = found
-    if stay == "home":
-        return {"en": f"at home, patient …{tail}", "zh": f"居家 患者 …{tail}"}
-    return {"en": f"{ward}, bed {bed}", "zh": f"{ward} {bed}床"}
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but no longer than this."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

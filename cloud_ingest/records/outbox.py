@@ -2,31 +2,42 @@
 
 A notification goes queued -> handed_over [-> confirmed], or queued -> failed (for good) or abandoned (after
 the last attempt). A claim counts the attempt and leases the row; who records the result names that attempt,
-so that a late answer cannot undo what came after it.
+so that a late answer cannot undo what came after it. What was not delivered stays ``unreported`` until
+escalation has been told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from cloud_ingest.records.models import DeliveryAttempt, Notification
+from hearthward.core.ids import stable_id
 
 __all__ = [
     "CLOSING",
     "Claim",
+    "Claimed",
     "Lease",
+    "Result",
+    "Room",
+    "Sent",
     "State",
+    "Undelivered",
     "claim",
     "confirm",
     "fail_orphans",
     "next_due",
     "record",
     "release",
+    "reported",
+    "settle",
+    "unreported",
 ]
 
 State = Literal["queued", "handed_over", "confirmed", "failed", "abandoned"]
@@ -34,6 +45,9 @@ Result = Literal["handed_over", "temporary", "failed", "abandoned"]
 
 CLOSING: Final = ("end", "reset")
 """Kinds that are held back while an earlier message of the same alarm is still on its way."""
+SCANNED: Final = 500
+"""Due rows of one channel that are looked at in one claim."""
+MS: Final = 1_000_000
 _RANK: Final = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -46,100 +60,233 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What a channel takes now: so many messages; ``joins_from`` as many to one target are one of them.
+
+    A joined message has at most ``most``. ``joins_from`` None: each goes by itself. ``answered``: whoever
+    gets a joined message can answer it, which is about the worst one: it goes under that one's identity.
+    """
+
+    messages: int
+    joins_from: int | None = None
+    most: int = 1
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A notification to send now, as the ``attempt``-th try; ``repeated``: the one before has no result."""
+    """A notification to send now, as the ``attempt``-th try; ``repeated``: the one before has no result.
+
+    ``message`` is the identity that it is sent under: its own, or that of the joined message.
+    """
 
     tenant: str
     id: str
-    target: str
-    body: str
+    message: str
+    alarm: str
+    kind: str
+    channel: str
+    who: str
+    target: str = field(repr=False)
+    body: str = field(repr=False)
     language: str
     priority: Literal["high", "medium", "low"]
     attempt: int
+    created: int
     repeated: bool
 
 
-def claim(session: Session, channel: str, now: int, lease: Lease, limit: int) -> tuple[list[Claim], int]:
-    """Lease up to ``limit`` due notifications of a channel, the most urgent and oldest first.
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What was claimed, one list for each message, and the channels of what was abandoned instead."""
 
-    Returns them, and how many were abandoned instead: their last attempt's lease ran out without a result.
+    messages: Sequence[Sequence[Claim]] = ()
+    abandoned: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one claim. ``next_at``: when a temporary failure is tried again."""
+
+    claim: Claim
+    result: Result
+    detail: str = ""
+    reference: str | None = None
+    latency_ms: float = 0.0
+    next_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Somebody was not reached by a channel, for good."""
+
+    alarm: str
+    channel: str
+    who: str
+    reason: str
+
+
+def claim(session: Session, rooms: dict[str, Room], now: int, lease: Lease) -> Claimed:
+    """Lease what is due, the most urgent and oldest first, as far as each channel has room.
+
+    What was sent in one joined message before is so again only with others of as many attempts: a receiver
+    that knows the message already must not take it for one with less in it.
     """
-    rows = session.scalars(
-        select(Notification)
-        .where(Notification.channel == channel, _due(now), ~_held_back())
-        .order_by(*_urgency())
-        .limit(limit)
-    ).all()
-    claims: list[Claim] = []
-    abandoned = 0
+    messages: list[list[Claim]] = []
+    abandoned: list[str] = []
+    for channel, room in rooms.items():
+        if room.messages <= 0:
+            continue
+        rows = session.scalars(
+            select(Notification)
+            .where(Notification.channel == channel, _due(now), ~_held_back())
+            .order_by(*_urgency())
+            .limit(SCANNED)
+        ).all()
+        alive: list[Notification] = []
+        for row in rows:
+            if row.attempts < lease.attempts:
+                alive.append(row)
+                continue
+            _interrupted(session, row, now)
+            row.state, row.lease_until = "abandoned", None
+            row.unreported = "given up after the last attempt"
+            abandoned.append(channel)
+        groups = _grouped(alive, room)[: room.messages]
+        messages += [_leased(session, group, now, lease, answered=room.answered) for group in groups]
+    return Claimed(messages, abandoned)
+
+
+def _grouped(rows: Sequence[Notification], room: Room) -> list[list[Notification]]:
+    """One list for each message to send, in the order of the first of each."""
+    if room.joins_from is None:
+        return [[row] for row in rows]
+    by_target: defaultdict[tuple[str, str, int], list[Notification]] = defaultdict(list)
+    for row in rows:
+        by_target[row.target, row.language, row.attempts].append(row)
+    place = {row.id: n for n, row in enumerate(rows)}
+    groups: list[list[Notification]] = []
+    for found in by_target.values():
+        size = room.most if len(found) >= room.joins_from else 1
+        groups += [found[n : n + size] for n in range(0, len(found), size)]
+    return sorted(groups, key=lambda group: place[group[0].id])
+
+
+def _leased(
+    session: Session, rows: Sequence[Notification], now: int, lease: Lease, *, answered: bool
+) -> list[Claim]:
+    joined = None
+    if len(rows) > 1:
+        joined = rows[0].id if answered else stable_id("msg", *sorted(row.id for row in rows))
+    claims = []
     for row in rows:
         interrupted = row.lease_until is not None
         if interrupted:
-            detail = "no result was recorded: the sender stopped or was too slow"
-            _attempt(session, row, now, "interrupted", detail, 0.0)
-        if row.attempts >= lease.attempts:
-            row.state, row.lease_until = "abandoned", None
-            abandoned += 1
-            continue
+            _interrupted(session, row, now)
         row.attempts += 1
         row.lease_until = now + lease.nanoseconds
+        row.message = joined
         claims.append(
             Claim(
                 tenant=row.tenant,
                 id=row.id,
+                message=joined or row.id,
+                alarm=row.alarm,
+                kind=row.kind,
+                channel=row.channel,
+                who=row.who,
                 target=row.target,
                 body=row.body,
                 language=row.language,
                 priority=cast("Literal['high', 'medium', 'low']", row.priority),
                 attempt=row.attempts,
+                created=row.created,
                 repeated=interrupted,
             )
         )
-    return claims, abandoned
+    return claims
 
 
-def record(
-    session: Session,
-    made: Claim,
-    result: Result,
-    *,
-    now: int,
-    detail: str = "",
-    reference: str | None = None,
-    latency_ms: float = 0.0,
-    next_at: int | None = None,
-) -> State:
-    """Write an attempt's result; the notification follows it unless a later attempt has been claimed.
+def record(session: Session, sent: Sequence[Sent], now: int) -> dict[str, State]:
+    """Write what came of claims; a notification follows it unless a later attempt has been claimed.
 
-    A hand-over counts whenever its answer comes. Returns the notification's state.
+    A hand-over counts whenever its answer comes. Returns the notifications' states by id.
     """
-    row = session.get_one(Notification, (made.tenant, made.id))
-    _attempt(session, row, now, result, detail, latency_ms)
-    if row.state != "queued":
-        return cast("State", row.state)
-    if result == "handed_over":
-        row.state, row.reference, row.lease_until = "handed_over", reference, None
-    elif row.attempts == made.attempt:
+    states: dict[str, State] = {}
+    for one in sent:
+        made = one.claim
+        row = session.get_one(Notification, (made.tenant, made.id))
+        _attempt(session, row, now, one.result, one.detail, one.latency_ms)
+        if one.result == "handed_over" and row.reference is None:
+            row.reference = one.reference
+        if row.state == "queued":
+            _follow(row, one, now)
+        states[row.id] = cast("State", row.state)
+    return states
+
+
+def _follow(row: Notification, one: Sent, now: int) -> None:
+    if one.result == "handed_over":
+        row.state, row.reference, row.lease_until = "handed_over", one.reference, None
+    elif row.attempts == one.claim.attempt:
         row.lease_until = None
-        if result == "temporary":
-            row.next_at = now if next_at is None else next_at
+        if one.result == "temporary":
+            row.next_at = one.next_at or now
         else:
-            row.state = result
-    return cast("State", row.state)
+            row.state, row.unreported = one.result, one.detail or "not delivered"
 
 
-def confirm(session: Session, tenant: str, alarm: str, channels: Collection[str]) -> None:
-    """Somebody has accepted the alarm: what these channels handed over for it has been seen."""
+def confirm(session: Session, tenant: str, alarm: str, user: str) -> None:
+    """Somebody has answered the alarm: what the app showed of it on the walls and to them has been seen."""
     session.execute(
         update(Notification)
         .where(
             Notification.tenant == tenant,
             Notification.alarm == alarm,
-            Notification.channel.in_(channels),
+            Notification.channel == "in_app",
+            Notification.who.in_(["wall", user]),
             Notification.state == "handed_over",
         )
         .values(state="confirmed")
     )
+
+
+def settle(
+    session: Session, message: str, state: Literal["confirmed", "failed"], detail: str, now: int
+) -> list[str]:
+    """What the channel found out later of a message (a notification's id, or a joined message's).
+
+    Returns the channels of the notifications that changed, one for each. What is final stays: but a
+    hand-over may turn out to have failed.
+    """
+    rows = session.scalars(
+        select(Notification).where(or_(Notification.id == message, Notification.message == message))
+    ).all()
+    changed: list[str] = []
+    for row in rows:
+        if row.state not in {"queued", "handed_over"}:
+            continue
+        _attempt(session, row, now, state, detail, 0.0)
+        row.state, row.lease_until = state, None
+        if state == "failed":
+            row.unreported = detail or "not delivered"
+        changed.append(row.channel)
+    return changed
+
+
+def unreported(session: Session, limit: int) -> list[tuple[str, str, Undelivered]]:
+    """(tenant, id, what to tell escalation) of what was not delivered and is not told yet."""
+    query = select(Notification).where(Notification.unreported.is_not(None)).limit(limit)
+    return [
+        (row.tenant, row.id, Undelivered(row.alarm, row.channel, row.who, row.unreported or ""))
+        for row in session.scalars(query.order_by(Notification.created, Notification.id))
+    ]
+
+
+def reported(session: Session, keys: Iterable[tuple[str, str]]) -> None:
+    """Escalation has been told of these."""
+    for tenant, ident in keys:
+        session.get_one(Notification, (tenant, ident)).unreported = None
 
 
 def fail_orphans(session: Session, channels: Collection[str], now: int) -> dict[str, int]:
@@ -148,34 +295,31 @@ def fail_orphans(session: Session, channels: Collection[str], now: int) -> dict[
     for row in session.scalars(
         select(Notification).where(Notification.state == "queued", Notification.channel.not_in(channels))
     ):
-        row.state, row.lease_until = "failed", None
-        _attempt(session, row, now, "failed", f"channel {row.channel} is not configured", 0.0)
+        reason = f"channel {row.channel} is not configured"
+        row.state, row.lease_until, row.unreported = "failed", None, reason
+        _attempt(session, row, now, "failed", reason, 0.0)
         counts[row.channel] = counts.get(row.channel, 0) + 1
     return counts
 
 
-def release(session: Session, channel: str, now: int) -> None:
-    """End the leases of a sender that is gone: its channel's notifications are due again, as repeated.
+def release(session: Session, now: int) -> None:
+    """End the leases of a sender that is gone: its notifications are due again, as repeated.
 
-    For the one sender of a channel to call when it starts; then nobody else can be sending.
+    For the one sender to call when it starts; then nobody else can be sending.
     """
     session.execute(
         update(Notification)
-        .where(
-            Notification.channel == channel,
-            Notification.state == "queued",
-            Notification.lease_until > now,
-        )
+        .where(Notification.state == "queued", Notification.lease_until > now)
         .values(lease_until=now)
     )
 
 
-def next_due(session: Session, channel: str) -> int | None:
-    """When the channel's next queued notification can be claimed (UTC ns), or None when none waits."""
+def next_due(session: Session, channels: Collection[str]) -> int | None:
+    """When the next queued notification of these can be claimed (UTC ns), or None when none waits."""
     leased = func.coalesce(Notification.lease_until, 0)
     moment = case((Notification.next_at > leased, Notification.next_at), else_=leased)
     query = select(moment).where(
-        Notification.channel == channel, Notification.state == "queued", ~_held_back()
+        Notification.state == "queued", Notification.channel.in_(channels), ~_held_back()
     )
     found = session.scalars(query.order_by(moment).limit(1)).all()
     return found[0] if found else None
@@ -197,7 +341,7 @@ def _held_back() -> ColumnElement[bool]:
             earlier.tenant == Notification.tenant,
             earlier.alarm == Notification.alarm,
             earlier.channel == Notification.channel,
-            earlier.target == Notification.target,
+            earlier.who == Notification.who,
             earlier.state == "queued",
             or_(
                 earlier.seq < Notification.seq,
@@ -209,7 +353,13 @@ def _held_back() -> ColumnElement[bool]:
 
 def _urgency() -> tuple[ColumnElement[Any], ...]:
     rank = case(_RANK, value=Notification.priority, else_=len(_RANK))
-    return rank, Notification.created.expression, Notification.id.expression
+    closing = case((Notification.kind.in_(CLOSING), 1), else_=0)
+    return closing, rank, Notification.created.expression, Notification.id.expression
+
+
+def _interrupted(session: Session, row: Notification, now: int) -> None:
+    detail = "no result was recorded: the sender stopped or was too slow"
+    _attempt(session, row, now, "interrupted", detail, 0.0)
 
 
 def _attempt(
@@ -223,5 +373,6 @@ def _attempt(
             outcome=outcome,
             detail=detail[:500],
             latency_ms=latency_ms,
+            after_ms=max(0.0, (now - row.created) / MS),
         )
     )
