@@ -17,6 +17,7 @@ from starlette.types import Scope as AsgiScope
 import hearthward
 from dashboards.access import Context
 from dashboards.api import ROUTERS as API
+from dashboards.api.twilio import TwilioBack
 from dashboards.backend import Backend
 from dashboards.headers import SecurityHeaders
 from dashboards.i18n import negotiate
@@ -26,6 +27,7 @@ from dashboards.pages import ROUTERS as PAGES
 from dashboards.pages.render import ASSETS, asset_digest, page
 from dashboards.pages.session import to_login
 from dashboards.problems import Problem, ProblemField, from_error, problem_of, respond
+from dashboards.unlock import Unlocks
 from hearthward.core.errors import HearthwardError
 from hearthward.core.ids import Ids, RandomIds
 from hearthward.core.telemetry import Telemetry
@@ -112,12 +114,13 @@ def build_app(
     profiles: Sequence[ProfileChoice] = (),
     services: Mapping[str, Principal] | None = None,
     ids: Ids | None = None,
+    twilio: TwilioBack | None = None,
 ) -> FastAPI:
     """Build the application.
 
     ``profiles`` are the catalogue's choices for devices. ``services`` maps tokens to service principals (the
-    CLI's token file). Call ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by
-    themselves.
+    CLI's token file). ``twilio`` tells calls of Twilio's from forged ones (None: none are taken). Call
+    ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by themselves.
     """
     ids = ids or RandomIds()
     hub = LiveHub(backend, telemetry, boot=ids.new("live"), profiles=profiles)
@@ -143,6 +146,8 @@ def build_app(
     app.state.services = dict(services or {})
     app.state.hub = hub
     app.state.ids = ids
+    app.state.twilio = twilio
+    app.state.unlocks = Unlocks(backend.clock)
     for router in (*API, *PAGES):
         app.include_router(router)
     if not (ASSETS / "vendor" / "htmx.min.js").is_file():

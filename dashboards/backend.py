@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cloud_ingest.entry import Draft, manual_device
+from dashboards.alarm_query import AlarmQuery, is_equipment
+from dashboards.channels_port import ChannelsPort
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -21,10 +23,11 @@ from dashboards.models import (
     Gateway,
     Item,
     Kind,
-    Priority,
     User,
     Value,
 )
+from dashboards.people_port import PeoplePort
+from dashboards.response_port import ResponsePort
 from dashboards.rules_port import RulesPort
 from dashboards.why_port import WhyPort
 from hearthward.core.clock import Clock
@@ -39,6 +42,7 @@ __all__ = [
     "DirectoryChanged",
     "DirectoryError",
     "GatewayChanged",
+    "InactivationsChanged",
     "LiveEvent",
     "Login",
     "ReadingQuery",
@@ -48,6 +52,7 @@ __all__ = [
     "Throttled",
     "VitalSample",
     "by_hand",
+    "is_equipment",
     "newest_by_metric",
 ]
 
@@ -70,6 +75,7 @@ REASONS: Final = {
     "trial": "{field}: {value} of this rule is on trial already; activate or withdraw it first",
     "examples": "{field}: its own examples fail: {value}",
     "rule": "{field}: {value}",
+    "wrong": "{field} is wrong",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
 
@@ -115,22 +121,6 @@ class ReadingQuery:
     end: int = 2**63 - 1
     limit: int = 1000
     newest: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmQuery:
-    """Which alarms; newest first."""
-
-    active_only: bool = False
-    patient: str | None = None
-    rule: str | None = None
-    priority: Priority | None = None
-    start: int | None = None
-    end: int | None = None
-    worklist: bool | None = None
-    asked: bool = False
-    """Only second measurements that are being waited for; otherwise none of them."""
-    limit: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +181,13 @@ class AlarmChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class InactivationsChanged:
+    """Something was switched off, or on again."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayChanged:
     """A gateway's status came."""
 
@@ -205,7 +202,7 @@ class DirectoryChanged:
     tenant: str
 
 
-LiveEvent = ReadingsArrived | AlarmChanged | GatewayChanged | DirectoryChanged
+LiveEvent = ReadingsArrived | AlarmChanged | InactivationsChanged | GatewayChanged | DirectoryChanged
 
 
 def by_hand(patient: str, since: int) -> RosterDevice:
@@ -222,7 +219,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
     return [last[key] for key in sorted(last)]
 
 
-class Backend(RulesPort, WhyPort, Protocol):
+class Backend(ChannelsPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol):
     """What the web needs of the product."""
 
     clock: Clock
@@ -316,14 +313,7 @@ class Backend(RulesPort, WhyPort, Protocol):
         ...
 
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
-        """One alarm with transitions and delivery attempts."""
-        ...
-
-    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
-        """Accept an alarm for ``actor``; returns it once committed, None when there is none in scope.
-
-        Raises RuleError when it is no longer active.
-        """
+        """One alarm with its transitions, who was told, what is shown under it, what is switched off."""
         ...
 
     async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 from cloud_ingest.entry import manual_device, manual_patient
 from dashboards.backend import (
     AlarmChanged,
-    AlarmQuery,
     DirectoryChanged,
     DirectoryError,
     GatewayChanged,
@@ -27,15 +26,15 @@ from dashboards.backend import (
     by_hand,
     newest_by_metric,
 )
+from dashboards.fake_channels import FakeChannels
 from dashboards.fake_entries import FakeEntries
-from dashboards.fake_people import FakePeople
+from dashboards.fake_response import FakeResponse
 from dashboards.fake_rules import FakeRules
+from dashboards.fake_staff import FakeStaff
 from dashboards.fake_views import end_of, plain, sample_of, value_of
 from dashboards.fake_why import FakeWhy
 from dashboards.models import (
-    Alarm,
     AlarmDetail,
-    AlarmTransition,
     Association,
     AuditEntry,
     Bed,
@@ -50,7 +49,6 @@ from dashboards.models import (
     Ward,
 )
 from hearthward.core.clock import Clock
-from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids, SeededIds
 from hearthward.core.model import Reading
 from hearthward.core.text import natural
@@ -88,13 +86,15 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
+class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
-        FakePeople.__init__(self, clock, tenant, ids or SeededIds(1))
+        FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
         FakeRules.__init__(self)
         FakeEntries.__init__(self)
+        FakeChannels.__init__(self)
+        FakeStaff.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
@@ -107,7 +107,10 @@ class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
         self._publish(ReadingsArrived(tenant, samples))
 
     def put_alarm(self, tenant: str, alarm: AlarmDetail) -> None:
-        """Set an alarm and publish it."""
+        """Set an alarm and publish it; an owner who is not known by id is taken for a name."""
+        owner = alarm.accepted_by
+        named = owner and (self._name(tenant, owner) or owner)
+        alarm = alarm.model_copy(update={"accepted_name": named})
         self._of(tenant).alarms[alarm.id] = alarm
         self._publish(AlarmChanged(tenant, plain(alarm)))
 
@@ -132,6 +135,9 @@ class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
 
     def _stored(self, tenant: str) -> list[Reading]:
         return self._of(tenant).readings
+
+    def _rows(self, tenant: str, kind: Kind) -> Mapping[str, Any]:
+        return self._of(tenant).items[kind]
 
     def _of(self, tenant: str) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())
@@ -303,47 +309,19 @@ class FakeBackend(FakePeople, FakeRules, FakeEntries, FakeWhy):
     def _alarms_of(self, scope: Scope, patient: str) -> Sequence[AlarmDetail]:
         return [a for a in self._of(scope.tenant).alarms.values() if a.patient == patient]
 
-    async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
-        """See the port."""
-        rows = [
-            plain(a)
-            for a in self._of(scope.tenant).alarms.values()
-            if self._patient_visible(scope, a.patient)
-            and (not query.active_only or a.condition == "active")
-            and (query.patient is None or a.patient == query.patient)
-            and (query.rule is None or a.rule == query.rule)
-            and (query.priority is None or a.priority == query.priority)
-            and (query.start is None or a.started >= query.start)
-            and (query.end is None or a.started < query.end)
-            and (query.worklist is None or a.worklist == query.worklist)
-            and query.asked == (a.condition == "asked")
-        ]
-        return sorted(rows, key=lambda a: -a.started)[: query.limit]
+    def _details(self, tenant: str) -> Sequence[AlarmDetail]:
+        return list(self._of(tenant).alarms.values())
 
-    async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
-        """See the port."""
-        alarm = self._of(scope.tenant).alarms.get(key)
-        return alarm if alarm is not None and self._patient_visible(scope, alarm.patient) else None
-
-    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
-        """See the port."""
-        alarm = await self.alarm(scope, key)
-        if alarm is None:
-            return None
-        if alarm.condition != "active":
-            msg = f"alarm {key} is no longer active"
-            raise RuleError(msg, alarm=key)
-        now = self.clock.now_ns()
-        line = AlarmTransition(kind="accept", condition="active", at=now, actor=actor, note=note)
-        changed = alarm.model_copy(
-            update={
-                "accepted_by": actor,
-                "accepted_at": now,
-                "transitions": [*alarm.transitions, line],
-            }
-        )
-        self.put_alarm(scope.tenant, changed)
-        return plain(changed)
+    def _ward_of(self, tenant: str, subject: str) -> str | None:
+        kind, _, key = subject.rpartition(":")
+        items = self._of(tenant).items
+        if not kind:
+            encounter = self._encounter(tenant, key)
+            return encounter.ward if encounter else None
+        if kind == "device" and key in items["device"]:
+            key, kind = items["device"][key].gateway, "gateway"
+        found = items["gateway"].get(key) if kind == "gateway" else None
+        return found.ward if found else None
 
     async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
         """See the port."""

@@ -22,7 +22,7 @@ def end_of(row: Any) -> int | None:
 
 def plain(alarm: AlarmDetail) -> Alarm:
     """An alarm without its history."""
-    return Alarm(**alarm.model_dump(exclude={"transitions", "deliveries"}))
+    return Alarm(**{name: getattr(alarm, name) for name in Alarm.model_fields})
 
 
 def sample_of(r: Reading) -> VitalSample:

@@ -15,6 +15,7 @@ __all__ = [
     "Alarm",
     "AlarmDetail",
     "AlarmInput",
+    "AlarmKind",
     "AlarmTransition",
     "Association",
     "AuditEntry",
@@ -24,17 +25,25 @@ __all__ = [
     "Device",
     "Encounter",
     "Gateway",
+    "Hop",
+    "Inactivation",
+    "InactivationKind",
     "Instant",
     "Item",
     "Kind",
     "Patient",
     "Priority",
     "ProfileChoice",
+    "Signal",
     "User",
     "Value",
     "Ward",
 ]
 
+AlarmKind = Literal["physiological", "technical"]
+Signal = Literal["on", "audio_paused", "audio_off", "alarm_paused", "alarm_off", "acknowledged"]
+"""How an alarm is told now."""
+InactivationKind = Literal["audio_off", "alarm_paused", "alarm_off", "maintenance"]
 Kind = Literal["ward", "bed", "patient", "encounter", "gateway", "device", "association"]
 Priority = Literal["high", "medium", "low"]
 
@@ -173,16 +182,28 @@ class Alarm(_View):
     patient: str | None = None
     rule: str
     rule_hash: str = ""
-    kind: Literal["physiological", "technical"] = "physiological"
+    kind: AlarmKind = "physiological"
     priority: Priority
-    condition: Literal["active", "asked", "inactive"] = Field(
-        description="`asked`: a second measurement is being waited for; no alarm yet"
+    condition: Literal["active", "asked", "latched", "inactive"] = Field(
+        description="`asked`: a second measurement is being waited for, no alarm yet; "
+        "`latched`: it has ended and stays until somebody acknowledges it"
     )
     onset: Instant = Field(description="time of the first breaching reading")
     started: Instant = Field(description="when it was first signalled")
     ended: Instant | None = None
-    accepted_by: str | None = None
+    accepted_by: str | None = Field(None, description="id of the user who is responsible (the owner)")
     accepted_at: Instant | None = None
+    accepted_name: str | None = Field(None, description="the owner's name")
+    signal: Signal = Field("on", description="`paused` is timed by itself, `off` is not")
+    signal_until: Instant | None = Field(None, description="when a pause of the signal ends")
+    rejected: list[str] = Field(default_factory=list, description="names of those who rejected it")
+    root: str | None = Field(None, description="the alarm that this one is shown under, which signals for it")
+    policy: str = ""
+    step: int = Field(0, description="the next step of the escalation's timetable, from 0")
+    next_at: Instant | None = Field(None, description="when that step is taken")
+    next_to: list[str] = Field(default_factory=list, description="names of those whom it tells")
+    episodes: int = Field(0, description="earlier ones of the same kind that nobody has acknowledged")
+    since: Instant | None = Field(None, description="when the first of them began")
     text: dict[str, str] = Field(default_factory=dict, description="language -> `SpO2 84 < 90`")
     explanation: dict[str, str] = Field(default_factory=dict)
     values: dict[str, float] = Field(default_factory=dict)
@@ -213,7 +234,11 @@ class AlarmTransition(_View):
     values: dict[str, float] = Field(default_factory=dict)
     limit: str = ""
     rule_hash: str = ""
-    actor: str | None = None
+    actor: str | None = Field(None, description="id of the user")
+    actor_name: str | None = None
+    detail: dict[str, Any] = Field(
+        default_factory=dict, description="what the decision rests on, the other axes, and who was told"
+    )
     note: str = ""
     late: bool = False
     inputs: list[AlarmInput] = Field(default_factory=list)
@@ -228,6 +253,39 @@ class Delivery(_View):
     attempt: int = 1
     at: Instant
     reason: str = ""
+    latency_ms: float | None = Field(None, description="how long the channel took to answer")
+
+
+class Hop(_View):
+    """One person, wall or endpoint told by one channel, with every try."""
+
+    id: str
+    channel: str
+    who: str = Field("", description="id of the user, `wall`, or `@name` of an endpoint")
+    name: str = ""
+    recipient: str = Field("", description="the address that was used")
+    kind: str = Field("", description="the transition that it tells of")
+    step: int | None = Field(None, description="the step of the timetable, from 0")
+    at: Instant = Field(description="when it was queued")
+    state: str
+    attempts: list[Delivery] = Field(default_factory=list)
+
+
+class Inactivation(_View):
+    """Signals that somebody has switched off for a patient, a device or a gateway."""
+
+    id: str
+    subject: str = Field(description="a patient's id, `device:ID` or `gateway:ID`")
+    name: str = Field("", description="what people call the subject")
+    kind: InactivationKind
+    by: str = Field(description="id of the user")
+    by_name: str = ""
+    reason: str
+    start: Instant
+    until: Instant
+    ended: Instant | None = None
+    ended_by: str | None = None
+    ended_name: str | None = None
 
 
 class AlarmDetail(Alarm):
@@ -235,6 +293,11 @@ class AlarmDetail(Alarm):
 
     transitions: list[AlarmTransition] = Field(default_factory=list)
     deliveries: list[Delivery] = Field(default_factory=list)
+    hops: list[Hop] = Field(default_factory=list, description="the same by who was told")
+    children: list[Alarm] = Field(default_factory=list, description="alarms that are shown under this one")
+    inactivations: list[Inactivation] = Field(
+        default_factory=list, description="what is switched off for its subject"
+    )
 
 
 class DeadLetter(_View):

@@ -47,6 +47,9 @@ class MissingError(HearthwardError):
 
 CONFLICTS: Final = frozenset({"taken", "in_use", "ended", "state", "trial"})
 """Codes of a DirectoryError that say that something else stands in the way."""
+RULE_STATUS: Final = dict.fromkeys(("too_long", "reason", "past", "unknown_user", "subject"), 422)
+"""Codes of a RuleError that do not mean that something else stands in the way."""
+FIELDS: Final = {"too_long": "until", "past": "until", "reason": "reason", "unknown_user": "to"}
 ADVICE: Final = {
     400: "check the request",
     401: "log in: POST /api/v1/login gives a token to send as `Authorization: Bearer TOKEN`",
@@ -95,7 +98,11 @@ def from_error(error: HearthwardError, where: str) -> Problem:
     elif isinstance(error, Throttled):
         status = 429
     elif isinstance(error, RuleError):
-        status = 409
+        code = str(error.details.get("code", ""))
+        status = RULE_STATUS.get(code, 409)
+        fields = (
+            [ProblemField(field=FIELDS.get(code, "alarm"), code=code, message=error.message)] if code else []
+        )
     elif isinstance(error, ConfigError):
         status = 422
     else:

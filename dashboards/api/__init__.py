@@ -1,17 +1,43 @@
 """The REST API under ``/api/v1``."""
 
 from dashboards.api.alarms import router as alarms
+from dashboards.api.burden import router as burden
+from dashboards.api.channels import router as channels
 from dashboards.api.directory import router as directory
 from dashboards.api.entry import router as entry
+from dashboards.api.escalation import router as escalation
+from dashboards.api.handover import router as handover
 from dashboards.api.limits import router as limits
 from dashboards.api.live import router as live
+from dashboards.api.push import router as push
 from dashboards.api.readings import router as readings
 from dashboards.api.rules import router as rules
 from dashboards.api.session import router as session
+from dashboards.api.shifts import router as shifts
+from dashboards.api.staff import router as staff
+from dashboards.api.switches import router as switches
 from dashboards.api.system import router as system
+from dashboards.api.twilio import router as twilio
 from dashboards.api.users import router as users
 from dashboards.api.why import router as why
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, users, directory, readings, entry, alarms, why, limits, rules, live, system)
+CHANNELS = (twilio, channels, push, burden)
+PEOPLE = (staff, shifts, handover, escalation)
+ROUTERS = (
+    session,
+    users,
+    directory,
+    readings,
+    entry,
+    alarms,
+    switches,
+    why,
+    limits,
+    rules,
+    *PEOPLE,
+    *CHANNELS,
+    live,
+    system,
+)

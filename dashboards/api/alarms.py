@@ -1,45 +1,99 @@
-"""Alarms: list, detail with history, accept."""
+"""Alarms: list, detail with history, and what a person can do about one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
 from dashboards.api.readings import instant
-from dashboards.backend import AlarmQuery
-from dashboards.models import Alarm, AlarmDetail, Priority
+from dashboards.backend import AlarmQuery, is_equipment
+from dashboards.models import Alarm, AlarmDetail, AlarmKind, Priority, Signal
 from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
+from dashboards.response_models import LONGEST_S, SECOND, Act, Answer
+from dashboards.unlock import Acting, Proof, acting
 from hearthward.trust.access import Action
 
-__all__ = ["accept_alarm", "router"]
+__all__ = ["ACTIONS", "alarm_of", "answer_alarm", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["alarms"], responses=ERROR_RESPONSES)
+ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": Problem, "description": "the alarm is not in a state for that"}
+}
+ACTIONS: Final[dict[Answer, Action]] = {
+    "accept": Action.ACCEPT_ALARM,
+    "take_over": Action.ACCEPT_ALARM,
+    "reject": Action.ACCEPT_ALARM,
+    "release": Action.ACCEPT_ALARM,
+    "redirect": Action.ACCEPT_ALARM,
+    "acknowledge": Action.ACCEPT_ALARM,
+    "note": Action.ACCEPT_ALARM,
+    "pause_audio": Action.PAUSE_ALARM,
+    "resume_audio": Action.PAUSE_ALARM,
+}
+"""What each answer to a patient's alarm needs; to one of equipment ANSWER_TECHNICAL_ALARM."""
+
+See = Annotated[
+    Context, Depends(Guard(Action.VIEW_ALARMS, "alarm", reads=True, others=(Action.VIEW_TECHNICAL_ALARMS,)))
+]
+_OTHERS: Final = (Action.ANSWER_TECHNICAL_ALARM, Action.REPORT_WALL)
+Take = Annotated[Context, Depends(Guard(Action.ACCEPT_ALARM, "alarm", others=_OTHERS))]
+Pause = Annotated[Context, Depends(Guard(Action.PAUSE_ALARM, "alarm", others=_OTHERS))]
 
 
 class AlarmList(BaseModel):
     """Alarms, newest first."""
 
     items: list[Alarm]
+    next: str | None = Field(None, description="give it as `before` to go on; null: that was all")
 
 
-class AcceptBody(BaseModel):
-    """Why, or what is being done; may be empty."""
+class NoteBody(Proof):
+    """Why, or what is being done; may be empty where nothing is refused or said."""
 
     note: str = Field("", max_length=500, examples=["on my way"])
 
 
+class SayBody(Proof):
+    """What is to be kept with the alarm."""
+
+    note: str = Field(min_length=1, max_length=500, examples=["the cuff had slipped"])
+
+
+class RedirectBody(NoteBody):
+    """To whom it is passed on."""
+
+    to: str = Field(min_length=1, max_length=120, description="id of a user", examples=["usr_doctor"])
+
+
+class PauseBody(Proof):
+    """For how long."""
+
+    seconds: int = Field(LONGEST_S["pause_audio"], ge=1, le=LONGEST_S["pause_audio"])
+
+
 @router.get("/alarms")
 async def list_alarms(  # noqa: PLR0913, PLR0917 - the query's filters
-    context: Annotated[Context, Depends(Guard(Action.VIEW_ALARMS, "alarm", reads=True))],
+    context: See,
     active: Annotated[bool, Query(description="only those that are active now")] = False,  # noqa: FBT002 - a query flag
-    patient: str | None = None,
+    open_: Annotated[bool, Query(alias="open", description="only active and latched ones")] = False,  # noqa: FBT002 - a query flag
+    latched: Annotated[bool, Query(description="only those to be acknowledged")] = False,  # noqa: FBT002 - a query flag
+    unaccepted: Annotated[bool, Query(description="only those that nobody has accepted")] = False,  # noqa: FBT002 - a query flag
+    mine: Annotated[bool, Query(description="only those that the caller has accepted")] = False,  # noqa: FBT002 - a query flag
+    owner: Annotated[str | None, Query(description="id of the user who has accepted it")] = None,
+    ward: str | None = None,
+    patient: Annotated[
+        str | None, Query(description="or `device:ID`, `gateway:ID`, `component:NAME`")
+    ] = None,
     rule: str | None = None,
+    kind: AlarmKind | None = None,
     priority: Priority | None = None,
+    signal: Signal | None = None,
     from_: Annotated[str | None, Query(alias="from", description="started at or after")] = None,
     to: Annotated[str | None, Query(description="started before")] = None,
+    before: Annotated[str | None, Query(description="`next` of the answer before")] = None,
     worklist: Annotated[
         bool | None, Query(description="true: only breaches that came too late to signal; false: only alarms")
     ] = None,
@@ -48,50 +102,132 @@ async def list_alarms(  # noqa: PLR0913, PLR0917 - the query's filters
     ] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> AlarmList:
-    """Alarms in the caller's scope."""
+    """Alarms in the caller's scope; without the right to see patients' those of equipment only."""
     query = AlarmQuery(
         active_only=active,
+        open_only=open_,
+        latched=latched,
+        unaccepted=unaccepted,
+        owner=context.who.user if mine else owner,
+        ward=ward,
         patient=patient,
         rule=rule,
+        kind=kind,
         priority=priority,
+        signal=signal,
+        equipment=not context.may(Action.VIEW_ALARMS),
         start=instant(from_, "from", 0) if from_ else None,
         end=instant(to, "to", 0) if to else None,
+        before=before,
         worklist=worklist,
         asked=asked,
         limit=limit,
     )
-    return AlarmList(items=list(await context.backend.alarms(context.scope, query)))
+    items = list(await context.backend.alarms(context.scope, query))
+    return AlarmList(items=items, next=items[-1].id if len(items) == limit else None)
 
 
 @router.get("/alarms/{alarm}")
-async def get_alarm(
-    context: Annotated[Context, Depends(Guard(Action.VIEW_ALARMS, "alarm", reads=True))], alarm: str
-) -> AlarmDetail:
-    """One alarm: why it fired (values, limit, rule hash, inputs), every transition, every delivery."""
-    found = await context.backend.alarm(context.scope, alarm)
-    if found is None:
-        raise MissingError(kind="alarm", key=alarm)
-    return found
+async def get_alarm(context: See, alarm: str) -> AlarmDetail:
+    """One alarm: its axes, why it fired, every transition, everybody told, and what is under it."""
+    return await alarm_of(context, alarm)
 
 
-@router.post("/alarms/{alarm}/accept", responses={409: {"model": Problem, "description": "not active"}})
-async def accept(
-    context: Annotated[Context, Depends(Guard(Action.ACCEPT_ALARM, "alarm"))],
-    alarm: str,
-    body: AcceptBody | None = None,
-) -> Alarm:
-    """Take responsibility for an active alarm; returns once that is committed."""
-    return await accept_alarm(context, alarm, body.note if body else "")
-
-
-async def accept_alarm(context: Context, key: str, note: str) -> Alarm:
-    """Accept for the caller, audited. Raises AccessError, MissingError, RuleError."""
+async def alarm_of(context: Context, key: str) -> AlarmDetail:
+    """An alarm that the caller may see. Raises MissingError."""
     found = await context.backend.alarm(context.scope, key)
-    if found is None:
+    whole = context.may(Action.VIEW_ALARMS)
+    if found is None or not (whole or is_equipment(found.patient)):
         raise MissingError(kind="alarm", key=key)
-    await context.demand(Action.ACCEPT_ALARM, "alarm", patient=found.patient, target=key)
-    done = await context.backend.accept(context.scope, key, actor=context.who.name, note=note)
+    if whole:
+        return found
+    return found.model_copy(update={"children": [a for a in found.children if is_equipment(a.patient)]})
+
+
+# --- what a person does about one ---------------------------------------------------------------------
+
+
+@router.post("/alarms/{alarm}/accept", responses=ANSWERED)
+async def accept(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """Take responsibility for an active alarm that nobody has yet; it is not silenced by that."""
+    return await _answer(request, context, alarm, "accept", body)
+
+
+@router.post("/alarms/{alarm}/take-over", responses=ANSWERED)
+async def take_over(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """Take responsibility from whoever has it."""
+    return await _answer(request, context, alarm, "take_over", body)
+
+
+@router.post("/alarms/{alarm}/reject", responses=ANSWERED)
+async def reject(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """Refuse responsibility, best with a reason; the next on the timetable is told at once."""
+    return await _answer(request, context, alarm, "reject", body)
+
+
+@router.post("/alarms/{alarm}/release", responses=ANSWERED)
+async def release(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """Give responsibility back; the timetable starts anew."""
+    return await _answer(request, context, alarm, "release", body)
+
+
+@router.post("/alarms/{alarm}/redirect", responses=ANSWERED)
+async def redirect(request: Request, context: Take, alarm: str, body: RedirectBody) -> Alarm:
+    """Pass it on to one person, who is told at once."""
+    return await _answer(request, context, alarm, "redirect", body, to=body.to)
+
+
+@router.post("/alarms/{alarm}/acknowledge", responses=ANSWERED)
+async def acknowledge(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """End a latched one; of an active one the owner turns the sound off until it worsens or ends."""
+    return await _answer(request, context, alarm, "acknowledge", body)
+
+
+@router.post("/alarms/{alarm}/note", responses=ANSWERED)
+async def note(request: Request, context: Take, alarm: str, body: SayBody) -> Alarm:
+    """Write a line into its history."""
+    return await _answer(request, context, alarm, "note", body)
+
+
+@router.post("/alarms/{alarm}/pause-audio", responses=ANSWERED)
+async def pause_audio(request: Request, context: Pause, alarm: str, body: PauseBody | None = None) -> Alarm:
+    """Pause the sound of this one alarm, for 120 s at most; any other goes on."""
+    seconds = (body or PauseBody.model_construct(seconds=LONGEST_S["pause_audio"])).seconds
+    until = context.backend.clock.now_ns() + seconds * SECOND
+    return await _answer(request, context, alarm, "pause_audio", body, until=until)
+
+
+@router.post("/alarms/{alarm}/resume-audio", responses=ANSWERED)
+async def resume_audio(request: Request, context: Pause, alarm: str, body: NoteBody | None = None) -> Alarm:
+    """Let it sound again."""
+    return await _answer(request, context, alarm, "resume_audio", body)
+
+
+async def _answer(
+    request: Request,
+    context: Context,
+    alarm: str,
+    kind: Answer,
+    body: Proof | None,
+    *,
+    until: int = 0,
+    to: str = "",
+) -> Alarm:
+    person = await acting(context, request.app.state.unlocks, body)
+    await alarm_of(context, alarm)  # the wall shows it, whoever stands before it
+    said = body.note if isinstance(body, NoteBody | SayBody) else ""
+    return await answer_alarm(person, alarm, Act(kind, person.who.user, said, until, to))
+
+
+async def answer_alarm(person: Acting, key: str, act: Act) -> Alarm:
+    """Answer for a person, audited. Raises AccessError, MissingError, RuleError."""
+    context = person.context
+    found = await alarm_of(context, key)
+    equipment = is_equipment(found.patient)
+    action = Action.ANSWER_TECHNICAL_ALARM if equipment else ACTIONS[act.kind]  # type: ignore[index]
+    await context.demand(action, "alarm", patient=None if equipment else found.patient, target=key)
+    done = await context.backend.answer(context.scope, key, act)
     if done is None:
         raise MissingError(kind="alarm", key=key)
-    await context.audit(Action.ACCEPT_ALARM, "alarm", target=key)
+    await context.audit(action, "alarm", target=key, detail=person.detail(do=act.kind))
     return done

@@ -1,4 +1,4 @@
-"""The wall's whole state, and the stream of its changes."""
+"""The wall's whole state, the stream of its changes, and what walls tell of themselves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
+from dashboards.backend import DirectoryError
 from dashboards.live.hub import LiveHub
 from dashboards.problems import ERROR_RESPONSES
+from dashboards.response_models import WallState
+from dashboards.unlock import UNLOCK_S, Proof, prove
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -45,3 +49,53 @@ async def live(
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+Report = Annotated[Context, Depends(Guard(Action.REPORT_WALL, "wall"))]
+
+
+class WallReport(BaseModel):
+    """What a wall tells every few seconds."""
+
+    wall: str = Field(min_length=1, max_length=80, description="an id of the page, for as long as it is open")
+    audible: bool = Field(description="whether the browser lets sound out")
+    closed: bool = Field(default=False, description="the page is being closed")
+
+
+class WallStates(BaseModel):
+    """The walls of the caller's wards."""
+
+    wards: list[WallState]
+
+
+class Unlocked(BaseModel):
+    """Who may act with one tap now, and for how long."""
+
+    name: str
+    seconds: float
+
+
+@router.post("/live/wall")
+async def report_wall(context: Report, body: WallReport) -> WallStates:
+    """A wall is there; the server raises an alarm in a ward where none is audible."""
+    seen = context.backend.wall_seen(
+        f"{context.who.user}:{body.wall}", context.who.wards, audible=body.audible, closed=body.closed
+    )
+    return WallStates(wards=list(await seen))
+
+
+@router.post("/live/unlock")
+async def unlock(request: Request, context: Report, body: Proof) -> Unlocked:
+    """Let somebody act at this wall for a minute without proving each time who they are."""
+    person = await prove(context, body)
+    if person is None:
+        raise DirectoryError(field="badge", code="required")
+    request.app.state.unlocks.open(context.token, person)
+    await context.backend.audit(person, "unlock_wall", "wall", detail={"via": context.who.user})
+    return Unlocked(name=person.name, seconds=UNLOCK_S)
+
+
+@router.post("/live/lock", status_code=204)
+async def lock(request: Request, context: Report) -> None:
+    """Lock this wall again."""
+    request.app.state.unlocks.close(context.token)

@@ -17,7 +17,7 @@ from dashboards.live.states import (
     expected_interval_s,
     state_of,
 )
-from dashboards.models import Alarm, Gateway, ProfileChoice
+from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice
 from hearthward.core.model import Quality, quality_names
 from hearthward.trust.access import Scope
 
@@ -31,8 +31,13 @@ BY_HAND_S: Final = 3600.0
 WANTED: Final = frozenset(m for v in VITALS for m in (*v.metrics, v.second) if m)
 
 TileView = dict[str, Any]
-"""A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms) and
-``q`` (second measurements that are being waited for)."""
+"""A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms,
+latched too), ``q`` (second measurements that are being waited for) and ``i`` (what is switched off)."""
+ON_WALL: Final = frozenset({"active", "latched"})
+
+
+def _ms(at: int | None) -> int | None:
+    return None if at is None else at // MS
 
 
 def _number(value: float) -> str:
@@ -59,6 +64,9 @@ class Board:
         self._gateways: dict[str, Gateway] = {}
         self._alarms: dict[str, Alarm] = {}
         self._names: dict[str, str] = {}
+        self._children: dict[str, set[str]] = {}
+        self._off: dict[str, list[Inactivation]] = {}
+        self._homes: dict[str, str] = {}
 
     # --- what comes in --------------------------------------------------------------------------
     def set_roster(self, entries: Iterable[RosterEntry]) -> None:
@@ -72,29 +80,55 @@ class Board:
             self._tiles[entry.patient] = _Tile(entry, old.trend) if old and same else _Tile(entry)
             for device in entry.devices:
                 self._by_device[device.device] = entry.patient
+                self._homes[device.device] = device.gateway
 
     def set_gateway(self, gateway: Gateway) -> None:
         """Take a gateway's status."""
         self._gateways[gateway.id] = gateway
 
-    def set_alarm(self, alarm: Alarm) -> str | None:
-        """Take an alarm's new state; returns the patient whose tile it changes."""
+    def set_alarm(self, alarm: Alarm) -> set[str]:
+        """Take an alarm's new state; returns whose tiles it changes: its own and those of its roots."""
+        before = self._alarms.get(alarm.id)
         if alarm.condition != "inactive":
             self._alarms[alarm.id] = alarm
         else:
             self._alarms.pop(alarm.id, None)
-        return alarm.patient
+        touched = {alarm.id, *self._children.get(alarm.id, ())}
+        for root in {before and before.root, alarm.root} - {None}:
+            under = self._children.setdefault(str(root), set())
+            (under.add if alarm.root == root and alarm.id in self._alarms else under.discard)(alarm.id)
+            touched.add(str(root))
+        changed = {a.patient for key in touched if (a := self._alarms.get(key)) is not None}
+        return {p for p in {alarm.patient, *changed} if p is not None}
 
     def set_alarms(self, alarms: Iterable[Alarm]) -> None:
-        """Replace all alarms that are active or asked about."""
-        self._alarms = {a.id: a for a in alarms if a.condition != "inactive"}
+        """Replace all alarms that are active, latched or asked about."""
+        self._alarms, self._children = {}, {}
+        for alarm in alarms:
+            self.set_alarm(alarm)
+
+    def set_inactivations(self, present: Iterable[Inactivation]) -> set[str]:
+        """Replace what is switched off; returns the patients whose tiles it may change."""
+        before = set(self._off)
+        self._off = {}
+        for row in present:
+            self._off.setdefault(row.subject, []).append(row)
+        subjects = before ^ set(self._off) | before & set(self._off)
+        return {p for p, tile in self._tiles.items() if subjects & self._subjects(tile.entry)}
+
+    @staticmethod
+    def _subjects(entry: RosterEntry) -> set[str]:
+        """The patient, and the devices and gateways that measure now."""
+        devices = [d for d in entry.devices if not d.manual]
+        equipment = {f"device:{d.device}" for d in devices} | {f"gateway:{d.gateway}" for d in devices}
+        return {entry.patient, *equipment}
 
     def without_tile(self) -> set[str]:
-        """Patients with an active alarm, but no stay: on no tile."""
+        """What has an alarm and no tile: patients without a stay, devices, gateways, components."""
         return {a.patient for a in self._alarms.values() if a.patient is not None} - self._tiles.keys()
 
     def set_names(self, names: Mapping[str, str]) -> None:
-        """Replace the names of patients without a tile."""
+        """Replace the names of what has no tile."""
         self._names = dict(names)
 
     def take(self, samples: Iterable[VitalSample]) -> set[str]:
@@ -177,30 +211,64 @@ class Board:
         """The changing part of one tile."""
         tile = self._tiles[patient]
         mine = [a for a in self._alarms.values() if a.patient == patient]
-        alarms = [self._alarm(a) for a in mine if a.condition == "active"]
+        alarms = [self._alarm(a) for a in mine if a.condition in ON_WALL]
         asked = [self._alarm(a) for a in mine if a.condition == "asked"]
-        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked}
+        off = [
+            self._inactive(i) for key in sorted(self._subjects(tile.entry)) for i in self._off.get(key, ())
+        ]
+        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked, "i": off}
 
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
-        """Active alarms that have no tile: of components, and of patients without an encounter.
+        """Alarms that have no tile: of equipment and components, and of patients without an encounter.
 
-        Neither has a ward: a scope of some wards sees none of them.
+        These have no ward: a scope of some wards sees none of them.
         """
-        if scope.confined:
-            return []
         return [
             {**self._alarm(a), "patient": a.patient, "name": self._names.get(a.patient or "", a.patient)}
             for a in self._alarms.values()
-            if a.patient not in self._tiles and a.condition == "active"
+            if a.patient not in self._tiles and a.condition in ON_WALL and self._reaches(scope, a.patient)
         ]
+
+    def switched_off(self, scope: Scope) -> int:
+        """How many inactivations there are in a scope."""
+        return sum(len(rows) for key, rows in self._off.items() if self._reaches(scope, key))
+
+    def _reaches(self, scope: Scope, subject: str | None) -> bool:
+        if not scope.confined:
+            return True
+        if subject in self._tiles:
+            return self.covers(scope, str(subject))
+        ward = self._ward(subject or "")
+        return scope.patient is None and scope.wards is not None and ward in scope.wards
+
+    def _ward(self, subject: str) -> str | None:
+        """The ward of a gateway, of a device by its gateway, or of a part of ours that is about one."""
+        kind, _, key = subject.rpartition(":")
+        if kind == "component":
+            about, _, ward = key.partition("-")
+            return ward if about in {"wall", "duty", "flood"} else None
+        gateway = self._gateways.get(self._homes.get(key, "") if kind == "device" else key)
+        return None if gateway is None or not kind else gateway.ward
 
     def gateways(self) -> tuple[int, int]:
         """(online, seen at all)."""
         seen = [g for g in self._gateways.values() if g.online is not None and g.ended is None]
         return sum(bool(g.online) for g in seen), len(seen)
 
-    @staticmethod
-    def _alarm(alarm: Alarm) -> dict[str, Any]:
+    def _alarm(self, alarm: Alarm) -> dict[str, Any]:
+        """An alarm as JSON; what does not differ from the usual is left out."""
+        usual: dict[str, tuple[Any, Any]] = {
+            "c": (alarm.condition, "active"),
+            "s": (alarm.signal, "on"),
+            "su": (_ms(alarm.signal_until), None),
+            "ended": (_ms(alarm.ended), None),
+            "nx": (_ms(alarm.next_at), None),
+            "to": (alarm.next_to, []),
+            "n": (len(self._children.get(alarm.id, ())), 0),
+            "e": (alarm.episodes, 0),
+            # What is shown under an alarm that is not there signals for itself.
+            "r": (alarm.root if alarm.root in self._alarms else None, None),
+        }
         return {
             "id": alarm.id,
             "p": alarm.priority,
@@ -208,8 +276,20 @@ class Board:
             "text": alarm.text,
             "why": alarm.explanation,
             "onset": alarm.onset // MS,
-            "by": alarm.accepted_by,
+            "by": alarm.accepted_name or alarm.accepted_by,
             "late": alarm.late,
+            **{key: value for key, (value, normal) in usual.items() if value != normal},
+        }
+
+    @staticmethod
+    def _inactive(row: Inactivation) -> dict[str, Any]:
+        return {
+            "k": row.kind,
+            "of": row.subject,
+            "name": row.name,
+            "u": row.until // MS,
+            "by": row.by_name,
+            "why": row.reason,
         }
 
     def _value(self, entry: RosterEntry, vital: Vital, now: int) -> list[Any]:

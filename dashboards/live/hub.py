@@ -21,6 +21,7 @@ from dashboards.backend import (
     Backend,
     DirectoryChanged,
     GatewayChanged,
+    InactivationsChanged,
     LiveEvent,
     ReadingsArrived,
 )
@@ -92,6 +93,8 @@ class _Channel:
         self.scope = scope
         self.seq = 0
         self.clients: set[Subscription] = set()
+        self.beside: dict[str, Any] = {"loose": [], "off": 0}
+        """What was last sent besides the tiles."""
         self.idle_since: int | None = None
         self._boot = boot
         self._ring: deque[Message] = deque(maxlen=RING)
@@ -191,9 +194,10 @@ class LiveHub:
         scope = Scope.system(self._backend.tenant)
         await self._reload_roster(scope)
         self._board.take(await self._backend.latest(scope))
-        active = await self._backend.alarms(scope, AlarmQuery(active_only=True, limit=10_000))
+        present = await self._backend.alarms(scope, AlarmQuery(open_only=True, limit=10_000))
         asked = await self._backend.alarms(scope, AlarmQuery(asked=True, limit=10_000))
-        self._board.set_alarms([*active, *asked])
+        self._board.set_alarms([*present, *asked])
+        self._board.set_inactivations(await self._backend.inactivations(scope))
         await self._name_loose(scope)
         self._trouble = ""
         self._board.refresh(self._backend.clock.now_ns())
@@ -216,13 +220,12 @@ class LiveHub:
             self._dirty |= self._board.take(event.samples)
             self._wake.set()
         elif isinstance(event, AlarmChanged):
-            patient = self._board.set_alarm(event.alarm)
+            touched = self._board.set_alarm(event.alarm)
             await self._name_loose(Scope.system(self._backend.tenant))
-            self._loose = True
-            if patient:
-                self._dirty.add(patient)
-            self._urgent.set()
-            self._wake.set()
+            self._now(touched)
+        elif isinstance(event, InactivationsChanged):
+            held = await self._backend.inactivations(Scope.system(self._backend.tenant))
+            self._now(self._board.set_inactivations(held))
         elif isinstance(event, GatewayChanged):
             self._board.set_gateway(event.gateway)
             self._age()
@@ -233,6 +236,13 @@ class LiveHub:
             self._board.take(await self._backend.latest(scope))
             self._board.refresh(self._backend.clock.now_ns())
             self._refetch("directory")
+
+    def _now(self, patients: set[str]) -> None:
+        """Send these tiles, and what is beside the tiles, without waiting for others."""
+        self._loose = True
+        self._dirty |= patients
+        self._urgent.set()
+        self._wake.set()
 
     # --- what goes out ------------------------------------------------------------------------------
     async def _flush(self) -> None:
@@ -261,10 +271,16 @@ class LiveHub:
         for channel in self._channels.values():
             tiles = [self._board.tile(p) for p in patients if self._board.covers(channel.scope, p)]
             data: dict[str, Any] = {"now": now // 1_000_000, "tiles": tiles}
-            if loose and not channel.scope.confined:
-                data["loose"] = self._board.loose_alarms(channel.scope)
+            beside = self._beside(channel.scope) if loose else channel.beside
+            if beside != channel.beside:
+                channel.beside = beside
+                data |= beside
             if tiles or "loose" in data:
                 self._slow(channel.publish("patch", data))
+
+    def _beside(self, scope: Scope) -> dict[str, Any]:
+        """What a wall shows besides its tiles."""
+        return {"loose": self._board.loose_alarms(scope), "off": self._board.switched_off(scope)}
 
     def _age(self) -> None:
         now = self._backend.clock.now_ns()
@@ -290,6 +306,7 @@ class LiveHub:
 
     def _refetch(self, why: str) -> None:
         for channel in self._channels.values():
+            channel.beside = self._beside(channel.scope)
             self._slow(channel.publish("refetch", {"why": why}))
 
     def _slow(self, clients: int) -> None:
@@ -301,6 +318,7 @@ class LiveHub:
         channel = self._channels.get(scope)
         if channel is None:
             channel = self._channels[scope] = _Channel(scope, self._boot)
+            channel.beside = self._beside(scope)
         return channel
 
     def _drop_idle(self) -> None:
@@ -326,7 +344,7 @@ class LiveHub:
             "why": self._trouble,
             "gw": list(self._board.gateways()),
             "tiles": self._board.roster(scope, now),
-            "loose": self._board.loose_alarms(scope),
+            **self._beside(scope),
         }
 
     async def stream(

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.fake_views import plain
 from dashboards.live import hub as hubs
 from dashboards.live.board import Board
 from dashboards.live.hub import RING, LiveHub, Subscription, _Channel
 from dashboards.live.states import ValueState, expected_interval_s, state_of
-from dashboards.models import Alarm, Gateway, ProfileChoice
+from dashboards.models import Gateway, ProfileChoice
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
 from hearthward.core.model import Quality
@@ -176,7 +177,7 @@ def test_profiles_that_are_only_parts_are_not_offered():
 
 def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():
     made = board(OXI)
-    lost = Alarm(**alarm("nobody", "alm_x").model_dump(exclude={"transitions", "deliveries"}))
+    lost = plain(alarm("nobody", "alm_x"))
     made.set_alarms([lost])
     assert [a["id"] for a in made.loose_alarms(Scope.system("main"))] == ["alm_x"]
     assert made.without_tile() == {"nobody"}
@@ -194,7 +195,7 @@ def test_ended_alarms_leave_the_tile_and_those_without_tile_are_kept():
 
 def test_a_second_measurement_that_is_waited_for_is_on_the_tile_but_no_alarm():
     made = board(OXI)
-    asked = Alarm(**alarm("p1", "alm_x", condition="asked").model_dump(exclude={"transitions", "deliveries"}))
+    asked = plain(alarm("p1", "alm_x", condition="asked"))
     made.set_alarms([asked])
     tile = made.tile("p1")
     assert (tile["a"], [a["id"] for a in tile["q"]]) == ([], ["alm_x"])

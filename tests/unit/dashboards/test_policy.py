@@ -31,6 +31,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "entries": {"values": {"pain": 3}},
     "limits": {"rule": "spo2-low", "parameter": "limit", "value": 86, "reason": "COPD"},
     "orders": {"kind": "spo2_scale_2", "reason": "hypercapnic"},
+    **dict.fromkeys(
+        ("pause-alarms", "audio-off", "alarms-off", "maintenance"), {"reason": "bath", "minutes": 30}
+    ),
+    "redirect": {"to": "usr_nurse"},
+    "note": {"note": "the cuff had slipped"},
+    "wall": {"wall": "w1", "audible": True},
+    "unlock": {"badge": "0000"},
     "drafts": {"text": RULE.replace("version: 2", "version: 3")},
 }
 """What to send where an empty object would not be understood."""

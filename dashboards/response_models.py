@@ -1,0 +1,79 @@
+"""What the web shows and takes of answering alarms: acts, walls, and those who may be asked to take over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rules.response.model import AUDIO_PAUSE, LONGEST
+
+__all__ = [
+    "ANSWERS",
+    "LONGEST_S",
+    "SWITCHES",
+    "Act",
+    "Answer",
+    "Colleague",
+    "Switch",
+    "WallState",
+]
+
+Answer = Literal[
+    "accept",
+    "take_over",
+    "reject",
+    "release",
+    "redirect",
+    "acknowledge",
+    "note",
+    "pause_audio",
+    "resume_audio",
+]
+"""What somebody can do about one alarm."""
+Switch = Literal["pause_audio", "audio_off", "pause_alarms", "alarms_off", "maintenance", "resume"]
+"""What somebody can do about all alarms of a patient, device or gateway."""
+ANSWERS: Final[tuple[Answer, ...]] = get_args(Answer)
+SWITCHES: Final[tuple[Switch, ...]] = get_args(Switch)
+SECOND: Final = 1_000_000_000
+LONGEST_S: Final = {
+    "pause_audio": AUDIO_PAUSE // SECOND,
+    "audio_off": LONGEST["audio_off"] // SECOND,
+    "pause_alarms": LONGEST["alarm_paused"] // SECOND,
+    "alarms_off": LONGEST["alarm_off"] // SECOND,
+    "maintenance": LONGEST["maintenance"] // SECOND,
+}
+"""For how many seconds at most something can be switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person does about an alarm or a subject: ``until`` in UTC ns, ``to`` whom or which kind."""
+
+    kind: Answer | Switch
+    actor: str
+    note: str = ""
+    until: int = 0
+    to: str = ""
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Colleague(_View):
+    """Somebody whom an alarm can be passed on to."""
+
+    id: str
+    name: str
+    roles: list[str]
+
+
+class WallState(_View):
+    """The walls of one ward as the server knows them."""
+
+    ward: str
+    name: str = ""
+    connected: int = Field(0, description="walls that have reported within the last seconds")
+    audible: int = Field(0, description="those of them that let sound out")

@@ -1,0 +1,54 @@
+"""The port of the web through which people answer alarms, switch them off for a while, and walls report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from dashboards.models import Alarm, Inactivation
+from dashboards.response_models import Act, Colleague, WallState
+from hearthward.trust.access import Principal, Scope
+
+__all__ = ["ResponsePort"]
+
+
+class ResponsePort(Protocol):
+    """Answers of people, all written by the alarms' owner."""
+
+    async def answer(self, scope: Scope, alarm: str, act: Act) -> Alarm | None:
+        """Do what somebody decided about an alarm; returns it once committed, None: none in scope.
+
+        Raises RuleError (details ``code``).
+        """
+        ...
+
+    async def switch(self, scope: Scope, subject: str, act: Act) -> bool:
+        """Switch signals of a patient, ``device:ID`` or ``gateway:ID`` off, or on again.
+
+        False when there is no such subject in scope. Raises RuleError (details ``code``).
+        """
+        ...
+
+    async def inactivations(
+        self, scope: Scope, *, subject: str | None = None, ended: bool = False
+    ) -> Sequence[Inactivation]:
+        """What is switched off now (or with ``ended`` also what was), the newest first."""
+        ...
+
+    async def colleagues(self, scope: Scope) -> Sequence[Colleague]:
+        """Everybody who can be responsible for alarms, by name."""
+        ...
+
+    async def person_by_badge(self, badge: str) -> Principal | None:
+        """Whose badge it is; None: nobody's. Raises Throttled."""
+        ...
+
+    async def person_by_pin(self, login: str, pin: str) -> Principal | None:
+        """Who is known by this login and PIN; None when either is wrong. Raises Throttled."""
+        ...
+
+    async def wall_seen(
+        self, wall: str, wards: frozenset[str] | None, *, audible: bool, closed: bool = False
+    ) -> Sequence[WallState]:
+        """A wall of these wards (None: all) is there, or is being ``closed``; the state of these wards."""
+        ...
