@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cloud_ingest.rulebook import Rulebook
     from cloud_ingest.service import CloudService
+    from dashboards.api.twilio import TwilioBack
     from hearthward.core.clock import Clock
     from hearthward.core.settings import WebSettings
     from hearthward.core.telemetry import Telemetry
@@ -29,17 +30,18 @@ def create_app(
     profiles: Sequence[ProfileChoice] = (),
     services: Mapping[str, Principal] | None = None,
     rulebook: Rulebook | None = None,
+    twilio: TwilioBack | None = None,
 ) -> FastAPI:
     """Build the web application over the running product.
 
     ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
     tokens to service principals; ``rulebook`` is where ``service.rules`` come from (None: they count as
-    shipped). The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to
-    stop.
+    shipped); ``twilio`` tells calls of Twilio's from forged ones (None: none are taken). The wall goes by
+    ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend
 
     del settings, clock
     backend = CloudBackend(service, rulebook=rulebook)
-    return build_app(backend, telemetry=telemetry, profiles=profiles, services=services)
+    return build_app(backend, telemetry=telemetry, profiles=profiles, services=services, twilio=twilio)
