@@ -1,0 +1,227 @@
+"""What the cloud notices of itself, as rows for the rules: walls, channels, duty, floods, its own parts.
+
+The rules decide whether it is an alarm; here it is only counted. What changed is told at once, everything
+every ten seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_ingest.channels.base import Channel
+from cloud_ingest.walls import WallBoard
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DeliveryError
+from hearthward.core.telemetry import Telemetry
+from rules.conditions import HEARTBEAT
+from rules.model import Rows, Transition, subject_key
+from rules.response.duty import NOBODY, Duty, channel_of, duty_of, wall_of
+
+__all__ = ["ChannelBoard", "Watch", "flood_of"]
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 10.0
+"""Everything is told this often; the rules take what is older than a minute for not known."""
+FAILED_HOPS: Final = 3
+"""So many in a row that failed: the channel does."""
+FAILED_CHECKS: Final = 2
+CHECK_EVERY_S: Final = 30.0
+"""A channel by which nothing goes is checked this often."""
+CHECK_TIMEOUT_S: Final = 10.0
+LOOK_S: Final = 5.0
+NOTIFIER_S: Final = 15.0
+"""A notifier that has not looked at its outbox for so long gives no sign of life."""
+FLOOD_S: Final = 600.0
+ROLES: Final = ("nurse", "doctor")
+"""What somebody has to be on duty as, in each ward with a schedule."""
+DEVICE: Final = "cloud"
+INGEST: Final = subject_key("component", "ingest")
+NOTIFIER: Final = subject_key("component", "notifier")
+HEARTBEAT_URL: Final = subject_key("component", "heartbeat-url")
+
+
+def flood_of(ward: str) -> str:
+    """The subject that stands for how many alarms a ward has."""
+    return subject_key("component", f"flood-{ward}")
+
+
+@dataclass(slots=True)
+class _Health:
+    """A channel: hops and checks in a row that failed, and when it was last tried (monotonic ns)."""
+
+    channel: Channel
+    hops: int = 0
+    checks: int = 0
+    tried: int | None = None
+
+    @property
+    def failing(self) -> bool:
+        return self.hops >= FAILED_HOPS or self.checks >= FAILED_CHECKS
+
+
+class ChannelBoard:
+    """Which channels fail: by what is sent, and where nothing is sent by what their check says."""
+
+    def __init__(self, channels: Collection[Channel], clock: Clock, telemetry: Telemetry) -> None:
+        self._health = {c.name: _Health(c) for c in channels}
+        self._clock, self._telemetry = clock, telemetry
+
+    def hop(self, channel: str, success: bool) -> None:  # noqa: FBT001 - how an attempt went
+        """An attempt to hand something over went well or not."""
+        health = self._health.get(channel)
+        if health is None:
+            return
+        health.tried = self._clock.monotonic_ns()
+        if success:
+            health.hops = health.checks = 0
+        else:
+            health.hops += 1
+
+    def failing(self) -> dict[str, bool]:
+        """Whether each channel fails, by name."""
+        return {name: health.failing for name, health in self._health.items()}
+
+    async def check_idle(self) -> None:
+        """Check all channels by which nothing went for a while."""
+        mono = self._clock.monotonic_ns()
+        idle = [
+            h for h in self._health.values() if h.tried is None or mono - h.tried >= CHECK_EVERY_S * SECOND
+        ]
+        async with asyncio.TaskGroup() as group:
+            for health in idle:
+                group.create_task(self._check(health), name=f"check-{health.channel.name}")
+
+    async def _check(self, health: _Health) -> None:
+        health.tried = self._clock.monotonic_ns()
+        name = health.channel.name
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await health.channel.check()
+        except (DeliveryError, TimeoutError) as error:
+            health.checks += 1
+            log.warning("channel %s cannot be used: %s", name, error or "no answer in time")
+        except Exception:
+            health.checks += 1
+            log.exception("channel %s broke its contract", name)
+        else:
+            health.hops = health.checks = 0
+        self._telemetry.count(
+            "channel_checks_total", channel=name, outcome="failed" if health.checks else "ok"
+        )
+
+
+class Watch:
+    """Collects what is noticed; asked for rows with each tick.
+
+    ``duty`` gives who is there as deciding knows it, ``notifier_silent_s`` the seconds since the notifier
+    last looked at its outbox, ``heartbeat_failing`` whether the URL outside is not reached (None: there is
+    none). All three may be set later.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        telemetry: Telemetry,
+        channels: Collection[Channel] = (),
+        *,
+        duty: Callable[[], Duty] = lambda: NOBODY,
+        notifier_silent_s: Callable[[], float] | None = None,
+        heartbeat_failing: Callable[[], bool] | None = None,
+    ) -> None:
+        self.walls = WallBoard(clock)
+        self.channels = ChannelBoard(channels, clock, telemetry)
+        self.duty, self.notifier_silent_s, self.heartbeat_failing = duty, notifier_silent_s, heartbeat_failing
+        self._clock, self._telemetry = clock, telemetry
+        self._walled: frozenset[str] = frozenset()
+        self._starts: deque[tuple[int, str]] = deque()
+        self._told: dict[tuple[str, str], float] = {}
+        self._times: dict[str, int] = {}
+        self._told_all: int | None = None
+
+    async def run(self) -> None:
+        """Check idle channels until cancelled."""
+        while True:
+            await self.channels.check_idle()
+            await asyncio.sleep(LOOK_S)
+
+    def expect_walls(self, wards: frozenset[str]) -> None:
+        """In these wards at least one wall is to be heard."""
+        self._walled = wards
+
+    def began(self, transitions: Sequence[Transition]) -> None:
+        """Look for alarms that began among what was committed; our own parts' do not count."""
+        duty, mono = self.duty(), self._clock.monotonic_ns()
+        for t in transitions:
+            if t.kind == "start" and not t.shadow and not t.patient.startswith("component:"):
+                ward = duty.ward_of(t.patient)
+                if ward is not None:
+                    self._starts.append((mono, ward))
+
+    def subjects(self) -> frozenset[str]:
+        """Everything that is watched now; alarms about others of our parts have nobody left to end them."""
+        return frozenset(subject for subject, _, _ in self._found(0))
+
+    def rows(self, now: int) -> Rows | None:
+        """What the rules are to be told at ``now`` (UTC ns), or None: nothing."""
+        mono = self._clock.monotonic_ns()
+        whole = self._told_all is None or mono - self._told_all >= EVERY_S * SECOND
+        rows = Rows()
+        for subject, metric, value in self._found(now):
+            if metric != HEARTBEAT:
+                self._telemetry.gauge(f"watch_{metric}", value, subject=subject)
+            if whole or (metric != HEARTBEAT and self._told.get((subject, metric)) != value):
+                at = self._time(subject, metric, value, now, mono)
+                rows.append(subject, DEVICE, metric, value, at, at)
+                self._told[subject, metric] = value
+        if whole:
+            self._told_all = mono
+        return rows if len(rows) else None
+
+    def _time(self, subject: str, metric: str, value: float, now: int, mono: int) -> int:
+        """Since when it is so: a lost wall is lost since it was last heard, not since that was noticed."""
+        at = now
+        if metric == "walls_audible" and (value or self._told.get((subject, metric))):
+            last = self.walls.last_audible(subject.removeprefix(wall_of("")))
+            if last is not None:
+                at = now - (mono - last)
+        at = max(at, self._times.get(subject, 0) + 1)
+        self._times[subject] = at
+        return at
+
+    def _found(self, now: int) -> Iterator[tuple[str, str, float]]:
+        """(subject, metric, value) of everything, as it is now."""
+        yield INGEST, HEARTBEAT, 1.0
+        if self.notifier_silent_s is not None and self.notifier_silent_s() < NOTIFIER_S:
+            yield NOTIFIER, HEARTBEAT, 1.0
+        for name, failing in self.channels.failing().items():
+            yield channel_of(name), "delivery_failing", float(failing)
+        if self.heartbeat_failing is not None:
+            yield HEARTBEAT_URL, "delivery_failing", float(self.heartbeat_failing())
+        for ward in sorted(self._walled):
+            yield wall_of(ward), "walls_audible", float(self.walls.audible(ward))
+        duty = self.duty()
+        wards = sorted({ward for ward in duty.patients.values() if ward is not None})
+        for ward in wards:
+            if ward in duty.scheduled:
+                yield duty_of(ward), "duty_uncovered", float(_uncovered(duty, ward, now))
+        starts = self._recent()
+        for ward in wards:
+            yield flood_of(ward), "alarms_in_10_min", float(starts[ward])
+
+    def _recent(self) -> Counter[str]:
+        """Alarms that began within ten minutes, by ward."""
+        edge = self._clock.monotonic_ns() - int(FLOOD_S * SECOND)
+        while self._starts and self._starts[0][0] <= edge:
+            self._starts.popleft()
+        return Counter(ward for _, ward in self._starts)
+
+
+def _uncovered(duty: Duty, ward: str, now: int) -> int:
+    """How many roles nobody on duty holds."""
+    return sum(not duty.on_duty(ward, role, now) for role in ROLES)
