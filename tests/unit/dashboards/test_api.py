@@ -209,9 +209,10 @@ async def test_an_alarm_is_listed_explained_and_accepted_once_it_is_active():
         active = (await client.get("/api/v1/alarms", params={"active": True})).json()["items"]
         assert {a["id"] for a in active} == {key, made.ids["main", "alarmB"]}
         done = (await client.post(f"/api/v1/alarms/{key}/accept", json={"note": "on my way"})).json()
-        assert done["accepted_by"] == "The nurse"
+        assert (done["accepted_by"], done["accepted_name"]) == ("usr_nurse", "Nurse")
         detail = (await client.get(f"/api/v1/alarms/{key}")).json()
         assert detail["transitions"][-1]["kind"] == "accept"
+        assert detail["transitions"][-1]["actor_name"] == "Nurse"
         assert detail["transitions"][-1]["note"] == "on my way"
         made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "old", condition="inactive"))
         problem(await client.post("/api/v1/alarms/old/accept"), 409)
