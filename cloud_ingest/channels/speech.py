@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-__all__ = ["KEYS", "Key", "Outcome", "answer_twiml", "call_twiml", "spoken"]
+__all__ = ["KEYS", "Key", "Outcome", "answer_twiml", "call_twiml"]
 
 Key = Literal["accept", "reject", "repeat"]
 KEYS: Final[Mapping[str, Key]] = {"1": "accept", "2": "reject", "9": "repeat"}
@@ -66,33 +66,15 @@ _ANSWERS: Final[Mapping[Outcome, Mapping[str, str]]] = {
     },
 }
 _SOMEBODY: Final = {"en": "Somebody else", "zh": "其他人"}
-_SAID: Final = {
-    "en": {
-        "SpO2": "oxygen saturation",
-        "<=": " at most ",
-        ">=": " at least ",
-        "<": " below ",
-        ">": " above ",
-        "·": ". ",
-        "UTC": "universal time",
-    },
-    "zh": {
-        "SpO2": "血氧饱和度",
-        "<=": "不高于",
-        ">=": "不低于",
-        "<": "低于",
-        ">": "高于",
-        "·": "。",
-        "UTC": "世界时",
-    },
-}
-_REFERENCE: Final = {"en": "reference", "zh": "编号"}
 _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def call_twiml(text: str, language: str, action: str | None) -> str:
-    """The document of a call: the text twice, then one key; ``action`` is where the key is posted to."""
-    said = spoken(text, language)
+    """The document of a call: the text twice, then one key; ``action`` is where the key is posted to.
+
+    ``text`` is worded for being read out already. Without ``action`` the call takes no answer, and says so.
+    """
+    said = text[:LONGEST]
     response = Element("Response")
     if action is None:
         _say(response, language, said, said, _in(_NO_WAY_BACK, language))
@@ -118,18 +100,8 @@ def answer_twiml(outcome: Outcome, language: str, *, action: str | None = None, 
     return _document(response)
 
 
-def spoken(text: str, language: str) -> str:
-    """A text as it is read out: signs as words, the reference letter by letter, and not too long."""
-    text = _NOT_IN_XML.sub(" ", text)[:LONGEST]
-    word = _in(_REFERENCE, language)
-    text = re.sub(r"#(\w+)", lambda found: f"{word} {' '.join(found[1])}", text)
-    for sign, words in (_SAID["zh"] if language == "zh" else _SAID["en"]).items():
-        text = text.replace(sign, words)
-    return re.sub(r"\s+", " ", text).replace(" .", ".").strip()
-
-
 def _in(words: Mapping[str, str], language: str) -> str:
-    return words["zh" if language == "zh" else "en"]
+    return words["zh" if language.startswith("zh") else "en"]
 
 
 def _gather(response: Element, action: str) -> Element:
@@ -142,7 +114,7 @@ def _say(parent: Element, language: str, *sentences: str) -> None:
     for n, sentence in enumerate(sentences):
         if n:
             SubElement(parent, "Pause", {"length": "1"})
-        said = SubElement(parent, "Say", _VOICES["zh" if language == "zh" else "en"])
+        said = SubElement(parent, "Say", _VOICES["zh" if language.startswith("zh") else "en"])
         said.text = _NOT_IN_XML.sub(" ", sentence)
 
 
