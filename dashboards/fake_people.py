@@ -62,8 +62,9 @@ class FakePeople(ABC):
         return user
 
     def _name(self, tenant: str, user: str | None) -> str | None:
-        people = (p.user for (t, _), p in self._people.items() if t == tenant)
-        return next((u.name for u in people if u.id == user), None)
+        people = [p.principal for (t, _), p in self._people.items() if t == tenant]
+        people += [p for p in self._sessions.values() if p.tenant == tenant]
+        return next((p.name for p in people if p.user == user), None)
 
     def add_link(self, token: str, login: str) -> None:
         """A one-time link for a person."""

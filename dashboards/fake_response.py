@@ -134,9 +134,9 @@ class FakeResponse(FakePeople, ABC):
             note=act.note,
         )
         change["transitions"] = [*found.transitions, line]
-        changed = found.model_copy(update=change)
-        self.put_alarm(scope.tenant, changed)
-        return plain(changed)
+        self.put_alarm(scope.tenant, found.model_copy(update=change))
+        changed = await self.alarm(scope, alarm)
+        return None if changed is None else plain(changed)
 
     def _change(self, alarm: AlarmDetail, act: Act) -> dict[str, Any]:
         owner = alarm.accepted_by

@@ -334,7 +334,7 @@ async def test_an_alarm_of_a_patient_without_a_stay_has_a_name_and_is_accepted(r
         async with made.client(who) as client:
             assert (await client.post("/api/v1/alarms/main-alm-A/accept")).status_code == 200
         patch = await until(queue, "patch")
-        assert [a["by"] for a in patch["loose"]] == [{Role.NURSE: "Nurse", Role.DOCTOR: "Doctor"}[role], None]
+        assert [a["by"] for a in patch["loose"]] == [{Role.NURSE: "Nurse", Role.DOCTOR: "The doctor"}[role], None]
         hub.close()
         for reader in (queue, theirs):
             await reader.task  # type: ignore[attr-defined]

@@ -112,8 +112,6 @@ class World:
             self.backend.put_dead_letter(tenant, DeadLetter(id="1", at=T0, reason="malformed", detail=prefix))
             nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
             self.backend.add_person(f"{tenant}-nurse", "right horse battery", nurse)
-            doctor = replace(self.principal(Role.DOCTOR, tenant=tenant), name=f"{prefix}Doctor")
-            self.backend.add_person(f"{tenant}-doctor", "right horse battery", doctor)
             who = self.principal(Role.ADMIN, tenant=tenant)
             await self.backend.audit(who, "login", "session", target=prefix)
         return self
