@@ -85,6 +85,8 @@ LINKS: Final = (
     ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
     ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
     ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
+    ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
+    ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),
 )
 """Pages in every header: address, name, and the actions of which one is needed to see it."""
 
