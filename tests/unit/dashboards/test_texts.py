@@ -95,4 +95,4 @@ def test_templates_hold_no_untranslated_words():
 
 def test_our_scripts_stay_small():
     lines = sum(len(p.read_text().splitlines()) for p in Path(ROOT / "assets" / "js").glob("*.js"))
-    assert lines < 1000, "past that write an ADR"
+    assert lines <= 1250, "docs/adr/0014: past that needs another one"
