@@ -6,5 +6,6 @@ from cloud_ingest.records.accounts import Accounts
 from cloud_ingest.records.alarms import AlarmHistory, apply_transitions
 from cloud_ingest.records.audit import RecordsAuditLog
 from cloud_ingest.records.engine import Records
+from cloud_ingest.records.proofs import Proofs
 
-__all__ = ["Accounts", "AlarmHistory", "Records", "RecordsAuditLog", "apply_transitions"]
+__all__ = ["Accounts", "AlarmHistory", "Proofs", "Records", "RecordsAuditLog", "apply_transitions"]

@@ -19,10 +19,16 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records.alarms import Alarms
+from cloud_ingest.records.assignments import Assignments, Handovers
 from cloud_ingest.records.audit import Audit
 from cloud_ingest.records.directory import Directory
+from cloud_ingest.records.escalation import Policies
+from cloud_ingest.records.inactivations import Inactivations
 from cloud_ingest.records.models import Tenant
 from cloud_ingest.records.sessions import Sessions
+from cloud_ingest.records.shifts import Shifts
+from cloud_ingest.records.staff import PushSubscriptions, Staff
+from cloud_ingest.records.teams import Teams
 from cloud_ingest.records.upgrade import upgrade
 from cloud_ingest.records.users import Users
 from hearthward.core.clock import Clock, SystemClock
@@ -149,6 +155,38 @@ class Records:
     def audit(self, session: Session) -> Audit:
         """The append-only audit."""
         return Audit(session, **self._now())
+
+    def inactivations(self, session: Session) -> Inactivations:
+        """What is switched off, to read."""
+        return Inactivations(session, **self._now())
+
+    def staff(self, session: Session) -> Staff:
+        """By what people who work here are reached, and how they prove who they are."""
+        return Staff(session, **self._now())
+
+    def push(self, session: Session) -> PushSubscriptions:
+        """Browsers that are reached by web push."""
+        return PushSubscriptions(session, **self._now())
+
+    def teams(self, session: Session) -> Teams:
+        """People who look after patients together."""
+        return Teams(session, **self._now())
+
+    def shifts(self, session: Session) -> Shifts:
+        """The on-call schedule."""
+        return Shifts(session, **self._now())
+
+    def assignments(self, session: Session) -> Assignments:
+        """Who looks after which patient."""
+        return Assignments(session, **self._now())
+
+    def handovers(self, session: Session) -> Handovers:
+        """What was handed over to whom."""
+        return Handovers(session, **self._now())
+
+    def policies(self, session: Session) -> Policies:
+        """The site's own escalation policies."""
+        return Policies(session, **self._now())
 
     def _now(self) -> _Now:
         return {"now": self.clock.now_ns(), "wall": self.wall.now_ns(), "ids": self.ids}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 from sqlalchemy import or_, select
 
 from cloud_ingest.records.models import Patient, PatientLimit, PatientOrder
-from cloud_ingest.records.scoping import Repository, check_timezone, refuse
+from cloud_ingest.records.scoping import Repository, check_timezone, refuse_code
 from hearthward.core.clock import iso
 from hearthward.trust.access import Principal, Scope
 from rules import RuleSet
@@ -146,7 +146,7 @@ class Orders(Repository):
         self._patient(scope, patient)
         check_order(kind, reason, expires, self.now)
         if any(o.kind == kind for o in self._present(scope, patient)):
-            _refuse_code("kind", "taken", kind, "this order is in force already; end it first", "conflict")
+            refuse_code("kind", "taken", kind, "this order is in force already; end it first", "conflict")
         row = PatientOrder(
             tenant=scope.tenant,
             id=self.ids.new("ord"),
@@ -206,33 +206,33 @@ def check_limit(rules: RuleSet, draft: LimitDraft, now: int) -> str:
     rule = rules.by_id.get(draft.rule)
     if rule is None or rule.shadow:
         text = f"no rule {draft.rule!r} is in force; see `hearthward rules list`"
-        _refuse_code("rule", "unknown", draft.rule, text)
+        refuse_code("rule", "unknown", draft.rule, text)
     parameter = rule.parameters.get(draft.parameter)
     if parameter is None:
         known = ", ".join(sorted(rule.parameters)) or "none"
         text = f"rule {rule.id} has no parameter {draft.parameter!r}; it has: {known}"
-        _refuse_code("parameter", "unknown", draft.parameter, text)
+        refuse_code("parameter", "unknown", draft.parameter, text)
     bounds = f"{number(parameter.low)} - {number(parameter.high)}"
     if not (math.isfinite(draft.value) and parameter.low <= draft.value <= parameter.high):
         text = f"{number(draft.value)} lies outside {bounds}, the bounds that rule {rule.id} gives"
-        _refuse_code("value", "bounds", bounds, text)
+        refuse_code("value", "bounds", bounds, text)
     check_reason(draft.reason)
     _check_expires(draft.expires, now)
     if draft.daily is None:
         return "UTC"
     first, last = draft.daily
     if not (0 <= first < MINUTES and 0 <= last < MINUTES) or first == last:
-        _refuse_code("daily", "invalid", f"{first}-{last}", "give two different times of the day")
+        refuse_code("daily", "invalid", f"{first}-{last}", "give two different times of the day")
     timezone = check_timezone(draft.timezone)
     if timezone is None:
-        _refuse_code("timezone", "required", "", "is needed with hours of the day, such as Asia/Shanghai")
+        refuse_code("timezone", "required", "", "is needed with hours of the day, such as Asia/Shanghai")
     return timezone
 
 
 def check_order(kind: str, reason: str, expires: int | None, now: int) -> None:
     """Raise ConfigError unless such an order may be given."""
     if kind not in ORDER_KINDS:
-        _refuse_code("kind", "invalid", kind, f"choose one of: {', '.join(ORDER_KINDS)}")
+        refuse_code("kind", "invalid", kind, f"choose one of: {', '.join(ORDER_KINDS)}")
     check_reason(reason)
     _check_expires(expires, now)
 
@@ -241,25 +241,21 @@ def check_reason(reason: str) -> None:
     """Why somebody does it: never empty."""
     text = reason.strip()
     if not text:
-        _refuse_code("reason", "required", "", "is required: say why")
+        refuse_code("reason", "required", "", "is required: say why")
     if len(text) > MAX_REASON or not text.isprintable():
-        _refuse_code("reason", "invalid", "", f"give 1 to {MAX_REASON} printable characters")
+        refuse_code("reason", "invalid", "", f"give 1 to {MAX_REASON} printable characters")
 
 
 def _check_expires(expires: int | None, now: int) -> None:
     if expires is not None and expires <= now:
-        _refuse_code("expires", "past", iso(expires), f"{iso(expires)} has passed already")
+        refuse_code("expires", "past", iso(expires), f"{iso(expires)} has passed already")
 
 
 def _refuse_ended(what: str, ended: int | None, expires: int | None, now: int) -> None:
     if ended is not None or (expires is not None and expires <= now):
         when = iso(min(x for x in (ended, expires) if x is not None))
-        _refuse_code(what, "ended", "", f"ended already at {when}", "conflict")
+        refuse_code(what, "ended", "", f"ended already at {when}", "conflict")
 
 
 def _end(row: PatientLimit | PatientOrder, now: int, who: Principal, reason: str) -> None:
     row.ended_at, row.ended_by, row.ended_by_name, row.ended_reason = now, who.user, who.name, reason
-
-
-def _refuse_code(field: str, code: str, value: object, text: str, reason: str = "invalid") -> NoReturn:
-    refuse(field, text, reason=reason, code=code, value=value)

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, Unpack
 
 from sqlalchemy import exists, or_, select
 
-from cloud_ingest.records.models import Association, Bed, Encounter, Patient, Ward
+from cloud_ingest.records.models import Assignment, Association, Bed, Encounter, Patient, Ward
 from cloud_ingest.records.scoping import (
     Repository,
     check_birth_date,
@@ -90,10 +90,11 @@ class Patients(Repository):
         return row
 
     def end(self, scope: Scope, patient: str, *, at: int | None = None) -> Patient:
-        """Close a patient's record: present stays and device associations end with it. Nothing is deleted."""
+        """Close a patient's record: stays, device associations and assignments end. Nothing is deleted."""
         row = self.get(scope, patient)
         when = self._when(at, "end")
         _end_open(self, scope, patient, when)
+        _end_assignments(self, scope, patient, when)
         self._change(row, {"ended": when})
         return row
 
@@ -187,11 +188,15 @@ class Encounters(Repository):
         ward: str | None = None,
         at: int | None = None,
     ) -> Encounter:
-        """End a stay and begin the next one at the same moment; devices stay with the patient."""
+        """End a stay and begin the next one at the same moment; devices stay with the patient.
+
+        In another ward others look after the patient: assignments end.
+        """
         row = self.end(scope, encounter, at=at, release_devices=False)
+        before = row.ward
         # The caller's wards saw the patient through the stay that has just ended: look with the tenant's.
         ward = self._ward(scope, kind, bed, ward)
-        return self.create(
+        begun = self.create(
             Scope(scope.tenant, None, scope.patient),
             patient=row.patient,
             kind=kind,
@@ -199,11 +204,14 @@ class Encounters(Repository):
             ward=ward,
             start=row.end,
         )
+        if begun.ward != before:
+            _end_assignments(self, scope, row.patient, begun.start)
+        return begun
 
     def end(
         self, scope: Scope, encounter: str, *, at: int | None = None, release_devices: bool = True
     ) -> Encounter:
-        """Discharge: the stay ends, and associations too: the next patient's values are not this one's."""
+        """Discharge: the stay ends, and with it the patient's devices and who was assigned to the patient."""
         row = self.get(scope, encounter)
         when = self._when(at, "end")
         if row.end is not None and row.end <= when:
@@ -211,6 +219,7 @@ class Encounters(Repository):
         check_period(row.start, when)
         if release_devices:
             _end_open(self, scope, row.patient, when, encounters=False)
+            _end_assignments(self, scope, row.patient, when)
         self._change(row, {"end": when})
         return row
 
@@ -317,5 +326,18 @@ def _end_open(
             )
         )
     for row in rows:
+        row.end = max(when, row.start + 1)
+    repository.session.flush()
+
+
+def _end_assignments(repository: Repository, scope: Scope, patient: str, when: int) -> None:
+    """Nobody is assigned to the patient from ``when`` on."""
+    for row in repository.session.scalars(
+        select(Assignment).where(
+            Assignment.tenant == scope.tenant,
+            Assignment.patient == patient,
+            or_(Assignment.end.is_(None), Assignment.end > when),
+        )
+    ):
         row.end = max(when, row.start + 1)
     repository.session.flush()

@@ -16,9 +16,10 @@ __all__ = ["Beds", "Wards"]
 
 
 class WardFields(TypedDict, total=False):
-    """What can be changed of a ward."""
+    """What can be changed of a ward; ``wall_expected``: whether it has a wall display."""
 
     name: str
+    wall_expected: bool
 
 
 class BedFields(TypedDict, total=False):
@@ -44,10 +45,12 @@ class Wards(Repository):
         return row
 
     def change(self, scope: Scope, ward: str, **fields: Unpack[WardFields]) -> Ward:
-        """Rename a ward."""
+        """Rename a ward, or say whether it has a wall (then it is missed when it is not there)."""
         row = self.get(scope, ward)
         if "name" in fields and fields["name"] != row.name:
             self._change(row, {"name": self._name(scope, fields["name"])})
+        if "wall_expected" in fields:
+            self._change(row, {"wall_expected": fields["wall_expected"]})
         return row
 
     def end(self, scope: Scope, ward: str, *, at: int | None = None) -> Ward:

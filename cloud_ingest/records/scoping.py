@@ -29,6 +29,7 @@ __all__ = [
     "check_timezone",
     "overlapping",
     "refuse",
+    "refuse_code",
     "require_whole",
     "visible_patients",
 ]
@@ -48,6 +49,11 @@ def refuse(field: str, problem: str, *, reason: str = "invalid", **details: Any)
     """Raise the ConfigError for one field: ``reason`` is ``invalid``, ``conflict`` or ``not_found``."""
     msg = f"{field}: {problem}"
     raise ConfigError(msg, field=field, reason=reason, **details)
+
+
+def refuse_code(field: str, code: str, value: object, text: str, reason: str = "invalid") -> NoReturn:
+    """``refuse`` with a ``code`` and ``value`` that a page can word in its own language."""
+    refuse(field, text, reason=reason, code=code, value=value)
 
 
 def visible_patients(scope: Scope, now: int) -> Select[Any] | None:
@@ -111,6 +117,11 @@ class Repository:
         if scope.patient is not None:
             return [false()]
         return [] if scope.wards is None else [column.in_(scope.wards)]
+
+    def _staff_limit(self, column: Text, scope: Scope) -> list[ColumnElement[bool]]:
+        """What belongs to a ward of the scope, or to none: the whole organisation's."""
+        wards = self._ward_limit(column, scope)
+        return wards if scope.patient is not None or not wards else [or_(column.is_(None), *wards)]
 
     def _patient_limit(self, column: Text, scope: Scope) -> list[ColumnElement[bool]]:
         seen = visible_patients(scope, self.now)

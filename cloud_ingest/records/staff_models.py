@@ -45,7 +45,8 @@ class Shift(Base):
     """A user is on duty during [start, end) in a role, in one ward or (None) all.
 
     ``weekly``: again each week at the same local time of ``timezone``, as long as it begins before ``until``
-    (None: for ever). From ``cancelled`` on nothing of it holds; what was before stays.
+    (None: for ever). ``skipped`` are [start, from] of single times that are off from then on. From
+    ``cancelled`` on nothing holds; what was before stays.
     """
 
     __tablename__ = "shifts"
@@ -68,6 +69,7 @@ class Shift(Base):
     weekly: Mapped[bool]
     until: Mapped[int | None]
     timezone: Mapped[str]
+    skipped: Mapped[list[Any]] = mapped_column(default=list)
     cancelled: Mapped[int | None]
 
 

@@ -166,33 +166,42 @@ class Users(Repository):
     def begin_login(self, scope: Scope, login: str) -> User | None:
         """Count one more guess at a login name, existing or not, before the password is looked at.
 
-        Raises AccessError while that name has to wait: the same whether it exists. Counting first means
-        that guesses made at once are counted, too.
+        Raises AccessError while that name has to wait: the same whether it exists.
         """
-        login = normal_login(login)
+        self.begin_guess(scope, normal_login(login), "too many wrong passwords for this login")
+        return self.by_login(scope, login)
+
+    def begin_guess(self, scope: Scope, name: str, problem: str, *, free: int = FREE_FAILURES) -> None:
+        """Count one more guess at something before it is looked at; raises AccessError while it has to wait.
+
+        Counting first means that guesses made at once are counted, too. The first ``free`` need no waiting.
+        """
         self.session.execute(
             delete(LoginFailure).where(
                 LoginFailure.tenant == scope.tenant, LoginFailure.last < self.wall - FORGOTTEN_S * SECOND
             )
         )
-        row = self.session.get(LoginFailure, (scope.tenant, login))
+        row = self.session.get(LoginFailure, (scope.tenant, name))
         if row is None:
-            row = LoginFailure(tenant=scope.tenant, login=login, failures=0, last=0, blocked_until=0)
+            row = LoginFailure(tenant=scope.tenant, login=name, failures=0, last=0, blocked_until=0)
             self.session.add(row)
         if row.blocked_until > self.wall:
             seconds = -(-(row.blocked_until - self.wall) // SECOND)
-            msg = f"too many wrong passwords for this login; try again in {seconds} s"
+            msg = f"{problem}; try again in {seconds} s"
             raise AccessError(msg, authenticated=False, reason="throttled", wait_s=seconds)
         row.failures += 1
         row.last = self.wall
-        if row.failures > FREE_FAILURES:
-            wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(row.failures - FREE_FAILURES - 1, 10))
+        if row.failures > free:
+            wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(row.failures - free - 1, 10))
             row.blocked_until = self.wall + wait * SECOND
-        return self.by_login(scope, login)
 
     def login_succeeded(self, scope: Scope, login: str) -> None:
         """Forget the failures of a login name."""
-        row = self.session.get(LoginFailure, (scope.tenant, normal_login(login)))
+        self.guess_succeeded(scope, normal_login(login))
+
+    def guess_succeeded(self, scope: Scope, name: str) -> None:
+        """Forget the failures counted by ``begin_guess``."""
+        row = self.session.get(LoginFailure, (scope.tenant, name))
         if row is not None:
             self.session.delete(row)
 

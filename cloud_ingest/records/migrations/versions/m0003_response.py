@@ -291,6 +291,7 @@ def _shifts() -> None:
         sa.Column("weekly", sa.Boolean(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
         sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("skipped", JSON, nullable=False),
         sa.Column("cancelled", sa.BigInteger(), nullable=True),
         sa.CheckConstraint('"end" > start', name=op.f("ck_shifts_period")),
         sa.CheckConstraint("role IN ('nurse', 'charge', 'doctor', 'engineer')", name=op.f("ck_shifts_role")),
