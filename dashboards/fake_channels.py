@@ -52,7 +52,7 @@ class FakeChannels(ABC):
         self.reported: list[tuple[str, str, str]] = []
         self.push_public: str | None = None
         self._tests: defaultdict[str, list[ChannelTest]] = defaultdict(list)
-        self._browsers: dict[str, tuple[str, PushDevice]] = {}
+        self._browsers: dict[str, tuple[tuple[str, str], PushDevice]] = {}
 
     @abstractmethod
     def _of(self, tenant: str) -> Any:
@@ -162,7 +162,7 @@ class FakeChannels(ABC):
 
     async def push_devices(self, who: Principal) -> Sequence[PushDevice]:
         """See the port."""
-        mine = [device for user, device in self._browsers.values() if user == who.user]
+        mine = [device for user, device in self._browsers.values() if user == (who.tenant, who.user)]
         return sorted(mine, key=lambda d: (-d.created, d.id))
 
     async def subscribe_push(self, who: Principal, endpoint: str, keys: Mapping[str, str]) -> PushDevice:
@@ -177,13 +177,13 @@ class FakeChannels(ABC):
         made = PushDevice(
             id=self.ids.new("psh"), service=service, endpoint=endpoint, created=self.clock.now_ns()
         )
-        self._browsers[made.id] = who.user, made
+        self._browsers[made.id] = (who.tenant, who.user), made
         return made
 
     async def unsubscribe_push(self, who: Principal, key: str) -> PushDevice | None:
         """See the port."""
-        user, device = self._browsers.get(key, ("", None))
-        if user != who.user:
+        user, device = self._browsers.get(key, (("", ""), None))
+        if user != (who.tenant, who.user):
             return None
         del self._browsers[key]
         return device
