@@ -14,25 +14,24 @@ from cloud_ingest.notifier import (
     FIRST_WAIT_S,
     LEASE_S,
     LONGEST_WAIT_S,
+    URGENT_ATTEMPTS,
     Notifier,
-    Target,
+    Undelivered,
+    attempts_for,
     backoff_s,
     enqueue,
-    message_text,
 )
 from cloud_ingest.records import Records, apply_transitions
 from cloud_ingest.records.models import DeliveryAttempt, Notification
 from hearthward.core.clock import SECOND, EventClock
-from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, StoreUnavailable
+from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, RuleError, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
-from hearthward.trust.access import Scope
 from rules import Transition
 from tests.unit.cloud_ingest.made import transition
 
-SYSTEM = Scope.system("main")
 START = 1_800_000_020 * SECOND
-SMS = Target("fake", "+15005550006")
+ENDPOINT = ("fake", "@number-1")
 BUSY = DeliveryTemporary("try later")
 
 
@@ -63,12 +62,16 @@ def notifier(records: Records, channel: FakeChannel, clock: EventClock, telemetr
     return Notifier(records, [channel], clock, SeededIds(), telemetry)
 
 
-def commit(records: Records, *transitions: Transition, targets: tuple[Target, ...] = (SMS,)) -> int:
-    """What the pipeline does with one input's transitions."""
+def commit(
+    records: Records, *transitions: Transition, told: tuple[tuple[str, str], ...] = (ENDPOINT,)
+) -> int:
+    """What the pipeline does with one input's transitions, all of which tell the same."""
+    for t in transitions:
+        t.detail["told"] = [list(hop) for hop in told]
 
     def within(session: Session) -> int:
         apply_transitions(session, "main", transitions, START)
-        return len(enqueue(session, "main", transitions, START, targets))
+        return len(enqueue(session, "main", transitions, START))
 
     return records.run_now(within)
 
@@ -85,100 +88,6 @@ def outcomes(records: Records) -> list[str]:
     )
 
 
-def furnish(records: Records) -> None:
-    def within(session: Session) -> None:
-        d = records.directory(session)
-        d.wards.create(SYSTEM, name="Ward 3", ident="w1")
-        d.beds.create(SYSTEM, ward="w1", label="07", ident="b1")
-        d.patients.create(SYSTEM, name="Ada Lovelace", mrn="4711", birth_date="1948-03-27", ident="p1")
-        d.patients.create(SYSTEM, name="Ben", ident="p2xyz")
-        d.encounters.create(SYSTEM, patient="p1", kind="ward", bed="b1")
-        d.encounters.create(SYSTEM, patient="p2xyz", kind="home")
-
-    records.run_now(within)
-
-
-def test_each_channel_and_target_gets_one_row_however_often(records: Records) -> None:
-    targets = (SMS, Target("fake", "+15005550007", "zh"), Target("in_app", "wall"))
-    step = [transition("start"), transition("update"), transition("escalate"), transition("end")]
-    assert commit(records, *step, targets=targets) == 9
-    assert commit(records, *step, targets=targets) == 0
-    found = rows(records)
-    assert len(found) == 9
-    assert {r.kind for r in found} == {"start", "escalate", "end"}
-    assert {r.state for r in found} == {"queued"}
-
-
-def test_an_alarm_and_its_notifications_are_one_commit(records: Records) -> None:
-    def half(session: Session) -> None:
-        apply_transitions(session, "main", [transition()], START)
-        enqueue(session, "main", [transition()], START, [SMS])
-        message = "power cut"
-        raise RuntimeError(message)
-
-    with pytest.raises(RuntimeError):
-        records.run_now(half)
-    assert rows(records) == []
-
-
-def test_messages_say_what_where_when_and_nothing_of_the_person(records: Records) -> None:
-    furnish(records)
-    commit(records, transition(), targets=(SMS, Target("fake", "x", "zh")))
-    commit(records, transition("end", "alm_home", seq=2, patient="p2xyz", text={"en": "SpO2 96", "zh": "96"}))
-    english, chinese, home = (r.body for r in sorted(rows(records), key=lambda r: (r.seq, r.language)))
-    assert english == "ALARM high: SpO2 84 < 90 · Ward 3, bed 07 · 08:00 UTC · #abcdef"
-    assert chinese == "报警 高: 血氧 84 < 90 · Ward 3 07床 · 08:00 UTC · #abcdef"
-    assert home == "ENDED: SpO2 96 · at home, patient …2xyz · 08:00 UTC · #m_home"
-    for body in (english, chinese, home):
-        assert len(body) <= 70
-        assert not any(secret in body for secret in ("Ada", "Lovelace", "4711", "1948", "Ben"))
-
-
-def test_a_late_alarm_says_when_it_was_measured() -> None:
-    place = {"en": "Ward 3, bed 07", "zh": ""}
-    late = transition(late=True, onset=transition().at - 3600 * SECOND)
-    assert "07:00 UTC" in message_text(late, place, "en")
-
-
-ALL = (SMS, Target("in_app", "wall"))
-
-
-def told(records: Records) -> list[tuple[str, str]]:
-    return [(r.kind, r.channel) for r in sorted(rows(records), key=lambda r: (r.seq, r.ordinal, r.channel))]
-
-
-def test_nobody_is_told_of_what_a_rule_on_trial_decides(records: Records) -> None:
-    shadow = [transition(kind, "shd_1", shadow=True) for kind in ("start", "escalate", "accept", "end")]
-    assert commit(records, *shadow, targets=ALL) == 0
-
-
-def test_a_second_measurement_is_asked_for_in_the_app_only(records: Records) -> None:
-    commit(records, transition("ask", seq=1, condition="asked"), targets=ALL)
-    assert told(records) == [("ask", "in_app")]
-    assert rows(records)[0].body.startswith("MEASURE AGAIN: SpO2 84 < 90")
-    commit(records, transition("start", seq=2), targets=ALL)
-    commit(records, transition("end", seq=3), targets=ALL)
-    assert told(records)[1:] == [("start", "fake"), ("start", "in_app"), ("end", "fake"), ("end", "in_app")]
-
-
-def test_nobody_is_called_out_for_the_end_of_what_never_was_an_alarm(records: Records) -> None:
-    commit(records, transition("ask", seq=1, condition="asked"), targets=ALL)
-    commit(records, transition("end", seq=2), targets=ALL)
-    assert told(records) == [("ask", "in_app"), ("end", "in_app")]
-
-
-def test_an_ask_and_its_start_in_one_input_are_told_each_in_its_way(records: Records) -> None:
-    commit(records, transition("ask", condition="asked"), transition("start"), targets=ALL)
-    assert told(records) == [("ask", "in_app"), ("start", "fake"), ("start", "in_app")]
-
-
-def test_what_is_no_patient_is_named(records: Records) -> None:
-    commit(records, transition(patient="gateway:gw-1"), targets=(SMS, Target("fake", "+1", "zh")))
-    english, chinese = sorted((r.body for r in rows(records)), key=lambda b: "网关" in b)
-    assert "· gateway gw-1 ·" in english
-    assert "· 网关 gw-1 ·" in chinese
-
-
 async def test_due_notifications_are_handed_over_once(
     records: Records, notifier: Notifier, channel: FakeChannel, telemetry: Telemetry
 ) -> None:
@@ -187,7 +96,7 @@ async def test_due_notifications_are_handed_over_once(
     assert await notifier.send_due() == 0
     (row,) = rows(records)
     (message,) = channel.taken
-    assert (message.id, message.target, message.text) == (row.id, SMS.target, row.body)
+    assert (message.id, message.target, message.text) == (row.id, ENDPOINT[1], row.body)
     assert (row.state, row.reference, row.attempts) == ("handed_over", "fake-1", 1)
     assert outcomes(records) == ["handed_over"]
     assert telemetry.value("deliveries_total", channel="fake", outcome="handed_over") == 1
@@ -222,17 +131,24 @@ async def test_a_permanent_failure_is_visible_and_final(
     assert telemetry.value("deliveries_total", channel="fake", outcome="failed") == 1
 
 
+@pytest.mark.parametrize(("priority", "tries"), [("high", URGENT_ATTEMPTS["high"]), ("low", ATTEMPTS)])
 async def test_it_gives_up_after_the_last_attempt_and_says_so(
-    records: Records, notifier: Notifier, channel: FakeChannel, clock: EventClock, telemetry: Telemetry
+    records: Records,
+    notifier: Notifier,
+    channel: FakeChannel,
+    clock: EventClock,
+    telemetry: Telemetry,
+    priority: str,
+    tries: int,
 ) -> None:
     channel.fail(*[BUSY] * (ATTEMPTS + 1))
-    commit(records, transition())
+    commit(records, transition(priority=priority))
     for _ in range(ATTEMPTS + 3):
         await notifier.send_due()
         clock.advance(LONGEST_WAIT_S)
-    assert len(channel.tried) == ATTEMPTS
+    assert len(channel.tried) == tries
     assert rows(records)[0].state == "abandoned"
-    assert outcomes(records) == ["temporary"] * (ATTEMPTS - 1) + ["abandoned"]
+    assert outcomes(records) == ["temporary"] * (tries - 1) + ["abandoned"]
     assert telemetry.value("deliveries_total", channel="fake", outcome="abandoned") == 1
 
 
@@ -311,11 +227,11 @@ async def test_an_end_is_not_told_before_its_start_but_an_escalation_is(
     await notifier.send_due()
     commit(records, transition("escalate", seq=2), transition("end", seq=2))
     await notifier.send_due()
-    assert [m.text.split()[0] for m in channel.taken] == ["ESCALATED"]
+    assert [m.text.split()[0] for m in channel.taken] == ["WORSE,"]
     clock.advance(FIRST_WAIT_S)
     await notifier.send_due()
     await notifier.send_due()
-    assert [m.text.split()[0] for m in channel.taken] == ["ESCALATED", "ALARM", "ENDED:"]
+    assert [m.text.split()[0] for m in channel.taken] == ["WORSE,", "ALARM", "ENDED:"]
 
 
 async def test_the_most_urgent_goes_first(records: Records, notifier: Notifier, channel: FakeChannel) -> None:
@@ -328,7 +244,7 @@ async def test_the_most_urgent_goes_first(records: Records, notifier: Notifier, 
 async def test_what_nobody_can_send_fails_visibly(
     records: Records, notifier: Notifier, telemetry: Telemetry
 ) -> None:
-    commit(records, transition(), targets=(Target("pigeon", "loft"),))
+    commit(records, transition(), told=(("pigeon", "@loft"),))
     await notifier.send_due()
     assert rows(records)[0].state == "failed"
     assert outcomes(records) == ["failed"]
@@ -339,9 +255,9 @@ async def test_accepting_confirms_what_was_shown_in_app(
     records: Records, clock: EventClock, telemetry: Telemetry, channel: FakeChannel
 ) -> None:
     in_app = FakeChannel("in_app")
-    commit(records, transition(), targets=(SMS, Target("in_app", "wall")))
+    commit(records, transition(), told=(ENDPOINT, ("in_app", "wall")))
     await Notifier(records, [channel, in_app], clock, SeededIds(), telemetry).send_due()
-    commit(records, transition("accept", seq=2, actor="usr_1"))
+    commit(records, transition("accept", seq=2, actor="usr_1"), told=())
     assert {r.channel: r.state for r in rows(records)} == {"in_app": "confirmed", "fake": "handed_over"}
 
 
@@ -351,10 +267,10 @@ async def test_running_it_sends_when_woken_and_a_slow_channel_holds_up_no_other(
     slow, quick = FakeChannel("slow"), FakeChannel("quick")
     slow.gate.clear()
     notifier = Notifier(records, [slow, quick], clock, SeededIds(), telemetry)
-    targets = (Target("slow", "a"), Target("quick", "b"))
+    told = (("slow", "@a"), ("quick", "@b"))
     task = asyncio.create_task(notifier.run())
     for n in range(3):
-        commit(records, transition("start", f"alm_{n}", seq=n + 1), targets=targets)
+        commit(records, transition("start", f"alm_{n}", seq=n + 1), told=told)
         notifier.wake()
         async with asyncio.timeout(30):
             while len(quick.taken) <= n:
@@ -423,3 +339,250 @@ def test_waits_grow_to_a_limit_and_jitter_only_shortens_them() -> None:
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_WAIT_S
     assert all(0.8 * w <= backoff_s(n, 0.999) <= w for n, w in enumerate(waits, 1))
+
+
+class Escalation:
+    """Takes what was not delivered, as ``CloudService.act`` does."""
+
+    def __init__(self) -> None:
+        self.told: list[Undelivered] = []
+        self.refuses: list[Exception] = []
+        self.called = asyncio.Event()
+
+    async def undelivered(self, what: Undelivered) -> None:
+        self.told.append(what)
+        self.called.set()
+        if self.refuses:
+            raise self.refuses.pop()
+
+
+@pytest.fixture
+def escalation() -> Escalation:
+    return Escalation()
+
+
+@pytest.fixture
+def reporting(
+    records: Records, channel: FakeChannel, clock: EventClock, telemetry: Telemetry, escalation: Escalation
+) -> Notifier:
+    return Notifier(records, [channel], clock, SeededIds(), telemetry, undelivered=escalation.undelivered)
+
+
+async def test_escalation_is_told_once_of_what_failed_for_good(
+    records: Records, reporting: Notifier, channel: FakeChannel, escalation: Escalation
+) -> None:
+    channel.fail(DeliveryPermanent("no such number"))
+    commit(records, transition())
+    await reporting.send_due()
+    assert await reporting.report() == 1
+    assert await reporting.report() == 0
+    assert escalation.told == [Undelivered("alm_0001abcdef", "fake", "@number-1", "no such number")]
+    assert rows(records)[0].unreported is None
+
+
+async def test_a_failure_is_told_after_a_crash_between_its_record_and_the_telling(
+    records: Records, notifier: Notifier, reporting: Notifier, channel: FakeChannel, escalation: Escalation
+) -> None:
+    channel.fail(DeliveryPermanent("no such number"))
+    commit(records, transition())
+    await notifier.send_due()  # and dies
+    escalation.refuses = [StoreUnavailable("disk full")]
+    with pytest.raises(StoreUnavailable):
+        await reporting.report()
+    assert await reporting.report() == 1
+    assert len(escalation.told) == 2, "it is safe to repeat"
+
+
+@pytest.mark.parametrize("error", [RuleError("no active alarm", code="no_alarm"), None])
+async def test_an_alarm_that_is_over_needs_no_escalation(
+    records: Records,
+    reporting: Notifier,
+    channel: FakeChannel,
+    escalation: Escalation,
+    error: Exception | None,
+) -> None:
+    channel.fail(DeliveryPermanent("no such number"))
+    commit(records, transition())
+    await reporting.send_due()
+    escalation.refuses = [error] if error is not None else []
+    assert await reporting.report() == 1
+    assert await reporting.report() == 0
+
+
+async def test_one_that_cannot_be_told_does_not_hold_up_the_others(
+    records: Records, reporting: Notifier, channel: FakeChannel, escalation: Escalation
+) -> None:
+    channel.fail(*[DeliveryPermanent("no such number")] * 2)
+    for n in range(2):
+        commit(records, transition(alarm=f"alm_{n}", seq=n + 1))
+    await reporting.send_due()
+    escalation.refuses = [ZeroDivisionError("oops")]
+    assert await reporting.report() == 1
+    assert await reporting.report() == 1
+    assert sorted(u.alarm for u in escalation.told) == ["alm_0", "alm_0", "alm_1"]
+
+
+async def test_abandoned_and_orphaned_ones_are_told_too(
+    records: Records, reporting: Notifier, channel: FakeChannel, clock: EventClock, escalation: Escalation
+) -> None:
+    channel.fail(*[BUSY] * ATTEMPTS)
+    commit(records, transition(), told=(ENDPOINT, ("pigeon", "@loft")))
+    for _ in range(ATTEMPTS):
+        await reporting.send_due()
+        clock.advance(LONGEST_WAIT_S)
+    await reporting.report()
+    assert {(u.channel, u.reason) for u in escalation.told} == {
+        ("fake", "try later"),
+        ("pigeon", "channel pigeon is not configured"),
+    }
+
+
+async def test_it_reports_by_itself_while_it_runs(
+    records: Records, reporting: Notifier, channel: FakeChannel, escalation: Escalation
+) -> None:
+    channel.fail(DeliveryPermanent("no such number"))
+    task = asyncio.create_task(reporting.run())
+    commit(records, transition())
+    reporting.wake()
+    async with asyncio.timeout(30):
+        await escalation.called.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert reporting.silent_s() == 0.0
+
+
+async def test_what_wants_to_be_left_alone_is_left_alone(
+    records: Records, notifier: Notifier, channel: FakeChannel, clock: EventClock
+) -> None:
+    channel.fail(DeliveryTemporary("too many requests", after_s=60.0))
+    commit(records, transition())
+    await notifier.send_due()
+    clock.advance(59)
+    assert await notifier.send_due() == 0
+    clock.advance(1)
+    assert await notifier.send_due() == 1
+    assert rows(records)[0].state == "handed_over"
+
+
+async def test_a_wait_that_is_longer_than_the_alarm_can_wait_is_no_delivery(
+    records: Records, reporting: Notifier, channel: FakeChannel, escalation: Escalation
+) -> None:
+    channel.fail(DeliveryTemporary("too many requests", after_s=3600.0))
+    commit(records, transition())
+    await reporting.send_due()
+    await reporting.report()
+    assert rows(records)[0].state == "abandoned"
+    assert [u.reason for u in escalation.told] == ["too many requests"]
+
+
+async def test_what_comes_later_of_a_message_is_recorded(
+    records: Records, reporting: Notifier, escalation: Escalation
+) -> None:
+    commit(records, transition(alarm="alm_a"))
+    commit(records, transition(alarm="alm_b", seq=2))
+    await reporting.send_due()
+    first, second = rows(records)
+    assert await reporting.confirmed(first.id, "confirmed")
+    assert not await reporting.confirmed(first.id, "failed"), "what is final stays"
+    assert await reporting.confirmed(second.id, "failed", "not delivered, error 30008")
+    assert not await reporting.confirmed("ntf_unknown", "confirmed")
+    assert [r.state for r in rows(records)] == ["confirmed", "failed"]
+    assert outcomes(records) == ["handed_over", "handed_over", "confirmed", "failed"]
+    await reporting.report()
+    assert [(u.alarm, u.reason) for u in escalation.told] == [("alm_b", "not delivered, error 30008")]
+
+
+async def test_a_report_that_comes_before_the_answer_counts(
+    records: Records, notifier: Notifier, channel: FakeChannel
+) -> None:
+    commit(records, transition())
+    channel.gate.clear()
+    sending = asyncio.create_task(notifier.send_due())
+    await channel.reached.wait()
+    assert await notifier.confirmed(rows(records)[0].id, "confirmed")
+    channel.gate.set()
+    await sending
+    (row,) = rows(records)
+    assert (row.state, row.reference) == ("confirmed", "fake-1")
+
+
+async def test_attempts_say_how_long_it_took_since_the_transition(
+    records: Records, notifier: Notifier, channel: FakeChannel, clock: EventClock
+) -> None:
+    commit(records, transition())
+    clock.advance(2)
+    channel.gate.clear()
+    sending = asyncio.create_task(notifier.send_due())
+    await channel.reached.wait()
+    clock.advance(0.5)
+    channel.gate.set()
+    await sending
+    attempt = records.read_now(lambda s: s.query(DeliveryAttempt).one())
+    assert (attempt.latency_ms, attempt.after_ms) == (500.0, 2500.0)
+
+
+async def test_a_message_has_a_subject_a_link_and_a_token(
+    records: Records, channel: FakeChannel, clock: EventClock, telemetry: Telemetry
+) -> None:
+    notifier = Notifier(
+        records,
+        [channel],
+        clock,
+        SeededIds(),
+        telemetry,
+        link=lambda alarm: f"https://ward.example/alarms/{alarm}",
+        answer=lambda message: f"{message}.mac",
+    )
+    commit(records, transition())
+    await notifier.send_due()
+    (message,) = channel.taken
+    assert message.subject == "ALARM high #abcdef"
+    assert message.link == "https://ward.example/alarms/alm_0001abcdef"
+    assert message.answer == f"{message.id}.mac"
+    assert (message.alarm, message.kind) == ("alm_0001abcdef", "start")
+
+
+async def test_each_hop_is_told_to_who_watches_the_channels(
+    records: Records, channel: FakeChannel, clock: EventClock, telemetry: Telemetry
+) -> None:
+    hops: list[tuple[str, bool]] = []
+    notifier = Notifier(
+        records, [channel], clock, SeededIds(), telemetry, hop=lambda name, ok: hops.append((name, ok))
+    )
+    channel.fail(BUSY)
+    commit(records, transition())
+    await notifier.send_due()
+    clock.advance(FIRST_WAIT_S)
+    await notifier.send_due()
+    assert hops == [("fake", False), ("fake", True)]
+
+
+async def test_one_hung_message_holds_up_no_other_of_its_channel(
+    records: Records, clock: EventClock, telemetry: Telemetry
+) -> None:
+    class Hanging(FakeChannel):
+        async def send(self, message: Any) -> Any:
+            if message.target == "@hung":
+                self.tried.append(message)
+                self.reached.set()
+                await asyncio.Event().wait()
+            return await super().send(message)
+
+    channel = Hanging()
+    notifier = Notifier(records, [channel], clock, SeededIds(), telemetry)
+    task = asyncio.create_task(notifier.run())
+    for n, who in enumerate(["@hung", "@well", "@well"]):
+        commit(records, transition(alarm=f"alm_{n}", seq=n + 1), told=(("fake", who),))
+        notifier.wake()
+        async with asyncio.timeout(30):
+            while len(channel.tried) <= n:
+                channel.reached.clear()
+                await channel.reached.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(channel.taken) == 2
+
+
+def test_an_end_can_wait_longer_than_an_alarm() -> None:
+    assert attempts_for("high", "tell") < attempts_for("medium", "tell") < attempts_for("low", "tell")
+    assert attempts_for("high", "end") == ATTEMPTS

@@ -1,4 +1,7 @@
-"""Whatever channels answer and whenever the sender dies, each notification is told or visibly given up."""
+"""Whatever channels answer and whenever the sender dies, each notification is told or visibly given up.
+
+And of what is given up, or turns out not to have arrived, escalation hears in the end.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy.orm import Session
 
 from cloud_ingest.channels import FakeChannel
-from cloud_ingest.notifier import ATTEMPTS, LEASE_S, LONGEST_WAIT_S, Notifier, Target, enqueue
+from cloud_ingest.notifier import ATTEMPTS, LEASE_S, LONGEST_WAIT_S, Notifier, Undelivered, enqueue
 from cloud_ingest.records import Records, apply_transitions
 from cloud_ingest.records.models import DeliveryAttempt, Notification
 from hearthward.core.clock import SECOND, EventClock
@@ -38,18 +42,37 @@ class Sending(RuleBasedStateMachine):
         self.telemetry = Telemetry()
         self.seq = 0
         self.final: dict[str, str] = {}
+        self.escalated: Counter[str] = Counter()
+        self.dies = False
 
     def notifier(self) -> Notifier:
-        return Notifier(self.records, [self.channel], self.clock, SeededIds(), self.telemetry)
+        return Notifier(
+            self.records,
+            [self.channel],
+            self.clock,
+            SeededIds(),
+            self.telemetry,
+            undelivered=self.undelivered,
+        )
 
-    @rule(kind=st.sampled_from(["start", "escalate", "end"]), alarm=st.sampled_from(["alm_a", "alm_b"]))
-    def happen(self, kind: str, alarm: str) -> None:
+    async def undelivered(self, what: Undelivered) -> None:
+        self.escalated[what.alarm] += 1
+        if self.dies:
+            raise asyncio.CancelledError
+
+    @rule(
+        kind=st.sampled_from(["start", "escalate", "end"]),
+        alarms=st.sets(st.sampled_from([f"alm_{c}" for c in "abcdef"]), min_size=1),
+        who=st.sampled_from(["@x", "@y", "usr_nobody"]),
+    )
+    def happen(self, kind: str, alarms: set[str], who: str) -> None:
         self.seq += 1
-        step = [transition(kind, alarm, self.seq)]
+        told = {"told": [["fake", who]]}
+        step = [transition(kind, alarm, self.seq, detail=told) for alarm in sorted(alarms)]
 
         def within(session: Session) -> None:
             apply_transitions(session, "main", step, self.clock.now_ns())
-            enqueue(session, "main", step, self.clock.now_ns(), [Target("fake", "x")])
+            enqueue(session, "main", step, self.clock.now_ns())
 
         self.records.run_now(within)
         self.records.run_now(within)
@@ -80,6 +103,23 @@ class Sending(RuleBasedStateMachine):
 
         asyncio.run(die())
 
+    @rule(dies=st.booleans())
+    def report(self, *, dies: bool) -> None:
+        self.dies = dies
+
+        async def go() -> None:
+            await asyncio.gather(self.notifier().report(), return_exceptions=True)
+
+        asyncio.run(go())
+        self.dies = False
+
+    @rule(state=st.sampled_from(["confirmed", "failed"]))
+    def hear_later(self, state: Literal["confirmed", "failed"]) -> None:
+        handed = sorted((r for r in self.rows() if r.state == "handed_over"), key=lambda r: r.id)
+        if handed:
+            message = handed[0].message or handed[0].id
+            assert asyncio.run(self.notifier().confirmed(message, state))
+
     @rule(seconds=st.sampled_from([1.0, 10.0, LEASE_S, LONGEST_WAIT_S]))
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -90,7 +130,9 @@ class Sending(RuleBasedStateMachine):
     @invariant()
     def what_is_final_stays(self) -> None:
         found = {r.id: r.state for r in self.rows()}
-        assert all(found[ident] == state for ident, state in self.final.items())
+        for ident, state in self.final.items():
+            later = {"confirmed", "failed"} if state == "handed_over" else set()
+            assert found[ident] in {state} | later
         self.final = {ident: state for ident, state in found.items() if state in FINAL}
 
     @invariant()
@@ -103,10 +145,12 @@ class Sending(RuleBasedStateMachine):
         for row in self.rows():
             assert row.attempts <= ATTEMPTS
             if row.state == "handed_over":
-                assert taken[row.id] >= 1
+                assert taken[row.message or row.id] >= 1
                 assert attempts[row.id, "handed_over"] == 1
             if row.state == "failed":
                 assert attempts[row.id, "failed"] == 1
+            if row.unreported is not None:
+                assert row.state in {"failed", "abandoned"}
 
     def teardown(self) -> None:
         """In the end nothing is left queued, and no end was told before its start."""
@@ -116,9 +160,16 @@ class Sending(RuleBasedStateMachine):
                 self.clock.advance(LONGEST_WAIT_S)
                 while await self.notifier().send_due():
                     pass
+            while await self.notifier().report():
+                pass
 
         asyncio.run(finish())
-        assert {r.state for r in self.rows()} <= FINAL
+        found = self.rows()
+        assert {r.state for r in found} <= FINAL
+        lost = Counter(r.alarm for r in found if r.state in {"failed", "abandoned"})
+        assert all(self.escalated[alarm] >= n for alarm, n in lost.items())
+        assert self.escalated.keys() <= lost.keys()
+        assert not any(r.unreported for r in found)
         self.records.close_now()
         self.folder.cleanup()
 
