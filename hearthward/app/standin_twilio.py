@@ -6,6 +6,7 @@ and callbacks signed as *Validating requests* says. It is no part of a real set-
 
 ``behave`` has the next requests misbehave: an HTTP status (``400``, ``401``, ``429``, ``500``, ``503``),
 ``timeout`` (takes it, and answers only when let go), or ``garbage`` (takes it, and answers what is no JSON).
+What is in ``down`` (``Messages``, ``Calls``) answers 503 for as long.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class TwilioStandIn:
         self.messages: list[Sms] = []
         self.calls: list[Call] = []
         self.account_status = "active"
+        self.down: set[str] = set()
         self.taken = threading.Condition()
         self.let_go = threading.Event()
         self._behaviour: deque[str] = deque()
@@ -236,18 +238,20 @@ class TwilioStandIn:
                 return _problem(int(how), 20000 + int(how), "as asked")
             return 200, {"sid": self.sid, "status": self.account_status, "friendly_name": "stand-in"}
         if (method, path) == ("POST", f"{account}/Messages.json"):
-            return self._take(_wrong_message(form), form, self._message)
+            return self._take("Messages", _wrong_message(form), form, self._message)
         if (method, path) == ("POST", f"{account}/Calls.json"):
-            return self._take(_wrong_call(form), form, self._call)
+            return self._take("Calls", _wrong_call(form), form, self._call)
         return _problem(404, 20404, f"The requested resource {path} was not found")
 
     def _next(self) -> str:
         return self._behaviour.popleft() if self._behaviour else "take"
 
-    def _take(self, wrong: tuple[int, str] | None, form: dict[str, str], take: _Take) -> tuple[int, object]:
+    def _take(
+        self, resource: str, wrong: tuple[int, str] | None, form: dict[str, str], take: _Take
+    ) -> tuple[int, object]:
         if wrong is not None:
             return _problem(400, *wrong)
-        how = self._next()
+        how = "503" if resource in self.down else self._next()
         if how.isdecimal():
             return _problem(int(how), 20000 + int(how), "as asked")
         with self.taken:
