@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
-from cloud_ingest.notifier import Target, enqueue
 from cloud_ingest.records import Records, apply_transitions
 from cloud_ingest.records.models import Alarm
 from cloud_ingest.records.rule_versions import keep_versions
-from cloud_ingest.recovery import NODE, Recovered, recover, reset
+from cloud_ingest.recovery import NODE, Orphan, Recovered, recover, reset
+from cloud_ingest.telling.enqueue import enqueue
+from cloud_ingest.telling.wording import Wording
 from hearthward.core.errors import RuleError
 from hearthward.core.telemetry import Telemetry
 from rules.engine import Engine
@@ -84,7 +85,7 @@ class Decider:
         self.pending.append(decision)
         return decision
 
-    def reset(self, alarms: Iterable[Alarm]) -> None:
+    def reset(self, alarms: Iterable[Orphan]) -> None:
         """End alarms that the rules' state knows nothing of, together with the last decision."""
         last = self.pending[-1]
         resets = tuple(reset(alarm, self.seq, last.entry.event.now) for alarm in alarms)
@@ -119,11 +120,17 @@ def transitions_of(decisions: Iterable[Decision]) -> list[Transition]:
 
 
 def write_decisions(
-    session: Session, tenant: str, decisions: Sequence[Decision], targets: Sequence[Target]
+    session: Session,
+    tenant: str,
+    decisions: Sequence[Decision],
+    wording: Wording | None = None,
+    *,
+    wall: int | None = None,
 ) -> list[Alarm]:
     """Journal inputs and write their transitions, alarms and notifications; returns the changed alarms.
 
     What rules in shadow decide is written and goes no further: its alarms are not among those returned.
+    ``wall`` is the real time (UTC ns), where that of the inputs is a recording's.
     """
     journal.append(session, tenant, [d.entry for d in decisions])
     changed: dict[str, Alarm] = {}
@@ -135,5 +142,5 @@ def write_decisions(
             continue
         for alarm in apply_transitions(session, tenant, decision.transitions, now):
             changed[alarm.id] = alarm
-        enqueue(session, tenant, decision.transitions, now, targets)
+        enqueue(session, tenant, decision.transitions, now, wording, wall=wall)
     return [alarm for alarm in changed.values() if not alarm.shadow]

@@ -8,12 +8,15 @@ import msgpack
 
 from hearthward.core.errors import StoreError
 from rules.context import Context
-from rules.model import Command, Configuration, Input, Readings, Rows, Tick
+from rules.model import Adopt, Command, Configuration, Input, Readings, Rows, Tick
+from rules.response.duty import Duty
 from rules.rule import Rule, RuleSet
 
-__all__ = ["VERSION", "decode_input", "encode_input", "kind_of", "version_of"]
+__all__ = ["OLDEST", "VERSION", "decode_input", "encode_input", "kind_of", "version_of"]
 
-VERSION: Final = 2
+VERSION: Final = 3
+OLDEST: Final = 2
+"""The oldest whose inputs are stepped again: without pauses, duty and whom a command is for."""
 _FIRST: Final = 1
 """The first release's: readings without source and wall, rules in another shape, no contexts."""
 _THREE: Final = 0x93
@@ -23,6 +26,7 @@ _KINDS: Final[dict[type, str]] = {
     Tick: "tick",
     Command: "command",
     Configuration: "configuration",
+    Adopt: "adopt",
 }
 
 
@@ -39,9 +43,12 @@ def encode_input(event: Input) -> bytes:
         case Tick():
             body = []
         case Command():
-            body = [event.kind, event.alarm, event.actor, event.note]
+            body = [event.kind, event.alarm, event.actor, event.note, event.subject, event.until, event.to]
         case Configuration():
             body = _pack_configuration(event)
+        case Adopt():
+            told = [sorted(event.values.items()), sorted(event.text.items())]
+            body = [event.alarm, event.subject, event.rule, event.onset, event.at, *told]
     return cast("bytes", msgpack.packb([VERSION, event.now, body]))
 
 
@@ -59,8 +66,8 @@ def decode_input(seq: int, kind: str, payload: bytes) -> Input:
         version, now, body = msgpack.unpackb(payload, strict_map_key=True)
         if version == _FIRST and kind in {"readings", "tick", "command"}:
             return _build_first(seq, kind, now, body)
-        if version != VERSION:
-            msg = f"journal row {seq} is of version {version}; this software reads {VERSION}"
+        if not OLDEST <= version <= VERSION:
+            msg = f"journal row {seq} is of version {version}; this software reads {OLDEST} to {VERSION}"
             raise StoreError(msg, seq=seq)
         return _build(seq, kind, now, body)
     except StoreError:
@@ -81,6 +88,9 @@ def _build(seq: int, kind: str, now: int, body: list[Any]) -> Input:
             return Command(seq, now, *body)
         case "configuration":
             return _unpack_configuration(seq, now, body)
+        case "adopt":
+            alarm, subject, rule, onset, at, values, text = body
+            return Adopt(seq, now, alarm, subject, rule, onset, at, dict(values), dict(text))
     msg = f"journal row {seq} is of unknown kind {kind!r}"
     raise StoreError(msg, seq=seq)
 
@@ -92,16 +102,18 @@ def _build_first(seq: int, kind: str, now: int, body: list[Any]) -> Input:
 def _pack_configuration(event: Configuration) -> list[Any]:
     rules = None if event.rules is None else [[r.content(), r.shadow] for r in event.rules]
     contexts = [[key, None if c is None else c.content()] for key, c in sorted(event.contexts.items())]
-    return [rules, sorted(event.closed_patients), contexts]
+    duty = None if event.duty is None else event.duty.content()
+    return [rules, sorted(event.closed_patients), contexts, duty]
 
 
 def _unpack_configuration(seq: int, now: int, body: list[Any]) -> Configuration:
-    packed, closed, contexts = body
+    packed, closed, contexts, *rest = body
+    duty = Duty.of(rest[0]) if rest and rest[0] is not None else None
     rules = None
     if packed is not None:
         rules = RuleSet(tuple(Rule.from_content(content, shadow=shadow) for content, shadow in packed))
     known = {key: None if content is None else Context.of(content) for key, content in contexts}
-    return Configuration(seq, now, rules, frozenset(closed), known)
+    return Configuration(seq, now, rules, frozenset(closed), known, duty)
 
 
 def _pack_rows(rows: Rows) -> list[Any]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -21,13 +22,13 @@ from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
 from cloud_ingest.heartbeats import Heartbeats
 from cloud_ingest.intake import FUTURE, Dead, Inspector, Intake
 from cloud_ingest.manual import ManualEntry, ManualIntake
-from cloud_ingest.notifier import IN_APP, Target
 from cloud_ingest.outcome import Stored, write_dead
 from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
 from cloud_ingest.recovery import orphans
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Outcome, TimeSeriesStore
+from cloud_ingest.telling.wording import Wording
 from cloud_ingest.turns import Committed, Hooks, Turns
 from cloud_ingest.waiting import Waiting
 from hearthward.core.clock import SECOND, Clock, EventClock
@@ -36,7 +37,8 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame, Receipt, topic
 from rules.context import Context
-from rules.model import Command, Configuration, Readings, Tick
+from rules.model import Command, Configuration, Readings, Rows, Tick, Transition
+from rules.response.duty import Duty
 from rules.rule import RuleSet
 from rules.state import State
 
@@ -54,6 +56,18 @@ CLOUD: Final = "@cloud"
 Publish = Callable[[str, bytes], Awaitable[None]]
 
 
+class Watching(Protocol):
+    """What the cloud notices of itself, such as ``watch.Watch``."""
+
+    def rows(self, now: int) -> Rows | None:
+        """What the rules are to be told of it at ``now`` (UTC ns); None: nothing."""
+        ...
+
+    def began(self, transitions: Sequence[Transition]) -> None:
+        """Look at what was committed."""
+        ...
+
+
 class Pipeline:
     """Takes messages without waiting, processes them in batches; everything else waits its turn."""
 
@@ -68,8 +82,9 @@ class Pipeline:
         clock: Clock,
         telemetry: Telemetry,
         future_skew_s: float = 60.0,
-        targets: Sequence[Target] = (IN_APP,),
         wake: Callable[[], None] = lambda: None,
+        wording: Wording | None = None,
+        watch: Watching | None = None,
     ) -> None:
         if not store.durable_ack:
             msg = "this store acknowledges before its disk has the rows: it cannot stand behind a receipt"
@@ -78,9 +93,11 @@ class Pipeline:
         self.attribution = Attribution()
         self.heartbeats = Heartbeats()
         self.turns = Turns(
-            tenant, records, feed=feed, clock=clock, telemetry=telemetry, targets=targets, wake=wake
+            tenant, records, feed=feed, clock=clock, telemetry=telemetry, wake=wake, wording=wording
         )
         self.hooks = self.turns.hooks
+        if watch is not None:
+            self.turns.began = watch.began
         self._records, self._store, self._publish = records, store, publish
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self._skew = int(future_skew_s * SECOND)
@@ -90,6 +107,9 @@ class Pipeline:
         )
         self._waiting = Waiting()
         self._given_up: dict[str, int] = {}
+        self._watch = watch
+        self.ticked = clock.monotonic_ns()
+        """When the timers were last looked at (monotonic ns): a sign of life."""
 
     @property
     def state(self) -> State:
@@ -360,15 +380,13 @@ class Pipeline:
 
     # -- commands, ticks, configuration, entries by hand
 
-    async def submit(self, kind: Literal["accept"], alarm: str, actor: str, note: str = "") -> None:
-        """Apply a person's act on an alarm; returns once committed.
+    async def act(self, command: Command) -> None:
+        """Apply a person's act, as of now and under the next number; returns once committed.
 
-        Raises RuleError when there is no such active alarm, StoreUnavailable when it cannot be written.
+        Raises RuleError when it is refused, StoreUnavailable when it cannot be written.
         """
         now = self._clock.now_ns
-        await self.turns.act(
-            lambda d: d.step(lambda seq: Command(seq, now(), kind=kind, alarm=alarm, actor=actor, note=note))
-        )
+        await self.turns.act(lambda d: d.step(lambda seq: replace(command, seq=seq, now=now())))
 
     def alive(self, gateway: str) -> None:
         """A gateway gave a sign of life: the rules are told soon, but not where a recording is played."""
@@ -382,10 +400,13 @@ class Pipeline:
         ``rules_failed``, too.
         """
         decider, now = self.turns.decider, self._clock.now_ns()
-        if not (decider.ahead or decider.due(now) or self.heartbeats.due(now)):
+        noticed = None if self._watch is None or self._clock.event_driven else self._watch.rows(now)
+        if not (decider.ahead or decider.due(now) or self.heartbeats.due(now) or noticed):
+            self.ticked = self._clock.monotonic_ns()
             return
         try:
-            await self.turns.act(self._tick)
+            await self.turns.act(lambda d: self._tick(d, noticed))
+            self.ticked = self._clock.monotonic_ns()
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -393,10 +414,12 @@ class Pipeline:
             self._technical("rules_failed", None, f"{type(error).__name__}: timers do not run")
             raise
 
-    def _tick(self, decider: Decider) -> None:
+    def _tick(self, decider: Decider, noticed: Rows | None) -> None:
         now = self._clock.now_ns()
+        rows = noticed or Rows()
         if self.heartbeats.due(now):
-            rows = self.heartbeats.take(now)
+            rows.extend(self.heartbeats.take(now))
+        if len(rows):
             decider.step(partial(Readings, now=now, rows=rows, source=CLOUD, wall=now))
         if decider.due(now):
             decider.step(partial(Tick, now=now))
@@ -406,16 +429,20 @@ class Pipeline:
         now = self._clock.now_ns
         await self.turns.act(lambda d: d.step(lambda seq: Configuration(seq, now(), rules, closed_patients)))
 
-    async def know(self, contexts: Mapping[str, Context]) -> None:
-        """Have the rules know exactly this of patients and equipment; nothing is journaled for no change."""
+    async def know(self, contexts: Mapping[str, Context], duty: Duty | None = None) -> None:
+        """Have the rules know exactly this of patients and equipment; nothing is journaled for no change.
+
+        ``duty`` is who is there to be told (None: as before).
+        """
 
         def decide(decider: Decider) -> None:
             known = decider.state.contexts
             changed: dict[str, Context | None] = {k: c for k, c in contexts.items() if known.get(k) != c}
             changed |= dict.fromkeys(known.keys() - contexts.keys())
-            if changed:
+            others = duty if duty is not None and duty != decider.state.responses.duty else None
+            if changed or others is not None:
                 now = self._clock.now_ns()
-                decider.step(lambda seq: Configuration(seq, now, None, contexts=changed))
+                decider.step(lambda seq: Configuration(seq, now, None, contexts=changed, duty=others))
 
         await self.turns.act(decide)
 

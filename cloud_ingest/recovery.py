@@ -12,18 +12,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
-from cloud_ingest.inputs import VERSION, decode_input, version_of
+from cloud_ingest.inputs import OLDEST, decode_input, version_of
 from cloud_ingest.records import Records
-from cloud_ingest.records.models import Alarm, JournalRow
+from cloud_ingest.records.models import Alarm, JournalRow, Notification
 from hearthward.core.errors import HearthwardError, RuleError
 from hearthward.core.telemetry import Telemetry
 from rules.engine import Engine
 from rules.model import Input, Transition
+from rules.response.answers import WALL
 from rules.rule import Priority
 from rules.state import State
 from rules.step import step
 
-__all__ = ["NODE", "Recovered", "orphans", "recover", "reset"]
+__all__ = ["NODE", "Orphan", "Recovered", "orphans", "recover", "reset"]
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ async def _replay(
     replayed = old = 0
     async for row in _rows(records, tenant, start.seq):
         seq, at = row.seq, max(at, row.at)
-        if 0 < version_of(row.payload) < VERSION:
+        if 0 < version_of(row.payload) < OLDEST:
             old += 1
             continue
         replayed += 1
@@ -148,14 +149,34 @@ async def _snapshot(records: Records, tenant: str) -> _Start:
     return _Start(State.empty(NODE), 0, 0)
 
 
-def orphans(session: Session, tenant: str, state: State) -> Sequence[Alarm]:
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An alarm that the rules' state does not have, and whom it was told to (channel, who)."""
+
+    alarm: Alarm
+    told: Sequence[tuple[str, str]]
+
+
+def orphans(session: Session, tenant: str, state: State) -> Sequence[Orphan]:
     """Alarms that people see as active and the rules' state does not have: snapshots or journal were lost."""
-    shown = select(Alarm).where(Alarm.tenant == tenant, Alarm.condition.in_(("active", "asked")))
-    return [a for a in session.scalars(shown.order_by(Alarm.started, Alarm.id)) if a.id not in state.alarms]
+    shown = select(Alarm).where(Alarm.tenant == tenant, Alarm.condition.in_(("active", "asked", "latched")))
+    known = state.alarms.keys() | state.responses.open.keys()
+    rows = session.scalars(shown.order_by(Alarm.started, Alarm.id)).all()
+    return [Orphan(a, _told(session, tenant, a.id)) for a in rows if a.id not in known]
 
 
-def reset(alarm: Alarm, seq: int, now: int) -> Transition:
+def _told(session: Session, tenant: str, alarm: str) -> Sequence[tuple[str, str]]:
+    """Whoever was told of an alarm, but nobody is called up for its end."""
+    query = select(Notification.channel, Notification.who).where(
+        Notification.tenant == tenant, Notification.alarm == alarm, Notification.channel != "voice"
+    )
+    hops = [(channel, who) for channel, who in session.execute(query.distinct().order_by("channel", "who"))]
+    return hops or [WALL]
+
+
+def reset(orphan: Orphan, seq: int, now: int) -> Transition:
     """The end of an alarm that the rules know nothing of, and why."""
+    alarm = orphan.alarm
     return Transition(
         alarm=alarm.id,
         patient=alarm.patient or "",
@@ -172,4 +193,5 @@ def reset(alarm: Alarm, seq: int, now: int) -> Transition:
         text=dict(_LOST),
         decided=now,
         note="state lost",
+        detail={"told": [list(hop) for hop in orphan.told]},
     )

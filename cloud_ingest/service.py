@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
 from cloud_ingest.attribution import Attribution
+from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
 from cloud_ingest.contexts import load_contexts
+from cloud_ingest.duty import load_duty
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.grace import Grace
-from cloud_ingest.notifier import IN_APP, Notifier, Target
+from cloud_ingest.notifier import Notifier
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.receipts import compact
 from cloud_ingest.records import Records
@@ -25,6 +28,9 @@ from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.models import Alarm, DeadLetter, Encounter, FrameRow
 from cloud_ingest.sources.base import FrameSource, Message
 from cloud_ingest.stores.base import TimeSeriesStore
+from cloud_ingest.telling.wording import Wording
+from cloud_ingest.walls import WallBoard, wards_with_walls
+from cloud_ingest.watch import Watch
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable
@@ -33,10 +39,14 @@ from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Status, parse_topic
 from hearthward.trust.access import Scope
-from rules.model import subject_key
+from rules.conditions import HEARTBEAT
+from rules.context import Context
+from rules.model import Command, subject_key
+from rules.response.duty import Duty
+from rules.response.policy import Policy
 from rules.rule import RuleSet
 
-__all__ = ["CloudService", "CommandLike"]
+__all__ = ["CloudService", "Reach"]
 
 log = logging.getLogger(__name__)
 
@@ -47,31 +57,26 @@ PRUNE_EVERY: Final = 120
 JOURNAL_KEPT_NS: Final = 24 * 3600 * SECOND
 """How long inputs that no snapshot needs any more can still be stepped again."""
 DEAD_LETTERS_KEPT: Final = 10_000
+SILENT_S: Final = 30.0
+"""A part of ours that has not been heard of for so long is not well."""
+COMPONENTS: Final = ("component:ingest", "component:notifier")
+"""Our own parts that give signs of life."""
 _DIGEST_CHARACTERS: Final = 64
 
 
-class CommandLike(Protocol):
-    """A person's act on an alarm, such as ``rules.Command``; its seq and now are given here."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How people can be told: channels by name, endpoints that the settings give them, policies, wording."""
+
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    wording: Wording | None = None
 
     @property
-    def kind(self) -> Literal["accept"]:
-        """What is done."""
-        ...
-
-    @property
-    def alarm(self) -> str:
-        """On which alarm."""
-        ...
-
-    @property
-    def actor(self) -> str:
-        """By whom."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What they say about it."""
-        ...
+    def names(self) -> tuple[str, ...]:
+        """The channels in use; the pages always are."""
+        return tuple(dict.fromkeys(("in_app", *self.channels)))
 
 
 class CloudService:
@@ -79,7 +84,7 @@ class CloudService:
 
     ``records`` and ``store`` belong to the caller, who closes them after ``run``. ``clock`` must be an
     EventClock when ``settings.event_clock`` is set: it then follows the frames. ``catalog`` says what devices
-    deliver (None: the shipped one).
+    deliver (None: the shipped one), ``reach`` how people can be told (None: on the pages only).
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -93,7 +98,7 @@ class CloudService:
         telemetry: Telemetry,
         settings: CloudSettings | None = None,
         notifier: Notifier | None = None,
-        targets: Sequence[Target] = (IN_APP,),
+        reach: Reach | None = None,
         catalog: Catalog | None = None,
     ) -> None:
         settings = settings or CloudSettings()
@@ -110,6 +115,14 @@ class CloudService:
         self.gateways = GatewayBoard(self.tenant, self.feed, clock, telemetry)
         self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
         self.notifier = notifier
+        self.reach = reach or Reach()
+        self.watch = Watch(
+            clock,
+            telemetry,
+            list(self.reach.channels.values()),
+            duty=lambda: self.duty,
+            notifier_silent_s=None if notifier is None else notifier.silent_s,
+        )
         self.pipeline = Pipeline(
             self.tenant,
             records,
@@ -119,8 +132,9 @@ class CloudService:
             clock=clock,
             telemetry=telemetry,
             future_skew_s=settings.future_skew_s,
-            targets=targets,
             wake=notifier.wake if notifier is not None else lambda: None,
+            wording=self.reach.wording,
+            watch=self.watch,
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
         self._grace = Grace(self.pipeline.state, 0)
@@ -152,6 +166,7 @@ class CloudService:
                 )
                 group.create_task(self._ticks(), name="cloud-ticks")
                 group.create_task(self._maintenance(), name="cloud-maintenance")
+                group.create_task(self.watch.run(), name="cloud-watch")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")
                 self.started.set()
@@ -170,12 +185,22 @@ class CloudService:
             found["broker"] = "is not connected; gateways keep their readings until it is"
         return found
 
-    async def submit(self, command: CommandLike) -> None:
-        """Apply a person's act on an alarm; returns when committed.
+    async def act(
+        self,
+        kind: str,
+        *,
+        alarm: str = "",
+        actor: str = "",
+        note: str = "",
+        subject: str = "",
+        until: int = 0,
+        to: str = "",
+    ) -> None:
+        """Apply a person's act (``rules.response.orders.COMMANDS``); returns when committed.
 
-        Raises RuleError: no such active alarm, or somebody else accepted it.
+        ``actor`` is a user's id. Raises RuleError, whose details have a ``code``, when it is refused.
         """
-        await self.pipeline.submit(command.kind, command.alarm, command.actor, command.note)
+        await self.pipeline.act(Command(0, 0, kind, alarm, actor, note, subject, until, to))
 
     async def enter(self, batch: ReadingBatch, patients: Sequence[str]) -> None:
         """Store readings that somebody entered by hand, one patient a row, and decide on them.
@@ -208,6 +233,41 @@ class CloudService:
         await self.publisher.refresh()
         await self._close_patients()
         self.feed.publish(DirectoryChanged(self.tenant))
+
+    async def duty_changed(self) -> None:
+        """To be called after any change of staff, teams, shifts, assignments or policies was committed."""
+        await self._know()
+        self.feed.publish(DirectoryChanged(self.tenant))
+
+    @property
+    def duty(self) -> Duty:
+        """Who is there to be told, as deciding knows it."""
+        return self.pipeline.state.responses.duty
+
+    @property
+    def walls(self) -> WallBoard:
+        """The walls that are connected now."""
+        return self.watch.walls
+
+    @property
+    def ingest_silent_s(self) -> float:
+        """Seconds since the timers were last looked at: ingest's own sign of life."""
+        return (self.clock.monotonic_ns() - self.pipeline.ticked) / SECOND
+
+    @property
+    def well(self) -> bool:
+        """Whether ingest, records and notifier work."""
+        notifier = 0.0 if self.notifier is None else self.notifier.silent_s()
+        return (
+            self.started.is_set()
+            and not self.pipeline.stuck
+            and max(self.ingest_silent_s, notifier) < SILENT_S
+        )
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels in use, by name."""
+        return self.reach.channels
 
     async def limits_changed(self) -> None:
         """To be called after any change of patients' limits or orders was committed."""
@@ -322,10 +382,34 @@ class CloudService:
         gateway = subject_key("gateway", "")
         left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
         known = {name: context for name, context in found.items() if name not in left_out}
-        await self.pipeline.know(self._grace.give(known))
+        known |= {name: Context(expected={HEARTBEAT: 0}) for name in COMPONENTS}
+        duty = await self._load_duty(now)
+        self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
+        await self.pipeline.know(self._grace.give(known), duty)
+        await self._forget_components()
         if ended != self._ended:
             self._ended = ended
             await self._close_patients()
+
+    async def _load_duty(self, now: int) -> Duty:
+        reach = self.reach
+        return await self.records.read(
+            lambda s: load_duty(
+                s,
+                self.tenant,
+                now,
+                channels=reach.names,
+                endpoints=reach.endpoints,
+                shipped=list(reach.policies.values()),
+            )
+        )
+
+    async def _forget_components(self) -> None:
+        """End alarms about parts of ours that are not there any more: nothing else would."""
+        watched = self.watch.subjects() | set(COMPONENTS)
+        known = {s for s in self.pipeline.state.subjects if s.startswith(subject_key("component", ""))}
+        if gone := frozenset(known - watched):
+            await self.pipeline.configure(None, gone)
 
     async def _close_patients(self) -> None:
         """Reset the alarms of patients whose stay has ended, and forget what was known of them."""

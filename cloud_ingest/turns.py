@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from cloud_ingest import journal
 from cloud_ingest.deciding import Decider, Decision, transitions_of, write_decisions
 from cloud_ingest.feed import AlarmChanged, Feed, TechnicalEvent
-from cloud_ingest.notifier import Target
 from cloud_ingest.patience import Patience
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import Alarm
+from cloud_ingest.telling.wording import Wording
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -62,15 +62,17 @@ class Turns:
         feed: Feed,
         clock: Clock,
         telemetry: Telemetry,
-        targets: Sequence[Target],
         wake: Callable[[], None],
+        wording: Wording | None = None,
     ) -> None:
         self.tenant = tenant
         self.hooks = Hooks()
+        self.began: Callable[[Sequence[Transition]], None] = lambda _transitions: None
+        """Told of all transitions that were committed."""
         self.decider = Decider(records, tenant, telemetry)
         self.patience = Patience(telemetry, lambda why: self.technical("store_unavailable", None, why))
         self._records, self._feed, self._clock, self._telemetry = records, feed, clock, telemetry
-        self._targets, self._wake = targets, wake
+        self._wake, self._wording = wake, wording
         self._lock = asyncio.Lock()
         self._acts: set[asyncio.Task[None]] = set()
         self._snapshot_seq, self._snapshot_at = -1, 0
@@ -95,6 +97,7 @@ class Turns:
         then taken back when the next turn begins.
         """
         decider, now = self.decider, self._clock.now_ns()
+        wall = self._records.wall.now_ns()
         decisions, seq = list(decider.pending), decider.seq
         due = self._clock.monotonic_ns() - self._snapshot_at >= SNAPSHOT_EVERY_S * SECOND
         snapshot: bytes | None = None
@@ -103,7 +106,7 @@ class Turns:
             snapshot = await asyncio.to_thread(decider.state.to_bytes)
 
         def write(session: Session) -> list[Alarm]:
-            alarms = write_decisions(session, self.tenant, decisions, self._targets)
+            alarms = write_decisions(session, self.tenant, decisions, self._wording, wall=wall)
             if also is not None:
                 also(session)
             if snapshot is not None:
@@ -130,6 +133,7 @@ class Turns:
             self._telemetry.count("transitions_total", kind=transition.kind)
         for alarm in done.alarms:
             self._feed.publish(AlarmChanged(self.tenant, alarm, alarm.last_transition))
+        self.began(transitions)
         if self.hooks.on_transitions is not None:
             self.hooks.on_transitions(transitions)
 

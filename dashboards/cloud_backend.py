@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -68,20 +67,10 @@ OWN_ID: Final = frozenset({"gateway", "device"})
 MAX_ALARMS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Accept:
-    """The act of accepting an alarm, for ``CloudService.submit``."""
-
-    alarm: str
-    actor: str
-    note: str
-    kind: Literal["accept"] = "accept"
-
-
 class CloudBackend(CloudPeople, CloudRules, CloudWhy):
     """What the web needs, asked of the real parts.
 
-    Alarms are only ever written by their owner, through ``submit``; here the directory, sessions and audit.
+    Alarms are only ever written by their owner, through ``act``; here the directory, sessions and audit.
     """
 
     def __init__(
@@ -286,7 +275,7 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy):
         """See the port."""
         if await self._history(scope, key) is None:
             return None
-        await self._service.submit(_Accept(key, actor, note))
+        await self._service.act("accept", alarm=key, actor=actor, note=note)
         history = await self._history(scope, key)
         return None if history is None else alarm_of(history.alarm, self._service.rules)
 

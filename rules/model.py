@@ -7,8 +7,8 @@ time: ``rules.step`` and ``rules.engine`` are the only places where a condition 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from rules.context import Context
 from rules.response.duty import Duty
@@ -119,8 +119,16 @@ class Rows:
         self.received.append(received)
         self.quality.append(quality)
 
+    def extend(self, more: Rows) -> None:
+        """Add all rows of another."""
+        for name in _COLUMNS:
+            getattr(self, name).extend(getattr(more, name))
+
     def __len__(self) -> int:
         return len(self.patient)
+
+
+_COLUMNS: Final = tuple(f.name for f in fields(Rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,6 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from cloud_ingest.channels.base import Channel
-from cloud_ingest.channels.in_app import InAppChannel
-from cloud_ingest.notifier import IN_APP, Notifier, Target
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import JournalRow
 from cloud_ingest.rulebook import Rulebook
@@ -33,10 +30,11 @@ from hearthward.app.edge import background
 from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
 from hearthward.app.player import EPOCH_NS
+from hearthward.app.reach import Telling, build_telling
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
-from hearthward.core.settings import Settings, SmsSettings, is_loopback
+from hearthward.core.settings import Settings, is_loopback
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role
 from rules import RuleSet
@@ -98,11 +96,14 @@ async def cloud_running(
         extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
         rulebook = await asyncio.to_thread(Rulebook.of_files, records, settings.cloud.tenant, *extra)
         rules = await rulebook.rules_in_force()
-        service, channels = _service(settings, records, store, rules, broker_url, clock, telemetry)
-        for channel in channels:
+        telling = await build_telling(settings, records, rules, RandomIds(), telemetry)
+        for channel in telling.channels:
             stack.push_async_callback(channel.close)
+        service = _service(settings, records, store, rules, broker_url, clock, telling, telemetry)
         await stack.enter_async_context(background(service.run, "cloud"))
         await service.started.wait()
+        if (dead_man := telling.dead_man(settings, telemetry)) is not None:
+            await stack.enter_async_context(background(dead_man.run, "heartbeat to the outside"))
         token = secrets.token_urlsafe(32)
         host, port = listening.getsockname()[:2]
         secure = settings.web.tls_certificate is not None
@@ -114,6 +115,7 @@ async def cloud_running(
             profiles=profile_choices(load_catalog()),
             services={token: _command_line(settings.cloud.tenant)},
             rulebook=rulebook,
+            twilio=telling.twilio,
         )
         await stack.enter_async_context(_web(app, settings, listening))
         write_owner(settings.data / "cloud", url, token)
@@ -133,44 +135,25 @@ def _service(
     rules: RuleSet,
     broker_url: str,
     clock: Clock,
+    telling: Telling,
     telemetry: Telemetry,
-) -> tuple[CloudService, list[Channel]]:
-    ids = RandomIds()
+) -> CloudService:
     password = settings.broker.password
     broker = Broker.of_url(
         broker_url, settings.broker.username, None if password is None else password.get_secret_value()
     )
-    channels: list[Channel] = [InAppChannel(lambda _message: None)]
-    targets = [IN_APP]
-    if settings.sms.enabled:
-        channels.append(_sms(settings.sms))
-        targets += [Target("sms", number) for number in settings.sms.to_numbers]
-    service = CloudService(
+    telling.service = CloudService(
         records=records,
         store=store,
-        source=MqttSource(broker, ids=ids, telemetry=telemetry),
+        source=MqttSource(broker, ids=RandomIds(), telemetry=telemetry),
         rules=rules,
         clock=clock,
         telemetry=telemetry,
         settings=settings.cloud,
-        notifier=Notifier(records, channels, SystemClock(), ids, telemetry),
-        targets=targets,
+        notifier=telling.notifier,
+        reach=telling.reach,
     )
-    return service, channels
-
-
-def _sms(settings: SmsSettings) -> Channel:
-    from cloud_ingest.channels.sms import SmsChannel
-
-    if not settings.account_sid or settings.auth_token is None or not settings.from_number:
-        msg = "SMS needs sms.account_sid, sms.auth_token and sms.from_number"
-        raise ConfigError(msg, key="sms")
-    return SmsChannel(
-        account_sid=settings.account_sid,
-        auth_token=settings.auth_token.get_secret_value(),
-        from_number=settings.from_number,
-        base_url=settings.base_url,
-    )
+    return telling.service
 
 
 async def event_clock_of(records: Records) -> EventClock:

@@ -154,6 +154,9 @@ class CloudSettings(Part):
     future_skew_s: float = Field(60.0, gt=0, description="how far ahead a reading's time may be")
     tick_s: float = Field(0.25, gt=0, le=5)
     rules_path: Path | None = Field(None, description="a folder of rules beside the shipped library")
+    policies_path: Path | None = Field(
+        None, description="a folder of escalation policies beside the shipped ones"
+    )
     event_clock: bool = Field(
         default=False, description="take the time from frames that carry a recording's time"
     )

@@ -35,6 +35,7 @@ from hearthward.core.model import ReadingBatch, Source
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame
 from rules import Context, RuleSet, load_rules
+from rules.model import Command
 from tests.unit.cloud_ingest.ward import T0, TENANT, block, enrol, frame, message, reading
 
 GATEWAYS = ("gw-1", "gw-2", "gw-3")
@@ -128,7 +129,7 @@ async def _act(pipeline: Pipeline, n: int) -> None:
     if n % 7 == 3:
         for alarm in pipeline.state.active()[:1]:
             with suppress(RuleError):
-                await pipeline.submit("accept", alarm.id, f"usr_{n % 2}")
+                await pipeline.act(Command(0, 0, "accept", alarm.id, f"usr_{n % 2}"))
     if n % 11 == 5:
         await pipeline.enter(*entry_of(n))
     if n % 20 == 10:

@@ -16,6 +16,7 @@ from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, DeadLetter, JournalRow, Snapshot, TransitionRow
 from hearthward.core.errors import StoreUnavailable
 from rules import Engine, RuleSet, Tick, Transition
+from rules.model import Command
 from tests.unit.cloud_ingest.replaying import by_engine, by_reference, inputs_of, told, told_of
 from tests.unit.cloud_ingest.test_pipeline import fails_on
 from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule
@@ -42,8 +43,8 @@ def broken_commit(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int 
     real = turns.write_decisions
     left = [times]
 
-    def fails(*args: Any) -> Any:
-        done = real(*args)
+    def fails(*args: Any, **more: Any) -> Any:
+        done = real(*args, **more)
         if left[0] > 0:
             left[0] -= 1
             raise error
@@ -101,12 +102,12 @@ async def test_a_command_that_cannot_be_written_is_refused_and_forgotten(
     with monkeypatch.context() as patch:
         broken_commit(patch, StoreUnavailable("disk full"), 1)
         with pytest.raises(StoreUnavailable):
-            await ward.pipeline.submit("accept", alarm.id, "usr_1")
+            await ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_1"))
     await ward.take(frame(block(3, reading(5, 85)), at=5))
     (active,) = ward.pipeline.state.active()
     assert active.accepted_by is None
     await agrees(ward)
-    await ward.pipeline.submit("accept", alarm.id, "usr_2")
+    await ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_2"))
     await agrees(ward)
 
 

@@ -155,7 +155,7 @@ def test_inputs_come_back_from_their_bytes(event: Input):
     ("kind", "payload"),
     [
         ("tick", b""),
-        ("tick", b"\x93\x03\x01\x90"),
+        ("tick", b"\x93\x04\x01\x90"),
         ("dance", b"\x93\x02\x01\x90"),
         ("dance", b"\x93\x01\x01\x90"),
         ("command", b"\x93\x02\x01\x90"),

@@ -28,6 +28,7 @@ from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import RuleError, StoreRejected, StoreUnavailable
 from hearthward.core.wire import Block, Frame, decode_block
 from rules import Engine, Input, Readings, RuleSet, Transition
+from rules.model import Command
 from tests.unit.cloud_ingest.ward import T0, Gap, Ward, block, frame, message, reading, rule
 
 
@@ -395,7 +396,7 @@ async def test_accepting_is_an_input_and_is_committed(ward: Ward):
     await ward.take(frame(block(1, reading(0, 84))))
     (alarm,) = await ward.rows(Alarm)
     ward.events()
-    await ward.pipeline.submit("accept", alarm.id, "usr_1", "on my way")
+    await ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_1", "on my way"))
     (alarm,) = await ward.rows(Alarm)
     assert (alarm.accepted_by, alarm.condition) == ("usr_1", "active")
     assert [(t.kind, t.actor, t.note) for t in await ward.rows(TransitionRow)][-1] == (
@@ -407,10 +408,10 @@ async def test_accepting_is_an_input_and_is_committed(ward: Ward):
     assert isinstance(event, AlarmChanged)
     assert event.kind == "accept"
     journaled = len(await ward.rows(JournalRow))
-    await ward.pipeline.submit("accept", alarm.id, "usr_1")
+    await ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_1"))
     for known, actor in ((alarm.id, "usr_2"), ("alm_none", "usr_1")):
         with pytest.raises(RuleError):
-            await ward.pipeline.submit("accept", known, actor)
+            await ward.pipeline.act(Command(0, 0, "accept", known, actor))
     assert len(await ward.rows(JournalRow)) == journaled
     await ward.restart()
     (active,) = ward.pipeline.state.active()

@@ -18,6 +18,7 @@ from cloud_ingest.recovery import recover
 from hearthward.core.clock import SECOND
 from hearthward.core.wire import Frame
 from rules import RuleSet
+from rules.model import Command
 from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule
 
 DELAYED = RuleSet((rule(delay_s=3),))
@@ -134,7 +135,7 @@ async def test_snapshots_are_few_and_a_clean_stop_leaves_nothing_to_step(tmp_pat
         ward.snapshot_now()
         await ward.take(frame(block(i + 1, reading(i, 84))))
     assert [s.seq for s in await ward.rows(Snapshot)] == [5, 6]
-    await ward.pipeline.submit("accept", (await ward.rows(Alarm))[0].id, "usr_1")
+    await ward.pipeline.act(Command(0, 0, "accept", (await ward.rows(Alarm))[0].id, "usr_1"))
     await ward.pipeline.close()
     found = await recover(ward.records, "main", ward.telemetry)
     assert (found.replayed, found.seq) == (0, 7)
@@ -163,7 +164,7 @@ async def test_alarms_of_a_lost_state_end_with_a_reason_and_start_anew(tmp_path:
     ward.snapshot_later()
     await ward.take(frame(block(1, reading(0, 84)), at=0))
     await ward.take(frame(block(2, reading(1, 84, device="dev_2")), at=1))
-    await ward.pipeline.submit("accept", (await ward.rows(Alarm))[1].id, "usr_1")
+    await ward.pipeline.act(Command(0, 0, "accept", (await ward.rows(Alarm))[1].id, "usr_1"))
     await ward.records.run(
         lambda s: (s.execute(delete(JournalRow).where(JournalRow.seq < 4)), s.execute(delete(Snapshot)))
     )
@@ -235,7 +236,7 @@ async def test_a_caller_who_goes_away_does_not_tear_a_command_in_two(tmp_path: P
     await ward.take(frame(block(1, reading(0, 84))))
     (alarm,) = await ward.rows(Alarm)
     for _ in range(3):
-        caller = asyncio.create_task(ward.pipeline.submit("accept", alarm.id, "usr_1"))
+        caller = asyncio.create_task(ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_1")))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         caller.cancel()

@@ -25,7 +25,7 @@ from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Frame, Receipt, Status, topic
 from hearthward.trust.access import Scope
-from rules import Command, RuleSet
+from rules import RuleSet
 from tests.unit.cloud_ingest.ward import RULES, SCOPE, T0, block, enrol, frame, reading, rule
 
 WALL = T0 + 500_000 * SECOND
@@ -105,12 +105,12 @@ async def test_from_frame_to_alarm_to_accepting(tmp_path: Path):
         assert isinstance(started, AlarmChanged)
         (alarm,) = await cloud.service.alarms(SCOPE, active_only=True)
         assert alarm.id == started.alarm.id
-        await cloud.service.submit(Command(0, 0, "accept", alarm.id, "usr_1"))
+        await cloud.service.act("accept", alarm=alarm.id, actor="usr_1")
         accepted = await cloud.until(AlarmChanged)
         assert isinstance(accepted, AlarmChanged)
         assert accepted.alarm.accepted_by == "usr_1"
         with pytest.raises(RuleError):
-            await cloud.service.submit(Command(0, 0, "accept", "alm_none", "usr_1"))
+            await cloud.service.act("accept", alarm="alm_none", actor="usr_1")
         assert await cloud.service.alarms(Scope("other")) == []
         assert await cloud.service.alarms(Scope("main", frozenset({"ward_none"}))) == []
         (receipt,) = [m for m in cloud.source.published if m.topic.endswith("receipt")]

@@ -20,6 +20,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
 from rules import Rule, RuleSet, load_rules
 from rules.conditions import Change, Missing, Repeat, Threshold
+from rules.model import Command
 from rules.rule import Parameter
 from tests.unit.cloud_ingest.asking import Asked, at
 from tests.unit.cloud_ingest.ward import reading
@@ -84,7 +85,7 @@ async def test_every_hop_has_its_delay(asked: Asked):
     await notifier.send_due()
     asked.ward.clock.advance(30)
     (alarm,) = await asked.alarms()
-    await asked.ward.pipeline.submit("accept", alarm.id, "Nurse Chen", "on my way")
+    await asked.ward.pipeline.act(Command(0, 0, "accept", alarm.id, "Nurse Chen", "on my way"))
     found = await asked.why()
     assert [(h.name, h.at, h.delay_ms) for h in found.hops] == [
         ("measured", at(10), None),

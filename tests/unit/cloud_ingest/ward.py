@@ -124,7 +124,9 @@ class Ward:
     cut: bool = False
 
     def __post_init__(self) -> None:
-        self.records = Records.open(self.path, clock=self.clock, ids=SeededIds(1), tenant=TENANT)
+        self.records = Records.open(
+            self.path, clock=self.clock, wall=self.clock, ids=SeededIds(1), tenant=TENANT
+        )
         enrol(self.records)
         self.pipeline = self.build()
 
