@@ -38,6 +38,8 @@ LOOK_S: Final = 5.0
 NOTIFIER_S: Final = 15.0
 """A notifier that has not looked at its outbox for so long gives no sign of life."""
 FLOOD_S: Final = 600.0
+JUST_S: Final = 20.0
+"""For so long after the loss of its last wall a ward's count is told with each tick."""
 ROLES: Final = ("nurse", "doctor")
 """What somebody has to be on duty as, in each ward with a schedule."""
 DEVICE: Final = "cloud"
@@ -165,7 +167,7 @@ class Watch:
 
     def subjects(self) -> frozenset[str]:
         """Everything that is watched now; alarms about others of our parts have nobody left to end them."""
-        return frozenset(subject for subject, _, _ in self._found(0))
+        return frozenset({INGEST, NOTIFIER}.union(subject for subject, _, _ in self._found(0)))
 
     def rows(self, now: int) -> Rows | None:
         """What the rules are to be told at ``now`` (UTC ns), or None: nothing."""
@@ -175,13 +177,21 @@ class Watch:
         for subject, metric, value in self._found(now):
             if metric != HEARTBEAT:
                 self._telemetry.gauge(f"watch_{metric}", value, subject=subject)
-            if whole or (metric != HEARTBEAT and self._told.get((subject, metric)) != value):
+            changed = metric != HEARTBEAT and self._told.get((subject, metric)) != value
+            if whole or changed or (not value and self._just_lost(subject, metric, mono)):
                 at = self._time(subject, metric, value, now, mono)
                 rows.append(subject, DEVICE, metric, value, at, at)
                 self._told[subject, metric] = value
         if whole:
             self._told_all = mono
         return rows if len(rows) else None
+
+    def _just_lost(self, subject: str, metric: str, mono: int) -> bool:
+        """Whether a ward's last wall went a moment ago: the rules' time for it must not stand still now."""
+        if metric != "walls_audible":
+            return False
+        last = self.walls.last_audible(subject.removeprefix(wall_of("")))
+        return last is not None and mono - last < JUST_S * SECOND
 
     def _time(self, subject: str, metric: str, value: float, now: int, mono: int) -> int:
         """Since when it is so: a lost wall is lost since it was last heard, not since that was noticed."""
