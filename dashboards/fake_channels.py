@@ -141,10 +141,13 @@ class FakeChannels(ABC):
         """See the port."""
         if channel not in self.ways:
             return None
-        newest = max(self.tries.get(channel, ()), key=lambda t: t.at, default=None)
-        well = newest is None or newest.outcome == "handed_over"
-        detail = "" if newest is None or well else newest.detail
-        return CheckResult(channel=channel, at=self.clock.now_ns(), well=well, detail=detail, latency_ms=0.0)
+        detail = ""
+        try:
+            await self.ways[channel].check()
+        except DeliveryError as error:
+            detail = error.message
+        now = self.clock.now_ns()
+        return CheckResult(channel=channel, at=now, well=not detail, detail=detail, latency_ms=0.0)
 
     # --- calls from outside -------------------------------------------------------------------------
     async def called(self, token: str) -> Called | None:

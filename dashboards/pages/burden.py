@@ -1,4 +1,4 @@
-"""The burden of alarms as a page: filters in the address, a table with bars, links to the alarms behind it."""
+"""The burden of alarms as a page: filters in the address, a table with bars, the alarms behind a figure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def burden(
         tongue=context.language.split("_", maxsplit=1)[0],
         most=max((r.figures.alarms for r in found.rows), default=0),
         csv=urlencode(_address(query)),
-        links={row.key: _alarms(context, found, row.key, row.figures) for row in found.rows},
+        lists={row.key: _alarms(context, found, row.key, row.figures) for row in found.rows},
         behind=[
             _link(context, asked, rule=s.rule, patient=s.subject) if s.subject else "" for s in found.sources
         ],
