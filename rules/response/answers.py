@@ -36,6 +36,8 @@ class Answers:
         self.duty: Duty = before.duty
         self.seq = seq
         self.now = now
+        self.at = now
+        """When what is being done happens: now, or at the time of the timer that ends."""
         self.rules = rules
         self.out: list[Transition] = []
         self.changed = False
@@ -135,7 +137,7 @@ class Answers:
         if switched is not None:
             kind = switched.kind
             return ("alarm_paused" if kind == "maintenance" else kind), switched.until
-        if response.signal == "audio_paused" and response.until > self.now:
+        if response.signal == "audio_paused" and response.until > self.at:
             return "audio_paused", response.until
         return ("acknowledged" if response.signal == "acknowledged" else "on"), 0
 
@@ -167,7 +169,7 @@ class Answers:
                 kind=kind,
                 condition="inactive" if gone else response.condition,
                 priority=response.priority,
-                at=self.now if at is None else at,
+                at=self.at if at is None else at,
                 onset=response.onset,
                 seq=self.seq,
                 values=dict(response.values),

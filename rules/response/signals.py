@@ -82,13 +82,14 @@ class Signals(Tree):
             self._await(response)
         while self._heap:
             at, _, _, (kind, name, which) = heappop(self._heap)
+            self.at = at
             if kind == "switched":
                 switched_off = self.inactivations.get((name, which))
                 if switched_off is not None and switched_off.until == at:
                     self.switch_on(switched_off, actor=None, at=at, why="expired")
             elif (found := self.open.get(name)) is not None:
                 self._end(kind, at, found)
-        self._heap = None
+        self._heap, self.at = None, self.now
 
     def put(self, response: Response) -> Response:
         """Keep a changed record, and mind its timers."""
@@ -118,10 +119,9 @@ class Signals(Tree):
 
     def _audio_again(self, response: Response) -> None:
         """An alarm's own timed pause is over (or that of its subject, which tells of it itself)."""
-        at = response.until
         signal, until = self.signal(response)
-        if until and until <= self.now:
+        if until and until <= self.at:
             signal, until = response.signal, 0  # its subject's: ends with that
         after = self.put(replace(response, signal=signal, until=until))
         if signal != response.signal:
-            self.tell("continue", after, at=at, why="resumed")
+            self.tell("continue", after, why="resumed")

@@ -24,8 +24,10 @@ class Escalation(Answers):
     # -- when
 
     def arm(self, response: Response, at: int, why: str = "") -> Response:
-        """The timetable begins anew at ``at``; its first step is due then."""
-        return self.put(replace(response, armed=at, step=0, due=at, why=why, pending=(), next_to=()))
+        """The timetable begins anew at ``at``, for those too who could not come before."""
+        return self.put(
+            replace(response, armed=at, step=0, due=at, why=why, pending=(), next_to=(), rejected=())
+        )
 
     def disarm(self, response: Response) -> Response:
         """Nobody is told any more."""
@@ -35,7 +37,7 @@ class Escalation(Answers):
         """The next step is due now: the one before will not bring anybody."""
         if response.owner is not None or not self.tells(response):
             return response
-        return self.put(replace(response, due=self.now, why=why))
+        return self.put(replace(response, due=self.at, why=why))
 
     def rearm(self, response: Response, why: str) -> Response:
         """Whether and when the timetable goes on after something else about the alarm has changed."""
@@ -43,7 +45,7 @@ class Escalation(Answers):
             return self.disarm(response)
         if response.owner is not None:
             return response
-        return self.arm(response, self.now, why)
+        return self.arm(response, self.at, why)
 
     def reschedule(self, response: Response) -> Response:
         """The next step's time by a timetable that may be another one now."""
@@ -87,7 +89,7 @@ class Escalation(Answers):
         return self.put(after), {"told": told, "step": number, "of": last + 1, "why": why, "due": at}
 
     def hops(self, response: Response, step: Step, at: int) -> tuple[Told, ...]:
-        """Whom a step tells at ``at``, and by what; not those who have said that they cannot come."""
+        """Whom a step tells at ``at``, and by what; in the first round not those who cannot come."""
         found = self.duty.recipients(
             step,
             response.subject,
@@ -96,7 +98,8 @@ class Escalation(Answers):
             dead=self.dead(),
             wall=self.walled(response),
         )
-        return tuple(hop for hop in found if hop[1] not in response.rejected)
+        again = response.step >= len(self.table(response).steps)
+        return found if again else tuple(hop for hop in found if hop[1] not in response.rejected)
 
     def _next(self, response: Response, table: Timetable, at: int, *, nobody: bool) -> Response:
         number = response.step
