@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
+from cloud_ingest.watch import ROLES
 from dashboards.models import Instant
 from dashboards.shift_times import DAY, gaps
 from dashboards.staff_models import (
@@ -29,7 +30,8 @@ __all__ = [
     "ToldNow",
     "ToldStep",
     "duty_board",
-    "roles_needed",
+    "roles_told",
+    "roles_watched",
     "timetables_of",
     "told_now",
 ]
@@ -51,7 +53,7 @@ class RoleOnDuty(BaseModel):
     """A role on a ward and who holds it now."""
 
     role: str
-    needed: bool = Field(description="whether escalation tells this role")
+    needed: bool = Field(description="whether somebody has to be on duty as this")
     people: list[Present]
 
 
@@ -86,17 +88,21 @@ class ToldNow(BaseModel):
     names: dict[str, str] = Field(description="user's id -> name")
 
 
-def roles_needed(duty: Duty) -> tuple[str, ...]:
-    """The roles that escalation tells: those that the policies in force name, and the nurses."""
-    targets = [
-        target
+def roles_told(duty: Duty) -> frozenset[str]:
+    """The roles that the policies in force name."""
+    return frozenset(
+        target.role
         for policy in duty.policies.values()
         for table in policy.timetables.values()
         for step in table.steps
         for target in step.targets
-    ]
-    named = {t.role for t in targets if t.kind == "on_duty"} | {"nurse"}
-    return tuple(sorted(named, key=_order))
+        if target.kind == "on_duty"
+    )
+
+
+def roles_watched(turns: Iterable[Turn]) -> tuple[str, ...]:
+    """The roles of which a ward with a schedule is to have somebody: nurse and doctor, and what it has."""
+    return tuple(sorted({*ROLES, *(t.role for t in turns)}, key=_order))
 
 
 def _order(role: str) -> tuple[int, str]:
@@ -115,19 +121,22 @@ def duty_board(
     ``turns`` are those of the next 24 hours; ``staff`` whom the caller may see.
     """
     names = {s.id: s.name for s in staff}
-    needed = roles_needed(duty)
+    told = roles_told(duty)
     board = []
     for ward, name in wards:
         scheduled = ward in duty.scheduled
         mine = [t for t in turns if t.ward in {None, ward}]
-        roles = sorted({*needed, *(t.role for t in mine)}, key=_order)
+        watched = roles_watched(mine)
+        roles = sorted({*told, *watched}, key=_order)
         board.append(
             DutyWard(
                 ward=ward,
                 name=name,
                 scheduled=scheduled,
-                roles=[_role(duty, ward, r, mine, names, now, needed=r in needed) for r in roles],
-                holes=[h for r in needed for h in gaps(ward, r, mine, now, now + AHEAD)] if scheduled else [],
+                roles=[_role(duty, ward, r, mine, names, now, needed=r in watched) for r in roles],
+                holes=[h for r in watched for h in gaps(ward, r, mine, now, now + AHEAD)]
+                if scheduled
+                else [],
             )
         )
     return board

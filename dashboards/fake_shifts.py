@@ -1,55 +1,39 @@
-"""The fake's schedule: rows as the records keep them, one for all times of a weekly shift."""
+"""The fake's schedule: rows as the records keep them, by the same times and the same refusals."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from cloud_ingest.records.models import Shift
+from cloud_ingest.records.rota import WEEK_NS, overlap, times
+from cloud_ingest.records.shifts import ROLES
 from dashboards.backend import DirectoryError
+from dashboards.models import User
 from dashboards.people_port import ShiftDraft
-from dashboards.shift_times import times_of
-from dashboards.staff_models import SHIFT_ROLES, Turn
-from hearthward.core.clock import Clock
+from dashboards.staff_models import Turn
+from hearthward.core.clock import SECOND, Clock, iso
 from hearthward.core.ids import Ids
 from hearthward.trust.access import Principal, Scope
 
-__all__ = ["FakeShifts", "ShiftRow", "turns_of"]
+__all__ = ["FakeShifts"]
 
-FOREVER = 2**63 - 1
-WEEK_NS = 7 * 86_400 * 1_000_000_000
-
-
-@dataclass(slots=True)
-class ShiftRow:
-    """A shift; from ``cancelled`` (UTC ns) on nothing of it holds."""
-
-    id: str
-    draft: ShiftDraft
-    cancelled: int | None = None
+AHEAD_NS = 8 * WEEK_NS
+LONGEST_NS = 31 * 24 * 3600 * SECOND
 
 
-def turns_of(row: ShiftRow, since: int, before: int) -> list[Turn]:
-    """The times of a row within [since, before)."""
-    d, stop = row.draft, FOREVER if row.cancelled is None else row.cancelled
-    found = times_of(
-        d.start, d.end, d.timezone, weekly=d.weekly, until=d.until, since=since, before=min(before, stop)
-    )
-    return [_turn(row, start, min(end, stop)) for start, end in found]
-
-
-def _turn(row: ShiftRow, start: int, end: int) -> Turn:
-    d = row.draft
+def turn_of(row: Shift, start: int, end: int) -> Turn:
+    """One time of a row."""
     return Turn(
         id=row.id,
-        user=d.user,
-        role=d.role,
-        ward=d.ward,
+        user=row.user,
+        role=row.role,
+        ward=row.ward,
         start=start,
         end=end,
-        weekly=d.weekly,
-        until=d.until,
-        timezone=d.timezone,
+        weekly=row.weekly,
+        until=row.until,
+        timezone=row.timezone,
     )
 
 
@@ -58,52 +42,105 @@ class FakeShifts(ABC):
 
     clock: Clock
     ids: Ids
-    tenant: str
+
+    def __init__(self) -> None:
+        self._rota: dict[str, dict[str, Shift]] = {}
 
     @abstractmethod
-    def _shift_rows(self, tenant: str) -> dict[str, ShiftRow]: ...
+    def _users(self, tenant: str) -> dict[str, User]: ...
 
     @abstractmethod
     def _check_ward(self, scope: Scope, ward: str | None) -> None: ...
 
     @abstractmethod
-    def _check_user(self, scope: Scope, name: str, key: str) -> None: ...
+    def _check_user(self, scope: Scope, name: str, key: str, ward: str | None = None) -> User: ...
+
+    def _shift_rows(self, tenant: str) -> dict[str, Shift]:
+        return self._rota.setdefault(tenant, {})
 
     async def shifts(self, scope: Scope, start: int, end: int) -> Sequence[Turn]:
         """See the port."""
         rows = [r for r in self._shift_rows(scope.tenant).values() if _visible(scope, r)]
-        turns = [t for row in rows for t in turns_of(row, start, end)]
-        return sorted(turns, key=lambda t: (t.start, t.end, t.user))
+        found = [turn_of(row, *at) for row in rows for at in times(row, start, end)]
+        return sorted(found, key=lambda t: (t.start, t.user, t.role, t.id))
 
     async def add_shift(self, scope: Scope, draft: ShiftDraft, *, who: Principal) -> Turn:
         """See the port."""
         del who
-        self._check_shift(scope, draft)
-        return self._put_shift(scope, draft)
+        return self._put_shift(scope, self._shift_made(scope, draft, self.ids.new("shf")))
 
-    def _put_shift(self, scope: Scope, draft: ShiftDraft) -> Turn:
-        row = ShiftRow(self.ids.new("shf"), draft)
+    def _shift_made(self, scope: Scope, draft: ShiftDraft, key: str) -> Shift:
+        return Shift(
+            tenant=scope.tenant,
+            id=key,
+            user=draft.user,
+            role=draft.role,
+            ward=draft.ward,
+            start=draft.start,
+            end=draft.end,
+            timezone=draft.timezone,
+            weekly=draft.weekly,
+            until=draft.until,
+            skipped=[],
+            cancelled=None,
+        )
+
+    def _put_shift(self, scope: Scope, row: Shift) -> Turn:
+        self._check_shift(scope, row)
         self._shift_rows(scope.tenant)[row.id] = row
-        return _turn(row, draft.start, draft.end)
+        return turn_of(row, row.start, row.end)
 
-    def _check_shift(self, scope: Scope, draft: ShiftDraft) -> None:
-        self._check_ward(scope, draft.ward)
-        self._check_user(scope, "user", draft.user)
-        if draft.role not in SHIFT_ROLES:
-            raise DirectoryError(field="role", code="unknown", value=draft.role)
-        if not draft.start < draft.end <= draft.start + WEEK_NS:
-            raise DirectoryError(field="end", code="period", value=draft.end)
-        if draft.until is not None and (not draft.weekly or draft.until <= draft.start):
-            raise DirectoryError(field="until", code="period", value=draft.until)
+    def _check_shift(self, scope: Scope, row: Shift) -> None:
+        if row.role not in ROLES:
+            raise DirectoryError(field="role", code="unknown", value=row.role)
+        self._check_ward(scope, row.ward)
+        user = self._check_user(scope, "user", row.user, row.ward)
+        if row.ward is None and user.wards is not None:
+            raise DirectoryError(field="user", code="elsewhere", value=user.name)
+        if ROLES[row.role] not in user.roles:
+            raise DirectoryError(field="role", code="lacks", value=ROLES[row.role])
+        longest = WEEK_NS if row.weekly else LONGEST_NS
+        if not row.start < row.end <= row.start + longest:
+            raise DirectoryError(field="end", code="period", value=iso(row.end))
+        if not row.weekly and row.end <= self.clock.now_ns():
+            raise DirectoryError(field="end", code="past", value=iso(row.end))
+        if row.until is not None and not row.weekly:
+            raise DirectoryError(field="until", code="invalid", value=iso(row.until))
+        if row.until is not None and row.until <= max(row.start, self.clock.now_ns()):
+            raise DirectoryError(field="until", code="past", value=iso(row.until))
+        for other in self._shift_rows(scope.tenant).values():
+            same = (other.user, other.role, other.ward) == (row.user, row.role, row.ward)
+            both = overlap(row, other) if same and other.id != row.id else None
+            if both is not None:
+                raise DirectoryError(field="user", code="overlap", value=iso(both[0]))
 
     async def change_shift(self, scope: Scope, key: str, draft: ShiftDraft, *, who: Principal) -> Turn | None:
         """See the port."""
-        row = self._shift_row(scope, key)
+        del who
+        row, now = self._shift_row(scope, key), self.clock.now_ns()
         if row is None:
             return None
-        self._check_shift(scope, draft)
-        await self.cancel_shift(scope, key, who=who)
-        return self._put_shift(scope, draft)
+        self._refuse_cancelled(row)
+        if row.weekly and row.start <= now:
+            over = max((end for _, end in times(row, now, now + 1)), default=now)
+            following = self._shift_made(scope, draft, self.ids.new("shf"))
+            coming = [t for t in times(following, over, over + AHEAD_NS) if t[0] >= over]
+            if not coming:
+                raise DirectoryError(field="start", code="past", value=iso(draft.start))
+            following.start, following.end = coming[0]
+            before, row.cancelled = row.cancelled, over
+            try:
+                return self._put_shift(scope, following)
+            except DirectoryError:
+                row.cancelled = before
+                raise
+        changed = self._shift_made(scope, draft, key)
+        same = all(
+            getattr(row, n) == getattr(changed, n) for n in ("user", "role", "ward", "start", "weekly")
+        )
+        if row.start <= now and not same:
+            raise DirectoryError(field="shift", code="begun", value=iso(row.start))
+        return self._put_shift(scope, changed)
 
     async def cancel_shift(
         self, scope: Scope, key: str, at: int | None = None, *, who: Principal
@@ -113,58 +150,69 @@ class FakeShifts(ABC):
         row, now = self._shift_row(scope, key), self.clock.now_ns()
         if row is None:
             return None
-        if at is not None:
-            return self._carve(scope, row, at)
-        left = turns_of(row, now, FOREVER if not row.draft.weekly else now + 2 * WEEK_NS)
+        self._refuse_cancelled(row)
+        if at is not None and row.weekly:
+            return self._skip(row, at)
+        left = times(row, now, max(now + AHEAD_NS, row.end))
         if not left:
             raise DirectoryError(field="shift", code="ended", value=key)
         row.cancelled = now
-        return left[0]
+        return turn_of(row, *left[0])
 
-    def _carve(self, scope: Scope, row: ShiftRow, at: int) -> Turn:
-        """Take one time, or what is left of it, out of a row; a weekly one goes on after it as a new row."""
-        turn = next((t for t in turns_of(row, at, at + 1) if t.start == at), None)
-        if turn is None:
-            raise DirectoryError(field="at", code="unknown", value=at)
-        if turn.end <= self.clock.now_ns():
-            raise DirectoryError(field="at", code="ended", value=at)
-        if row.draft.weekly:
-            after = [t for t in turns_of(row, turn.end, turn.end + 2 * WEEK_NS) if t.start > at]
-            if after:
-                self._put_shift(scope, replace(row.draft, start=after[0].start, end=after[0].end))
-        row.cancelled = max(at, self.clock.now_ns())
-        return turn.model_copy(update={"start": row.cancelled})
+    def _refuse_cancelled(self, row: Shift) -> None:
+        if row.cancelled is not None and row.cancelled <= self.clock.now_ns():
+            raise DirectoryError(field="shift", code="ended", value=iso(row.cancelled))
+
+    def _skip(self, row: Shift, at: int) -> Turn:
+        """Take one time, or what is left of it, out of a row."""
+        now = self.clock.now_ns()
+        found = next((t for t in times(row, at, at + 1) if t[0] == at), None)
+        if found is None:
+            raise DirectoryError(field="at", code="unknown", value=iso(at))
+        if found[1] <= now:
+            raise DirectoryError(field="at", code="past", value=iso(at))
+        if row.weekly:
+            row.skipped = [*row.skipped, [at, max(at, now)]]
+        else:
+            row.cancelled = now
+        return turn_of(row, max(at, now), found[1])
 
     async def swap_shift(
         self, scope: Scope, key: str, at: int, *, to: str, back: tuple[str, int] | None, who: Principal
     ) -> Turn | None:
         """See the port."""
+        del who
         row = self._shift_row(scope, key)
         if row is None:
             return None
-        del who
-        self._check_user(scope, "to", to)
-        if to == row.draft.user:
+        self._refuse_cancelled(row)
+        if to == row.user:
             raise DirectoryError(field="to", code="invalid", value=to)
         other = None if back is None else self._shift_row(scope, back[0])
-        if back is not None and (other is None or other.draft.user != to):
+        if back is not None and (other is None or other.user != to):
             raise DirectoryError(field="back", code="unknown", value=back[0])
-        giver = row.draft.user
-        if other is not None and back is not None:
-            theirs = self._carve(scope, other, back[1])
-            self._put_shift(scope, _once(other.draft, theirs, giver))
-        mine = self._carve(scope, row, at)
-        return self._put_shift(scope, _once(row.draft, mine, to))
+        rows = self._shift_rows(scope.tenant)
+        kept = {k: (list(r.skipped), r.cancelled) for k, r in rows.items()}
+        try:
+            if other is not None and back is not None:
+                self._give(scope, other, back[1], row.user)
+            return self._give(scope, row, at, to)
+        except DirectoryError:
+            for k in set(rows) - set(kept):
+                del rows[k]
+            for k, (skipped, cancelled) in kept.items():
+                rows[k].skipped, rows[k].cancelled = skipped, cancelled
+            raise
 
-    def _shift_row(self, scope: Scope, key: str) -> ShiftRow | None:
+    def _give(self, scope: Scope, row: Shift, at: int, to: str) -> Turn:
+        turn = self._skip(row, at)
+        draft = ShiftDraft(to, row.role, row.ward, turn.start, turn.end, row.timezone)
+        return self._put_shift(scope, self._shift_made(scope, draft, self.ids.new("shf")))
+
+    def _shift_row(self, scope: Scope, key: str) -> Shift | None:
         row = self._shift_rows(scope.tenant).get(key)
         return row if row is not None and _visible(scope, row) else None
 
 
-def _once(draft: ShiftDraft, turn: Turn, user: str) -> ShiftDraft:
-    return replace(draft, user=user, start=turn.start, end=turn.end, weekly=False, until=None)
-
-
-def _visible(scope: Scope, row: ShiftRow) -> bool:
-    ward = row.draft.ward
-    return scope.patient is None and (scope.wards is None or ward is None or ward in scope.wards)
+def _visible(scope: Scope, row: Shift) -> bool:
+    return scope.patient is None and (scope.wards is None or row.ward is None or row.ward in scope.wards)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from cloud_ingest.records.proofs import normal_badge
+from cloud_ingest.records.staff import AT_WORK, check_email, check_phone, check_pin
 from dashboards.backend import DirectoryError
 from dashboards.fake_people import FakePeople
-from dashboards.fake_shifts import FakeShifts, ShiftRow, turns_of
+from dashboards.fake_shifts import FakeShifts
 from dashboards.models import Device, Gateway, Kind, User
 from dashboards.people_port import HandOverDraft, TeamDraft
 from dashboards.policy_views import check_people, read_policy, shipped_policies, version_view
 from dashboards.shift_times import DAY
 from dashboards.staff_models import Assignment, HandOver, PolicyVersion, StaffMember, Team
-from hearthward.core.errors import AccessError
+from dashboards.staff_refusals import refuse_people
+from hearthward.core.errors import AccessError, ConfigError
 from hearthward.trust.access import Principal, Role, Scope
 from rules.response.duty import Assignment as Given
 from rules.response.duty import Duty, Person, Shift
@@ -25,10 +27,6 @@ from rules.response.policy import Policy
 
 __all__ = ["FakeStaff"]
 
-PHONE: Final = re.compile(r"\+[1-9]\d{6,14}")
-EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-PIN: Final = re.compile(r"\d{4,12}")
-STAFF: Final = frozenset({Role.NURSE, Role.DOCTOR, Role.ENGINEER, Role.ADMIN})
 AHEAD: Final = 8 * DAY
 
 
@@ -45,7 +43,6 @@ class _Version:
 class _Roster:
     contacts: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     teams: dict[str, Team] = field(default_factory=dict)
-    shifts: dict[str, ShiftRow] = field(default_factory=dict)
     assignments: dict[str, Assignment] = field(default_factory=dict)
     handovers: list[HandOver] = field(default_factory=list)
     versions: list[_Version] = field(default_factory=list)
@@ -58,6 +55,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
     pins: dict[str, str]
 
     def __init__(self) -> None:
+        FakeShifts.__init__(self)
         self._rosters: dict[str, _Roster] = {}
 
     @abstractmethod
@@ -80,16 +78,13 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
     def _roster(self, tenant: str) -> _Roster:
         return self._rosters.setdefault(tenant, _Roster())
 
-    def _shift_rows(self, tenant: str) -> dict[str, ShiftRow]:
-        return self._roster(tenant).shifts
-
     # --- who can be told ------------------------------------------------------------------------
     async def staff(self, scope: Scope) -> Sequence[StaffMember]:
         """See the port."""
         found = [
             self._member(scope.tenant, user)
             for user in self._users(scope.tenant).values()
-            if STAFF & set(user.roles) and _in_scope(scope, user)
+            if AT_WORK & set(user.roles) and _in_scope(scope, user)
         ]
         return sorted(found, key=lambda s: (s.name, s.login))
 
@@ -111,28 +106,37 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
 
     def _user(self, scope: Scope, key: str) -> User | None:
         user = self._users(scope.tenant).get(key)
-        return user if user is not None and _in_scope(scope, user) else None
+        return user if user is not None and AT_WORK & set(user.roles) and _in_scope(scope, user) else None
+
+    async def staff_member(self, scope: Scope, user: str) -> StaffMember | None:
+        """See the port."""
+        known = self._user(scope, user)
+        return None if known is None else self._member(scope.tenant, known)
 
     async def set_contacts(
         self, scope: Scope, user: str, *, phone: str | None, email: str | None
     ) -> StaffMember | None:
         """See the port."""
         known = self._user(scope, user)
+        _whole(scope)
         if known is None:
             return None
-        for name, value, pattern in (("phone", phone, PHONE), ("email", email, EMAIL)):
-            if value is not None and not pattern.fullmatch(value):
-                raise DirectoryError(field=name, code="invalid", value=value)
-        self._roster(scope.tenant).contacts[user] = phone, email
+        try:
+            self._roster(scope.tenant).contacts[user] = check_phone(phone), check_email(email)
+        except ConfigError as error:
+            refuse_people(error)
         return self._member(scope.tenant, known)
 
     async def set_pin(self, scope: Scope, user: str, pin: str | None) -> StaffMember | None:
         """See the port."""
         known = self._user(scope, user)
+        _whole(scope)
         if known is None:
             return None
-        if pin is not None and not PIN.fullmatch(pin):
-            raise DirectoryError(field="pin", code="invalid", value="")
+        try:
+            pin = None if pin is None else check_pin(pin)
+        except ConfigError as error:
+            refuse_people(error)
         self.pins.pop(known.login, None)
         if pin is not None:
             self.pins[known.login] = pin
@@ -141,8 +145,13 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
     async def set_badge(self, scope: Scope, user: str, badge: str | None) -> StaffMember | None:
         """See the port."""
         known = self._user(scope, user)
+        _whole(scope)
         if known is None:
             return None
+        try:
+            badge = None if badge is None else normal_badge(badge)
+        except ConfigError as error:
+            refuse_people(error)
         if badge is not None and self.badges.get(badge, known.login) != known.login:
             raise DirectoryError(field="badge", code="taken", value="")
         for old in [b for b, login in self.badges.items() if login == known.login]:
@@ -155,10 +164,8 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         """See the port."""
         tenant, now = scope.tenant, self.clock.now_ns()
         roster = self._roster(tenant)
-        rows = [r for r in roster.shifts.values() if turns_of(r, now, now + AHEAD)]
-        turns = [t for r in rows for t in turns_of(r, now, now + AHEAD)]
-        wards = set(self._rows(tenant, "ward"))
-        everywhere = wards if any(r.draft.ward is None for r in rows) else set()
+        rows = self._shift_rows(tenant).values()
+        turns = await self.shifts(Scope.system(tenant), now - DAY, now + AHEAD)
         people = {
             user.id: Person(
                 user.id,
@@ -174,7 +181,9 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         return Duty(
             people=people,
             shifts=tuple(Shift(t.user, t.role, t.ward, t.start, t.end) for t in turns),
-            scheduled=frozenset({r.draft.ward for r in rows if r.draft.ward} | everywhere),
+            scheduled=frozenset(
+                r.ward for r in rows if r.ward and (r.cancelled is None or r.cancelled > r.start)
+            ),
             teams={t.id: Group(t.id, tuple(t.members)) for t in roster.teams.values()},
             assignments=tuple(
                 Given(a.patient, a.user, a.team, a.start, 2**63 - 1) for a in roster.assignments.values()
@@ -209,10 +218,10 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
     def _put_team(self, scope: Scope, key: str, draft: TeamDraft) -> Team:
         self._check_ward(scope, draft.ward)
         teams = self._roster(scope.tenant).teams
-        if any(t.name == draft.name and t.ward == draft.ward and t.id != key for t in teams.values()):
+        if any(t.name == draft.name and t.id != key for t in teams.values()):
             raise DirectoryError(field="name", code="taken", value=draft.name)
         for member in draft.members:
-            self._check_user(scope, "members", member)
+            self._check_user(scope, "members", member, draft.ward)
         teams[key] = Team(id=key, name=draft.name, ward=draft.ward, members=sorted(draft.members))
         return teams[key]
 
@@ -232,10 +241,14 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         if ward is not None and (ward not in self._rows(scope.tenant, "ward") or not _ward_in(scope, ward)):
             raise DirectoryError(field="ward", code="unknown", value=ward)
 
-    def _check_user(self, scope: Scope, name: str, key: str) -> None:
-        user = self._user(scope, key)
-        if user is None or not STAFF & set(user.roles):
+    def _check_user(self, scope: Scope, name: str, key: str, ward: str | None = None) -> User:
+        user = self._users(scope.tenant).get(key)
+        if user is None:
             raise DirectoryError(field=name, code="unknown", value=key)
+        here = ward is None or user.wards is None or ward in user.wards
+        if not AT_WORK & set(user.roles) or not here:
+            raise DirectoryError(field=name, code="elsewhere", value=user.name)
+        return user
 
     async def assignments(self, scope: Scope) -> Sequence[Assignment]:
         """See the port."""
@@ -253,14 +266,20 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
             self._check_user(scope, "user", user)
         elif team not in roster.teams or not _ward_in(scope, roster.teams[team].ward):
             raise DirectoryError(field="team", code="unknown", value=team)
+        kept = None
         for old in list(roster.assignments.values()):
-            if old.patient == patient and (old.user is None) == (user is None):
+            if old.patient == patient and (old.user, old.team) == (user, team):
+                kept = old
+            elif old.patient == patient and (old.user is None) == (user is None):
                 del roster.assignments[old.id]
+        return kept or self._give_patient(patient, user, team, who.user, roster.assignments)
+
+    def _give_patient(
+        self, patient: str, user: str | None, team: str | None, by: str, given: dict[str, Assignment]
+    ) -> Assignment:
         now = self.clock.now_ns()
-        made = Assignment(
-            id=self.ids.new("asg"), patient=patient, user=user, team=team, start=now, by=who.user
-        )
-        roster.assignments[made.id] = made
+        made = Assignment(id=self.ids.new("asg"), patient=patient, user=user, team=team, start=now, by=by)
+        given[made.id] = made
         return made
 
     async def unassign(self, scope: Scope, key: str) -> Assignment | None:
@@ -302,10 +321,10 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         known = [v.policy.version for v in versions if v.policy.id == policy.id]
         if policy.id in shipped_policies():
             known.append(shipped_policies()[policy.id][0].version)
-        if known and policy.version <= max(known):
-            raise DirectoryError(field="version", code="taken", value=policy.version)
-        versions.append(_Version(policy, text, who.name, self.clock.now_ns()))
-        return version_view(policy, active=False, by=who.name, at=self.clock.now_ns(), text=text)
+        policy = replace(policy, version=max(policy.version, max(known, default=0) + 1))
+        row = _Version(policy, text, who.name, self.clock.now_ns())
+        versions.append(row)
+        return version_view(policy, active=False, by=row.by, at=row.at, text=text)
 
     async def activate_policy(
         self, scope: Scope, key: str, version: int, *, who: Principal
@@ -326,8 +345,12 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
     async def hand_over(self, scope: Scope, draft: HandOverDraft, *, who: Principal) -> HandOver:
         """See the port."""
         people = self._users(scope.tenant)
+        given = self._roster(scope.tenant).assignments
         for patient in draft.patients:
-            await self.assign(scope, patient, user=draft.to, team=None, who=who)
+            for old in [a.id for a in given.values() if a.patient == patient and a.user == draft.by]:
+                del given[old]
+            if not any(a.patient == patient and a.user == draft.to for a in given.values()):
+                self._give_patient(patient, draft.to, None, who.user, given)
         made = HandOver(
             id=self.ids.new("hov"),
             at=self.clock.now_ns(),
@@ -345,17 +368,16 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
 
     async def hand_overs(self, scope: Scope, *, limit: int = 50) -> Sequence[HandOver]:
         """See the port."""
-        made = [
-            h
-            for h in self._roster(scope.tenant).handovers[::-1]
-            if _ward_in(scope, h.ward) and all(self._patient_visible(scope, p) for p in h.patients)
+        made = [h for h in self._roster(scope.tenant).handovers[::-1] if _ward_in(scope, h.ward)]
+        return [
+            h.model_copy(update={"patients": [p for p in h.patients if self._patient_visible(scope, p)]})
+            for h in made[:limit]
         ]
-        return made[:limit]
 
 
 def _whole(scope: Scope) -> None:
     if scope.confined:
-        msg = "escalation concerns the whole organisation"
+        msg = "this concerns the whole organisation"
         raise AccessError(msg)
 
 

@@ -120,7 +120,8 @@ def _patients_of(user: str, assigned: Iterable[Assignment], teams: Mapping[str, 
     """Whom somebody looks after: assigned by name, or to one of their teams and to nobody by name."""
     named = {a.patient for a in assigned if a.user}
     own = {a.patient for a in assigned if a.user == user}
-    by_team = {a.patient for a in assigned if a.team in teams and user in teams[a.team].members}
+    my_teams = {key for key, team in teams.items() if user in team.members}
+    by_team = {a.patient for a in assigned if a.team in my_teams}
     return frozenset(own | (by_team - named))
 
 

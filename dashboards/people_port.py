@@ -59,6 +59,10 @@ class PeoplePort(Protocol):
         """Everybody who can be on duty in a ward of the scope, by name."""
         ...
 
+    async def staff_member(self, scope: Scope, user: str) -> StaffMember | None:
+        """One person, a patient's login too."""
+        ...
+
     async def set_contacts(
         self, scope: Scope, user: str, *, phone: str | None, email: str | None
     ) -> StaffMember | None:

@@ -12,11 +12,10 @@ import yaml
 from dashboards.backend import DirectoryError
 from dashboards.duty_views import timetables_of
 from dashboards.staff_models import PolicyVersion
-from rules.document import RuleFileError, parse_document
-from rules.response.policies import POLICIES, load_policies, policy_of, to_document
+from rules.response.policies import POLICIES, PolicyError, load_policies, load_policy, to_document
 from rules.response.policy import Policy
 
-__all__ = ["check_people", "read_policy", "shipped_policies", "version_view", "written"]
+__all__ = ["check_people", "read_policy", "shipped_policies", "shipped_text", "version_view", "written"]
 
 
 @cache
@@ -25,15 +24,21 @@ def shipped_policies() -> dict[str, tuple[Policy, str]]:
     texts = {}
     for file in sorted(POLICIES.glob("*.yaml")):
         text = file.read_text()
-        texts[policy_of(parse_document(text.encode(), file.name).data).id] = text
+        texts[load_policy(text, file.name).id] = text
     return {key: (policy, texts[key]) for key, policy in load_policies().items()}
+
+
+def shipped_text(policy: Policy) -> str | None:
+    """The text of a shipped policy's file, where it is that very policy."""
+    found = shipped_policies().get(policy.id)
+    return found[1] if found is not None and found[0] == policy else None
 
 
 def read_policy(text: str) -> Policy:
     """The policy that a text means. Raises DirectoryError (``text``) with everything that is wrong."""
     try:
-        return policy_of(parse_document(text.encode(), "policy").data, where="policy")
-    except RuleFileError as error:
+        return load_policy(text, "policy")
+    except PolicyError as error:
         said = "; ".join(
             p.message if p.line is None else f"line {p.line}: {p.message}" for p in error.problems
         )
