@@ -76,6 +76,12 @@ REASONS: Final = {
     "examples": "{field}: its own examples fail: {value}",
     "rule": "{field}: {value}",
     "wrong": "{field} is wrong",
+    "elsewhere": "{field}: {value} does not work there",
+    "lacks": "{field}: this person has not the role {value}",
+    "overlap": "{field}: this person is on duty there already at {value}",
+    "begun": "{field}: it has begun; change its end, or cancel the rest and enter another",
+    "digits": "{field}: give 4 to 8 digits",
+    "simple": "{field} is guessed at once; give digits that are not the same or in a row",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
 

@@ -32,6 +32,7 @@ from dashboards.backend import (
 )
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_rules import CloudRules
+from dashboards.cloud_staff import CloudStaff
 from dashboards.cloud_views import (
     alarm_of,
     detail_of,
@@ -67,7 +68,7 @@ OWN_ID: Final = frozenset({"gateway", "device"})
 MAX_ALARMS: Final = 10_000
 
 
-class CloudBackend(CloudPeople, CloudRules, CloudWhy):
+class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``act``; here the directory, sessions and audit.
@@ -83,6 +84,7 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy):
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
+        CloudStaff.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 

@@ -82,6 +82,8 @@ def _environment(language: str) -> Environment:
 LINKS: Final = (
     ("/ward", N_("Ward wall"), (Action.VIEW_WARD,)),
     ("/alarms", N_("Alarms"), (Action.VIEW_WARD, Action.VIEW_TECHNICAL_ALARMS)),
+    ("/staff", N_("Staff"), (Action.VIEW_STAFF,)),
+    ("/handover", N_("Hand-over"), (Action.HAND_OVER,)),
     ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
     ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
     ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
