@@ -19,6 +19,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 SHOWN_ALARMS = 20
+OPEN = frozenset({"active", "latched"})
 
 
 @router.get("/ward")
@@ -33,7 +34,7 @@ async def wall(
         "wall.html",
         snapshot=hub.snapshot(context.scope),
         strings=script_strings(context.language),
-        may_accept=context.may(Action.ACCEPT_ALARM),
+        may_accept=context.may(Action.ACCEPT_ALARM) or context.who.kind == "display",
     )
 
 
@@ -50,7 +51,7 @@ async def detail(
         raise MissingError(kind="patient", key=patient)
     alarms = await context.backend.alarms(context.scope, AlarmQuery(patient=patient, limit=SHOWN_ALARMS))
     newest = await context.backend.newest(context.scope, patient)
-    details = [await context.backend.alarm(context.scope, a.id) for a in alarms if a.condition == "active"]
+    details = [await context.backend.alarm(context.scope, a.id) for a in alarms if a.condition in OPEN]
     return page(
         request,
         context,
@@ -60,5 +61,6 @@ async def detail(
         values=[v for v in newest if not v.metric.startswith("device_")],
         asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),
         active=[d for d in details if d is not None],
-        past=[a for a in alarms if a.condition != "active"],
+        past=[a for a in alarms if a.condition not in OPEN],
+        off=await context.backend.inactivations(context.scope, subject=patient),
     )

@@ -39,11 +39,13 @@ export class Sound {
     this.changed();
   }
 
-  /** @param {Level | undefined} level */
-  set(level) {
-    if (level === this.level) return;
+  /**
+   * @param {Level | undefined} level
+   * @param {boolean} fresh  something new has begun: it is heard at once
+   */
+  set(level, fresh) {
+    if (level !== this.level || fresh) this.next = 0;
     this.level = level;
-    this.next = 0;
   }
 
   #tick() {

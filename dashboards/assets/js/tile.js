@@ -3,9 +3,10 @@ import { ageText, duration, effectiveState } from './ages.js';
 
 /**
  * @typedef {import('./ages.js').Value} Value
- * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null}} Alarm
- * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], t: [number, number][]}} TileData
- * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, accept: (alarm: Alarm, button: HTMLButtonElement) => void}} Shared
+ * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null, c?: string, s?: string, su?: number, ended?: number, nx?: number, to?: string[], n?: number, e?: number, r?: string}} Alarm
+ * @typedef {{k: string, of: string, name: string, u: number, by: string, why: string}} Off
+ * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], t: [number, number][]}} TileData
+ * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat}} Shared
  */
 
 export const PRIORITIES = ['high', 'medium', 'low'];
@@ -38,13 +39,24 @@ function mark(node, name, value) {
  */
 const within = (root, selector) => root.querySelector(selector);
 
+/** The alarm that a row shows. @type {WeakMap<Element, Alarm>} */
+export const shownIn = new WeakMap();
+
+/** What has ended, or is shown under another, comes after all that is present. @param {Alarm} a */
+const behind = (a) => (a.r ? 2 : a.c === 'latched' ? 1 : 0);
+
 /**
  * Worst first: priority, then nobody has it, then longest.
  * @param {Alarm} a
  * @param {Alarm} b
  */
 export function worse(a, b) {
-  return PRIORITIES.indexOf(a.p) - PRIORITIES.indexOf(b.p) || Number(!!a.by) - Number(!!b.by) || a.onset - b.onset;
+  return behind(a) - behind(b) || PRIORITIES.indexOf(a.p) - PRIORITIES.indexOf(b.p) || Number(!!a.by) - Number(!!b.by) || a.onset - b.onset;
+}
+
+/** Whether an alarm is heard: present, its signal on, and not shown under another. @param {Alarm} a */
+export function sounds(a) {
+  return !a.c && !a.s && !a.r;
 }
 
 /**
@@ -91,11 +103,11 @@ export class Tile {
     this.watched = true;
   }
 
-  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[]}} patch */
+  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[]}} patch */
   take(patch) {
     const before = this.data.v.hr;
     this.data.v = patch.v;
-    Object.assign(this.data, { a: patch.a, q: patch.q });
+    Object.assign(this.data, { a: patch.a, q: patch.q, i: patch.i });
     const [text, state, at] = patch.v.hr;
     if (state === 'live' && at > before[2] && text) this.data.t.push([at, Number(text)]);
     if (this.data.t.length > 90) this.data.t.shift();
@@ -111,10 +123,11 @@ export class Tile {
     this.#verdict(alarms, unknown, now);
     const asked = this.data.q.map((a) => alarmText(a, this.shared.language)).join(' · ');
     say(within(this.root, '.asked'), asked && this.shared.strings.asked.replace('{what}', asked));
+    this.#off();
     this.#alarms(alarms, now);
     this.#trend(now);
     within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
-    const rank = alarms.length ? PRIORITIES.indexOf(alarms[0].p) : this.live && !asked ? 4 : 3;
+    const rank = alarms.length && !alarms[0].r ? PRIORITIES.indexOf(alarms[0].p) : this.live && !asked ? 4 : 3;
     this.root.style.setProperty('--rank', String(rank));
     this.rank = rank;
   }
@@ -166,7 +179,7 @@ export class Tile {
     const { strings, assets, clock } = this.shared;
     const ok = this.live === true && this.watched && !alarms.length && !this.data.q.length;
     mark(this.root, 'data-s', ok ? 'ok' : this.live && this.watched ? 'alarm' : 'unknown');
-    mark(this.root, 'data-p', alarms.length ? alarms[0].p : '');
+    mark(this.root, 'data-p', alarms.length && !behind(alarms[0]) ? alarms[0].p : '');
     let text = '';
     if (this.live === null) text = strings.unknown_none;
     else if (unknown.length) {
@@ -195,12 +208,10 @@ export class Tile {
       this.rows.delete(id);
     }
     shown.forEach((alarm, place) => {
-      const row = this.rows.get(alarm.id) ?? this.#row(alarm);
+      const row = this.rows.get(alarm.id) ?? newRow();
+      this.rows.set(alarm.id, row);
       if (this.list.children[place] !== row) this.list.insertBefore(row, this.list.children[place] ?? null);
-      fillAlarm(row, alarm, now, this.shared);
-      const { strings } = this.shared;
-      say(within(row, '.owner'), alarm.by ? strings.accepted.replace('{who}', alarm.by) : strings.nobody);
-      within(row, '.accept').hidden = !!alarm.by || !this.shared.mayAccept;
+      fillAlarm(row, alarm, now, this.shared, this.data.bed || this.data.name);
     });
     const hidden = alarms.length - shown.length;
     if (hidden > 0) {
@@ -209,20 +220,11 @@ export class Tile {
     } else this.more.remove();
   }
 
-  /** @param {Alarm} alarm */
-  #row(alarm) {
-    const template = /** @type {HTMLTemplateElement} */ (document.getElementById('alarm'));
-    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-    const row = /** @type {HTMLElement} */ (copy.firstElementChild);
-    const button = within(row, '.accept');
-    const what = `${this.data.bed || this.data.name} ${alarmText(alarm, this.shared.language)}`;
-    button.setAttribute('aria-label', this.shared.strings.accept_for.replace('{what}', what));
-    button.addEventListener('click', () => {
-      const current = this.data.a.find((a) => a.id === alarm.id);
-      if (current) this.shared.accept(current, button);
-    });
-    this.rows.set(alarm.id, row);
-    return row;
+  /** What is switched off for the patient or what measures them: always seen. */
+  #off() {
+    const { strings, clock } = this.shared;
+    const parts = this.data.i.map((o) => `${strings[`off_${o.k}`]} ${strings.until.replace('{time}', clock.format(o.u))}${o.of === this.data.id ? '' : ` (${o.name})`} · ${o.by}: ${o.why}`);
+    say(within(this.root, '.off'), parts.join(' · '));
   }
 
   /** @param {number} now */
@@ -243,16 +245,32 @@ export class Tile {
     mark(path, 'd', line.join(''));
   }
 
-  /** The alarm that a key press accepts. */
-  worst() {
-    return [...this.data.a].sort(worse).find((a) => !a.by);
+  /** The first button of a kind that can be pressed, for the keyboard. @param {string} act @returns {HTMLButtonElement | null} */
+  button(act) {
+    return this.root.querySelector(`[data-act="${act}"]:not([hidden])`);
   }
+}
 
-  /** @param {string} alarm */
-  acceptButton(alarm) {
-    const row = this.rows.get(alarm);
-    return row ? /** @type {HTMLButtonElement} */ (within(row, '.accept')) : undefined;
-  }
+/** A row of an alarm, with its buttons. @returns {HTMLElement} */
+export function newRow() {
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById('alarm'));
+  return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+}
+
+/**
+ * Who has it, or who is told next and when.
+ * @param {Alarm} alarm
+ * @param {number} now
+ * @param {Shared} shared
+ */
+function ownerText(alarm, now, { strings, clock }) {
+  if (alarm.r) return strings.under;
+  if (alarm.c) return strings.ended.replace('{time}', clock.format(alarm.ended ?? alarm.onset));
+  const quiet = alarm.s && alarm.s !== 'audio_paused' ? ` · ${strings[`off_${alarm.s}`]}` : '';
+  if (alarm.by) return strings.accepted.replace('{who}', alarm.by) + quiet;
+  if (!alarm.nx || !alarm.to) return strings.nobody + quiet;
+  const who = (alarm.to[0] === 'wall' ? strings.wall : alarm.to[0]) + (alarm.to.length > 1 ? ` +${alarm.to.length - 1}` : '');
+  return strings.next.replace('{who}', who).replace('{time}', duration(Math.max(0, alarm.nx - now))) + quiet;
 }
 
 /**
@@ -260,12 +278,32 @@ export class Tile {
  * @param {Alarm} alarm
  * @param {number} now
  * @param {Shared} shared
+ * @param {string} where
  */
-export function fillAlarm(row, alarm, now, shared) {
+export function fillAlarm(row, alarm, now, shared, where) {
+  const { strings, clock, language } = shared;
+  shownIn.set(row, alarm);
   mark(row, 'data-p', alarm.p);
+  mark(row, 'data-s', alarm.r ? 'under' : (alarm.c ?? alarm.s ?? 'on'));
   say(within(row, '.mark'), MARKS[alarm.p]);
-  say(within(row, '.priority'), shared.strings[`p_${alarm.p}`]);
-  const late = alarm.late ? ` (${shared.strings.late.replace('{time}', shared.clock.format(alarm.onset))})` : '';
-  say(within(row, '.what'), alarmText(alarm, shared.language) + late);
-  say(within(row, '.since'), `· ${duration(now - alarm.onset)}`);
+  say(within(row, '.priority'), strings[`p_${alarm.p}`]);
+  const late = alarm.late ? ` (${strings.late.replace('{time}', clock.format(alarm.onset))})` : '';
+  const again = alarm.e ? ` · ${strings.again.replace('{n}', String(alarm.e))}` : '';
+  const below = alarm.n ? ` · ${strings.below.replace('{n}', String(alarm.n))}` : '';
+  const what = alarmText(alarm, language);
+  say(within(row, '.what'), what + late + again + below);
+  say(within(row, '.since'), alarm.c ? '' : `· ${duration(now - alarm.onset)}`);
+  const owner = within(row, '.owner');
+  if (!owner) return;
+  say(owner, ownerText(alarm, now, shared));
+  const [accept, mute] = ['.accept', '.mute'].map((name) => within(row, name));
+  const paused = alarm.s === 'audio_paused';
+  accept.hidden = !shared.mayAccept || !!alarm.r || (!!alarm.by && !alarm.c);
+  mark(accept, 'data-act', alarm.c ? 'acknowledge' : 'accept');
+  if (!accept.disabled) say(accept, alarm.c ? strings.acknowledge : strings.accept);
+  mark(accept, 'aria-label', (alarm.c ? strings.acknowledge_for : strings.accept_for).replace('{what}', `${where} ${what}`));
+  mute.hidden = !shared.mayAccept || !(sounds(alarm) || paused);
+  mark(mute, 'data-act', paused ? 'resume-audio' : 'pause-audio');
+  mark(mute, 'aria-label', (paused ? strings.sound_again : strings.pause_for).replace('{what}', `${where} ${what}`));
+  say(within(mute, 'span'), paused ? duration((alarm.su ?? now) - now) : '');
 }

@@ -1,9 +1,10 @@
 // The ward wall: takes the live stream, keeps the tiles, the strip, the header and the sound.
 import { SILENT_MS, ServerTime } from './ages.js';
 import { connect } from './live.js';
-import { csrf, localise } from './page.js';
+import { act, report } from './answer.js';
+import { localise } from './page.js';
 import { Sound } from './sound.js';
-import { PRIORITIES, Tile, alarmText, fillAlarm, say, worse } from './tile.js';
+import { PRIORITIES, Tile, alarmText, fillAlarm, newRow, say, shownIn, sounds, worse } from './tile.js';
 
 /** @typedef {import('./tile.js').Alarm} Alarm */
 
@@ -24,6 +25,8 @@ const REFETCH_MS = 1000;
 const DRAW_MS = 250;
 const STRIP = 6;
 const MAX_WAITING = 500;
+/** A ward whose walls have all been silent for 10 s gets a technical alarm. */
+const REPORT_MS = 3000;
 
 /** @type {import('./tile.js').Shared} */
 const shared = {
@@ -32,13 +35,13 @@ const shared = {
   assets: top_.dataset.assets,
   mayAccept: top_.dataset.accept === 'yes',
   clock,
-  accept,
 };
 
 /** @type {Map<string, Tile>} */
 const tiles = new Map();
 /** @type {Alarm[]} */
 let loose = [];
+let off = 0;
 let gateways = [0, 0];
 let seq = 0;
 let why = '';
@@ -61,6 +64,7 @@ function load(snapshot) {
   why = snapshot.why;
   gateways = snapshot.gw;
   loose = snapshot.loose;
+  off = snapshot.off;
   time.rate = snapshot.rate;
   time.set(snapshot.now);
   const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest('.tile'))?.dataset.patient;
@@ -154,7 +158,7 @@ function patch(data) {
   seq = data.seq;
   time.set(data.now);
   const now = time.now();
-  if (data.loose) loose = data.loose;
+  if (data.loose) ({ loose, off } = data);
   for (const change of data.tiles) {
     const tile = tiles.get(change.id);
     tile?.take(change);
@@ -221,27 +225,30 @@ function header() {
   /** @type {{alarm: Alarm, tile: Tile | undefined}[]} */
   const all = [...alarms, ...loose.map((alarm) => ({ alarm, tile: undefined }))];
   all.sort((a, b) => worse(a.alarm, b.alarm));
-  counts(all.map((a) => a.alarm));
+  counts(all.map((a) => a.alarm).filter((a) => !a.r));
   const reporting = stale ? 0 : [...tiles.values()].filter((t) => t.reporting).length;
   const coverage = strings.reporting.replace('{n}', String(reporting)).replace('{all}', String(tiles.size));
   const boxes = strings.gateways.replace('{n}', String(gateways[0])).replace('{all}', String(gateways[1]));
   say(byId('coverage'), `${coverage} · ${boxes}`);
   strip(all, now, stale);
-  announce(all);
-  const worst = all[0]?.alarm;
-  sound.set(stale ? 'technical' : worst ? (worst.k === 'technical' ? 'technical' : worst.p) : undefined);
+  const fresh = announce(all.filter(({ alarm }) => !alarm.r));
+  const worst = all.find(({ alarm }) => sounds(alarm))?.alarm;
+  const level = stale || worst?.k === 'technical' ? 'technical' : worst?.p;
+  sound.set(level, fresh.some(({ alarm }) => sounds(alarm)));
 }
 
 /** @param {Alarm[]} alarms */
 function counts(alarms) {
-  const parts = PRIORITIES.map((p) => [p, alarms.filter((a) => a.p === p).length]).filter(([, n]) => n);
+  const all = [...PRIORITIES.map((p) => [p, alarms.filter((a) => a.p === p && !a.c).length]), ['ended', alarms.filter((a) => a.c).length]];
+  const parts = [...all, ['off', off]].filter(([, n]) => n);
   const node = byId('counts');
   const key = JSON.stringify(parts);
   if (node.dataset.key === key) return;
   node.dataset.key = key;
   node.replaceChildren(
     ...parts.map(([p, n]) => {
-      const part = document.createElement('span');
+      const part = document.createElement(p === 'off' ? 'a' : 'span');
+      if (p === 'off') part.setAttribute('href', '/inactivations');
       part.className = `n-${p}`;
       part.textContent = strings[`count_${p}`].replace('{n}', String(n));
       return part;
@@ -257,7 +264,7 @@ function counts(alarms) {
 function strip(all, now, stale) {
   const node = byId('strip');
   const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // a person without a tile is seen here only
-  const key = JSON.stringify([stale, all.length, shown.map((a) => [a.alarm.id, !a.tile && a.alarm.by])]);
+  const key = JSON.stringify([stale, all.length, shown.map((a) => [a.alarm.id, !a.tile])]);
   if (node.dataset.key !== key) {
     node.dataset.key = key;
     const items = shown.map(({ alarm, tile }) => stripItem(alarm, tile));
@@ -271,8 +278,8 @@ function strip(all, now, stale) {
     rest.textContent = all.length > shown.length ? strings.more.replace('{n}', String(all.length - shown.length)) : '';
     node.replaceChildren(...(note.textContent ? [note] : []), ...items, ...(rest.textContent ? [rest] : []));
   }
-  shown.forEach(({ alarm }, i) => {
-    fillAlarm(node.querySelectorAll('.alarm')[i], alarm, now, shared);
+  shown.forEach(({ alarm, tile }, i) => {
+    fillAlarm(node.querySelectorAll('.alarm')[i], alarm, now, shared, place(tile, alarm));
   });
 }
 
@@ -281,26 +288,17 @@ function strip(all, now, stale) {
  * @param {Tile | undefined} tile
  */
 function stripItem(alarm, tile) {
+  const row = newRow();
   const item = document.createElement(tile ? 'button' : 'div');
-  if (tile) item.setAttribute('type', 'button');
   item.className = 'alarm';
-  for (const name of ['mark', 'unseen priority', 'where', 'what', 'since']) {
-    const part = document.createElement('span');
-    part.className = name;
-    if (name === 'mark') part.setAttribute('aria-hidden', 'true');
-    if (name === 'where') part.textContent = place(tile, alarm);
-    item.append(part, ' ');
-  }
-  item.dataset.p = alarm.p;
-  if (tile) item.addEventListener('click', () => focus(tile));
-  else if (alarm.by || !shared.mayAccept) item.append(alarm.by ? strings.accepted.replace('{who}', alarm.by) : strings.nobody);
-  else {
-    const button = document.createElement('button');
-    button.className = 'accept';
-    button.textContent = strings.accept;
-    button.ariaLabel = strings.accept_for.replace('{what}', `${place(tile, alarm)} ${alarmText(alarm, shared.language)}`);
-    button.addEventListener('click', () => accept(alarm, button));
-    item.append(button);
+  const where = document.createElement('span');
+  where.className = 'where';
+  where.textContent = place(tile, alarm);
+  item.append(...row.querySelectorAll(tile ? '.line > *' : '.line > *, .alarm > :not(.line)'));
+  item.children[1].after(where);
+  if (tile) {
+    item.setAttribute('type', 'button');
+    item.addEventListener('click', () => focus(tile));
   }
   return item;
 }
@@ -318,7 +316,7 @@ function announce(all) {
   const ids = new Set(all.map((a) => a.alarm.id));
   const fresh = known ? all.filter((a) => !known?.has(a.alarm.id)) : [];
   known = ids;
-  if (!fresh.length) return;
+  if (!fresh.length) return fresh;
   const spoken = fresh.map(({ alarm, tile }) =>
     strings.new_alarm
       .replace('{priority}', strings[`p_${alarm.p}`])
@@ -326,30 +324,25 @@ function announce(all) {
       .replace('{what}', alarmText(alarm, shared.language)),
   );
   byId('said').textContent = spoken.join('. ');
+  return fresh;
 }
 
 // --- what people do -----------------------------------------------------------------------------------
 
-/**
- * @param {Alarm} alarm
- * @param {HTMLButtonElement} button
- */
-async function accept(alarm, button) {
+/** @param {HTMLButtonElement} button */
+async function press(button) {
+  const alarm = shownIn.get(/** @type {Element} */ (button.closest('.alarm')));
+  if (!alarm || button.disabled) return;
   button.disabled = true;
-  button.textContent = strings.accepting;
-  try {
-    const answer = await fetch(`/api/v1/alarms/${encodeURIComponent(alarm.id)}/accept`, {
-      method: 'POST',
-      headers: { 'X-CSRF-Token': csrf(), 'Content-Type': 'application/json' },
-      body: '{}',
-    });
-    if (!answer.ok) throw new Error(String(answer.status));
-  } catch (error) {
-    toast(strings.accept_failed.replace('{why}', error instanceof Error ? error.message : ''));
-  }
+  if (button.dataset.act === 'accept') button.textContent = strings.accepting;
+  const why = await act(alarm.id, button.dataset.act ?? '', strings);
+  if (why) toast(strings.not_done.replace('{why}', why));
   button.disabled = false;
-  button.textContent = strings.accept;
 }
+document.addEventListener('click', (event) => {
+  const button = /** @type {Element} */ (event.target).closest('.alarm [data-act]');
+  if (button) press(/** @type {HTMLButtonElement} */ (button));
+});
 
 let toastTimer = 0;
 /** @param {string} text */
@@ -410,11 +403,9 @@ document.addEventListener('keydown', (event) => {
     event.preventDefault();
     step(event.key);
   } else if (event.key === '?') byId('help').showModal();
-  else if (event.key.toLowerCase() === 'a' && tile && shared.mayAccept) {
-    const worst = tile.worst();
-    const button = worst && tile.acceptButton(worst.id);
-    if (worst && button) accept(worst, button);
-  } else if (event.key === 'Enter' && tile && target === tile.root) detail(tile);
+  else if (event.key.toLowerCase() === 'a' && tile) (tile.button('accept') ?? tile.button('acknowledge'))?.click();
+  else if (event.key.toLowerCase() === 's' && tile) (tile.button('pause-audio') ?? tile.button('resume-audio'))?.click();
+  else if (event.key === 'Enter' && tile && target === tile.root) detail(tile);
 });
 byId('tiles').addEventListener('click', opened);
 top_.querySelector('[data-do="help"]').addEventListener('click', () => byId('help').showModal());
@@ -428,7 +419,15 @@ function opened(event) {
   detail(tile);
 }
 
+async function tellServer(closed = false) {
+  const wards = top_.dataset.reports === 'yes' ? await report(sound.audible, closed) : [];
+  const mute = wards.filter((w) => !w.audible).map((w) => w.name);
+  say(byId('unheard'), mute.length ? strings.unheard.replace('{wards}', mute.join(', ')) : '');
+}
+addEventListener('pagehide', () => tellServer(true));
+
 function soundChanged() {
+  tellServer();
   byId('sound-bar').hidden = sound.audible;
   say(byId('sound-bar'), strings.sound_off);
   say(byId('sound-state'), sound.audible ? strings.sound_on : '');
@@ -438,4 +437,5 @@ byId('sound-bar').addEventListener('click', () => sound.enable());
 load(read('snapshot'));
 soundChanged();
 setInterval(draw, DRAW_MS);
+setInterval(tellServer, REPORT_MS);
 connect(top_.dataset.user, hear);
