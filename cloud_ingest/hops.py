@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud_ingest.entry import manual_patient
+from cloud_ingest.life_words import reached
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import DeliveryAttempt, Notification, TransitionRow
 from hearthward.core.clock import SECOND
@@ -30,8 +31,8 @@ class Hop:
     latency_ms: float | None = None
 
 
-def hops_of(history: AlarmHistory, first: TransitionRow) -> Iterator[Hop]:
-    """The hops of the transition by which people were told first."""
+def hops_of(history: AlarmHistory, first: TransitionRow, names: Mapping[str, str]) -> Iterator[Hop]:
+    """The hops of the transition by which people were told first; ``names`` are users' by their ids."""
     known = max(first.inputs, key=lambda i: (i["time"], i["received"]), default=None)
     before = first.onset
     if known is not None:
@@ -43,8 +44,8 @@ def hops_of(history: AlarmHistory, first: TransitionRow) -> Iterator[Hop]:
         yield Hop("lasted", text, first.at, _between(before, first.at))
         before = first.at
     yield Hop("decided", {"en": "decided", "zh": "判断"}, first.recorded, _between(before, first.recorded))
-    yield from _told(history, first)
-    yield from _accepted(history, first)
+    yield from _told(history, first, names)
+    yield from _accepted(history, first, names)
 
 
 def _measured(known: dict[str, Any]) -> Iterator[Hop]:
@@ -63,25 +64,31 @@ def _measured(known: dict[str, Any]) -> Iterator[Hop]:
     yield Hop("received", text, int(known["received"]), _between(int(known["time"]), int(known["received"])))
 
 
-def _told(history: AlarmHistory, first: TransitionRow) -> Iterator[Hop]:
+def _told(history: AlarmHistory, first: TransitionRow, names: Mapping[str, str]) -> Iterator[Hop]:
     for note in history.notifications:
         if (note.seq, note.ordinal) != (first.seq, first.ordinal):
             continue
         tries = [a for a in history.attempts if a.notification == note.id]
         if not tries:
             text = said(
-                "{channel}: {state}", "{channel}:{state}", channel=_channel(note), state=_state(note.state)
+                "{channel}: {state}",
+                "{channel}:{state}",
+                channel=_channel(note, names),
+                state=_state(note.state),
             )
             yield Hop("notified", text, note.created)
         before = note.created
         for attempt in tries:
-            yield _attempt(note, attempt, before)
+            yield _attempt(note, attempt, before, names)
             before = attempt.at
 
 
-def _attempt(note: Notification, attempt: DeliveryAttempt, before: int) -> Hop:
+def _attempt(note: Notification, attempt: DeliveryAttempt, before: int, names: Mapping[str, str]) -> Hop:
     text = said(
-        "{channel}: {outcome}", "{channel}:{outcome}", channel=_channel(note), outcome=_state(attempt.outcome)
+        "{channel}: {outcome}",
+        "{channel}:{outcome}",
+        channel=_channel(note, names),
+        outcome=_state(attempt.outcome),
     )
     if _between(before, attempt.at) is None:
         text = said(
@@ -92,10 +99,14 @@ def _attempt(note: Notification, attempt: DeliveryAttempt, before: int) -> Hop:
     return Hop("notified", text, attempt.at, _between(before, attempt.at), attempt.latency_ms)
 
 
-def _accepted(history: AlarmHistory, first: TransitionRow) -> Iterator[Hop]:
+def _accepted(history: AlarmHistory, first: TransitionRow, names: Mapping[str, str]) -> Iterator[Hop]:
     alarm = history.alarm
     if alarm.accepted_at is not None:
-        text = said("accepted by {who}", "由 {who} 接手", who=alarm.accepted_by or "")
+        text = said(
+            "accepted by {who}",
+            "由 {who} 接手",
+            who=names.get(alarm.accepted_by or "", alarm.accepted_by or ""),
+        )
         yield Hop("accepted", text, alarm.accepted_at, _between(first.recorded, alarm.accepted_at))
 
 
@@ -103,18 +114,9 @@ def _between(start: int, end: int) -> float | None:
     return (end - start) / MS if 0 <= end - start <= OTHER_CLOCK_NS else None
 
 
-_CHANNELS: Final[dict[str, Text]] = {
-    "in_app": {"en": "ward wall", "zh": "病区大屏"},
-    "sms": {"en": "SMS to", "zh": "短信"},
-}
-
-
-def _channel(note: Notification) -> Text:
-    """Where it goes; the wall is one place, the others have an address."""
-    name = _CHANNELS.get(note.channel, {"en": note.channel, "zh": note.channel})
-    if note.channel == "in_app":
-        return name
-    return said("{name} {target}", "{name} {target}", name=name, target=note.target)
+def _channel(note: Notification, names: Mapping[str, str]) -> Text:
+    """Where it goes: a person by name, never by number."""
+    return reached([(note.channel, note.who)], names)
 
 
 _STATES: Final[dict[str, Text]] = {

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from cloud_ingest.asof import rule_of
 from cloud_ingest.hops import Hop, hops_of
 from cloud_ingest.kept import Setting, explained, settings_of
+from cloud_ingest.life_words import happened
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import RuleRelease, RuleVersion, TransitionRow
 from hearthward.core.errors import ConfigError
@@ -46,6 +47,8 @@ class Case:
     past: dict[tuple[str, str], Sequence[tuple[int, float]]] = field(default_factory=dict)
     now: Rule | None = None
     release: RuleRelease | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Users' names by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,9 @@ def why(case: Case) -> Why:
         onset=alarm.onset,
         started=alarm.started,
         ended=alarm.ended,
-        accepted_by=alarm.accepted_by,
+        accepted_by=None
+        if alarm.accepted_by is None
+        else case.names.get(alarm.accepted_by, alarm.accepted_by),
         accepted_at=alarm.accepted_at,
         late=alarm.late,
         values=dict(alarm.values_json),
@@ -167,8 +172,8 @@ def why(case: Case) -> Why:
         notes=tuple(notes),
         settings=() if first is None else tuple(settings_of(first.detail, rule)),
         seen=seen,
-        life=tuple(_moment(t) for t in case.history.transitions),
-        hops=() if first is None else tuple(hops_of(case.history, first)),
+        life=tuple(_moment(t, case.names) for t in case.history.transitions),
+        hops=() if first is None else tuple(hops_of(case.history, first, case.names)),
     )
 
 
@@ -255,31 +260,6 @@ def _late_words(seen: Seen) -> Text:
     )
 
 
-_LIFE: Final[dict[str, Text]] = {
-    "ask": {"en": "a second measurement asked for", "zh": "要求第二次测量"},
-    "start": {"en": "began", "zh": "开始"},
-    "continue": {"en": "continues", "zh": "持续"},
-    "update": {"en": "worsened", "zh": "加重"},
-    "escalate": {"en": "priority raised", "zh": "优先级升高"},
-    "de-escalate": {"en": "priority lowered", "zh": "优先级降低"},
-    "end": {"en": "ended", "zh": "结束"},
-    "reset": {"en": "reset", "zh": "复位"},
-    "accept": {"en": "accepted", "zh": "已接手"},
-    "late": {"en": "put on the worklist: too late to signal", "zh": "列入待查清单:过晚,无法报警"},
-}
-_BECAUSE: Final[dict[str, Text]] = {
-    "timeout": {"en": "no second measurement came in time", "zh": "未及时进行第二次测量"},
-    "critical": {"en": "critical: nothing was waited for", "zh": "危急:未作等待"},
-    "confirmed": {"en": "the second measurement confirmed it", "zh": "第二次测量已确认"},
-    "refuted": {"en": "the second measurement did not confirm it", "zh": "第二次测量未确认"},
-}
-
-
-def _moment(t: TransitionRow) -> Moment:
-    text = _LIFE.get(t.kind, {"en": t.kind, "zh": t.kind})
-    because = _BECAUSE.get(str(t.detail.get("why", "")))
-    if because is not None and (t.kind == "start" or (t.kind == "end" and t.detail["why"] == "refuted")):
-        text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
-    if t.kind != "accept" and t.text_en:
-        text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})
-    return Moment(t.at, t.kind, text, t.recorded, t.actor, t.note)
+def _moment(t: TransitionRow, names: Mapping[str, str]) -> Moment:
+    actor = None if t.actor is None else names.get(t.actor, t.actor)
+    return Moment(t.at, t.kind, happened(t, names), t.recorded, actor, t.note)

@@ -13,7 +13,7 @@ from cloud_ingest.kept import explained_at, needs_past
 from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.past_reader import PastReader
 from cloud_ingest.records import Records
-from cloud_ingest.records.models import Patient, RuleRelease
+from cloud_ingest.records.models import Patient, RuleRelease, User
 from cloud_ingest.records.rule_versions import rule_version, versions_of
 from cloud_ingest.records.scoping import Repository
 from cloud_ingest.stores.base import TimeSeriesStore
@@ -94,6 +94,7 @@ class WhyDesk:
             version,
             now=in_force(releases, versions_of(session, tenant, row.rule), now, now)[0].active,
             release=next((r for r in releases if r.hash == row.rule_hash), None),
+            names={u.id: u.name for u in session.scalars(select(User).where(User.tenant == tenant))},
         )
         first = opening(history.transitions)
         if row.patient is not None and first is not None:

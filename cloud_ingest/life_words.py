@@ -1,0 +1,126 @@
+"""What happened to an alarm, one line a transition, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cloud_ingest.records.models import TransitionRow
+from rules.telling import Text, said
+
+__all__ = ["CHANNELS", "happened", "reached"]
+
+_KINDS: Final[dict[str, Text]] = {
+    "ask": {"en": "a second measurement asked for", "zh": "要求第二次测量"},
+    "start": {"en": "began", "zh": "开始"},
+    "continue": {"en": "continues", "zh": "持续"},
+    "update": {"en": "worsened", "zh": "加重"},
+    "escalate": {"en": "priority raised", "zh": "优先级升高"},
+    "de-escalate": {"en": "priority lowered", "zh": "优先级降低"},
+    "end": {"en": "ended", "zh": "结束"},
+    "reset": {"en": "reset", "zh": "复位"},
+    "late": {"en": "put on the worklist: too late to signal", "zh": "列入待查清单:过晚,无法报警"},
+    "tell": {"en": "escalation step {step} of {of}", "zh": "升级第 {step}/{of} 步"},
+    "accept": {"en": "accepted", "zh": "已接手"},
+    "take_over": {"en": "taken over from {before}", "zh": "从 {before} 接手"},
+    "reject": {"en": "rejected: cannot come", "zh": "拒绝:无法前来"},
+    "release": {"en": "given back", "zh": "交还"},
+    "redirect": {"en": "passed on to {to}", "zh": "转交给 {to}"},
+    "acknowledge": {"en": "acknowledged: no sound while it lasts", "zh": "已确认:持续期间静音"},
+    "note": {"en": "a note", "zh": "备注"},
+    "undelivered": {"en": "not delivered: {hop}", "zh": "未送达:{hop}"},
+}
+_SIGNALS: Final[dict[str, Text]] = {
+    "on": {"en": "signals again", "zh": "恢复报警"},
+    "audio_paused": {"en": "audio paused", "zh": "声音暂停"},
+    "audio_off": {"en": "audio off", "zh": "声音关闭"},
+    "alarm_paused": {"en": "alarm paused", "zh": "报警暂停"},
+    "alarm_off": {"en": "alarm off", "zh": "报警关闭"},
+    "acknowledged": {"en": "acknowledged", "zh": "已确认"},
+}
+_WHY: Final[dict[tuple[str, str], Text]] = {
+    ("start", "timeout"): {"en": "no second measurement came in time", "zh": "未及时进行第二次测量"},
+    ("start", "critical"): {"en": "critical: nothing was waited for", "zh": "危急:未作等待"},
+    ("start", "confirmed"): {"en": "the second measurement confirmed it", "zh": "第二次测量已确认"},
+    ("end", "refuted"): {"en": "the second measurement did not confirm it", "zh": "第二次测量未确认"},
+    ("continue", "reminder"): {"en": "reminder", "zh": "提醒"},
+    ("continue", "resumed"): {"en": "a pause is over", "zh": "暂停结束"},
+    ("reset", "acknowledged"): {"en": "acknowledged", "zh": "已确认"},
+    ("reset", "closed"): {"en": "the stay has ended", "zh": "就诊已结束"},
+    ("update", "succeeded"): {"en": "it began again: see the newer alarm", "zh": "再次发生:见新的报警"},
+    ("update", "merged"): {"en": "the other side's alarm is the same one", "zh": "与另一端的报警合并"},
+    ("tell", "rejected"): {"en": "somebody could not come", "zh": "有人无法前来"},
+    ("tell", "redirected"): {"en": "who it was passed on to has not answered", "zh": "转交对象未响应"},
+    ("tell", "undelivered"): {"en": "the step before did not arrive", "zh": "上一步未送达"},
+    ("tell", "nobody"): {"en": "the step before had nobody to tell", "zh": "上一步无人可通知"},
+    ("tell", "repeated"): {"en": "repeated, as nobody has accepted", "zh": "无人接手,重复通知"},
+    ("tell", "resumed"): {"en": "a pause is over", "zh": "暂停结束"},
+    ("tell", "released"): {"en": "it was given back", "zh": "已被交还"},
+    ("tell", "no_wall"): {"en": "no wall is heard in the ward", "zh": "病区无可用大屏"},
+    ("signal", "root"): {"en": "part of another alarm, or no longer", "zh": "归入或脱离另一报警"},
+}
+CHANNELS: Final[dict[str, Text]] = {
+    "in_app": {"en": "in the app", "zh": "应用内"},
+    "sms": {"en": "SMS", "zh": "短信"},
+    "voice": {"en": "call", "zh": "电话"},
+    "email": {"en": "e-mail", "zh": "邮件"},
+    "push": {"en": "push", "zh": "推送"},
+    "webhook": {"en": "webhook", "zh": "Webhook"},
+    "apprise": {"en": "apprise", "zh": "Apprise"},
+}
+_WALL: Final[Text] = {"en": "ward wall", "zh": "病区大屏"}
+_NOBODY: Final[Text] = {"en": "nobody to tell", "zh": "无人可通知"}
+_TEXTLESS: Final = frozenset(
+    {"accept", "take_over", "reject", "release", "redirect", "note", "signal", "tell"}
+)
+_BY_STEP: Final = frozenset({"start", "escalate", "tell", "redirect"})
+"""Of these it is said who was told."""
+
+
+def happened(t: TransitionRow, names: Mapping[str, str]) -> Text:
+    """One transition; ``names`` are those of users by their ids."""
+    detail = t.detail
+    text = _KINDS.get(t.kind, {"en": t.kind, "zh": t.kind})
+    if t.kind == "signal":
+        text = _SIGNALS.get(str(detail.get("axes", {}).get("signal")), text)
+    text = said(text["en"], text["zh"], **_fields(detail, names))
+    because = _WHY.get((t.kind, str(detail.get("why", ""))))
+    if because is not None:
+        text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
+    if t.kind not in _TEXTLESS and t.text_en:
+        text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})
+    if t.kind in _BY_STEP and "axes" in detail:
+        told = reached(detail.get("told", ()), names)
+        text = said("{text} → {told}", "{text} → {told}", text=text, told=told)
+    return text
+
+
+def _fields(detail: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    hop = detail.get("hop")
+    return {
+        "step": str(detail.get("step", 0) + 1),
+        "of": str(detail.get("of", 1)),
+        "before": names.get(str(detail.get("before", "")), str(detail.get("before", ""))),
+        "to": names.get(str(detail.get("to", "")), str(detail.get("to", ""))),
+        "hop": {"en": "", "zh": ""} if hop is None else reached([hop], names),
+    }
+
+
+def reached(told: Sequence[Sequence[str]], names: Mapping[str, str]) -> Text:
+    """Who was told and how: ``ward wall, Ann (push, SMS)``; for nobody it says so."""
+    if not told:
+        return _NOBODY
+    ways: dict[str, list[str]] = {}
+    for channel, who in told:
+        ways.setdefault(who, []).append(channel)
+    return {
+        language: separator.join(_person(who, channels, names, language) for who, channels in ways.items())
+        for language, separator in (("en", ", "), ("zh", "、"))
+    }
+
+
+def _person(who: str, channels: Sequence[str], names: Mapping[str, str], language: str) -> str:
+    if who == "wall":
+        return _WALL[language]
+    name = names.get(who, who.removeprefix("@"))
+    return f"{name} ({', '.join(CHANNELS.get(c, {language: c})[language] for c in channels)})"
