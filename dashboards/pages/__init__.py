@@ -1,17 +1,39 @@
 """The pages that people see: login, ward wall, directory, devices, a patient's own values."""
 
 from dashboards.pages.admin import router as admin
+from dashboards.pages.alarms import router as alarms
 from dashboards.pages.burden import router as burden
 from dashboards.pages.channels import router as channels
 from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
+from dashboards.pages.escalation import router as escalation
+from dashboards.pages.handover import router as handover
 from dashboards.pages.limits import router as limits
 from dashboards.pages.me import router as me
+from dashboards.pages.oncall import router as oncall
 from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
+from dashboards.pages.staff import router as staff
+from dashboards.pages.switches import router as switches
 from dashboards.pages.wall import router as wall
 from dashboards.pages.why import router as why
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (session, wall, admin, devices, entry, limits, rules, why, me, channels, burden)
+PEOPLE = (staff, oncall, handover, escalation)
+ROUTERS = (
+    session,
+    wall,
+    alarms,
+    switches,
+    admin,
+    devices,
+    entry,
+    limits,
+    rules,
+    why,
+    me,
+    channels,
+    burden,
+    *PEOPLE,
+)

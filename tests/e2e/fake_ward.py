@@ -26,6 +26,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.model import Quality, Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
+from tests.e2e import fake_staff_room
 
 S = 1_000_000_000
 PASSWORD = "a short sentence"  # noqa: S105 - of the people here
@@ -255,6 +256,8 @@ def add_controls(app: FastAPI, ward: Ward) -> None:
             await ward.backend.end(ward.scope, "encounter", stay.id)
         elif what == "link-lost":
             ward.gateway(online=False)
+        elif what == "staff":
+            await fake_staff_room.furnish(ward.backend, ward.scope, ward.patients)
         elif what == "directory":
             await ward.backend.create(ward.scope, "ward", {"name": "Ward B"})
         return {"did": what}
