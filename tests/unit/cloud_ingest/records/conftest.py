@@ -69,3 +69,31 @@ def furnished(change: Callable[[Callable[[Directory], None]], None]) -> None:
         d.encounters.create(SYSTEM, patient="p3", kind="home", ident="e3")
 
     change(furnish)
+
+
+@pytest.fixture
+def staffed(records: Records, furnished: None) -> None:  # noqa: ARG001 - the wards come first
+    """Nurses Nora and Nick of w1, Wanda of w2, a doctor and an engineer of all wards, a wall, a patient."""
+
+    def staff(session: Session) -> None:
+        users = records.users(session)
+        for login, role, wards, patient in (
+            ("nora", "nurse", ["w1"], None),
+            ("nick", "nurse", ["w1"], None),
+            ("wanda", "nurse", ["w2"], None),
+            ("dora", "doctor", None, None),
+            ("emil", "engineer", None, None),
+            ("wall", "display", ["w1"], None),
+            ("ada", "patient", None, "p1"),
+        ):
+            users.add(
+                SYSTEM,
+                login=login,
+                name=login.title(),
+                roles=[role],
+                wards=wards,
+                patient=patient,
+                ident=login,
+            )
+
+    records.run_now(staff)

@@ -281,3 +281,11 @@ def test_the_database_itself_refuses_two_open_associations(records: Records, cha
     second = Association(tenant="main", id="x", device="d-w1", patient="p2", start=1, created=1)
     with pytest.raises(IntegrityError, match="UNIQUE"):
         records.run_now(lambda session: session.add(second))
+
+
+def test_a_ward_says_whether_it_has_a_wall(change: Change) -> None:
+    assert change(lambda d: d.wards.get(SYSTEM, "w1")).wall_expected is False
+    change(lambda d: d.wards.change(SYSTEM, "w1", wall_expected=True))
+    row = change(lambda d: d.wards.change(SYSTEM, "w1", name="East"))
+    assert (row.name, row.wall_expected) == ("East", True)
+    assert change(lambda d: d.wards.change(SYSTEM, "w1", wall_expected=False)).wall_expected is False

@@ -11,7 +11,15 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud_ingest.records import Records
 from cloud_ingest.records.engine import _engine, _url
-from cloud_ingest.records.models import Alarm, Patient, TransitionRow
+from cloud_ingest.records.models import (
+    Alarm,
+    DeliveryAttempt,
+    Notification,
+    Patient,
+    TransitionRow,
+    User,
+    Ward,
+)
 from cloud_ingest.records.upgrade import HEAD, alembic_config, current
 from hearthward.core.clock import SystemClock
 from hearthward.core.ids import SeededIds
@@ -67,6 +75,64 @@ def test_data_of_the_first_schema_is_all_there_afterwards(old: Path) -> None:
         assert records.read_now(lambda s: s.query(Patient).one().pregnant) is False
         listed = records.read_now(lambda s: [a.id for a in records.alarms(s).list(Scope.system("main"))])
         assert sorted(listed) == ["alm_1", "alm_2"]
+    finally:
+        records.close_now()
+
+
+SECOND = """
+UPDATE alarms SET latching = 1, kind = 'technical', audience = '["engineer"]' WHERE id = 'alm_1';
+INSERT INTO wards (tenant, id, name, created) VALUES ('main', 'w1', 'Ward 1', 1);
+INSERT INTO users (tenant, id, login, name, roles, created)
+ VALUES ('main', 'u1', 'nora', 'Nora', '["nurse"]', 1);
+INSERT INTO delivery_attempts (tenant, notification, at, outcome, detail, latency_ms)
+ VALUES ('main', 'ntf_1', 1, 'temporary', 'busy', 3.5);
+"""
+
+
+def test_data_of_the_second_schema_is_all_there_afterwards(old: Path) -> None:
+    engine = _engine(_url(old), write=True)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0002")
+    with engine.begin() as connection:
+        for statement in SECOND.strip().rstrip(";").split(";\n"):
+            connection.execute(text(statement))
+    engine.dispose()
+    records = Records.open(old, clock=SystemClock(), ids=SeededIds())
+    try:
+        with records._writer.begin() as connection:
+            assert current(connection) == HEAD
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+            command.check(alembic_config(connection))
+        first, late = records.read_now(lambda s: s.query(Alarm).order_by(Alarm.id).all())
+        assert (first.condition, first.accepted_by, first.accepted_at) == ("active", "Li", 3)
+        assert (first.latching, first.kind, first.audience) == (True, "technical", ["engineer"])
+        assert (first.signal, first.rejected, first.root, first.policy) == ("on", [], None, "")
+        assert (first.step, first.next_to, first.episodes, first.since) == (0, [], 0, None)
+        assert (late.worklist, late.signalled) == (True, False)
+        (note,) = records.read_now(lambda s: s.query(Notification).all())
+        assert (note.who, note.target, note.step, note.state, note.body) == ("+1", "+1", None, "queued", "b")
+        (attempt,) = records.read_now(lambda s: s.query(DeliveryAttempt).all())
+        assert (attempt.notification, attempt.latency_ms) == ("ntf_1", 3.5)
+        user, ward = records.read_now(lambda s: (s.query(User).one(), s.query(Ward).one()))
+        assert (user.phone, user.email, user.pin_hash, user.badge_hash) == (None, None, None, None)
+        assert ward.wall_expected is False
+    finally:
+        records.close_now()
+
+
+def test_after_the_third_schema_alarms_latch_and_attempts_cannot_be_rewritten(old: Path) -> None:
+    records = Records.open(old, clock=SystemClock(), ids=SeededIds())
+    try:
+        records.run_now(
+            lambda s: s.execute(text("UPDATE alarms SET condition = 'latched' WHERE id = 'alm_1'"))
+        )
+        with pytest.raises(IntegrityError, match="CHECK"):
+            records.run_now(lambda s: s.execute(text("UPDATE alarms SET signal = 'odd'")))
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            records.run_now(lambda s: s.execute(text("DELETE FROM alarms WHERE id = 'alm_1'")))
+        again = "INSERT INTO notifications SELECT * FROM notifications"
+        with pytest.raises(IntegrityError, match="UNIQUE"):
+            records.run_now(lambda s: s.execute(text(again)))
     finally:
         records.close_now()
 
