@@ -18,6 +18,7 @@ NAMES: Final = {
     "wall": "first content of /ward with 1,000 patients (20 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "replay": "a million recorded readings under the whole library (60 s)",
+    "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",
     "startup": "from the command to the first alarm on the wall (15 s)",
     "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",
     "memory": "memory of edge, edge with radio, and run in all (150 s)",

@@ -32,6 +32,7 @@ version: 1
 title: {{en: Low oxygen saturation (bench), zh: 血氧饱和度过低 (测量)}}
 kind: physiological
 priority: high
+audience: [nurse]
 inputs: {{spo2: {{max_age_s: 120}}}}
 condition: {{any: [{{metric: spo2, op: below, value: 90, hysteresis: 1}}]}}
 delay_s: 0

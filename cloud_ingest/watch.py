@@ -39,7 +39,7 @@ NOTIFIER_S: Final = 15.0
 """A notifier that has not looked at its outbox for so long gives no sign of life."""
 FLOOD_S: Final = 600.0
 JUST_S: Final = 20.0
-"""For so long after the loss of its last wall a ward's count is told with each tick."""
+"""For so long after the loss of its last wall a ward's count is told every second."""
 ROLES: Final = ("nurse", "doctor")
 """What somebody has to be on duty as, in each ward with a schedule."""
 DEVICE: Final = "cloud"
@@ -178,7 +178,7 @@ class Watch:
             if metric != HEARTBEAT:
                 self._telemetry.gauge(f"watch_{metric}", value, subject=subject)
             changed = metric != HEARTBEAT and self._told.get((subject, metric)) != value
-            if whole or changed or (not value and self._just_lost(subject, metric, mono)):
+            if whole or changed or (not value and self._just_lost(subject, metric, now, mono)):
                 at = self._time(subject, metric, value, now, mono)
                 rows.append(subject, DEVICE, metric, value, at, at)
                 self._told[subject, metric] = value
@@ -186,9 +186,9 @@ class Watch:
             self._told_all = mono
         return rows if len(rows) else None
 
-    def _just_lost(self, subject: str, metric: str, mono: int) -> bool:
+    def _just_lost(self, subject: str, metric: str, now: int, mono: int) -> bool:
         """Whether a ward's last wall went a moment ago: the rules' time for it must not stand still now."""
-        if metric != "walls_audible":
+        if metric != "walls_audible" or now - self._times.get(subject, 0) < SECOND:
             return False
         last = self.walls.last_audible(subject.removeprefix(wall_of("")))
         return last is not None and mono - last < JUST_S * SECOND

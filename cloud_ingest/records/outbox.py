@@ -9,11 +9,11 @@ escalation has been told.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from cloud_ingest.records.models import DeliveryAttempt, Notification
@@ -48,7 +48,23 @@ CLOSING: Final = ("end", "reset")
 SCANNED: Final = 500
 """Due rows of one channel that are looked at in one claim."""
 MS: Final = 1_000_000
+INTERRUPTED: Final = "no result was recorded: the sender stopped or was too slow"
 _RANK: Final = {"high": 0, "medium": 1, "low": 2}
+_CLAIMED: Final = (
+    Notification.tenant,
+    Notification.id,
+    Notification.alarm,
+    Notification.kind,
+    Notification.channel,
+    Notification.who,
+    Notification.target,
+    Notification.body,
+    Notification.language,
+    Notification.priority,
+    Notification.attempts,
+    Notification.created,
+    Notification.lease_until,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ class Claim:
     tenant: str
     id: str
     message: str
+    joined: bool
     alarm: str
     kind: str
     channel: str
@@ -137,103 +154,122 @@ def claim(session: Session, rooms: dict[str, Room], now: int, lease: Lease) -> C
     for channel, room in rooms.items():
         if room.messages <= 0:
             continue
-        rows = session.scalars(
-            select(Notification)
-            .where(Notification.channel == channel, _due(now), ~_held_back())
-            .order_by(*_urgency())
-            .limit(SCANNED)
-        ).all()
-        alive: list[Notification] = []
-        for row in rows:
-            if row.attempts < lease.attempts:
-                alive.append(row)
-                continue
-            _interrupted(session, row, now)
-            row.state, row.lease_until = "abandoned", None
-            row.unreported = "given up after the last attempt"
-            abandoned.append(channel)
+        query = select(*_CLAIMED).where(Notification.channel == channel, _due(now), ~_held_back())
+        limit = room.messages if room.joins_from is None else SCANNED
+        rows = session.execute(query.order_by(*_urgency()).limit(limit)).all()
+        worn_out = [row for row in rows if row.attempts >= lease.attempts]
+        if worn_out:
+            _abandon(session, worn_out, now)
+            abandoned += [channel] * len(worn_out)
+        alive = [row for row in rows if row.attempts < lease.attempts] if worn_out else rows
         groups = _grouped(alive, room)[: room.messages]
-        messages += [_leased(session, group, now, lease, answered=room.answered) for group in groups]
+        messages += [[_claimed(row, group, room) for row in group] for group in groups]
+    claims = [made for message in messages for made in message]
+    _write_claims(session, claims, now, now + lease.nanoseconds)
     return Claimed(messages, abandoned)
 
 
-def _grouped(rows: Sequence[Notification], room: Room) -> list[list[Notification]]:
+def _grouped(rows: Sequence[Any], room: Room) -> list[list[Any]]:
     """One list for each message to send, in the order of the first of each."""
     if room.joins_from is None:
         return [[row] for row in rows]
-    by_target: defaultdict[tuple[str, str, int], list[Notification]] = defaultdict(list)
+    by_target: defaultdict[tuple[str, str, int], list[Any]] = defaultdict(list)
     for row in rows:
         by_target[row.target, row.language, row.attempts].append(row)
     place = {row.id: n for n, row in enumerate(rows)}
-    groups: list[list[Notification]] = []
+    groups: list[list[Any]] = []
     for found in by_target.values():
         size = room.most if len(found) >= room.joins_from else 1
         groups += [found[n : n + size] for n in range(0, len(found), size)]
     return sorted(groups, key=lambda group: place[group[0].id])
 
 
-def _leased(
-    session: Session, rows: Sequence[Notification], now: int, lease: Lease, *, answered: bool
-) -> list[Claim]:
-    joined = None
-    if len(rows) > 1:
-        joined = rows[0].id if answered else stable_id("msg", *sorted(row.id for row in rows))
-    claims = []
-    for row in rows:
-        interrupted = row.lease_until is not None
-        if interrupted:
-            _interrupted(session, row, now)
-        row.attempts += 1
-        row.lease_until = now + lease.nanoseconds
-        row.message = joined
-        claims.append(
-            Claim(
-                tenant=row.tenant,
-                id=row.id,
-                message=joined or row.id,
-                alarm=row.alarm,
-                kind=row.kind,
-                channel=row.channel,
-                who=row.who,
-                target=row.target,
-                body=row.body,
-                language=row.language,
-                priority=cast("Literal['high', 'medium', 'low']", row.priority),
-                attempt=row.attempts,
-                created=row.created,
-                repeated=interrupted,
-            )
-        )
-    return claims
+def _claimed(row: Any, group: Sequence[Any], room: Room) -> Claim:
+    message = row.id
+    if len(group) > 1:
+        message = group[0].id if room.answered else stable_id("msg", *sorted(r.id for r in group))
+    return Claim(
+        tenant=row.tenant,
+        id=row.id,
+        message=message,
+        joined=len(group) > 1,
+        alarm=row.alarm,
+        kind=row.kind,
+        channel=row.channel,
+        who=row.who,
+        target=row.target,
+        body=row.body,
+        language=row.language,
+        priority=row.priority,
+        attempt=row.attempts + 1,
+        created=row.created,
+        repeated=row.lease_until is not None,
+    )
 
 
-def record(session: Session, sent: Sequence[Sent], now: int) -> dict[str, State]:
+def _write_claims(session: Session, claims: Sequence[Claim], now: int, until: int) -> None:
+    if not claims:
+        return
+    again = [_attempt(c, now, "interrupted", INTERRUPTED) for c in claims if c.repeated]
+    if again:
+        session.execute(insert(DeliveryAttempt), again)
+    session.execute(
+        update(Notification),
+        [
+            {
+                "tenant": c.tenant,
+                "id": c.id,
+                "attempts": c.attempt,
+                "lease_until": until,
+                "message": c.message if c.joined else None,
+            }
+            for c in claims
+        ],
+    )
+
+
+def _abandon(session: Session, rows: Sequence[Any], now: int) -> None:
+    session.execute(insert(DeliveryAttempt), [_attempt(row, now, "interrupted", INTERRUPTED) for row in rows])
+    last = {"state": "abandoned", "lease_until": None, "unreported": "given up after the last attempt"}
+    session.execute(update(Notification), [{"tenant": r.tenant, "id": r.id, **last} for r in rows])
+
+
+def record(session: Session, sent: Sequence[Sent], now: int) -> None:
     """Write what came of claims; a notification follows it unless a later attempt has been claimed.
 
-    A hand-over counts whenever its answer comes. Returns the notifications' states by id.
+    A hand-over counts whenever its answer comes.
     """
-    states: dict[str, State] = {}
+    columns = Notification.tenant, Notification.id, Notification.state, Notification.attempts
+    query = select(*columns, Notification.reference)
+    stands = {
+        (row.tenant, row.id): row
+        for ids in _chunks([one.claim.id for one in sent])
+        for row in session.execute(query.where(Notification.id.in_(ids)))
+    }
+    session.execute(
+        insert(DeliveryAttempt),
+        [_attempt(one.claim, now, one.result, one.detail, one.latency_ms) for one in sent],
+    )
+    changes: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for one in sent:
-        made = one.claim
-        row = session.get_one(Notification, (made.tenant, made.id))
-        _attempt(session, row, now, one.result, one.detail, one.latency_ms)
-        if one.result == "handed_over" and row.reference is None:
-            row.reference = one.reference
-        if row.state == "queued":
-            _follow(row, one, now)
-        states[row.id] = cast("State", row.state)
-    return states
+        key = one.claim.tenant, one.claim.id
+        if change := _follow(stands[key], one, now):
+            changes[tuple(change)].append({"tenant": key[0], "id": key[1], **change})
+    for rows in changes.values():
+        session.execute(update(Notification), rows)
 
 
-def _follow(row: Notification, one: Sent, now: int) -> None:
+def _follow(row: Any, one: Sent, now: int) -> dict[str, Any]:
+    """What an attempt changes of its notification."""
     if one.result == "handed_over":
-        row.state, row.reference, row.lease_until = "handed_over", one.reference, None
-    elif row.attempts == one.claim.attempt:
-        row.lease_until = None
-        if one.result == "temporary":
-            row.next_at = one.next_at or now
-        else:
-            row.state, row.unreported = one.result, one.detail or "not delivered"
+        if row.state == "queued":
+            return {"state": "handed_over", "reference": one.reference, "lease_until": None}
+        return {"reference": one.reference} if row.reference is None else {}
+    if row.state != "queued" or row.attempts != one.claim.attempt:
+        return {}
+    if one.result == "temporary":
+        return {"lease_until": None, "next_at": one.next_at or now}
+    return {"state": one.result, "lease_until": None, "unreported": one.detail or "not delivered"}
 
 
 def confirm(session: Session, tenant: str, alarm: str, user: str) -> None:
@@ -266,7 +302,7 @@ def settle(
     for row in rows:
         if row.state not in {"queued", "handed_over"}:
             continue
-        _attempt(session, row, now, state, detail, 0.0)
+        session.execute(insert(DeliveryAttempt), [_attempt(row, now, state, detail)])
         row.state, row.lease_until = state, None
         if state == "failed":
             row.unreported = detail or "not delivered"
@@ -297,7 +333,7 @@ def fail_orphans(session: Session, channels: Collection[str], now: int) -> dict[
     ):
         reason = f"channel {row.channel} is not configured"
         row.state, row.lease_until, row.unreported = "failed", None, reason
-        _attempt(session, row, now, "failed", reason, 0.0)
+        session.execute(insert(DeliveryAttempt), [_attempt(row, now, "failed", reason)])
         counts[row.channel] = counts.get(row.channel, 0) + 1
     return counts
 
@@ -357,22 +393,19 @@ def _urgency() -> tuple[ColumnElement[Any], ...]:
     return closing, rank, Notification.created.expression, Notification.id.expression
 
 
-def _interrupted(session: Session, row: Notification, now: int) -> None:
-    detail = "no result was recorded: the sender stopped or was too slow"
-    _attempt(session, row, now, "interrupted", detail, 0.0)
+def _attempt(of: Any, now: int, outcome: str, detail: str, latency_ms: float = 0.0) -> dict[str, Any]:
+    """A row of the attempts for a claim or a notification."""
+    return {
+        "tenant": of.tenant,
+        "notification": of.id,
+        "at": now,
+        "outcome": outcome,
+        "detail": detail[:500],
+        "latency_ms": latency_ms,
+        "after_ms": max(0.0, (now - of.created) / MS),
+    }
 
 
-def _attempt(
-    session: Session, row: Notification, now: int, outcome: str, detail: str, latency_ms: float
-) -> None:
-    session.add(
-        DeliveryAttempt(
-            tenant=row.tenant,
-            notification=row.id,
-            at=now,
-            outcome=outcome,
-            detail=detail[:500],
-            latency_ms=latency_ms,
-            after_ms=max(0.0, (now - row.created) / MS),
-        )
-    )
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for n in range(0, len(ids), SCANNED):
+        yield ids[n : n + SCANNED]

@@ -44,10 +44,11 @@ def ordinals(transitions: Sequence[Transition]) -> list[int]:
 def apply_transitions(
     session: Session, tenant: str, transitions: Sequence[Transition], now: int
 ) -> list[Alarm]:
-    """Write one input's transitions, within the caller's transaction; returns the alarms that changed.
+    """Write the transitions of some inputs, within the caller's transaction; returns the changed alarms.
 
     All transitions of one input (``seq``) come in one call, in order. What is already there is left as it
-    is, so that the same call again changes nothing. ``now`` is when they were recorded (UTC ns). An ``ask``
+    is, so that the same call again changes nothing. ``now`` is when they were recorded (UTC ns), of those
+    that do not say when they were decided. An ``ask``
     makes a row with the condition ``asked``, which starts or ends later; those of rules on trial go into
     the same tables, marked ``shadow``. Kind, audience and latching come from the rule's kept version.
 
@@ -197,7 +198,7 @@ def _row(tenant: str, t: Transition, ordinal: int, now: int) -> dict[str, Any]:
         "rule_hash": t.rule_hash,
         "at": t.at,
         "onset": t.onset,
-        "recorded": now,
+        "recorded": t.decided or now,
         "values_json": dict(t.values),
         "limit_text": t.limit,
         "text_en": t.text.get("en", ""),

@@ -111,7 +111,7 @@ class _Rows:
             "channel": hop.channel,
             "who": hop.who,
             "target": target or "",
-            "step": t.detail.get("step") if t.kind == "tell" else None,
+            "step": t.detail.get("step"),
             "language": language,
             "body": body(t, self.places[t.patient], hop.channel, language, self.wording),
             "state": "queued" if target else "failed",
