@@ -13,6 +13,14 @@ from dashboards.access import COOKIE
 from hearthward.trust.access import Action, Resource, Role, allowed
 from tests.unit.dashboards.webworld import RULE, SECRET, World, guards, routes, world
 
+SHIFT: dict[str, Any] = {
+    "user": "usr_nurse",
+    "role": "nurse",
+    "ward": "{wardA}",
+    "start": "2026-01-01T00:00:00Z",
+    "end": "2026-01-01T08:00:00Z",
+    "timezone": "UTC",
+}
 BODIES: dict[str, dict[str, Any]] = {
     "wards": {"name": "Ward new"},
     "beds": {"ward": "{wardA}", "label": "A-99"},
@@ -37,16 +45,32 @@ BODIES: dict[str, dict[str, Any]] = {
     "redirect": {"to": "usr_nurse"},
     "note": {"note": "the cuff had slipped"},
     "wall": {"wall": "w1", "audible": True},
-    "unlock": {"badge": "0000"},
     "test": {"target": "@number-1"},
     "subscriptions": {
         "endpoint": "https://fcm.googleapis.com/fcm/send/x",
         "keys": {"p256dh": "B" * 87, "auth": "a" * 22},
     },
+    "contacts": {"phone": "+8613800138001"},
+    "pin": {"pin": "4711"},
+    "badge": {"badge": "04A2249C5F6180"},
+    "teams": {"name": "Team new", "ward": "{wardA}", "members": ["usr_nurse"]},
+    "{team}": {"name": "Team other", "ward": "{wardA}", "members": []},
+    "assignments": {"patient": "{patientA}", "user": "usr_nurse"},
+    "shifts": SHIFT,
+    "{shift}": {**SHIFT, "end": "2026-01-01T06:00:00Z"},
+    "cancel": {},
+    "swap": {"at": "2026-01-01T00:00:00Z", "to": "{second}"},
+    "handovers": {"to": "{second}", "patients": ["{patientA}"], "pin": "2580"},
+    "escalation": {"text": "id: own"},
     "drafts": {"text": RULE.replace("version: 2", "version: 3")},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
+OTHERS = (
+    *("{key}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}"),
+    *("{user}", "{team}", "{shift}", "{assignment}"),
+)
+"""Parts of addresses that are an id of one tenant."""
 SIGNED = {"/api/v1/channels/twilio/status/{token}", "/api/v1/channels/twilio/voice/{token}"}
 """Public, but refused without the signature of who calls."""
 MANY = {"ward": "wards", "bed": "beds", "patient": "patients", "encounter": "encounters"}
@@ -67,7 +91,9 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     key = made.ids.get((tenant, f"{kind_in(path)}{place}"), "none")
     for name in ("key", "alarm", "patient"):
         path = path.replace(f"{{{name}}}", key)
-    for name in ("limit", "order", "release"):
+    path = path.replace("{user}", made.ids.get((tenant, "second"), "none"))
+    path = path.replace("{policy}", "default").replace("{version}", "1")
+    for name in ("limit", "order", "release", "team", "shift", "assignment"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))
     path = path.replace("{channel}", "sms").replace("{subscription}", f"psh-{tenant}")
     path = path.replace("{login}", f"{tenant}-nurse").replace("{rule}", "spo2-low")
@@ -161,20 +187,22 @@ def others_people(made: World) -> list[Any]:
     return [person for (tenant, _), person in made.backend._people.items() if tenant == "other"]
 
 
+def rosters(made: World) -> Any:
+    shifts = made.backend._rota["other"].values()
+    return repr(made.backend._roster("other")), [(s.id, s.user, s.end, s.cancelled) for s in shifts]
+
+
 @pytest.mark.parametrize("role", list(Role))
 async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
     async with world() as made:
-        before = repr(made.backend._of("other").items), repr(others_people(made))
+        before = repr(made.backend._of("other").items), repr(others_people(made)), rosters(made)
         for path, method in all_routes():
             if path == "/api/v1/live":
                 continue
             async with made.client(made.principal(role)) as client:
                 answer = await call(made, client, path, method, address(path, made, "other"))
                 assert SECRET not in answer.text, (path, method)
-                if any(
-                    name in path
-                    for name in ("{key}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}")
-                ):
+                if any(name in path for name in OTHERS):
                     assert answer.status_code in {401, 403, 404, 422}, (path, method, answer.status_code)
                 for query in ("?patient=" + made.ids["other", "patientA"], "?device=other-oxi-A"):
                     if method == "GET" and path.startswith("/api/v1/") and path != "/api/v1/audit":
@@ -184,7 +212,8 @@ async def test_the_other_tenant_is_neither_readable_nor_changeable(role: Role):
                             path,
                             more.text,
                         )
-        assert (repr(made.backend._of("other").items), repr(others_people(made))) == before
+        after = repr(made.backend._of("other").items), repr(others_people(made)), rosters(made)
+        assert after == before
 
 
 @pytest.mark.parametrize("role", [Role.NURSE, Role.DOCTOR, Role.DISPLAY, Role.ADMIN])

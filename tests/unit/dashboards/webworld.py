@@ -18,6 +18,7 @@ from dashboards.app import build_app
 from dashboards.fake_backend import FakeBackend
 from dashboards.live.hub import LiveHub
 from dashboards.models import AlarmDetail, DeadLetter, ProfileChoice
+from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
 from hearthward.core.clock import EventClock
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading
@@ -29,6 +30,8 @@ from tests.unit.cloud_ingest.made import made_rule
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
 SECRET = "Zebulon Otherhospital"  # noqa: S105 - a name that must not get out
+BADGE = "0000"
+"""What the badge of the second nurse says."""
 RULE = """
 id: spo2-low
 version: 2
@@ -112,6 +115,7 @@ class World:
             self.backend.put_dead_letter(tenant, DeadLetter(id="1", at=T0, reason="malformed", detail=prefix))
             nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
             self.backend.add_person(f"{tenant}-nurse", "right horse battery", nurse)
+            await self._room(tenant, prefix)
             who = self.principal(Role.ADMIN, tenant=tenant)
             await self.backend.audit(who, "login", "session", target=prefix)
         return self
@@ -177,6 +181,32 @@ class World:
             text = RULE if tenant == "main" else RULE.replace("delay_s: 0", "delay_s: 5")
             made = await backend.draft_rule(scope, text, note=f"{prefix}note", who=doctor)
             self.ids[tenant, "releaseA"] = made.id
+
+    async def _room(self, tenant: str, prefix: str) -> None:
+        """A second nurse with PIN and badge; for each ward a team, a shift, an assignment, a hand-over."""
+        scope, backend = Scope.system(tenant), self.backend
+        admin = self.principal(Role.ADMIN, tenant=tenant)
+        other = Principal(f"{tenant}-second", f"{prefix}Second", tenant, frozenset({Role.NURSE}))
+        backend.add_person(f"{tenant}-second", "right horse battery", other)
+        self.ids[tenant, "second"] = other.user
+        await backend.set_contacts(scope, other.user, phone="+8613800138000", email=None)
+        await backend.set_pin(scope, other.user, "2580")
+        if tenant == backend.tenant:
+            await backend.set_badge(scope, other.user, BADGE)
+        for place in "AB":
+            ward, patient = self.ids[tenant, f"ward{place}"], self.ids[tenant, f"patient{place}"]
+            team = await backend.add_team(
+                scope, TeamDraft(f"{prefix}Team {place}", ward, ("usr_nurse", other.user))
+            )
+            shift = await backend.add_shift(
+                scope, ShiftDraft("usr_nurse", "nurse", ward, T0, T0 + 8 * 3600 * S, "UTC"), who=admin
+            )
+            given = await backend.assign(scope, patient, user="usr_nurse", team=None, who=admin)
+            assert given is not None
+            draft = HandOverDraft(other.user, "usr_nurse", ward, f"{prefix}Patient {place}", (patient,), ())
+            await backend.hand_over(scope, draft, who=admin)
+            keep = {"team": team.id, "shift": shift.id, "assignment": given.id}
+            self.ids.update({(tenant, f"{name}{place}"): key for name, key in keep.items()})
 
     def principal(self, role: Role, *, tenant: str = "main", wards: str | None = None) -> Principal:
         return Principal(
