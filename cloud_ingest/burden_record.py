@@ -49,9 +49,9 @@ def read_burden(session: Session, scope: Scope, asked: Asked, shown: Callable[[s
 
 def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Iterator[Fact]:
     """The alarms of the period in their order."""
-    with_doctor = _reached(session, scope, asked)
-    rows = session.execute(_folded(scope, asked).execution_options(yield_per=AT_ONCE))
-    for alarm, subject, rule, kind, started, rank, ended, accepted, acted, step, pauses, undelivered in rows:
+    doctors = _doctors(session, scope.tenant)
+    for row in session.execute(_folded(scope, asked).execution_options(yield_per=AT_ONCE)):
+        alarm, subject, rule, kind, started, rank, ended, accepted, acted, step, pauses, failed, told = row
         yield Fact(
             alarm=alarm,
             subject=subject or "",
@@ -64,9 +64,9 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
             accepted=accepted,
             acted=bool(acted),
             step=step or 0,
-            doctor=alarm in with_doctor,
+            doctor=told is not None and any(doctor in told for doctor in doctors),
             audio_pauses=pauses,
-            undelivered=undelivered,
+            undelivered=failed,
         )
 
 
@@ -87,6 +87,7 @@ def _folded(scope: Scope, asked: Asked) -> Select[Any]:
             func.max(case((t.kind == "tell", t.detail["step"].as_integer()), else_=0)),
             func.sum(case((and_(paused, t.actor.is_not(None)), 1), else_=0)),
             func.sum(case((t.kind == "undelivered", 1), else_=0)),
+            func.aggregate_strings(case((t.kind.in_(TELLING), t.detail["told"].as_string())), " "),
         )
         .join(t, and_(t.tenant == Alarm.tenant, t.alarm == Alarm.id))
         .where(*_counted(scope, asked))
@@ -95,31 +96,10 @@ def _folded(scope: Scope, asked: Asked) -> Select[Any]:
     )
 
 
-def _reached(session: Session, scope: Scope, asked: Asked) -> set[str]:
-    """The alarms that somebody who is a doctor now was told of.
-
-    Few groups of people are told of many alarms: each is looked at once.
-    """
-    people = session.execute(select(User.id, User.roles).where(User.tenant == scope.tenant)).all()
-    doctors = {user for user, roles in people if Role.DOCTOR in roles}
-    if not doctors:
-        return set()
-    t = TransitionRow
-    told = t.detail["told"].as_string()
-    query = (
-        select(t.alarm, told)
-        .join(Alarm, and_(t.tenant == Alarm.tenant, t.alarm == Alarm.id))
-        .where(*_counted(scope, asked), t.kind.in_(TELLING), told.is_not(None))
-    )
-    known: dict[str, bool] = {}
-    found = set()
-    for alarm, hops in session.execute(query.execution_options(yield_per=AT_ONCE)):
-        hit = known.get(hops)
-        if hit is None:
-            hit = known[hops] = any(f'"{doctor}"' in hops for doctor in doctors)
-        if hit:
-            found.add(alarm)
-    return found
+def _doctors(session: Session, tenant: str) -> tuple[str, ...]:
+    """Those who are doctors now, as they stand in a list of hops."""
+    people = session.execute(select(User.id, User.roles).where(User.tenant == tenant)).all()
+    return tuple(f'"{user}"' for user, roles in people if Role.DOCTOR in roles)
 
 
 def _counted(scope: Scope, asked: Asked) -> list[ColumnElement[bool]]:

@@ -9,10 +9,12 @@ from typing import Final, Literal
 
 from hearthward.core.clock import SECOND
 
-__all__ = ["CHANNELS", "DAY", "FAILED", "NEEDS", "TAKEN", "Health", "Try", "health"]
+__all__ = ["CHANNELS", "DAY", "FAILED", "NEEDS", "REPORTED", "TAKEN", "Health", "Try", "health"]
 
 DAY: Final = 86_400 * SECOND
 TAKEN: Final = "handed_over"
+REPORTED: Final = "reported"
+"""Handed over, and reported later as not delivered: a wrong number, not a channel that fails."""
 FAILED: Final = ("temporary", "failed", "abandoned", "interrupted")
 _NUMBERS: Final = ("sms.account_sid", "sms.auth_token")
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
@@ -30,12 +32,13 @@ CHANNELS: Final = tuple(NEEDS)
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try to hand something over: when it ended (UTC ns), and how."""
+    """One try to hand something over: when it ended (UTC ns), and how; ``ident`` tells it from others."""
 
     at: int
     outcome: str
     detail: str = ""
     latency_ms: float = 0.0
+    ident: int | str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Health:
     failure: str
     handed_over: int
     failed: int
+    reported: int
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 
@@ -57,9 +61,9 @@ def health(tries: Iterable[Try], now: int) -> Health:
     """How a channel does at ``now`` by its ``tries``.
 
     Needed are all of the last 24 hours, the last that was taken, the last that failed, and the first that
-    failed after that; any others may be there.
+    failed after that; any others may be there, and any may be there twice.
     """
-    known = sorted(tries, key=lambda t: t.at)
+    known = sorted(set(tries), key=lambda t: t.at)
     taken = [t for t in known if t.outcome == TAKEN]
     failed = [t for t in known if t.outcome in FAILED]
     since = next((t.at for t in failed if not taken or t.at > taken[-1].at), None)
@@ -72,6 +76,7 @@ def health(tries: Iterable[Try], now: int) -> Health:
         failure=failed[-1].detail if failed else "",
         handed_over=len(latencies),
         failed=sum(t.at > now - DAY for t in failed),
+        reported=sum(t.at > now - DAY for t in known if t.outcome == REPORTED),
         latency_p50_ms=_rank(latencies, 0.5),
         latency_p95_ms=_rank(latencies, 0.95),
     )

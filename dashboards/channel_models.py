@@ -49,6 +49,9 @@ class ChannelView(_View):
     failure: str = Field("", description="why it failed last")
     handed_over: int = Field(0, description="in the last 24 h")
     failed: int = Field(0, description="tries that failed in the last 24 h")
+    reported: int = Field(
+        0, description="handed over, and reported as not delivered later (a wrong number), in the last 24 h"
+    )
     latency_p50_ms: float | None = Field(None, description="of what was handed over in the last 24 h")
     latency_p95_ms: float | None = None
     queued: int = Field(0, description="notifications that wait for it now")

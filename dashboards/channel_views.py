@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
+from cloud_ingest.channel_health import NEEDS, Health
 from cloud_ingest.channels.base import Message
 from dashboards.backend import DirectoryError
+from dashboards.channel_models import ChannelTest, ChannelView
 from hearthward.core.clock import iso
 
-__all__ = ["PUSH_SERVICES", "host_of", "test_message"]
+__all__ = ["PUSH_SERVICES", "host_of", "test_message", "unused_view", "used_view"]
 
 PUSH_SERVICES: Final = (
     "fcm.googleapis.com",
@@ -22,6 +25,43 @@ _TEXT: Final = {
     "en": "TEST, no alarm: Hearthward can reach you here. Nothing is to be done. {when} UTC",
     "zh": "测试,不是报警:Hearthward 可以通过此方式联系您。无需任何操作。{when} UTC",
 }
+
+
+def unused_view(name: str, *, answers: bool) -> ChannelView:
+    """A channel that is not in use, with what it needs."""
+    return ChannelView(name=name, state="not_configured", needs=list(NEEDS[name]), answers=answers)
+
+
+def used_view(
+    name: str,
+    found: Health,
+    *,
+    answers: bool,
+    endpoints: Iterable[str],
+    queued: int,
+    oldest: int | None,
+    tests: Iterable[ChannelTest],
+) -> ChannelView:
+    """A channel that is in use, and how it does."""
+    return ChannelView(
+        name=name,
+        state=found.state,
+        since=found.since,
+        needs=list(NEEDS.get(name, ())),
+        answers=answers,
+        endpoints=[f"@{end}" for end in endpoints],
+        last_handover=found.last_handover,
+        last_failure=found.last_failure,
+        failure=found.failure,
+        handed_over=found.handed_over,
+        failed=found.failed,
+        reported=found.reported,
+        latency_p50_ms=found.latency_p50_ms,
+        latency_p95_ms=found.latency_p95_ms,
+        queued=queued,
+        oldest_queued=oldest,
+        tests=list(tests),
+    )
 
 
 def test_message(ident: str, target: str, language: str, now: int) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from cloud_ingest.burden import Asked, Burden, Stay, burden
-from cloud_ingest.channel_health import CHANNELS, NEEDS, Try, health
+from cloud_ingest.channel_health import CHANNELS, Try, health
 from cloud_ingest.channels.fake import FakeChannel
 from dashboards.alarm_facts import fact_of
 from dashboards.backend import DirectoryError
@@ -20,7 +20,7 @@ from dashboards.channel_models import (
     PushDevice,
     TestTarget,
 )
-from dashboards.channel_views import host_of, test_message
+from dashboards.channel_views import host_of, test_message, unused_view, used_view
 from dashboards.models import AlarmDetail, Encounter
 from hearthward.core.clock import Clock
 from hearthward.core.errors import DeliveryError
@@ -75,27 +75,17 @@ class FakeChannels(ABC):
     def _view(self, tenant: str, name: str) -> ChannelView:
         answers = name in CONFIRMING
         if name not in self.ways:
-            return ChannelView(name=name, state="not_configured", needs=list(NEEDS[name]), answers=answers)
+            return unused_view(name, answers=answers)
         tests = [t for t in self._tests[tenant] if t.channel == name]
-        tried = [Try(t.at, _outcome(t), t.detail, t.latency_ms) for t in tests]
-        found = health([*self.tries.get(name, ()), *tried], self.clock.now_ns())
+        tried = [Try(t.at, _outcome(t), t.detail, t.latency_ms, t.id) for t in tests]
         queue = self.waiting.get(name, [])
-        return ChannelView(
-            name=name,
-            state=found.state,
-            since=found.since,
-            needs=list(NEEDS[name]),
+        return used_view(
+            name,
+            health([*self.tries.get(name, ()), *tried], self.clock.now_ns()),
             answers=answers,
-            endpoints=[f"@{end}" for end in self.ends.get(name, ())],
-            last_handover=found.last_handover,
-            last_failure=found.last_failure,
-            failure=found.failure,
-            handed_over=found.handed_over,
-            failed=found.failed,
-            latency_p50_ms=found.latency_p50_ms,
-            latency_p95_ms=found.latency_p95_ms,
+            endpoints=self.ends.get(name, ()),
             queued=len(queue),
-            oldest_queued=min(queue, default=None),
+            oldest=min(queue, default=None),
             tests=tests[::-1][:5],
         )
 

@@ -44,6 +44,7 @@ class Alarm(Base):
             name="signal",
         ),
         Index(None, "tenant", "condition", "started"),
+        Index(None, "tenant", "started"),
         Index(None, "tenant", "patient", "started"),
         Index(None, "tenant", "rule", "started"),
         Index(None, "tenant", "root"),
@@ -165,6 +166,7 @@ class Notification(Base):
         ),
         Index(None, "state", "next_at"),
         Index(None, "message"),
+        Index(None, "tenant", "channel", "created"),
         Index(
             "ix_notifications_unreported",
             "unreported",
@@ -202,7 +204,11 @@ class DeliveryAttempt(Base):
     """
 
     __tablename__ = "delivery_attempts"
-    __table_args__ = (within_tenant("notification", "notifications"), Index(None, "tenant", "notification"))
+    __table_args__ = (
+        within_tenant("notification", "notifications"),
+        Index(None, "tenant", "notification"),
+        Index(None, "tenant", "at"),
+    )
     id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     tenant: Mapped[str]
     notification: Mapped[str]

@@ -20,6 +20,7 @@ from cloud_ingest.records.alarm_models import (
     TransitionRow,
 )
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
+from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.staff_models import (
     Assignment,
@@ -39,6 +40,7 @@ __all__ = [
     "AuditRow",
     "Base",
     "Bed",
+    "ChannelTest",
     "ConfigDocumentRow",
     "DeadLetter",
     "DeliveryAttempt",

@@ -1,0 +1,110 @@
+"""How channels do, read from the record of attempts and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from cloud_ingest.channel_health import DAY, FAILED, REPORTED, TAKEN, Health, Try, health
+from cloud_ingest.records.models import ChannelTest, DeliveryAttempt, Notification
+
+__all__ = ["TESTS_SHOWN", "ChannelRecord", "add_test", "confirm_test", "read_channels"]
+
+TESTS_SHOWN: Final = 5
+_NOW: Final = Notification
+_DONE: Final = DeliveryAttempt
+_JOIN: Final = and_(_NOW.tenant == _DONE.tenant, _NOW.id == _DONE.notification)
+_LATER: Final = and_(_DONE.outcome == "failed", _DONE.latency_ms == 0, _NOW.reference.is_not(None))
+"""Not a try, but what came back from outside after it had been handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRecord:
+    """What is on record of one channel."""
+
+    health: Health
+    queued: int
+    oldest: int | None
+    tests: Sequence[ChannelTest]
+
+
+def read_channels(
+    session: Session, tenant: str, channels: Iterable[str], now: int
+) -> dict[str, ChannelRecord]:
+    """The record of each channel at ``now`` (UTC ns, real time: attempts go by that)."""
+    recent = _recent(session, tenant, now)
+    waiting = _waiting(session, tenant)
+    found = {}
+    for channel in channels:
+        tests = _tests(session, tenant, channel)
+        tries = [*recent.get(channel, ()), *_marks(session, tenant, channel), *map(_try, tests)]
+        queued, oldest = waiting.get(channel, (0, None))
+        found[channel] = ChannelRecord(health(tries, now), queued, oldest, tests[:TESTS_SHOWN])
+    return found
+
+
+def add_test(session: Session, made: ChannelTest) -> None:
+    """Keep a test."""
+    session.add(made)
+
+
+def confirm_test(session: Session, tenant: str, test: str, now: int) -> None:
+    """A key came back."""
+    row = session.get(ChannelTest, (tenant, test))
+    if row is not None and row.confirmed is None:
+        row.confirmed = now
+
+
+def _tries() -> Select[Any]:
+    """Tries of channels; what nobody had an address for never came to one."""
+    outcome = case((_LATER, REPORTED), else_=_DONE.outcome)
+    return (
+        select(_NOW.channel, _DONE.at, outcome, _DONE.detail, _DONE.latency_ms, _DONE.id)
+        .join_from(_DONE, _NOW, _JOIN)
+        .where(_NOW.attempts > 0)
+    )
+
+
+def _recent(session: Session, tenant: str, now: int) -> dict[str, list[Try]]:
+    found: dict[str, list[Try]] = {}
+    query = _tries().where(_DONE.tenant == tenant, _DONE.at > now - DAY)
+    for channel, *rest in session.execute(query):
+        found.setdefault(channel, []).append(Try(*rest))
+    return found
+
+
+def _marks(session: Session, tenant: str, channel: str) -> list[Try]:
+    """The last that was taken, the last that failed, and the first that failed after the former."""
+    mine = _tries().where(_NOW.tenant == tenant, _NOW.channel == channel)
+    failing = and_(_DONE.outcome.in_(FAILED), ~_LATER)
+    newest = _NOW.created.desc(), _DONE.id.desc()
+    taken = _one(session, mine.where(_DONE.outcome == TAKEN).order_by(*newest))
+    failed = _one(session, mine.where(failing).order_by(*newest))
+    after: list[ColumnElement[bool]] = [failing] if not taken else [failing, _DONE.at > taken[0].at]
+    first = _one(session, mine.where(*after).order_by(_DONE.at)) if failed else []
+    return [*taken, *failed, *first]
+
+
+def _one(session: Session, query: Select[Any]) -> list[Try]:
+    row = session.execute(query.limit(1)).first()
+    return [] if row is None else [Try(*row[1:])]
+
+
+def _waiting(session: Session, tenant: str) -> dict[str, tuple[int, int | None]]:
+    query = select(_NOW.channel, func.count(), func.min(_NOW.created)).where(
+        _NOW.tenant == tenant, _NOW.state == "queued"
+    )
+    return {channel: (n, oldest) for channel, n, oldest in session.execute(query.group_by(_NOW.channel))}
+
+
+def _tests(session: Session, tenant: str, channel: str) -> Sequence[ChannelTest]:
+    query = select(ChannelTest).where(ChannelTest.tenant == tenant, ChannelTest.channel == channel)
+    return session.scalars(query.order_by(ChannelTest.at.desc(), ChannelTest.id).limit(50)).all()
+
+
+def _try(test: ChannelTest) -> Try:
+    return Try(test.at, test.outcome, test.detail, test.latency_ms, test.id)
