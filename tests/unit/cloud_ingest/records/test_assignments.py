@@ -47,7 +47,7 @@ def who(assignments: Do, scope: Scope = SYSTEM, **filters: Any) -> list[tuple[st
     return [(r.patient, r.user or r.team) for r in assignments(lambda a: a.list(scope, **filters))]
 
 
-def code_of(do: Callable[[], object]) -> tuple[str, str]:
+def code_of(do: Callable[[], object]) -> tuple[object, object]:
     with pytest.raises(ConfigError) as caught:
         do()
     return caught.value.details["field"], caught.value.details.get("code", caught.value.details["reason"])

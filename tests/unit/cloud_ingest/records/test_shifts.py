@@ -39,7 +39,7 @@ def add(shifts: Do, scope: Scope = SYSTEM, **values: Any) -> Shift:
     return row
 
 
-def refused(do: Callable[[], object]) -> tuple[str, str]:
+def refused(do: Callable[[], object]) -> tuple[object, object]:
     with pytest.raises(ConfigError) as caught:
         do()
     return caught.value.details["field"], caught.value.details.get("code", caught.value.details["reason"])

@@ -32,7 +32,7 @@ def proofs(records: Records) -> Proofs:
     return Proofs(records, Passwords.cheap())
 
 
-def code_of(do: Callable[[], object]) -> tuple[str, str]:
+def code_of(do: Callable[[], object]) -> tuple[object, object]:
     with pytest.raises(ConfigError) as caught:
         do()
     return caught.value.details["field"], caught.value.details.get("code", caught.value.details["reason"])
