@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.channel_health import DAY, FAILED, REPORTED, TAKEN, Health, Try, health
 from cloud_ingest.records.models import ChannelTest, DeliveryAttempt, Notification
 
-__all__ = ["TESTS_SHOWN", "ChannelRecord", "add_test", "confirm_test", "read_channels"]
+__all__ = ["TESTS_SHOWN", "ChannelRecord", "add_test", "read_channels", "report_test"]
 
 TESTS_SHOWN: Final = 5
 _NOW: Final = Notification
@@ -52,10 +52,14 @@ def add_test(session: Session, made: ChannelTest) -> None:
     session.add(made)
 
 
-def confirm_test(session: Session, tenant: str, test: str, now: int) -> None:
-    """A key came back."""
+def report_test(session: Session, tenant: str, test: str, *, failed: bool, detail: str, now: int) -> None:
+    """What came back of a test from outside: a key or a delivery, or that it failed after all."""
     row = session.get(ChannelTest, (tenant, test))
-    if row is not None and row.confirmed is None:
+    if row is None:
+        return
+    if failed:
+        row.outcome, row.detail = "failed", detail
+    elif row.confirmed is None:
         row.confirmed = now
 
 

@@ -91,7 +91,8 @@ class Called:
     """What a callback's token stands for: a notification to somebody, or a test.
 
     ``who`` is the person called (None: an endpoint, which belongs to nobody, or somebody who may not log
-    in any more). ``answered``: a key has decided already.
+    in any more). ``answered``: a key has decided already; ``rejected``: they
+    have rejected the alarm, however that was said.
     """
 
     id: str
@@ -101,4 +102,5 @@ class Called:
     text: str
     language: str
     answered: bool = False
+    rejected: bool = False
     test: bool = False

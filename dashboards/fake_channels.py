@@ -93,7 +93,7 @@ class FakeChannels(ABC):
         """See the port."""
         if channel not in self.ways:
             return None
-        own = "" if channel == "in_app" else self.contacts.get((who.user, channel))
+        own = self.contacts.get((who.user, channel))
         mine = [] if own is None else [TestTarget(key="me", label=own)]
         return [*mine, *(TestTarget(key=f"@{end}") for end in self.ends.get(channel, ()))]
 
@@ -106,7 +106,7 @@ class FakeChannels(ABC):
         if chosen is None:
             raise DirectoryError(field="target", code="unknown", value=target)
         ident = self.ids.new("tst")
-        address = (chosen.label or who.user) if target == "me" else target
+        address = chosen.label if target == "me" else target
         outcome: Literal["handed_over", "failed"] = "handed_over"
         detail = ""
         try:

@@ -97,7 +97,7 @@ class PushChannel:
         return None
 
     async def _post(self, message: Message, subscription: Subscription) -> None:
-        if not self._allowed(subscription.endpoint):
+        if not self.accepts(subscription.endpoint):
             await self._subscriptions.end(subscription.id)
             msg = "the subscription is not one of a push service in push.services"
             raise DeliveryPermanent(msg, channel=self.name)
@@ -142,7 +142,8 @@ class PushChannel:
             credentials="push.contact and push.key_file (browsers subscribe to one key)",
         )
 
-    def _allowed(self, endpoint: str) -> bool:
+    def accepts(self, endpoint: str) -> bool:
+        """Whether a subscription's address is one of a push service that may be sent to."""
         try:
             parts = urlsplit(endpoint)
             host = parts.hostname or ""

@@ -169,6 +169,8 @@ async def _answer(context: Context, found: Called, token: str, key: Answer) -> t
     caller = replace(context, principal=found.who)
     if found.answered:
         return await _standing(caller, found)
+    if key == "reject" and found.rejected:
+        return "rejected", ""
     outcome = await _act(caller, found, key)
     if outcome != "failed":
         await context.backend.delivered(found, "confirmed")

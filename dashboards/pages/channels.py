@@ -37,7 +37,7 @@ STATES: Final = {
 TESTS: Final = {
     "handed_over": N_("handed over"),
     "failed": N_("failed"),
-    "confirmed": N_("confirmed by key"),
+    "confirmed": N_("confirmed"),
 }
 
 See = Annotated[Context, Depends(Guard(Action.VIEW_CHANNELS, KIND))]
