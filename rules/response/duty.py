@@ -150,14 +150,21 @@ class Duty:
     # -- who is there
 
     def on_duty(self, ward: str | None, role: str, at: int) -> list[str]:
-        """Who is on duty in a role at ``at`` (UTC ns), in the order in which they came on."""
-        if ward not in self.scheduled:
-            return sorted(p.id for p in self.people.values() if role in p.roles and _of(p, ward))
+        """Who is on duty in a role at ``at`` (UTC ns), in the order in which they came on.
+
+        For what is in no ward (``ward`` None) anybody on duty anywhere. Where there is no schedule, and
+        nobody is on duty for the whole house, everybody of the ward who has the role.
+        """
         there = sorted(
             (s.start, s.user)
             for s in self.shifts
-            if s.role == role and s.start <= at < s.end and s.ward in {None, ward} and s.user in self.people
+            if s.role == role
+            and s.start <= at < s.end
+            and (ward is None or s.ward in {None, ward})
+            and s.user in self.people
         )
+        if not there and ward not in self.scheduled:
+            return sorted(p.id for p in self.people.values() if role in p.roles and _of(p, ward))
         return list(dict.fromkeys(user for _, user in there))
 
     def present(self, user: str, ward: str | None, at: int) -> bool:

@@ -81,7 +81,18 @@ def test_who_comes_on_first_is_named_first():
 def test_where_there_is_no_schedule_all_of_the_ward_are_on_duty():
     assert DUTY.on_duty("east", "nurse", at(0)) == ["far"]
     assert DUTY.on_duty("east", "doctor", at(99 * HOUR)) == ["doc"]
-    assert DUTY.on_duty(None, "nurse", at(0)) == ["ann", "bea", "cho", "far"], "a patient in no ward"
+    assert DUTY.on_duty(None, "nurse", at(0)) == ["ann"], "what is in no ward: whoever is on duty anywhere"
+    assert DUTY.on_duty(None, "nurse", at(99 * HOUR)) == ["ann", "bea", "cho", "far"], (
+        "rather all than nobody"
+    )
+
+
+def test_who_is_on_call_for_the_whole_house_is_told_of_what_is_in_no_ward():
+    shifts = (Shift("eng", "engineer", None, at(0), at(8 * HOUR)),)
+    duty = Duty(people=PEOPLE | {"two": person("two", "engineer", wards=None)}, shifts=shifts)
+    assert duty.on_duty(None, "engineer", at(1)) == ["eng"]
+    assert duty.on_duty("east", "engineer", at(1)) == ["eng"], "a ward without a schedule, too"
+    assert duty.on_duty(None, "engineer", at(9 * HOUR)) == ["eng", "two"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +104,7 @@ def test_where_there_is_no_schedule_all_of_the_ward_are_on_duty():
         ("p2", 1, ["ann"]),  # of the team only who is there
         ("p2", 5, ["ann"]),  # the assignment has ended: the ward's nurses
         ("p3", 1, ["far"]),  # nobody assigned
-        ("p4", 1, ["ann", "bea", "cho", "far"]),
+        ("p4", 1, ["ann"]),
         ("device:d1", 1, ["ann"]),  # nobody is assigned to a device: its ward's nurses
     ],
 )
