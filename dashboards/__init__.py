@@ -43,5 +43,6 @@ def create_app(
     from dashboards.cloud_backend import CloudBackend
 
     del settings, clock
-    backend = CloudBackend(service, rulebook=rulebook)
+    answers = None if twilio is None else twilio.answers
+    backend = CloudBackend(service, rulebook=rulebook, answers=answers)
     return build_app(backend, telemetry=telemetry, profiles=profiles, services=services, twilio=twilio)

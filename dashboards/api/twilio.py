@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 
+from cloud_ingest.answers import Answers
 from cloud_ingest.channels.speech import KEYS, Outcome, answer_twiml, call_twiml
 from cloud_ingest.channels.twilio_callbacks import (
     SIGNATURE_HEADER,
@@ -62,11 +63,13 @@ class TwilioBack:
     """How calls from outside are told from forged ones.
 
     ``public_url`` is ``web.public_url``, under which Twilio was given the addresses; ``verify`` says whether
-    a POST of a form to a URL was signed (``channels.twilio_callbacks.verify`` with the account's token).
+    a POST of a form to a URL was signed (``channels.twilio_callbacks.verify`` with the account's token);
+    ``answers`` reads the tokens in the addresses.
     """
 
     public_url: str
     verify: Callable[[str, Mapping[str, str], str], bool]
+    answers: Answers | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     refused: int = 0
     audited: int | None = None

@@ -108,7 +108,7 @@ class Telling:
         self.service: CloudService | None = None
         self.reach, self.answers = parts.reach, parts.answers
         self.channels = list(parts.reach.channels.values())
-        self.twilio = _twilio(settings)
+        self.twilio = _twilio(settings, self.answers)
         clock = SystemClock()
         emergency = Emergency(
             records,
@@ -178,10 +178,10 @@ async def build_telling(
     return Telling(settings, records, parts, ids, telemetry)
 
 
-def _twilio(settings: Settings) -> TwilioBack | None:
+def _twilio(settings: Settings, answers: Answers) -> TwilioBack | None:
     """What tells Twilio's calls from forged ones, where any are expected."""
     verify, url = twilio_verifier(settings), settings.web.public_url
-    return None if verify is None or url is None else TwilioBack(url, verify)
+    return None if verify is None or url is None else TwilioBack(url, verify, answers)
 
 
 def _published(_message: Message) -> None:
