@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from cloud_ingest.channels.base import Handover, Message, address_of
-from hearthward.core.addresses import is_loopback
+from hearthward.core.addresses import is_loopback, is_mail_address
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import ConfigError, DeliveryError, DeliveryPermanent, DeliveryTemporary
 
@@ -79,6 +79,9 @@ class EmailChannel:
     async def send(self, message: Message) -> Handover:
         """Hand over to the server; the reference is the ``Message-ID``. Raises DeliveryError."""
         to = address_of(self.name, message.target, self._endpoints)
+        if not is_mail_address(to):
+            msg = "no valid address"
+            raise DeliveryPermanent(msg, channel=self.name)
         composed = self._compose(message, to)
         async with self._connected() as smtp:
             await smtp.send_message(composed, sender=self._from, recipients=[to])
@@ -113,7 +116,7 @@ class EmailChannel:
             yield smtp
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):  # it was taken before
                 await smtp.quit()
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        except (aiosmtplib.SMTPException, OSError) as error:
             raise self._error(error) from None  # its text may hold an address
         finally:
             smtp.close()
@@ -133,22 +136,18 @@ class EmailChannel:
     def _compose(self, message: Message, to: str) -> EmailMessage:
         domain = self._from.rpartition("@")[2]
         composed = EmailMessage(policy=SMTP_POLICY)
-        try:
-            composed["From"] = self._from
-            composed["To"] = to
-            composed["Subject"] = _line(message.subject or message.text)
-            composed["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now_ns() / SECOND, UTC))
-            composed["Message-ID"] = f"<{message.id}@{domain}>"
-            if message.alarm:
-                composed["References"] = f"<{message.alarm}@{domain}>"
-            composed["Auto-Submitted"] = "auto-generated"
-            composed["Content-Language"] = _LANGUAGES.get(message.language, message.language)
-            for name, value in _URGENT.items() if message.priority == "high" else ():
-                composed[name] = value
-            composed.set_content(message.linked_text, charset="utf-8")
-        except ValueError as error:
-            msg = "no valid address"
-            raise DeliveryPermanent(msg, channel=self.name) from error
+        composed["From"] = self._from
+        composed["To"] = to
+        composed["Subject"] = _line(message.subject or message.text)
+        composed["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now_ns() / SECOND, UTC))
+        composed["Message-ID"] = f"<{message.id}@{domain}>"
+        if message.alarm:
+            composed["References"] = f"<{message.alarm}@{domain}>"
+        composed["Auto-Submitted"] = "auto-generated"
+        for name, value in _URGENT.items() if message.priority == "high" else ():
+            composed[name] = value
+        composed.set_content(message.linked_text, charset="utf-8")  # takes other Content- headers away
+        composed["Content-Language"] = _LANGUAGES.get(message.language, message.language)
         return composed
 
     def _error(self, error: Exception) -> DeliveryError:
@@ -159,16 +158,14 @@ class EmailChannel:
             error = error.recipients[0]
         if isinstance(error, aiosmtplib.SMTPResponseException):
             return self._refused(error)
-        if isinstance(error, aiosmtplib.SMTPNotSupported):
-            msg = "the mail server does not offer what is set (email.security, email.username)"
-            return DeliveryPermanent(msg, channel=self.name)
-        if isinstance(error, ValueError):
-            return DeliveryPermanent("no valid address", channel=self.name)
-        if isinstance(error, aiosmtplib.SMTPReadTimeoutError):
-            msg = "the mail server did not answer in time; it may have been taken all the same"
-            return DeliveryTemporary(msg, channel=self.name)
         if isinstance(error.__cause__ or error, ssl.SSLError):
             msg = "the mail server's certificate or TLS is refused: check email.host, security and ca_file"
+            return DeliveryTemporary(msg, channel=self.name)
+        if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
+            msg = "the mail server does not offer what is set (email.security, email.username)"
+            return DeliveryPermanent(msg, channel=self.name)
+        if isinstance(error, aiosmtplib.SMTPReadTimeoutError):
+            msg = "the mail server did not answer in time; it may have been taken all the same"
             return DeliveryTemporary(msg, channel=self.name)
         msg = f"the mail server cannot be reached: {type(error).__name__}"
         return DeliveryTemporary(msg, channel=self.name)

@@ -7,8 +7,12 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["check_https", "is_loopback"]
+__all__ = ["MAIL_ADDRESS", "NUMBER", "check_https", "is_loopback", "is_mail_address"]
 
+NUMBER: Final = r"^\+[1-9][0-9]{6,14}$"
+"""A telephone number with its country (E.164)."""
+MAIL_ADDRESS: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$"
+"""An address without a name, and nothing that could end a header."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
 
 
@@ -36,3 +40,8 @@ def check_https(url: str) -> str:
         msg = "would send secrets and texts in the clear: use https (http only on this machine)"
         raise ValueError(msg)
     return url
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether a text is one e-mail address and nothing else."""
+    return re.fullmatch(MAIL_ADDRESS, text) is not None and not text.endswith("\n")

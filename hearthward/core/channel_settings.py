@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from hearthward.core.addresses import check_https, is_loopback
+from hearthward.core.addresses import MAIL_ADDRESS, NUMBER, check_https, is_loopback
 
 __all__ = [
     "AppriseUrl",
@@ -35,9 +35,7 @@ __all__ = [
     "WebhookSettings",
 ]
 
-_NUMBER: Final = r"^\+[1-9][0-9]{6,14}$"
 _NUMBER_SAID: Final = "a number with its country, such as +4930123456"
-_ADDRESS: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$"
 _ADDRESS_SAID: Final = "an address such as ward@example.org, without a name"
 SECRET_LENGTH: Final = 16
 """A webhook's secret has at least so many characters."""
@@ -48,8 +46,8 @@ EndpointName = Annotated[
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"),
     Field(description="a name of up to 32 of the characters a-z 0-9 -"),
 ]
-Number = Annotated[str, StringConstraints(pattern=_NUMBER)]
-Address = Annotated[str, StringConstraints(pattern=_ADDRESS)]
+Number = Annotated[str, StringConstraints(pattern=NUMBER)]
+Address = Annotated[str, StringConstraints(pattern=MAIL_ADDRESS)]
 
 
 class Part(BaseModel):

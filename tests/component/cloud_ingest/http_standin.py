@@ -85,6 +85,7 @@ class HttpStandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = 2  # a client that was not closed does not keep the test from ending
 
             def do_HEAD(self) -> None:
                 self._answer(b"")

@@ -38,12 +38,12 @@ class SmtpStandIn:
         self.tls_used: list[bool] = []
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's
-        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if self.behaviour and self.behaviour[0] == "550":
             self.behaviour.popleft()
             return f"550 <{address}> unknown"
-        self.tls_used.append(session.ssl is not None)
+        self.tls_used.append(server.transport.get_extra_info("ssl_object") is not None)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
