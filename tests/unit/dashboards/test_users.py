@@ -35,7 +35,7 @@ async def test_a_login_is_made_listed_and_works():
             "zh",
         )
         listed = await client.get("/api/v1/users")
-        assert [u["login"] for u in listed.json()["items"]] == ["li.na", "main-nurse"]
+        assert [u["login"] for u in listed.json()["items"]] == ["li.na", "main-nurse", "main-second"]
         assert listed.json()["items"][0] == user
         assert password not in listed.text
         opened = await client.post("/api/v1/login", json={"login": "li.na", "password": password})
@@ -88,7 +88,7 @@ async def test_a_refusal_names_the_field(change: dict[str, Any], field: str, sta
         answer = await client.post("/api/v1/users", json=body)
         assert answer.status_code == status, answer.text
         assert [e["field"] for e in answer.json()["errors"]] == [field]
-        assert len((await client.get("/api/v1/users")).json()["items"]) == 1
+        assert len((await client.get("/api/v1/users")).json()["items"]) == 2
 
 
 async def test_a_closed_ward_is_refused_by_its_field():
