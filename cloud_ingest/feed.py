@@ -23,6 +23,7 @@ __all__ = [
     "Feed",
     "GatewayChanged",
     "GatewayState",
+    "InactivationsChanged",
     "Lagged",
     "ReadingsStored",
     "Subscription",
@@ -49,6 +50,13 @@ class AlarmChanged:
     tenant: str
     alarm: Alarm
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class InactivationsChanged:
+    """Signals of a subject were switched off, or on again; committed."""
+
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,14 @@ class Lagged:
 
 
 Event = (
-    ReadingsStored | AlarmChanged | GatewayChanged | DirectoryChanged | ClockMoved | TechnicalEvent | Lagged
+    ReadingsStored
+    | AlarmChanged
+    | InactivationsChanged
+    | GatewayChanged
+    | DirectoryChanged
+    | ClockMoved
+    | TechnicalEvent
+    | Lagged
 )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
 from cloud_ingest.deciding import Decider, Decision, transitions_of, write_decisions
-from cloud_ingest.feed import AlarmChanged, Feed, TechnicalEvent
+from cloud_ingest.feed import AlarmChanged, Feed, InactivationsChanged, TechnicalEvent
 from cloud_ingest.patience import Patience
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import Alarm
@@ -133,6 +133,8 @@ class Turns:
             self._telemetry.count("transitions_total", kind=transition.kind)
         for alarm in done.alarms:
             self._feed.publish(AlarmChanged(self.tenant, alarm, alarm.last_transition))
+        if any(t.kind in {"pause", "resume"} for t in transitions):
+            self._feed.publish(InactivationsChanged(self.tenant))
         self.began(transitions)
         if self.hooks.on_transitions is not None:
             self.hooks.on_transitions(transitions)

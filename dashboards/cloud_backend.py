@@ -10,19 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import feed
+from cloud_ingest.answers import Answers
 from cloud_ingest.attribution import Span, load_attribution
 from cloud_ingest.entry import Draft, EntryDesk, EntryError, Problem, manual_device
-from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
 from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
 from dashboards.backend import (
     AlarmChanged,
-    AlarmQuery,
     DirectoryChanged,
     DirectoryError,
     GatewayChanged,
+    InactivationsChanged,
     LiveEvent,
     ReadingQuery,
     ReadingsArrived,
@@ -30,12 +30,12 @@ from dashboards.backend import (
     VitalSample,
     newest_by_metric,
 )
+from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_people import CloudPeople
+from dashboards.cloud_response import CloudResponse
 from dashboards.cloud_rules import CloudRules
 from dashboards.cloud_staff import CloudStaff
 from dashboards.cloud_views import (
-    alarm_of,
-    detail_of,
     device_of,
     directory_error,
     gateway_of,
@@ -46,7 +46,7 @@ from dashboards.cloud_views import (
     values_of,
 )
 from dashboards.cloud_why import CloudWhy
-from dashboards.models import Alarm, AlarmDetail, AuditEntry, DeadLetter, Item, Kind, Patient, Value
+from dashboards.models import AuditEntry, DeadLetter, Item, Kind, Patient, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -65,10 +65,9 @@ PLURALS: Final[dict[Kind, str]] = {
     "association": "associations",
 }
 OWN_ID: Final = frozenset({"gateway", "device"})
-MAX_ALARMS: Final = 10_000
 
 
-class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
+class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``act``; here the directory, sessions and audit.
@@ -80,11 +79,14 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
         *,
         passwords: Passwords | None = None,
         rulebook: Rulebook | None = None,
+        answers: Answers | None = None,
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())
+        CloudChannels.__init__(self, service, answers)
+        CloudResponse.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 
@@ -236,51 +238,6 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
             return None
         return frozenset(p.id for p in await self.items(scope, "patient", ended=True))
 
-    async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
-        """See the port."""
-        found = await self._records.read(
-            lambda s: self._records.alarms(s).list(
-                scope,
-                active=True if query.active_only else None,
-                worklist=query.worklist,
-                asked=query.asked,
-                patient=query.patient,
-                rule=query.rule,
-                since=query.start,
-                limit=MAX_ALARMS if query.priority or query.start or query.end else query.limit,
-            )
-        )
-        kept = [
-            row
-            for row in found
-            if (query.priority is None or row.priority == query.priority)
-            and (query.start is None or row.started >= query.start)
-            and (query.end is None or row.started < query.end)
-        ]
-        return [alarm_of(row, self._service.rules) for row in kept[: query.limit]]
-
-    async def _history(self, scope: Scope, key: str) -> AlarmHistory | None:
-        try:
-            found = await self._records.read(lambda s: self._records.alarms(s).get(scope, key))
-        except ConfigError as error:
-            if error.details.get("reason") == "not_found":
-                return None
-            raise
-        return None if found.alarm.shadow else found  # what a rule on trial decides is no alarm
-
-    async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
-        """See the port."""
-        history = await self._history(scope, key)
-        return None if history is None else detail_of(history, self._service.rules)
-
-    async def accept(self, scope: Scope, key: str, *, actor: str, note: str = "") -> Alarm | None:
-        """See the port."""
-        if await self._history(scope, key) is None:
-            return None
-        await self._service.act("accept", alarm=key, actor=actor, note=note)
-        history = await self._history(scope, key)
-        return None if history is None else alarm_of(history.alarm, self._service.rules)
-
     async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
         """See the port."""
         query = select(rows.DeadLetter).where(rows.DeadLetter.tenant == scope.tenant)
@@ -368,7 +325,9 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
             if isinstance(event, feed.ReadingsStored):
                 yield ReadingsArrived(event.tenant, tuple(samples_of(event.batch)))
             elif isinstance(event, feed.AlarmChanged):
-                yield AlarmChanged(event.tenant, alarm_of(event.alarm, self._service.rules))
+                yield AlarmChanged(event.tenant, (await self._shown([event.alarm]))[0])
+            elif isinstance(event, feed.InactivationsChanged):
+                yield InactivationsChanged(event.tenant)
             elif isinstance(event, feed.GatewayChanged):
                 row = await self._records.read(
                     lambda s, key=event.state.gateway: s.get(rows.Gateway, (self.tenant, key))  # type: ignore[misc]
@@ -376,6 +335,7 @@ class CloudBackend(CloudPeople, CloudRules, CloudWhy, CloudStaff):
                 applied = self._service.gateways.applied(event.state.gateway)
                 yield GatewayChanged(event.tenant, gateway_of(row, event.state, applied))
             elif isinstance(event, feed.DirectoryChanged | feed.Lagged):
+                self._people.clear()
                 yield DirectoryChanged(self.tenant)
 
     async def ready(self) -> Mapping[str, str]:

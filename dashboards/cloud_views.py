@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.entry import manual_patient
 from cloud_ingest.feed import GatewayState
-from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.directory import Directory
 from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample, by_hand
 from dashboards.models import (
-    Alarm,
-    AlarmDetail,
-    AlarmInput,
-    AlarmTransition,
     Association,
     Bed,
-    Delivery,
     Device,
     Encounter,
     Gateway,
@@ -36,11 +29,8 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch, Source, quality_names
 from hearthward.core.text import natural
 from hearthward.trust.access import Scope
-from rules import RuleSet
 
 __all__ = [
-    "alarm_of",
-    "detail_of",
     "device_of",
     "directory_error",
     "gateway_of",
@@ -190,83 +180,3 @@ def values_of(
         )
         for r, patient in zip(batch, patients, strict=True)
     ]
-
-
-def _alarm_fields(row: rows.Alarm, rules: RuleSet) -> dict[str, Any]:
-    rule = rules.by_id.get(row.rule)
-    same = rule is not None and rules.hashes[rule.key] == row.rule_hash
-    return {
-        "id": row.id,
-        "patient": row.patient,
-        "rule": row.rule,
-        "rule_hash": row.rule_hash,
-        "kind": rule.kind if rule is not None and same else row.kind,
-        "priority": row.priority,
-        "condition": row.condition if row.condition in {"active", "asked"} else "inactive",
-        "onset": row.onset,
-        "started": row.started,
-        "ended": row.ended,
-        "accepted_by": row.accepted_by,
-        "accepted_at": row.accepted_at,
-        "text": {"en": row.text_en, "zh": row.text_zh},
-        "explanation": dict(rule.title) if rule is not None and same else {},
-        "values": row.values_json,
-        "limit": row.limit_text,
-        "late": row.late,
-        "worklist": row.worklist,
-    }
-
-
-def alarm_of(row: rows.Alarm, rules: RuleSet) -> Alarm:
-    """An alarm; the rule's title only while the very same rule is in force."""
-    return Alarm(**_alarm_fields(row, rules))
-
-
-def detail_of(history: AlarmHistory, rules: RuleSet) -> AlarmDetail:
-    """An alarm with its transitions and delivery attempts, those that are still to come included."""
-    return AlarmDetail(
-        **_alarm_fields(history.alarm, rules),
-        transitions=[
-            AlarmTransition(
-                kind=t.kind,
-                condition=t.condition,
-                priority=t.priority,
-                at=t.at,
-                values=t.values_json,
-                limit=t.limit_text,
-                rule_hash=t.rule_hash,
-                actor=t.actor,
-                note=t.note,
-                late=t.late,
-                inputs=[AlarmInput(**i) for i in t.inputs],
-            )
-            for t in history.transitions
-        ],
-        deliveries=_deliveries(history),
-    )
-
-
-def _deliveries(history: AlarmHistory) -> list[Delivery]:
-    told = {n.id: n for n in history.notifications}
-    tried: Counter[str] = Counter()
-    out = []
-    for a in history.attempts:
-        tried[a.notification] += 1
-        n = told[a.notification]
-        number = tried[a.notification]
-        out.append(
-            Delivery(
-                channel=n.channel,
-                recipient=n.target,
-                state=a.outcome,
-                attempt=number,
-                at=a.at,
-                reason=a.detail,
-            )
-        )
-    waiting = (n for n in history.notifications if n.state == "queued" and not tried[n.id])
-    out += [
-        Delivery(channel=n.channel, recipient=n.target, state=n.state, attempt=0, at=n.created)
-        for n in waiting
-    ]
-    return out

@@ -61,10 +61,14 @@ class FakePeople(ABC):
         self._people[principal.tenant, login] = _Person(password, principal, user)
         return user
 
-    def _name(self, tenant: str, user: str | None) -> str | None:
+    def _names(self, tenant: str) -> dict[str, str]:
+        """Names by ids of users; of those who are registered before those who only have a session."""
+        sessions = {p.user: p.name for p in self._sessions.values() if p.tenant == tenant}
         people = [p.principal for (t, _), p in self._people.items() if t == tenant]
-        people += [p for p in self._sessions.values() if p.tenant == tenant]
-        return next((p.name for p in people if p.user == user), None)
+        return sessions | {p.user: p.name for p in people}
+
+    def _name(self, tenant: str, user: str | None) -> str | None:
+        return None if user is None else self._names(tenant).get(user)
 
     def add_link(self, token: str, login: str) -> None:
         """A one-time link for a person."""

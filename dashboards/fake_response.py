@@ -6,16 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
+from cloud_ingest.life_words import happened
 from dashboards.alarm_query import AlarmQuery, is_equipment
-from dashboards.backend import InactivationsChanged, LiveEvent
+from dashboards.alarm_views import hops_of
+from dashboards.backend import DirectoryError, InactivationsChanged, LiveEvent
 from dashboards.fake_people import FakePeople
 from dashboards.fake_views import plain
+from dashboards.fake_why import history_of
 from dashboards.models import Alarm, AlarmDetail, AlarmTransition, Inactivation, InactivationKind, Kind
-from dashboards.response_models import LONGEST_S, SECOND, Act, Colleague, WallState
+from dashboards.response_models import LONGEST_S, SECOND, Act, Colleague, WallState, can_answer
 from hearthward.core.clock import Clock
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids
-from hearthward.trust.access import Action, Principal, Resource, Scope, allowed
+from hearthward.trust.access import Principal, Scope
 
 __all__ = ["FakeResponse", "refuse"]
 
@@ -87,6 +90,8 @@ class FakeResponse(FakePeople, ABC):
     # --- looking -----------------------------------------------------------------------------------
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
         """See the port."""
+        if query.before is not None and all(a.id != query.before for a in self._details(scope.tenant)):
+            raise DirectoryError(field="before", code="unknown", value=query.before)
         found = [
             plain(a)
             for a in self._details(scope.tenant)
@@ -108,7 +113,17 @@ class FakeResponse(FakePeople, ABC):
             return None
         under = [a for a in self._details(scope.tenant) if a.root == key and a.condition != "inactive"]
         held = await self.inactivations(scope, subject=alarm.patient) if alarm.patient else ()
+        names = self._names(scope.tenant)
+        history = history_of(scope.tenant, alarm)
+        lines = [
+            t.model_copy(
+                update={"text": happened(row, names), "actor_name": names.get(t.actor or "", t.actor)}
+            )
+            for t, row in zip(alarm.transitions, history.transitions, strict=True)
+        ]
         more = {
+            "transitions": lines,
+            "hops": hops_of(history, names),
             "children": [plain(a) for a in under if self._subject_visible(scope, a.patient)],
             "inactivations": list(held),
         }
@@ -130,7 +145,6 @@ class FakeResponse(FakePeople, ABC):
             condition=str(change.get("condition", found.condition)),
             at=self.clock.now_ns(),
             actor=act.actor,
-            actor_name=self._name(scope.tenant, act.actor) or act.actor,
             note=act.note,
         )
         change["transitions"] = [*found.transitions, line]
@@ -267,13 +281,14 @@ class FakeResponse(FakePeople, ABC):
             (
                 Colleague(id=p.user.id, name=p.user.name, roles=p.user.roles)
                 for (tenant, _), p in self._people.items()
-                if tenant == scope.tenant and answers(p.principal)
+                if tenant == scope.tenant and can_answer(p.user.roles)
             ),
             key=lambda c: c.name,
         )
 
-    async def person_by_badge(self, badge: str) -> Principal | None:
+    async def person_by_badge(self, badge: str, *, wall: str) -> Principal | None:
         """See the port."""
+        del wall
         login = self.badges.get(badge)
         return None if login is None else self._people[self.tenant, login].principal
 
@@ -300,12 +315,6 @@ class FakeResponse(FakePeople, ABC):
             )
             for ward in await self.items(Scope(self.tenant, wards), "ward")
         ]
-
-
-def answers(principal: Principal) -> bool:
-    """Whether somebody can be responsible for alarms, be it only of equipment."""
-    here = Resource("alarm", principal.tenant)
-    return any(allowed(principal, a, here) for a in (Action.ACCEPT_ALARM, Action.ANSWER_TECHNICAL_ALARM))
 
 
 def _demand(note: str) -> None:

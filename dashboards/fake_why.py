@@ -24,7 +24,7 @@ from rules.compiled import Compiled
 from rules.context import Context, Limit
 from rules.hindsight import look_back_s
 
-__all__ = ["FakeWhy"]
+__all__ = ["FakeWhy", "history_of"]
 
 
 class FakeWhy(ABC):
@@ -53,6 +53,10 @@ class FakeWhy(ABC):
         """All alarms of a patient."""
 
     @abstractmethod
+    def _names(self, tenant: str) -> dict[str, str]:
+        """Names by ids of users."""
+
+    @abstractmethod
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
         """See the port."""
 
@@ -64,7 +68,9 @@ class FakeWhy(ABC):
         now = self._in_force(scope).by_id.get(found.rule)
         same = now is not None and now.hash == found.rule_hash
         version = _version(scope.tenant, now, found.onset) if same and now is not None else None
-        return Why.of(why(Case(_history(scope.tenant, found), version, now=now)))
+        return Why.of(
+            why(Case(history_of(scope.tenant, found), version, now=now, names=self._names(scope.tenant)))
+        )
 
     async def why_not(self, scope: Scope, patient: str, rule: str, at: int) -> WhyNot | None:
         """See the port."""
@@ -117,7 +123,7 @@ def _version(tenant: str, rule: Rule, at: int) -> RuleVersion:
     )
 
 
-def _history(tenant: str, alarm: AlarmDetail) -> AlarmHistory:
+def history_of(tenant: str, alarm: AlarmDetail) -> AlarmHistory:
     """What was put in as the records would have it."""
     row = Alarm(
         tenant=tenant,
@@ -168,7 +174,7 @@ def _transition(tenant: str, alarm: AlarmDetail, number: int, t: AlarmTransition
         note=t.note,
         late=t.late,
         shadow=False,
-        detail={},
+        detail=dict(t.detail),
     )
 
 
@@ -186,6 +192,7 @@ def _deliveries(tenant: str, alarm: AlarmDetail) -> tuple[list[Notification], li
                 ordinal=0,
                 kind="start",
                 channel=d.channel,
+                who=d.recipient,
                 target=d.recipient,
                 state=d.state,
                 created=alarm.started,
@@ -199,7 +206,7 @@ def _deliveries(tenant: str, alarm: AlarmDetail) -> tuple[list[Notification], li
                     at=d.at,
                     outcome=d.state,
                     detail=d.reason,
-                    latency_ms=0.0,
+                    latency_ms=d.latency_ms or 0.0,
                 )
             )
     return list(notes.values()), attempts

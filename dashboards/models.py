@@ -230,6 +230,7 @@ class AlarmTransition(_View):
     kind: str
     condition: str = ""
     priority: str = ""
+    text: dict[str, str] = Field(default_factory=dict, description="language -> what happened, in words")
     at: Instant
     values: dict[str, float] = Field(default_factory=dict)
     limit: str = ""

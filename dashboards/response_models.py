@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hearthward.trust.access import POLICY, Action, Role
 from rules.response.model import AUDIO_PAUSE, LONGEST
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Colleague",
     "Switch",
     "WallState",
+    "can_answer",
 ]
 
 Answer = Literal[
@@ -45,6 +48,14 @@ LONGEST_S: Final = {
     "maintenance": LONGEST["maintenance"] // SECOND,
 }
 """For how many seconds at most something can be switched off."""
+
+
+def can_answer(roles: Iterable[str]) -> bool:
+    """Whether somebody with these roles can be responsible for alarms, be it only of equipment."""
+    known = frozenset(Role)
+    return any(
+        POLICY[Role(r)] & {Action.ACCEPT_ALARM, Action.ANSWER_TECHNICAL_ALARM} for r in roles if r in known
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ class ResponsePort(Protocol):
         """Everybody who can be responsible for alarms, by name."""
         ...
 
-    async def person_by_badge(self, badge: str) -> Principal | None:
-        """Whose badge it is; None: nobody's. Raises Throttled."""
+    async def person_by_badge(self, badge: str, *, wall: str) -> Principal | None:
+        """Whose badge was read at a ``wall`` (its user's id); None: nobody's. Raises Throttled."""
         ...
 
     async def person_by_pin(self, login: str, pin: str) -> Principal | None:

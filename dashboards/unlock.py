@@ -76,7 +76,7 @@ async def prove(context: Context, proof: Proof) -> Principal | None:
     Raises AccessError for one that is not known, Throttled, and DirectoryError for half of a login and PIN.
     """
     if proof.badge:
-        person = await context.backend.person_by_badge(proof.badge.strip())
+        person = await context.backend.person_by_badge(proof.badge.strip(), wall=context.who.user)
     elif proof.login or proof.pin:
         for name in ("login", "pin"):
             if not getattr(proof, name):

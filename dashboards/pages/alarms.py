@@ -16,11 +16,11 @@ from dashboards.api.switches import see_inactivations
 from dashboards.backend import AlarmQuery, DirectoryError, RosterEntry, is_equipment
 from dashboards.i18n import N_
 from dashboards.models import Alarm, AlarmDetail, AlarmKind, Priority, Signal, Ward
-from dashboards.pages.alarm_words import CONDITIONS, DONE, OFF, REFUSED, SIGNALS, VIEWS, lines_of
+from dashboards.pages.alarm_words import CONDITIONS, DONE, OFF, REFUSED, SIGNALS, VIEWS
 from dashboards.pages.channels import CHANNELS
 from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
-from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, Answer
+from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act
 from dashboards.subjects import name_of
 from dashboards.unlock import Acting
 from hearthward.core.errors import RuleError
@@ -135,7 +135,7 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
     form = {k: str(v).strip() for k, v in (await request.form()).items()}
     until = context.backend.clock.now_ns() + LONGEST_S["pause_audio"] * SECOND
     asked = Act(
-        cast("Answer", kind),
+        kind,
         context.who.user,
         note=form.get("note", "")[:500],
         until=until if kind == "pause_audio" else 0,
@@ -154,7 +154,6 @@ async def _show(
     request: Request, context: Context, found: AlarmDetail, *, done: str = "", refused: str = ""
 ) -> Response:
     colleagues = await context.backend.colleagues(context.scope)
-    names = {c.id: c.name for c in colleagues} | {h.who: h.name for h in found.hops if h.name}
     roots: list[AlarmDetail] = []
     if found.root is not None:
         root = await context.backend.alarm(context.scope, found.root)
@@ -171,7 +170,6 @@ async def _show(
         status=409 if refused else 200,
         found=found,
         root=roots[0] if roots else None,
-        lines=lines_of(found, names),
         places=await places(context, [a.patient for a in related]),
         colleagues=[c for c in colleagues if c.id not in {found.accepted_by, context.who.user}],
         done=done,

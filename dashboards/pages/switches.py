@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -68,9 +68,7 @@ async def switch(request: Request, context: Do) -> Response:
         until = context.backend.clock.now_ns() + int(minutes) * 60 * SECOND
     reason, to = form.get("reason", "")[:500], form.get("to", "")
     try:
-        await switch_subject(
-            Acting(context), subject, Act(cast("Switch", kind), context.who.user, reason, until, to)
-        )
+        await switch_subject(Acting(context), subject, Act(kind, context.who.user, reason, until, to))
     except RuleError as error:
         refused = REFUSED.get(str(error.details.get("code")), REFUSED["nothing"])
         return await _show(request, context, subject, refused=refused, typed=form)
