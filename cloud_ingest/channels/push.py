@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 TTL_S: Final = 3600
 """How long a push service keeps a message for a browser that is off; later it would mislead."""
-LONGEST: Final = 1000
+LONGEST: Final = 900
 """Characters of the text: the encrypted message may have 4,096 bytes in all."""
 _OVER: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _URGENCY: Final = {"high": "high", "medium": "normal", "low": "normal"}

@@ -20,7 +20,9 @@ Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key
 WAIT_S: Final = 10
 """How long a key is waited for after the text."""
 LONGEST: Final = 600
-"""Characters of a text that are read out; Twilio takes documents of up to 4,000."""
+"""Characters of a text that are read out."""
+DOCUMENT: Final = 4000
+"""Characters of a document that Twilio takes."""
 
 _VOICES: Final = {
     "en": {"voice": "Polly.Amy", "language": "en-GB"},
@@ -75,6 +77,12 @@ def call_twiml(text: str, language: str, action: str | None) -> str:
     ``text`` is worded for being read out already. Without ``action`` the call takes no answer, and says so.
     """
     said = text[:LONGEST]
+    while len(document := _call(said, language, action)) > DOCUMENT:
+        said = said[: len(said) // 2]
+    return document
+
+
+def _call(said: str, language: str, action: str | None) -> str:
     response = Element("Response")
     if action is None:
         _say(response, language, said, said, _in(_NO_WAY_BACK, language))
