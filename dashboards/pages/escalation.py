@@ -108,7 +108,7 @@ async def _show(
         await context.audit(Action.VIEW_WARD, "patient", target=asked.get("patient", ""))
     wards = [w for w in await backend.items(scope, "ward") if isinstance(w, Ward)]
     now: ToldNow | None = None
-    wrong = ""
+    absent = ""
     if shown.active and (asked.get("patient") or asked.get("ward")):
         alarm = asked.get("alarm") or shown.timetables[0].name
         try:
@@ -116,12 +116,12 @@ async def _show(
                 context, key, alarm, patient=asked.get("patient") or None, ward=asked.get("ward") or None
             )
         except DirectoryError as error:
-            wrong = error.field
+            absent = error.field
     return page(
         request,
         context,
         "policy.html",
-        status=422 if attempt or wrong else 200,
+        status=422 if attempt or absent else 200,
         policy=shown,
         versions=versions,
         using=(await rules_using(context)).get(key, []),
@@ -130,7 +130,7 @@ async def _show(
         wards=wards,
         asked=asked,
         now=now,
-        wrong=wrong,
+        absent=absent,
         may_manage=context.may(Action.MANAGE_ESCALATION, "escalation"),
         reasons=REASONS,
         attempt=attempt,

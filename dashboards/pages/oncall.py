@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends, Request
@@ -56,7 +57,7 @@ Manage = Annotated[Context, Depends(Guard(Action.MANAGE_STAFF, "shift"))]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A time on duty as a cell of the week shows it."""
+    """A time on duty as a cell of the week shows it; without ``begins`` it began the week before."""
 
     turn: Turn
     begins: str
@@ -107,8 +108,7 @@ async def post_shift(request: Request, context: Manage) -> Response:
         made = await add_shift(context, _body(form))
     except (ValidationError, DirectoryError) as error:
         return await _show(request, context, form, attempt=_blame("add", form, error))
-    day = day_of(made.start, made.timezone)
-    return _back(f"/oncall?day={day}&zone={made.timezone}&done=add")
+    return _to_week(made, "add")
 
 
 @router.post("/oncall/{shift}")
@@ -119,8 +119,7 @@ async def post_change(request: Request, context: Manage, shift: str) -> Response
         made = await change_shift(context, shift, _body(form))
     except (ValidationError, DirectoryError) as error:
         return await _again(request, context, shift, form, _blame("change", form, error))
-    day = day_of(made.start, made.timezone)
-    return _back(f"/oncall?day={day}&zone={made.timezone}&done=change")
+    return _to_week(made, "change")
 
 
 @router.post("/oncall/{shift}/cancel")
@@ -132,7 +131,7 @@ async def post_cancel(request: Request, context: Manage, shift: str) -> Response
         done = await cancel_shift(context, shift, CancelBody.model_validate({"at": at}))
     except (ValidationError, DirectoryError) as error:
         return await _again(request, context, shift, form, blame("cancel", form, error))
-    return _back(f"/oncall?day={day_of(done.start, done.timezone)}&zone={done.timezone}&done=cancel")
+    return _to_week(done, "cancel")
 
 
 @router.post("/oncall/{shift}/swap")
@@ -143,7 +142,7 @@ async def post_swap(request: Request, context: Manage, shift: str) -> Response:
         done = await swap_shift(context, shift, SwapBody.model_validate(_swap(form)))
     except (ValidationError, DirectoryError) as error:
         return await _again(request, context, shift, form, blame("swap", form, error))
-    return _back(f"/oncall?day={day_of(done.start, done.timezone)}&zone={done.timezone}&done=swap")
+    return _to_week(done, "swap")
 
 
 @router.post("/account/shifts/{shift}/swap")
@@ -156,7 +155,7 @@ async def post_own_swap(request: Request, context: Own, shift: str) -> Response:
     except (ValidationError, DirectoryError) as error:
         attempt = blame(f"swap-{shift}-{form.get('at', '')}", form, error)
         return await show_account(request, context, attempt=attempt)
-    return _back("/account?done=swap")
+    return RedirectResponse("/account?done=swap", status_code=303)
 
 
 def _swap(form: Mapping[str, str]) -> dict[str, Any]:
@@ -293,18 +292,18 @@ def _week(
         days, missing = [], []
         for begins, ends in itertools.pairwise(edges):
             here = [t for t in of_role if begins <= t.start < ends or (t.start < edges[0] == begins)]
-            days.append(tuple(_slot(t, zone) for t in here))
+            days.append(tuple(_slot(t, zone, edges[0]) for t in here))
             missing.append(tuple(h for h in holes if h.start < ends and h.end > begins))
         rows.append(RoleRow(role, tuple(days), tuple(missing)))
     return WardWeek(ward.id, ward.name, scheduled, tuple(rows))
 
 
-def _slot(turn: Turn, zone: str) -> Slot:
+def _slot(turn: Turn, zone: str, first: int) -> Slot:
     return Slot(
         turn,
-        hour_of(turn.start, zone),
+        "" if turn.start < first else hour_of(turn.start, zone),
         hour_of(turn.end, zone),
-        next_day=day_of(turn.end - 1, zone) > day_of(turn.start, zone),
+        next_day=turn.start >= first and day_of(turn.end - 1, zone) > day_of(turn.start, zone),
     )
 
 
@@ -344,6 +343,7 @@ async def _show_shift(
         "shift.html",
         status=422 if attempt else 200,
         turn=turn,
+        starts=day_of(turn.start, turn.timezone),
         over=turn.end <= now,
         now_values={
             "user": turn.user,
@@ -369,5 +369,6 @@ async def _show_shift(
     )
 
 
-def _back(to: str) -> Response:
-    return RedirectResponse(to, status_code=303)
+def _to_week(turn: Turn, done: str) -> Response:
+    query = urlencode({"day": day_of(turn.start, turn.timezone), "zone": turn.timezone, "done": done})
+    return RedirectResponse(f"/oncall?{query}", status_code=303)
