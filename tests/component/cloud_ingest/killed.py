@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +102,9 @@ def next_frame(session: Session) -> int:
     return 0 if last is None else (last - 1) // 20 + 1
 
 
+Live = Callable[[Path, int, int | None], Coroutine[Any, Any, None]]
+
+
 async def live(folder: Path, until: int, ready: int | None) -> None:
     """One life: from where the last one came to until the ``until``-th frame, or until killed."""
     clock = EventClock(T0)
@@ -148,37 +151,40 @@ def _kill_at(commits: int, name: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _child(folder: Path, ready: int, plan: tuple[str, int]) -> None:
+def _child(one: Live, folder: Path, ready: int, plan: tuple[str, int]) -> None:
     turns.SNAPSHOT_EVERY_S = 0.03  # type: ignore[misc]
     if plan[0] != "outside":
         _kill_at(plan[1], plan[0])
-    asyncio.run(live(folder, 10**9, ready))
+    asyncio.run(one(folder, 10**9, ready))
 
 
-def plans(rng: random.Random, kills: int) -> Iterator[tuple[str, int]]:
+def plans(rng: random.Random, kills: int, longer: int) -> Iterator[tuple[str, int]]:
     """How each life ends: the hook and how many passages, or ``outside`` and after how many milliseconds."""
     for _ in range(kills):
         kind = rng.choice(("outside", "outside", "begin", "commit", "rollback_or_close"))
         if kind == "outside":
-            yield kind, rng.choice((rng.randint(0, 20), rng.randint(20, 70)))
+            yield kind, rng.choice((rng.randint(0, 20), rng.randint(20, 70))) * longer
         elif kind == "rollback_or_close":
-            yield "after_cursor_execute", rng.randint(1, 160)
+            yield "after_cursor_execute", rng.randint(1, 160) * longer
         else:
-            yield kind, rng.randint(1, 25)
+            yield kind, rng.randint(1, 25) * longer
 
 
-def main(folder: Path, seed: int, kills: int) -> None:
-    """Live and die ``kills`` times; print how long it took."""
+def main(one: Live, folder: Path, seed: int, kills: int, *, longer: int = 1) -> None:
+    """Have ``one`` life after the other and end each, ``kills`` times; print how long it took.
+
+    Lives are so many times ``longer``.
+    """
     started = time.monotonic()
     # imports all that opening imports, and ends its threads again before there is a fork
     Records.open(folder / "records.db", clock=EventClock(T0), ids=SeededIds(1), tenant=TENANT).close_now()
-    for plan in plans(random.Random(seed), kills):
+    for plan in plans(random.Random(seed), kills, longer):
         reading_end, writing_end = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 os.close(reading_end)
-                _child(folder, writing_end, plan)
+                _child(one, folder, writing_end, plan)
             finally:
                 os._exit(70)
         os.close(writing_end)
@@ -194,4 +200,4 @@ def main(folder: Path, seed: int, kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(live, Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
