@@ -12,7 +12,7 @@ from dashboards.backend import DirectoryError
 from dashboards.channel_models import ChannelTest, ChannelView
 from hearthward.core.clock import iso
 
-__all__ = ["PUSH_SERVICES", "host_of", "test_message", "unused_view", "used_view"]
+__all__ = ["PUSH_SERVICES", "host_of", "message_of_test", "unused_view", "used_view"]
 
 PUSH_SERVICES: Final = (
     "fcm.googleapis.com",
@@ -67,15 +67,20 @@ def used_view(
     )
 
 
-def test_message(ident: str, target: str, language: str, now: int) -> Message:
-    """The message of a test; it says that it is one."""
-    text = _TEXT["zh" if language.startswith("zh") else "en"].format(when=iso(now)[11:16])
+def message_of_test(
+    ident: str, target: str, language: str, now: int, *, answer: str | None = None
+) -> Message:
+    """The message of a test; it says that it is one. ``answer``: the token under which a key comes back."""
+    tongue = "zh" if language.startswith("zh") else "en"
     return Message(
         id=ident,
         target=target,
-        text=text,
-        language="zh" if language.startswith("zh") else "en",
+        text=_TEXT[tongue].format(when=iso(now)[11:16]),
+        language=tongue,
         priority="low",
+        kind="test",
+        subject=_SUBJECT[tongue],
+        answer=answer,
     )
 
 

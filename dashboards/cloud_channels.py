@@ -29,7 +29,7 @@ from dashboards.channel_models import (
     PushDevice,
     TestTarget,
 )
-from dashboards.channel_views import host_of, test_message, unused_view, used_view
+from dashboards.channel_views import host_of, message_of_test, unused_view, used_view
 from hearthward.core.errors import ConfigError, DeliveryError
 from hearthward.trust.access import Principal, Scope
 from rules.response.policy import CONFIRMING
@@ -113,7 +113,7 @@ class CloudChannels:
         where = (await self._own_address(who, channel) or "") if target == "me" else target
         ident, now = self._records.ids.new(TEST), self._records.wall.now_ns()
         token = None if self._answers is None else self._answers.token_of(ident)
-        message = test_message(ident, where, await self._language(who), now, answer=token)
+        message = message_of_test(ident, where, await self._language(who), now, answer=token)
         row = rows.ChannelTest(
             tenant=who.tenant,
             id=ident,

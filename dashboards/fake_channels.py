@@ -20,7 +20,7 @@ from dashboards.channel_models import (
     PushDevice,
     TestTarget,
 )
-from dashboards.channel_views import host_of, test_message, unused_view, used_view
+from dashboards.channel_views import host_of, message_of_test, unused_view, used_view
 from dashboards.models import AlarmDetail, Encounter
 from hearthward.core.clock import Clock
 from hearthward.core.errors import DeliveryError
@@ -110,7 +110,7 @@ class FakeChannels(ABC):
         outcome: Literal["handed_over", "failed"] = "handed_over"
         detail = ""
         try:
-            await self.ways[channel].send(test_message(ident, address, "en", self.clock.now_ns()))
+            await self.ways[channel].send(message_of_test(ident, address, "en", self.clock.now_ns()))
         except DeliveryError as error:
             outcome, detail = "failed", error.message
         made = ChannelTest(
