@@ -78,10 +78,11 @@ class PushChannel:
 
     async def check(self) -> None:
         """Whether the key can sign. The services can be asked only with a subscription: nothing is sent."""
-        client = await asyncio.to_thread(import_module, "py_vapid")
+        await asyncio.to_thread(import_module, "pywebpush")
+        vapid = import_module("py_vapid")
         try:
-            client.Vapid(self._key.private).sign({"aud": "https://push.example.org", "sub": self._contact})
-        except client.VapidException as error:
+            vapid.Vapid(self._key.private).sign({"aud": "https://push.example.org", "sub": self._contact})
+        except vapid.VapidException as error:
             msg = "push.contact is not taken: use mailto:it@example.org or https://example.org"
             raise DeliveryPermanent(msg, channel=self.name) from error
 

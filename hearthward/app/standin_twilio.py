@@ -94,6 +94,11 @@ class Call:
         self.over = root.find("Hangup") is not None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    request_queue_size = 128  # http.server's 5 would have the sixth of many at once wait for a second
+
+
 class TwilioStandIn:
     """``with``: serves until left; ``messages`` and ``calls`` are what it took."""
 
@@ -107,8 +112,7 @@ class TwilioStandIn:
         self.taken = threading.Condition()
         self.let_go = threading.Event()
         self._behaviour: deque[str] = deque()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = False
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="twilio")
 
     @property
@@ -322,6 +326,7 @@ def _problem(status: int, code: int, message: str) -> tuple[int, object]:
 def _handler(standin: TwilioStandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._serve("GET")

@@ -38,6 +38,11 @@ class Posted:
         return json.loads(self.body)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    request_queue_size = 128
+
+
 class HttpStandIn:
     """``with``: serves until left; ``taken`` are the POSTs that it accepted, ``asked`` all (method, path)."""
 
@@ -46,8 +51,7 @@ class HttpStandIn:
         self.asked: list[tuple[str, str]] = []
         self.behaviour: deque[str] = deque()
         self.let_go = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = False
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
@@ -85,6 +89,7 @@ class HttpStandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
             timeout = 2  # a client that was not closed does not keep the test from ending
 
             def do_HEAD(self) -> None:
