@@ -213,9 +213,11 @@ class Notifier:
                     await self._fail_orphans()
                     await self._release()
                     fresh = False
+                woken = self._wake.is_set()
                 self._wake.clear()
+                claimed = await self._claim(group) if woken else 0
                 wait = await self._until_next()
-                if wait <= 0:
+                if wait <= 0 and not claimed:
                     await self._claim(group)
                 self._looped = self._clock.monotonic_ns()
             except StoreUnavailable as error:

@@ -7,7 +7,7 @@ when it matters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
@@ -94,6 +94,15 @@ class _Rows:
     places: Mapping[str, Place]
     wording: Wording
     created: int
+    bodies: dict[tuple[str, int, int, str, str], str] = field(default_factory=dict)
+
+    def body(self, hop: _Hop, language: Language) -> str:
+        """The text; several people are told the same."""
+        t = hop.transition
+        key = t.alarm, t.seq, hop.ordinal, hop.channel, language
+        if key not in self.bodies:
+            self.bodies[key] = body(t, self.places[t.patient], hop.channel, language, self.wording)
+        return self.bodies[key]
 
     def row(self, ident: str, hop: _Hop) -> dict[str, Any]:
         t, contact = hop.transition, self.contacts.get(hop.who)
@@ -113,7 +122,7 @@ class _Rows:
             "target": target or "",
             "step": t.detail.get("step"),
             "language": language,
-            "body": body(t, self.places[t.patient], hop.channel, language, self.wording),
+            "body": self.body(hop, language),
             "state": "queued" if target else "failed",
             "reference": None,
             "message": None,

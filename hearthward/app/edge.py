@@ -13,6 +13,7 @@ from devices.links.radio import open_radio
 from devices.supervisor import DeviceFleet
 from edge_agent import ConfigStore, EdgeAgent, Outbox, Uplink
 from firmware_profiles import load_catalog
+from hearthward.app.process import serve
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import DecodeError
 from hearthward.core.ids import RandomIds
@@ -130,7 +131,7 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
             settings, broker_url=settings.broker.url, clock=SystemClock(), telemetry=telemetry
         ):
             log.info("gateway %s is up", settings.edge.gateway)
-            await asyncio.Event().wait()
+            await serve()
         return
     clock = EventClock()
     line = ControlClient(*parse_address(event_clock, "--event-clock"), clock)
@@ -148,4 +149,4 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
             on_accepted=accepted,
             on_refused=lambda device: line.taken({device: 1}),
         ):
-            await asyncio.Event().wait()
+            await serve()

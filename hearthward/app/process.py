@@ -1,13 +1,29 @@
-"""Ending a process cleanly."""
+"""Serving undisturbed, and ending a process cleanly."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine
 from typing import Any
 
-__all__ = ["run_until_signalled"]
+__all__ = ["run_until_signalled", "serve", "settle"]
+
+
+def settle() -> None:
+    """Take all that is loaded by now out of garbage collection; to be called once, when all has started.
+
+    A full collection walks every module and rule: measured 150 to 450 ms in which nobody is told of an alarm.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+async def serve() -> None:
+    """All has started: go on until cancelled."""
+    settle()
+    await asyncio.Event().wait()
 
 
 async def run_until_signalled(main: Coroutine[Any, Any, Any]) -> None:

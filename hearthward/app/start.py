@@ -15,6 +15,7 @@ from hearthward.app.broker import BrokerChild
 from hearthward.app.cloud import Cloud, cloud_running, event_clock_of, open_records
 from hearthward.app.edge import background, edge_running
 from hearthward.app.player import EPOCH_NS, Books
+from hearthward.app.process import serve
 from hearthward.app.seed import Login, demo_logins, enter_plan, first_admin_link
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import live_ward, open_ward
@@ -80,7 +81,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 edge_running(settings, broker_url=broker_url, clock=clock, telemetry=telemetry)
             )
             await _say_how_to_enter(cloud, settings.cloud.tenant)
-            await asyncio.Event().wait()
+            await serve()
         plan = virtual_ward(settings.edge.gateway, settings.cloud.tenant)
         ward = await stack.enter_async_context(open_ward(plan))
         await enter_plan(records, ward.plan, clock.now_ns() - SECOND)
@@ -104,7 +105,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 lambda: live_ward(ward, seconds=None, acks=acks, tracker=tracker, books=Books()), "ward"
             )
         )
-        await asyncio.Event().wait()
+        await serve()
 
 
 async def _ensure_gateway(cloud: Cloud, settings: Settings) -> None:
@@ -145,7 +146,7 @@ async def run_cloud(settings: Settings, *, seed: Path | None) -> None:
         if settings.broker.url == "embedded":
             click.echo(f"  Broker      {broker_url} (for edges on this machine)")
         await _say_how_to_enter(cloud, settings.cloud.tenant)
-        await asyncio.Event().wait()
+        await serve()
 
 
 def remove_folder(folder: Path) -> None:
