@@ -258,6 +258,8 @@ class FakeResponse(FakePeople, ABC):
 
     async def _there(self, scope: Scope, subject: str) -> bool:
         kind, _, key = subject.rpartition(":")
+        if kind not in {"", "device", "gateway"}:
+            return False
         return await self.item(scope, kind or "patient", key) is not None  # type: ignore[arg-type]
 
     async def _called(self, scope: Scope, subject: str) -> str:

@@ -34,6 +34,7 @@ from dashboards.backend import (
 from dashboards.cloud_backend import CloudBackend
 from dashboards.fake_backend import FakeBackend
 from dashboards.models import Device, Gateway
+from dashboards.response_models import Act
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import (
     AccessError,
@@ -327,7 +328,7 @@ async def test_a_scope_covers_its_ward_and_nothing_else(side: Side):
         assert len(await side.backend.newest(scope, ids["patient"])) == count
     key = (await side.backend.alarms(here, AlarmQuery()))[0].id
     assert await side.backend.alarm(there, key) is None
-    assert await side.backend.accept(there, key, actor="x") is None
+    assert await side.backend.answer(there, key, Act("accept", "x")) is None
     other = Scope.system("other")
     assert await side.backend.items(other, "patient") == []
     assert list(await side.backend.readings(other, ReadingQuery())) == []
@@ -395,17 +396,17 @@ async def test_an_alarm_begins_is_accepted_and_ends(side: Side):
     assert found.text["en"] == "SpO2 84 < 90"
     assert found.text["zh"]
     assert found.onset == T0 + S
-    done = await side.backend.accept(SCOPE, found.id, actor="Li Na", note="going")
+    done = await side.backend.answer(SCOPE, found.id, Act("accept", "Li Na", note="going"))
     assert done is not None
-    assert done.accepted_by == "Li Na"
+    assert (done.accepted_by, done.accepted_name) == ("Li Na", "Li Na"), "an old row holds a name"
     detail = await side.backend.alarm(SCOPE, found.id)
     assert detail is not None
     assert (detail.transitions[-1].kind, detail.transitions[-1].actor) == ("accept", "Li Na")
-    assert await side.backend.accept(SCOPE, "none", actor="x") is None
+    assert await side.backend.answer(SCOPE, "none", Act("accept", "x")) is None
     await side.measure("oxi", "spo2", 97, T0 + 2 * S)
     assert list(await side.backend.alarms(SCOPE, AlarmQuery(active_only=True))) == []
     with pytest.raises(RuleError):
-        await side.backend.accept(SCOPE, found.id, actor="late")
+        await side.backend.answer(SCOPE, found.id, Act("accept", "late"))
 
 
 async def test_sessions_open_and_end(side: Side):
@@ -626,7 +627,7 @@ async def test_the_application_over_the_real_service_serves_a_wall(tmp_path: Pat
             assert tiles[0]["a"][0]["text"]["en"] == "SpO2 84 < 90"
             key = tiles[0]["a"][0]["id"]
             done = await client.post(f"/api/v1/alarms/{key}/accept")
-            assert done.json()["accepted_by"] == "Nurse"
+            assert done.json()["accepted_name"] == "Nurse"
             stored = await client.get("/api/v1/readings", params={"patient": ids["patient"]})
             assert [v["value"] for v in stored.json()["items"]] == [84]
             again = await client.post(f"/api/v1/alarms/{key}/accept")
