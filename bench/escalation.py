@@ -1,10 +1,10 @@
 """From an alarm's transition to the hand-over to a channel, with 100 alarms in the same second.
 
-The pipeline, the records (on disk, every commit fsynced) and the notifier are the product's; frames come from
-a source in memory, one a patient, and the channels are local: when they take it is the measured moment. Each
-alarm tells its ward's wall, and two nurses in the app and by SMS; five seconds later the ward's doctor is sent
-an SMS and called. The delay runs from the moment at which the rules were given the readings. A few alarms go
-before, which are not measured: a server that has been running for a while has told of some.
+The pipeline, the records (on disk, every commit fsynced) and the notifier are the product's; frames come
+from a source in memory, one a patient, and the channels are local: when they take it is what is measured.
+Each alarm tells its ward's wall, and two nurses in the app and by SMS; five seconds later the ward's doctor
+is sent an SMS and called. The delay runs from the moment at which the rules were given the readings. A few
+alarms go before, which are not measured: a server that has been running for a while has told of some.
 """
 
 from __future__ import annotations
