@@ -23,12 +23,12 @@ def at_local(day: date, hour: time, timezone: str) -> int:
 
 def day_of(at: int, timezone: str) -> date:
     """The day that a time (UTC ns) falls on in a time zone."""
-    return datetime.fromtimestamp(at / SECOND, UTC).astimezone(ZoneInfo(timezone)).date()
+    return datetime.fromtimestamp(at // SECOND, UTC).astimezone(ZoneInfo(timezone)).date()
 
 
 def hour_of(at: int, timezone: str) -> str:
     """The time of day of a time (UTC ns) in a time zone: ``07:30``."""
-    return datetime.fromtimestamp(at / SECOND, UTC).astimezone(ZoneInfo(timezone)).strftime("%H:%M")
+    return datetime.fromtimestamp(at // SECOND, UTC).astimezone(ZoneInfo(timezone)).strftime("%H:%M")
 
 
 def week_of(day: date) -> date:

@@ -31,6 +31,10 @@ See = Annotated[Context, Depends(Guard(Action.HAND_OVER, KIND, reads=True))]
 Do = Annotated[Context, Depends(Guard(Action.HAND_OVER, KIND))]
 
 
+_Pin = Annotated[str, Field(max_length=12)]
+OptionalPin = Annotated[_Pin | None, BeforeValidator(lambda value: value or None)]
+
+
 class HandOverBody(Draft):
     """Who gives which patients to whom. The one who takes confirms: by their own login, or by their PIN."""
 
@@ -39,11 +43,7 @@ class HandOverBody(Draft):
     ward: OptionalKey = None
     patients: list[Key] = Field(default_factory=list, max_length=500)
     note: str = Field("", max_length=2000)
-    pin: Annotated[
-        str | None,
-        BeforeValidator(lambda v: v or None),
-        Field(max_length=12, description="of the one who takes them, unless that is the caller"),
-    ] = None
+    pin: OptionalPin = Field(None, description="of the one who takes them, unless that is the caller")
 
 
 class HandOverList(BaseModel):
