@@ -21,7 +21,7 @@ from hearthward.app.listener import LiveListener
 from hearthward.app.player import EPOCH_NS, Books, Player
 from hearthward.app.recording import Recording, read_recording
 from hearthward.app.report import Api, alarms_of, books_balance, stored_of
-from hearthward.app.seed import demo_logins, enter_plan
+from hearthward.app.seed import demo_logins, enter_plan, enter_staff
 from hearthward.app.start import broker_running, remove_folder, show_logins
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import Ward, live_ward, open_ward
@@ -104,6 +104,8 @@ class _Demo:
             ward = await stack.enter_async_context(open_ward(plan))
             await enter_plan(records, ward.plan, self.started - SECOND)
             logins = await demo_logins(records, plan)
+            records.clock = self.clock  # a recording's people are on duty in its own time
+            await enter_staff(records, plan, self.started - SECOND)
             cloud = await stack.enter_async_context(
                 cloud_running(
                     self.settings,

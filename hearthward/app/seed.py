@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.orm import Session
 
-from cloud_ingest.records import Records
+from cloud_ingest.records import Proofs, Records
 from cloud_ingest.records.accounts import Accounts
+from cloud_ingest.records.shifts import DutyRole
+from cloud_ingest.records.staff import check_pin
 from hearthward.app.ward import PlannedPatient, WardPlan
+from hearthward.core.clock import SECOND
+from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Scope
 from hearthward.trust.passwords import Passwords, readable_password
+from rules.response.policy import Policy
 
-__all__ = ["DEMO_ROLES", "Login", "demo_logins", "enter_plan", "first_admin_link"]
+__all__ = [
+    "STAFF",
+    "WARD_ID",
+    "Login",
+    "Person",
+    "demo_logins",
+    "enter_plan",
+    "enter_policy",
+    "enter_staff",
+    "first_admin_link",
+]
 
-DEMO_ROLES: Final = ("nurse", "doctor", "engineer", "patient", "admin", "display")
 WARD_ID: Final = "ward-1"
+HOUR: Final = 3600 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One demo login, its password as printed once."""
+    """One demo login, its password and PIN (for shared walls) as printed once."""
 
     role: str
     login: str
     password: str
+    pin: str | None = None
 
 
 async def enter_plan(records: Records, plan: WardPlan, start: int) -> None:
@@ -79,37 +96,150 @@ def _enter_patient(
 
 
 async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
-    """One login per role with a fresh password, made or renewed at each start."""
-    accounts = Accounts(records, Passwords())
+    """The people of ``STAFF`` and the other logins, with fresh passwords and PINs: made, or renewed.
+
+    To be called after ``enter_plan``: they work in its ward, and the first patient at home has a login.
+    """
     scope = Scope.system(plan.tenant)
-    known = await records.read(lambda s: {u.login for u in records.users(s).list(scope)})
+    passwords = Passwords()
+    accounts, proofs = Accounts(records, passwords), Proofs(records, passwords)
+    known = await records.read(lambda s: {u.login: u.id for u in records.users(s).list(scope)})
     logins = []
-    for role in DEMO_ROLES:
+    for person in (*STAFF, *_OTHERS):
         password = readable_password()
-        if role in known:
-            await accounts.set_password(scope, role, password)
+        if person.login in known:
+            await accounts.set_password(scope, person.login, password)
         else:
-            await accounts.add(
+            made = await accounts.add(
                 scope,
-                login=role,
-                name=_NAMES[role],
-                roles=[role],
+                login=person.login,
+                name=person.name,
+                roles=[person.role],
                 password=password,
-                wards=[WARD_ID] if role in {"nurse", "doctor", "display"} else None,
-                patient=_someone(plan).id if role == "patient" else None,
+                wards=[WARD_ID] if person.role in _OF_WARD else None,
+                patient=_someone(plan).id if person.role == "patient" else None,
+                language=person.language,
             )
-        logins.append(Login(role, role, password))
+            known[person.login] = made.id
+        pin = None
+        if person.role in _AT_BEDS:
+            pin = _pin()
+            await proofs.set_pin(scope, known[person.login], pin)
+        logins.append(Login(person.role, person.login, password, pin))
     return logins
 
 
-_NAMES: Final[Mapping[str, str]] = {
-    "nurse": "Nora (nurse)",
-    "doctor": "Dr Li",
-    "engineer": "Emre (engineer)",
-    "patient": "Patient's own login",
-    "admin": "Administrator",
-    "display": "Wall display",
-}
+async def enter_staff(records: Records, plan: WardPlan, start: int) -> None:
+    """Put the staff on duty from ``start`` (UTC ns) on, and assign patients; once, after ``demo_logins``.
+
+    Two nurses share the day, twelve hours each; one in charge, a doctor and an engineer are on call all week.
+    """
+    scope = Scope.system(plan.tenant)
+    start -= start % HOUR
+
+    def write(session: Session) -> None:
+        if records.teams(session).list(scope, ended=True):
+            return
+        users = {u.login: u.id for u in records.users(session).list(scope)}
+        for person in STAFF:
+            contacts = {"phone": person.phone, "email": f"{person.login}@ward.example"}
+            records.staff(session).set_contacts(scope, users[person.login], **contacts)
+        for person in STAFF:
+            for first, last in person.times:
+                records.shifts(session).add(
+                    scope,
+                    user=users[person.login],
+                    role=person.duty,
+                    ward=None if person.role == "engineer" else WARD_ID,
+                    start=start + first * HOUR,
+                    end=start + last * HOUR,
+                    weekly=True,
+                )
+        _assign(records, session, scope, plan, users)
+
+    await records.run(write)
+
+
+def _assign(
+    records: Records, session: Session, scope: Scope, plan: WardPlan, users: Mapping[str, str]
+) -> None:
+    """Beds to the nurses in turn and to the ward's team, homes to a team of their own."""
+    teams = records.teams(session)
+    ward = teams.create(scope, name=plan.ward, ward=WARD_ID, members=[users[n] for n in (*NURSES, "charge")])
+    homes = [p.id for p in plan.patients if p.bed is None]
+    visits = None
+    if homes:
+        visits = teams.create(
+            scope, name="Homes", ward=WARD_ID, members=[users[n] for n in (*NURSES, "doctor")]
+        )
+    assignments = records.assignments(session)
+    for n, patient in enumerate(plan.patients):
+        if patient.bed is None and visits is not None:
+            assignments.assign(scope, patient.id, team=visits.id, by=users["charge"])
+            continue
+        assignments.assign(scope, patient.id, team=ward.id, by=users["charge"])
+        assignments.assign(scope, patient.id, user=users[NURSES[n % len(NURSES)]], by=users["charge"])
+
+
+async def enter_policy(records: Records, tenant: str, policy: Policy, *, after: int = 0) -> None:
+    """Put an escalation policy in force instead of the shipped one (version ``after``) of the same id."""
+    scope = Scope.system(tenant)
+
+    def write(session: Session) -> None:
+        policies = records.policies(session)
+        row = policies.add(scope, policy, by="demo", after=after)
+        policies.activate(scope, row.id, row.version)
+
+    await records.run(write)
+
+
+def _pin() -> str:
+    """Four digits that are not guessed at once."""
+    while True:
+        pin = f"{secrets.randbelow(10_000):04}"
+        try:
+            return check_pin(pin)
+        except ConfigError:
+            continue
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the demo. ``phone`` is a number that is reserved for fiction.
+
+    ``times`` are [first, last) in hours from the beginning, each week; ``duty`` what they are then.
+    """
+
+    login: str
+    role: str
+    name: str
+    phone: str = ""
+    duty: DutyRole = "nurse"
+    times: tuple[tuple[int, int], ...] = ()
+    language: str | None = None
+
+
+def _half_days(first: int) -> tuple[tuple[int, int], ...]:
+    return tuple((24 * day + first, 24 * day + first + 12) for day in range(7))
+
+
+_WEEK: Final = ((0, 7 * 24),)
+STAFF: Final = (
+    Person("nurse", "nurse", "Nora (nurse)", "+12025550101", "nurse", _half_days(0)),
+    Person("nurse2", "nurse", "Wang Fang (nurse)", "+12025550102", "nurse", _half_days(12), "zh"),
+    Person("charge", "nurse", "Chloe (nurse in charge)", "+12025550103", "charge", _WEEK),
+    Person("doctor", "doctor", "Dr Li", "+12025550104", "doctor", _WEEK),
+    Person("engineer", "engineer", "Emre (engineer)", "+12025550105", "engineer", _WEEK),
+)
+NURSES: Final = ("nurse", "nurse2")
+_OTHERS: Final = (
+    Person("patient", "patient", "Patient's own login"),
+    Person("admin", "admin", "Administrator"),
+    Person("display", "display", "Wall display"),
+)
+_OF_WARD: Final = frozenset({"nurse", "doctor", "display"})
+_AT_BEDS: Final = frozenset({"nurse", "doctor"})
+"""Who accepts alarms on a shared wall, by PIN."""
 
 
 def _someone(plan: WardPlan) -> PlannedPatient:

@@ -15,7 +15,7 @@ from hearthward.app.cloud import Cloud, cloud_running, event_clock_of, open_reco
 from hearthward.app.edge import background, edge_running
 from hearthward.app.player import EPOCH_NS, Books
 from hearthward.app.process import serve
-from hearthward.app.seed import Login, demo_logins, enter_plan, first_admin_link
+from hearthward.app.seed import Login, demo_logins, enter_plan, enter_staff, first_admin_link
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import live_ward, open_ward
 from hearthward.app.ward import VIRTUAL, WardPlan, virtual_ward
@@ -45,9 +45,9 @@ async def broker_running(settings: Settings, telemetry: Telemetry) -> AsyncItera
 def show_logins(url: str, logins: list[Login]) -> None:
     """Print the address and the demo's logins."""
     click.echo(f"\n  Ward wall   {url}/ward\n  API         {url}/api/v1/openapi.json\n")
-    click.echo("  Logins of this start (role, login, password):")
+    click.echo("  Logins of this start (role, login, password, PIN for shared walls):")
     for login in logins:
-        click.echo(f"    {login.role:10} {login.login:10} {login.password}")
+        click.echo(f"    {login.role:10} {login.login:10} {login.password}  {login.pin or ''}".rstrip())
     click.echo("\n  Ctrl-C stops everything.\n")
 
 
@@ -83,8 +83,10 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
             await serve()
         plan = virtual_ward(settings.edge.gateway, settings.cloud.tenant)
         ward = await stack.enter_async_context(open_ward(plan))
-        await enter_plan(records, ward.plan, clock.now_ns() - SECOND)
+        started = clock.now_ns() - SECOND
+        await enter_plan(records, ward.plan, started)
         logins = await demo_logins(records, plan)
+        await enter_staff(records, plan, started)
         cloud = await stack.enter_async_context(
             cloud_running(settings, records, broker_url=broker_url, clock=clock, telemetry=telemetry)
         )

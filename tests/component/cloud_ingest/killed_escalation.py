@@ -72,7 +72,7 @@ CHANNELS = ("in_app", "sms", "voice")
 RULES = RuleSet(tuple(r for r in load_rules() if r.id in {"spo2-low", "spo2-very-low", "heart-rate-high"}))
 LESS: dict[str, Priority] = {"spo2-low": "medium", "spo2-very-low": "high"}
 OTHER = RuleSet(tuple(replace(r, priority=LESS[r.id]) for r in RULES if r.id in LESS))
-"""At times the one is less urgent and the other not looked for: alarms get worse and better, and are reset."""
+"""At times the one is less urgent and the other not looked for: alarms get worse, better, and are reset."""
 HANDED = "handed.jsonl"
 KNOWN = {f"pat_{i}": Context(setting="ward", adult=True) for i in (1, 2, 3)}
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
-from cloud_ingest.records import Records
+from cloud_ingest.duty import load_duty
+from cloud_ingest.records import Proofs, Records
 from cloud_ingest.records.accounts import Accounts
 from firmware_profiles import load_catalog
-from hearthward.app.seed import DEMO_ROLES, demo_logins, enter_plan, first_admin_link
+from hearthward.app.seed import STAFF, demo_logins, enter_plan, enter_policy, enter_staff, first_admin_link
 from hearthward.app.ward import PlannedDevice, PlannedPatient, WardPlan, virtual_ward
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import SeededIds
 from hearthward.trust.access import Role, Scope
 from hearthward.trust.passwords import Passwords
+from rules.response.duty import Duty
+from rules.response.policies import DUTY_ROLES, load_policies
+from rules.response.policy import Target
 
 START = 1_800_000_000 * SECOND
+HOUR = 3600 * SECOND
 SCOPE = Scope.system("main")
 
 
@@ -87,25 +95,71 @@ async def test_a_plan_that_is_half_wrong_enters_nothing(records: Records):
     assert not await records.read(lambda s: list(records.directory(s).patients.list(SCOPE)))
 
 
-async def test_one_login_a_role_that_works_until_the_next_start(records: Records):
+async def test_logins_that_work_until_the_next_start(records: Records):
     plan = addressed(virtual_ward())
     await enter_plan(records, plan, START)
     accounts = Accounts(records, Passwords())
     first = await demo_logins(records, plan)
-    assert [login.role for login in first] == list(DEMO_ROLES)
-    assert len({login.password for login in first}) == len(first)
-    for login in first:
-        principal = await accounts.authenticate(SCOPE, login.login, login.password)
-        assert principal.roles == {Role(login.role)}
+    assert [one.login for one in first] == [*(p.login for p in STAFF), "patient", "admin", "display"]
+    assert {one.role for one in first} == {role.value for role in Role}
+    assert len({one.password for one in first}) == len(first)
+    for one in first:
+        principal = await accounts.authenticate(SCOPE, one.login, one.password)
+        assert principal.roles == {Role(one.role)}
     nurse = await accounts.authenticate(SCOPE, "nurse", first[0].password)
     assert nurse.wards == {"ward-1"}
-    patient = await accounts.authenticate(SCOPE, "patient", first[3].password)
+    patient = await accounts.authenticate(SCOPE, "patient", first[5].password)
     assert patient.patient == "home-1"
     second = await demo_logins(records, plan)
-    assert [login.login for login in second] == [login.login for login in first]
+    assert [one.login for one in second] == [one.login for one in first]
     with pytest.raises(AccessError):
         await accounts.authenticate(SCOPE, "nurse", first[0].password)
     assert await accounts.authenticate(SCOPE, "nurse", second[0].password)
+
+
+async def test_who_accepts_at_a_shared_wall_has_a_pin(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+    proofs = Proofs(records, Passwords())
+    for one in await demo_logins(records, plan):
+        assert (one.pin is not None) is (one.role in {"nurse", "doctor"})
+        if one.pin is not None:
+            assert (await proofs.by_pin(SCOPE, one.login, one.pin)).roles == {Role(one.role)}
+
+
+async def test_somebody_is_on_duty_at_any_hour_and_looks_after_every_patient(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+    await demo_logins(records, plan)
+    await enter_staff(records, plan, START)
+    await enter_staff(records, plan, START + 5 * HOUR)  # again changes nothing
+    nurses = []
+    for hour in range(8 * 24):
+        at = START + hour * HOUR
+        duty = await records.read(partial(load, at=at))
+        people = {role: duty.on_duty("ward-1", role, at) for role in DUTY_ROLES}
+        assert all(len(there) == 1 for there in people.values()), (hour, people)
+        nurses.append(duty.people[people["nurse"][0]].name)
+        for patient in plan.patients:
+            there = duty.named(Target("assigned"), patient.id, at)
+            assert {"nurse"} <= {r for u in there for r in duty.people[u].roles}
+    assert nurses[:25] == ["Nora (nurse)"] * 12 + ["Wang Fang (nurse)"] * 12 + ["Nora (nurse)"]
+    reached = {p.name: p.channels for p in duty.people.values() if p.patient is None}
+    assert reached.pop("Administrator") == ("in_app",)
+    assert set(reached.values()) == {("in_app", "sms", "voice", "email")}
+
+
+async def test_a_policy_takes_the_place_of_the_shipped_one(records: Records):
+    shipped = load_policies()["default"]
+    short = replace(shipped, version=1, timetables={})
+    await enter_policy(records, "main", short, after=shipped.version)
+    duty = await records.read(partial(load, at=START))
+    assert duty.policies["default"] == replace(short, version=shipped.version + 1)
+
+
+def load(session: Session, at: int) -> Duty:
+    channels, shipped = ("in_app", "sms", "voice", "email"), list(load_policies().values())
+    return load_duty(session, "main", at, channels=channels, endpoints={}, shipped=shipped)
 
 
 async def test_the_first_link_is_for_whoever_comes_first_and_then_never_again(records: Records):
