@@ -13,6 +13,7 @@ import math
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -26,7 +27,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.model import Quality, Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
-from tests.e2e import fake_staff_room
+from tests.e2e import fake_answers, fake_history, fake_staff_room
 
 S = 1_000_000_000
 PASSWORD = "a short sentence"  # noqa: S105 - of the people here
@@ -128,6 +129,8 @@ class Ward:
                 kind="display" if role is Role.DISPLAY else "user",
             )
             self.backend.add_person(login, PASSWORD, who)
+        self.backend.badges["04A1B2"] = "nurse"
+        self.backend.pins["doctor"] = "2580"
         self.gateway()
         self.pressures()
 
@@ -197,33 +200,44 @@ class Ward:
         del self.backend._of("main").readings[:-4000]
 
     def alarm(
-        self, key: str, place: int, priority: str, en: str, zh: str, ago: int, by: str | None = None
+        self,
+        key: str,
+        place: int,
+        priority: str,
+        en: str,
+        zh: str,
+        ago: int,
+        by: str | None = None,
+        **more: Any,
     ) -> None:
         """Put an alarm."""
         now = self.clock.now_ns()
         onset = now - ago * S
-        self.backend.put_alarm(
-            "main",
-            AlarmDetail(
-                id=key,
-                patient=self.patients[place],
-                rule="spo2-low",
-                rule_hash="3f9a12bc44d0e871",
-                priority=priority,
-                condition="active",
-                onset=onset,
-                started=onset + 10 * S,
-                accepted_by=by,
-                text={"en": en, "zh": zh},
-                explanation={
-                    "en": "Oxygen saturation stayed below the limit for longer than the rule's delay.",
-                    "zh": "血氧饱和度低于界限的时间超过了规则的延迟。",
-                },
-                values={"spo2": 84},
-                limit="< 90",
-                transitions=[AlarmTransition(kind="start", condition="active", at=onset + 10 * S)],
-            ),
-        )
+        line = {"axes": {"signal": "on"}, "told": [["in_app", "wall"]]}
+        fields: dict[str, Any] = {
+            "id": key,
+            "patient": self.patients[place],
+            "rule": "spo2-low",
+            "rule_hash": "3f9a12bc44d0e871",
+            "priority": priority,
+            "condition": "active",
+            "onset": onset,
+            "started": onset + 10 * S,
+            "accepted_by": by,
+            "accepted_at": None if by is None else onset + 30 * S,
+            "text": {"en": en, "zh": zh},
+            "explanation": {
+                "en": "Oxygen saturation stayed below the limit for longer than the rule's delay.",
+                "zh": "血氧饱和度低于界限的时间超过了规则的延迟。",
+            },
+            "values": {"spo2": 84},
+            "limit": "< 90",
+            "policy": "ward",
+            "transitions": [
+                AlarmTransition(kind="start", condition="active", at=onset + 10 * S, detail=line)
+            ],
+        }
+        self.backend.put_alarm("main", AlarmDetail(**{**fields, **more}))
 
     def scene(self) -> None:
         """Alarms of every priority."""
@@ -248,6 +262,8 @@ def add_controls(app: FastAPI, ward: Ward) -> None:
     async def control(what: str) -> dict[str, str]:
         if what == "scene":
             ward.scene()
+        elif what == "answers":
+            await fake_answers.furnish(ward)
         elif what == "alarm":
             ward.alarm("alm_9", 0, "high", "SpO2 83 < 90", "血氧 83 < 90", 12)
         elif what == "no-stay":
@@ -258,6 +274,8 @@ def add_controls(app: FastAPI, ward: Ward) -> None:
             ward.gateway(online=False)
         elif what == "staff":
             await fake_staff_room.furnish(ward.backend, ward.scope, ward.patients)
+        elif what == "history":
+            fake_history.remember(ward.backend, ward.patients)
         elif what == "directory":
             await ward.backend.create(ward.scope, "ward", {"name": "Ward B"})
         return {"did": what}
