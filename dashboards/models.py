@@ -70,6 +70,9 @@ class Ward(_View):
 
     id: str
     name: str
+    wall_expected: bool = Field(
+        default=False, description="it has a wall display: that none is heard is an alarm"
+    )
     ended: Instant | None = None
 
 

@@ -31,13 +31,16 @@ class BedFields(TypedDict, total=False):
 class Wards(Repository):
     """Wards, and teams that care for people at home."""
 
-    def create(self, scope: Scope, *, name: str, ident: str | None = None) -> Ward:
+    def create(
+        self, scope: Scope, *, name: str, wall_expected: bool = False, ident: str | None = None
+    ) -> Ward:
         """Make a ward. Raises ConfigError when the name is taken or cannot be used."""
         require_whole(scope, "making a ward")
         row = Ward(
             tenant=scope.tenant,
             id=self._new_id(Ward, scope, ident, "wrd", "ward"),
             name=self._name(scope, name),
+            wall_expected=wall_expected,
             created=self.now,
         )
         self.session.add(row)

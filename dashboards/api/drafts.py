@@ -53,6 +53,7 @@ class WardDraft(Draft):
     """A new ward."""
 
     name: Text = Field(examples=["Ward A"])
+    wall_expected: Flag = False
 
 
 class BedDraft(Draft):

@@ -41,7 +41,15 @@ TRANSPORTS: Final = (("ble", N_("Bluetooth LE")), ("serial", N_("serial port")))
 YES_OR_NO: Final = (("false", N_("no")), ("true", N_("yes")))
 TONGUES: Final = (("en", "English"), ("zh", "中文"))
 FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
-    "ward": (Input("name", N_("Name"), required=True),),
+    "ward": (
+        Input("name", N_("Name"), required=True),
+        Input(
+            "wall_expected",
+            N_("Has a wall display"),
+            YES_OR_NO,
+            hint=N_("yes: that none is heard for 10 seconds is an alarm"),
+        ),
+    ),
     "bed": (
         Input("ward", N_("Ward"), "ward", required=True),
         Input("label", N_("Label"), required=True),

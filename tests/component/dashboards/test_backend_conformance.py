@@ -33,7 +33,7 @@ from dashboards.backend import (
 )
 from dashboards.cloud_backend import CloudBackend
 from dashboards.fake_backend import FakeBackend
-from dashboards.models import Device, Gateway
+from dashboards.models import Device, Gateway, Ward
 from dashboards.response_models import Act
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import (
@@ -240,6 +240,22 @@ async def test_the_directory_is_kept_and_listed(side: Side):
     assert (changed.name, changed.mrn) == ("Rosa L.", "1")
     assert await side.backend.ward_of(SCOPE, ids["patient"]) == ids["ward"]
     assert await side.backend.ward_of(SCOPE, ids["second"]) is None
+
+
+async def test_a_ward_says_whether_it_has_a_wall(side: Side):
+    backend = side.backend
+    made = await backend.create(SCOPE, "ward", {"name": "Ward W", "wall_expected": True})
+    without = await backend.create(SCOPE, "ward", {"name": "Ward X"})
+    assert isinstance(made, Ward)
+    assert isinstance(without, Ward)
+    assert (made.wall_expected, without.wall_expected) == (True, False)
+    if isinstance(side, RealSide):  # from then on a wall that nobody hears is noticed
+        assert {made.id, without.id} & side.service.watch._walled == {made.id}
+    changed = await backend.change(SCOPE, "ward", made.id, {"wall_expected": False})
+    assert isinstance(changed, Ward)
+    assert not changed.wall_expected
+    if isinstance(side, RealSide):
+        assert made.id not in side.service.watch._walled
 
 
 @pytest.mark.parametrize(
