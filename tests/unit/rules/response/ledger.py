@@ -33,7 +33,7 @@ class Entry:
     latching: bool
     armed: int = 0
     count: int = 0
-    taken: int = 0
+    repriced: bool = False
     next: int = NEVER
     latched: bool = False
     owner: str | None = None
@@ -116,7 +116,8 @@ class Ledger:
             if lost.rule == "unheard" and self.duty.ward_of(entry.subject) == "west":
                 hasty = all(channel == "in_app" for channel, _ in entry.told)
             else:
-                hasty = lost.rule == "failing" and {channel for channel, _ in entry.pending} == {"sms"}
+                hasty = lost.rule == "failing" and {c for c, _ in entry.pending} == {"sms"}
+                hasty = hasty and "sms" in self.duty.channels
             if hasty:
                 self._unheard(entry, self.now)
                 entry.next = self.now
@@ -127,8 +128,8 @@ class Ledger:
             return
         told, asked = entry.tells, entry.owner
         self._axes(t, entry)
-        if t.kind in {"update", "escalate"} and "alias" not in t.detail:
-            entry.acknowledged = False  # it got worse
+        if t.kind in {"update", "escalate", "de-escalate"} and "alias" not in t.detail:
+            entry.acknowledged = False  # it is another than was acknowledged
         if t.kind == "escalate":
             entry.paused = 0
         if t.kind in {"escalate", "de-escalate"}:
@@ -169,7 +170,7 @@ class Ledger:
                 entry.next = self.now
         elif t.detail.get("why") == "reminder":
             every = round(self._table(entry).remind_s * SECOND)
-            assert (t.at - entry.owned_at) % every == 0
+            assert entry.repriced or (t.at - entry.owned_at) % every == 0
             assert t.at > entry.owned_at
             assert self.before < t.at <= self.now
             assert ("in_app", "wall") in hops
@@ -199,6 +200,10 @@ class Ledger:
             assert t.kind in {"accept", "take_over", "reject", "release", "redirect"}
             entry.owner, entry.owned_at = axes["owner"], axes["owned_at"] or 0
         entry.signal, entry.root = axes["signal"], axes["root"]
+        if entry.signal in {*SILENT, "audio_off"}:
+            entry.paused, entry.acknowledged = 0, False  # all of it signals again when that ends
+        if t.kind in {"accept", "take_over", "escalate", "de-escalate"}:
+            entry.repriced = t.kind.endswith("escalate")
 
     # -- the timetable
 
@@ -278,8 +283,9 @@ class Ledger:
             if not entry.latched:
                 assert (response.signal, response.until) == self._signal(entry)
             assert response.due == entry.next
-            assert response.signal != "acknowledged" or response.owner is not None
             self._goes_on(entry)
+            if entry.owner is not None and entry.repriced:
+                continue  # reminders go on by the timetable of when it was accepted
             reminder = round(self._table(entry).remind_s * SECOND)
             if entry.owner is None or entry.latched or not reminder:
                 assert response.remind == NEVER
