@@ -25,7 +25,7 @@ from dashboards.models import AlarmDetail, Encounter
 from hearthward.core.clock import Clock
 from hearthward.core.errors import DeliveryError
 from hearthward.core.ids import Ids
-from hearthward.trust.access import Principal, Scope
+from hearthward.trust.access import Principal, Role, Scope
 from rules.response.policy import CONFIRMING
 
 __all__ = ["FakeChannels"]
@@ -41,6 +41,7 @@ class FakeChannels(ABC):
 
     clock: Clock
     ids: Ids
+    _people: dict[tuple[str, str], Any]
 
     def __init__(self) -> None:
         self.ways: dict[str, FakeChannel] = {name: FakeChannel(name) for name in ("in_app", "sms")}
@@ -189,8 +190,10 @@ class FakeChannels(ABC):
             inside = scope.wards is None or ward in scope.wards
             return inside and asked.ward in {None, ward}
 
+        here = [p.principal for (tenant, _), p in self._people.items() if tenant == scope.tenant]
+        doctors = frozenset(who.user for who in here if Role.DOCTOR in who.roles)
         facts = [
-            fact_of(a, self._ward_of(scope.tenant, a.patient or ""))
+            fact_of(a, self._ward_of(scope.tenant, a.patient or ""), doctors)
             for a in self._details(scope.tenant)
             if asked.start <= a.started < asked.end
             and not a.worklist
