@@ -46,7 +46,7 @@ from dashboards.cloud_views import (
     values_of,
 )
 from dashboards.cloud_why import CloudWhy
-from dashboards.models import AuditEntry, DeadLetter, Item, Kind, Patient, Value
+from dashboards.models import AuditEntry, DeadLetter, Item, Kind, Patient, User, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -89,6 +89,13 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
         CloudResponse.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
+
+    # --- people -------------------------------------------------------------------------------
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+        """See the port."""
+        added = await super().add_user(scope, fields, password)
+        await self._service.duty_changed()  # somebody more to be told
+        return added
 
     # --- directory ----------------------------------------------------------------------------
     def _repository(self, session: Session, kind: Kind) -> Any:
