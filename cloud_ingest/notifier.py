@@ -244,7 +244,10 @@ class Notifier:
             if lane.room > 0
         }
         now = self._clock.now_ns()
-        found = await self._records.run(lambda session: claim_due(session, rooms, now, self._lease))
+        # a claim that a loss of power undoes is made again: the message is repeated at worst
+        found = await self._records.run(
+            lambda session: claim_due(session, rooms, now, self._lease), durable=False
+        )
         for channel in found.abandoned:
             self._count(channel, "abandoned")
         if found.abandoned:

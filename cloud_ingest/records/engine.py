@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -76,6 +76,7 @@ class Records:
         self.ids = ids
         self.profiles = profiles
         self._writer = writer
+        self._noter = writer.execution_options(durable=False)
         self._reader = reader
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="records-writer")
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="records-reader")
@@ -122,14 +123,17 @@ class Records:
             raise
         return records
 
-    async def run(self, fn: Callable[[Session], T]) -> T:
+    async def run(self, fn: Callable[[Session], T], *, durable: bool = True) -> T:
         """Call ``fn`` with a session in the one writer thread, inside one transaction.
 
         It commits when ``fn`` returns and rolls back when it raises. Raises StoreUnavailable when the
-        database cannot be written now. Cancelling the caller does not stop a running ``fn``.
+        database cannot be written now. Cancelling the caller does not stop a running ``fn``. What is not
+        ``durable`` survives the process, but a loss of power only once something durable was committed
+        after it: for what may happen twice.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._write_thread, self._write, fn)
+        write = self._write if durable else self._note
+        return await loop.run_in_executor(self._write_thread, write, fn)
 
     async def read(self, fn: Callable[[Session], T]) -> T:
         """Call ``fn`` with a session that cannot write, in a reader thread, on one consistent view."""
@@ -213,6 +217,9 @@ class Records:
     def _write(self, fn: Callable[[Session], T]) -> T:
         return _in_session(self._writer, fn)
 
+    def _note(self, fn: Callable[[Session], T]) -> T:
+        return _in_session(self._noter, fn)
+
     def _read(self, fn: Callable[[Session], T]) -> T:
         return _in_session(self._reader, fn)
 
@@ -276,7 +283,13 @@ def _engine(url: URL, *, write: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         engine = create_engine(url, pool_size=1 if write else READERS, max_overflow=0, pool_pre_ping=True)
         if not write:
-            engine = engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+            return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+
+        @event.listens_for(engine, "begin")
+        def _began(connection: Connection) -> None:
+            if not _durable(connection):
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+
         return engine
     engine = create_engine(
         url,
@@ -292,7 +305,14 @@ def _engine(url: URL, *, write: bool) -> Engine:
             connection.execute(pragma).close()
 
     @event.listens_for(engine, "begin")
-    def _begun(connection: Any) -> None:
+    def _begun(connection: Connection) -> None:
+        if write:  # a WAL that is not synced with a commit is so with the next one that is
+            level = "FULL" if _durable(connection) else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _durable(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("durable", True))

@@ -292,10 +292,10 @@ async def test_a_store_outage_is_waited_out(
     commit(records, transition())
     real, failures = records.run, [StoreUnavailable("disk full")] * 3
 
-    async def run(fn: Any) -> Any:
+    async def run(fn: Any, **how: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await real(fn)
+        return await real(fn, **how)
 
     monkeypatch.setattr(records, "run", run)
     task = asyncio.create_task(Notifier(records, [channel], clock, SeededIds(), telemetry).run())
@@ -317,11 +317,11 @@ async def test_a_result_that_cannot_be_recorded_is_sent_again(
     commit(records, transition())
     real = records.run
 
-    async def run(fn: Any) -> Any:
+    async def run(fn: Any, **how: Any) -> Any:
         if channel.taken:
             message = "disk full"
             raise StoreUnavailable(message)
-        return await real(fn)
+        return await real(fn, **how)
 
     with monkeypatch.context() as patched:
         patched.setattr(records, "run", run)

@@ -269,3 +269,15 @@ async def test_a_database_locked_by_another_is_unavailable_for_now(
     other.close()
     await records.run(lambda session: session.add(audit_row()))
     await records.close()
+
+
+async def test_only_what_may_happen_twice_is_committed_without_a_sync(records: Records) -> None:
+    def level(session: Session) -> int:
+        return int(session.execute(text("PRAGMA synchronous")).scalar_one())
+
+    full, normal = 2, 1
+    assert await records.run(level) == full
+    assert await records.run(level, durable=False) == normal
+    assert await records.run(level) == full
+    await records.run(lambda s: s.add(audit_row()), durable=False)
+    assert await records.read(lambda s: s.query(AuditRow).count()) == 1
