@@ -70,7 +70,7 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
         )
 
 
-def _folded(scope: Scope, asked: Asked) -> Select[Any]:
+def _folded(scope: Scope, asked: Asked) -> Select[*tuple[Any, ...]]:
     t = TransitionRow
     paused = and_(t.kind == "signal", t.detail["axes", "signal"].as_string() == "audio_paused")
     return (

@@ -132,7 +132,7 @@ async def _subjects(context: Context) -> Mapping[str, str]:
         people = await context.backend.items(context.scope, "patient", ended=True)
         found = {p.id: p.name for p in people if isinstance(p, Patient)}
     for kind in ("device", "gateway"):
-        for item in await context.backend.items(context.scope, kind, ended=True):  # type: ignore[arg-type]
+        for item in await context.backend.items(context.scope, kind, ended=True):
             if isinstance(item, Device | Gateway):
                 known = f"{item.id} ({item.label})" if item.label not in {"", item.id} else item.id
                 found[f"{kind}:{item.id}"] = known
