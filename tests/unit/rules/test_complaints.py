@@ -1,20 +1,19 @@
-"""What users of other systems complain of, as far as deciding goes: each is a test here, by its name.
-
-(Their other complaints are about signals and their delivery: reminders, snoozing, the edge's identities.)
-"""
+"""What users of other systems complain of: each is a test here, by its name."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from hearthward.core.errors import RuleError
 from rules import Command, Configuration, Context, Engine, Input, Rows, RuleSet, State, Tick, load_rules, step
 from rules.conditions import Missing
-from rules.model import Readings, Transition
+from rules.model import Adopt, Readings, Transition
 from rules.rule import Rule
 from tests.unit.rules.made import Row, at, both, episodes, make, play, readings, threshold
+from tests.unit.rules.response.scenes import Scene, told
 
 LOW = make(
     "spo2-low", threshold("spo2", "below", 90, 1), explanation={"en": "SpO2 {spo2} {limit}", "zh": "-"}
@@ -256,3 +255,183 @@ def test_every_shipped_rule_can_say_what_it_found():
         assert rule.limit or "{limit}" not in rule.explanation["en"] + rule.cleared["en"]
         assert rule.clinical_source
         assert all(rule.explanation[x] and rule.cleared[x] and rule.title[x] for x in ("en", "zh"))
+
+
+# -- of what becomes of alarms
+
+
+def test_no_reminders():
+    """What nobody accepts is told again and again; who has accepted is reminded while it lasts."""
+    scene = Scene()
+    alarm = scene.begin()
+    scene.tick(500)
+    scene.tick(1000)
+    assert [t.detail["why"] for t in scene.told if t.kind == "tell"] == ["timetable"] * 2 + ["repeated"] * 2
+    scene.do("accept", 1001, alarm)
+    found = [scene.tick(now)[0] for now in (1700, 2300, 3000)]
+    assert [(t.kind, t.detail["why"], t.at) for t in found] == [
+        ("continue", "reminder", at(1601)),
+        ("continue", "reminder", at(2201)),
+        ("continue", "reminder", at(2801)),
+    ]
+    scene.read(3001, spo2=97)
+    assert scene.tick(90_000) == []
+
+
+def test_snooze_broken_by_the_next_reading():
+    """A pause lasts until its end, whatever is measured meanwhile; then what is still there signals again."""
+    scene = Scene()
+    alarm = scene.begin()
+    scene.do("pause_audio", 20, alarm, until=130)
+    for n in range(21, 130):
+        scene.read(n, spo2=80 - n % 9)
+        assert scene.answer(alarm).signal == "audio_paused"
+    assert "continue" not in scene.kinds
+    assert [(t.kind, t.at) for t in scene.tick(131) if t.kind == "continue"] == [("continue", at(130))]
+    scene.do("pause_alarms", 140, subject="p", note="washing", until=740)
+    before = len(scene.told)
+    for n in range(141, 740, 7):
+        scene.read(n, spo2=80 - n % 9)
+        assert scene.answer(alarm).signal == "alarm_paused"
+    assert told(scene.told[before:]) == []
+    assert told(scene.tick(741))[0][:2] == ("tell", 740)
+
+
+def adopt(scene: Scene, alarm: str, now: float) -> list[Transition]:
+    scene.seq += 1
+    return scene.take(Adopt(scene.seq, at(now), alarm, "p", "low", at(now - 1), at(now), {"spo2": 82.0}))
+
+
+def test_edge_and_cloud_identities_diverge():
+    """Whoever opens the episode names it; the other side's name is another name of the same alarm."""
+    scene = Scene()
+    (start,) = adopt(scene, "edge-1", 10)
+    assert (start.kind, start.alarm, start.onset) == ("start", "edge-1", at(9))
+    assert scene.read(11, spo2=80) == [], "the cloud sees the same breach: no second alarm"
+    assert [a.id for a in scene.state.active()] == ["edge-1"]
+
+    other = Scene()
+    ours = other.begin()
+    (merged,) = adopt(other, "edge-2", 12)
+    assert (merged.kind, merged.alarm, merged.detail["alias"]) == ("update", ours, "edge-2")
+    assert adopt(other, "edge-2", 13) == [], "the same again changes nothing"
+    (accepted,) = other.do("accept", 14, "edge-2")
+    assert accepted.alarm == ours, "a command by either name is about the one alarm"
+    assert [a.id for a in other.state.active()] == [ours]
+
+
+def test_a_cloud_clear_leaves_the_edge_unable_to_alarm_again():
+    scene = Scene()
+    adopt(scene, "edge-1", 10)
+    assert [t.kind for t in scene.read(20, spo2=97)] == ["end"]
+    found = adopt(scene, "edge-2", 30)
+    assert [(t.kind, t.alarm) for t in found] == [("start", "edge-2")]
+    assert told(found) == [("start", 30, {"in_app:wall", "in_app:ann"})]
+    with pytest.raises(RuleError):
+        scene.do("accept", 31, "edge-1")
+
+
+def test_duplicates_when_edge_and_cloud_open_at_the_same_time():
+    scene = Scene()
+    ours = scene.begin(10)
+    for n in range(1, 5):
+        adopt(scene, f"edge-{n}", 10 + n)
+    assert [t.kind for t in scene.told] == ["start", *["update"] * 4]
+    assert set(scene.state.responses.aliases) == {f"edge-{n}" for n in range(1, 5)}
+    assert [t.kind for t in scene.read(20, spo2=97)] == ["end"]
+    assert scene.state.responses.aliases == {}
+    assert {t.alarm for t in scene.told} == {ours}
+
+
+def test_an_acknowledged_alarm_is_not_heard_again_for_the_next_reading():
+    scene = Scene()
+    alarm = scene.begin(spo2=80)
+    scene.do("accept", 20, alarm)
+    scene.do("acknowledge", 21, alarm)
+    for n in range(22, 600):
+        assert scene.read(n, spo2=80 + n % 9) == []
+        assert scene.answer(alarm).signal == "acknowledged"
+
+
+def test_acknowledging_one_leaves_the_others_as_they_were():
+    scene = Scene()
+    alarm, second = scene.begin(), scene.begin(11, heart_rate=150)
+    third = scene.begin(12, "q")
+    scene.do("accept", 20, alarm)
+    scene.do("acknowledge", 21, alarm)
+    for other in (second, third):
+        answer = scene.answer(other)
+        assert (answer.owner, answer.signal) == (None, "on")
+    assert {t.alarm for t in scene.tick(80) if t.kind == "tell"} == {second, third}
+    scene.read(81, heart_rate=80)
+    scene.do("acknowledge", 82, second)
+    assert {a.id for a in scene.state.active()} == {alarm, third}
+
+
+def test_a_new_episode_while_the_old_one_is_latched_is_a_visible_update():
+    scene = Scene()
+    first = scene.begin(heart_rate=150)
+    scene.read(20, heart_rate=80)
+    update, start = scene.read(30, heart_rate=160)
+    assert (update.kind, update.alarm, update.condition) == ("update", first, "inactive")
+    assert update.detail["succeeded_by"] == start.alarm
+    assert (start.kind, start.detail["before"], start.detail["episodes"]) == ("start", first, 1)
+    assert start.detail["axes"]["since"] == at(10)
+    assert told([start]) == [("start", 30, {"in_app:wall", "in_app:ann"})]
+    scene.read(40, heart_rate=80)
+    _, third = scene.read(50, heart_rate=160)
+    assert (third.detail["episodes"], third.detail["axes"]["since"]) == (2, at(10))
+    assert len(scene.state.responses.open) == 1
+
+
+def test_escalation_that_runs_only_when_a_message_arrives():
+    """Steps, reminders and the ends of pauses come by ticks alone, each when it is due and not before."""
+    scene = Scene()
+    alarm = scene.begin()
+    for due in (70, 190, 490):
+        assert not scene.engine.due(at(due) - 1)
+        assert scene.engine.due(at(due))
+        assert [t.at for t in scene.tick(due)] == [at(due)]
+    scene.do("accept", 500, alarm)
+    assert not scene.engine.due(at(1100) - 1)
+    assert scene.engine.due(at(1100))
+
+
+def silence(name: str, metric: str, for_s: float, subject: Any = "patient") -> Rule:
+    return make(name, Missing(metric, for_s), kind="technical", subject=subject, max_age_s=1e6)
+
+
+def test_one_dead_gateway_is_a_dozen_alarms():
+    """Only the outermost silence is told; what is under it is shown there, and told if it outlasts it."""
+    scene = Scene(silence("no-data", "spo2", 60), silence("gateway-silent", "heartbeat", 30, "gateway"))
+    scene.read(0, patient="gateway:gw", device="gw", heartbeat=1)
+    scene.read(0, spo2=97)
+    found = scene.tick(100)
+    starts = {t.rule: t for t in found if t.kind == "start"}
+    assert starts["no-data"].detail["axes"]["root"] == starts["gateway-silent"].alarm
+    assert {t.rule for t in found if t.detail.get("told")} == {"gateway-silent"}
+    scene.tick(199)
+    back = scene.read(200, patient="gateway:gw", device="gw", heartbeat=1)
+    assert [t.kind for t in back if t.rule == "gateway-silent"] == ["end"]
+    assert [(t.kind, t.detail.get("why")) for t in back if t.rule == "no-data"] == [
+        ("signal", "root"),
+        ("tell", "resumed"),
+    ]
+    assert [t.kind for t in scene.read(201, spo2=97)] == ["end"], "and it does not stick"
+
+
+def test_loss_of_signal_that_nobody_is_told_of():
+    """Silence escalates as anything else does."""
+    scene = Scene(silence("no-data", "spo2", 60))
+    scene.read(0, spo2=97)
+    (start,) = scene.tick(300)
+    assert (start.at, start.decided) == (at(60), at(300))
+    assert told(scene.tick(500)) == [("tell", 360, {"sms:ann"}), ("tell", 480, {"voice:doc", "sms:doc"})]
+
+
+def test_an_old_reading_says_so_in_all_that_is_told_of_it():
+    scene = Scene()
+    (start,) = scene.read(0, received=1800, spo2=80)
+    assert start.late
+    assert all(t.late for t in scene.tick(2000))
+    assert start.detail["axes"]["next_at"] == at(1860), "its timetable counts from when it could be told"
