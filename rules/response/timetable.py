@@ -48,17 +48,22 @@ class Escalation(Answers):
         return self.arm(response, self.at, why)
 
     def reschedule(self, response: Response) -> Response:
-        """The next step's time by a timetable that may be another one now."""
-        if response.due == NEVER or response.why:
+        """The next step's time by a timetable that may be another one now: it may go on again, or be over."""
+        if response.why or response.owner is not None or not self.tells(response):
             return response
-        table = self.table(response)
+        table, over = self.table(response), response.due == NEVER
         step = min(response.step, len(table.steps))
-        if step == len(table.steps):
-            return self.put(replace(response, step=step)) if step != response.step else response
-        due = max(response.armed + ns(table.steps[step].after_s), self.now)
-        if due != response.due or step != response.step:
-            return self.put(replace(response, step=step, due=due))
-        return response
+        if step < len(table.steps):
+            due = max(response.armed + ns(table.steps[step].after_s), self.at)
+        elif not table.repeat_s:
+            due = NEVER
+        elif step == response.step and not over:
+            due = response.due  # it is being repeated
+        else:
+            due = max(response.armed + ns(table.steps[-1].after_s + table.repeat_s), self.at)
+        if (due, step) == (response.due, response.step):
+            return response
+        return self.put(replace(response, step=step, due=due))
 
     # -- what
 
@@ -122,9 +127,11 @@ class Escalation(Answers):
         return tuple(dict.fromkeys(who for _, who in self.hops(response, step, due)))
 
     def remind(self, response: Response) -> Response:
-        """Whoever took it over is reminded that it goes on."""
+        """Whoever took it over is reminded that it goes on, unless nobody is told of it at all."""
         every, at = ns(self.table(response).remind_s), response.remind
         following = at + every * max(1, (self.now - at) // every) if every else NEVER
+        if not self.tells(response):
+            return self.put(replace(response, remind=following))
         signal = "on" if response.signal == "acknowledged" else response.signal
         after = self.put(replace(response, remind=following, signal=signal))
         self.tell("continue", after, at=at, told=self.owner_hops(after), why="reminder")

@@ -19,6 +19,9 @@ from hearthward.core.clock import SECOND
 from hearthward.core.wire import Frame
 from rules import RuleSet
 from rules.model import Command
+from rules.response.duty import Duty, Person
+from rules.response.policy import Policy, Step, Target, Timetable
+from tests.unit.cloud_ingest.before import as_before
 from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule
 
 DELAYED = RuleSet((rule(delay_s=3),))
@@ -247,3 +250,58 @@ async def test_a_caller_who_goes_away_does_not_tear_a_command_in_two(tmp_path: P
     assert sorted(kinds) == ["accept", "end", "start"]
     assert [j.seq for j in await ward.rows(JournalRow)] == list(range(1, len(kinds) + 2))
     await ward.close()
+
+
+NURSE = Person("usr_1", "Nora", ("nurse",), None, ("in_app", "sms"))
+STEPS = (
+    Step(0.0, (Target("wall"),), ("in_app",)),
+    Step(60.0, (Target("on_duty", role="nurse"),), ("sms",)),
+    Step(120.0, (Target("on_duty", role="nurse"),), ("in_app", "sms")),
+)
+POLICY = Policy("default", 1, {}, {"physiological.high": Timetable(STEPS, repeat_s=300.0, remind_s=90.0)})
+DUTY = Duty(people={"usr_1": NURSE}, policies={"default": POLICY}, channels=("in_app", "sms"))
+
+
+@pytest.mark.parametrize("kept", ["all", "the first", "none"])
+async def test_alarms_of_the_release_before_go_on_with_their_owner_and_a_timetable(tmp_path: Path, kept: str):
+    """Of both alarms there is a snapshot, or of the first, or none: then the journal of then tells it."""
+    ward = await Ward(tmp_path / "today.db").start()
+    ward.snapshot_later()
+    await ward.take(frame(block(1, reading(0, 84)), at=0))
+    accepted = (await ward.rows(Alarm))[0].id
+    if kept == "the first":
+        ward.snapshot_now()
+    await ward.pipeline.act(Command(0, 0, "accept", accepted, "Nora"))
+    ward.snapshot_later()
+    await ward.take(frame(block(2, reading(10, 84, device="dev_2")), at=10))
+    if kept == "all":
+        await ward.pipeline.close()
+    (other,) = {a.id for a in await ward.rows(Alarm)} - {accepted}
+    assert max(s.seq for s in await ward.rows(Snapshot)) == {"all": 4, "the first": 3, "none": 1}[kept]
+    await ward.close()
+    as_before(tmp_path / "today.db", tmp_path / "records.db")
+
+    now = await Ward(tmp_path / "records.db", enrolled=True).start()
+    assert now.telemetry.value("alarms_reset_total") == 0
+    assert now.telemetry.value("journal_replay_failed_total") == 0
+    assert [(a.id, a.accepted_by) for a in now.pipeline.state.active()] == [(accepted, "Nora"), (other, None)]
+    now.clock.advance(40)  # by 50 s after the first
+    await now.pipeline.know({}, DUTY)
+    await now.pipeline.tick()
+    now.clock.advance(90)
+    await now.pipeline.tick()
+    rows = {a.id: a for a in await now.rows(Alarm)}
+    assert {a.condition for a in rows.values()} == {"active"}
+    assert (rows[accepted].accepted_by, rows[accepted].accepted_at) == ("Nora", T0)
+    assert rows[accepted].next_at is None
+    assert rows[other].next_at == T0 + 430 * SECOND
+    assert rows[other].next_to == ["usr_1"]
+    told = [t for t in await now.rows(TransitionRow) if t.alarm == other and t.kind == "tell"]
+    steps = [(t.detail["step"], t.at) for t in told if t.detail["step"] > 0]
+    assert steps == [(1, T0 + 70 * SECOND), (2, T0 + 130 * SECOND)]
+    await now.take(frame(block(3, reading(145, 97), reading(145, 97, device="dev_2")), at=145))
+    assert {a.condition for a in await now.rows(Alarm)} == {"inactive"}
+    expected = now.pipeline.state.to_bytes()
+    await now.restart()
+    assert now.pipeline.state.to_bytes() == expected
+    await now.close()

@@ -122,12 +122,15 @@ class Ward:
     rules: RuleSet = RULES
     published: list[Message] = field(default_factory=list)
     cut: bool = False
+    enrolled: bool = False
+    """Whether the records have the patients and devices already."""
 
     def __post_init__(self) -> None:
         self.records = Records.open(
             self.path, clock=self.clock, wall=self.clock, ids=SeededIds(1), tenant=TENANT
         )
-        enrol(self.records)
+        if not self.enrolled:
+            enrol(self.records)
         self.pipeline = self.build()
 
     def build(self) -> Pipeline:
