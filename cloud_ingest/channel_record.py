@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.channel_health import DAY, FAILED, REPORTED, TAKEN, Health, Try, health
@@ -18,6 +18,7 @@ TESTS_SHOWN: Final = 5
 _NOW: Final = Notification
 _DONE: Final = DeliveryAttempt
 _JOIN: Final = and_(_NOW.tenant == _DONE.tenant, _NOW.id == _DONE.notification)
+_WAS_TAKEN: Final = ("handed_over", "confirmed")
 _LATER: Final = and_(_DONE.outcome == "failed", _DONE.latency_ms == 0, _NOW.reference.is_not(None))
 """Not a try, but what came back from outside after it had been handed over."""
 
@@ -75,19 +76,29 @@ def _tries() -> Select[Any]:
 
 def _recent(session: Session, tenant: str, now: int) -> dict[str, list[Try]]:
     found: dict[str, list[Try]] = {}
-    query = _tries().where(_DONE.tenant == tenant, _DONE.at > now - DAY)
+    known = _DONE.outcome.in_((TAKEN, *FAILED))
+    query = _tries().where(_DONE.tenant == tenant, known, _DONE.at > now - DAY)
     for channel, *rest in session.execute(query):
         found.setdefault(channel, []).append(Try(*rest))
     return found
 
 
 def _marks(session: Session, tenant: str, channel: str) -> list[Try]:
-    """The last that was taken, the last that failed, and the first that failed after the former."""
+    """The last that was taken, the last that failed, and the first that failed after the former.
+
+    The last taken is one of the newest notification that was; failures are few.
+    """
     mine = _tries().where(_NOW.tenant == tenant, _NOW.channel == channel)
-    failing = and_(_DONE.outcome.in_(FAILED), ~_LATER)
-    newest = _NOW.created.desc(), _DONE.id.desc()
-    taken = _one(session, mine.where(_DONE.outcome == TAKEN).order_by(*newest))
-    failed = _one(session, mine.where(failing).order_by(*newest))
+    failing = and_(_DONE.tenant == tenant, _DONE.outcome.in_(FAILED), ~_LATER)
+    newest = session.scalar(
+        select(_NOW.id)
+        .where(_NOW.tenant == tenant, _NOW.channel == channel, _NOW.state.in_(_WAS_TAKEN))
+        .order_by(_NOW.created.desc())
+        .limit(1)
+    )
+    last = mine.where(_NOW.id == newest, _DONE.outcome == TAKEN).order_by(_DONE.id.desc())
+    taken = [] if newest is None else _one(session, last)
+    failed = _one(session, mine.where(failing).order_by(_DONE.at.desc(), _DONE.id.desc()))
     after: list[ColumnElement[bool]] = [failing] if not taken else [failing, _DONE.at > taken[0].at]
     first = _one(session, mine.where(*after).order_by(_DONE.at)) if failed else []
     return [*taken, *failed, *first]
@@ -99,10 +110,13 @@ def _one(session: Session, query: Select[Any]) -> list[Try]:
 
 
 def _waiting(session: Session, tenant: str) -> dict[str, tuple[int, int | None]]:
-    query = select(_NOW.channel, func.count(), func.min(_NOW.created)).where(
-        _NOW.tenant == tenant, _NOW.state == "queued"
-    )
-    return {channel: (n, oldest) for channel, n, oldest in session.execute(query.group_by(_NOW.channel))}
+    """How many wait for each channel, and since when."""
+    found: dict[str, list[int]] = {}
+    for channel, created in session.execute(
+        select(_NOW.channel, _NOW.created).where(_NOW.state == "queued", _NOW.tenant == tenant)
+    ):
+        found.setdefault(channel, []).append(created)
+    return {channel: (len(times), min(times)) for channel, times in found.items()}
 
 
 def _tests(session: Session, tenant: str, channel: str) -> Sequence[ChannelTest]:

@@ -207,7 +207,7 @@ class DeliveryAttempt(Base):
     __table_args__ = (
         within_tenant("notification", "notifications"),
         Index(None, "tenant", "notification"),
-        Index(None, "tenant", "at"),
+        Index(None, "tenant", "outcome", "at"),
     )
     id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     tenant: Mapped[str]

@@ -39,7 +39,9 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_notifications_tenant_channel_created"), "notifications", ["tenant", "channel", "created"]
     )
-    op.create_index(op.f("ix_delivery_attempts_tenant_at"), "delivery_attempts", ["tenant", "at"])
+    op.create_index(
+        op.f("ix_delivery_attempts_tenant_outcome_at"), "delivery_attempts", ["tenant", "outcome", "at"]
+    )
 
 
 def downgrade() -> None:
