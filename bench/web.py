@@ -10,13 +10,16 @@ from typing import Any, Final
 __all__ = ["get", "log_in", "logins_in"]
 
 TIMEOUT_S: Final = 30.0
-_LOGIN: Final = re.compile(r"^ {4}(\w+) +(\S+) +(\S.*?)\s*$", re.MULTILINE)
+_LOGIN: Final = re.compile(r"^ {4}(\w+) +(\S+) +(\S+)(?: +\d+)?\s*$", re.MULTILINE)
 
 
 def logins_in(said: str) -> dict[str, tuple[str, str]]:
-    """Role -> login and password, out of what ``hearthward run`` prints."""
+    """Role -> login and password of the first of that role, out of what ``hearthward run`` prints."""
     _, _, rest = said.partition("Logins")
-    return {role: (login, password) for role, login, password in _LOGIN.findall(rest)}
+    found: dict[str, tuple[str, str]] = {}
+    for role, login, password in _LOGIN.findall(rest):
+        found.setdefault(role, (login, password))
+    return found
 
 
 def log_in(url: str, login: str, password: str) -> str:
