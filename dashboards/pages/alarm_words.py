@@ -14,7 +14,7 @@ VIEWS: Final = {
     "mine": N_("Mine"),
     "latched": N_("To acknowledge"),
     "worklist": N_("Came too late"),
-    "all": N_("All"),
+    "all": N_("Everything"),
 }
 CONDITIONS: Final = {
     "active": N_("active"),

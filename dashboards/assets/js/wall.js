@@ -234,6 +234,7 @@ function header() {
   const fresh = announce(all.filter(({ alarm }) => !alarm.r));
   const worst = all.find(({ alarm }) => sounds(alarm))?.alarm;
   const level = stale || worst?.k === 'technical' ? 'technical' : worst?.p;
+  document.body.dataset.heard = level ?? '';
   sound.set(level, fresh.some(({ alarm }) => sounds(alarm)));
 }
 
@@ -429,7 +430,7 @@ addEventListener('pagehide', () => tellServer(true));
 function soundChanged() {
   tellServer();
   byId('sound-bar').hidden = sound.audible;
-  say(byId('sound-bar'), strings.sound_off);
+  say(byId('sound-bar').firstElementChild, strings.sound_off);
   say(byId('sound-state'), sound.audible ? strings.sound_on : '');
 }
 byId('sound-bar').addEventListener('click', () => sound.enable());
