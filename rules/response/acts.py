@@ -122,8 +122,11 @@ class Acts(Orders):
             late=decided.late,
         )
         worse = decided.kind == "escalate"
-        if response.signal == "acknowledged" or (worse and response.signal == "audio_paused"):
+        heard = {"update": {"acknowledged"}, "escalate": {"acknowledged", "audio_paused"}}
+        if response.signal in heard.get(decided.kind, ()):
             response = replace(response, signal="on", until=0)
+        if response.owner is not None and response.priority != before.priority:
+            response = replace(response, remind=self.reminder(response, self.at))
         response = self.put(response)
         detail: dict[str, Any] = {}
         if worse and self.tells(response):

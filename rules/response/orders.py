@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hearthward.core.errors import RuleError
 from rules.model import Command
+from rules.response.answers import remote
 from rules.response.model import (
     AUDIO_PAUSE,
     LONGEST,
@@ -99,6 +100,12 @@ class Orders(Signals):
             )
         )
 
+    @staticmethod
+    def _given_up(response: Response, **changes: Any) -> Response:
+        """Nobody is responsible any more, so it is heard again."""
+        signal = "on" if response.signal == "acknowledged" else response.signal
+        return replace(response, owner=None, owned_at=None, remind=NEVER, signal=signal, **changes)
+
     def _accept(self, command: Command, response: Response) -> None:
         self._active(response)
         if response.owner == command.actor:
@@ -127,8 +134,7 @@ class Orders(Signals):
             msg = f"accepted by {response.owner}: nothing is asked of you"
             raise refused(code="taken", text=msg, alarm=response.alarm, by=response.owner)
         rejected = tuple(dict.fromkeys((*response.rejected, command.actor)))
-        response = replace(response, rejected=rejected, owner=None, owned_at=None, remind=NEVER)
-        after = self.put(response)
+        after = self.put(self._given_up(response, rejected=rejected))
         if self.tells(after):
             after = self.hasten(after, "rejected")
         self.tell("reject", after, actor=command.actor, note=command.note)
@@ -139,7 +145,7 @@ class Orders(Signals):
         if response.owner != command.actor:
             msg = "only who is responsible can give an alarm back"
             raise refused(code="not_owner", text=msg, alarm=response.alarm, by=response.owner or "")
-        after = self.put(replace(response, owner=None, owned_at=None, remind=NEVER))
+        after = self.put(self._given_up(response))
         after = self.rearm(after, "released")
         self.tell("release", after, actor=command.actor, note=command.note)
 
@@ -152,20 +158,15 @@ class Orders(Signals):
             raise refused(code="unknown_user", text=msg, to=command.to)
         wait = ns(self.table(response).redirect_s)
         told: tuple[Told, ...] = ()
-        after = replace(
-            response,
-            owner=None,
-            owned_at=None,
-            remind=NEVER,
-            rejected=tuple(u for u in response.rejected if u != person.id),
-        )
+        rejected = tuple(u for u in response.rejected if u != person.id)
+        after = self._given_up(response, rejected=rejected)
         if self.tells(after):
             dead = self.dead()
             told = tuple((c, person.id) for c in person.channels if c in self.duty.channels and c not in dead)
             due = self.now + wait if told else self.now
             why = "redirected" if told else "nobody"
             known = tuple(dict.fromkeys((*after.told, *told)))
-            after = replace(after, due=due, why=why, pending=told, told=known)
+            after = replace(after, due=due, why=why, pending=remote(told) or told, told=known)
             after = replace(after, next_to=self.next_to(after, self.table(after), due))
         self.put(after)
         self.tell("redirect", after, actor=command.actor, note=command.note, told=told, to=person.id)

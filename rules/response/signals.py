@@ -39,7 +39,7 @@ class Signals(Tree):
 
     def pause_audio(self, response: Response, until: int, actor: str) -> None:
         """No sound of one alarm for a while; whatever else begins is heard."""
-        if self.inactive(response) is not None:
+        if self.inactive(response) is not None or response.signal == "acknowledged":
             return
         after = self.put(replace(response, signal="audio_paused", until=until))
         self.tell("signal", after, actor=actor, why="audio_paused")

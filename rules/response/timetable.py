@@ -57,8 +57,8 @@ class Escalation(Answers):
             due = max(response.armed + ns(table.steps[step].after_s), self.at)
         elif not table.repeat_s:
             due = NEVER
-        elif step == response.step and not over:
-            due = response.due  # it is being repeated
+        elif not over:
+            due = response.due  # the last step is repeated then
         else:
             due = max(response.armed + ns(table.steps[-1].after_s + table.repeat_s), self.at)
         if (due, step) == (response.due, response.step):

@@ -128,8 +128,8 @@ class Ledger:
             return
         told, asked = entry.tells, entry.owner
         self._axes(t, entry)
-        if t.kind in {"update", "escalate", "de-escalate"} and "alias" not in t.detail:
-            entry.acknowledged = False  # it is another than was acknowledged
+        if t.kind in {"update", "escalate"} and "alias" not in t.detail:
+            entry.acknowledged = False  # it is worse than what was acknowledged
         if t.kind == "escalate":
             entry.paused = 0
         if t.kind in {"escalate", "de-escalate"}:
@@ -175,11 +175,22 @@ class Ledger:
             assert self.before < t.at <= self.now
             assert ("in_app", "wall") in hops
             entry.acknowledged = False
-        elif t.kind == "de-escalate" and NEVER > entry.next > self.now and not entry.redirected:
-            steps = self._table(entry).steps
-            if entry.count < len(steps):
-                due = entry.armed + round(steps[entry.count].after_s * SECOND)
-                entry.next = max(due, self.now)
+        elif t.kind == "de-escalate" and entry.next != self.now and not entry.redirected:
+            self._rescheduled(entry)
+
+    def _rescheduled(self, entry: Entry) -> None:
+        """It goes by another timetable from now on, which may have ended already, or go on again."""
+        table = self._table(entry)
+        if entry.owner is not None or not entry.tells:
+            return
+        if entry.count < len(table.steps):
+            due = entry.armed + round(table.steps[entry.count].after_s * SECOND)
+            entry.next = max(due, self.now)
+        elif not table.repeat_s:
+            entry.next = NEVER
+        elif entry.next == NEVER:
+            due = entry.armed + round((table.steps[-1].after_s + table.repeat_s) * SECOND)
+            entry.next = max(due, self.now)
 
     def _gone(self, t: Transition, entry: Entry) -> None:
         if t.kind == "end" and entry.latching:

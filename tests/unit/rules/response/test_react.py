@@ -284,7 +284,6 @@ def quiet(scene: Scene) -> str:
     return alarm
 
 
-@pytest.mark.xfail(strict=True, reason="the signal stays acknowledged when its owner gives the alarm up")
 @pytest.mark.parametrize("kind", ["release", "reject", "redirect"])
 def test_an_alarm_that_nobody_has_any_more_is_heard_again(kind: str):
     scene = Scene()
@@ -293,7 +292,6 @@ def test_an_alarm_that_nobody_has_any_more_is_heard_again(kind: str):
     assert (scene.answer(alarm).owner, scene.answer(alarm).signal) == (None, "on")
 
 
-@pytest.mark.xfail(strict=True, reason="a pause takes the acknowledgement's place and ends in sound")
 def test_a_pause_of_all_sounds_does_not_raise_an_acknowledged_alarm_again():
     scene = Scene()
     alarm = quiet(scene)
@@ -303,7 +301,6 @@ def test_a_pause_of_all_sounds_does_not_raise_an_acknowledged_alarm_again():
     assert scene.answer(alarm).signal == "acknowledged"
 
 
-@pytest.mark.xfail(strict=True, reason="reminders do not mind that an alarm is switched off")
 def test_nobody_is_reminded_of_what_is_switched_off():
     scene = Scene()
     scene.do("accept", 20, scene.begin())
@@ -314,7 +311,6 @@ def test_nobody_is_reminded_of_what_is_switched_off():
     assert min(reminders) >= at(3000)
 
 
-@pytest.mark.xfail(strict=True, reason="reminders do not mind that an alarm is under a root")
 def test_nobody_is_reminded_of_what_is_shown_under_its_root():
     from rules.conditions import Any_, Missing
 
@@ -330,9 +326,6 @@ def test_nobody_is_reminded_of_what_is_shown_under_its_root():
     assert [t.alarm for t in scene.tick(1300) if t.detail.get("told") and t.alarm == child] == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="any word from the rules ends an acknowledgement, a lower priority, too"
-)
 def test_a_lower_priority_does_not_raise_an_acknowledged_alarm_again():
     scene = Scene()
     alarm = quiet(scene)
@@ -340,7 +333,6 @@ def test_a_lower_priority_does_not_raise_an_acknowledged_alarm_again():
     assert scene.answer(alarm).signal == "acknowledged"
 
 
-@pytest.mark.xfail(strict=True, reason="when to remind is looked up only when the alarm is accepted")
 def test_a_higher_priority_is_reminded_of_by_its_own_timetable():
     tables = {**TABLES, "physiological.medium": replace(TABLE, remind_s=0)}
     policies = {"default": replace(DUTY.policies["default"], timetables=tables)}
@@ -351,9 +343,6 @@ def test_a_higher_priority_is_reminded_of_by_its_own_timetable():
     assert scene.answer(alarm).remind < NEVER
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the hop on the pages, which never fails, counts as one that may arrive"
-)
 def test_a_redirection_that_did_not_arrive_is_followed_by_the_next_step():
     scene = Scene()
     alarm = scene.begin()
@@ -363,7 +352,6 @@ def test_a_redirection_that_did_not_arrive_is_followed_by_the_next_step():
     assert [t.kind for t in found] == ["undelivered", "tell"]
 
 
-@pytest.mark.xfail(strict=True, reason="a step of the higher priority's timetable stays due")
 def test_a_lower_priority_whose_timetable_has_ended_is_not_told_once_more():
     short = Timetable((TABLE.steps[0],))
     policies = {
