@@ -127,8 +127,8 @@ class Notifier:
         self._emergency = emergency
         self._wake, self._failed = asyncio.Event(), asyncio.Event()
         self._lease = Lease(int(LEASE_S * SECOND), ATTEMPTS)
-        self._sent: list[Sent] = []
-        self._recording = asyncio.Lock()
+        self._sent: list[tuple[Sequence[Sent], asyncio.Future[None]]] = []
+        self._recording = False
         self._looped: int | None = None
 
     def wake(self) -> None:
@@ -289,12 +289,12 @@ class Notifier:
     async def _deliver(self, lane: _Lane, claims: Sequence[Claim]) -> None:
         try:
             sent = await self._send(lane.channel, claims)
-            self._hop(lane.channel.name, sent[0].result == "handed_over")
-            await self._record(sent)
         finally:
             lane.flying -= 1
             if lane.full:
                 self._wake.set()
+        self._hop(lane.channel.name, sent[0].result == "handed_over")
+        await self._record(sent)
 
     async def _send(self, channel: Channel, claims: Sequence[Claim]) -> list[Sent]:
         started = self._clock.monotonic_ns()
@@ -348,12 +348,26 @@ class Notifier:
         )
 
     async def _record(self, sent: Sequence[Sent]) -> None:
-        """Write results; those that come while others are being written go together."""
-        self._sent += sent
-        async with self._recording:
-            batch, self._sent = self._sent, []
-            if batch:
-                await self._write(batch)
+        """Write results; those that come while others are being written go together, next."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sent.append((sent, written))
+        if self._recording:
+            await written
+            return
+        self._recording = True
+        batch: list[tuple[Sequence[Sent], asyncio.Future[None]]] = []
+        try:
+            while self._sent:
+                batch, self._sent = self._sent, []
+                await self._write([one for results, _ in batch for one in results])
+                for _, waiting in batch:
+                    waiting.set_result(None)
+                batch = []
+        finally:
+            self._recording = False
+            for _, waiting in (*batch, *self._sent):
+                waiting.cancel()
+            self._sent = []
 
     async def _write(self, batch: Sequence[Sent]) -> None:
         now = self._clock.now_ns()

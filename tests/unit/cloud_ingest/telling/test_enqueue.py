@@ -235,7 +235,8 @@ def test_a_hundred_alarms_take_a_handful_of_statements(records: Records) -> None
         listen = session.get_bind()
 
         def heard(_c: object, _cursor: object, statement: str, *_more: object) -> None:
-            statements.append(statement)
+            if not statement.startswith(("PRAGMA", "BEGIN")):
+                statements.append(statement)
 
         event.listen(listen, "before_cursor_execute", heard)
         try:
