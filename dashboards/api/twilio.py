@@ -30,7 +30,7 @@ from cloud_ingest.channels.twilio_callbacks import (
 from dashboards.access import Context, Guard
 from dashboards.api.alarms import answer_alarm
 from dashboards.channel_models import Called
-from dashboards.problems import MissingError, Problem
+from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
 from dashboards.response_models import Act, Answer
 from dashboards.unlock import Acting
 from hearthward.core.clock import SECOND
@@ -43,9 +43,7 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(
     tags=["channels"],
-    responses={
-        status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in (403, 404, 413)
-    },
+    responses={**ERROR_RESPONSES, 413: {"model": Problem, "description": "the body is too long"}},
 )
 Public = Annotated[Context, Depends(Guard(public=True))]
 MAX_BODY: Final = 16 * 1024

@@ -34,8 +34,8 @@ async function run(act) {
     mine ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: box.dataset.key });
     await call('POST', 'subscriptions', mine.toJSON());
   }
-  const known = mine && (await call('GET', 'subscriptions')).items.find((/** @type {any} */ d) => d.endpoint === mine.endpoint);
-  if (act === 'push-off' && known) await call('DELETE', `subscriptions/${known.id}`).then(() => mine.unsubscribe());
+  const known = mine && (await call('GET', 'subscriptions')).items.find((/** @type {any} */ d) => d.endpoint === mine?.endpoint);
+  if (act === 'push-off' && known) await call('DELETE', `subscriptions/${known.id}`).then(() => mine?.unsubscribe());
   if (act) location.replace('/notifications');
   return known ? 'on' : Notification.permission === 'denied' ? 'denied' : 'off';
 }
