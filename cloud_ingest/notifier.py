@@ -126,6 +126,7 @@ class Notifier:
         self._undelivered, self._hop, self._link, self._answer = undelivered, hop, link, answer
         self._emergency = emergency
         self._wake, self._failed = asyncio.Event(), asyncio.Event()
+        self._enqueued = False
         self._lease = Lease(int(LEASE_S * SECOND), ATTEMPTS)
         self._sent: list[tuple[Sequence[Sent], asyncio.Future[None]]] = []
         self._recording = False
@@ -133,6 +134,7 @@ class Notifier:
 
     def wake(self) -> None:
         """Something was enqueued and committed: look now. Call from the event loop's thread."""
+        self._enqueued = True
         self._wake.set()
         self._failed.set()
 
@@ -213,7 +215,7 @@ class Notifier:
                     await self._fail_orphans()
                     await self._release()
                     fresh = False
-                woken = self._wake.is_set()
+                woken, self._enqueued = self._enqueued, False
                 self._wake.clear()
                 claimed = await self._claim(group) if woken else 0
                 wait = await self._until_next()
@@ -292,6 +294,7 @@ class Notifier:
         finally:
             lane.flying -= 1
             if lane.full:
+                self._enqueued = True
                 self._wake.set()
         self._hop(lane.channel.name, sent[0].result == "handed_over")
         await self._record(sent)
@@ -384,6 +387,7 @@ class Notifier:
             if one.result in {"failed", "abandoned"}:
                 log.error("notification %s by %s: %s", one.claim.id, one.claim.channel, one.result)
                 self._failed.set()
+        self._wake.set()  # what is to be tried again, or was held back behind these, may be due before long
 
     def _count(self, channel: str, outcome: str, n: int = 1) -> None:
         self._telemetry.count("deliveries_total", n, channel=channel, outcome=outcome)

@@ -23,7 +23,7 @@ from cloud_ingest.notifier import (
 )
 from cloud_ingest.records import Records, apply_transitions
 from cloud_ingest.records.models import DeliveryAttempt, Notification
-from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, RuleError, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
@@ -279,6 +279,48 @@ async def test_running_it_sends_when_woken_and_a_slow_channel_holds_up_no_other(
     assert slow.taken == []
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_tries_again_when_the_wait_is_over_and_not_only_when_it_looks_next(
+    records: Records, channel: FakeChannel, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_ingest.notifier.IDLE_S", 3600.0)
+    monkeypatch.setattr("cloud_ingest.notifier.FIRST_WAIT_S", 0.01)
+    channel.fail(BUSY)
+    task = asyncio.create_task(Notifier(records, [channel], SystemClock(), SeededIds(), telemetry).run())
+    commit(records, transition())
+    await taken(channel, 1)
+    assert outcomes(records)[0] == "temporary"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_end_that_was_held_back_follows_at_once(
+    records: Records, channel: FakeChannel, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_ingest.notifier.IDLE_S", 3600.0)
+    channel.gate.clear()
+    notifier = Notifier(records, [channel], SystemClock(), SeededIds(), telemetry)
+    task = asyncio.create_task(notifier.run())
+    commit(records, transition())
+    notifier.wake()
+    async with asyncio.timeout(30):
+        await channel.reached.wait()
+    commit(records, transition("end", seq=2))
+    notifier.wake()
+    channel.gate.set()
+    await taken(channel, 2)
+    assert [m.kind for m in channel.taken] == ["start", "end"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def taken(channel: FakeChannel, n: int) -> None:
+    """Return when a channel has taken so many."""
+    async with asyncio.timeout(30):
+        while len(channel.taken) < n:
+            channel.reached.clear()
+            await channel.reached.wait()
 
 
 async def test_a_store_outage_is_waited_out(
@@ -586,3 +628,25 @@ async def test_one_hung_message_holds_up_no_other_of_its_channel(
 def test_an_end_can_wait_longer_than_an_alarm() -> None:
     assert attempts_for("high", "tell") < attempts_for("medium", "tell") < attempts_for("low", "tell")
     assert attempts_for("high", "end") == ATTEMPTS
+
+
+async def test_while_it_runs_a_retry_and_a_held_back_end_wait_for_no_other_event(
+    records: Records,
+    channel: FakeChannel,
+    clock: EventClock,
+    telemetry: Telemetry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cloud_ingest.notifier.IDLE_S", 3600.0)
+    monkeypatch.setattr("cloud_ingest.notifier.FIRST_WAIT_S", 0.0)
+    channel.fail(BUSY)
+    commit(records, transition("start"), transition("end"))
+    task = asyncio.create_task(Notifier(records, [channel], clock, SeededIds(), telemetry).run())
+    async with asyncio.timeout(30):
+        while len(channel.taken) < 2:
+            channel.reached.clear()
+            await channel.reached.wait()
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [m.kind for m in channel.taken] == ["start", "end"]
