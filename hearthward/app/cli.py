@@ -198,6 +198,11 @@ def cloud(
 @click.option(
     "--play", type=FILE, help="Recording in the long format: time,patient,metric,value (.csv[.gz])."
 )
+@click.option(
+    "--escalation",
+    is_flag=True,
+    help="Show one alarm that nobody accepts instead: SMS, call, answer by key, a channel that fails.",
+)
 @_speed
 @click.option("--seconds", type=_POSITIVE, help="Real seconds to play (default: to the end).")
 @click.option("--report", type=FILE, help="Write what was sent, stored and alarmed as JSON.")
@@ -207,6 +212,7 @@ def cloud(
 def demo(
     context: click.Context,
     play: Path | None,
+    escalation: bool,  # noqa: FBT001 - a click flag
     speed: float,
     seconds: float | None,
     report: Path | None,
@@ -217,12 +223,23 @@ def demo(
     What became of every value and which alarms came of it is accounted for. A recording may hold at most 64
     patients.
 
+    With --escalation, two patients for about a minute: nobody accepts, so the nurse gets an SMS and the
+    doctor a call, who accepts by key; then the SMS service fails. A stand-in on this machine takes messages
+    and calls: nobody is rung.
+
     Uses a data folder of its own that is removed afterwards, unless --data names one.
     """
     from hearthward.app.demo import run_demo
+    from hearthward.app.escalation_demo import run_escalation_demo
 
+    if escalation and (play is not None or seconds is not None or speed != 1.0):
+        msg = "--escalation goes by its own script: leave --play, --speed and --seconds away"
+        raise click.UsageError(msg)
     settings = _settings(context, **_nested(web={"port": 0 if port is None else port}))
     keep = context.obj["data"] is not None
+    if escalation:
+        _serve(run_escalation_demo(settings, report=report, keep=keep))
+        return
     _serve(run_demo(settings, play=play, speed=speed, seconds=seconds, report=report, keep=keep))
 
 

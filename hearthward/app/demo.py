@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role
 from rules import Transition
 
-__all__ = ["run_demo"]
+__all__ = ["own_folder", "run_demo"]
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +56,33 @@ async def run_demo(
     recording = None if play is None else await asyncio.to_thread(read_recording, play)
     if report is not None:
         check_writable(report)
-    if keep and (settings.data / "cloud" / "records.db").exists():
-        msg = (
-            f"{settings.data} already holds data, which would mix with the demonstration's: "
-            "name an empty folder with --data, or none"
-        )
-        raise ConfigError(msg, folder=str(settings.data))
-    if not keep:
-        folder = Path(tempfile.mkdtemp(prefix="hearthward-demo-"))
-        settings = settings.model_copy(update={"data": folder})
-    try:
-        account = await _Demo(settings, recording, speed).run(seconds)
-    finally:
-        if not keep:
-            await asyncio.to_thread(remove_folder, settings.data)
+    async with own_folder(settings, keep=keep) as own:
+        account = await _Demo(own, recording, speed).run(seconds)
     _say(account)
     if report is not None:
         write_atomically(report, json.dumps(account, indent=1).encode())
+
+
+@asynccontextmanager
+async def own_folder(settings: Settings, *, keep: bool) -> AsyncIterator[Settings]:
+    """Settings with a data folder of the demonstration's own: the named one (``keep``), or a passing one.
+
+    Raises ConfigError when the named one holds data.
+    """
+    if keep:
+        if (settings.data / "cloud" / "records.db").exists():
+            msg = (
+                f"{settings.data} already holds data, which would mix with the demonstration's: "
+                "name an empty folder with --data, or none"
+            )
+            raise ConfigError(msg, folder=str(settings.data))
+        yield settings
+        return
+    folder = Path(tempfile.mkdtemp(prefix="hearthward-demo-"))
+    try:
+        yield settings.model_copy(update={"data": folder})
+    finally:
+        await asyncio.to_thread(remove_folder, folder)
 
 
 class _Demo:
