@@ -382,7 +382,8 @@ class CloudService:
         gateway = subject_key("gateway", "")
         left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
         known = {name: context for name, context in found.items() if name not in left_out}
-        known |= {name: Context(expected={HEARTBEAT: 0}) for name in COMPONENTS}
+        if not self.clock.event_driven:
+            known |= {name: Context(expected={HEARTBEAT: 0}) for name in COMPONENTS}
         duty = await self._load_duty(now)
         self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
         await self.pipeline.know(self._grace.give(known), duty)

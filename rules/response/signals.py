@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 
 from rules.model import TransitionKind
 from rules.response.answers import SILENT
-from rules.response.model import Inactivation, Response, Responses
+from rules.response.model import NEVER, Inactivation, Response, Responses
 from rules.response.tree import Tree
 from rules.rule import RuleSet
 
@@ -20,6 +20,8 @@ class Signals(Tree):
     def __init__(self, before: Responses, seq: int, now: int, rules: RuleSet) -> None:
         super().__init__(before, seq, now, rules)
         self._heap: list[tuple[int, int, int, tuple[str, str, str]]] | None = None
+        self._soonest = before.wake
+        """No timer ends before."""
 
     def resignal(self, response: Response, why: str, *, actor: str | None = None, note: str = "") -> Response:
         """Bring one alarm's signal up to date, and tell of it if it changed.
@@ -75,6 +77,8 @@ class Signals(Tree):
 
     def run_timers(self) -> None:
         """End everything that ends by now, in order of time; at one time the older alarm's comes first."""
+        if self._soonest > self.now:
+            return
         self._heap = []
         for switched in self.inactivations.values():
             self._wait(switched.until, 0, switched.start, ("switched", switched.subject, switched.kind))
@@ -89,11 +93,12 @@ class Signals(Tree):
                     self.switch_on(switched_off, actor=None, at=at, why="expired")
             elif (found := self.open.get(name)) is not None:
                 self._end(kind, at, found)
-        self._heap, self.at = None, self.now
+        self._heap, self.at, self._soonest = None, self.now, NEVER
 
     def put(self, response: Response) -> Response:
         """Keep a changed record, and mind its timers."""
         super().put(response)
+        self._soonest = min(self._soonest, response.due, response.remind, response.until or NEVER)
         if self._heap is not None:
             self._await(response)
         return response
