@@ -66,6 +66,7 @@ async def burden(
         tongue=context.language.split("_", maxsplit=1)[0],
         most=max((r.figures.alarms for r in found.rows), default=0),
         csv=urlencode(_address(query)),
+        whole=_link(context, asked) if found.total.alarms else "",
         lists={row.key: _alarms(context, found, row.key, row.figures) for row in found.rows},
         behind=[
             _link(context, asked, rule=s.rule, patient=s.subject) if s.subject else "" for s in found.sources
@@ -101,5 +102,6 @@ def _alarms(context: Context, found: BurdenView, key: str, figures: FiguresView)
 def _link(context: Context, asked: Asked, **more: Any) -> str:
     if not (context.may(Action.VIEW_ALARMS) or context.may(Action.VIEW_TECHNICAL_ALARMS)):
         return ""
-    query = {"from": iso(asked.start), "to": iso(asked.end), "ward": asked.ward, "rule": asked.rule, **more}
+    period = {"from": iso(asked.start), "to": iso(asked.end)}
+    query = {"show": "all", **period, "ward": asked.ward, "rule": asked.rule, **more}
     return "/alarms?" + urlencode({name: value for name, value in query.items() if value})

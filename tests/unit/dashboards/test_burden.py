@@ -170,11 +170,18 @@ async def test_the_page_leads_to_the_alarms_behind_a_figure():
             days = await client.get(f"/burden?{HERE}&by=day")
         ward = made.ids["main", "wardA"]
         start = "from=2025-12-31T00%3A00%3A00Z&amp;to=2026-01-01T00%3A00%3A59Z"
-        assert f'href="/alarms?{start}&amp;ward={ward}"' in page.text
+        assert f'href="/alarms?show=all&amp;{start}&amp;ward={ward}"' in page.text
+        assert f"ward={ward}&amp;priority=medium" in page.text
+        async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+            listed = await client.get(f"/alarms?show=all&{HERE}&ward={ward}&priority=medium")
+        assert "alm_x" in listed.text
+        assert "main-alm-A" not in listed.text
         assert f"patient={made.ids['main', 'patientA']}" in page.text
         assert "<svg" in page.text
         assert "burden.csv?from=2025-12-31T00%3A00%3A00Z" in page.text
-        assert "/alarms?from=2026-01-01T00%3A00%3A00Z&amp;to=2026-01-01T00%3A00%3A59Z" in days.text
+        assert (
+            "/alarms?show=all&amp;from=2026-01-01T00%3A00%3A00Z&amp;to=2026-01-01T00%3A00%3A59Z" in days.text
+        )
 
 
 async def test_an_empty_period_is_said_in_words_in_both_languages():
