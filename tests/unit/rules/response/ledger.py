@@ -33,11 +33,11 @@ class Entry:
     latching: bool
     armed: int = 0
     count: int = 0
-    repriced: bool = False
+    since: int = 0
+    """From when on reminders count: who has it, and how urgent it is, has been so since."""
     next: int = NEVER
     latched: bool = False
     owner: str | None = None
-    owned_at: int = 0
     acknowledged: bool = False
     paused: int = 0
     rejected: set[str] = field(default_factory=set)
@@ -136,8 +136,7 @@ class Ledger:
             entry.table = f"{entry.table.partition('.')[0]}.{t.priority}"
         hops = {tuple(hop) for hop in t.detail.get("told", ())}
         if not entry.tells:
-            if t.detail.get("why") != "reminder":  # KERNEL BUG
-                assert not hops, "what is under a root, or switched off, is told to nobody"
+            assert not hops, "what is under a root, or switched off, is told to nobody"
             entry.next = NEVER
         elif entry.owner is not None:
             assert t.kind != "tell", "who has accepted is not told again by the timetable"
@@ -170,8 +169,8 @@ class Ledger:
                 entry.next = self.now
         elif t.detail.get("why") == "reminder":
             every = round(self._table(entry).remind_s * SECOND)
-            assert entry.repriced or (t.at - entry.owned_at) % every == 0
-            assert t.at > entry.owned_at
+            assert (t.at - entry.since) % every == 0
+            assert t.at > entry.since
             assert self.before < t.at <= self.now
             assert ("in_app", "wall") in hops
             entry.acknowledged = False
@@ -209,12 +208,14 @@ class Ledger:
         axes = t.detail["axes"]
         if axes["owner"] != entry.owner:
             assert t.kind in {"accept", "take_over", "reject", "release", "redirect"}
-            entry.owner, entry.owned_at = axes["owner"], axes["owned_at"] or 0
+            entry.owner = axes["owner"]
+            if entry.owner is None:
+                entry.acknowledged = False  # nobody has it: it is heard again
         entry.signal, entry.root = axes["signal"], axes["root"]
         if entry.signal in {*SILENT, "audio_off"}:
             entry.paused, entry.acknowledged = 0, False  # all of it signals again when that ends
         if t.kind in {"accept", "take_over", "escalate", "de-escalate"}:
-            entry.repriced = t.kind.endswith("escalate")
+            entry.since = self.now
 
     # -- the timetable
 
@@ -294,15 +295,14 @@ class Ledger:
             if not entry.latched:
                 assert (response.signal, response.until) == self._signal(entry)
             assert response.due == entry.next
+            assert response.signal != "acknowledged" or response.owner is not None
             self._goes_on(entry)
-            if entry.owner is not None and entry.repriced:
-                continue  # reminders go on by the timetable of when it was accepted
             reminder = round(self._table(entry).remind_s * SECOND)
             if entry.owner is None or entry.latched or not reminder:
                 assert response.remind == NEVER
             else:
                 assert self.now < response.remind <= self.now + reminder
-                assert (response.remind - entry.owned_at) % reminder == 0
+                assert (response.remind - entry.since) % reminder == 0
         assert set(state.responses.inactivations) == set(self.off)
         assert all(until > self.now for until in self.off.values())
 

@@ -136,7 +136,8 @@ DUTIES = {
 }
 JUMPS = st.sampled_from([0.001, 1, 7, 59, 60, 61, 119, 120, 121, 299, 300, 777, 3600, 20_000])
 ACTORS = st.sampled_from(["ann", "bea", "doc", "eng"])
-OFF_SIGNALS = {"alarm_paused", "alarm_off", "audio_off"}
+UNPAUSED = {"alarm_paused", "alarm_off", "audio_off", "acknowledged"}
+"""Signals that a pause of the sound changes nothing about."""
 OFF = {
     "audio_off": ("audio_off", DAY),
     "pause_alarms": ("alarm_paused", 4 * 3600.0),
@@ -407,9 +408,9 @@ class Life(RuleBasedStateMachine):
         if c.kind == "pause_audio":
             for e in self.ledger.open.values():
                 if (e is entry or (entry is None and e.subject == c.subject)) and not (
-                    e.latched or e.signal in OFF_SIGNALS
+                    e.latched or e.signal in UNPAUSED
                 ):
-                    e.paused, e.acknowledged = c.until, False
+                    e.paused = c.until
         elif c.kind == "resume_audio":
             entry.paused = 0
         elif c.kind == "acknowledge" and entry.signal in {"on", "audio_paused"}:
