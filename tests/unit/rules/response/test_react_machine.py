@@ -135,6 +135,7 @@ DUTIES = {
     "pages only": replace(FULL, channels=("in_app",), endpoints={}),
 }
 JUMPS = st.sampled_from([0.001, 1, 7, 59, 60, 61, 119, 120, 121, 299, 300, 777, 3600, 20_000])
+SEVERAL = st.lists(st.sampled_from(sorted(PLACES)), min_size=1, max_size=3, unique=True)
 ACTORS = st.sampled_from(["ann", "bea", "doc", "eng"])
 UNPAUSED = {"alarm_paused", "alarm_off", "audio_off", "acknowledged"}
 """Signals that a pause of the sound changes nothing about."""
@@ -178,10 +179,11 @@ class Life(RuleBasedStateMachine):
             self.take(Tick(self.seq + 1, self.now))
         return self.now
 
-    @initialize(duty=st.sampled_from(sorted(DUTIES)))
-    def begin(self, duty: str) -> None:
+    @initialize(duty=st.sampled_from(sorted(DUTIES)), places=SEVERAL)
+    def begin(self, duty: str, places: list[tuple[str, str]]) -> None:
         self.now = at(1000)
         self.staffed(duty)
+        self.measured(places, 0.001, "wrong")
 
     @rule(duty=st.sampled_from(sorted(DUTIES)))
     def staffed(self, duty: str) -> None:
@@ -190,7 +192,7 @@ class Life(RuleBasedStateMachine):
         self.take(Configuration(self.seq + 1, self.now, None, duty=DUTIES[duty]))
 
     @rule(
-        places=st.lists(st.sampled_from(sorted(PLACES)), min_size=1, max_size=3, unique=True),
+        places=SEVERAL,
         jump=JUMPS,
         are=st.sampled_from(["fine", "wrong"]),
     )
@@ -319,9 +321,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         kind=st.sampled_from(sorted(OFF)),
-        subject=st.sampled_from(["p", "q", "gateway:gw", "device:d1", "", "component:ingest"]),
-        seconds=st.sampled_from([-5.0, 10.0, 600.0, 4 * 3600.0, DAY, 8 * DAY, 31 * DAY]),
-        note=st.sampled_from(["washing", "washing", " "]),
+        subject=st.sampled_from(["p", "p", "p", "q", "gateway:gw", "device:d1", "", "component:ingest"]),
+        seconds=st.sampled_from([10.0, 50.0, 600.0, 4 * 3600.0, DAY, 8 * DAY, 31 * DAY, -5.0]),
+        note=st.sampled_from(["washing", "washing", "washing", "washing", " "]),
         jump=JUMPS,
     )
     def switch_off(self, kind: str, subject: str, seconds: float, note: str, jump: float) -> None:
@@ -423,5 +425,5 @@ class Life(RuleBasedStateMachine):
 
 
 PHASES = [p for p in Phase if p is not Phase.explain]
-Life.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, phases=PHASES)
+Life.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None, phases=PHASES)
 TestLife = Life.TestCase
