@@ -296,7 +296,7 @@ export function fillAlarm(row, alarm, now, shared, where) {
   const owner = within(row, '.owner');
   if (!owner) return;
   say(owner, ownerText(alarm, now, shared));
-  const [accept, mute] = ['.do', '.mute'].map((name) => within(row, name));
+  const [accept, mute] = ['.accept', '.mute'].map((name) => within(row, name));
   const paused = alarm.s === 'audio_paused';
   accept.hidden = !shared.mayAccept || !!alarm.r || (!!alarm.by && !alarm.c);
   mark(accept, 'data-act', alarm.c ? 'acknowledge' : 'accept');
