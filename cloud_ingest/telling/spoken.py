@@ -10,6 +10,7 @@ __all__ = ["spelt", "spoken"]
 
 _WORDS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "en": (
+        (r"\b(Escalated) (\d+)/(\d+)", r"\1, step \2 of \3"),
         (r"\(?\blimits?\b:?\s*(?:[<>=≤≥]+\s*)?", ", limit "),
         (r"\s*(?:<=|>=|[<>≤≥])\s*(?=[-\d])", ", limit "),
         (r"(?<=\d)\s*/\s*(?=\d)", " over "),
@@ -34,6 +35,7 @@ _WORDS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         (r"\bACVPU\b", "A C V P U"),
     ),
     "zh": (
+        (r"(升级) ?(\d+)/(\d+)", r"\1，第 \2 步，共 \3 步"),
         (r"[(（]?限值\s*(?:[<>=≤≥]+\s*)?", "，限值 "),
         (r"\s*(?:<=|>=|[<>≤≥])\s*(?=[-\d])", "，限值 "),
         (r"(?<=\d)\s*/\s*(?=\d)", "，"),

@@ -111,6 +111,7 @@ def test_what_is_too_long_is_cut_but_never_place_or_reference(what: str, ward: s
     [
         ("SpO2 84 < 90", "oxygen saturation 84, limit 90"),
         ("BP 186/112 ≥ 180", "blood pressure 186 over 112, limit 180"),
+        ("Escalated 3/4, alarm high", "Escalated, step 3 of 4, alarm high"),
         ("MAP 55 mmHg, mean of 5 min (limit < 60)", "mean arterial pressure 55, mean of 5 minutes, limit 60"),
         (
             "Nothing heard of the gateway for 45 s (limit 30 s)",
@@ -127,6 +128,7 @@ def test_texts_are_spoken_without_signs(text: str, en: str) -> None:
 def test_chinese_is_spoken_without_signs() -> None:
     assert spoken("血氧 84 < 90", "zh") == "血氧 84，限值 90"
     assert spoken("血压 186/112 ≥ 180", "zh") == "血压 186，112，限值 180"
+    assert spoken("升级 3/4，报警 高", "zh") == "升级，第 3 步，共 4 步，报警 高"
 
 
 def test_a_reference_is_spelt() -> None:
