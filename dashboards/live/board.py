@@ -113,7 +113,7 @@ class Board:
         self._off = {}
         for row in present:
             self._off.setdefault(row.subject, []).append(row)
-        subjects = before ^ set(self._off) | before & set(self._off)
+        subjects = before | set(self._off)
         return {p for p, tile in self._tiles.items() if subjects & self._subjects(tile.entry)}
 
     @staticmethod

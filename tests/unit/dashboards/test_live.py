@@ -14,8 +14,9 @@ from dashboards.live import hub as hubs
 from dashboards.live.board import Board
 from dashboards.live.hub import RING, LiveHub, Subscription, _Channel
 from dashboards.live.states import ValueState, expected_interval_s, state_of
-from dashboards.models import Gateway, ProfileChoice
+from dashboards.models import Gateway, Inactivation, ProfileChoice
 from dashboards.profiles import profile_choices
+from dashboards.response_models import Act
 from firmware_profiles import load_catalog
 from hearthward.core.model import Quality
 from hearthward.core.telemetry import Telemetry
@@ -206,6 +207,84 @@ def test_a_second_measurement_that_is_waited_for_is_on_the_tile_but_no_alarm():
     assert ([a["id"] for a in tile["a"]], tile["q"]) == (["alm_x"], [])
 
 
+def off(subject: str, kind: str = "alarm_paused") -> Inactivation:
+    return Inactivation(
+        id=subject, subject=subject, kind=kind, by="u", by_name="Li Na", reason="bath", start=T0, until=T0 + S
+    )
+
+
+def test_what_is_not_as_usual_about_an_alarm_is_told_and_nothing_else():
+    made = board(OXI)
+    made.set_alarms([plain(alarm("p1", "plain"))])
+    (usual,) = made.tile("p1")["a"]
+    assert usual.keys() == {"id", "p", "k", "text", "why", "onset", "by", "late"}
+    more = {"condition": "latched", "signal": "audio_paused", "signal_until": T0 + S, "next_at": T0 + 2 * S}
+    made.set_alarm(plain(alarm("p1", "plain", next_to=["Dr Li"], episodes=2, accepted_name="Li Na", **more)))
+    (shown,) = made.tile("p1")["a"]
+    ms = T0 // 1_000_000
+    assert (shown["c"], shown["s"], shown["su"], shown["nx"]) == (
+        "latched",
+        "audio_paused",
+        ms + 1000,
+        ms + 2000,
+    )
+    assert (shown["to"], shown["e"], shown["by"]) == (["Dr Li"], 2, "Li Na")
+
+
+def test_a_root_counts_what_it_explains_and_both_tiles_change_with_either():
+    made = board(OXI)
+    root = plain(alarm("gateway:gw", "root", kind="technical"))
+    child = plain(alarm("p1", "child", kind="technical", root="root"))
+    assert made.set_alarm(child) == {"p1"}
+    assert "r" not in made.tile("p1")["a"][0], "its root is not there: it signals for itself"
+    assert made.set_alarm(root) == {"gateway:gw", "p1"}
+    assert made.tile("p1")["a"][0]["r"] == "root"
+    assert made.loose_alarms(Scope.system("main"))[0]["n"] == 1
+    assert made.set_alarm(child.model_copy(update={"root": None})) == {"gateway:gw", "p1"}
+    assert "n" not in made.loose_alarms(Scope.system("main"))[0]
+    made.set_alarm(child)
+    assert made.set_alarm(root.model_copy(update={"condition": "inactive"})) == {"gateway:gw", "p1"}
+    assert "r" not in made.tile("p1")["a"][0]
+
+
+def test_what_is_switched_off_is_on_every_tile_that_it_is_about():
+    made = board(OXI)
+    assert made.set_inactivations([off("p1"), off("gateway:gw", "maintenance"), off("p9")]) == {"p1"}
+    assert [(i["of"], i["k"], i["by"]) for i in made.tile("p1")["i"]] == [
+        ("gateway:gw", "maintenance", "Li Na"),
+        ("p1", "alarm_paused", "Li Na"),
+    ]
+    assert made.switched_off(Scope.system("main")) == 3
+    assert made.switched_off(Scope("main", frozenset({"w1"}))) == 1
+    assert made.set_inactivations([]) == {"p1"}
+    assert made.tile("p1")["i"] == []
+
+
+def test_a_wall_of_one_ward_sees_what_is_about_that_ward():
+    made = board(OXI)
+    made.set_gateway(Gateway(id="gw", ward="w1"))
+    subjects = ("gateway:gw", "device:oxi", "component:wall-w1", "component:wall-w2", "component:ingest")
+    made.set_alarms([plain(alarm(s, s)) for s in subjects])
+    mine = [a["id"] for a in made.loose_alarms(Scope("main", frozenset({"w1"})))]
+    assert mine == ["gateway:gw", "device:oxi", "component:wall-w1"]
+    assert made.loose_alarms(Scope("main", None, "p1")) == []
+
+
+async def test_switching_off_reaches_the_walls_at_once():
+    async with world() as made:
+        hub = await seeded(made)
+        queue = await follow(hub, Scope.system("main"))
+        act = Act("pause_alarms", "usr_nurse", note="bath", until=made.clock.now_ns() + 60 * S)
+        assert await made.backend.switch(Scope.system("main"), made.ids["main", "patientA"], act)
+        while not (patch := await until(queue, "patch")).get("off"):
+            pass
+        assert patch["off"] == 1
+        shown = next(t for t in hub.snapshot(Scope.system("main"))["tiles"] if t["name"] == "Patient A")
+        assert ([i["why"] for i in shown["i"]], shown["a"][0]["s"]) == (["bath"], "alarm_paused")
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
 def test_a_thousand_patients_fit_the_time_of_a_first_page():
     made = Board([ProfileChoice(id="p", title="", transport="ble")])
     devices = [RosterDevice(f"d{i}", "gw", "p", None, T0) for i in range(1000)]
@@ -334,7 +413,10 @@ async def test_an_alarm_of_a_patient_without_a_stay_has_a_name_and_is_accepted(r
         async with made.client(who) as client:
             assert (await client.post("/api/v1/alarms/main-alm-A/accept")).status_code == 200
         patch = await until(queue, "patch")
-        assert [a["by"] for a in patch["loose"]] == [{Role.NURSE: "Nurse", Role.DOCTOR: "The doctor"}[role], None]
+        assert [a["by"] for a in patch["loose"]] == [
+            {Role.NURSE: "Nurse", Role.DOCTOR: "The doctor"}[role],
+            None,
+        ]
         hub.close()
         for reader in (queue, theirs):
             await reader.task  # type: ignore[attr-defined]

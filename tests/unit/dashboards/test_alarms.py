@@ -1,0 +1,236 @@
+"""The API and pages of answering alarms: who may, what is refused and how, and what the audit keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from dashboards.models import Alarm
+from dashboards.unlock import UNLOCK_S
+from hearthward.trust.access import Role, Scope
+from tests.unit.dashboards.webworld import T0, S, World, alarm, world
+
+
+def gateway_alarm(made: World, key: str = "alm_gw", **more: Any) -> None:
+    subject = "gateway:main-gw-A"
+    made.backend.put_alarm("main", alarm(subject, key, kind="technical", rule="gateway-silent", **more))
+
+
+async def ids(client: httpx.AsyncClient, **query: Any) -> set[str]:
+    answer = await client.get("/api/v1/alarms", params=query)
+    assert answer.status_code == 200, answer.text
+    return {a["id"] for a in answer.json()["items"]}
+
+
+async def test_the_list_has_every_filter_and_goes_on_where_it_ended():
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        patient, ward = made.ids["main", "patientA"], made.ids["main", "wardA"]
+        later = {"started": T0 + 20 * S}
+        made.backend.put_alarm(
+            "main", alarm(patient, "held", condition="latched", ended=T0 + 30 * S, **later)
+        )
+        made.backend.put_alarm("main", alarm(patient, "over", condition="inactive", ended=T0 + 30 * S))
+        made.backend.put_alarm("main", alarm(patient, "mine", accepted_by="usr_nurse", signal="acknowledged"))
+        gateway_alarm(made, priority="medium")
+        assert await ids(client, latched=True) == {"held"}
+        assert await ids(client, open=True, unaccepted=True, ward=ward) == {"main-alm-A", "held", "alm_gw"}
+        assert await ids(client, mine=True) == await ids(client, owner="usr_nurse") == {"mine"}
+        assert await ids(client, kind="technical") == await ids(client, priority="medium") == {"alm_gw"}
+        assert await ids(client, signal="acknowledged") == {"mine"}
+        assert await ids(client, patient="gateway:main-gw-A") == {"alm_gw"}
+        first = (await client.get("/api/v1/alarms", params={"limit": 4})).json()
+        rest = (await client.get("/api/v1/alarms", params={"limit": 4, "before": first["next"]})).json()
+        assert len({a["id"] for a in (*first["items"], *rest["items"])}) == 6
+        assert rest["next"] is None
+        wrong = await client.get("/api/v1/alarms", params={"before": "none"})
+        assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "before")
+
+
+async def test_every_refusal_has_a_code_and_a_status():
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        url = f"/api/v1/alarms/{made.ids['main', 'alarmA']}"
+
+        async def refused(act: str, **body: Any) -> tuple[int, str]:
+            answer = await client.post(f"{url}/{act}", json=body)
+            return answer.status_code, answer.json()["errors"][0]["code"]
+
+        assert await refused("acknowledge") == (409, "not_owner")
+        assert await refused("release") == (409, "not_owner")
+        assert await refused("redirect", to="nobody") == (422, "unknown_user")
+        assert (await client.post(f"{url}/accept")).status_code == 200
+        async with made.client(made.principal(Role.DOCTOR)) as doctor:
+            answer = await doctor.post(f"{url}/accept")
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "taken")
+        assert (await client.post(f"{url}/pause-audio", json={"seconds": 121})).status_code == 422
+        assert (await client.post(f"{url}/note", json={"note": ""})).status_code == 422
+        paused = Alarm(**(await client.post(f"{url}/pause-audio", json={"seconds": 30})).json())
+        assert (paused.signal, paused.signal_until) == ("audio_paused", made.clock.now_ns() + 30 * S)
+        assert (await client.post(f"{url}/resume-audio")).json()["signal"] == "on"
+
+
+async def test_engineers_see_and_answer_equipment_and_nothing_else():
+    async with world() as made, made.client(made.principal(Role.ENGINEER)) as client:
+        gateway_alarm(made)
+        under = {"root": "alm_gw", "kind": "technical"}
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "child", **under))
+        made.backend.put_alarm("main", alarm("device:main-oxi-A", "device", **under))
+        assert await ids(client) == {"alm_gw", "device"}
+        detail = (await client.get("/api/v1/alarms/alm_gw")).json()
+        assert [a["id"] for a in detail["children"]] == ["device"]
+        assert (await client.post("/api/v1/alarms/alm_gw/accept")).json()["accepted_name"] == "The engineer"
+        patient = made.ids["main", "alarmA"]
+        assert (await client.get(f"/api/v1/alarms/{patient}")).status_code == 404
+        assert (await client.post(f"/api/v1/alarms/{patient}/accept")).status_code == 404
+        held = {"reason": "new battery", "minutes": 30}
+        assert (await client.post("/api/v1/devices/main-oxi-A/maintenance", json=held)).status_code == 204
+        assert (await client.post("/api/v1/gateways/main-gw-A/maintenance", json=held)).status_code == 204
+        items = (await client.get("/api/v1/inactivations")).json()["items"]
+        assert {i["subject"] for i in items} == {"device:main-oxi-A", "gateway:main-gw-A"}
+        assert (await client.post("/api/v1/devices/main-oxi-A/resume")).status_code == 204
+        nothing = await client.post("/api/v1/devices/main-oxi-A/resume")
+        assert (nothing.status_code, nothing.json()["errors"][0]["code"]) == (409, "nothing")
+        assert (await client.post("/api/v1/devices/none/maintenance", json=held)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"minutes": 30}, "reason"),
+        ({"reason": "bath"}, "body"),
+        ({"reason": "bath", "minutes": 0}, "minutes"),
+        ({"reason": "bath", "minutes": 10, "until": "2026-01-01T01:00:00Z"}, "body"),
+        ({"reason": "bath", "until": "2025-01-01T00:00:00Z"}, "until"),
+        ({"reason": "bath", "minutes": 300}, "until"),
+    ],
+)
+async def test_nothing_is_paused_without_a_reason_and_an_end(body: dict[str, Any], field: str):
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        url = f"/api/v1/patients/{made.ids['main', 'patientA']}"
+        answer = await client.post(f"{url}/pause-alarms", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
+        assert (await client.get("/api/v1/inactivations")).json()["items"] == []
+
+
+async def test_only_a_doctor_switches_off_and_everybody_sees_who_why_and_until_when():
+    async with world() as made:
+        patient = made.ids["main", "patientA"]
+        off = {"reason": "comfort care", "minutes": 600}
+        for role, status in ((Role.NURSE, 403), (Role.ENGINEER, 403), (Role.ADMIN, 403), (Role.DOCTOR, 204)):
+            async with made.client(made.principal(role)) as client:
+                answer = await client.post(f"/api/v1/patients/{patient}/alarms-off", json=off)
+                assert answer.status_code == status, role
+        log = made.backend._of("main").audit
+        assert (log[-1].action, log[-1].detail["do"], log[-1].detail["reason"]) == (
+            "switch_off_alarm",
+            "alarms_off",
+            "comfort care",
+        )
+        async with made.client(made.principal(Role.NURSE)) as client:
+            (held,) = (await client.get("/api/v1/inactivations")).json()["items"]
+            assert (held["kind"], held["by_name"], held["name"]) == ("alarm_off", "The doctor", "Patient A")
+            assert (await client.get("/api/v1/alarms/main-alm-A")).json()["signal"] == "alarm_off"
+            assert (await client.post(f"/api/v1/patients/{patient}/resume")).status_code == 204
+            assert (await client.get("/api/v1/alarms/main-alm-A")).json()["signal"] == "on"
+
+
+async def wall(made: World) -> httpx.AsyncClient:
+    made.backend.badges["04A1"] = "main-nurse"
+    made.backend.pins["main-nurse"] = "2580"
+    return made.client(made.principal(Role.DISPLAY, wards="A"))
+
+
+async def test_at_a_shared_wall_a_badge_or_pin_says_who_acts_and_the_audit_names_the_person():
+    async with world() as made, await wall(made) as client:
+        url = "/api/v1/alarms/main-alm-A/accept"
+        for body in ({}, {"login": "main-nurse"}, {"pin": "2580"}):
+            answer = await client.post(url, json=body)
+            assert answer.status_code == 422
+            assert answer.json()["errors"][0]["code"] == "required"
+        for body in ({"badge": "FFFF"}, {"login": "main-nurse", "pin": "1111"}):
+            assert (await client.post(url, json=body)).status_code == 403
+        done = await client.post(url, json={"badge": "04A1"})
+        assert done.json()["accepted_name"] == "Nurse"
+        entry = made.backend._of("main").audit[-1]
+        assert (entry.actor, entry.action, entry.detail) == (
+            "usr_nurse",
+            "accept_alarm",
+            {"do": "accept", "via": "usr_display"},
+        )
+        there = await client.post("/api/v1/alarms/main-alm-B/accept", json={"badge": "04A1"})
+        assert there.status_code == 404, "the wall is of ward A"
+        note = {"note": "moved", "login": "main-nurse", "pin": "2580"}
+        assert (await client.post("/api/v1/alarms/main-alm-A/note", json=note)).status_code == 200
+
+
+async def test_an_unlocked_wall_takes_one_tap_for_a_minute_and_only_what_the_person_may():
+    async with world() as made, await wall(made) as client:
+        url = "/api/v1/alarms/main-alm-A/accept"
+        assert (await client.post("/api/v1/live/unlock", json={})).status_code == 422
+        opened = (await client.post("/api/v1/live/unlock", json={"badge": "04A1"})).json()
+        assert opened == {"name": "Nurse", "seconds": UNLOCK_S}
+        assert (await client.post(url)).status_code == 200
+        off = {"reason": "x", "minutes": 10}
+        patient = made.ids["main", "patientA"]
+        assert (await client.post(f"/api/v1/patients/{patient}/alarms-off", json=off)).status_code == 403
+        assert (await client.post(f"/api/v1/patients/{patient}/pause-alarms", json=off)).status_code == 204
+        assert (await client.post("/api/v1/live/lock")).status_code == 204
+        assert (await client.post("/api/v1/alarms/main-alm-A/release")).status_code == 422
+        await client.post("/api/v1/live/unlock", json={"badge": "04A1"})
+        held = made.app.state.unlocks._held
+        held.update({key: (who, until - int(UNLOCK_S * S)) for key, (who, until) in held.items()})
+        assert (await client.post("/api/v1/alarms/main-alm-A/release")).status_code == 422, "a minute later"
+
+
+async def test_somebody_of_another_ward_does_not_act_here():
+    async with world() as made, await wall(made) as client:
+        person = replace(made.principal(Role.NURSE, wards="B"), user="usr_other", name="Other")
+        made.backend.add_person("other-ward", "right horse battery", person)
+        made.backend.badges["BEEF"] = "other-ward"
+        answer = await client.post("/api/v1/alarms/main-alm-A/accept", json={"badge": "BEEF"})
+        assert answer.status_code in {403, 404}
+        found = await made.backend.alarm(Scope.system("main"), "main-alm-A")
+        assert found is not None
+        assert found.accepted_by is None
+
+
+async def test_walls_report_and_hear_how_many_are_audible():
+    async with world() as made, await wall(made) as client:
+        report = {"wall": "one", "audible": True}
+        (state,) = (await client.post("/api/v1/live/wall", json=report)).json()["wards"]
+        assert (state["ward"], state["connected"], state["audible"]) == (made.ids["main", "wardA"], 1, 1)
+        (state,) = (await client.post("/api/v1/live/wall", json={**report, "closed": True})).json()["wards"]
+        assert (state["connected"], state["audible"]) == (0, 0)
+        async with made.client(made.principal(Role.PATIENT)) as other:
+            assert (await other.post("/api/v1/live/wall", json=report)).status_code == 403
+
+
+async def test_the_pages_answer_and_say_what_was_refused():
+    async with world() as made, made.client(made.principal(Role.NURSE), cookie=True) as client:
+        url = "/alarms/main-alm-A"
+        done = await client.post(f"{url}/accept", data={"next": "/alarms?show=mine"})
+        assert (done.status_code, done.headers["location"]) == (303, "/alarms?show=mine")
+        evil = await client.post(f"{url}/note", data={"note": "x", "next": "//evil.test"})
+        assert evil.headers["location"] == f"{url}?done=note"
+        assert "Noted." in (await client.get(f"{url}?done=note")).text
+        assert (await client.post(f"{url}/destroy", data={})).status_code == 404
+        doctor = made.client(made.principal(Role.DOCTOR), cookie=True)
+        async with doctor:
+            refused = await doctor.post(f"{url}/accept", data={})
+        assert refused.status_code == 409
+        assert "somebody else has accepted it already" in refused.text
+        form = {
+            "subject": made.ids["main", "patientA"],
+            "kind": "pause_alarms",
+            "lasts": "1440",
+            "reason": "x",
+        }
+        long = await client.post("/inactivations", data=form)
+        assert long.status_code == 409
+        assert "may not be switched off for so long" in long.text
+        assert (await client.post("/inactivations", data={**form, "lasts": "60"})).status_code == 303
+        shown = (await client.get("/inactivations")).text
+        assert "A-01 · Patient A" in shown
+        assert (await client.get("/alarms?from=never")).status_code == 422
