@@ -159,7 +159,7 @@ class Ledger:
             entry.rejected.discard(t.detail["to"])
             entry.told |= hops
             if entry.tells:
-                entry.pending = hops
+                entry.pending = {hop for hop in hops if hop[0] != "in_app"} or hops
                 wait = round(self._table(entry).redirect_s * SECOND)
                 entry.next = self.now + wait if hops else self.now
                 entry.redirected = True
