@@ -133,6 +133,8 @@ class Orders(Signals):
         if response.owner not in {None, command.actor}:
             msg = f"accepted by {response.owner}: nothing is asked of you"
             raise refused(code="taken", text=msg, alarm=response.alarm, by=response.owner)
+        if response.owner is None and command.actor in response.rejected:
+            return  # they have said so before
         rejected = tuple(dict.fromkeys((*response.rejected, command.actor)))
         after = self.put(self._given_up(response, rejected=rejected))
         if self.tells(after):

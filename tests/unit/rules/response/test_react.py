@@ -94,6 +94,7 @@ def test_a_rejection_asks_the_next_and_who_rejected_only_in_the_next_round():
     assert [t.detail["why"] for t in found[1:]] == ["rejected", "nobody"]
     assert told(found) == [("tell", 20, {"voice:doc", "sms:doc"})]
     assert scene.answer(alarm).rejected == ("ann",)
+    assert scene.do("reject", 25, alarm, "ann") == [], "who says so twice brings nothing forward"
 
 
 def test_a_redirection_waits_for_its_answer_and_then_goes_on():
