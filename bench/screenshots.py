@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.processes import ROOT, hearthward, work_folder
-from bench.web import get, log_in, logins_in
+from bench.web import get, log_in, logins_in, post
 
 __all__ = ["PICTURES", "Picture", "main"]
 
@@ -42,7 +42,7 @@ SETTLE_MS: Final = 1500
 class Picture:
     """One picture: whose page, how large, in which language and theme.
 
-    ``{alarm}`` in its path stands for the first SpO2 alarm.
+    ``{alarm}`` in its path stands for the first SpO2 alarm; ``acts`` (role, act, note) are done first.
     """
 
     file: str
@@ -51,10 +51,18 @@ class Picture:
     size: tuple[int, int] = (1920, 1080)
     lang: str = "en-GB"
     theme: str = "day"
+    acts: tuple[tuple[str, str, str], ...] = ()
 
 
 PICTURES: Final = (
     Picture("ward-en.png", "nurse", "/ward"),
+    Picture(
+        "alarm-en.png",
+        "doctor",
+        "/alarms/{alarm}",
+        size=(1280, 1240),
+        acts=(("nurse", "reject", "with another patient"), ("doctor", "accept", "on my way")),
+    ),
     Picture("ward-zh.png", "nurse", "/ward", lang="zh-CN"),
     Picture("ward-night.png", "nurse", "/ward", theme="night"),
     Picture("ward-phone.png", "nurse", "/ward", size=(390, 844)),
@@ -62,6 +70,11 @@ PICTURES: Final = (
     Picture("devices-en.png", "engineer", "/devices", size=(1280, 900)),
     Picture("rules-en.png", "doctor", "/rules", size=(1280, 900)),
     Picture("why-en.png", "nurse", "/alarms/{alarm}/why", size=(1280, 900)),
+    Picture("escalation-en.png", "nurse", "/escalation/default", size=(1280, 900)),
+    Picture("handover-en.png", "nurse", "/handover", size=(1280, 900)),
+    Picture("staff-en.png", "nurse", "/staff", size=(1280, 900)),
+    Picture("channels-en.png", "engineer", "/channels", size=(1280, 900)),
+    Picture("burden-en.png", "nurse", "/burden", size=(1280, 900)),
 )
 
 
@@ -125,12 +138,16 @@ def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
         yield url, logins
 
 
-def _path(picture: Picture, url: str, login: tuple[str, str]) -> str:
-    """The page's path, with the first SpO2 alarm's id where one is asked for."""
+def _path(picture: Picture, url: str, logins: dict[str, tuple[str, str]]) -> str:
+    """The page's path, with the first SpO2 alarm's id where one is asked for; what is to be done is done."""
     if "{alarm}" not in picture.path:
         return picture.path
-    found = get(f"{url}/api/v1/alarms?rule=spo2-low", log_in(url, *login))["items"]
-    return picture.path.format(alarm=min(found, key=lambda a: a["started"])["id"])
+    found = get(f"{url}/api/v1/alarms?rule=spo2-low", log_in(url, *logins[picture.role]))["items"]
+    alarm = min(found, key=lambda a: a["started"])["id"]
+    for role, act, note in picture.acts:
+        status = post(f"{url}/api/v1/alarms/{alarm}/{act}", log_in(url, *logins[role]), {"note": note})
+        _say(f"{picture.file}: {role} {act}: {status}")
+    return picture.path.format(alarm=alarm)
 
 
 def main(arguments: list[str]) -> int:
@@ -154,7 +171,7 @@ def main(arguments: list[str]) -> int:
         browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
         for picture in wanted:
             path = options.out / picture.file
-            _take(browser, url, logins[picture.role], picture, path)
+            _take(browser, url, logins, picture, path)
             size = path.stat().st_size
             fits = size <= MOST_BYTES
             print(f"{path}: {size / 1000:.0f} kB{'' if fits else f', more than {MOST_BYTES / 1000:.0f}'}")
@@ -163,13 +180,16 @@ def main(arguments: list[str]) -> int:
     return worst
 
 
-def _take(browser: object, url: str, login: tuple[str, str], picture: Picture, path: Path) -> None:
+def _take(
+    browser: object, url: str, logins: dict[str, tuple[str, str]], picture: Picture, path: Path
+) -> None:
     """Log in as a person does, wait until the page is at rest, and take the picture."""
     from playwright.sync_api import Browser
 
     assert isinstance(browser, Browser)
     width, height = picture.size
-    where = _path(picture, url, login)
+    where = _path(picture, url, logins)
+    login = logins[picture.role]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=picture.lang,

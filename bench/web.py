@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from typing import Any, Final
 
-__all__ = ["get", "log_in", "logins_in"]
+__all__ = ["get", "log_in", "logins_in", "post"]
 
 TIMEOUT_S: Final = 30.0
 _LOGIN: Final = re.compile(r"^ {4}(\w+) +(\S+) +(\S+)(?: +\d+)?\s*$", re.MULTILINE)
@@ -38,3 +39,15 @@ def get(url: str, token: str, *, accept: str = "application/json") -> Any:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own server
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - see above
         return json.load(answer) if accept == "application/json" else answer.read()
+
+
+def post(url: str, token: str, content: object) -> int:
+    """POST JSON; the status of the answer, also of a refusal."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(content).encode(), headers)  # noqa: S310 - our own server
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - see above
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
