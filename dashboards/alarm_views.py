@@ -124,6 +124,7 @@ def _delivery(note: rows.Notification, a: rows.DeliveryAttempt, number: int) -> 
         at=a.at,
         reason=a.detail,
         latency_ms=a.latency_ms,
+        after_ms=a.after_ms,
     )
 
 

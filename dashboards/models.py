@@ -258,6 +258,7 @@ class Delivery(_View):
     at: Instant
     reason: str = ""
     latency_ms: float | None = Field(None, description="how long the channel took to answer")
+    after_ms: float | None = Field(None, description="how long after the decision it had been handed over")
 
 
 class Hop(_View):

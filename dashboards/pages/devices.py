@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from dashboards.access import Context, Guard
+from dashboards.backend import is_equipment
 from dashboards.models import Device, Gateway
 from dashboards.pages.render import page
 from hearthward.trust.access import Action
@@ -30,4 +32,6 @@ async def devices(
         (d, by_id[d.gateway].states.get(d.id, "") if d.gateway in by_id else "", seen.get(d.id))
         for d in found
     ]
-    return page(request, context, "devices.html", gateways=gateways, devices=rows)
+    off = await context.backend.inactivations(context.scope)
+    held = defaultdict(bool, {i.subject: True for i in off if is_equipment(i.subject)})
+    return page(request, context, "devices.html", gateways=gateways, devices=rows, held=held)
