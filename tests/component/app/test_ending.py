@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "twins": (["twins", "--plan", "PLAN"], "virtual radio on"),
     "demo": (["demo"], "all 44 devices stream"),
+    "demo of an escalation": (["demo", "--escalation"], "all 2 devices stream"),
 }
 
 
@@ -53,7 +54,9 @@ def test_a_command_ends_cleanly(tmp_path: Path, name: str, number: signal.Signal
     with command(tmp_path, "it", "--data", tmp_path / "data", *words) as running:
         running.wait_for(said)
         children = running.children()
-        assert bool(children) is (name in {"run", "run without a ward", "cloud", "demo"})
+        assert bool(children) is (
+            name in {"run", "run without a ward", "cloud", "demo", "demo of an escalation"}
+        )
         assert running.stop(number, SOON_S) == 0, running.err
         _, alive = psutil.wait_procs(children, timeout=0)
         assert alive == []
