@@ -22,6 +22,7 @@ __all__ = ["DeadMan"]
 log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 5.0
+START_S: Final = 10.0
 AGENT: Final = "hearthward"
 
 
@@ -43,7 +44,8 @@ class DeadMan:
         """Whether the last sign of life did not arrive."""
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled; what has just started is not looked at yet."""
+        await asyncio.sleep(min(START_S, self._every_s))
         while True:
             started = self._clock.monotonic_ns()
             await self.beat()

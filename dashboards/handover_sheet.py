@@ -12,6 +12,7 @@ from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
 from dashboards.rule_models import Limit, Order
 from dashboards.staff_models import Assignment, Team
 from hearthward.core.clock import SECOND
+from hearthward.core.codes import METRICS
 from hearthward.trust.access import Scope
 
 __all__ = ["Sheet", "SheetNote", "SheetPatient", "SheetTask", "SheetValue", "sheet_of"]
@@ -147,7 +148,7 @@ async def _patient(
         bed=entry.bed_label,
         home=entry.home,
         users=users,
-        values=[_value(v, now) for v in await backend.newest(scope, key)],
+        values=[_value(v, now) for v in await backend.newest(scope, key) if _looked_at(v)],
         alarms=_by_urgency(alarms),
         inactivations=list(await backend.inactivations(scope, subject=key)),
         notes=await _notes(backend, scope, {a.id: a for a in (*recent, *alarms)}.values()),
@@ -155,6 +156,13 @@ async def _patient(
         limits=[x for x in await backend.limits(scope, key) or () if x.holds],
         orders=[x for x in await backend.orders(scope, key) or () if x.present],
     )
+
+
+def _looked_at(value: Value) -> bool:
+    """Whether it says something of the patient: not what a device is called, nor when a heart beat."""
+    known = METRICS.get(value.metric)
+    names = known is not None and known.kind == "coded" and not known.codes
+    return not names and value.metric != "rr_interval"
 
 
 def _value(value: Value, now: int) -> SheetValue:

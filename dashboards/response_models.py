@@ -50,12 +50,11 @@ LONGEST_S: Final = {
 """For how many seconds at most something can be switched off."""
 
 
-def can_answer(roles: Iterable[str]) -> bool:
-    """Whether somebody with these roles can be responsible for alarms, be it only of equipment."""
+def can_answer(roles: Iterable[str], *, equipment: bool = True) -> bool:
+    """Whether somebody with these roles can be responsible for alarms of ``equipment``, or of patients."""
     known = frozenset(Role)
-    return any(
-        POLICY[Role(r)] & {Action.ACCEPT_ALARM, Action.ANSWER_TECHNICAL_ALARM} for r in roles if r in known
-    )
+    action = Action.ANSWER_TECHNICAL_ALARM if equipment else Action.ACCEPT_ALARM
+    return any(action in POLICY[Role(r)] for r in roles if r in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Alarms(Repository):
                 yield condition if value else not_(condition)
         ward, since, until = wanted.get("ward"), wanted.get("since"), wanted.get("until")
         if ward is not None:
-            yield from self._subject_limit(Alarm.patient, Scope(scope.tenant, frozenset({ward})))
+            yield from self._subject_limit(Alarm.patient, Scope(scope.tenant, frozenset({ward})), house=False)
         if since is not None:
             yield or_(Alarm.started >= since, Alarm.ended >= since)
         if until is not None:

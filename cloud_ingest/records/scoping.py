@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, NoReturn, TypeVar
 
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud_ingest.records.models import Association, Base, Device, Encounter, Gateway, Patient
@@ -143,8 +143,10 @@ class Repository:
         )
         return [or_(device.in_(worn), gateway.in_(near))]
 
-    def _subject_limit(self, column: Text, scope: Scope) -> Sequence[ColumnElement[bool]]:
-        """Subjects of alarms: visible patients, the wards' gateways and devices, and their components."""
+    def _subject_limit(
+        self, column: Text, scope: Scope, *, house: bool = True
+    ) -> Sequence[ColumnElement[bool]]:
+        """Subjects of alarms: visible patients, the wards' equipment and components, and the ``house``'s."""
         patients = self._patient_limit(column, scope)
         if not patients or scope.wards is None or scope.patient is not None:
             return patients
@@ -155,7 +157,14 @@ class Repository:
             Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)
         )
         components = [subject_key("component", f"{p}-{w}") for w in sorted(scope.wards) for p in OF_WARD]
-        return [or_(*patients, column.in_(gateways), column.in_(devices), column.in_(components))]
+        found = or_(*patients, column.in_(gateways), column.in_(devices), column.in_(components))
+        if not house:
+            return [found]
+        of_house = and_(
+            column.startswith(subject_key("component", ""), autoescape=True),
+            *(~column.startswith(subject_key("component", f"{part}-"), autoescape=True) for part in OF_WARD),
+        )
+        return [or_(found, of_house)]
 
     def _change(self, row: Base, values: dict[str, Any]) -> None:
         for name, value in values.items():

@@ -221,7 +221,8 @@ class Board:
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
         """Alarms that have no tile: of equipment and components, and of patients without an encounter.
 
-        These have no ward: a scope of some wards sees none of them.
+        Patients without a stay have no ward: a scope of some wards sees none of them. What is of the whole
+        house (a channel, ingest) is everybody's.
         """
         return [
             {**self._alarm(a), "patient": a.patient, "name": self._names.get(a.patient or "", a.patient)}
@@ -239,6 +240,8 @@ class Board:
         if subject in self._tiles:
             return self.covers(scope, str(subject))
         ward = self._ward(subject or "")
+        if ward is None and (subject or "").startswith("component:"):
+            return scope.patient is None
         return scope.patient is None and scope.wards is not None and ward in scope.wards
 
     def _ward(self, subject: str) -> str | None:

@@ -20,7 +20,7 @@ from dashboards.pages.alarm_words import CONDITIONS, DONE, OFF, REFUSED, SIGNALS
 from dashboards.pages.channels import CHANNELS
 from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
-from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act
+from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, can_answer
 from dashboards.subjects import name_of
 from dashboards.unlock import Acting
 from hearthward.core.errors import RuleError
@@ -153,7 +153,13 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
 async def _show(
     request: Request, context: Context, found: AlarmDetail, *, done: str = "", refused: str = ""
 ) -> Response:
-    colleagues = await context.backend.colleagues(context.scope)
+    equipment = is_equipment(found.patient)
+    others = {found.accepted_by, context.who.user}
+    colleagues = [
+        c
+        for c in await context.backend.colleagues(context.scope)
+        if c.id not in others and can_answer(c.roles, equipment=equipment)
+    ]
     roots: list[AlarmDetail] = []
     if found.root is not None:
         root = await context.backend.alarm(context.scope, found.root)
@@ -171,7 +177,7 @@ async def _show(
         found=found,
         root=roots[0] if roots else None,
         places=await places(context, [a.patient for a in related]),
-        colleagues=[c for c in colleagues if c.id not in {found.accepted_by, context.who.user}],
+        colleagues=colleagues,
         done=done,
         refused=refused,
         me=context.who.user,

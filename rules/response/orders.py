@@ -111,7 +111,7 @@ class Orders(Signals):
         if response.owner == command.actor:
             return
         if response.owner is not None:
-            msg = f"already accepted by {response.owner}"
+            msg = "already accepted by somebody else"
             raise refused(code="taken", text=msg, alarm=response.alarm, by=response.owner)
         after = self._own(response, command.actor)
         self.tell("accept", after, actor=command.actor, note=command.note)
@@ -131,7 +131,7 @@ class Orders(Signals):
         """They cannot come: the next ones are told at once."""
         self._active(response)
         if response.owner not in {None, command.actor}:
-            msg = f"accepted by {response.owner}: nothing is asked of you"
+            msg = "somebody else has accepted it: nothing is asked of you"
             raise refused(code="taken", text=msg, alarm=response.alarm, by=response.owner)
         if response.owner is None and command.actor in response.rejected:
             return  # they have said so before
