@@ -11,7 +11,7 @@ import pytest
 from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.records.releases import Act
 from dashboards.backend import AlarmQuery, DirectoryError
-from dashboards.response_models import Act
+from dashboards.response_models import Act as Answer
 from dashboards.rule_models import Release
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
@@ -230,7 +230,7 @@ async def decide(side: RealSide) -> None:  # noqa: F811
     assert (entry.trial.episodes, entry.trial.alarms) == (1, 0)
     (trial,) = await side.records.read(lambda s: side.records.alarms(s).list(SCOPE, shadow=True))
     assert await side.backend.alarm(SCOPE, trial.id) is None
-    assert await side.backend.answer(SCOPE, trial.id, Act("accept", "x")) is None
+    assert await side.backend.answer(SCOPE, trial.id, Answer("accept", "x")) is None
     await side.measure("oxi", "spo2", 97, T0 + 2 * S)
     await side.backend.set_limit(SCOPE, ids["patient"], DRAFT, who=LI)
     await side.measure("oxi", "spo2", 88, T0 + 3 * S)

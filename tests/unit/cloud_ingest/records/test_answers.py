@@ -115,7 +115,7 @@ def test_what_a_person_can_ask_the_list_for(records: Records) -> None:
     assert listed(records, accepted=True) == listed(records, owner="usr_1") == ["alm_2"]
     assert listed(records, ward="w1") == ["alm_5", "alm_4", "alm_3", "alm_1"]
     assert listed(records, ward="w2") == ["alm_2"]
-    assert listed(records, Scope("main", frozenset({"w1"}))) == ["alm_5", "alm_4", "alm_3", "alm_1"]
+    assert listed(records, Scope("main", frozenset({"w1"}))) == ["alm_6", "alm_5", "alm_4", "alm_3", "alm_1"]
     assert listed(records, equipment=True) == ["alm_6", "alm_5", "alm_4", "alm_3"]
     assert listed(records, equipment=False) == ["alm_2", "alm_1"]
     assert listed(records, top=True, ward="w1") == ["alm_5", "alm_4", "alm_1"]
