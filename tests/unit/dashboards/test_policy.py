@@ -39,9 +39,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "entries": {"values": {"pain": 3}},
     "limits": {"rule": "spo2-low", "parameter": "limit", "value": 86, "reason": "COPD"},
     "orders": {"kind": "spo2_scale_2", "reason": "hypercapnic"},
-    **dict.fromkeys(
-        ("pause-alarms", "audio-off", "alarms-off", "maintenance"), {"reason": "bath", "minutes": 30}
-    ),
+    **{
+        key: {"reason": "bath", "minutes": 30}
+        for key in ("pause-alarms", "audio-off", "alarms-off", "maintenance")
+    },
     "redirect": {"to": "usr_nurse"},
     "note": {"note": "the cuff had slipped"},
     "wall": {"wall": "w1", "audible": True},
