@@ -195,14 +195,19 @@ class Orders(Signals):
         self.tell("note", response, actor=command.actor, note=command.note)
 
     def _undelivered(self, command: Command, response: Response) -> None:
-        """A hop failed for good; when none of the step's is left, the next one is taken."""
+        """A hop failed for good; when none of the step's is left, the next one is taken.
+
+        After the last one there is none: a repetition is never brought forward, or a wrong number would be
+        called again and again without a pause.
+        """
         channel, _, who = command.to.partition(":")
         hop = channel, who
         if hop not in response.pending:
             return
         pending = tuple(h for h in response.pending if h != hop)
         after = self.put(replace(response, pending=pending))
-        if not pending and after.due != NEVER:
+        left = after.step < len(self.table(after).steps) or after.why == "redirected"
+        if not pending and after.due != NEVER and left:
             after = self.hasten(after, "undelivered")
         self.tell("undelivered", after, actor=command.actor, note=command.note, hop=list(hop))
 

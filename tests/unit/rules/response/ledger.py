@@ -165,8 +165,9 @@ class Ledger:
                 entry.redirected = True
         elif t.kind == "undelivered":
             entry.pending.discard(tuple(t.detail["hop"]))
-            if not entry.pending and entry.next != NEVER:
-                entry.next = self.now
+            left = entry.count < len(self._table(entry).steps) or entry.redirected
+            if not entry.pending and entry.next != NEVER and left:
+                entry.next = self.now  # of the last step nothing is left to bring forward
         elif t.detail.get("why") == "reminder":
             every = round(self._table(entry).remind_s * SECOND)
             assert (t.at - entry.since) % every == 0

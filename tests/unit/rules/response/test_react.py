@@ -86,6 +86,22 @@ def test_a_step_of_which_nothing_arrived_is_followed_by_the_next_at_once():
     assert scene.do("undelivered", 77, alarm, "@notifier", to="sms:ann") == [], "that was the step before"
 
 
+def test_a_last_step_of_which_nothing_arrives_is_repeated_at_its_time_and_no_sooner():
+    scene = Scene()
+    alarm = scene.begin()
+    scene.tick(190)
+    for now in (191, 491):
+        for hop in ("voice:doc", "sms:doc"):
+            found = scene.do("undelivered", now, alarm, "@notifier", to=hop, note="21211")
+            assert told(found) == [], "a wrong number would be called again and again without a pause"
+        (again,) = told(scene.tick(now + 299))
+        assert again == ("tell", now + 299, {"voice:doc", "sms:doc"})
+    scene.do("redirect", 795, alarm, "ann", to="bea")
+    for hop in ("in_app:bea", "sms:bea", "voice:bea"):
+        found = scene.do("undelivered", 800, alarm, "@notifier", to=hop)
+    assert told(found) == [("tell", 800, {"voice:doc", "sms:doc"})], "who was asked is not reached"
+
+
 def test_a_rejection_asks_the_next_and_who_rejected_only_in_the_next_round():
     scene = Scene()
     alarm = scene.begin()
