@@ -319,14 +319,15 @@ class _Show:
 
 
 def _first_tries(events: Sequence[Event]) -> list[Event]:
-    """The messages that the channel took when they were tried first."""
-    tried: set[str] = set()
+    """The messages that went out when they were meant to: none failed before, or was held back by one."""
+    tried: set[tuple[str, str, str]] = set()
     out = []
     for event in events:
-        if event.outcome == "handed_over" and event.message not in tried and event.after_ms is not None:
+        hop = event.alarm, event.channel, event.who
+        if event.outcome == "handed_over" and event.after_ms is not None and hop not in tried:
             out.append(event)
         if event.outcome == "temporary":
-            tried.add(event.message)
+            tried.add(hop)
     return out
 
 
