@@ -12,9 +12,10 @@ from dashboards.api.readings import instant
 from dashboards.backend import AlarmQuery, is_equipment
 from dashboards.models import Alarm, AlarmDetail, AlarmKind, Priority, Signal
 from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
-from dashboards.response_models import LONGEST_S, SECOND, Act, Answer
+from dashboards.response_models import LONGEST_S, SECOND, Act, Answer, can_answer
 from dashboards.unlock import Acting, Proof, acting
-from hearthward.trust.access import Action
+from hearthward.core.errors import RuleError
+from hearthward.trust.access import Action, Scope
 
 __all__ = ["ACTIONS", "alarm_of", "answer_alarm", "router"]
 
@@ -226,8 +227,20 @@ async def answer_alarm(person: Acting, key: str, act: Act) -> Alarm:
     equipment = is_equipment(found.patient)
     action = Action.ANSWER_TECHNICAL_ALARM if equipment else ACTIONS[act.kind]  # type: ignore[index]
     await context.demand(action, "alarm", patient=None if equipment else found.patient, target=key)
+    if act.kind == "redirect" and not await _may_be_asked(context, act.to, found):
+        msg = f"{act.to!r} does not work here, or may not answer this alarm: choose somebody else"
+        raise RuleError(msg, code="unknown_user", to=act.to)
     done = await context.backend.answer(context.scope, key, act)
     if done is None:
         raise MissingError(kind="alarm", key=key)
     await context.audit(action, "alarm", target=key, detail=person.detail(do=act.kind))
     return done
+
+
+async def _may_be_asked(context: Context, user: str, found: AlarmDetail) -> bool:
+    """Whether an alarm can be passed on to somebody: nobody is told of what they may not see and answer."""
+    person = await context.backend.staff_member(context.scope, user)
+    if person is None or not can_answer(person.roles, equipment=is_equipment(found.patient)):
+        return False
+    wards = None if person.wards is None else frozenset(person.wards)
+    return await context.backend.alarm(Scope(context.who.tenant, wards), found.id) is not None

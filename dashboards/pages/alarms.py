@@ -21,6 +21,7 @@ from dashboards.pages.channels import CHANNELS
 from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
 from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, can_answer
+from dashboards.staff_models import StaffMember
 from dashboards.subjects import name_of
 from dashboards.unlock import Acting
 from hearthward.core.errors import RuleError
@@ -153,13 +154,8 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
 async def _show(
     request: Request, context: Context, found: AlarmDetail, *, done: str = "", refused: str = ""
 ) -> Response:
-    equipment = is_equipment(found.patient)
     others = {found.accepted_by, context.who.user}
-    colleagues = [
-        c
-        for c in await context.backend.colleagues(context.scope)
-        if c.id not in others and can_answer(c.roles, equipment=equipment)
-    ]
+    colleagues = [s for s in await _askable(context, found) if s.id not in others]
     roots: list[AlarmDetail] = []
     if found.root is not None:
         root = await context.backend.alarm(context.scope, found.root)
@@ -184,6 +180,17 @@ async def _show(
         may=lambda a: may_answer(context, a),
         **words(context),
     )
+
+
+async def _askable(context: Context, found: Alarm) -> list[StaffMember]:
+    """To whom an alarm can be passed on: those of its ward who may answer it."""
+    equipment, here = is_equipment(found.patient), context.backend
+    ward = None if equipment else await here.ward_of(context.scope, str(found.patient))
+    return [
+        s
+        for s in await here.staff(context.scope)
+        if can_answer(s.roles, equipment=equipment) and (equipment or s.wards is None or ward in s.wards)
+    ]
 
 
 def may_answer(context: Context, found: Alarm) -> bool:

@@ -71,6 +71,35 @@ async def test_every_refusal_has_a_code_and_a_status():
         assert (await client.post(f"{url}/resume-audio")).json()["signal"] == "on"
 
 
+async def test_an_alarm_is_passed_on_only_to_who_may_see_and_answer_it():
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        ward = {place: made.ids["main", f"ward{place}"] for place in "AB"}
+        for login, role, wards in (
+            ("ben", Role.DOCTOR, None),
+            ("ann", Role.NURSE, frozenset({ward["A"]})),
+            ("bea", Role.NURSE, frozenset({ward["B"]})),
+            ("eve", Role.ENGINEER, None),
+            ("pat", Role.PATIENT, None),
+        ):
+            who = replace(made.principal(role), user=f"usr_{login}", name=login, wards=wards)
+            made.backend.add_person(login, "right horse battery", who)
+        gateway_alarm(made)
+
+        async def passed(alarm: str, to: str) -> int:
+            return (
+                await client.post(f"/api/v1/alarms/{alarm}/redirect", json={"to": f"usr_{to}"})
+            ).status_code
+
+        alarm = made.ids["main", "alarmA"]
+        found = {to: await passed(alarm, to) for to in ("ben", "ann", "bea", "eve", "pat")}
+        assert found == {"ben": 200, "ann": 200, "bea": 422, "eve": 422, "pat": 422}
+        assert [await passed("alm_gw", to) for to in ("eve", "pat")] == [200, 422]
+        async with made.client(made.principal(Role.NURSE), cookie=True) as browser:
+            shown = (await browser.get(f"/alarms/{alarm}")).text
+        offered = {to for to in ("ben", "ann", "bea", "eve", "pat") if f'value="usr_{to}"' in shown}
+        assert offered == {"ben", "ann"}
+
+
 async def test_engineers_see_and_answer_equipment_and_nothing_else():
     async with world() as made, made.client(made.principal(Role.ENGINEER)) as client:
         gateway_alarm(made)
