@@ -189,6 +189,12 @@ class Acts(Orders):
 
     # -- configuration
 
+    def _reminded(self, response: Response) -> Response:
+        """With a reminder, where there was no policy to go by when somebody accepted it."""
+        if response.owner is None or response.remind != NEVER or response.condition != "active":
+            return response
+        return self.put(replace(response, remind=self.reminder(response, self.at)))
+
     def configure(self, event: Configuration) -> None:
         """Others are there to be told, or patients have left."""
         for response in list(self.open.values()):
@@ -200,9 +206,14 @@ class Acts(Orders):
                 self.switch_on(switched, actor=None, at=self.now, why="closed")
         if event.duty is None or event.duty == self.duty:
             return
+        gone = self.duty.people.keys() - event.duty.people.keys()
         self.duty, self.changed = event.duty, True
         for response in list(self.open.values()):
-            after = self.reschedule(response)
+            if response.owner in gone and response.condition == "active":
+                after = self.rearm(self.put(self._given_up(response)), "released")
+                self.tell("release", after, why="gone", before=response.owner)
+        for response in list(self.open.values()):
+            after = self.reschedule(self._reminded(response))
             following = self.next_to(after, self.table(after), after.due)
             if following != after.next_to:
                 self.put(replace(after, next_to=following))

@@ -294,6 +294,7 @@ async def test_alarms_of_the_release_before_go_on_with_their_owner_and_a_timetab
     assert {a.condition for a in rows.values()} == {"active"}
     assert (rows[accepted].accepted_by, rows[accepted].accepted_at) == ("Nora", T0)
     assert rows[accepted].next_at is None
+    assert now.pipeline.state.responses.open[accepted].remind == T0 + 230 * SECOND, "reminded at 140 s"
     assert rows[other].next_at == T0 + 430 * SECOND
     assert rows[other].next_to == ["usr_1"]
     told = [t for t in await now.rows(TransitionRow) if t.alarm == other and t.kind == "tell"]
