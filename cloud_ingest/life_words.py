@@ -47,6 +47,7 @@ _WHY: Final[dict[tuple[str, str], Text]] = {
     ("continue", "resumed"): {"en": "a pause is over", "zh": "暂停结束"},
     ("reset", "acknowledged"): {"en": "acknowledged", "zh": "已确认"},
     ("reset", "closed"): {"en": "the stay has ended", "zh": "就诊已结束"},
+    ("release", "gone"): {"en": "who had it has no login any more", "zh": "原接手者的账户已停用"},
     ("update", "succeeded"): {"en": "it began again: see the newer alarm", "zh": "再次发生:见新的报警"},
     ("update", "merged"): {"en": "the other side's alarm is the same one", "zh": "与另一端的报警合并"},
     ("tell", "rejected"): {"en": "somebody could not come", "zh": "有人无法前来"},

@@ -231,10 +231,10 @@ class Duty:
         found: list[str] = []
         match target.kind:
             case "assigned":
-                found = [u for u in self.assigned(subject, at) if self.present(u, ward, at)]
+                found = [u for u in self.assigned(subject, at) if self._there(u, ward, at)]
                 found = found or self.on_duty(ward, "nurse", at)
             case "team":
-                found = [u for u in self.team_of(subject, at) if self.present(u, ward, at)]
+                found = [u for u in self.team_of(subject, at) if self._there(u, ward, at)]
             case "on_duty":
                 found = self.on_duty(ward, target.role, at)
             case "patient" if "patient" in audience:
@@ -244,6 +244,10 @@ class Duty:
             case _:
                 pass
         return found
+
+    def _there(self, user: str, ward: str | None, at: int) -> bool:
+        """Whether who looks after a patient is on duty, and of the ward that the patient is in now."""
+        return self.present(user, ward, at) and _of(self.people[user], ward)
 
     # -- as plain data
 

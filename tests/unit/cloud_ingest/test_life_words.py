@@ -62,6 +62,11 @@ def test_a_change_of_the_signal_says_which_it_is_now(signal: str, words: str):
     assert happened(row("signal", axes={"signal": signal}), NAMES)["en"] == words
 
 
+def test_an_alarm_that_nobody_gave_back_says_why_nobody_has_it():
+    text = happened(row("release", axes={}, why="gone", before="usr_1"), NAMES)
+    assert text["en"] == "given back: who had it has no login any more"
+
+
 def test_a_merged_alarm_and_a_reminder_say_why():
     assert "same one" in happened(row("update", axes={}, why="merged"), NAMES)["en"]
     assert happened(row("continue", axes={}, why="reminder"), NAMES)["en"] == (

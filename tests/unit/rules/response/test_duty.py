@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rules.response.duty import NOBODY, Assignment, Duty, Person, Shift, Team, channel_of, duty_of, wall_of
@@ -112,6 +114,12 @@ def test_an_alarm_goes_to_who_looks_after_the_patient_or_else_to_the_wards_nurse
     subject: str, hours: float, expected: list[str]
 ):
     assert named(Target("assigned"), subject, hours) == expected
+
+
+def test_who_looked_after_a_patient_in_another_ward_is_not_told_of_them_here():
+    moved = replace(DUTY, patients={**DUTY.patients, "p1": "east"})  # east has no schedule
+    assert moved.named(Target("assigned"), "p1", at(HOUR)) == ["far"]
+    assert moved.named(Target("team"), "p1", at(HOUR)) == []
 
 
 def test_the_other_targets():

@@ -152,6 +152,21 @@ def test_giving_back_begins_the_timetable_anew():
     assert scene.answer(alarm).due == at(460)
 
 
+def test_who_has_no_login_any_more_has_no_alarm_and_it_is_told_anew():
+    scene = Scene()
+    alarm = scene.begin()
+    scene.do("accept", 20, alarm, "bea")
+    without = {name: person for name, person in DUTY.people.items() if name != "bea"}
+    found = scene.staff(replace(DUTY, people=without), 30)
+    assert [(t.kind, t.actor, t.detail["why"]) for t in found] == [
+        ("release", None, "gone"),
+        ("tell", None, "released"),
+    ]
+    assert told(found) == [("tell", 30, {"in_app:wall", "in_app:ann"})]
+    assert (scene.answer(alarm).owner, scene.answer(alarm).remind) == (None, NEVER)
+    assert told(scene.tick(90)) == [("tell", 90, {"sms:ann"})]
+
+
 def test_audio_pauses_end_at_their_time_and_what_is_still_there_signals_again():
     scene = Scene()
     alarm = scene.begin()
