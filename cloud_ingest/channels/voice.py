@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from cloud_ingest.channels.base import Handover, Message, address_of
+from cloud_ingest.channels.base import ENDPOINT, Handover, Message, address_of
 from cloud_ingest.channels.speech import call_twiml
 from cloud_ingest.channels.twilio_account import TIMEOUT_S, TwilioAccount
 from cloud_ingest.channels.twilio_callbacks import status_url, voice_url
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["VoiceChannel"]
 
 RING_S: Final = 30
+TEST: Final = "test"
+"""The kind of a message that says it is a test: whoever gets it may answer."""
 
 
 class VoiceChannel:
@@ -56,7 +58,8 @@ class VoiceChannel:
         options: dict[str, Any] = {"timeout": self._ring_s}
         action = None
         if self._public_url and message.answer:
-            action = voice_url(self._public_url, message.answer)
+            if message.kind == TEST or not message.target.startswith(ENDPOINT):
+                action = voice_url(self._public_url, message.answer)  # an endpoint is nobody: it cannot accept
             options["status_callback"] = status_url(self._public_url, message.answer)
             options["status_callback_event"] = ["completed"]
         twiml = call_twiml(message.text, message.language, action)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -180,6 +181,19 @@ async def test_a_call_without_an_address_from_outside_says_that_it_cannot_be_ans
     assert call.text.startswith(f"{MESSAGE.text} {MESSAGE.text} This call cannot take an answer.")
     assert (call.form["Timeout"], call.form["From"], call.form["To"]) == ("20", OURS, NUMBER)
     assert "StatusCallback" not in call.form
+    await voice.close()
+
+
+async def test_an_endpoint_is_asked_for_no_key_that_would_not_be_taken(standin: TwilioStandIn) -> None:
+    where: dict[str, Any] = {"public_url": "https://alarms.example.org", "endpoints": {"number-1": NUMBER}}
+    voice = made("voice", standin, **where)
+    await voice.send(replace(MESSAGE, target="@number-1"))
+    await voice.send(replace(MESSAGE, target="@number-1", kind="test"))
+    alarm, test = standin.calls
+    assert alarm.action is None
+    assert "This call cannot take an answer." in alarm.text
+    assert "StatusCallback" in alarm.form, "whether it was answered at all is reported"
+    assert test.action == voice_url(where["public_url"], "tok-1")
     await voice.close()
 
 
