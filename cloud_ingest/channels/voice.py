@@ -59,7 +59,8 @@ class VoiceChannel:
         action = None
         if self._public_url and message.answer:
             if message.kind == TEST or not message.target.startswith(ENDPOINT):
-                action = voice_url(self._public_url, message.answer)  # an endpoint is nobody: it cannot accept
+                # an endpoint is nobody: its key would not be taken
+                action = voice_url(self._public_url, message.answer)
             options["status_callback"] = status_url(self._public_url, message.answer)
             options["status_callback_event"] = ["completed"]
         twiml = call_twiml(message.text, message.language, action)

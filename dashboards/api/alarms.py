@@ -140,9 +140,24 @@ async def alarm_of(context: Context, key: str) -> AlarmDetail:
     whole = context.may(Action.VIEW_ALARMS)
     if found is None or not (whole or is_equipment(found.patient)):
         raise MissingError(kind="alarm", key=key)
+    if not context.may(Action.VIEW_STAFF):
+        found = _without_addresses(found)
     if whole:
         return found
     return found.model_copy(update={"children": [a for a in found.children if is_equipment(a.patient)]})
+
+
+def _without_addresses(found: AlarmDetail) -> AlarmDetail:
+    """Patients and walls see who was told and how that went, but nobody's number or address."""
+    unaddressed: dict[str, Any] = {"recipient": ""}
+    hops = [
+        h.model_copy(
+            update={**unaddressed, "attempts": [a.model_copy(update=unaddressed) for a in h.attempts]}
+        )
+        for h in found.hops
+    ]
+    deliveries = [d.model_copy(update=unaddressed) for d in found.deliveries]
+    return found.model_copy(update={"hops": hops, "deliveries": deliveries})
 
 
 # --- what a person does about one ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.models import Alarm
+from dashboards.models import Alarm, Delivery
 from dashboards.unlock import UNLOCK_S
 from hearthward.trust.access import Role, Scope
 from tests.unit.dashboards.webworld import T0, S, World, alarm, world
@@ -98,6 +98,23 @@ async def test_an_alarm_is_passed_on_only_to_who_may_see_and_answer_it():
             shown = (await browser.get(f"/alarms/{alarm}")).text
         offered = {to for to in ("ben", "ann", "bea", "eve", "pat") if f'value="usr_{to}"' in shown}
         assert offered == {"ben", "ann"}
+
+
+async def test_neither_patients_nor_walls_learn_the_numbers_of_staff():
+    async with world() as made:
+        key, number = made.ids["main", "alarmA"], "+4930123456"
+        sent = Delivery(channel="sms", recipient=number, state="handed_over", at=T0)
+        found = await made.backend.alarm(Scope.system("main"), key)
+        assert found is not None
+        made.backend.put_alarm("main", found.model_copy(update={"deliveries": [sent]}))
+        seen = {}
+        for role in (Role.NURSE, Role.PATIENT, Role.DISPLAY):
+            async with made.client(made.principal(role)) as client:
+                told = (await client.get(f"/api/v1/alarms/{key}")).json()
+                (hop,) = told["hops"]
+                assert (hop["channel"], hop["state"]) == ("sms", "handed_over")
+                seen[role] = {x["recipient"] for x in (hop, *hop["attempts"], *told["deliveries"])}
+        assert seen == {Role.NURSE: {number}, Role.PATIENT: {""}, Role.DISPLAY: {""}}
 
 
 async def test_engineers_see_and_answer_equipment_and_nothing_else():
