@@ -318,6 +318,9 @@ class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, Fake
         if not kind:
             encounter = self._encounter(tenant, key)
             return encounter.ward if encounter else None
+        if kind == "component":
+            about, _, ward = key.partition("-")
+            return ward if about in {"wall", "duty", "flood"} else None
         if kind == "device" and key in items["device"]:
             key, kind = items["device"][key].gateway, "gateway"
         found = items["gateway"].get(key) if kind == "gateway" else None

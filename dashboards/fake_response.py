@@ -104,7 +104,9 @@ class FakeResponse(FakePeople, ABC):
     def _subject_visible(self, scope: Scope, subject: str | None) -> bool:
         if not is_equipment(subject) or scope.wards is None or scope.patient is not None:
             return self._patient_visible(scope, subject)
-        return self._ward_of(scope.tenant, subject or "") in scope.wards
+        ward = self._ward_of(scope.tenant, subject or "")
+        of_house = ward is None and (subject or "").startswith("component:")
+        return of_house or ward in scope.wards
 
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
         """See the port."""

@@ -100,6 +100,17 @@ async def test_an_alarm_is_passed_on_only_to_who_may_see_and_answer_it():
         assert offered == {"ben", "ann"}
 
 
+async def test_what_is_wrong_with_the_house_is_every_wards_and_what_with_a_ward_its_own():
+    async with world() as made, made.client(made.principal(Role.NURSE, wards="A")) as client:
+        here, elsewhere = made.ids["main", "wardA"], made.ids["main", "wardB"]
+        parts = {"house": "channel-sms", "here": f"wall-{here}", "elsewhere": f"wall-{elsewhere}"}
+        for key, part in parts.items():
+            made.backend.put_alarm("main", alarm(f"component:{part}", key, kind="technical"))
+        assert await ids(client, kind="technical") == {"house", "here"}
+        answers = {key: (await client.post(f"/api/v1/alarms/{key}/accept")).status_code for key in parts}
+        assert answers == {"house": 200, "here": 200, "elsewhere": 404}
+
+
 async def test_neither_patients_nor_walls_learn_the_numbers_of_staff():
     async with world() as made:
         key, number = made.ids["main", "alarmA"], "+4930123456"
