@@ -27,7 +27,7 @@ PINNED = {
     "battery_level": (None, None, "%"),
     "rr_interval": (None, None, "ms"),
     "pain": (None, None, None),
-    **dict.fromkeys(INTERNAL, (None, None, "1")),  # our own: in no nomenclature
+    **dict.fromkeys(sorted(INTERNAL), (None, None, "1")),  # our own: in no nomenclature
 }
 BY_HAND = {"consciousness": "A", "supplemental_oxygen": "air", "symptom": "none"}
 """Coded, with the code that says that all is well."""
