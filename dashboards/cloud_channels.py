@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Literal
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.answers import Answers
@@ -265,8 +265,7 @@ def _called(session: Session, tenant: str, ident: str) -> Called | None:
     note = session.get(rows.Notification, (tenant, ident))
     if note is None:
         joined = select(rows.Notification).where(
-            rows.Notification.tenant == tenant,
-            or_(rows.Notification.id == ident, rows.Notification.message == ident),
+            rows.Notification.tenant == tenant, rows.Notification.message == ident
         )
         note = session.scalars(joined.order_by(rows.Notification.created).limit(1)).first()
     if note is None:

@@ -16,7 +16,7 @@ from dashboards.alarm_query import AlarmQuery
 from dashboards.alarm_views import alarm_of, detail_of, inactivation_of, people_in
 from dashboards.backend import Backend, DirectoryError, Throttled
 from dashboards.models import Alarm, AlarmDetail, Inactivation, Item, Kind, Ward
-from dashboards.response_models import Act, Colleague, WallState, can_answer
+from dashboards.response_models import Act, WallState
 from dashboards.subjects import name_of
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.trust.access import Principal, Scope
@@ -123,12 +123,6 @@ class CloudResponse(ABC):
         backend = cast("Backend", self)
         called = {key: await name_of(backend, scope, key) for key in {row.subject for row in found}}
         return [inactivation_of(row, called[row.subject], names) for row in found]
-
-    async def colleagues(self, scope: Scope) -> Sequence[Colleague]:
-        """See the port."""
-        found = await self._records.read(lambda s: self._records.staff(s).list(scope))
-        people = [Colleague(id=u.id, name=u.name, roles=list(u.roles)) for u in found if can_answer(u.roles)]
-        return sorted(people, key=lambda c: c.name)
 
     # --- doing ----------------------------------------------------------------------------------
     async def answer(self, scope: Scope, alarm: str, act: Act) -> Alarm | None:

@@ -14,7 +14,7 @@ from dashboards.fake_people import FakePeople
 from dashboards.fake_views import plain
 from dashboards.fake_why import history_of
 from dashboards.models import Alarm, AlarmDetail, AlarmTransition, Inactivation, InactivationKind, Kind
-from dashboards.response_models import LONGEST_S, SECOND, Act, Colleague, WallState, can_answer
+from dashboards.response_models import LONGEST_S, SECOND, Act, WallState
 from hearthward.core.clock import Clock
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import Ids
@@ -279,17 +279,6 @@ class FakeResponse(FakePeople, ABC):
         return [i for i in rows if await self._there(scope, i.subject)]
 
     # --- people and walls --------------------------------------------------------------------------------
-    async def colleagues(self, scope: Scope) -> Sequence[Colleague]:
-        """See the port."""
-        return sorted(
-            (
-                Colleague(id=p.user.id, name=p.user.name, roles=p.user.roles)
-                for (tenant, _), p in self._people.items()
-                if tenant == scope.tenant and can_answer(p.user.roles)
-            ),
-            key=lambda c: c.name,
-        )
-
     async def person_by_badge(self, badge: str, *, wall: str) -> Principal | None:
         """See the port."""
         del wall

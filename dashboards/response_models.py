@@ -17,7 +17,6 @@ __all__ = [
     "SWITCHES",
     "Act",
     "Answer",
-    "Colleague",
     "Switch",
     "WallState",
     "can_answer",
@@ -70,14 +69,6 @@ class Act:
 
 class _View(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Colleague(_View):
-    """Somebody whom an alarm can be passed on to."""
-
-    id: str
-    name: str
-    roles: list[str]
 
 
 class WallState(_View):

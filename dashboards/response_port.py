@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dashboards.models import Alarm, Inactivation
-from dashboards.response_models import Act, Colleague, WallState
+from dashboards.response_models import Act, WallState
 from hearthward.trust.access import Principal, Scope
 
 __all__ = ["ResponsePort"]
@@ -33,10 +33,6 @@ class ResponsePort(Protocol):
         self, scope: Scope, *, subject: str | None = None, ended: bool = False
     ) -> Sequence[Inactivation]:
         """What is switched off now (or with ``ended`` also what was), the newest first."""
-        ...
-
-    async def colleagues(self, scope: Scope) -> Sequence[Colleague]:
-        """Everybody who can be responsible for alarms, by name."""
         ...
 
     async def person_by_badge(self, badge: str, *, wall: str) -> Principal | None:

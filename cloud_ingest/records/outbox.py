@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from cloud_ingest.records.models import DeliveryAttempt, Notification
+from cloud_ingest.records.models import DeliveryAttempt, Notification, Tenant
 from hearthward.core.ids import stable_id
 
 __all__ = [
@@ -295,11 +295,14 @@ def settle(
     Returns the channels of the notifications that changed, one for each. What is final stays: but a
     hand-over may turn out to have failed.
     """
-    rows = session.scalars(
-        select(Notification).where(or_(Notification.id == message, Notification.message == message))
-    ).all()
+    mine = select(Notification).where(
+        Notification.tenant.in_(select(Tenant.id)),
+        Notification.id == message,  # the key begins with the tenant
+    )
+    joined = select(Notification).where(Notification.message == message)
+    rows = {(row.tenant, row.id): row for query in (mine, joined) for row in session.scalars(query)}
     changed: list[str] = []
-    for row in rows:
+    for row in rows.values():
         if row.state not in {"queued", "handed_over"}:
             continue
         session.execute(insert(DeliveryAttempt), [_attempt(row, now, state, detail)])

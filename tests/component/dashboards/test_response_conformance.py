@@ -271,10 +271,3 @@ async def test_walls_are_counted_by_ward_until_they_close(side: Side):
     assert {s.ward: (s.connected, s.audible) for s in states} == {ids["ward"]: (2, 1), ids["other"]: (1, 1)}
     (state,) = await side.backend.wall_seen("w1", here, audible=False, closed=True)
     assert (state.connected, state.audible) == (1, 1)
-
-
-async def test_colleagues_are_those_who_can_answer(side: Side):
-    await people(side)
-    await side.person("pat", Role.DISPLAY)
-    found = await side.backend.colleagues(SCOPE)
-    assert [c.name for c in found] == ["Ann", "Ben", "Eve"]
