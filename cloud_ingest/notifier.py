@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
 
-from cloud_ingest.channels.base import Channel, Message
+from cloud_ingest.channels.base import ENDPOINT, Channel, Message
 from cloud_ingest.emergency import Emergency
 from cloud_ingest.records import Records
 from cloud_ingest.records.outbox import (
@@ -74,12 +74,16 @@ REPORTED_AT_ONCE: Final = 100
 
 @dataclass(slots=True)
 class _Lane:
-    """One channel: how many of its messages are in flight, and whether somebody waits for room."""
+    """One channel: how many of its messages are in flight, and whether somebody waits for room.
+
+    ``refused`` is the person's address that was refused last, with nothing taken since.
+    """
 
     channel: Channel
     at_once: int
     flying: int = 0
     full: bool = False
+    refused: str = field(default="", repr=False)
 
     @property
     def room(self) -> int:
@@ -296,8 +300,21 @@ class Notifier:
             if lane.full:
                 self._enqueued = True
                 self._wake.set()
-        self._hop(lane.channel.name, sent[0].result == "handed_over")
+        self._went(lane, claims[0].target, sent[0].result)
         await self._record(sent)
+
+    def _went(self, lane: _Lane, target: str, result: Result) -> None:
+        """Tell how an attempt went, unless it says nothing of the channel.
+
+        One person's wrong number, refused again and again, must not take the channel from everybody else.
+        """
+        if result == "handed_over":
+            lane.refused = ""
+        elif result == "failed" and not target.startswith(ENDPOINT):
+            if lane.refused == target:
+                return
+            lane.refused = target
+        self._hop(lane.channel.name, result == "handed_over")
 
     async def _send(self, channel: Channel, claims: Sequence[Claim]) -> list[Sent]:
         started = self._clock.monotonic_ns()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from cloud_ingest.channels import FakeChannel
@@ -597,6 +598,38 @@ async def test_each_hop_is_told_to_who_watches_the_channels(
     clock.advance(FIRST_WAIT_S)
     await notifier.send_due()
     assert hops == [("fake", False), ("fake", True)]
+
+
+async def test_one_persons_wrong_number_says_once_that_the_channel_fails(
+    records: Records, channel: FakeChannel, clock: EventClock, telemetry: Telemetry
+) -> None:
+    hops: list[bool] = []
+    notifier = Notifier(
+        records, [channel], clock, SeededIds(), telemetry, hop=lambda _name, ok: hops.append(ok)
+    )
+
+    async def sent(seq: int, target: str, *errors: Exception) -> None:
+        channel.fail(*errors)
+        commit(records, transition(alarm=f"alm_{seq}", seq=seq))
+        records.run_now(
+            lambda s: s.execute(
+                update(Notification).where(Notification.alarm == f"alm_{seq}").values(target=target)
+            )
+        )
+        await notifier.send_due()
+
+    wrong = DeliveryPermanent("not a valid number")
+    for seq in (1, 2, 3):
+        await sent(seq, "+4930123456", wrong)
+    assert hops == [False], "it says nothing more of the channel"
+    await sent(4, "+4930123457", wrong)
+    assert hops == [False, False]
+    await sent(5, "+4930123458")
+    await sent(6, "+4930123457", wrong)
+    assert hops == [False, False, True, False]
+    for seq in (7, 8):
+        await sent(seq, "@number-1", wrong)
+    assert hops[4:] == [False, False], "an endpoint of the settings is the channel's"
 
 
 async def test_one_hung_message_holds_up_no_other_of_its_channel(
