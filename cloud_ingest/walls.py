@@ -1,7 +1,8 @@
 """Which walls are connected, and whether they can be heard: who counts on one must know when it is gone.
 
 A wall tells every few seconds that it is there. One that is not heard of for ten seconds is gone, whatever
-its connection looks like. Times are of the monotonic clock.
+its connection looks like. Which pages count as walls is decided by who reports them here: those of a display,
+and of a person whose login is for some wards. Times are of the monotonic clock.
 """
 
 from __future__ import annotations

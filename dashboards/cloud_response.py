@@ -156,11 +156,17 @@ class CloudResponse(ABC):
         return await _proved(self._proofs.by_pin(Scope.system(self.tenant), login, pin))
 
     async def wall_seen(
-        self, wall: str, wards: frozenset[str] | None, *, audible: bool, closed: bool = False
+        self,
+        wall: str,
+        wards: frozenset[str] | None,
+        *,
+        audible: bool,
+        closed: bool = False,
+        counts: bool = True,
     ) -> Sequence[WallState]:
         """See the port."""
         board = self._service.walls
-        if closed:
+        if closed or not counts:
             board.gone(wall)
         else:
             board.seen(wall, wards, audible=audible)

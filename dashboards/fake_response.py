@@ -291,13 +291,20 @@ class FakeResponse(FakePeople, ABC):
         return self._people[self.tenant, login].principal if known is not None and known == pin else None
 
     async def wall_seen(
-        self, wall: str, wards: frozenset[str] | None, *, audible: bool, closed: bool = False
+        self,
+        wall: str,
+        wards: frozenset[str] | None,
+        *,
+        audible: bool,
+        closed: bool = False,
+        counts: bool = True,
     ) -> Sequence[WallState]:
         """See the port."""
         now = self.clock.monotonic_ns()
-        self._walls[wall] = wards, audible, now
-        if closed:
-            del self._walls[wall]
+        if counts and not closed:
+            self._walls[wall] = wards, audible, now
+        else:
+            self._walls.pop(wall, None)
         there = [(w, a) for w, a, at in self._walls.values() if now - at < WALL_S * SECOND]
         return [
             WallState(

@@ -44,7 +44,16 @@ class ResponsePort(Protocol):
         ...
 
     async def wall_seen(
-        self, wall: str, wards: frozenset[str] | None, *, audible: bool, closed: bool = False
+        self,
+        wall: str,
+        wards: frozenset[str] | None,
+        *,
+        audible: bool,
+        closed: bool = False,
+        counts: bool = True,
     ) -> Sequence[WallState]:
-        """A wall of these wards (None: all) is there, or is being ``closed``; the state of these wards."""
+        """A wall of these wards (None: all) is there, or is being ``closed``; the state of these wards.
+
+        One that does not ``counts`` is only told the state: nobody can rely on its being heard in a ward.
+        """
         ...

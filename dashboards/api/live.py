@@ -77,9 +77,14 @@ class Unlocked(BaseModel):
 
 @router.post("/live/wall")
 async def report_wall(context: Report, body: WallReport) -> WallStates:
-    """A wall is there; the server raises an alarm in a ward where none is audible."""
+    """A wall is there; the server raises an alarm in a ward where none is audible.
+
+    A person's page of all wards is told how the walls are, and counts as none: it may be open anywhere.
+    """
+    who = context.who
+    counts = who.kind == "display" or who.wards is not None
     seen = context.backend.wall_seen(
-        f"{context.who.user}:{body.wall}", context.who.wards, audible=body.audible, closed=body.closed
+        f"{who.user}:{body.wall}", who.wards, audible=body.audible, closed=body.closed, counts=counts
     )
     return WallStates(wards=list(await seen))
 

@@ -131,7 +131,7 @@ def test_the_server_knows_which_walls_are_there_and_heard(server: Server, open_p
     page.click("#sound-bar")
     expect(page.locator("#unheard")).to_have_text("")
     with httpx.Client(base_url=server.base) as client:
-        token = client.post("/api/v1/login", json={"login": "nurse", "password": "a short sentence"}).json()
+        token = client.post("/api/v1/login", json={"login": "wall", "password": "a short sentence"}).json()
         client.headers["authorization"] = f"Bearer {token['token']}"
 
         def wards(**report: object) -> list[dict[str, object]]:

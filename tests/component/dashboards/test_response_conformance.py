@@ -269,5 +269,7 @@ async def test_walls_are_counted_by_ward_until_they_close(side: Side):
     assert (state.ward, state.name, state.connected, state.audible) == (ids["ward"], "Ward A", 1, 0)
     states = await side.backend.wall_seen("w2", None, audible=True)
     assert {s.ward: (s.connected, s.audible) for s in states} == {ids["ward"]: (2, 1), ids["other"]: (1, 1)}
+    states = await side.backend.wall_seen("tab", None, audible=True, counts=False)
+    assert {s.ward: s.audible for s in states} == {ids["ward"]: 1, ids["other"]: 1}, "told, and not counted"
     (state,) = await side.backend.wall_seen("w1", here, audible=False, closed=True)
     assert (state.connected, state.audible) == (1, 1)

@@ -264,6 +264,23 @@ async def test_walls_report_and_hear_how_many_are_audible():
             assert (await other.post("/api/v1/live/wall", json=report)).status_code == 403
 
 
+async def test_a_persons_page_counts_for_the_wards_of_their_login_and_for_all_wards_nowhere():
+    report = {"wall": "one", "audible": True}
+    async with world() as made, await wall(made) as client:
+        for role in (Role.NURSE, Role.DOCTOR, Role.ADMIN):
+            async with made.client(made.principal(role)) as person:
+                states = (await person.post("/api/v1/live/wall", json=report)).json()["wards"]
+                assert [(s["connected"], s["audible"]) for s in states] == [(0, 0), (0, 0)], role
+        async with made.client(made.principal(Role.NURSE, wards="A")) as desk:
+            (state,) = (await desk.post("/api/v1/live/wall", json=report)).json()["wards"]
+            assert state["audible"] == 1
+        (state,) = (await client.post("/api/v1/live/wall", json=report)).json()["wards"]
+        assert state["audible"] == 2
+        async with made.client(replace(made.principal(Role.DISPLAY), user="usr_hall")) as everywhere:
+            states = (await everywhere.post("/api/v1/live/wall", json=report)).json()["wards"]
+            assert sorted(s["audible"] for s in states) == [1, 3], "the hall's shows all wards"
+
+
 async def test_the_pages_answer_and_say_what_was_refused():
     async with world() as made, made.client(made.principal(Role.NURSE), cookie=True) as client:
         url = "/alarms/main-alm-A"
