@@ -44,6 +44,7 @@ _WHY: Final[dict[tuple[str, str], Text]] = {
     ("start", "confirmed"): {"en": "the second measurement confirmed it", "zh": "第二次测量已确认"},
     ("end", "refuted"): {"en": "the second measurement did not confirm it", "zh": "第二次测量未确认"},
     ("continue", "reminder"): {"en": "reminder", "zh": "提醒"},
+    ("continue", "reconnected"): {"en": "a channel works again", "zh": "通知渠道已恢复"},
     ("continue", "resumed"): {"en": "a pause is over", "zh": "暂停结束"},
     ("reset", "acknowledged"): {"en": "acknowledged", "zh": "已确认"},
     ("reset", "closed"): {"en": "the stay has ended", "zh": "就诊已结束"},

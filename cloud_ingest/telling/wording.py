@@ -51,6 +51,7 @@ _WHY: Final[dict[str, Text]] = {
     "nobody": {"en": "NOBODY ON DUTY", "zh": "无人值班"},
     "released": {"en": "GIVEN BACK", "zh": "已退回"},
     "no_wall": {"en": "NO WALL SHOWS IT", "zh": "无墙屏显示"},
+    "reconnected": {"en": "STILL ON", "zh": "仍在持续"},
     "resumed": {"en": "SIGNALS AGAIN", "zh": "恢复报警"},
     "reminder": {"en": "REMINDER", "zh": "提醒"},
 }

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rules.model import Adopt, Configuration, Transition
 from rules.response.answers import SILENT, WALL, remote
+from rules.response.duty import channel_of
 from rules.response.model import NEVER, Response, watches_silence
 from rules.response.orders import Orders
 from rules.rule import Rule
@@ -165,6 +166,22 @@ class Acts(Orders):
         self.complete(decided, ended, told=told)
         if before.silence:
             self.reroot()
+        self._reconnected(before)
+
+    def _reconnected(self, ended: Response) -> None:
+        """A channel works again: what it would have told meanwhile, and is still so, it tells now."""
+        channel = ended.subject.removeprefix(channel_of(""))
+        if channel == ended.subject or channel in self.dead():
+            return
+        for response in list(self.open.values()):
+            if response.owner is not None or not self.tells(response):
+                continue
+            steps = self.table(response).steps[: response.step]
+            hops = dict.fromkeys(hop for step in steps for hop in self.hops(response, step, self.at))
+            told = tuple(hop for hop in hops if hop[0] == channel and hop not in response.told)
+            if told:
+                after = self.put(replace(response, told=(*response.told, *told)))
+                self.tell("continue", after, told=told, why="reconnected")
 
     @staticmethod
     def _told_of_end(response: Response) -> list[tuple[str, str]]:

@@ -50,6 +50,8 @@ def flood_of(ward: str) -> str:
     return f"component:flood-{ward}"
 
 
+_CARING: Final = frozenset({"nurse", "doctor"})
+"""Who sees patients' alarms; engineers see those of equipment."""
 _OF_WARD: Final = ("component:wall-", "component:duty-", "component:flood-")
 
 
@@ -220,8 +222,18 @@ class Duty:
             return [WALL] if channel == "in_app" and wall else []
         if target.kind == "endpoints":
             return [f"{ENDPOINT}{name}" for name in self.endpoints.get(channel, ())]
-        people = self.named(target, subject, at, audience)
-        return [user for user in people if channel in self.people[user].channels]
+        people = (self.people[user] for user in self.named(target, subject, at, audience))
+        return [p.id for p in people if channel in p.channels and self.may_know(p, subject)]
+
+    def may_know(self, person: Person, subject: str) -> bool:
+        """Whether somebody may be told of a subject: of a patient only who cares for them, or themselves."""
+        if ":" in subject:
+            return person.patient is None
+        if person.patient is not None:
+            return person.patient == subject
+        ward = self.ward_of(subject)
+        here = person.wards is None or (ward is not None and ward in person.wards)
+        return here and bool(_CARING & set(person.roles))
 
     def named(
         self, target: Target, subject: str, at: int, audience: frozenset[str] = frozenset()

@@ -103,7 +103,7 @@ class Escalation(Answers):
             dead=self.dead(),
             wall=self.walled(response),
         )
-        again = response.step >= len(self.table(response).steps)
+        again = response.step >= len(self.table(response).steps) and response.why != "rejected"
         return found if again else tuple(hop for hop in found if hop[1] not in response.rejected)
 
     def _next(self, response: Response, table: Timetable, at: int, *, nobody: bool) -> Response:

@@ -168,6 +168,12 @@ class Ledger:
             left = entry.count < len(self._table(entry).steps) or entry.redirected
             if not entry.pending and entry.next != NEVER and left:
                 entry.next = self.now  # of the last step nothing is left to bring forward
+        elif t.detail.get("why") == "reconnected":
+            assert entry.owner is None
+            assert hops
+            assert {channel for channel, _ in hops} == {"sms"}
+            assert not hops & entry.told, "only what did not go out before"
+            entry.told |= hops
         elif t.detail.get("why") == "reminder":
             every = round(self._table(entry).remind_s * SECOND)
             assert (t.at - entry.since) % every == 0

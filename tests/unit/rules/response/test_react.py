@@ -9,12 +9,12 @@ import pytest
 
 from hearthward.core.errors import RuleError
 from rules import Rule
-from rules.response.duty import Assignment
+from rules.response.duty import Assignment, Person
 from rules.response.model import NEVER, Inactivation, Responses
 from rules.response.orders import COMMANDS
-from rules.response.policy import Timetable
+from rules.response.policy import Step, Target, Timetable
 from tests.unit.rules.made import at, make, threshold
-from tests.unit.rules.response.scenes import DUTY, LOW, TABLE, TABLES, Scene, told
+from tests.unit.rules.response.scenes import DUTY, LOW, TABLE, TABLES, WAYS, Scene, told
 
 
 def test_a_timetable_runs_by_its_own_times_however_late_somebody_looks():
@@ -394,3 +394,45 @@ def test_a_lower_priority_whose_timetable_has_ended_is_not_told_once_more():
     scene.tick(100)
     scene.configure(replace(LOW, priority="low"), now=110)
     assert scene.answer(alarm).due == NEVER
+
+
+def test_a_channel_that_works_again_tells_what_it_could_not():
+    scene = Scene()
+    alarm = scene.begin(10)
+    accepted = scene.begin(10, "q")
+    scene.do("accept", 11, accepted)
+    scene.begin(20, "component:channel-sms", delivery_failing=1)
+    steps = [t for t in scene.tick(100) if t.alarm == alarm]
+    assert told(steps) == [("tell", 70, {"voice:doc"})], "nobody by SMS, so the doctor at once"
+    again = [
+        t for t in scene.read(120, patient="component:channel-sms", delivery_failing=0) if t.alarm == alarm
+    ]
+    assert told(again) == [("continue", 120, {"sms:ann", "sms:doc"})]
+    assert again[0].detail["why"] == "reconnected"
+    assert ("sms", "ann") in scene.answer(alarm).told
+    assert scene.read(130, patient="component:channel-sms", delivery_failing=0) == [], "once"
+
+
+def test_who_cannot_come_at_the_last_step_is_not_called_again_at_once():
+    scene = Scene()
+    alarm = scene.begin(10)
+    scene.tick(200)
+    found = scene.do("reject", 210, alarm, "doc")
+    assert [t for t in told(found) if "doc" in str(t[2])] == []
+    assert told(scene.tick(520)) == [("tell", 510, {"voice:doc", "sms:doc"})], "but with the next repetition"
+
+
+def test_engineers_hear_of_equipment_and_of_no_patient():
+    step = Step(0, (Target("on_duty", "engineer"), Target("on_duty", "nurse")), ("sms",))
+    engineer = Person("eng", "Eng", ("engineer",), None, WAYS)
+    away = Person("far", "Far", ("nurse",), ("east",), WAYS)
+    duty = replace(
+        DUTY, people=DUTY.people | {"eng": engineer, "far": away}, patients={"p": "west", "x": None}
+    )
+
+    def who(subject: str) -> set[str]:
+        return {user for _, user in duty.recipients(step, subject, 0)}
+
+    assert who("p") == {"ann", "bea"}
+    assert who("gateway:gw") == {"ann", "bea", "eng"}
+    assert who("x") == {"ann", "bea"}, "who sees all wards sees a patient in none"
