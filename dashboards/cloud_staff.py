@@ -170,9 +170,11 @@ class CloudStaff(CloudShifts, CloudPolicies):
         (view,) = await self._hand_over_views(scope, [row])
         return view
 
-    async def hand_overs(self, scope: Scope, *, limit: int = 50) -> Sequence[HandOver]:
+    async def hand_overs(self, scope: Scope, *, limit: int = 50, reader: str = "") -> Sequence[HandOver]:
         """See the port."""
-        found = await self._records.read(lambda s: self._records.handovers(s).list(scope, limit=limit))
+        found = await self._records.read(
+            lambda s: self._records.handovers(s).list(scope, limit=limit, reader=reader)
+        )
         return await self._hand_over_views(scope, found)
 
     async def _hand_over_views(self, scope: Scope, found: Sequence[rows.Handover]) -> list[HandOver]:

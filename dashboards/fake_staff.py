@@ -263,9 +263,11 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
             return None
         roster = self._roster(scope.tenant)
         if user is not None:
-            self._check_user(scope, "user", user)
+            self._check_user(scope, "user", user, self._ward_of(scope.tenant, patient))
         elif team not in roster.teams or not _ward_in(scope, roster.teams[team].ward):
             raise DirectoryError(field="team", code="unknown", value=team)
+        elif not self._of_ward(scope.tenant, patient, roster.teams[team].ward):
+            raise DirectoryError(field="team", code="elsewhere", value=roster.teams[team].name)
         kept = None
         for old in list(roster.assignments.values()):
             if old.patient == patient and (old.user, old.team) == (user, team):
@@ -273,6 +275,10 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
             elif old.patient == patient and (old.user is None) == (user is None):
                 del roster.assignments[old.id]
         return kept or self._give_patient(patient, user, team, who.user, roster.assignments)
+
+    def _of_ward(self, tenant: str, patient: str, ward: str | None) -> bool:
+        here = self._ward_of(tenant, patient)
+        return ward is None or here is None or ward == here
 
     def _give_patient(
         self, patient: str, user: str | None, team: str | None, by: str, given: dict[str, Assignment]
@@ -366,13 +372,20 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         self._roster(scope.tenant).handovers.append(made)
         return made
 
-    async def hand_overs(self, scope: Scope, *, limit: int = 50) -> Sequence[HandOver]:
+    async def hand_overs(self, scope: Scope, *, limit: int = 50, reader: str = "") -> Sequence[HandOver]:
         """See the port."""
-        made = [h for h in self._roster(scope.tenant).handovers[::-1] if _ward_in(scope, h.ward)]
+        made = [h for h in self._roster(scope.tenant).handovers[::-1] if self._readable(scope, h, reader)]
         return [
             h.model_copy(update={"patients": [p for p in h.patients if self._patient_visible(scope, p)]})
             for h in made[:limit]
         ]
+
+    def _readable(self, scope: Scope, made: HandOver, reader: str) -> bool:
+        if scope.wards is None or scope.patient is not None or made.ward is not None:
+            inside = _ward_in(scope, made.ward)
+        else:
+            inside = bool(made.patients) and all(self._patient_visible(scope, p) for p in made.patients)
+        return inside or (scope.patient is None and reader in {made.by, made.to})
 
 
 def _whole(scope: Scope) -> None:

@@ -161,6 +161,9 @@ class PeoplePort(Protocol):
         """Record a hand-over, and re-assign the patients to the one who took them."""
         ...
 
-    async def hand_overs(self, scope: Scope, *, limit: int = 50) -> Sequence[HandOver]:
-        """Past hand-overs, the newest first."""
+    async def hand_overs(self, scope: Scope, *, limit: int = 50, reader: str = "") -> Sequence[HandOver]:
+        """Past hand-overs, the newest first: of the scope's wards, and of ``reader``'s (a user's id) own.
+
+        One of several wards or none only if the scope covers all its patients, of whom there is one at least.
+        """
         ...

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from cloud_ingest.records.models import Alarm, Assignment, Encounter, Handover, Patient, Team, User, Ward
-from cloud_ingest.records.scoping import Repository, refuse_code
+from cloud_ingest.records.scoping import Repository, refuse_code, visible_patients
 from cloud_ingest.records.staff import works
 from hearthward.trust.access import Scope
 
@@ -29,22 +29,20 @@ class Assignments(Repository):
         team: str | None = None,
         by: str,
         instead: bool = True,
+        field: str = "user",
     ) -> Assignment:
         """Assign a patient from now on to a person or a team; ``instead`` of others of the same kind.
 
-        Raises ConfigError: not exactly one of both, no such patient, person or team.
+        ``field`` names the input that the person was chosen by.
+        Raises ConfigError: not exactly one of both, no such patient, person or team, or (``ward``) one of
+        other wards than the patient's.
         """
         person = self._find(Patient, scope, patient, "patient", *self._patient_limit(Patient.id, scope))
         if person.ended is not None:
             refuse_code("patient", "ended", patient, "this patient's record is closed", "conflict")
         if (user is None) == (team is None):
             refuse_code("user", "one", "", "give a person or a team, and not both")
-        if user is not None:
-            _present(self._find(User, scope, user, "user"))
-        elif (
-            self._find(Team, scope, str(team), "team", *self._staff_limit(Team.ward, scope)).ended is not None
-        ):
-            refuse_code("team", "ended", team, "this team does not exist any more", "conflict")
+        self._check_taker(scope, patient, user, team, field)
         kept = None
         for row in self.list(scope, patient=patient):
             if (row.user, row.team) == (user, team):
@@ -53,6 +51,29 @@ class Assignments(Repository):
                 _end(row, self.now)
         self.session.flush()
         return kept or self._add(scope, patient, user, team, by)
+
+    def _check_taker(
+        self, scope: Scope, patient: str, user: str | None, team: str | None, field: str
+    ) -> None:
+        """Refuse who is not there, or is of other wards only: they would see nothing of the patient."""
+        ward = self.session.scalars(
+            select(Encounter.ward).where(
+                Encounter.tenant == scope.tenant, Encounter.patient == patient, *_present_at(self.now)
+            )
+        ).first()
+        if user is not None:
+            person = self._find(User, scope, user, field)
+            _present(person, field)
+            if ward is not None and not works(person, {ward}):
+                text = f"{person.name} does not work in this patient's ward; choose another"
+                refuse_code(field, "ward", person.name, text)
+            return
+        group = self._find(Team, scope, str(team), "team", *self._staff_limit(Team.ward, scope))
+        if group.ended is not None:
+            refuse_code("team", "ended", team, "this team does not exist any more", "conflict")
+        if ward is not None and group.ward not in {None, ward}:
+            text = f"{group.name} is a team of another ward than this patient's; choose another"
+            refuse_code("team", "ward", group.name, text)
 
     def end(self, scope: Scope, assignment: str) -> Assignment:
         """End an assignment; one that has ended stays as it is."""
@@ -94,7 +115,7 @@ class Assignments(Repository):
             for row in self.list(scope, patient=patient, user=by):
                 _end(row, self.now)
             self.session.flush()
-            out.append(self.assign(scope, patient, user=to, by=by, instead=False))
+            out.append(self.assign(scope, patient, user=to, by=by, instead=False, field="to"))
         return out
 
     def _add(self, scope: Scope, patient: str, user: str | None, team: str | None, by: str) -> Assignment:
@@ -159,29 +180,50 @@ class Handovers(Repository):
         assignments.hand_over(scope, chosen, by=by, to=to)
         return row
 
-    def get(self, scope: Scope, handover: str) -> Handover:
-        """One hand-over. Raises ConfigError (``not_found``)."""
-        return self._find(Handover, scope, handover, "handover", *self._staff_limit(Handover.ward, scope))
+    def get(self, scope: Scope, handover: str, *, reader: str = "") -> Handover:
+        """One hand-over, as ``list`` shows it. Raises ConfigError (``not_found``)."""
+        return self._find(Handover, scope, handover, "handover", *self._readable(scope, reader))
 
     def list(
-        self, scope: Scope, *, ward: str | None = None, before: int | None = None, limit: int = 50
+        self,
+        scope: Scope,
+        *,
+        ward: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+        reader: str = "",
     ) -> Sequence[Handover]:
-        """The hand-overs, the newest first; ``before``: earlier than that (UTC ns)."""
-        query = select(Handover).where(
-            Handover.tenant == scope.tenant, *self._staff_limit(Handover.ward, scope)
-        )
+        """The hand-overs, the newest first; ``before``: earlier than that (UTC ns).
+
+        Those of the scope's wards, and those that ``reader`` (a user's id) made or took. Those of several
+        wards or of none only if the scope covers all their patients, of whom there is one at least: the note
+        may speak of any.
+        """
+        query = select(Handover).where(Handover.tenant == scope.tenant, *self._readable(scope, reader))
         if ward is not None:
             query = query.where(Handover.ward == ward)
         if before is not None:
             query = query.where(Handover.at < before)
         return self.session.scalars(query.order_by(Handover.at.desc(), Handover.id).limit(limit)).all()
 
+    def _readable(self, scope: Scope, reader: str) -> list[ColumnElement[bool]]:
+        wards = self._ward_limit(Handover.ward, scope)
+        seen = visible_patients(scope, self.now)
+        if scope.patient is not None or not wards or seen is None:
+            return wards
+        # table-valued, correlated with the row: its patients are a JSON list
+        each = func.json_each(Handover.patients).table_valued("value")
+        hidden = exists(select(each.c.value).where(each.c.value.not_in(seen)))
+        covered = and_(Handover.ward.is_(None), func.json_array_length(Handover.patients) > 0, ~hidden)
+        own = or_(Handover.by == reader, Handover.to == reader)
+        return [or_(*wards, covered, own)]
+
     def _ward_of(self, scope: Scope, patients: Sequence[str]) -> str | None:
         """The one ward that all the patients are in; else the one that the scope is confined to, or none."""
         present = select(Encounter.ward).where(
             Encounter.tenant == scope.tenant,
             Encounter.patient.in_(patients),
-            or_(Encounter.end.is_(None), Encounter.end > self.now),
+            *_present_at(self.now),
         )
         found = set(self.session.scalars(present.distinct())) if patients else set(scope.wards or ())
         return found.pop() if len(found) == 1 else None
@@ -190,6 +232,11 @@ class Handovers(Repository):
 def _present(user: User, field: str = "user") -> None:
     if user.disabled is not None or not works(user, None):
         refuse_code(field, "unknown", user.name, f"{user.name} does not work here; choose another")
+
+
+def _present_at(now: int) -> list[ColumnElement[bool]]:
+    """Conditions for the stays that last at ``now``."""
+    return [or_(Encounter.end.is_(None), Encounter.end > now)]
 
 
 def _end(row: Assignment, now: int) -> None:

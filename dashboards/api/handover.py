@@ -60,8 +60,8 @@ async def get_sheet(context: See, ward: str | None = None, by: str | None = None
 
 @router.get("/handovers")
 async def list_hand_overs(context: See) -> HandOverList:
-    """Past hand-overs in the caller's wards."""
-    return HandOverList(items=list(await context.backend.hand_overs(context.scope)))
+    """Past hand-overs in the caller's wards, and the caller's own."""
+    return HandOverList(items=list(await context.backend.hand_overs(context.scope, reader=context.who.user)))
 
 
 @router.post("/handovers", status_code=201, responses=CONFLICT)

@@ -57,7 +57,7 @@ async def _show(
 ) -> Response:
     backend, scope = context.backend, context.scope
     made = await sheet(context, by, ward)
-    past = list(await backend.hand_overs(scope, limit=SHOWN))
+    past = list(await backend.hand_overs(scope, limit=SHOWN, reader=context.who.user))
     people = await takers(context)
     patients = await backend.items(scope, "patient", ended=True)
     return page(

@@ -167,6 +167,17 @@ async def test_assignments(side: Side):  # noqa: F811
         "team",
         "unknown",
     )
+    away = {"login": "away", "name": "Away", "roles": ["nurse"], "wards": [ids["other"]]}
+    stranger = await backend.add_user(SCOPE, away, "a short sentence")
+    group = await backend.add_team(SCOPE, TeamDraft("Away", ids["other"], (stranger.id,)))
+    assert await refused(backend.assign(SCOPE, patient, user=stranger.id, team=None, who=ADMIN)) == (
+        "user",
+        "elsewhere",
+    )
+    assert await refused(backend.assign(SCOPE, patient, user=None, team=group.id, who=ADMIN)) == (
+        "team",
+        "elsewhere",
+    )
     side.clock.advance(60)
     assert await backend.unassign(SCOPE, second.id) is not None
     assert await backend.assignments(SCOPE) == []
@@ -304,7 +315,15 @@ async def test_a_hand_over_moves_alarms_and_patients_and_is_recorded(side: Side)
     assert [a.user for a in await backend.assignments(SCOPE)] == [ids["chen"]]
     assert await backend.hand_overs(SCOPE) == [made]
     assert await backend.hand_overs(Scope("main", frozenset({ids["other"]}))) == []
-    assert [h.id for h in await backend.hand_overs(Scope("main", frozenset({ids["ward"]})))] == [made.id]
+    here, there = (Scope("main", frozenset({ids[w]})) for w in ("ward", "other"))
+    assert [h.id for h in await backend.hand_overs(here)] == [made.id]
+    nothing = await backend.hand_over(
+        SCOPE, HandOverDraft(ids["chen"], ids["li"], None, "of any ward", (), ()), who=ADMIN
+    )
+    assert nothing in await backend.hand_overs(SCOPE)
+    assert [h.id for h in await backend.hand_overs(here)] == [made.id], "the note may speak of anybody"
+    own = await backend.hand_overs(there, reader=ids["li"])
+    assert {h.note for h in own} == {"drain", "of any ward"}
 
 
 async def test_policies(side: Side):  # noqa: F811

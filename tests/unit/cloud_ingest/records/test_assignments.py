@@ -85,6 +85,21 @@ def test_what_cannot_be_assigned(assignments: Do, team: str, records: Records) -
     assert who(assignments, ended=True) == []
 
 
+def test_nobody_is_given_a_patient_of_a_ward_in_which_they_see_nothing(
+    assignments: Do, handovers: Do, team: str
+) -> None:
+    assert code_of(lambda: assign(assignments, "p1", user="wanda")) == ("user", "ward")
+    assert code_of(lambda: assign(assignments, "p2", team=team)) == ("team", "ward")
+    assign(assignments, "p1", user="nora")
+    assert code_of(lambda: handovers(lambda h: h.hand_over(SYSTEM, by="nora", to="wanda"))) == (
+        "to",
+        "ward",
+    )
+    assert handovers(lambda h: h.list(SYSTEM)) == []
+    assign(assignments, "p2", user="dora")
+    assert sorted(who(assignments)) == [("p1", "nora"), ("p2", "dora")]
+
+
 def test_assignments_within_a_scope(assignments: Do) -> None:
     assign(assignments, "p1", user="nora")
     row = assign(assignments, "p2", user="wanda")
@@ -143,6 +158,28 @@ def test_a_hand_over_of_chosen_patients_and_alarms(assignments: Do, handovers: D
     assert len(handovers(lambda h: h.list(SYSTEM, limit=1))) == 1
     assert handovers(lambda h: h.list(SYSTEM, before=START)) == []
     assert [r.id for r in handovers(lambda h: h.list(SYSTEM, ward="w2"))] == [empty.id]
+
+
+def test_a_note_about_several_wards_is_read_by_who_may_see_all_of_its_patients(
+    assignments: Do, handovers: Do
+) -> None:
+    def shown(scope: Scope, reader: str = "") -> list[str]:
+        return sorted(r.note for r in handovers(lambda h: h.list(scope, reader=reader)))
+
+    for patient in ("p1", "p2"):
+        assign(assignments, patient, user="dora")
+    handovers(lambda h: h.hand_over(SYSTEM, by="emil", to="dora", note="none"))
+    both = handovers(lambda h: h.hand_over(SYSTEM, by="dora", to="emil", note="both", patients=["p1", "p2"]))
+    handovers(lambda h: h.hand_over(SYSTEM, by="emil", to="nora", note="one", patients=["p1"]))
+    w2, two = Scope("main", frozenset({"w2"})), Scope("main", frozenset({"w1", "w2"}))
+    assert both.ward is None
+    assert shown(SYSTEM) == ["both", "none", "one"]
+    assert (shown(W1), shown(w2), shown(two)) == (["one"], [], ["both", "one"])
+    assert shown(w2, "dora") == ["both", "none"], "made or taken by themselves"
+    assert shown(Scope("main", None, "p1"), "ada") == []
+    with pytest.raises(ConfigError, match="no handover"):
+        handovers(lambda h: h.get(W1, both.id))
+    assert handovers(lambda h: h.get(W1, both.id, reader="emil")).id == both.id
 
 
 @pytest.mark.parametrize(
