@@ -26,10 +26,18 @@ START_S: Final = 10.0
 AGENT: Final = "hearthward"
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """The address is a secret and is called itself: an answer that points elsewhere is a refusal."""
+
+    def redirect_request(self, *_args: object) -> None:
+        """Go nowhere: the answer's status is what it comes to."""
+
+
 class DeadMan:
     """POSTs to ``url`` every ``every_s`` seconds while ``healthy()``; says nothing while it is not.
 
-    The address is never logged: it is what proves who we are. Raises ConfigError for another than http(s).
+    Redirects are not followed. The address is never logged: it is what proves who we are. Raises ConfigError
+    for another than http(s).
     """
 
     def __init__(
@@ -39,6 +47,7 @@ class DeadMan:
             msg = "heartbeat.url must begin with https://"
             raise ConfigError(msg, key="heartbeat.url")
         self._url, self._every_s = url, every_s
+        self._opener = urllib.request.build_opener(_NoRedirect)
         self._clock, self._telemetry, self._healthy = clock, telemetry, healthy
         self.failing = False
         """Whether the last sign of life did not arrive."""
@@ -71,7 +80,7 @@ class DeadMan:
             self._url, data=b"", method="POST", headers={"User-Agent": AGENT}
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - see above
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 answer.read(1)
                 status = answer.status
         except urllib.error.HTTPError as error:

@@ -20,6 +20,7 @@ class Outside(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.came: list[tuple[str, str]] = []
         self.status = 200
+        self.elsewhere = ""
         self.event = threading.Event()
 
     @property
@@ -30,11 +31,16 @@ class Outside(HTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Outside
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.came.append((self.command, self.path))
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
+        if self.server.elsewhere:
+            self.send_header("Location", self.server.elsewhere)
         self.end_headers()
         self.server.event.set()
 
@@ -88,6 +94,18 @@ async def test_a_refusal_is_visible_until_it_is_taken_again(
     outside.status = 200
     assert await dead_man.beat()
     assert not dead_man.failing
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(
+    outside: Outside, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead_man = made(outside.url, Telemetry())
+    outside.status, outside.elsewhere = status, "/elsewhere"
+    assert not await dead_man.beat()
+    assert outside.came == [("POST", "/ping/secret-token")]
+    assert dead_man.failing
+    assert f"status {status}" in caplog.text
 
 
 async def test_a_receiver_that_is_not_there_is_visible(
