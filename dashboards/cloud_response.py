@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from cloud_ingest.service import CloudService
 from dashboards.alarm_query import AlarmQuery
 from dashboards.alarm_views import alarm_of, detail_of, inactivation_of, people_in
 from dashboards.backend import Backend, DirectoryError, Throttled
-from dashboards.models import Alarm, AlarmDetail, Inactivation, Item, Kind, Ward
+from dashboards.models import Alarm, AlarmDetail, AlarmNote, Inactivation, Item, Kind, Ward
 from dashboards.response_models import Act, WallState
 from dashboards.subjects import name_of
 from hearthward.core.errors import AccessError, ConfigError
@@ -110,6 +110,16 @@ class CloudResponse(ABC):
             inactivations=list(held),
         )
 
+    async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
+        """See the port."""
+        found = await self._records.read(lambda s: self._records.alarms(s).notes(scope, alarms))
+        names = await self._names_of({t.actor for t in found if t.actor})
+        return [
+            AlarmNote(alarm=t.alarm, at=t.at, by=t.actor, by_name=names.get(t.actor, t.actor), note=t.note)
+            for t in found
+            if t.actor
+        ]
+
     async def inactivations(
         self, scope: Scope, *, subject: str | None = None, ended: bool = False
     ) -> Sequence[Inactivation]:
@@ -154,6 +164,10 @@ class CloudResponse(ABC):
     async def person_by_pin(self, login: str, pin: str) -> Principal | None:
         """See the port."""
         return await _proved(self._proofs.by_pin(Scope.system(self.tenant), login, pin))
+
+    async def person(self, user: str) -> Principal | None:
+        """See the port."""
+        return await self._proofs.present(Scope.system(self.tenant), user)
 
     async def wall_seen(
         self,

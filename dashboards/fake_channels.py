@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cloud_ingest.burden import Asked, Burden, Stay, burden
 from cloud_ingest.channel_health import CHANNELS, Try, health
 from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.records.staff import MOST_BROWSERS
 from dashboards.alarm_facts import fact_of
 from dashboards.backend import DirectoryError
 from dashboards.channel_models import (
@@ -168,6 +169,8 @@ class FakeChannels(ABC):
         for key, (_, known) in list(self._browsers.items()):
             if known.endpoint == endpoint:
                 del self._browsers[key]
+        for old in (await self.push_devices(who))[MOST_BROWSERS - 1 :]:
+            del self._browsers[old.id]
         made = PushDevice(
             id=self.ids.new("psh"), service=service, endpoint=endpoint, created=self.clock.now_ns()
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from dashboards.backend import DirectoryError, Login
@@ -69,6 +69,14 @@ class FakePeople(ABC):
 
     def _name(self, tenant: str, user: str | None) -> str | None:
         return None if user is None else self._names(tenant).get(user)
+
+    def disable_person(self, user: str) -> None:
+        """Let somebody of the own tenant in no longer, and log them out."""
+        for key, person in list(self._people.items()):
+            if key[0] == self.tenant and person.user.id == user:
+                gone = person.user.model_copy(update={"disabled": self.clock.now_ns()})
+                self._people[key] = replace(person, user=gone)
+        self._sessions = {t: p for t, p in self._sessions.items() if p.user != user}
 
     def add_link(self, token: str, login: str) -> None:
         """A one-time link for a person."""

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from cloud_ingest.life_words import happened
+from cloud_ingest.records.staff import AT_WORK
 from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.alarm_views import hops_of
 from dashboards.backend import DirectoryError, InactivationsChanged, LiveEvent
 from dashboards.fake_people import FakePeople
 from dashboards.fake_views import plain
 from dashboards.fake_why import history_of
-from dashboards.models import Alarm, AlarmDetail, AlarmTransition, Inactivation, InactivationKind, Kind
+from dashboards.models import (
+    Alarm,
+    AlarmDetail,
+    AlarmNote,
+    AlarmTransition,
+    Inactivation,
+    InactivationKind,
+    Kind,
+)
 from dashboards.response_models import LONGEST_S, SECOND, Act, WallState
 from hearthward.core.clock import Clock
 from hearthward.core.errors import RuleError
@@ -130,6 +139,18 @@ class FakeResponse(FakePeople, ABC):
             "inactivations": list(held),
         }
         return alarm.model_copy(update=more)
+
+    async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
+        """See the port."""
+        names = self._names(scope.tenant)
+        found = [
+            AlarmNote(alarm=a.id, at=t.at, by=t.actor, by_name=names.get(t.actor, t.actor), note=t.note)
+            for a in self._details(scope.tenant)
+            if a.id in alarms and self._subject_visible(scope, a.patient)
+            for t in a.transitions
+            if t.note and t.actor
+        ]
+        return sorted(found, key=lambda n: n.at)
 
     # --- one alarm ---------------------------------------------------------------------------------
     async def answer(self, scope: Scope, alarm: str, act: Act) -> Alarm | None:
@@ -289,6 +310,14 @@ class FakeResponse(FakePeople, ABC):
         """See the port."""
         known = self.pins.get(login)
         return self._people[self.tenant, login].principal if known is not None and known == pin else None
+
+    async def person(self, user: str) -> Principal | None:
+        """See the port."""
+        known = (p for (tenant, _), p in self._people.items() if tenant == self.tenant)
+        found = next((p for p in known if p.user.id == user), None)
+        if found is None or found.user.disabled is not None or not AT_WORK & found.principal.roles:
+            return None
+        return found.principal
 
     async def wall_seen(
         self,

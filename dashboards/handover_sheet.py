@@ -151,7 +151,7 @@ async def _patient(
         values=[_value(v, now) for v in await backend.newest(scope, key) if _looked_at(v)],
         alarms=_by_urgency(alarms),
         inactivations=list(await backend.inactivations(scope, subject=key)),
-        notes=await _notes(backend, scope, {a.id: a for a in (*recent, *alarms)}.values()),
+        notes=await _notes(backend, scope, [*recent, *alarms]),
         tasks=_tasks(alarms, recent, asked),
         limits=[x for x in await backend.limits(scope, key) or () if x.holds],
         orders=[x for x in await backend.orders(scope, key) or () if x.present],
@@ -183,14 +183,10 @@ def _by_urgency(alarms: Iterable[Alarm]) -> list[Alarm]:
 
 
 async def _notes(backend: Backend, scope: Scope, alarms: Iterable[Alarm]) -> list[SheetNote]:
-    found = []
-    for alarm in alarms:
-        detail = await backend.alarm(scope, alarm.id)
-        for line in detail.transitions if detail else ():
-            if line.note and line.actor:
-                by = line.actor_name or line.actor
-                found.append(SheetNote(at=line.at, by=by, note=line.note, about=alarm.text))
-    return sorted(found, key=lambda n: -n.at)
+    """What was written about them, the newest first; read in one go."""
+    about = {a.id: a.text for a in alarms}
+    found = await backend.notes(scope, about.keys())
+    return [SheetNote(at=n.at, by=n.by_name, note=n.note, about=about[n.alarm]) for n in reversed(found)]
 
 
 def _tasks(alarms: Sequence[Alarm], recent: Iterable[Alarm], asked: Iterable[Alarm]) -> list[SheetTask]:

@@ -248,6 +248,16 @@ class AlarmTransition(_View):
     inputs: list[AlarmInput] = Field(default_factory=list)
 
 
+class AlarmNote(_View):
+    """What somebody wrote about an alarm."""
+
+    alarm: str
+    at: Instant
+    by: str = Field(description="id of the user")
+    by_name: str
+    note: str
+
+
 class Delivery(_View):
     """One attempt to tell somebody."""
 

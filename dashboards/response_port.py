@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from dashboards.models import Alarm, Inactivation
+from dashboards.models import Alarm, AlarmNote, Inactivation
 from dashboards.response_models import Act, WallState
 from hearthward.trust.access import Principal, Scope
 
@@ -20,6 +20,10 @@ class ResponsePort(Protocol):
 
         Raises RuleError (details ``code``).
         """
+        ...
+
+    async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
+        """What people wrote about these alarms, as far as they are in scope, in order of time."""
         ...
 
     async def switch(self, scope: Scope, subject: str, act: Act) -> bool:
@@ -41,6 +45,10 @@ class ResponsePort(Protocol):
 
     async def person_by_pin(self, login: str, pin: str) -> Principal | None:
         """Who is known by this login and PIN; None when either is wrong. Raises Throttled."""
+        ...
+
+    async def person(self, user: str) -> Principal | None:
+        """Who a user is now; None: nobody who works here (any more), or disabled."""
         ...
 
     async def wall_seen(

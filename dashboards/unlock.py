@@ -1,7 +1,8 @@
 """Who acts at a shared wall: a staff badge or login and PIN, and for a minute after that one tap.
 
 A wall's own login takes no clinical responsibility; whoever acts there proves who they are, and what they do
-is judged and audited as theirs. Unlocked sessions are kept in this process only: another one asks again.
+is judged and audited as theirs. Who they are now is looked up at each act: a login that was disabled in the
+meantime has no minute left. Unlocked sessions are kept in this process only: another one asks again.
 """
 
 from __future__ import annotations
@@ -52,16 +53,16 @@ class Unlocks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._held: dict[str, tuple[Principal, int]] = {}
+        self._held: dict[str, tuple[str, int]] = {}
 
     def open(self, session: str, person: Principal) -> None:
         """Let a person act at a wall for a while."""
         now = self._clock.monotonic_ns()
         self._held = {s: held for s, held in self._held.items() if held[1] > now}
-        self._held[session] = person, now + int(UNLOCK_S * 1e9)
+        self._held[session] = person.user, now + int(UNLOCK_S * 1e9)
 
-    def who(self, session: str) -> Principal | None:
-        """Who has unlocked the wall, if that still holds."""
+    def who(self, session: str) -> str | None:
+        """The id of the user who has unlocked the wall, if that still holds."""
         person, until = self._held.get(session, (None, 0))
         return person if until > self._clock.monotonic_ns() else None
 
@@ -98,7 +99,9 @@ async def acting(context: Context, unlocks: Unlocks, proof: Proof | None) -> Act
     """
     if context.who.kind != "display":
         return Acting(context)
-    person = await prove(context, proof or Proof.model_construct()) or unlocks.who(context.token)
+    person = await prove(context, proof or Proof.model_construct())
+    if person is None and (user := unlocks.who(context.token)) is not None:
+        person = await context.backend.person(user)
     if person is None:
         raise DirectoryError(field="badge", code="required")
     return Acting(replace(context, principal=person), context.who.user)

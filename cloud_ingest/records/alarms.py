@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, Unpack
 
@@ -123,6 +123,23 @@ class Alarms(Repository):
             notifications,
             self.session.scalars(attempts.order_by(DeliveryAttempt.id)).all(),
         )
+
+    def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[TransitionRow]:
+        """The transitions of these alarms with which somebody wrote something, in order of time."""
+        query = (
+            select(TransitionRow)
+            .join(Alarm, and_(Alarm.tenant == TransitionRow.tenant, Alarm.id == TransitionRow.alarm))
+            .where(
+                Alarm.tenant == scope.tenant,
+                Alarm.shadow.is_(False),
+                Alarm.id.in_(alarms),
+                *self._subject_limit(Alarm.patient, scope),
+                TransitionRow.note != "",
+                TransitionRow.actor.is_not(None),
+            )
+        )
+        order = TransitionRow.at, TransitionRow.seq, TransitionRow.ordinal
+        return self.session.scalars(query.order_by(*order)).all()
 
     def _chosen(self, scope: Scope, wanted: AlarmFilters) -> Iterator[ColumnElement[bool]]:
         """The conditions that a list's filters stand for."""

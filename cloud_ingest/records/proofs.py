@@ -79,6 +79,15 @@ class Proofs:
         login = await self._records.read(lambda s: _login(s, scope, user))
         return await self.by_pin(scope, login, pin)
 
+    async def present(self, scope: Scope, user: str) -> Principal | None:
+        """Who a user is now; None: there is none (any more) who works here."""
+
+        def read(session: Session) -> Principal | None:
+            row = session.get(User, (scope.tenant, user))
+            return principal_of(row) if row is not None and _present(row) else None
+
+        return await self._records.read(read)
+
     async def by_badge(self, scope: Scope, code: str, *, wall: str = "") -> Principal:
         """Whose badge was read at a ``wall`` (its user's id). Raises AccessError: nobody's, or throttled."""
         name = f"badge:{wall}"

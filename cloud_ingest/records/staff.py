@@ -19,6 +19,7 @@ from hearthward.trust.access import Role, Scope
 
 __all__ = [
     "AT_WORK",
+    "MOST_BROWSERS",
     "PushSubscriptions",
     "Staff",
     "channels_of",
@@ -35,6 +36,8 @@ EMAIL: Final = re.compile(r"[^@\s<>,;:\"()\[\]\\]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)
 MAX_EMAIL: Final = 254
 PIN: Final = re.compile(r"[0-9]{4,8}")
 MAX_ENDPOINT: Final = 1000
+MOST_BROWSERS: Final = 20
+"""Browsers of one user that are reached; each is one more message for every alarm."""
 KEY_BYTES: Final[Mapping[str, int]] = {"p256dh": 65, "auth": 16}
 """A browser's keys for web push and their lengths (RFC 8291)."""
 
@@ -93,7 +96,10 @@ class PushSubscriptions(Repository):
     """Browsers that can be reached by web push; each belongs to who subscribed it last."""
 
     def add(self, scope: Scope, user: str, *, endpoint: str, keys: Mapping[str, str]) -> PushSubscription:
-        """Subscribe a browser; again changes its keys. Raises ConfigError: no push address, no keys."""
+        """Subscribe a browser; again changes its keys. Raises ConfigError: no push address, no keys.
+
+        Beyond MOST_BROWSERS the oldest of the user's is reached no longer.
+        """
         owner = self._find(User, scope, user, "user")
         check_endpoint(endpoint)
         kept = _keys(keys)
@@ -111,6 +117,8 @@ class PushSubscriptions(Repository):
             keys=kept,
             created=self.wall,
         )
+        for old in self.list(scope, owner.id)[: -(MOST_BROWSERS - 1)]:
+            self._change(old, {"ended": self.wall})
         self.session.add(row)
         self.session.flush()
         return row

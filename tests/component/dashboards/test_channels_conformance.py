@@ -26,6 +26,7 @@ from cloud_ingest.channels.subscriptions import MemorySubscriptions
 from cloud_ingest.channels.twilio_callbacks import status_url, verify, voice_url
 from cloud_ingest.channels.vapid import VapidKey
 from cloud_ingest.notifier import Notifier
+from cloud_ingest.records.staff import MOST_BROWSERS
 from cloud_ingest.service import CloudService, Reach
 from dashboards.alarm_query import AlarmQuery
 from dashboards.api.twilio import TwilioBack
@@ -244,6 +245,16 @@ async def test_browsers_belong_to_who_subscribed_them_last(side: ChannelSide):
     gone = await side.backend.unsubscribe_push(max_, taken.id)
     assert gone is not None
     assert await side.backend.push_devices(max_) == []
+
+
+async def test_so_many_browsers_and_the_oldest_goes(side: ChannelSide):
+    li = await side.user("li", Role.NURSE, None)
+    for number in range(MOST_BROWSERS + 1):
+        side.clock.advance(1)
+        await side.backend.subscribe_push(li, f"https://{SERVICES[0]}/send/{number}", KEYS)
+    kept = await side.backend.push_devices(li)
+    ends = [d.endpoint.rpartition("/")[2] for d in kept]
+    assert sorted(map(int, ends)) == list(range(1, MOST_BROWSERS + 1))
 
 
 @pytest.mark.parametrize("address", ["https://10.0.0.1/x", "https://fcm.googleapis.com.example.org/x", "x"])

@@ -104,6 +104,13 @@ async def test_a_rejection_is_kept_by_name_and_a_note_needs_words(side: Side):
     assert (
         await side.backend.answer(SCOPE, alarm.id, Act("note", who["ann"], note="cuff slipped")) is not None
     )
+    said = await side.backend.notes(SCOPE, [alarm.id, "none"])
+    assert [(n.alarm, n.by, n.by_name, n.note) for n in said] == [
+        (alarm.id, who["ann"], "Ann", "with another patient"),
+        (alarm.id, who["ann"], "Ann", "cuff slipped"),
+    ]
+    assert await side.backend.notes(Scope("main", frozenset()), [alarm.id]) == []
+    assert await side.backend.notes(SCOPE, []) == []
     assert await refused(side, alarm.id, Act("redirect", who["ann"], to="nobody")) == "unknown_user"
     passed = await side.backend.answer(SCOPE, alarm.id, Act("redirect", who["ann"], to=who["ben"]))
     assert passed is not None
@@ -260,6 +267,14 @@ async def test_a_badge_and_a_pin_show_who_somebody_is(side: Side):
     assert await side.backend.person_by_badge("ffff", wall="wall-1") is None
     assert await side.backend.person_by_pin("ann", "1111") is None
     assert await side.backend.person_by_pin("nobody", "2580") is None
+    assert await side.backend.person(who["ann"]) == by_pin
+    assert await side.backend.person("nobody") is None
+    if isinstance(side, FakeSide):
+        side.backend.disable_person(who["ann"])
+    else:
+        records = side.service.records  # type: ignore[attr-defined] - the real side's
+        await records.run(lambda s: records.users(s).disable(SCOPE, who["ann"]))
+    assert await side.backend.person(who["ann"]) is None
 
 
 async def test_walls_are_counted_by_ward_until_they_close(side: Side):

@@ -241,6 +241,15 @@ async def test_an_unlocked_wall_takes_one_tap_for_a_minute_and_only_what_the_per
         assert (await client.post("/api/v1/alarms/main-alm-A/release")).status_code == 422, "a minute later"
 
 
+async def test_who_was_disabled_meanwhile_has_no_minute_left():
+    async with world() as made, await wall(made) as client:
+        await client.post("/api/v1/live/unlock", json={"badge": "04A1"})
+        assert (await client.post("/api/v1/alarms/main-alm-A/accept")).status_code == 200
+        made.backend.disable_person("usr_nurse")
+        refused = await client.post("/api/v1/alarms/main-alm-A/release")
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "required")
+
+
 async def test_somebody_of_another_ward_does_not_act_here():
     async with world() as made, await wall(made) as client:
         person = replace(made.principal(Role.NURSE, wards="B"), user="usr_other", name="Other")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboards.people_port import ShiftDraft
+from dashboards.response_models import Act
 from hearthward.trust.access import Principal, Role, Scope
 from tests.unit.dashboards.webworld import T0, S, World, alarm, reading, world
 
@@ -171,6 +172,24 @@ async def test_the_sheet_has_values_with_ages_alarms_tasks_and_limits():
         async with made.client(made.principal(Role.NURSE, wards="A")) as client:
             beyond = await client.get(f"/api/v1/handover?ward={made.ids['main', 'wardB']}")
             assert beyond.status_code == 422
+
+
+async def test_the_sheets_notes_are_read_in_one_go_the_newest_first(monkeypatch: pytest.MonkeyPatch):
+    async with world() as made:
+        patient, _ = await handover_world(made)
+        for key, note in (("alm_mine", "drain"), ("alm_open", "sat up")):
+            made.clock.advance(1)
+            await made.backend.answer(SCOPE, key, Act("note", "usr_nurse", note))
+
+        async def never(*_: object) -> None:
+            pytest.fail("one alarm after the other")
+
+        monkeypatch.setattr(made.backend, "alarm", never)
+        async with made.client(made.principal(Role.NURSE)) as client:
+            sheet = (await client.get("/api/v1/handover")).json()
+        (mine,) = [p for p in sheet["patients"] if p["patient"] == patient]
+        assert [(n["by"], n["note"]) for n in mine["notes"]] == [("Nurse", "sat up"), ("Nurse", "drain")]
+        assert mine["notes"][0]["about"]["en"] == "SpO2 84 < 90"
 
 
 async def test_the_taker_confirms_and_gets_alarms_and_patients():

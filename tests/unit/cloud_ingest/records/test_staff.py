@@ -8,7 +8,7 @@ import pytest
 
 from cloud_ingest.records import Proofs, Records
 from cloud_ingest.records.models import PushSubscription, Team, TeamMember, User
-from cloud_ingest.records.staff import channels_of, check_email, check_endpoint, check_phone
+from cloud_ingest.records.staff import MOST_BROWSERS, channels_of, check_email, check_endpoint, check_phone
 from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import AccessError, ConfigError
@@ -169,6 +169,11 @@ async def test_disabled_people_prove_nothing(proofs: Proofs, records: Records) -
         await proofs.by_badge(SYSTEM, "04A26F1B")
     with pytest.raises(AccessError, match="PIN is wrong"):
         await proofs.by_pin(SYSTEM, "nora", "2580")
+    assert await proofs.present(SYSTEM, "nora") is None
+    nick = await proofs.present(SYSTEM, "nick")
+    assert nick is not None
+    assert (nick.user, nick.wards) == ("nick", frozenset({"w1"}))
+    assert await proofs.present(SYSTEM, "wall") is await proofs.present(SYSTEM, "nobody") is None
 
 
 async def test_guessing_badges_has_to_wait_at_that_wall(
@@ -210,6 +215,25 @@ def test_a_browser_belongs_to_who_subscribed_it_last(records: Records) -> None:
     assert known("nora") == []
     assert code_of(lambda: add("nora", auth="short")) == ("keys", "keys")
     assert code_of(lambda: add("nora", p256dh="***")) == ("keys", "keys")
+
+
+def test_so_many_browsers_of_one_user_and_the_oldest_goes(records: Records, clock: EventClock) -> None:
+    def add(user: str, number: int) -> None:
+        clock.follow(START + number)
+        records.run_now(
+            lambda s: records.push(s).add(SYSTEM, user, endpoint=f"{ENDPOINT}{number}", keys=KEYS)
+        )
+
+    def known(user: str) -> list[str]:
+        return records.read_now(lambda s: [p.endpoint for p in records.push(s).list(SYSTEM, user)])
+
+    add("nick", 0)
+    for number in range(1, MOST_BROWSERS + 3):
+        add("nora", number)
+    assert known("nora") == [f"{ENDPOINT}{n}" for n in range(3, MOST_BROWSERS + 3)]
+    add("nora", MOST_BROWSERS)
+    assert len(known("nora")) == MOST_BROWSERS, "known already"
+    assert known("nick") == [f"{ENDPOINT}0"], "another's stay"
 
 
 @pytest.mark.parametrize(
