@@ -59,6 +59,8 @@ JOURNAL_KEPT_NS: Final = 24 * 3600 * SECOND
 DEAD_LETTERS_KEPT: Final = 10_000
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
+NAMES_AT_ONCE: Final = 500
+"""In one question to the records."""
 COMPONENTS: Final = ("component:ingest", "component:notifier")
 """Our own parts that give signs of life."""
 _DIGEST_CHARACTERS: Final = 64
@@ -378,7 +380,8 @@ class CloudService:
         """
         now = self.clock.now_ns()
         found = await load_contexts(self.records, self.tenant, now, self.catalog)
-        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, now))
+        asked = sorted(found.keys() | self.pipeline.state.subjects.keys())
+        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, asked, now))
         gateway = subject_key("gateway", "")
         left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
         known = {name: context for name, context in found.items() if name not in left_out}
@@ -427,8 +430,16 @@ class CloudService:
         self.feed.close()
 
 
-def _ended_stays(session: Session, tenant: str, now: int) -> set[str]:
-    """Patients who had a stay and have none now."""
-    stays = session.execute(select(Encounter.patient, Encounter.end).where(Encounter.tenant == tenant)).all()
-    present = {patient for patient, end in stays if end is None or end > now}
-    return {patient for patient, _ in stays} - present
+def _ended_stays(session: Session, tenant: str, names: Sequence[str], now: int) -> set[str]:
+    """Those of these patients who had a stay and have none now; other subjects' names do not matter."""
+    known: set[str] = set()
+    present: set[str] = set()
+    for n in range(0, len(names), NAMES_AT_ONCE):
+        stays = select(Encounter.patient, Encounter.end).where(
+            Encounter.tenant == tenant, Encounter.patient.in_(names[n : n + NAMES_AT_ONCE])
+        )
+        for patient, end in session.execute(stays):
+            known.add(patient)
+            if end is None or end > now:
+                present.add(patient)
+    return known - present

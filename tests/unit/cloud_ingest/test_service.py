@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
@@ -322,3 +323,30 @@ async def test_the_alarms_of_a_patient_who_left_are_closed(tmp_path: Path):
         journaled = await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all()))
         await cloud.service.directory_changed()
         assert await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all())) == journaled
+
+
+async def test_stays_that_have_ended_are_asked_for_only_of_subjects_that_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "NAMES_AT_ONCE", 2)
+    records = Records.open(tmp_path / "r.db", clock=EventClock(T0), wall=EventClock(WALL), ids=SeededIds(1))
+
+    def furnish(session: Session) -> None:
+        made = Directory(session, now=T0, ids=records.ids)
+        ward = made.wards.create(SCOPE, name="Team").id
+        for n in range(5):
+            patient = made.patients.create(SCOPE, name=f"P{n}", ident=f"p{n}").id
+            stay = made.encounters.create(
+                SCOPE, patient=patient, kind="home", ward=ward, start=T0 - SECOND
+            ).id
+            if n < 4:
+                session.flush()
+                made.encounters.end(SCOPE, stay)
+        session.flush()
+        made.encounters.create(SCOPE, patient="p0", kind="home", ward=ward)
+
+    records.run_now(furnish)
+    names = ["gateway:g", "p0", "p1", "p2", "p4", "p_unknown"]
+    found = records.read_now(lambda s: service_module._ended_stays(s, "main", names, T0 + SECOND))
+    assert found == {"p1", "p2"}, "p0 is back, p4 is there, and p3 is not asked for"
+    records.close_now()
