@@ -129,6 +129,8 @@ class CloudChannels:
         )
         row.detail, row.latency_ms = await self._timed(self._service.channels[channel].send(message))
         row.outcome = "failed" if row.detail else "handed_over"
+        if not row.detail:
+            self._service.watch.channels.hop(channel, True)
         shown = _test(row, who.name)
         await self._records.run(lambda s: add_test(s, row))
         return shown

@@ -28,6 +28,7 @@ from cloud_ingest.channels.vapid import VapidKey
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.records.staff import MOST_BROWSERS
 from cloud_ingest.service import CloudService, Reach
+from cloud_ingest.watch import FAILED_HOPS
 from dashboards.alarm_query import AlarmQuery
 from dashboards.api.twilio import TwilioBack
 from dashboards.app import build_app
@@ -216,6 +217,18 @@ async def test_a_channel_that_fails_says_so_until_it_takes_something(side: Chann
     side.clock.advance(1)
     await side.backend.test_channel(who, "sms", "@number-1")
     assert (await channel(side, "sms")).state == "well"
+
+
+async def test_a_test_that_is_taken_makes_up_for_messages_that_were_not(tmp_path: Path):
+    async with real(tmp_path) as made:
+        who, board = await made.user("eva", Role.ENGINEER, None), made.service.watch.channels
+        for _ in range(FAILED_HOPS):
+            board.hop("sms", False)
+        made.ways["sms"].fail(DeliveryTemporary("later (503)"))
+        await made.backend.test_channel(who, "sms", "@number-1")
+        assert board.failing()["sms"]
+        await made.backend.test_channel(who, "sms", "@number-1")
+        assert not board.failing()["sms"]
 
 
 async def test_a_check_says_whether_it_could_be_used(side: ChannelSide):
