@@ -126,6 +126,7 @@ _STATES: Final[dict[str, Text]] = {
     "failed": {"en": "failed for good", "zh": "最终失败"},
     "abandoned": {"en": "given up after the last attempt", "zh": "最后一次尝试后放弃"},
     "temporary": {"en": "failed, to be tried again", "zh": "失败,将重试"},
+    "superseded": {"en": "not tried again", "zh": "不再重试"},
     "interrupted": {"en": "interrupted", "zh": "中断"},
 }
 

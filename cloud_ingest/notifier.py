@@ -256,6 +256,8 @@ class Notifier:
         )
         for channel in found.abandoned:
             self._count(channel, "abandoned")
+        for channel in found.superseded:
+            self._count(channel, "superseded")
         if found.abandoned:
             self._failed.set()
         for claims in found.messages:
@@ -265,7 +267,7 @@ class Notifier:
             lane = self._lanes[claims[0].channel]
             lane.flying += 1
             group.create_task(self._deliver(lane, claims), name=f"deliver-{claims[0].message}")
-        return sum(len(claims) for claims in found.messages) + len(found.abandoned)
+        return sum(len(claims) for claims in found.messages) + len(found.abandoned) + len(found.superseded)
 
     async def _release(self) -> None:
         now = self._clock.now_ns()

@@ -1,9 +1,9 @@
 """The notification outbox in the database: claiming under a lease, and the record of every attempt.
 
 A notification goes queued -> handed_over [-> confirmed], or queued -> failed (for good) or abandoned (after
-the last attempt). A claim counts the attempt and leases the row; who records the result names that attempt,
-so that a late answer cannot undo what came after it. What was not delivered stays ``unreported`` until
-escalation has been told.
+the last attempt, or when nobody needs it any more). A claim counts the attempt and leases the row; who
+records the result names that attempt, so that a late answer cannot undo what came after it. What was not
+delivered stays ``unreported`` until escalation has been told.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from cloud_ingest.records.models import DeliveryAttempt, Notification, Tenant
+from cloud_ingest.records.models import Alarm, DeliveryAttempt, Notification, Tenant, TransitionRow
 from hearthward.core.ids import stable_id
 
 __all__ = [
@@ -45,6 +45,9 @@ Result = Literal["handed_over", "temporary", "failed", "abandoned"]
 
 CLOSING: Final = ("end", "reset")
 """Kinds that are held back while an earlier message of the same alarm is still on its way."""
+CALLING: Final = ("start", "escalate", "tell", "redirect")
+"""Kinds that call for somebody to come: of no use any more once somebody does, or the alarm is over."""
+ANSWERED: Final = ("accept", "take_over")
 SCANNED: Final = 500
 """Due rows of one channel that are looked at in one claim."""
 MS: Final = 1_000_000
@@ -115,10 +118,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What was claimed, one list for each message, and the channels of what was abandoned instead."""
+    """What was claimed, one list for each message, and the channels of what was settled instead.
+
+    ``abandoned`` after its last attempt, ``superseded`` because nobody needs it any more.
+    """
 
     messages: Sequence[Sequence[Claim]] = ()
     abandoned: Sequence[str] = ()
+    superseded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,10 @@ def claim(session: Session, rooms: dict[str, Room], now: int, lease: Lease) -> C
 
     What was sent in one joined message before is so again only with others of as many attempts: a receiver
     that knows the message already must not take it for one with less in it.
+
+    Calls for help that failed before are not made again when somebody has accepted meanwhile, or it is over.
     """
+    superseded = _supersede(session, [name for name in rooms if name != "in_app"], now)
     messages: list[list[Claim]] = []
     abandoned: list[str] = []
     for channel, room in rooms.items():
@@ -166,7 +176,7 @@ def claim(session: Session, rooms: dict[str, Room], now: int, lease: Lease) -> C
         messages += [[_claimed(row, group, room) for row in group] for group in groups]
     claims = [made for message in messages for made in message]
     _write_claims(session, claims, now, now + lease.nanoseconds)
-    return Claimed(messages, abandoned)
+    return Claimed(messages, abandoned, superseded)
 
 
 def _grouped(rows: Sequence[Any], room: Room) -> list[list[Any]]:
@@ -232,6 +242,44 @@ def _abandon(session: Session, rows: Sequence[Any], now: int) -> None:
     session.execute(insert(DeliveryAttempt), [_attempt(row, now, "interrupted", INTERRUPTED) for row in rows])
     last = {"state": "abandoned", "lease_until": None, "unreported": "given up after the last attempt"}
     session.execute(update(Notification), [{"tenant": r.tenant, "id": r.id, **last} for r in rows])
+
+
+def _supersede(session: Session, channels: Collection[str], now: int) -> list[str]:
+    """Settle what waits for another try and calls for nobody any more; returns the channels, one for each.
+
+    Only what is known to have failed: what was never tried, or may not have been, is handed over at least
+    once. Nobody has to be told instead, so escalation does not hear of it.
+    """
+    after = (
+        select(Alarm.ended)
+        .join(TransitionRow, and_(TransitionRow.tenant == Alarm.tenant, TransitionRow.alarm == Alarm.id))
+        .where(
+            Alarm.tenant == Notification.tenant,
+            Alarm.id == Notification.alarm,
+            or_(
+                TransitionRow.seq > Notification.seq,
+                and_(TransitionRow.seq == Notification.seq, TransitionRow.ordinal > Notification.ordinal),
+            ),
+        )
+    )
+    over = after.where(TransitionRow.kind.in_(CLOSING), Alarm.ended.is_not(None)).exists()
+    accepted = after.where(TransitionRow.kind.in_(ANSWERED), Alarm.accepted_by.is_not(None)).exists()
+    query = select(*_CLAIMED, over.label("over")).where(
+        Notification.state == "queued",
+        Notification.attempts > 0,
+        Notification.lease_until.is_(None),
+        Notification.kind.in_(CALLING),
+        Notification.channel.in_(channels),
+        or_(over, accepted),
+    )
+    rows = session.execute(query).all()
+    if rows:
+        why = {True: "ended meanwhile", False: "accepted meanwhile"}
+        made = [_attempt(row, now, "superseded", f"superseded: {why[bool(row.over)]}") for row in rows]
+        session.execute(insert(DeliveryAttempt), made)
+        settled = [{"tenant": row.tenant, "id": row.id, "state": "abandoned"} for row in rows]
+        session.execute(update(Notification), settled)
+    return [row.channel for row in rows]
 
 
 def record(session: Session, sent: Sequence[Sent], now: int) -> None:

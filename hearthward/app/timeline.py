@@ -43,6 +43,7 @@ _OUTCOMES: Final = {
     "temporary": "failed, to be tried again",
     "failed": "failed",
     "abandoned": "given up",
+    "superseded": "not tried again",
     "interrupted": "interrupted, to be sent again",
 }
 

@@ -29,7 +29,7 @@ from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary, RuleErr
 from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
 from rules import Transition
-from tests.unit.cloud_ingest.made import transition
+from tests.unit.cloud_ingest.made import axes, transition
 
 START = 1_800_000_020 * SECOND
 ENDPOINT = ("fake", "@number-1")
@@ -226,13 +226,118 @@ async def test_an_end_is_not_told_before_its_start_but_an_escalation_is(
     channel.fail(BUSY)
     commit(records, transition("start", seq=1))
     await notifier.send_due()
-    commit(records, transition("escalate", seq=2), transition("end", seq=2))
+    commit(records, transition("escalate", seq=2))
     await notifier.send_due()
     assert [m.text.split()[0] for m in channel.taken] == ["WORSE,"]
     clock.advance(FIRST_WAIT_S)
-    await notifier.send_due()
+    channel.gate.clear()
+    channel.reached.clear()
+    sending = asyncio.create_task(notifier.send_due())
+    await channel.reached.wait()
+    commit(records, transition("end", seq=3))
+    assert await notifier.send_due() == 0, "the alarm is on its way"
+    channel.gate.set()
+    await sending
     await notifier.send_due()
     assert [m.text.split()[0] for m in channel.taken] == ["WORSE,", "ALARM", "ENDED:"]
+
+
+async def test_the_end_of_what_was_never_told_goes_out_when_the_calls_are_settled(
+    records: Records, notifier: Notifier, channel: FakeChannel
+) -> None:
+    channel.fail(BUSY)
+    commit(records, transition("start", seq=1))
+    await notifier.send_due()
+    commit(records, transition("escalate", seq=2), transition("end", seq=2))
+    await notifier.send_due()
+    await notifier.send_due()
+    assert [m.text.split()[0] for m in channel.taken] == ["WORSE,", "ENDED:"]
+
+
+OWNED = {"axes": {**axes()["axes"], "owner": "usr_1", "owned_at": START}}
+
+
+@pytest.mark.parametrize("kind", ["start", "escalate", "tell", "redirect"])
+@pytest.mark.parametrize("answer", ["accept", "take_over", "end"])
+async def test_a_call_that_failed_is_not_made_again_when_somebody_comes_or_it_is_over(
+    records: Records,
+    reporting: Notifier,
+    channel: FakeChannel,
+    telemetry: Telemetry,
+    escalation: Escalation,
+    kind: str,
+    answer: str,
+) -> None:
+    channel.fail(BUSY)
+    commit(records, transition("start"), told=())
+    commit(records, transition(kind, seq=2))
+    await reporting.send_due()
+    commit(
+        records, transition(answer, seq=3, actor="usr_1", detail=OWNED if answer != "end" else {}), told=()
+    )
+    assert await reporting.send_due() == 1, "settled at once"
+    assert await reporting.report() == 0
+    assert escalation.told == []
+    assert channel.taken == []
+    (row,) = rows(records)
+    assert (row.state, row.unreported) == ("abandoned", None)
+    last = records.read_now(lambda s: s.query(DeliveryAttempt).order_by(DeliveryAttempt.id.desc()).first())
+    assert last is not None
+    why = "ended meanwhile" if answer == "end" else "accepted meanwhile"
+    assert (last.outcome, last.detail) == ("superseded", f"superseded: {why}")
+    assert telemetry.value("deliveries_total", channel="fake", outcome="superseded") == 1
+
+
+async def test_the_first_hand_over_takes_place_whoever_has_accepted(
+    records: Records, notifier: Notifier, channel: FakeChannel
+) -> None:
+    commit(records, transition())
+    commit(records, transition("accept", seq=2, actor="usr_1", detail=OWNED), told=())
+    await notifier.send_due()
+    assert [m.kind for m in channel.taken] == ["start"]
+
+
+async def test_what_may_never_have_been_sent_is_sent_whoever_has_accepted(
+    records: Records, channel: FakeChannel, clock: EventClock, telemetry: Telemetry
+) -> None:
+    commit(records, transition())
+    channel.gate.clear()
+    first = Notifier(records, [channel], clock, SeededIds(), telemetry)
+    sending = asyncio.create_task(first.send_due())
+    await channel.reached.wait()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    channel.gate.set()
+    commit(records, transition("accept", seq=2, actor="usr_1", detail=OWNED), told=())
+    clock.advance(LEASE_S)
+    await Notifier(records, [channel], clock, SeededIds(), telemetry).send_due()
+    assert outcomes(records) == ["interrupted", "handed_over"]
+
+
+@pytest.mark.parametrize("case", ["worse after it", "given back", "in_app", "reminder"])
+async def test_what_is_still_needed_is_tried_again(
+    records: Records, clock: EventClock, telemetry: Telemetry, case: str
+) -> None:
+    name = "in_app" if case == "in_app" else "fake"
+    channel = FakeChannel(name)
+    notifier = Notifier(records, [channel], clock, SeededIds(), telemetry)
+    channel.fail(BUSY)
+    commit(records, transition(), told=())
+    accept = transition("accept", seq=3, actor="usr_1", detail=dict(OWNED))
+    if case == "worse after it":
+        commit(records, accept, told=())
+    kind = "continue" if case == "reminder" else "escalate"
+    worse = transition(kind, seq=4 if case == "worse after it" else 2)
+    worse.detail["axes"] = OWNED["axes"]
+    commit(records, worse, told=((name, "@x"),))
+    await notifier.send_due()
+    if case != "worse after it":
+        commit(records, accept, told=())
+    if case == "given back":
+        commit(records, transition("release", seq=5, actor="usr_1", detail=axes()), told=())
+    clock.advance(FIRST_WAIT_S)
+    await notifier.send_due()
+    assert len(channel.taken) == 1
 
 
 async def test_the_most_urgent_goes_first(records: Records, notifier: Notifier, channel: FakeChannel) -> None:
@@ -673,7 +778,8 @@ async def test_while_it_runs_a_retry_and_a_held_back_end_wait_for_no_other_event
     monkeypatch.setattr("cloud_ingest.notifier.IDLE_S", 3600.0)
     monkeypatch.setattr("cloud_ingest.notifier.FIRST_WAIT_S", 0.0)
     channel.fail(BUSY)
-    commit(records, transition("start"), transition("end"))
+    commit(records, transition("start"), told=())
+    commit(records, transition("continue", seq=2), transition("end", seq=2))
     task = asyncio.create_task(Notifier(records, [channel], clock, SeededIds(), telemetry).run())
     async with asyncio.timeout(30):
         while len(channel.taken) < 2:
@@ -682,4 +788,4 @@ async def test_while_it_runs_a_retry_and_a_held_back_end_wait_for_no_other_event
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert [m.kind for m in channel.taken] == ["start", "end"]
+    assert [m.kind for m in channel.taken] == ["continue", "end"]
