@@ -41,6 +41,8 @@ class Entry:
     acknowledged: bool = False
     paused: int = 0
     rejected: set[str] = field(default_factory=set)
+    turned_away: bool = False
+    """The next step comes because somebody cannot."""
     pending: set[Hop] = field(default_factory=set)
     told: set[Hop] = field(default_factory=set)
     signal: str = "on"
@@ -154,7 +156,7 @@ class Ledger:
             assert t.actor is not None
             entry.rejected.add(t.actor)
             if entry.tells:
-                entry.next = self.now
+                entry.next, entry.turned_away = self.now, True
         elif t.kind == "redirect":
             entry.rejected.discard(t.detail["to"])
             entry.told |= hops
@@ -248,6 +250,7 @@ class Ledger:
     def _count(self, entry: Entry, at: int, *, nobody: bool) -> None:
         table = self._table(entry)
         entry.count += 1
+        entry.turned_away = False
         entry.redirected = False
         if entry.count < len(table.steps):
             due = entry.armed + round(table.steps[entry.count].after_s * SECOND)
@@ -282,7 +285,8 @@ class Ledger:
             wall="component:wall-west" not in wrong or self.duty.ward_of(entry.subject) != "west",
         )
         first = entry.count < len(self._table(entry).steps)
-        return {hop for hop in found if not (first and hop[1] in entry.rejected)}
+        spared = first or entry.turned_away
+        return {hop for hop in found if not (spared and hop[1] in entry.rejected)}
 
     # -- what must be left
 
