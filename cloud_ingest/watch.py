@@ -30,6 +30,8 @@ EVERY_S: Final = 10.0
 """Everything is told this often; the rules take what is older than a minute for not known."""
 FAILED_HOPS: Final = 3
 """So many in a row that failed: the channel does."""
+HOPS_KEPT_S: Final = 600.0
+"""So long after the last that failed, failed ones are forgotten; until then only one that is taken counts."""
 FAILED_CHECKS: Final = 2
 CHECK_EVERY_S: Final = 30.0
 """A channel by which nothing goes is checked this often."""
@@ -41,7 +43,9 @@ FLOOD_S: Final = 600.0
 JUST_S: Final = 20.0
 """For so long after the loss of its last wall a ward's count is told every second."""
 ROLES: Final = ("nurse", "doctor")
-"""What somebody has to be on duty as, in each ward with a schedule."""
+"""What somebody has to be on duty as, in each ward with patients."""
+STAFF: Final = frozenset({*ROLES, "engineer"})
+"""A ward without a schedule in which nobody has a login as any of these is still being set up."""
 DEVICE: Final = "cloud"
 INGEST: Final = subject_key("component", "ingest")
 NOTIFIER: Final = subject_key("component", "notifier")
@@ -55,20 +59,34 @@ def flood_of(ward: str) -> str:
 
 @dataclass(slots=True)
 class _Health:
-    """A channel: hops and checks in a row that failed, and when it was last tried (monotonic ns)."""
+    """A channel: hops and checks in a row that failed, and when it was last tried (monotonic ns).
+
+    ``missed`` is when the last hop failed.
+    """
 
     channel: Channel
     hops: int = 0
     checks: int = 0
     tried: int | None = None
+    missed: int = 0
 
-    @property
-    def failing(self) -> bool:
+    def failing(self, mono: int) -> bool:
+        """Whether it fails at ``mono``."""
+        self.forget(mono)
         return self.hops >= FAILED_HOPS or self.checks >= FAILED_CHECKS
+
+    def forget(self, mono: int) -> None:
+        """Hops that failed long ago count no more."""
+        if mono - self.missed >= HOPS_KEPT_S * SECOND:
+            self.hops = 0
 
 
 class ChannelBoard:
-    """Which channels fail: by what is sent, and where nothing is sent by what their check says."""
+    """Which channels fail: by what is sent, and where nothing is sent by what their check says.
+
+    A check that is good says nothing of messages that were not taken: it may ask for the account only. Those
+    are made good by one that is taken, or forgotten ``HOPS_KEPT_S`` after the last of them.
+    """
 
     def __init__(self, channels: Collection[Channel], clock: Clock, telemetry: Telemetry) -> None:
         self._health = {c.name: _Health(c) for c in channels}
@@ -79,15 +97,17 @@ class ChannelBoard:
         health = self._health.get(channel)
         if health is None:
             return
-        health.tried = self._clock.monotonic_ns()
+        mono = health.tried = self._clock.monotonic_ns()
         if success:
             health.hops = health.checks = 0
         else:
-            health.hops += 1
+            health.forget(mono)
+            health.hops, health.missed = health.hops + 1, mono
 
     def failing(self) -> dict[str, bool]:
         """Whether each channel fails, by name."""
-        return {name: health.failing for name, health in self._health.items()}
+        mono = self._clock.monotonic_ns()
+        return {name: health.failing(mono) for name, health in self._health.items()}
 
     async def check_idle(self) -> None:
         """Check all channels by which nothing went for a while."""
@@ -112,7 +132,7 @@ class ChannelBoard:
             health.checks += 1
             log.exception("channel %s broke its contract", name)
         else:
-            health.hops = health.checks = 0
+            health.checks = 0
         self._telemetry.count(
             "channel_checks_total", channel=name, outcome="failed" if health.checks else "ok"
         )
@@ -218,8 +238,7 @@ class Watch:
         duty = self.duty()
         wards = sorted({ward for ward in duty.patients.values() if ward is not None})
         for ward in wards:
-            if ward in duty.scheduled:
-                yield duty_of(ward), "duty_uncovered", float(_uncovered(duty, ward, now))
+            yield duty_of(ward), "duty_uncovered", float(_uncovered(duty, ward, now))
         starts = self._recent()
         for ward in wards:
             yield flood_of(ward), "alarms_in_10_min", float(starts[ward])
@@ -233,5 +252,9 @@ class Watch:
 
 
 def _uncovered(duty: Duty, ward: str, now: int) -> int:
-    """How many roles nobody on duty holds."""
+    """How many roles nobody on duty holds; none where there is neither a schedule nor any staff yet."""
+    if ward not in duty.scheduled and not any(
+        STAFF.intersection(p.roles) and (p.wards is None or ward in p.wards) for p in duty.people.values()
+    ):
+        return 0
     return sum(not duty.on_duty(ward, role, now) for role in ROLES)

@@ -7,7 +7,15 @@ import pytest
 from cloud_ingest.channels import FakeChannel
 from cloud_ingest.records import Records
 from cloud_ingest.walls import GONE_S, wards_with_walls
-from cloud_ingest.watch import CHECK_EVERY_S, FLOOD_S, ChannelBoard, Watch
+from cloud_ingest.watch import (
+    CHECK_EVERY_S,
+    FAILED_CHECKS,
+    FAILED_HOPS,
+    FLOOD_S,
+    HOPS_KEPT_S,
+    ChannelBoard,
+    Watch,
+)
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary
 from hearthward.core.ids import SeededIds
@@ -128,6 +136,36 @@ async def test_an_idle_channel_is_checked_and_fails_after_two_checks(clock: Even
     assert telemetry.value("channel_checks_total", channel="sms", outcome="ok") == 1
 
 
+async def test_a_good_check_is_no_message_that_was_taken(clock: EventClock) -> None:
+    board = ChannelBoard([FakeChannel("sms")], clock, Telemetry())
+    for _ in range(FAILED_HOPS):
+        board.hop("sms", False)
+    for _ in range(int(HOPS_KEPT_S / CHECK_EVERY_S) - 1):
+        clock.advance(CHECK_EVERY_S)
+        await board.check_idle()
+        assert board.failing()["sms"], "no flapping while nothing goes out"
+    clock.advance(CHECK_EVERY_S)
+    assert not board.failing()["sms"]
+    board.hop("sms", False)
+    assert not board.failing()["sms"], "what was forgotten counts no more"
+
+
+async def test_one_that_is_taken_makes_up_for_all_that_failed_and_a_failed_check_counts_besides(
+    clock: EventClock,
+) -> None:
+    sms = FakeChannel("sms")
+    board = ChannelBoard([sms], clock, Telemetry())
+    for _ in range(FAILED_HOPS):
+        board.hop("sms", False)
+    board.hop("sms", True)
+    assert not board.failing()["sms"]
+    sms.broken = DeliveryPermanent("wrong credentials")
+    for _ in range(FAILED_CHECKS):
+        clock.advance(CHECK_EVERY_S)
+        await board.check_idle()
+    assert board.failing()["sms"]
+
+
 async def test_a_channel_that_is_in_use_needs_no_check(clock: EventClock) -> None:
     sms = FakeChannel("sms")
     board = ChannelBoard([sms], clock, Telemetry())
@@ -160,7 +198,7 @@ def person(user: str, *roles: str) -> Person:
     return Person(user, user, roles, None, ("in_app",))
 
 
-def test_roles_that_nobody_holds_are_counted_where_there_is_a_schedule(clock: EventClock) -> None:
+def test_roles_that_nobody_holds_are_counted_in_every_ward_with_patients(clock: EventClock) -> None:
     duty = Duty(
         people={u: person(u, r) for u, r in (("amy", "nurse"), ("li", "doctor"))},
         shifts=(Shift("amy", "nurse", "w1", T0, T0 + 60 * SECOND),),
@@ -171,9 +209,36 @@ def test_roles_that_nobody_holds_are_counted_where_there_is_a_schedule(clock: Ev
     found = values(watch.rows(clock.now_ns()))
     assert {k: v for k, v in found.items() if k[1] == "duty_uncovered"} == {
         ("duty-w1", "duty_uncovered"): 1.0,
+        ("duty-w2", "duty_uncovered"): 0.0,
     }
     clock.advance(60)
     assert values(watch.rows(clock.now_ns()))["duty-w1", "duty_uncovered"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("people", "uncovered"),
+    [
+        ((), 0.0),
+        ((("root", "admin"),), 0.0),
+        ((("root", "admin"), ("amy", "nurse")), 1.0),
+        ((("emre", "engineer"),), 2.0),
+        ((("amy", "nurse"), ("li", "doctor")), 0.0),
+    ],
+)
+def test_a_ward_without_a_schedule_is_uncovered_when_nobody_at_all_has_the_role(
+    clock: EventClock, people: tuple[tuple[str, str], ...], uncovered: float
+) -> None:
+    duty = Duty(people={u: person(u, r) for u, r in people}, patients={"p1": "w1"})
+    watch = Watch(clock, Telemetry(), duty=lambda: duty)
+    assert values(watch.rows(clock.now_ns()))["duty-w1", "duty_uncovered"] == uncovered
+
+
+def test_staff_of_another_ward_do_not_cover_this_one(clock: EventClock) -> None:
+    amy = Person("amy", "amy", ("nurse", "doctor"), ("w2",), ("in_app",))
+    duty = Duty(people={"amy": amy}, patients={"p1": "w1", "p2": "w2"})
+    found = values(Watch(clock, Telemetry(), duty=lambda: duty).rows(clock.now_ns()))
+    assert found["duty-w1", "duty_uncovered"] == 0.0, "w1 has no staff yet"
+    assert found["duty-w2", "duty_uncovered"] == 0.0
 
 
 def test_alarms_of_ten_minutes_are_counted_by_ward(clock: EventClock) -> None:

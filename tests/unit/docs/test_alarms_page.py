@@ -10,7 +10,7 @@ from cloud_ingest.burden import AGAIN_NS, SOURCES
 from cloud_ingest.emergency import AFTER_S, REPEAT_S
 from cloud_ingest.telling.joined import FROM, MOST, joins_from
 from cloud_ingest.walls import GONE_S
-from cloud_ingest.watch import CHECK_EVERY_S, FAILED_CHECKS, FAILED_HOPS, NOTIFIER_S
+from cloud_ingest.watch import CHECK_EVERY_S, FAILED_CHECKS, FAILED_HOPS, HOPS_KEPT_S, NOTIFIER_S
 from dashboards.api.alarms import ACTIONS
 from dashboards.api.switches import SWITCH_ACTIONS
 from dashboards.handover_sheet import LOOKED_BACK
@@ -111,6 +111,7 @@ def test_its_figures_are_those_of_the_code():
     assert CloudSettings().tick_s == 0.25  # "four times a second"
     assert FAILED_HOPS == 3
     assert FAILED_CHECKS * CHECK_EVERY_S == 60
+    assert f"or forgotten {HOPS_KEPT_S / 60:g} minutes after" in text
     assert f"is checked every {CHECK_EVERY_S:g} s" in text
     assert f"for {AFTER_S:g} s, or the outbox" in text
     assert f"again every {REPEAT_S / 60:g} minutes" in text
