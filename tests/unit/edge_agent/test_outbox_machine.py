@@ -184,7 +184,7 @@ OutboxMachine.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-TestOutbox = OutboxMachine.TestCase
+TestOutbox = pytest.mark.timeout(400)(OutboxMachine.TestCase)  # it waits for the disk, often a shared one
 
 
 @pytest.mark.usefixtures("_no_group_window")
