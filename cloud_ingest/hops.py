@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud_ingest.entry import manual_patient
-from cloud_ingest.life_words import reached
+from cloud_ingest.life_words import Unnamed, called, reached
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import DeliveryAttempt, Notification, TransitionRow
 from hearthward.core.clock import SECOND
@@ -94,7 +94,7 @@ def _attempt(note: Notification, attempt: DeliveryAttempt, before: int, names: M
         text = said(
             "{text} (by another clock: a recording was played)", "{text} (另一时钟:播放录制数据)", text=text
         )
-    if attempt.detail:
+    if attempt.detail and not isinstance(names, Unnamed):
         text = said("{text} ({why})", "{text} ({why})", text=text, why=attempt.detail)
     return Hop("notified", text, attempt.at, _between(before, attempt.at), attempt.latency_ms)
 
@@ -105,7 +105,7 @@ def _accepted(history: AlarmHistory, first: TransitionRow, names: Mapping[str, s
         text = said(
             "accepted by {who}",
             "由 {who} 接手",
-            who=names.get(alarm.accepted_by or "", alarm.accepted_by or ""),
+            who=called(alarm.accepted_by or "", names),
         )
         yield Hop("accepted", text, alarm.accepted_at, _between(first.recorded, alarm.accepted_at))
 

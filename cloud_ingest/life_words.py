@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cloud_ingest.records.models import TransitionRow
 from rules.telling import Text, said
 
-__all__ = ["CHANNELS", "happened", "reached"]
+__all__ = ["CHANNELS", "WARD", "Unnamed", "called", "happened", "reached"]
 
 _KINDS: Final[dict[str, Text]] = {
     "ask": {"en": "a second measurement asked for", "zh": "要求第二次测量"},
@@ -71,12 +71,39 @@ CHANNELS: Final[dict[str, Text]] = {
     "apprise": {"en": "apprise", "zh": "Apprise"},
 }
 _WALL: Final[Text] = {"en": "ward wall", "zh": "病区大屏"}
+WARD: Final = "ward"
+"""Stands for everybody who works here where a patient reads."""
+_WARD: Final[Text] = {"en": "the ward", "zh": "病区"}
 _NOBODY: Final[Text] = {"en": "nobody to tell", "zh": "无人可通知"}
 _TEXTLESS: Final = frozenset(
     {"accept", "take_over", "reject", "release", "redirect", "note", "signal", "tell"}
 )
 _BY_STEP: Final = frozenset({"start", "escalate", "tell", "redirect"})
 """Of these it is said who was told."""
+
+
+class Unnamed(Mapping[str, str]):
+    """Names by ids for a patient's eyes: their own, and WARD for everybody (and every endpoint) else."""
+
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self._own = own
+
+    def __getitem__(self, who: str) -> str:
+        if not who:
+            raise KeyError(who)
+        return self._own.get(who, WARD)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+def called(who: str, names: Mapping[str, str]) -> Text | str:
+    """A user by name, or as what they stand for."""
+    name = names.get(who, who)
+    return _WARD if name == WARD and isinstance(names, Unnamed) else name
 
 
 def happened(t: TransitionRow, names: Mapping[str, str]) -> Text:
@@ -102,8 +129,8 @@ def _fields(detail: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     return {
         "step": str(detail.get("step", 0) + 1),
         "of": str(detail.get("of", 1)),
-        "before": names.get(str(detail.get("before", "")), str(detail.get("before", ""))),
-        "to": names.get(str(detail.get("to", "")), str(detail.get("to", ""))),
+        "before": called(str(detail.get("before", "")), names),
+        "to": called(str(detail.get("to", "")), names),
         "hop": {"en": "", "zh": ""} if hop is None else reached([hop], names),
     }
 
@@ -114,7 +141,10 @@ def reached(told: Sequence[Sequence[str]], names: Mapping[str, str]) -> Text:
         return _NOBODY
     ways: dict[str, list[str]] = {}
     for channel, who in told:
-        ways.setdefault(who, []).append(channel)
+        of_ward = who != "wall" and isinstance(called(who, names), dict)
+        used = ways.setdefault(WARD if of_ward else who, [])
+        if channel not in used:
+            used.append(channel)
     return {
         language: separator.join(_person(who, channels, names, language) for who, channels in ways.items())
         for language, separator in (("en", ", "), ("zh", "、"))
@@ -124,5 +154,6 @@ def reached(told: Sequence[Sequence[str]], names: Mapping[str, str]) -> Text:
 def _person(who: str, channels: Sequence[str], names: Mapping[str, str], language: str) -> str:
     if who == "wall":
         return _WALL[language]
-    name = names.get(who, who.removeprefix("@"))
+    shown = called(who, names)
+    name = shown.removeprefix("@") if isinstance(shown, str) else shown[language]
     return f"{name} ({', '.join(CHANNELS.get(c, {language: c})[language] for c in channels)})"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.asof import in_force, known_of, rule_of
 from cloud_ingest.kept import explained_at, needs_past
+from cloud_ingest.life_words import Unnamed
 from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.past_reader import PastReader
 from cloud_ingest.records import Records
@@ -28,6 +29,14 @@ from rules.hindsight import look_back_s
 from rules.rule import Rule
 
 __all__ = ["WhyDesk"]
+
+
+def _names(session: Session, scope: Scope) -> Mapping[str, str]:
+    """Users' names by their ids; a patient learns nobody's but their own."""
+    query = select(User).where(User.tenant == scope.tenant)
+    if scope.patient is None:
+        return {u.id: u.name for u in session.scalars(query)}
+    return Unnamed({u.id: u.name for u in session.scalars(query.where(User.patient == scope.patient))})
 
 
 class _Patients(Repository):
@@ -94,7 +103,7 @@ class WhyDesk:
             version,
             now=in_force(releases, versions_of(session, tenant, row.rule), now, now)[0].active,
             release=next((r for r in releases if r.hash == row.rule_hash), None),
-            names={u.id: u.name for u in session.scalars(select(User).where(User.tenant == tenant))},
+            names=_names(session, scope),
         )
         first = opening(history.transitions)
         if row.patient is not None and first is not None:

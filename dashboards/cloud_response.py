@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy import select
 
+from cloud_ingest.life_words import Unnamed
 from cloud_ingest.records import AlarmHistory, Proofs, Records
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.alarms import AlarmFilters
@@ -16,6 +17,7 @@ from dashboards.alarm_query import AlarmQuery
 from dashboards.alarm_views import alarm_of, detail_of, inactivation_of, people_in
 from dashboards.backend import Backend, DirectoryError, Throttled
 from dashboards.models import Alarm, AlarmDetail, AlarmNote, Inactivation, Item, Kind, Ward
+from dashboards.patient_eyes import alarm_seen, off_seen
 from dashboards.response_models import Act, WallState
 from dashboards.subjects import name_of
 from hearthward.core.errors import AccessError, ConfigError
@@ -58,6 +60,15 @@ class CloudResponse(ABC):
             self._people = {key: key for key in unknown} | {row.id: row.name for row in found}
         return self._people
 
+    async def _names_for(self, scope: Scope, users: Iterable[str]) -> Mapping[str, str]:
+        """The same as the scope may learn them: a patient nobody's but their own."""
+        if scope.patient is None:
+            return await self._names_of(users)
+        own = rows.User.tenant == self.tenant, rows.User.patient == scope.patient
+        query = select(rows.User.id, rows.User.name).where(*own)
+        found = await self._records.read(lambda s: s.execute(query).all())
+        return Unnamed({row.id: row.name for row in found})
+
     async def _shown(self, found: Sequence[rows.Alarm]) -> list[Alarm]:
         names = await self._names_of(who for row in found for who in people_in(row))
         return [alarm_of(row, self._service.rules, names) for row in found]
@@ -70,7 +81,7 @@ class CloudResponse(ABC):
         before = query.before
         while True:
             page = await self._page(scope, before, query.limit, filters)
-            out += [a for a in await self._shown(page) if query.takes(a)]
+            out += [alarm_seen(scope, a) for a in await self._shown(page) if query.takes(a)]
             if len(out) >= query.limit or len(page) < query.limit:
                 return out[: query.limit]
             before = page[-1].id
@@ -101,14 +112,9 @@ class CloudResponse(ABC):
         under = await self._records.read(lambda s: self._records.alarms(s).list(scope, root=key, open=True))
         held = await self.inactivations(scope, subject=row.patient) if row.patient else ()
         people = {t.actor for t in history.transitions if t.actor} | {n.who for n in history.notifications}
-        names = await self._names_of({*people, *people_in(row), *_mentioned(history)})
-        return detail_of(
-            history,
-            self._service.rules,
-            names,
-            children=await self._shown(under),
-            inactivations=list(held),
-        )
+        names = await self._names_for(scope, {*people, *people_in(row), *_mentioned(history)})
+        more = {"children": await self._shown(under), "inactivations": list(held)}
+        return alarm_seen(scope, detail_of(history, self._service.rules, names, **more))
 
     async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
         """See the port."""
@@ -132,7 +138,7 @@ class CloudResponse(ABC):
         names = await self._names_of(who for row in found for who in (row.by, row.ended_by) if who)
         backend = cast("Backend", self)
         called = {key: await name_of(backend, scope, key) for key in {row.subject for row in found}}
-        return [inactivation_of(row, called[row.subject], names) for row in found]
+        return [off_seen(scope, inactivation_of(row, called[row.subject], names)) for row in found]
 
     # --- doing ----------------------------------------------------------------------------------
     async def answer(self, scope: Scope, alarm: str, act: Act) -> Alarm | None:

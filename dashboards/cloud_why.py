@@ -5,6 +5,7 @@ from __future__ import annotations
 from cloud_ingest.service import CloudService
 from cloud_ingest.why_desk import WhyDesk
 from dashboards.backend import DirectoryError
+from dashboards.patient_eyes import why_seen
 from dashboards.why_models import Why, WhyNot
 from hearthward.core.clock import iso
 from hearthward.core.errors import ConfigError
@@ -22,7 +23,7 @@ class CloudWhy:
     async def why(self, scope: Scope, alarm: str) -> Why | None:
         """See the port."""
         try:
-            return Why.of(await self._why.why(scope, alarm))
+            return why_seen(scope, Why.of(await self._why.why(scope, alarm)))
         except ConfigError as error:
             if error.details.get("reason") == "not_found":
                 return None

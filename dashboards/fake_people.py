@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from cloud_ingest.life_words import Unnamed
 from dashboards.backend import DirectoryError, Login
 from dashboards.models import User
 from hearthward.core.clock import Clock
@@ -66,6 +67,15 @@ class FakePeople(ABC):
         sessions = {p.user: p.name for p in self._sessions.values() if p.tenant == tenant}
         people = [p.principal for (t, _), p in self._people.items() if t == tenant]
         return sessions | {p.user: p.name for p in people}
+
+    def _names_for(self, scope: Scope) -> Mapping[str, str]:
+        """The same as the scope may learn them: a patient nobody's but their own."""
+        names = self._names(scope.tenant)
+        if scope.patient is None:
+            return names
+        known = [*self._sessions.values(), *(p.principal for p in self._people.values())]
+        own = {p.user for p in known if (p.tenant, p.patient) == (scope.tenant, scope.patient)}
+        return Unnamed({user: names[user] for user in own})
 
     def _name(self, tenant: str, user: str | None) -> str | None:
         return None if user is None else self._names(tenant).get(user)

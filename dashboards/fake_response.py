@@ -23,6 +23,7 @@ from dashboards.models import (
     InactivationKind,
     Kind,
 )
+from dashboards.patient_eyes import alarm_seen, off_seen
 from dashboards.response_models import LONGEST_S, SECOND, Act, WallState
 from hearthward.core.clock import Clock
 from hearthward.core.errors import RuleError
@@ -102,7 +103,7 @@ class FakeResponse(FakePeople, ABC):
         if query.before is not None and all(a.id != query.before for a in self._details(scope.tenant)):
             raise DirectoryError(field="before", code="unknown", value=query.before)
         found = [
-            plain(a)
+            alarm_seen(scope, plain(a))
             for a in self._details(scope.tenant)
             if query.takes(a) and self._subject_visible(scope, a.patient)
         ]
@@ -124,7 +125,7 @@ class FakeResponse(FakePeople, ABC):
             return None
         under = [a for a in self._details(scope.tenant) if a.root == key and a.condition != "inactive"]
         held = await self.inactivations(scope, subject=alarm.patient) if alarm.patient else ()
-        names = self._names(scope.tenant)
+        names = self._names_for(scope)
         history = history_of(scope.tenant, alarm)
         lines = [
             t.model_copy(
@@ -138,7 +139,7 @@ class FakeResponse(FakePeople, ABC):
             "children": [plain(a) for a in under if self._subject_visible(scope, a.patient)],
             "inactivations": list(held),
         }
-        return alarm.model_copy(update=more)
+        return alarm_seen(scope, alarm.model_copy(update=more))
 
     async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
         """See the port."""
@@ -297,7 +298,7 @@ class FakeResponse(FakePeople, ABC):
         rows = [i for i in self._off[::-1] if (ended or self._present(i)) and subject in {None, i.subject}]
         if scope.tenant != self.tenant:
             return []
-        return [i for i in rows if await self._there(scope, i.subject)]
+        return [off_seen(scope, i) for i in rows if await self._there(scope, i.subject)]
 
     # --- people and walls --------------------------------------------------------------------------------
     async def person_by_badge(self, badge: str, *, wall: str) -> Principal | None:

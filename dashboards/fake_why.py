@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cloud_ingest.asof import InForce
 from cloud_ingest.outcome import rows_to_judge
@@ -15,6 +15,7 @@ from cloud_ingest.why import Case, why
 from cloud_ingest.why_not import answer
 from dashboards.backend import DirectoryError
 from dashboards.models import AlarmDetail, AlarmTransition
+from dashboards.patient_eyes import why_seen
 from dashboards.why_models import Why, WhyNot
 from hearthward.core.clock import SECOND, Clock, iso
 from hearthward.core.model import Reading, ReadingBatch
@@ -53,8 +54,12 @@ class FakeWhy(ABC):
         """All alarms of a patient."""
 
     @abstractmethod
-    def _names(self, tenant: str) -> dict[str, str]:
-        """Names by ids of users."""
+    def _names_for(self, scope: Scope) -> Mapping[str, str]:
+        """Names by ids of users, as the scope may learn them."""
+
+    @abstractmethod
+    def _details(self, tenant: str) -> Sequence[AlarmDetail]:
+        """All alarms."""
 
     @abstractmethod
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
@@ -68,9 +73,11 @@ class FakeWhy(ABC):
         now = self._in_force(scope).by_id.get(found.rule)
         same = now is not None and now.hash == found.rule_hash
         version = _version(scope.tenant, now, found.onset) if same and now is not None else None
-        return Why.of(
-            why(Case(history_of(scope.tenant, found), version, now=now, names=self._names(scope.tenant)))
-        )
+        history = history_of(scope.tenant, self._alarm_as_put(scope.tenant, alarm))
+        return why_seen(scope, Why.of(why(Case(history, version, now=now, names=self._names_for(scope)))))
+
+    def _alarm_as_put(self, tenant: str, key: str) -> AlarmDetail:
+        return next(a for a in self._details(tenant) if a.id == key)
 
     async def why_not(self, scope: Scope, patient: str, rule: str, at: int) -> WhyNot | None:
         """See the port."""

@@ -206,7 +206,7 @@ class Handovers(Repository):
             query = query.where(Handover.at < before)
         return self.session.scalars(query.order_by(Handover.at.desc(), Handover.id).limit(limit)).all()
 
-    def _readable(self, scope: Scope, reader: str) -> list[ColumnElement[bool]]:
+    def _readable(self, scope: Scope, reader: str) -> Sequence[ColumnElement[bool]]:
         wards = self._ward_limit(Handover.ward, scope)
         seen = visible_patients(scope, self.now)
         if scope.patient is not None or not wards or seen is None:

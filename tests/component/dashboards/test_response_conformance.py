@@ -118,6 +118,29 @@ async def test_a_rejection_is_kept_by_name_and_a_note_needs_words(side: Side):
     assert await side.backend.answer(SCOPE, "none", Act("accept", who["ann"])) is None
 
 
+async def test_a_patient_learns_who_of_the_staff_did_what_from_nobody(side: Side):
+    ids = await furnish(side)
+    who = await people(side)
+    alarm = await low(side)
+    for act in (Act("reject", who["ben"], "asleep"), Act("accept", who["ann"], "grumpy")):
+        assert await side.backend.answer(SCOPE, alarm.id, act) is not None
+    until = side.clock.now_ns() + 60 * S
+    assert await side.backend.switch(SCOPE, ids["patient"], Act("pause_alarms", who["ann"], "grumpy", until))
+    own = Scope("main", None, ids["patient"])
+    detail, why = await side.backend.alarm(own, alarm.id), await side.backend.why(own, alarm.id)
+    (listed,) = await side.backend.alarms(own, AlarmQuery())
+    assert detail is not None
+    assert why is not None
+    for shown in (detail, why, listed, *await side.backend.inactivations(own)):
+        text = shown.model_dump_json()
+        assert not [w for w in ("Ann", "Ben", who["ann"], who["ben"], "grumpy", "asleep") if w in text]
+    assert detail.accepted_name == why.accepted_by == listed.accepted_by == "ward"
+    assert [t.actor_name for t in detail.transitions if t.actor][:2] == ["ward", "ward"]
+    staff = await side.backend.alarm(SCOPE, alarm.id)
+    assert staff is not None
+    assert staff.accepted_name == "Ann"
+
+
 async def test_a_pause_of_the_sound_is_short_and_of_one_alarm(side: Side):
     await furnish(side)
     who = await people(side)

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.models import Alarm, Delivery
+from dashboards.models import Alarm, AlarmTransition, Delivery
+from dashboards.response_models import Act
 from dashboards.unlock import UNLOCK_S
 from hearthward.trust.access import Role, Scope
-from tests.unit.dashboards.webworld import T0, S, World, alarm, world
+from tests.unit.dashboards.webworld import T0, S, World, alarm, seeded, world
 
 
 def gateway_alarm(made: World, key: str = "alm_gw", **more: Any) -> None:
@@ -126,6 +127,49 @@ async def test_neither_patients_nor_walls_learn_the_numbers_of_staff():
                 assert (hop["channel"], hop["state"]) == ("sms", "handed_over")
                 seen[role] = {x["recipient"] for x in (hop, *hop["attempts"], *told["deliveries"])}
         assert seen == {Role.NURSE: {number}, Role.PATIENT: {""}, Role.DISPLAY: {""}}
+
+
+async def test_a_patient_reads_ward_instead_of_names_and_no_notes():
+    async with world() as made:
+        key, patient = made.ids["main", "alarmA"], made.ids["main", "patientA"]
+        own = replace(made.principal(Role.PATIENT), user="usr_pat", name="Pat")
+        made.backend.add_person("pat", "right horse battery", own)
+        told = [["push", "usr_nurse"], ["sms", "main-second"], ["push", "usr_pat"]]
+        began = AlarmTransition(kind="start", at=T0, detail={"axes": {}, "told": told})
+        sent = Delivery(
+            channel="sms", recipient="+49", state="failed", at=T0, reason="Second: no such number"
+        )
+        found = await made.backend.alarm(Scope.system("main"), key)
+        assert found is not None
+        change: dict[str, Any] = {
+            "transitions": [began],
+            "deliveries": [sent],
+            "next_to": ["Second"],
+            "rejected": ["Second"],
+        }
+        change["text"] = {"en": "SpO2 84 < 90", "zh": "血氧 84 < 90"}
+        made.backend.put_alarm("main", found.model_copy(update=change))
+        whole = Scope.system("main")
+        await seeded(made)
+        await made.backend.answer(whole, key, Act("accept", "usr_nurse", "the drunk again"))
+        off = Act("pause_alarms", "usr_nurse", "the drunk again", until=T0 + 600 * S)
+        assert await made.backend.switch(whole, patient, off)
+        paths = (f"/api/v1/alarms/{key}", f"/api/v1/alarms/{key}/why", "/api/v1/alarms")
+        pages = (f"/alarms/{key}", f"/alarms/{key}/why", f"/ward/patient/{patient}")
+        async with made.client(own) as client, made.client(made.principal(Role.NURSE)) as nurse:
+            for path in (*paths, *pages):
+                answer = await client.get(path, headers={"accept": "text/html"} if path in pages else {})
+                assert answer.status_code == 200, path
+                for word in ("Nurse", "usr_nurse", "Second", "main-second", "drunk"):
+                    assert word not in answer.text, (path, word)
+            assert "the drunk again" in (await nurse.get(paths[0])).text
+            seen, why = [(await client.get(path)).json() for path in paths[:2]]
+        assert seen["accepted_by"] == seen["accepted_name"] == why["accepted_by"] == "ward"
+        assert seen["transitions"][0]["text"] == {
+            "en": "began: SpO2 84 < 90 → the ward (push, SMS), Pat (push)",
+            "zh": "开始:血氧 84 < 90 → 病区 (推送, 短信)、Pat (推送)",
+        }
+        assert [m["actor"] for m in why["life"]] == [None, "ward"]
 
 
 async def test_engineers_see_and_answer_equipment_and_nothing_else():
