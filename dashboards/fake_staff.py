@@ -382,10 +382,8 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
 
     def _readable(self, scope: Scope, made: HandOver, reader: str) -> bool:
         if scope.wards is None or scope.patient is not None or made.ward is not None:
-            inside = _ward_in(scope, made.ward)
-        else:
-            inside = bool(made.patients) and all(self._patient_visible(scope, p) for p in made.patients)
-        return inside or (scope.patient is None and reader in {made.by, made.to})
+            return _ward_in(scope, made.ward)
+        return reader in {made.by, made.to}
 
 
 def _whole(scope: Scope) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from cloud_ingest.records.models import Alarm, Assignment, Encounter, Handover, Patient, Team, User, Ward
-from cloud_ingest.records.scoping import Repository, refuse_code, visible_patients
+from cloud_ingest.records.scoping import Repository, refuse_code
 from cloud_ingest.records.staff import works
 from hearthward.trust.access import Scope
 
@@ -195,9 +195,8 @@ class Handovers(Repository):
     ) -> Sequence[Handover]:
         """The hand-overs, the newest first; ``before``: earlier than that (UTC ns).
 
-        Those of the scope's wards, and those that ``reader`` (a user's id) made or took. Those of several
-        wards or of none only if the scope covers all their patients, of whom there is one at least: the note
-        may speak of any.
+        Those of the scope's wards. Those of several wards or of none are for who sees all wards, and for
+        ``reader`` (a user's id) if they made or took it: the note may speak of any patient.
         """
         query = select(Handover).where(Handover.tenant == scope.tenant, *self._readable(scope, reader))
         if ward is not None:
@@ -208,15 +207,10 @@ class Handovers(Repository):
 
     def _readable(self, scope: Scope, reader: str) -> Sequence[ColumnElement[bool]]:
         wards = self._ward_limit(Handover.ward, scope)
-        seen = visible_patients(scope, self.now)
-        if scope.patient is not None or not wards or seen is None:
+        if scope.patient is not None or not wards:
             return wards
-        # table-valued, correlated with the row: its patients are a JSON list
-        each = func.json_each(Handover.patients).table_valued("value")
-        hidden = exists(select(each.c.value).where(each.c.value.not_in(seen)))
-        covered = and_(Handover.ward.is_(None), func.json_array_length(Handover.patients) > 0, ~hidden)
-        own = or_(Handover.by == reader, Handover.to == reader)
-        return [or_(*wards, covered, own)]
+        own = and_(Handover.ward.is_(None), or_(Handover.by == reader, Handover.to == reader))
+        return [or_(and_(*wards), own)]
 
     def _ward_of(self, scope: Scope, patients: Sequence[str]) -> str | None:
         """The one ward that all the patients are in; else the one that the scope is confined to, or none."""

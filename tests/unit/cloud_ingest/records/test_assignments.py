@@ -160,7 +160,7 @@ def test_a_hand_over_of_chosen_patients_and_alarms(assignments: Do, handovers: D
     assert [r.id for r in handovers(lambda h: h.list(SYSTEM, ward="w2"))] == [empty.id]
 
 
-def test_a_note_about_several_wards_is_read_by_who_may_see_all_of_its_patients(
+def test_a_note_about_several_wards_is_read_by_the_two_and_by_who_sees_all_wards(
     assignments: Do, handovers: Do
 ) -> None:
     def shown(scope: Scope, reader: str = "") -> list[str]:
@@ -174,7 +174,7 @@ def test_a_note_about_several_wards_is_read_by_who_may_see_all_of_its_patients(
     w2, two = Scope("main", frozenset({"w2"})), Scope("main", frozenset({"w1", "w2"}))
     assert both.ward is None
     assert shown(SYSTEM) == ["both", "none", "one"]
-    assert (shown(W1), shown(w2), shown(two)) == (["one"], [], ["both", "one"])
+    assert (shown(W1), shown(w2), shown(two)) == (["one"], [], ["one"])
     assert shown(w2, "dora") == ["both", "none"], "made or taken by themselves"
     assert shown(Scope("main", None, "p1"), "ada") == []
     with pytest.raises(ConfigError, match="no handover"):
