@@ -36,8 +36,12 @@ def apply(work: Work, event: Input) -> None:
 
 
 def answer(work: Work, event: Input) -> tuple[Transition, ...]:
-    """What follows from all that: signals, responsibility, escalation. Raises RuleError for a command."""
+    """What follows from all that: signals, responsibility, escalation. Raises RuleError for a command.
+
+    A command of which nothing comes leaves no trace: it is no input, and nobody journals it.
+    """
     state = work.state
-    state.responses, transitions = react(state.responses, event, work.transitions, state.rules)
-    state.seq = event.seq
+    responses, transitions = react(state.responses, event, work.transitions, state.rules)
+    if transitions or not isinstance(event, Command):
+        state.responses, state.seq = responses, event.seq
     return tuple(transitions)

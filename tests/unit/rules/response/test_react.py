@@ -436,3 +436,15 @@ def test_engineers_hear_of_equipment_and_of_no_patient():
     assert who("p") == {"ann", "bea"}
     assert who("gateway:gw") == {"ann", "bea", "eng"}
     assert who("x") == {"ann", "bea"}, "who sees all wards sees a patient in none"
+
+
+def test_a_command_of_which_nothing_comes_leaves_no_trace():
+    """It is not journaled, so the state must be what the journal gives without it."""
+    scene = Scene(duty=replace(DUTY, people={}))
+    alarm = scene.begin(10)
+    scene.tick(500)
+    before = scene.state.digest()
+    found = scene.do("undelivered", 2000, alarm, "@notifier", to="sms:ann")  # repetitions to nobody were due
+    assert (found, scene.state.digest()) == ([], before)
+    scene.tick(2000)
+    assert scene.state.digest() != before, "they come with the next tick"
