@@ -20,7 +20,7 @@ from hearthward.core.errors import DeliveryError
 from hearthward.core.telemetry import Telemetry
 from rules.conditions import HEARTBEAT
 from rules.model import Rows, Transition, subject_key
-from rules.response.duty import NOBODY, Duty, channel_of, duty_of, wall_of
+from rules.response.duty import NOBODY, Duty, channel_of, duty_of, flood_of, wall_of
 
 __all__ = ["ChannelBoard", "Watch", "flood_of"]
 
@@ -50,11 +50,6 @@ DEVICE: Final = "cloud"
 INGEST: Final = subject_key("component", "ingest")
 NOTIFIER: Final = subject_key("component", "notifier")
 HEARTBEAT_URL: Final = subject_key("component", "heartbeat-url")
-
-
-def flood_of(ward: str) -> str:
-    """The subject that stands for how many alarms a ward has."""
-    return subject_key("component", f"flood-{ward}")
 
 
 @dataclass(slots=True)

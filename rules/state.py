@@ -17,7 +17,7 @@ from hearthward.core.errors import RuleError
 from rules.compiled import Compiled, Plan, Planner
 from rules.context import Context
 from rules.model import Alarm
-from rules.response.model import Response, Responses
+from rules.response.model import NEVER, Response, Responses
 from rules.rule import SHADOW, Priority, Rule, RuleSet
 from rules.signals import Series
 
@@ -26,8 +26,6 @@ __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 _VERSION: Final = 3
 _BEFORE: Final = 2
 """Who accepted an alarm stood in its episode; nothing else was known of the answer to it."""
-NEVER: Final = 2**63 - 1
-"""Later than any time."""
 
 
 class Row(NamedTuple):

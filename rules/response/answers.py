@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rules.model import Transition, TransitionKind
 from rules.response.duty import Duty, channel_of, wall_of
-from rules.response.model import INACTIVATIONS, NEVER, Inactivation, Response, Responses, Signal, Told
+from rules.response.model import INACTIVATIONS, Inactivation, Response, Responses, Signal, Told, wake_of
 from rules.response.policy import Policy, Timetable
 from rules.rule import RuleSet
 
@@ -51,9 +51,7 @@ class Answers:
 
     def wake(self) -> int:
         """When the next timer ends; NEVER when none runs."""
-        timers = [min(r.due, r.remind, r.until or NEVER) for r in self.open.values()]
-        timers += [i.until for i in self.inactivations.values()]
-        return min(timers, default=NEVER)
+        return wake_of(self.open.values(), self.inactivations.values())
 
     def put(self, response: Response) -> Response:
         """Keep a changed record."""

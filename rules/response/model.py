@@ -6,7 +6,7 @@ An alarm has four independent axes (IEC 60601-1-8, IHE DEV ACM): its *condition*
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ __all__ = [
     "Responses",
     "Signal",
     "Told",
+    "wake_of",
     "watches_silence",
 ]
 
@@ -220,12 +221,17 @@ class Responses:
         rows, inactive, aliases, duty, clock = content
         responses = [Response.of(row) for row in rows]
         switched = [Inactivation(*row) for row in inactive]
-        timers = [min(r.due, r.remind, r.until or NEVER) for r in responses]
         return cls(
             {r.alarm: r for r in responses},
             {(i.subject, i.kind): i for i in switched},
             {alias: alarm for alias, alarm in aliases},  # noqa: C416 - pairs are lists
             Duty.of(duty),
             clock,
-            min([*timers, *(i.until for i in switched)], default=NEVER),
+            wake_of(responses, switched),
         )
+
+
+def wake_of(responses: Iterable[Response], switched: Iterable[Inactivation]) -> int:
+    """When the next timer ends; NEVER when none runs."""
+    timers = [min(r.due, r.remind, r.until or NEVER) for r in responses]
+    return min([*timers, *(i.until for i in switched)], default=NEVER)
