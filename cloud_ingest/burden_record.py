@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.burden import Asked, Burden, Fact, Stay, burden
 from cloud_ingest.records.models import Alarm, Association, Device, Encounter, Gateway, TransitionRow, User
 from hearthward.trust.access import Role, Scope
-from rules.model import subject_key
+from rules.response.duty import ward_in
 
 __all__ = ["read_burden"]
 
@@ -28,7 +28,6 @@ ACTS: Final = (*TAKING, "reject", "release", "redirect", "acknowledge", "note")
 TELLING: Final = ("start", "update", "escalate", "tell", "continue")
 AT_ONCE: Final = 2_000
 """Rows taken from the database at a time."""
-_OF_WARD: Final = tuple(subject_key("component", f"{what}-") for what in ("wall", "duty", "flood"))
 
 
 def read_burden(session: Session, scope: Scope, asked: Asked, shown: Callable[[str], bool]) -> Burden:
@@ -163,4 +162,4 @@ class _Places:
             patient = next((p for start, end, p in worn if start <= at and (end is None or at < end)), None)
             ward = None if patient is None else self.ward_of(patient, at)
             return ward or self._gateways.get(self._devices.get(name, ""))
-        return next((subject.removeprefix(p) for p in _OF_WARD if subject.startswith(p)), None)
+        return ward_in(subject)

@@ -16,6 +16,7 @@ from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import Ids, check_id
 from hearthward.trust.access import Scope
 from rules.model import subject_key
+from rules.response.duty import OF_WARD
 
 __all__ = [
     "MAX_TEXT",
@@ -40,8 +41,6 @@ MAX_TEXT = 200
 LANGUAGES = ("en", "zh")
 SUBJECT_KINDS: Final = ("device", "gateway", "component")
 """What an alarm can be about besides patients."""
-OF_WARD: Final = ("wall", "duty", "flood")
-"""Components that belong to one ward: ``component:wall-<ward>``."""
 Text = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.records.models import Bed, Encounter, Ward
 from cloud_ingest.telling.wording import Place
+from rules.response.duty import ward_in
 
 __all__ = ["places_of"]
 
@@ -33,23 +34,17 @@ def places_of(session: Session, tenant: str, subjects: Iterable[str], now: int) 
     """The place of each subject at ``now`` (UTC ns)."""
     named = {s for s in subjects if s.partition(":")[0] in _KINDS and ":" in s}
     patients = set(subjects) - named
-    wards = {w for s in named if (w := _ward_of(s)) is not None}
+    wards = {w for s in named if (w := ward_in(s)) is not None}
     names = _ward_names(session, tenant, wards) if wards else {}
     found = {s: _named(s, names) for s in named}
     stays = _stays(session, tenant, patients, now) if patients else {}
     return found | {p: stays.get(p) or _unknown(p) for p in patients}
 
 
-def _ward_of(subject: str) -> str | None:
-    """The ward whose walls, duty or flood this is about."""
-    name = subject.removeprefix("component:")
-    return next((name.removeprefix(p) for p in _OF_WARD if name != subject and name.startswith(p)), None)
-
-
 def _named(subject: str, wards: dict[str, str]) -> Place:
     kind, _, name = subject.partition(":")
     words = _KINDS[kind]
-    if (ward := _ward_of(subject)) is not None:
+    if (ward := ward_in(subject)) is not None:
         words = next(w for prefix, w in _OF_WARD.items() if name.startswith(prefix))
         name = wards.get(ward, ward)
     elif kind == "component" and name.startswith("channel-"):

@@ -20,6 +20,7 @@ from dashboards.live.states import (
 from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice
 from hearthward.core.model import Quality, quality_names
 from hearthward.trust.access import Scope
+from rules.response.duty import ward_in
 
 __all__ = ["Board", "TileView"]
 
@@ -248,8 +249,7 @@ class Board:
         """The ward of a gateway, of a device by its gateway, or of a part of ours that is about one."""
         kind, _, key = subject.rpartition(":")
         if kind == "component":
-            about, _, ward = key.partition("-")
-            return ward if about in {"wall", "duty", "flood"} else None
+            return ward_in(subject)
         gateway = self._gateways.get(self._homes.get(key, "") if kind == "device" else key)
         return None if gateway is None or not kind else gateway.ward
 

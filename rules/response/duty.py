@@ -14,6 +14,7 @@ from rules.response.policy import Policy, Step, Target
 
 __all__ = [
     "NOBODY",
+    "OF_WARD",
     "Assignment",
     "Duty",
     "Person",
@@ -23,6 +24,7 @@ __all__ = [
     "duty_of",
     "flood_of",
     "wall_of",
+    "ward_in",
 ]
 
 WALL: Final = "wall"
@@ -52,7 +54,14 @@ def flood_of(ward: str) -> str:
 
 _CARING: Final = frozenset({"nurse", "doctor"})
 """Who sees patients' alarms; engineers see those of equipment."""
-_OF_WARD: Final = ("component:wall-", "component:duty-", "component:flood-")
+OF_WARD: Final = ("wall", "duty", "flood")
+"""Parts of the system that belong to one ward: ``component:wall-<ward>``."""
+_PREFIXES: Final = tuple(f"component:{part}-" for part in OF_WARD)
+
+
+def ward_in(subject: str) -> str | None:
+    """The ward whose walls, duty or flood a subject stands for; None: it stands for none."""
+    return next((subject.removeprefix(p) for p in _PREFIXES if subject.startswith(p)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +148,7 @@ class Duty:
         if kind == "device":
             gateway, patient = self.devices.get(name, ("", None))
             return self.patients.get(patient or "") or self.gateways.get(gateway)
-        return next((subject.removeprefix(p) for p in _OF_WARD if subject.startswith(p)), None)
+        return ward_in(subject)
 
     def gateways_of(self, subject: str, devices: Iterable[str]) -> frozenset[str]:
         """The gateways without which nothing comes of a subject (or of just these of its devices)."""
