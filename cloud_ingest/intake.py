@@ -16,10 +16,9 @@ from hearthward.core.clock import iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
-from hearthward.core.ranges import RangeSet
-from hearthward.core.wire import Block, Frame, Gap, decode_block, encode_block, parse_topic
+from hearthward.core.wire import Block, Frame, Gap, StoredBlock, decode_block, encode_block, parse_topic
 
-__all__ = ["FUTURE", "Dead", "Inspector", "Intake", "Part", "screen"]
+__all__ = ["FUTURE", "Answer", "Dead", "Inspector", "Intake", "Part", "screen"]
 
 KEPT_OF_OVERSIZED: Final = 65_536
 MAX_DETAIL: Final = 500
@@ -67,6 +66,14 @@ class Part:
 
 
 @dataclass(slots=True)
+class Answer:
+    """What a receipt of one session will name."""
+
+    blocks: dict[StoredBlock, None] = field(default_factory=dict)
+    gaps: dict[tuple[int, int], None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Intake:
     """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed.
 
@@ -79,7 +86,7 @@ class Intake:
     walls: dict[Source, int] = field(default_factory=dict)
     blocks: defaultdict[Source, list[Block]] = field(default_factory=lambda: defaultdict(list))
     gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
-    receipts: defaultdict[Source, RangeSet] = field(default_factory=lambda: defaultdict(RangeSet))
+    receipts: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
     dead: list[Dead] = field(default_factory=list)
     repeated: int = 0
     """Readings that came again."""
@@ -125,11 +132,12 @@ class Inspector:
     def take(self, frame: Frame, topic: str, now: int, intake: Intake) -> None:
         """Sort a frame's blocks and gaps into ``intake``; everything in it will be receipted."""
         source = frame.gateway, frame.boot
+        answer = intake.receipts.setdefault((*source, frame.session), Answer())
         if (frame.synchronised or frame.event_time) and abs(now - frame.wall) <= self._skew:
             intake.walls[source] = max(frame.wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
         for block in frame.blocks:
-            intake.receipts[source].add(block.first, block.last)
+            answer.blocks[block.stored()] = None
             state = account.judge(block)
             if state is BlockState.COMMITTED:
                 intake.repeated += block.count
@@ -140,7 +148,7 @@ class Inspector:
                 intake.blocks[source].append(block)
                 self._read(source, topic, block, now, intake)
         for gap in frame.gaps:
-            intake.receipts[source].add(gap.first, gap.last)
+            answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
 
     def _read(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:

@@ -36,6 +36,7 @@ from hearthward.core.errors import StoreRejected, StoreUnavailable, UplinkError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Frame, Receipt, topic
+from hearthward.trust.keys import SigningKey
 from rules.context import Context
 from rules.model import Command, Configuration, Readings, Rows, Tick, Transition
 from rules.response.duty import Duty
@@ -85,6 +86,7 @@ class Pipeline:
         wake: Callable[[], None] = lambda: None,
         wording: Wording | None = None,
         watch: Watching | None = None,
+        key: SigningKey | None = None,
     ) -> None:
         if not store.durable_ack:
             msg = "this store acknowledges before its disk has the rows: it cannot stand behind a receipt"
@@ -108,6 +110,7 @@ class Pipeline:
         self._waiting = Waiting()
         self._given_up: dict[str, int] = {}
         self._watch = watch
+        self._key = key or SigningKey.new()
         self.ticked = clock.monotonic_ns()
         """When the timers were last looked at (monotonic ns): a sign of life."""
 
@@ -347,8 +350,9 @@ class Pipeline:
         write_dead(session, self.tenant, intake.dead, now)
 
     async def _receipt(self, intake: Intake) -> None:
-        for (gateway, boot), ranges in intake.receipts.items():
-            receipt = Receipt(gateway, boot, tuple(ranges))
+        for (gateway, boot, session), answer in intake.receipts.items():
+            receipt = Receipt(gateway, boot, session, tuple(answer.blocks), tuple(answer.gaps))
+            receipt = receipt.signed(self._key.sign(receipt.signed_part()))
             try:
                 await self._publish(topic(self.tenant, gateway, "receipt"), receipt.encode())
             except UplinkError:

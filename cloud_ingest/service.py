@@ -17,6 +17,7 @@ from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
 from cloud_ingest.contexts import load_contexts
 from cloud_ingest.duty import load_duty
+from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.grace import Grace
@@ -245,6 +246,11 @@ class CloudService:
     def duty(self) -> Duty:
         """Who is there to be told, as deciding knows it."""
         return self.pipeline.state.responses.duty
+
+    @property
+    def facts(self) -> Facts:
+        """What parts have noticed of gateways and of our own parts, for the rules."""
+        return self.watch.facts
 
     @property
     def walls(self) -> WallBoard:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_ingest.channels.base import Channel
+from cloud_ingest.facts import Facts
 from cloud_ingest.walls import WallBoard
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DeliveryError
@@ -152,6 +153,7 @@ class Watch:
         heartbeat_failing: Callable[[], bool] | None = None,
     ) -> None:
         self.walls = WallBoard(clock)
+        self.facts = Facts()
         self.channels = ChannelBoard(channels, clock, telemetry)
         self.duty, self.notifier_silent_s, self.heartbeat_failing = duty, notifier_silent_s, heartbeat_failing
         self._clock, self._telemetry = clock, telemetry
@@ -230,6 +232,7 @@ class Watch:
             yield HEARTBEAT_URL, "delivery_failing", float(self.heartbeat_failing())
         for ward in sorted(self._walled):
             yield wall_of(ward), "walls_audible", float(self.walls.audible(ward))
+        yield from self.facts
         duty = self.duty()
         wards = sorted({ward for ward in duty.patients.values() if ward is not None})
         for ward in wards:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Final
 
-from hearthward.core.codes import INTERNAL, METRICS
+from hearthward.core.codes import INTERNAL, METRICS, OF_GATEWAYS
 from rules.checks_said import said
 from rules.conditions import DETECTOR, HEARTBEAT, Number
 from rules.document import Where, nearest
@@ -39,8 +39,8 @@ __all__ = ["findings"]
 
 _HIGHEST_SCORE: Final = {"news2": 20, "news2_three": 3}
 _NEVER_PATIENTS: Final = {
-    "gateway": (HEARTBEAT, "battery_level"),
-    "component": (HEARTBEAT, *sorted(INTERNAL)),
+    "gateway": (HEARTBEAT, "battery_level", *sorted(OF_GATEWAYS)),
+    "component": (HEARTBEAT, *sorted(INTERNAL - OF_GATEWAYS)),
 }
 
 
@@ -80,9 +80,9 @@ def _inputs(file: RuleFile) -> Iterator[Finding]:
         elif value_range(signal) is None:
             known = [*known_metrics(), HEARTBEAT, f"{DETECTOR}NAME"]
             yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")
-        elif (signal in INTERNAL and file.subject != "component") or signal not in _NEVER_PATIENTS.get(
-            file.subject, (signal,)
-        ):
+        elif (
+            signal in INTERNAL and file.subject not in _NEVER_PATIENTS
+        ) or signal not in _NEVER_PATIENTS.get(file.subject, (signal,)):
             yield Finding(where, f"a {file.subject} has no {signal}")
 
 

@@ -60,6 +60,12 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "delivery_failing": {"en": "failing delivery", "zh": "送达故障"},
     "duty_uncovered": {"en": "roles that nobody holds", "zh": "无人值守的岗位"},
     "alarms_in_10_min": {"en": "alarms within 10 minutes", "zh": "10 分钟内的报警"},
+    "part_failing": {"en": "failing part", "zh": "部件故障"},
+    "config_outdated": {"en": "old configuration", "zh": "配置过期"},
+    "identity_conflict": {"en": "identity used twice", "zh": "身份重复使用"},
+    "outbox_replaced": {"en": "new buffer", "zh": "缓冲区已更换"},
+    "readings_lost": {"en": "lost readings", "zh": "丢失的读数"},
+    "readings_unaccounted": {"en": "readings missing in the books", "zh": "账目缺失的读数"},
 }
 CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
     "supplemental_oxygen": {

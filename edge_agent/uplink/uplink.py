@@ -95,6 +95,7 @@ class Uplink:
         self._ids = ids or RandomIds()
         self._resend_ns = int(resend_s * _SECOND)
         self._window = Window(in_flight)
+        self.session = self._ids.new("ses")
         self._boot = outbox.boot
         # What an earlier process may have sent can be receipted now; what never left cannot.
         self._sent = RangeSet([(1, outbox.accepted)] if outbox.accepted else [])
@@ -300,6 +301,7 @@ class Uplink:
             event_time=self._clock.event_driven,
             config=self.config_hash,
             gaps=flight.gaps if flight else self._open_gaps(),
+            session=self.session,
         )
 
     async def _report_gaps(self, client: aiomqtt.Client) -> None:
@@ -345,6 +347,8 @@ class Uplink:
             backlog=self._outbox.backlog(),
             devices=now.devices,
             rejected=now.rejected,
+            session=self.session,
+            alarms=now.alarms,
         ).encode()
 
     # --- receiving
@@ -370,7 +374,7 @@ class Uplink:
             self._refuse_receipt("boot", f"it names boot {receipt.boot}")
             return
         ranges = RangeSet()
-        for first, last in receipt.ranges:
+        for first, last in [*((b.first, b.last) for b in receipt.blocks), *receipt.gaps]:
             if self._sent.covers(first, last):
                 ranges.add(first, last)
             else:

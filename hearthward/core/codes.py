@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["INTERNAL", "METRICS", "Metric", "metric"]
+__all__ = ["INTERNAL", "METRICS", "OF_GATEWAYS", "Metric", "metric"]
 
 Kind = Literal["numeric", "coded"]
 
@@ -72,7 +72,13 @@ SYMPTOMS: Final = (
 )
 """What a patient may report, one at a time; ``none`` says that there are none."""
 
-INTERNAL: Final = frozenset({"walls_audible", "delivery_failing", "duty_uncovered", "alarms_in_10_min"})
+OF_GATEWAYS: Final = frozenset(
+    {"config_outdated", "identity_conflict", "outbox_replaced", "readings_lost", "readings_unaccounted"}
+)
+"""What the cloud notices of a gateway besides its signs of life."""
+INTERNAL: Final = OF_GATEWAYS | frozenset(
+    {"walls_audible", "delivery_failing", "duty_uncovered", "alarms_in_10_min", "part_failing"}
+)
 """What only our own parts say of themselves: no device measures it, nobody enters it, no patient has it."""
 
 METRICS: Final[dict[str, Metric]] = dict(
@@ -112,6 +118,14 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("delivery_failing", None, None, "1", 0, 1, 10),
         _m("duty_uncovered", None, None, "1", 0, 10_000, 10),
         _m("alarms_in_10_min", None, None, "1", 0, 1_000_000, 10),
+        _m("part_failing", None, None, "1", 0, 1, 10),
+        # of a gateway: whether it runs an old configuration, whether two use its identity, whether its
+        # outbox was made anew (0 or 1), readings that it lost within the hour, those missing in the books
+        _m("config_outdated", None, None, "1", 0, 1, 10),
+        _m("identity_conflict", None, None, "1", 0, 1, 10),
+        _m("outbox_replaced", None, None, "1", 0, 1, 10),
+        _m("readings_lost", None, None, "1", 0, 1_000_000_000, 10),
+        _m("readings_unaccounted", None, None, "1", 0, 1_000_000_000, 10),
     ]
 )
 

@@ -369,7 +369,8 @@ def test_the_bytes_on_the_wire_stay_what_they_are():
         ]
     )
     assert hashlib.sha256(encode_block(batch)).hexdigest()[:16] == "449b0a7081b816d8"
-    assert Receipt("gw-1", "boot", ((1, 2),)).encode().hex() == "9401a467772d31a4626f6f7491920102"
+    receipt = Receipt("gw-1", "boot", "s", (StoredBlock(1, 2, b"12345678"),), ((3, 4),), b"sig")
+    assert receipt.encode().hex() == "9702a467772d31a4626f6f74a17391930102c408313233343536373891920304c403736967"
 
 
 def test_topics_go_both_ways():
