@@ -13,8 +13,8 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,11 @@ from hearthward.core.clock import Clock, iso
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
 from hearthward.core.lock import FileLock
+from hearthward.core.messages import Account
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, Gap
+from hearthward.core.wire import Block, Gap, StoredBlock, encode_decisions
 
 __all__ = ["GROUP_S", "MIN_BYTES", "Outbox"]
 
@@ -55,17 +56,25 @@ class _Append:
 
 
 @dataclass(slots=True)
+class _Decided:
+    payload: tuple[int, bytes]
+    rests_on: tuple[tuple[int, int], ...]
+    done: asyncio.Future[tuple[int, int]]
+
+
+@dataclass(slots=True)
 class _Group:
     """What waits for the next transaction."""
 
     appends: list[_Append] = field(default_factory=list)
-    confirmed: RangeSet = field(default_factory=RangeSet)
+    decided: list[_Decided] = field(default_factory=list)
+    confirmed: list[StoredBlock] = field(default_factory=list)
     reported: list[Gap] = field(default_factory=list)
     confirms: list[asyncio.Future[int]] = field(default_factory=list)
     audit: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.appends or self.confirms or self.audit)
+        return bool(self.appends or self.decided or self.confirms or self.audit)
 
     def take(self) -> _Group:
         """What the next transaction carries; more appends than it can hold stay behind."""
@@ -76,9 +85,11 @@ class _Group:
                 break
         else:
             n = len(self.appends)
-        taken = _Group(self.appends[:n], self.confirmed, self.reported, self.confirms, self.audit)
+        taken = _Group(
+            self.appends[:n], self.decided, self.confirmed, self.reported, self.confirms, self.audit
+        )
         self.appends = self.appends[n:]
-        self.confirmed, self.reported, self.confirms, self.audit = RangeSet(), [], [], False
+        self.decided, self.confirmed, self.reported, self.confirms, self.audit = [], [], [], [], False
         return taken
 
     def resolve(self, first: int, deleted: int, refused: dict[int, str]) -> None:
@@ -91,6 +102,11 @@ class _Group:
             last = first + len(append.batch) - 1
             if not append.done.done():
                 append.done.set_result((first, last))
+            first = last + 1
+        for decided in self.decided:
+            last = first + decided.payload[0] - 1
+            if not decided.done.done():
+                decided.done.set_result((first, last))
             first = last + 1
         for confirm in self.confirms:
             if not confirm.done():
@@ -134,6 +150,11 @@ class Outbox:
         self._listeners: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
+        self._urgent = RangeSet()
+        self._fill = 0.0
+        self._counts: Counter[tuple[str, int, str]] = Counter()
+        self._marks: dict[tuple[str, int, str], int] = {}
+        self._mark = 0
 
     @classmethod
     async def open(
@@ -147,7 +168,8 @@ class Outbox:
         if max_bytes < MIN_BYTES:
             msg = f"an outbox of {max_bytes} bytes is too small; give it at least {MIN_BYTES}"
             raise ConfigError(msg, file=str(path))
-        outbox = cls(path, clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
+        await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
+        outbox = cls(path / "outbox.db", clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
         try:
             await outbox._run(outbox._open)
         except BaseException:
@@ -156,7 +178,7 @@ class Outbox:
             outbox._thread.shutdown()
             outbox._lock.release()
             raise
-        outbox._remember(RangeSet(), [])
+        outbox._remember([], [])
         outbox._measure(outbox._segment.found)
         outbox._writer = asyncio.create_task(outbox._write(), name="outbox-writer")
         return outbox
@@ -208,19 +230,60 @@ class Outbox:
         self._work.set()
         return await done
 
-    async def confirm(self, ranges: Iterable[tuple[int, int]], gaps: Iterable[Gap] = ()) -> int:
-        """Delete the blocks that one of ``ranges`` covers wholly, and forget reported ``gaps``.
+    async def append_decisions(
+        self, decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()
+    ) -> tuple[int, int]:
+        """Accept one block of decisions (one number each); it and what it rests on go before the rest.
 
-        Returns how many readings the transaction deleted (confirmations of one moment share it).
+        Raises StoreRejected and StoreUnavailable.
         """
         self._check_open()
-        for first, last in ranges:
-            self._group.confirmed.add(first, last)
+        try:
+            payload = len(decisions), encode_decisions(decisions)
+        except ValueError as error:
+            raise StoreRejected(str(error)) from error
+        done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+        self._group.decided.append(_Decided(payload, tuple(rests_on), done))
+        self._work.set()
+        return await done
+
+    async def confirm(self, blocks: Iterable[StoredBlock], gaps: Iterable[Gap] = ()) -> int:
+        """Delete exactly the blocks whose first number, count and digest match, forget reported ``gaps``.
+
+        Returns how many numbers the transaction deleted (confirmations of one moment share it).
+        """
+        self._check_open()
+        self._group.confirmed.extend(blocks)
         self._group.reported.extend(gaps)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._group.confirms.append(done)
         self._work.set()
         return await done
+
+    def urgent(self) -> RangeSet:
+        """Unreceipted numbers that go before everything else: decisions and what they rest on."""
+        settled = self.settled()
+        return RangeSet(
+            piece
+            for first, last in self._urgent
+            for piece in settled.missing(first, min(last, self.accepted))
+        )
+
+    def tally(self, device: str, received_ns: int, kind: str, n: int = 1) -> None:
+        """Count ``n`` of ``kind`` (``read``, ``rejected:<reason>``) for a device's hour."""
+        key = device, received_ns // 3_600_000_000_000, kind
+        self._mark += 1
+        self._counts[key] += n
+        self._marks[key] = self._mark
+
+    def accounts(self, after: int = 0) -> tuple[int, list[Account]]:
+        """The rows of the books changed since mark ``after`` (0: all), and the new mark."""
+        rows = [Account(*key, n) for key, n in sorted(self._counts.items()) if self._marks[key] > after]
+        return self._mark, rows
+
+    def fill(self) -> float:
+        """How full the outbox is, 0 to 1."""
+        return self._fill
 
     async def pending(
         self, after: int, max_readings: int, max_bytes: int = 1 << 19, until: int | None = None
@@ -299,20 +362,30 @@ class Outbox:
                     return
                 self._work.set()
 
-    async def _settle(self, group: _Group) -> None:
+    async def _settle(self, group: _Group) -> None:  # noqa: C901 - until the outbox is in segments
         try:
-            first, deleted, failed, blocks, added = await self._run(lambda: self._commit(group))
+            committed, failed, blocks, added = await self._run(lambda: self._commit(group))
         except (sqlite3.Error, OSError, segment.GarbledError, StoreRejected) as error:
             self._telemetry.count("outbox_failed_commits_total")
             log.exception("outbox %s cannot be written", self.path)
-            self._remember(RangeSet(), [])
+            self._remember([], [])
             _fail(group, error, self.path)
             return
         except BaseException as error:
             _fail(group, error, self.path)
             raise
-        self._remember(group.confirmed, blocks)
-        group.resolve(first, deleted, failed)
+        self._remember(committed.deleted, blocks)
+        for append in (a for i, a in enumerate(group.appends) if i not in failed):
+            for device, received in zip(append.batch.device, append.batch.received, strict=True):
+                self.tally(device, received, "accepted")
+        for block in (b for b in blocks if b.decisions):
+            self._urgent.add(block.first, block.last)
+        for decided in group.decided:
+            for span in decided.rests_on:
+                self._urgent.add(*span)
+        if committed.mismatched:
+            self._telemetry.count("outbox_receipt_mismatch_total", committed.mismatched)
+        group.resolve(committed.first, sum(b.count for b in committed.deleted), failed)
         self._telemetry.count("outbox_accepted_total", sum(b.count for b in blocks))
         self._telemetry.count("outbox_commits_total")
         self._measure(added)
@@ -320,9 +393,12 @@ class Outbox:
             for listener in self._listeners:
                 listener()
 
-    def _commit(self, group: _Group) -> tuple[int, int, dict[int, str], list[Block], tuple[Gap, ...]]:
-        """In the thread: encode and commit; returns first number, deleted, refused appends, blocks, gaps."""
+    def _commit(
+        self, group: _Group
+    ) -> tuple[segment.Committed, dict[int, str], list[Block], tuple[Gap, ...]]:
+        """In the thread: encode and commit; returns what was done, refused appends, blocks, gaps."""
         payloads, failed = encode_all([a.batch for a in group.appends])
+        payloads += [d.payload for d in group.decided]
         found: tuple[Gap, ...] = ()
         try:
             if group.audit:
@@ -340,15 +416,16 @@ class Outbox:
         for count, payload in payloads:
             blocks.append(Block(first, count, payload))
             first += count
-        return committed.first, committed.deleted, failed, blocks, committed.gaps + found
+        self._fill = self._segment.fill()
+        return committed, failed, blocks, committed.gaps + found
 
-    def _remember(self, confirmed: RangeSet, blocks: list[Block]) -> None:
+    def _remember(self, confirmed: Iterable[StoredBlock], blocks: list[Block]) -> None:
         """Bring what the loop knows up to date with a transaction, in one step."""
         held = self._segment
         if held.boot != self._books.boot:
             self._recent.clear()  # the file was replaced: its numbers start again
         self._books = _Books(held.boot, held.next, held.done, tuple(held.gaps))
-        gone = RangeSet(confirmed)
+        gone = RangeSet((b.first, b.last) for b in confirmed)
         for gap in self._books.gaps:
             gone.add(gap.first, gap.last)
         keep = [b for b in self._recent if not gone.covers(b.first, b.last)]
@@ -440,7 +517,11 @@ def _free_name(path: Path) -> Path:
 
 
 def _fail(group: _Group, error: BaseException, path: Path) -> None:
-    futures: list[asyncio.Future[Any]] = [*(a.done for a in group.appends), *group.confirms]
+    futures: list[asyncio.Future[Any]] = [
+        *(a.done for a in group.appends),
+        *(d.done for d in group.decided),
+        *group.confirms,
+    ]
     for waiting in futures:
         if not waiting.done():
             if isinstance(error, StoreRejected):

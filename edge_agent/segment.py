@@ -21,7 +21,7 @@ from typing import Final
 
 from hearthward.core.errors import StoreRejected
 from hearthward.core.ranges import RangeSet
-from hearthward.core.wire import MAX_BLOCK, Block, Gap
+from hearthward.core.wire import MAX_BLOCK, Block, Gap, StoredBlock
 
 __all__ = ["Committed", "DamagedRowError", "GarbledError", "Segment", "create", "salvage"]
 
@@ -71,7 +71,8 @@ class Committed:
     """What one transaction did: the first number given out, readings deleted and gaps made."""
 
     first: int
-    deleted: int
+    deleted: tuple[StoredBlock, ...]
+    mismatched: int
     gaps: tuple[Gap, ...]
 
 
@@ -285,17 +286,17 @@ class Segment:
     def commit(
         self,
         payloads: Sequence[tuple[int, bytes]],
-        confirmed: RangeSet | None = None,
+        confirmed: Iterable[StoredBlock] = (),
         reported: Iterable[Gap] = (),
     ) -> Committed:
-        """One transaction: delete what is wholly ``confirmed``, forget ``reported`` gaps, add blocks.
+        """One transaction: delete the ``confirmed`` blocks, forget ``reported`` gaps, add blocks.
 
         ``payloads`` are (count, encoded block). When it returns, all of it is on the disk. Raises
         sqlite3.Error or DamagedRowError (nothing happened), or StoreRejected (larger than the outbox).
         """
         done, gaps, following = RangeSet(self.done), list(self.gaps), self.next
         with _garbled(), self._transaction():
-            deleted = self._delete_confirmed(confirmed or RangeSet(), done)
+            deleted, mismatched = self._delete_confirmed(confirmed, done)
             for gap in reported:
                 gaps = _without(gaps, gap, done)
             dropped = self._make_room(sum(len(payload) // PAGE + 2 for _, payload in payloads))
@@ -305,25 +306,34 @@ class Segment:
                 self._db.execute("INSERT INTO block VALUES(?, ?, ?, ?)", row)
                 following += count
             self._write_books(done, gaps, following)
-        committed = Committed(self.next, deleted, dropped)
+        committed = Committed(self.next, tuple(deleted), mismatched, dropped)
         self.done, self.gaps, self.next = done, gaps, following
         return committed
 
-    def _delete_confirmed(self, confirmed: RangeSet, done: RangeSet) -> int:
-        deleted = 0
-        for low, high in confirmed:
-            rows = self._db.execute("SELECT * FROM block WHERE first BETWEEN ? AND ?", (low, high))
-            with contextlib.closing(rows):
-                whole = [(a, n) for a, n in map(_checked, rows) if a + n - 1 <= high]
-            self._db.executemany("DELETE FROM block WHERE first=?", [(first,) for first, _ in whole])
-            for first, count in whole:
-                done.add(first, first + count - 1)
-                deleted += count
-        return deleted
+    def _delete_confirmed(
+        self, confirmed: Iterable[StoredBlock], done: RangeSet
+    ) -> tuple[list[StoredBlock], int]:
+        deleted, mismatched = [], 0
+        for block in confirmed:
+            row = self._db.execute("SELECT * FROM block WHERE first=?", (block.first,)).fetchone()
+            if row is None:
+                continue
+            first, count = _checked(row)
+            if Block(first, count, row[3]).stored() != block:
+                mismatched += 1
+                continue
+            self._db.execute("DELETE FROM block WHERE first=?", (first,))
+            done.add(first, block.last)
+            deleted.append(block)
+        return deleted, mismatched
 
     def _free_pages(self) -> int:
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         return int(free)
+
+    def fill(self) -> float:
+        """How much of the file is in use, 0 to 1."""
+        return 1.0 - self._free_pages() / self.pages
 
     def _make_room(self, pages: int) -> tuple[Gap, ...]:
         """Drop the oldest blocks until ``pages`` are free; returns what was dropped."""

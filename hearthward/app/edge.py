@@ -47,7 +47,7 @@ async def edge_running(
     edge, ids, catalog = settings.edge, RandomIds(), load_catalog()
     folder = settings.data / "edge"
     outbox = await Outbox.open(
-        folder / "outbox.db", clock=clock, ids=ids, telemetry=telemetry, max_bytes=edge.outbox_bytes
+        folder / "outbox", clock=clock, ids=ids, telemetry=telemetry, max_bytes=edge.outbox_bytes
     )
     spec = edge.radio if virtual is None else "virtual"
     try:

@@ -97,7 +97,7 @@ async def until(parts: Parts, condition: Any, seconds: float = 60) -> Any:
 
 def accepted(folder: Path) -> int:
     """How many readings the edge has ever accepted, by its outbox's own count."""
-    with closing(sqlite3.connect(f"file:{folder / 'edge/edge/outbox.db'}?mode=ro", uri=True)) as db:
+    with closing(sqlite3.connect(f"file:{folder / 'edge/edge/outbox/outbox.db'}?mode=ro", uri=True)) as db:
         return int(db.execute("SELECT next FROM meta").fetchone()[0]) - 1
 
 
