@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from cloud_ingest import journal
+from cloud_ingest import journal, pulse
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
@@ -23,6 +23,7 @@ from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.grace import Grace
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.pipeline import Hooks, Pipeline
+from cloud_ingest.pulse import Pulse
 from cloud_ingest.receipts import compact
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import Alarms
@@ -34,7 +35,7 @@ from cloud_ingest.walls import WallBoard, wards_with_walls
 from cloud_ingest.watch import Watch
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
-from hearthward.core.errors import DecodeError, StoreUnavailable
+from hearthward.core.errors import DecodeError, StoreUnavailable, UplinkError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
@@ -62,8 +63,7 @@ SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
 NAMES_AT_ONCE: Final = 500
 """In one question to the records."""
-COMPONENTS: Final = ("component:ingest", "component:notifier")
-"""Our own parts that give signs of life."""
+PROBE_EVERY_S: Final = 5.0
 _DIGEST_CHARACTERS: Final = 64
 
 
@@ -119,12 +119,13 @@ class CloudService:
         self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
         self.notifier = notifier
         self.reach = reach or Reach()
+        self.pulse = Pulse(clock)
         self.watch = Watch(
             clock,
             telemetry,
             list(self.reach.channels.values()),
             duty=lambda: self.duty,
-            notifier_silent_s=None if notifier is None else notifier.silent_s,
+            pulse=self.pulse,
         )
         self.pipeline = Pipeline(
             self.tenant,
@@ -140,9 +141,18 @@ class CloudService:
             watch=self.watch,
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
+        self._expect_signs()
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
         self.started = asyncio.Event()
+
+    def _expect_signs(self) -> None:
+        """Of which of our parts signs of life are expected; the web's wiring adds its own."""
+        self.pulse.expect(pulse.INGEST, lambda: self.pipeline.waiting_s)
+        self.pulse.expect(pulse.RULES, lambda: self.ingest_silent_s)
+        self.pulse.expect(pulse.BROKER)
+        if self.notifier is not None:
+            self.pulse.expect(pulse.NOTIFIER, self.notifier.silent_s)
 
     @property
     def hooks(self) -> Hooks:
@@ -170,6 +180,7 @@ class CloudService:
                 group.create_task(self._ticks(), name="cloud-ticks")
                 group.create_task(self._maintenance(), name="cloud-maintenance")
                 group.create_task(self.watch.run(), name="cloud-watch")
+                group.create_task(self._probe_broker(), name="cloud-broker-probe")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")
                 self.started.set()
@@ -339,6 +350,18 @@ class CloudService:
                 self.telemetry.count("ticks_failed_total")
                 log.exception("the rules' timers failed")
 
+    async def _probe_broker(self) -> None:
+        """Send a message of our own through the broker, again and again: a port that is open says little."""
+        while True:
+            try:
+                await self.source.probe()
+            except UplinkError as error:
+                self.telemetry.count("broker_probes_failed_total")
+                log.debug("the broker's round trip failed: %s", error)
+            else:
+                self.pulse.beat(pulse.BROKER)
+            await asyncio.sleep(PROBE_EVERY_S)
+
     async def _maintenance(self) -> None:
         rounds = 0
         while True:
@@ -392,7 +415,7 @@ class CloudService:
         left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
         known = {name: context for name, context in found.items() if name not in left_out}
         if not self.clock.event_driven:
-            known |= {name: Context(expected={HEARTBEAT: 0}) for name in COMPONENTS}
+            known |= {name: Context(expected={HEARTBEAT: 0}) for name in self.watch.parts()}
         duty = await self._load_duty(now)
         self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
         await self.pipeline.know(self._grace.give(known), duty)
@@ -416,7 +439,7 @@ class CloudService:
 
     async def _forget_components(self) -> None:
         """End alarms about parts of ours that are not there any more: nothing else would."""
-        watched = self.watch.subjects() | set(COMPONENTS)
+        watched = self.watch.subjects()
         known = {s for s in self.pipeline.state.subjects if s.startswith(subject_key("component", ""))}
         if gone := frozenset(known - watched):
             await self.pipeline.configure(None, gone)

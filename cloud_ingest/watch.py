@@ -15,6 +15,7 @@ from typing import Final
 
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.facts import Facts
+from cloud_ingest.pulse import Pulse
 from cloud_ingest.walls import WallBoard
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DeliveryError
@@ -38,8 +39,6 @@ CHECK_EVERY_S: Final = 30.0
 """A channel by which nothing goes is checked this often."""
 CHECK_TIMEOUT_S: Final = 10.0
 LOOK_S: Final = 5.0
-NOTIFIER_S: Final = 15.0
-"""A notifier that has not looked at its outbox for so long gives no sign of life."""
 FLOOD_S: Final = 600.0
 JUST_S: Final = 20.0
 """For so long after the loss of its last wall a ward's count is told every second."""
@@ -48,8 +47,6 @@ ROLES: Final = ("nurse", "doctor")
 STAFF: Final = frozenset({*ROLES, "engineer"})
 """A ward without a schedule in which nobody has a login as any of these is still being set up."""
 DEVICE: Final = "cloud"
-INGEST: Final = subject_key("component", "ingest")
-NOTIFIER: Final = subject_key("component", "notifier")
 HEARTBEAT_URL: Final = subject_key("component", "heartbeat-url")
 
 
@@ -137,9 +134,8 @@ class ChannelBoard:
 class Watch:
     """Collects what is noticed; asked for rows with each tick.
 
-    ``duty`` gives who is there as deciding knows it, ``notifier_silent_s`` the seconds since the notifier
-    last looked at its outbox, ``heartbeat_failing`` whether the URL outside is not reached (None: there is
-    none). All three may be set later.
+    ``duty`` gives who is there as deciding knows it, ``pulse`` which of our parts give signs of life,
+    ``heartbeat_failing`` whether the URL outside is not reached (None: there is none; may be set later).
     """
 
     def __init__(
@@ -149,13 +145,13 @@ class Watch:
         channels: Collection[Channel] = (),
         *,
         duty: Callable[[], Duty] = lambda: NOBODY,
-        notifier_silent_s: Callable[[], float] | None = None,
+        pulse: Pulse | None = None,
         heartbeat_failing: Callable[[], bool] | None = None,
     ) -> None:
         self.walls = WallBoard(clock)
         self.facts = Facts()
         self.channels = ChannelBoard(channels, clock, telemetry)
-        self.duty, self.notifier_silent_s, self.heartbeat_failing = duty, notifier_silent_s, heartbeat_failing
+        self.duty, self.pulse, self.heartbeat_failing = duty, pulse or Pulse(clock), heartbeat_failing
         self._clock, self._telemetry = clock, telemetry
         self._walled: frozenset[str] = frozenset()
         self._starts: deque[tuple[int, str]] = deque()
@@ -184,7 +180,11 @@ class Watch:
 
     def subjects(self) -> frozenset[str]:
         """Everything that is watched now; alarms about others of our parts have nobody left to end them."""
-        return frozenset({INGEST, NOTIFIER}.union(subject for subject, _, _ in self._found(0)))
+        return self.parts().union(subject for subject, _, _ in self._found(0))
+
+    def parts(self) -> frozenset[str]:
+        """The parts of ours that have to give signs of life."""
+        return frozenset(subject_key("component", part) for part in self.pulse.parts)
 
     def rows(self, now: int) -> Rows | None:
         """What the rules are to be told at ``now`` (UTC ns), or None: nothing."""
@@ -223,9 +223,8 @@ class Watch:
 
     def _found(self, now: int) -> Iterator[tuple[str, str, float]]:
         """(subject, metric, value) of everything, as it is now."""
-        yield INGEST, HEARTBEAT, 1.0
-        if self.notifier_silent_s is not None and self.notifier_silent_s() < NOTIFIER_S:
-            yield NOTIFIER, HEARTBEAT, 1.0
+        for part in self.pulse.alive():
+            yield subject_key("component", part), HEARTBEAT, 1.0
         for name, failing in self.channels.failing().items():
             yield channel_of(name), "delivery_failing", float(failing)
         if self.heartbeat_failing is not None:

@@ -41,3 +41,7 @@ class FrameSource(Protocol):
         Raises UplinkError when there is no connection: nothing is queued here.
         """
         ...
+
+    async def probe(self) -> None:
+        """Return once a message of our own has made the round trip. Raises UplinkError when it has not."""
+        ...

@@ -67,6 +67,12 @@ class MemorySource:
         finally:
             self._connected.clear()
 
+    async def probe(self) -> None:
+        """At once while connected; see FrameSource."""
+        if not self.connected:
+            msg = "the source is not connected"
+            raise UplinkError(msg)
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Keep the message; see FrameSource."""
         if not self.connected:

@@ -24,6 +24,7 @@ SUBSCRIPTIONS: Final = ("hw/1/+/+/frame", "hw/1/+/+/status", "hw/1/+/+/applied")
 FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 5.0
 BACKOFF_FACTOR: Final = 2.0
+PROBE_TIMEOUT_S: Final = 4.0
 STEADY_S: Final = 2.0
 """A connection that held so long starts the back-off anew."""
 _EXPECTED: Final = (aiomqtt.MqttError, UplinkError, OSError)
@@ -55,6 +56,9 @@ class MqttSource:
         self._on_state = on_state
         self._client: aiomqtt.Client | None = None
         self._name = ids.new("hearthward-cloud").replace(".", "-")
+        self._echo = f"hw/1/echo/{self._name}"
+        self._echoes: dict[bytes, asyncio.Event] = {}
+        self._ticket = 0
         self.state = SourceState.IDLE
 
     @property
@@ -100,6 +104,21 @@ class MqttSource:
             msg = f"the broker did not take the message: {error}"
             raise UplinkError(msg, topic=topic) from error
 
+    async def probe(self) -> None:
+        """Send ourselves a message; see FrameSource. Gives up after ``PROBE_TIMEOUT_S``."""
+        self._ticket += 1
+        ticket = str(self._ticket).encode()
+        echo = self._echoes[ticket] = asyncio.Event()
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self.publish(self._echo, ticket)
+                await echo.wait()
+        except TimeoutError as error:
+            msg = f"no round trip through the broker within {PROBE_TIMEOUT_S:g} s"
+            raise UplinkError(msg) from error
+        finally:
+            del self._echoes[ticket]
+
     async def _one_session(self, on_message: OnMessage, on_connected: OnConnected) -> BaseException:
         """Run one connection to its end and return why it ended; raises what nobody expects.
 
@@ -121,7 +140,7 @@ class MqttSource:
     async def _session(self, on_message: OnMessage, on_connected: OnConnected) -> None:
         """One connection, from connect to its loss. Raises MqttError, UplinkError (or groups of them)."""
         async with Connection(self._locate(), identifier=self._name) as client:
-            for topic in SUBSCRIPTIONS:
+            for topic in (*SUBSCRIPTIONS, self._echo):
                 granted = await client.subscribe(topic, qos=1)
                 _check_granted(topic, granted)
             self._client = client
@@ -130,9 +149,17 @@ class MqttSource:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_connected(on_connected), name="source-connected")
-                    group.create_task(_hand_over(client, on_message), name="source-messages")
+                    group.create_task(self._hand_over(client, on_message), name="source-messages")
             finally:
                 self._client = None
+
+    async def _hand_over(self, client: aiomqtt.Client, on_message: OnMessage) -> None:
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            if message.topic.value != self._echo:
+                on_message(Message(message.topic.value, payload))
+            elif (echo := self._echoes.get(payload)) is not None:
+                echo.set()
 
     def _enter(self, state: SourceState) -> None:
         if state is not self.state:
@@ -143,12 +170,6 @@ class MqttSource:
 
 async def _connected(on_connected: OnConnected) -> None:
     await on_connected()
-
-
-async def _hand_over(client: aiomqtt.Client, on_message: OnMessage) -> None:
-    async for message in client.messages:
-        payload = message.payload
-        on_message(Message(message.topic.value, payload if isinstance(payload, bytes) else b""))
 
 
 def _check_granted(topic: str, granted: object) -> None:

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from cloud_ingest.pulse import WEB
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import JournalRow
 from cloud_ingest.rulebook import Rulebook
@@ -31,6 +32,7 @@ from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
 from hearthward.app.player import EPOCH_NS
 from hearthward.app.reach import Telling, build_telling
+from hearthward.app.web_probe import WebProbe
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
@@ -118,6 +120,9 @@ async def cloud_running(
             twilio=telling.twilio,
         )
         await stack.enter_async_context(_web(app, settings, listening))
+        service.pulse.expect(WEB)
+        probe = WebProbe(url, lambda: service.pulse.beat(WEB), telemetry)
+        await stack.enter_async_context(background(probe.run, "web probe"))
         write_owner(settings.data / "cloud", url, token)
         yield Cloud(service, app, url, token)
 

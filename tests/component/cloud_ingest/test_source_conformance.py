@@ -151,9 +151,19 @@ async def test_tells_every_connect(world: World):
         assert messages[-1].payload == b"after"
 
 
+async def test_a_probe_makes_the_round_trip_and_is_handed_to_nobody(world: World):
+    async with Running(world.source) as running:
+        await running.connected()
+        await asyncio.gather(world.source.probe(), world.source.probe())
+        await world.send(FRAME, b"x")
+        assert (await running.message()).payload == b"x"
+
+
 async def test_without_a_connection_publishing_fails_and_nothing_is_queued(world: World):
     with pytest.raises(UplinkError):
         await world.source.publish(FRAME, b"x")
+    with pytest.raises(UplinkError):
+        await world.source.probe()
     async with Running(world.source) as running:
         await running.connected()
     assert not world.source.connected

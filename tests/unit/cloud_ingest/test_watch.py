@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloud_ingest.channels import FakeChannel
+from cloud_ingest.pulse import Pulse
 from cloud_ingest.records import Records
 from cloud_ingest.walls import GONE_S, wards_with_walls
 from cloud_ingest.watch import (
@@ -34,6 +35,13 @@ def clock() -> EventClock:
     return EventClock(T0, frozen_monotonic=True)
 
 
+def beating(clock: EventClock, *parts: str) -> Pulse:
+    pulse = Pulse(clock)
+    for part in parts:
+        pulse.expect(part, lambda: 0.0)
+    return pulse
+
+
 def values(rows: Rows | None) -> dict[tuple[str, str], float | None]:
     if rows is None:
         return {}
@@ -42,7 +50,7 @@ def values(rows: Rows | None) -> dict[tuple[str, str], float | None]:
 
 
 def test_everything_is_told_every_ten_seconds_and_what_changed_at_once(clock: EventClock) -> None:
-    watch = Watch(clock, Telemetry(), [FakeChannel("sms")], notifier_silent_s=lambda: 1.0)
+    watch = Watch(clock, Telemetry(), [FakeChannel("sms")], pulse=beating(clock, "ingest", "notifier"))
     watch.expect_walls(W1)
     watch.walls.seen("a", W1, audible=True)
     assert values(watch.rows(clock.now_ns())) == {
@@ -61,11 +69,29 @@ def test_everything_is_told_every_ten_seconds_and_what_changed_at_once(clock: Ev
 
 def test_a_notifier_that_does_not_look_at_its_outbox_gives_no_sign_of_life(clock: EventClock) -> None:
     silent = 20.0
-    watch = Watch(clock, Telemetry(), notifier_silent_s=lambda: silent)
+    pulse = beating(clock, "ingest")
+    pulse.expect("notifier", lambda: silent)
+    watch = Watch(clock, Telemetry(), pulse=pulse)
     assert values(watch.rows(T0)) == {("ingest", "heartbeat"): 1.0}
+    assert watch.parts() == {"component:ingest", "component:notifier"}
     silent = 0.0
     clock.advance(10)
     assert ("notifier", "heartbeat") in values(watch.rows(T0))
+
+
+def test_what_parts_have_noticed_is_told_at_once_and_with_all_else(clock: EventClock) -> None:
+    watch = Watch(clock, Telemetry())
+    assert watch.rows(clock.now_ns()) is None
+    watch.facts.put("gateway:gw-1", "readings_lost", 7)
+    clock.advance(1)
+    assert values(watch.rows(clock.now_ns())) == {("gateway:gw-1", "readings_lost"): 7}
+    clock.advance(1)
+    assert watch.rows(clock.now_ns()) is None
+    clock.advance(9)
+    assert values(watch.rows(clock.now_ns())) == {("gateway:gw-1", "readings_lost"): 7}
+    watch.facts.forget("gateway:gw-1")
+    clock.advance(10)
+    assert watch.rows(clock.now_ns()) is None
 
 
 def test_a_lost_wall_is_dated_by_when_it_was_last_heard(clock: EventClock) -> None:
@@ -272,7 +298,8 @@ def test_the_url_outside_that_is_not_reached_is_told(clock: EventClock) -> None:
 
 def test_what_is_watched_is_known(clock: EventClock) -> None:
     duty = Duty(patients={"p1": "w1"}, scheduled=W1)
-    watch = Watch(clock, Telemetry(), [FakeChannel("sms")], duty=lambda: duty)
+    pulse = beating(clock, "ingest", "notifier")
+    watch = Watch(clock, Telemetry(), [FakeChannel("sms")], duty=lambda: duty, pulse=pulse)
     watch.expect_walls(W1)
     assert {s.removeprefix("component:") for s in watch.subjects()} == {
         "ingest",
