@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from cloud_ingest import pipeline as pipeline_module
+from cloud_ingest import frames as frames_module
 from cloud_ingest import turns
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, DeadLetter, JournalRow, Snapshot, TransitionRow
@@ -19,7 +19,7 @@ from rules import Engine, RuleSet, Tick, Transition
 from rules.model import Command
 from tests.unit.cloud_ingest.replaying import by_engine, by_reference, inputs_of, told, told_of
 from tests.unit.cloud_ingest.test_pipeline import fails_on
-from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule
+from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule, spans
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_commit_that_fails_for_ever_takes_its_decisions_back(
 async def test_one_bad_frame_is_given_up_and_its_neighbours_are_decided_once(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ):
-    real = pipeline_module.write_blocks
+    real = frames_module.write_blocks
 
     def fails(session: Any, tenant: str, source: Any, blocks: Any) -> None:
         real(session, tenant, source, blocks)
@@ -82,14 +82,14 @@ async def test_one_bad_frame_is_given_up_and_its_neighbours_are_decided_once(
             msg = "a bug"
             raise OSError(msg)
 
-    monkeypatch.setattr(pipeline_module, "write_blocks", fails)
+    monkeypatch.setattr(frames_module, "write_blocks", fails)
     await ward.take(
         frame(block(1, reading(0, 84)), at=4),
         frame(block(1, reading(0, 84, device="dev_2")), at=4, gateway="gw-2"),
         frame(block(2, reading(4, 83)), at=4),
     )
     assert [a.patient for a in await ward.rows(Alarm)] == ["pat_1"]
-    assert [(r.gateway, r.ranges) for r in ward.receipts()] == [("gw-1", ((1, 1),)), ("gw-1", ((2, 2),))]
+    assert [(r.gateway, spans(r)) for r in ward.receipts()] == [("gw-1", ((1, 1),)), ("gw-1", ((2, 2),))]
     assert "pat_2" not in ward.pipeline.state.subjects
     await agrees(ward)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from cloud_ingest import patience
-from cloud_ingest import pipeline as pipeline_module
+from cloud_ingest import frames as frames_module
 from cloud_ingest.feed import AlarmChanged, ClockMoved, ReadingsStored, TechnicalEvent
 from cloud_ingest.pipeline import Pipeline
 from cloud_ingest.records.models import (
@@ -29,7 +29,7 @@ from hearthward.core.errors import RuleError, StoreRejected, StoreUnavailable
 from hearthward.core.wire import Block, Frame, decode_block
 from rules import Engine, Input, Readings, RuleSet, Transition
 from rules.model import Command
-from tests.unit.cloud_ingest.ward import T0, Gap, Ward, block, frame, message, reading, rule
+from tests.unit.cloud_ingest.ward import T0, Gap, Ward, block, frame, message, reading, rule, spans
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def reasons(ward: Ward) -> list[str]:
 async def test_stores_decides_and_only_then_receipts(ward: Ward):
     await ward.take(frame(block(1, reading(0, 97), reading(1, 84))))
     assert [r.value for r in await ward.stored()] == [97, 84]
-    assert [(r.gateway, r.boot, r.ranges) for r in ward.receipts()] == [("gw-1", "boot-1", ((1, 2),))]
+    assert [(r.gateway, r.boot, spans(r)) for r in ward.receipts()] == [("gw-1", "boot-1", ((1, 2),))]
     (alarm,) = await ward.rows(Alarm)
     assert (alarm.patient, alarm.condition, alarm.text_en) == ("pat_1", "active", "SpO2 84 < 90")
     assert alarm.onset == T0 + SECOND
@@ -65,7 +65,7 @@ async def test_a_resend_is_receipted_again_and_nothing_else(ward: Ward):
     ward.events()
     await ward.take(sent, sent)
     assert len(await ward.stored()) == 1
-    assert [r.ranges for r in ward.receipts()] == [((1, 1),), ((1, 1),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 1),), ((1, 1),)]
     assert len(await ward.rows(TransitionRow)) == 1
     assert ward.telemetry.value("readings_duplicate_total") == 2
     assert ward.events() == []
@@ -75,7 +75,7 @@ async def test_blocks_out_of_order_in_one_batch_are_decided_in_order(ward: Ward)
     later, earlier = block(2, reading(1, 95)), block(1, reading(0, 84))
     await ward.take(frame(later, at=1), frame(earlier, at=1))
     assert [t.kind for t in await ward.rows(TransitionRow)] == ["start", "end"]
-    assert [r.ranges for r in ward.receipts()] == [((1, 2),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 2),)]
 
 
 async def test_readings_of_an_unassigned_device_are_kept_but_not_judged(ward: Ward):
@@ -111,7 +111,7 @@ async def test_a_bad_reading_is_dead_lettered_and_its_neighbours_are_not(
     (dead,) = await ward.rows(DeadLetter)
     assert (dead.reason, dead.gateway, dead.tenant) == (reason, "gw-1", "main")
     assert len(decode_block(dead.payload)) == 1
-    assert [r.ranges for r in ward.receipts()] == [((1, 3),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 3),)]
     assert ward.telemetry.value("readings_rejected_total", reason=reason) == 1
     assert ward.telemetry.value("dead_letters_total", reason=reason) == 1
     technical = [e.kind for e in ward.events() if isinstance(e, TechnicalEvent)]
@@ -138,7 +138,7 @@ async def test_a_poisonous_block_is_kept_aside_and_does_not_come_for_ever(
     good = block(10, reading(5))
     await ward.take(frame(Block(1, count, payload), good))
     assert await reasons(ward) == ["malformed"]
-    assert [r.ranges for r in ward.receipts()] == [((1, count), (10, 10))]
+    assert [spans(r) for r in ward.receipts()] == [((1, count), (10, 10))]
     assert len(await ward.stored()) == 1
     await ward.take(frame(Block(1, count, payload)))
     assert await reasons(ward) == ["malformed"]
@@ -178,7 +178,7 @@ async def test_gaps_are_recorded_counted_and_receipted_once(ward: Ward):
         (2, 9, "full"),
         (12, 12, "corrupt"),
     ]
-    assert [r.ranges for r in ward.receipts()] == [((1, 9), (12, 12))]
+    assert [spans(r) for r in ward.receipts()] == [((1, 9), (12, 12))]
     assert ward.telemetry.by_label("readings_lost_total", "reason") == {"full": 8, "corrupt": 1}
     await ward.take(frame(gaps=(Gap(2, 10, "full"),)))
     assert ward.telemetry.value("readings_lost_total", reason="full") == 9
@@ -216,7 +216,7 @@ async def test_a_reading_sent_again_under_another_number_is_not_judged_twice(war
     await ward.take(frame(block(2, replace(taken, received=T0 + 5 * SECOND))))
     assert len(await ward.stored()) == 1
     assert len(await ward.rows(JournalRow)) == 2
-    assert [r.ranges for r in ward.receipts()] == [((1, 1),), ((2, 2),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 1),), ((2, 2),)]
 
 
 async def test_a_crash_between_store_and_records_loses_and_doubles_nothing(
@@ -240,7 +240,7 @@ async def test_a_crash_between_store_and_records_loses_and_doubles_nothing(
     await ward.take(sent)
     assert len(await ward.stored()) == 1
     assert [t.kind for t in await ward.rows(TransitionRow)] == ["start"]
-    assert [r.ranges for r in ward.receipts()] == [((1, 1),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 1),)]
 
 
 async def test_waits_out_stores_that_cannot_be_used_now(ward: Ward, monkeypatch: pytest.MonkeyPatch):
@@ -276,7 +276,7 @@ async def test_what_the_store_refuses_for_ever_does_not_hold_up_the_rest(
     await ward.take(frame(block(1, reading(0)), block(2, reading(1, 13.0)), block(3, reading(2))))
     assert [r.value for r in await ward.stored()] == [97, 97]
     assert await reasons(ward) == ["store_refused"]
-    assert [r.ranges for r in ward.receipts()] == [((1, 3),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 3),)]
 
 
 def fails_on(monkeypatch: pytest.MonkeyPatch, patient: str) -> None:
@@ -325,10 +325,10 @@ async def test_a_frame_that_our_own_code_fails_on_is_set_aside_without_receipt(
     await ward.take(good, bad)
     await ward.take(bad)
     assert await reasons(ward) == ["internal_error"]
-    assert [r.ranges for r in ward.receipts()] == [((2, 2),)]
+    assert [spans(r) for r in ward.receipts()] == [((2, 2),)]
     monkeypatch.setattr(intake, "screen", real)
     await ward.take(bad)
-    assert [r.ranges for r in ward.receipts()] == [((2, 2),), ((1, 1),)]
+    assert [spans(r) for r in ward.receipts()] == [((2, 2),), ((1, 1),)]
     assert len(await ward.stored()) == 2
 
 
@@ -363,7 +363,7 @@ async def test_the_event_clock_follows_frames_that_carry_a_recording_s_time(ward
     assert ward.clock.now_ns() == T0 + 5 * SECOND, "it never goes back"
     assert not [e for e in ward.events() if isinstance(e, ClockMoved)]
     assert [r.value for r in await ward.stored()] == [84, 97]
-    assert [r.ranges for r in ward.receipts()] == [((1, 1),), ((2, 2),)]
+    assert [spans(r) for r in ward.receipts()] == [((1, 1),), ((2, 2),)]
 
 
 @pytest.mark.parametrize("played", [True, False])
@@ -477,15 +477,15 @@ async def test_refuses_a_store_that_acknowledges_too_early(ward: Ward):
 
 
 async def test_nothing_of_a_failed_transaction_stays(ward: Ward, monkeypatch: pytest.MonkeyPatch):
-    real = pipeline_module.write_blocks
+    real = frames_module.write_blocks
 
     def fails_once(session: Session, *_rest: Any) -> None:
         session.flush()
-        monkeypatch.setattr(pipeline_module, "write_blocks", real)
+        monkeypatch.setattr(frames_module, "write_blocks", real)
         msg = "in the middle"
         raise OSError(msg)
 
-    monkeypatch.setattr(pipeline_module, "write_blocks", fails_once)
+    monkeypatch.setattr(frames_module, "write_blocks", fails_once)
     await ward.take(frame(block(1, reading(0, 84))))
     assert len(await ward.rows(Alarm)) == 1
     assert len(await ward.rows(TransitionRow)) == 1

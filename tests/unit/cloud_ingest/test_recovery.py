@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from cloud_ingest import journal
-from cloud_ingest import pipeline as pipeline_module
+from cloud_ingest import frames as frames_module
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
 from cloud_ingest.recovery import recover
@@ -22,7 +22,7 @@ from rules.model import Command
 from rules.response.duty import Duty, Person
 from rules.response.policy import Policy, Step, Target, Timetable
 from tests.unit.cloud_ingest.before import as_before
-from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule
+from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule, spans
 
 DELAYED = RuleSet((rule(delay_s=3),))
 
@@ -102,9 +102,9 @@ def test_any_interleaving_of_resends_repeats_and_reorders_stores_each_once(
                 if i in crashes:
                     # killed after the store's commit and before the records': nothing was receipted
                     for sent in batch:
-                        ward.pipeline.offer(pipeline_module.Message("hw/1/main/gw-1/frame", sent.encode()))
-                    intake = ward.pipeline._inspect(ward.pipeline._waiting.batch())
-                    await ward.pipeline._append(intake)
+                        ward.pipeline.offer(frames_module.Message("hw/1/main/gw-1/frame", sent.encode()))
+                    intake = ward.pipeline._frames._inspect(ward.pipeline._waiting.batch())
+                    await ward.pipeline._frames._append(intake)
                     await ward.restart()
                 await ward.take(*batch)
                 if i in kills:
@@ -112,7 +112,7 @@ def test_any_interleaving_of_resends_repeats_and_reorders_stores_each_once(
             stored = await ward.stored()
             assert [r.corrected for r in stored] == [T0 + i * SECOND for i in range(3 * count)]
             receipted = {
-                n for r in ward.receipts() for first, last in r.ranges for n in range(first, last + 1)
+                n for r in ward.receipts() for first, last in spans(r) for n in range(first, last + 1)
             }
             assert receipted == set(range(1, 3 * count + 1))
             assert ward.telemetry.value("dead_letters_total", reason="cloned_gateway") == 0
