@@ -46,6 +46,8 @@ __all__ = ["Cloud", "cloud_running", "event_clock_of", "open_records"]
 log = logging.getLogger(__name__)
 
 START_POLL_S: Final = 0.01
+HUNG_S: Final = 60.0
+"""Timers that were not looked at for so long, though the records can be written, hang."""
 GRACE_S: Final = 1
 """Requests under way get so long when the server stops."""
 
@@ -63,6 +65,10 @@ class Cloud:
     def records(self) -> Records:
         """The relational records."""
         return self.service.records
+
+    def lives(self) -> bool:
+        """Whether no part hangs: one that waits for a disk does not, and no kill would mend it."""
+        return self.service.pipeline.stuck or self.service.ingest_silent_s < HUNG_S
 
 
 @asynccontextmanager

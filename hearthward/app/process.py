@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+from hearthward.app.systemd import Notify
 
 __all__ = ["run_until_signalled", "serve", "settle"]
 
@@ -20,10 +22,10 @@ def settle() -> None:
     gc.freeze()
 
 
-async def serve() -> None:
-    """All has started: go on until cancelled."""
+async def serve(lives: Callable[[], bool] = lambda: True) -> None:
+    """All has started: go on until cancelled, and tell systemd so while ``lives()`` (that no part hangs)."""
     settle()
-    await asyncio.Event().wait()
+    await Notify().serve(lives)
 
 
 async def run_until_signalled(main: Coroutine[Any, Any, Any]) -> None:

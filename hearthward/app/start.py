@@ -80,7 +80,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 edge_running(settings, broker_url=broker_url, clock=clock, telemetry=telemetry)
             )
             await _say_how_to_enter(cloud, settings.cloud.tenant)
-            await serve()
+            await serve(cloud.lives)
         plan = virtual_ward(settings.edge.gateway, settings.cloud.tenant)
         ward = await stack.enter_async_context(open_ward(plan))
         started = clock.now_ns() - SECOND
@@ -106,7 +106,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 lambda: live_ward(ward, seconds=None, acks=acks, tracker=tracker, books=Books()), "ward"
             )
         )
-        await serve()
+        await serve(cloud.lives)
 
 
 async def _ensure_gateway(cloud: Cloud, settings: Settings) -> None:
@@ -147,7 +147,7 @@ async def run_cloud(settings: Settings, *, seed: Path | None) -> None:
         if settings.broker.url == "embedded":
             click.echo(f"  Broker      {broker_url} (for edges on this machine)")
         await _say_how_to_enter(cloud, settings.cloud.tenant)
-        await serve()
+        await serve(cloud.lives)
 
 
 def remove_folder(folder: Path) -> None:
