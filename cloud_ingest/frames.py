@@ -16,10 +16,11 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, load_attribution
+from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
-from cloud_ingest.intake import FUTURE, Dead, Inspector, Intake
-from cloud_ingest.outcome import Stored, write_dead
+from cloud_ingest.intake import CLONED, FUTURE, UNDECIDED, Dead, Inspector, Intake
+from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
@@ -231,7 +232,7 @@ class Frames:
         self._telemetry.count("rules_failed_total")
         self.turns.technical("rules_failed", source[0], f"{type(error).__name__}: readings not judged")
         for part in (p for p in intake.parts if p.source == source):
-            intake.refuse(part.dead("undecided", f"{type(error).__name__}: {error}", stored=True))
+            intake.refuse(part.dead(UNDECIDED, f"{type(error).__name__}: {error}", stored=True))
 
     def _write(self, session: Session, intake: Intake, now: int) -> None:
         for source, blocks in intake.blocks.items():
@@ -248,7 +249,7 @@ class Frames:
             for gap in gaps:
                 self._telemetry.count("readings_lost_total", gap.last - gap.first + 1, reason=gap.reason[:64])
         for dead in intake.dead:
-            if dead.reason in {"cloned_gateway", FUTURE, OTHER_TIME}:
+            if dead.reason in {CLONED, FUTURE, OTHER_TIME}:
                 self.turns.technical(dead.reason, dead.gateway, dead.detail)
         for source, batch in stored.batches.items():
             if not len(batch):

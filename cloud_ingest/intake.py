@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cloud_ingest.entry import manual_patient
@@ -18,12 +18,27 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import Block, Frame, Gap, StoredBlock, decode_block, encode_block, parse_topic
 
-__all__ = ["FUTURE", "Answer", "Dead", "Inspector", "Intake", "Part", "screen"]
+__all__ = [
+    "CLONED",
+    "FUTURE",
+    "UNDECIDED",
+    "Answer",
+    "Dead",
+    "Inspector",
+    "Intake",
+    "Part",
+    "check_columns",
+    "screen",
+]
 
 KEPT_OF_OVERSIZED: Final = 65_536
 MAX_DETAIL: Final = 500
 FUTURE: Final = "future"
 """Why a reading is put aside that says it was measured later than now."""
+CLONED: Final = "cloned_gateway"
+"""Why a block is refused whose numbers stand for other readings already."""
+UNDECIDED: Final = "undecided"
+"""Why readings that are stored are kept here, too: the rules failed on them."""
 MAX_CLONES: Final = 1_024
 """Blocks of clones that are remembered as dead-lettered already."""
 _MAX_INT: Final = 2**63 - 1
@@ -33,7 +48,11 @@ _MAX_TEXT: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Something refused: goes to the dead-letter table. ``readings`` is how many are in it, if known."""
+    """Something refused: goes to the dead-letter table.
+
+    ``readings`` is how many are lost by it, if known, ``holds`` how many are in it (the same, but where they
+    are stored all the same); ``boot`` and ``seqs`` say which they are.
+    """
 
     topic: str
     gateway: str | None
@@ -41,6 +60,13 @@ class Dead:
     detail: str
     payload: bytes
     readings: int = 0
+    boot: str | None = None
+    seqs: Sequence[int] = ()
+
+    @property
+    def holds(self) -> int:
+        """How many readings are in it (0: not known)."""
+        return max(self.readings, len(self.seqs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +88,8 @@ class Part:
         """As a dead letter; ``stored``: its readings are kept all the same."""
         where = f"boot {self.source[1]}, readings {self.seqs[0]}-{self.seqs[-1]}: {detail}"[:MAX_DETAIL]
         lost = 0 if stored else len(self.batch)
-        return Dead(self.topic, self.source[0], reason, where, encode_block(self.batch), lost)
+        payload = encode_block(self.batch)
+        return Dead(self.topic, self.source[0], reason, where, payload, lost, self.source[1], self.seqs)
 
 
 @dataclass(slots=True)
@@ -158,17 +185,19 @@ class Inspector:
             if len(batch) != block.count:
                 msg = f"a block announced as {block.count} readings has {len(batch)}"
                 raise DecodeError(msg, reason="malformed")
-            _check_columns(batch)
+            check_columns(batch)
         except DecodeError as error:
             detail = f"{where}: {error}"[:MAX_DETAIL]
-            intake.refuse(Dead(topic, source[0], error.reason, detail, block.payload, block.count))
+            intake.refuse(_dead(source, topic, block, error.reason, detail))
             return
         refused = screen(batch, now + self._skew)
         bad = {i for rows in refused.values() for i, _ in rows}
         for reason, rows in refused.items():
             detail = f"{where}: {rows[0][1]}" + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else "")
             aside = batch.take([i for i, _ in rows])
-            intake.refuse(Dead(topic, source[0], reason, detail[:MAX_DETAIL], encode_block(aside), len(rows)))
+            seqs = [block.first + i for i, _ in rows]
+            dead = Dead(topic, source[0], reason, detail[:MAX_DETAIL], encode_block(aside), len(rows))
+            intake.refuse(replace(dead, boot=source[1], seqs=seqs))
             if reason == FUTURE:
                 intake.future.append((source, aside, now))
         good = [i for i in range(block.count) if i not in bad]
@@ -189,7 +218,13 @@ class Inspector:
             f"boot {source[1]}, readings {block.first}-{block.last}: other readings are stored under these "
             "numbers; two gateways use one identity or one outbox file was copied"
         )
-        intake.refuse(Dead(topic, source[0], "cloned_gateway", detail, block.payload, block.count))
+        intake.refuse(_dead(source, topic, block, CLONED, detail))
+
+
+def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:
+    """A whole block, as a dead letter."""
+    seqs = range(block.first, block.last + 1)
+    return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], seqs)
 
 
 def screen(batch: ReadingBatch, latest: int) -> dict[str, list[tuple[int, str]]]:
@@ -220,7 +255,7 @@ def _check_ranges(frame: Frame) -> None:
         raise DecodeError(msg, reason="malformed")
 
 
-def _check_columns(batch: ReadingBatch) -> None:
+def check_columns(batch: ReadingBatch) -> None:
     """What no store can hold makes the whole block malformed: its edge is broken, not one reading."""
     integers = {
         "received": batch.received,

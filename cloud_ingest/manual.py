@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
-from cloud_ingest.intake import Dead, screen
-from cloud_ingest.outcome import rows_to_judge, write_dead
+from cloud_ingest.intake import UNDECIDED, Dead, screen
+from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import JournalRow
 from cloud_ingest.stores.base import Delivery, Origins, Outcome, TimeSeriesStore
@@ -139,5 +140,6 @@ class ManualIntake:
             log.exception("the rules failed on an entry by hand")
             self._turns.technical("rules_failed", None, f"{type(error).__name__}: entry not judged")
             await decider.go_back()
-            return [Dead("", MANUAL, "undecided", type(error).__name__, encode_block(batch))]
+            dead = Dead("", MANUAL, UNDECIDED, type(error).__name__, encode_block(batch))
+            return [replace(dead, boot=entry.id, seqs=range(1, len(batch) + 1))]
         return []

@@ -1,4 +1,4 @@
-"""What a batch came to: readings as stored and attributed, what the rules see of them, what was refused."""
+"""What a batch came to: readings as stored and attributed, and what the rules see of them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from sqlalchemy.orm import Session
-
 from cloud_ingest.attribution import Attribution
-from cloud_ingest.intake import Dead, Part
+from cloud_ingest.intake import Part
 from cloud_ingest.receipts import Source
-from cloud_ingest.records.models import DeadLetter
 from cloud_ingest.stores.base import Outcome
-from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality, ReadingBatch
+from rules.attribution import rows_to_judge
 from rules.model import Rows, subject_key
 
-__all__ = ["Stored", "rows_to_judge", "write_dead"]
+__all__ = ["Stored", "rows_to_judge"]
 
-_MAX_TOPIC: Final = 256
 _COLUMNS: Final = tuple(f.name for f in fields(Rows))
 
 
@@ -84,47 +80,3 @@ class Stored:
             if len(rows):
                 out[source] = rows
         return out
-
-
-def rows_to_judge(batch: ReadingBatch, patients: Sequence[str | None]) -> Rows:
-    """What the rules look at: values (coded ones by their place), and what devices say of themselves.
-
-    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too.
-    """
-    rows = Rows()
-    for patient, device, metric, value, code, time, received, quality in zip(
-        patients,
-        batch.device,
-        batch.metric,
-        batch.value,
-        batch.code,
-        batch.corrected,
-        batch.received,
-        batch.quality,
-        strict=True,
-    ):
-        judged = value
-        if judged is None and code is not None:
-            judged = METRICS[metric].place(code)
-            if judged is None:
-                continue  # a name or number of the device: nothing to judge
-        if judged is not None or quality:
-            subject = patient or subject_key("device", device)
-            rows.append(subject, device, metric, judged, time, received, quality)
-    return rows
-
-
-def write_dead(session: Session, tenant: str, dead: Sequence[Dead], at: int) -> None:
-    """Add dead letters within the caller's transaction."""
-    session.add_all(
-        DeadLetter(
-            tenant=tenant,
-            at=at,
-            gateway=letter.gateway,
-            topic=letter.topic[:_MAX_TOPIC],
-            reason=letter.reason,
-            detail=letter.detail,
-            payload=letter.payload,
-        )
-        for letter in dead
-    )

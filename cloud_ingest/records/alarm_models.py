@@ -134,6 +134,7 @@ class InactivationRow(Base):
             postgresql_where=text("ended IS NULL"),
         ),
         Index(None, "tenant", "subject", "start"),
+        Index(None, "tenant", "ended"),
     )
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -167,6 +168,7 @@ class Notification(Base):
         Index(None, "state", "next_at"),
         Index(None, "message"),
         Index(None, "tenant", "channel", "created"),
+        Index(None, "tenant", "created"),
         Index(
             "ix_notifications_unreported",
             "unreported",
@@ -208,6 +210,7 @@ class DeliveryAttempt(Base):
         within_tenant("notification", "notifications"),
         Index(None, "tenant", "notification"),
         Index(None, "tenant", "outcome", "at"),
+        Index(None, "tenant", "at"),
     )
     id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     tenant: Mapped[str]

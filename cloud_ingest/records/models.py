@@ -21,6 +21,8 @@ from cloud_ingest.records.alarm_models import (
 )
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
 from cloud_ingest.records.channel_models import ChannelTest
+from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
+from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.staff_models import (
     Assignment,
@@ -52,6 +54,8 @@ __all__ = [
     "Handover",
     "InactivationRow",
     "JournalRow",
+    "LedgerBook",
+    "LedgerCount",
     "LoginFailure",
     "Notification",
     "OneTimeLink",
@@ -59,6 +63,7 @@ __all__ = [
     "PatientLimit",
     "PatientOrder",
     "PolicyVersion",
+    "Pruned",
     "PushSubscription",
     "RuleRelease",
     "RuleVersion",
@@ -71,6 +76,7 @@ __all__ = [
     "User",
     "Ward",
     "WebSession",
+    "WriteOff",
 ]
 
 APPEND_ONLY = ("audit", "transitions", "delivery_attempts", "rule_versions", "handovers")
@@ -346,7 +352,10 @@ class GapRow(Base):
     """A range that an edge declares lost, with its reason."""
 
     __tablename__ = "gaps"
-    __table_args__ = (CheckConstraint("first >= 1 AND last >= first", name="range"),)
+    __table_args__ = (
+        CheckConstraint("first >= 1 AND last >= first", name="range"),
+        Index(None, "tenant", "at"),
+    )
     tenant: Mapped[str] = mapped_column(primary_key=True)
     gateway: Mapped[str] = mapped_column(primary_key=True)
     boot: Mapped[str] = mapped_column(primary_key=True)
@@ -354,21 +363,6 @@ class GapRow(Base):
     last: Mapped[int]
     reason: Mapped[str]
     at: Mapped[int]
-
-
-class DeadLetter(Base):
-    """What was rejected, with the reason."""
-
-    __tablename__ = "dead_letter"
-    __table_args__ = (Index(None, "tenant", "at"),)
-    id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    tenant: Mapped[str]
-    at: Mapped[int]
-    gateway: Mapped[str | None]
-    topic: Mapped[str]
-    reason: Mapped[str]
-    detail: Mapped[str]
-    payload: Mapped[bytes]
 
 
 class Snapshot(Base):
