@@ -20,7 +20,6 @@ from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateways import GatewayBoard, write_notes
-from cloud_ingest.grace import Grace
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.pulse import Pulse
@@ -43,6 +42,7 @@ from hearthward.core.wire import Status, parse_topic
 from hearthward.trust.access import Scope
 from rules.conditions import HEARTBEAT
 from rules.context import Context
+from rules.grace import Grace
 from rules.model import Command, subject_key
 from rules.response.duty import Duty
 from rules.response.policy import Policy

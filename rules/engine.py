@@ -27,12 +27,16 @@ __all__ = ["Engine"]
 class Engine:
     """Owns a state and changes it in place.
 
+    Not ``responding``, it decides conditions only: nobody is told or asked, nothing escalates, an alarm is over
+    when its condition ends. So it is at the edge, where nobody answers an alarm.
+
     After any exception but RuleError the state must not be used any more: make it anew from a snapshot and
     the journal.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, responding: bool = True) -> None:
         self.state = state
+        self._responding = responding
 
     def step(self, event: Input) -> tuple[Transition, ...]:
         """Apply one input. Raises RuleError for a command that is refused; nothing has changed then."""
@@ -41,11 +45,14 @@ class Engine:
             self._readings(work, event)
         else:
             apply(work, event)
-        return answer(work, event)
+        if self._responding:
+            return answer(work, event)
+        self.state.seq = event.seq
+        return tuple(work.transitions)
 
     def due(self, now: int) -> bool:
         """Whether a Tick at ``now`` (UTC ns) would do anything."""
-        if timer_due(self.state.responses, now):
+        if self._responding and timer_due(self.state.responses, now):
             return True
         work = Work(self.state, self.state.seq, now, copying=False)
         return any(work.is_due(name, subject) for name, subject in self.state.subjects.items())

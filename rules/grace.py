@@ -1,6 +1,7 @@
-"""What the cloud's own absence must not be blamed on: silence is counted from when it listens again.
+"""What one's own absence must not be blamed on devices: silence is counted from when one listens again.
 
-Without this every restart would raise "no data" for all patients whose readings wait at their gateways.
+Without this every restart of the cloud would raise "no data" for all patients whose readings wait at their
+gateways, and every restart of a gateway for all whose devices are yet to be connected again.
 It holds for what comes every minute or two; what is expected a few times a day can wait for its own time.
 """
 
@@ -21,7 +22,7 @@ CONTINUOUS_S: Final = 120.0
 
 
 class Grace:
-    """The signals that are silent already when the cloud starts at ``started`` (UTC ns) stay so."""
+    """The signals that are silent already when deciding starts at ``started`` (UTC ns) stay so."""
 
     def __init__(self, state: State, started: int) -> None:
         self._started = started
