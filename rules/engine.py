@@ -27,8 +27,8 @@ __all__ = ["Engine"]
 class Engine:
     """Owns a state and changes it in place.
 
-    Not ``responding``, it decides conditions only: nobody is told or asked, nothing escalates, an alarm is over
-    when its condition ends. So it is at the edge, where nobody answers an alarm.
+    Not ``responding``, it decides conditions only: nobody is told or asked, nothing escalates, and an alarm
+    is over when its condition ends. So it is at the edge, where nobody answers an alarm.
 
     After any exception but RuleError the state must not be used any more: make it anew from a snapshot and
     the journal.
