@@ -141,6 +141,8 @@ class Status:
     """The sending process's, as in its frames."""
     alarms: int = 0
     """Alarms that the rules at the edge have open."""
+    trouble: dict[str, str] = field(default_factory=dict)
+    """What the gateway itself cannot do -> why, in a word: ``trust`` -> ``key`` (it refuses this cloud)."""
 
     def encode(self) -> bytes:
         """Status -> bytes."""
@@ -157,6 +159,7 @@ class Status:
                 self.rejected,
                 self.session,
                 self.alarms,
+                self.trouble,
             ]
         )
 
@@ -174,8 +177,13 @@ class Status:
                 and fits_int64(status.alarms)
                 and fits_int64(status.wall)
                 and fits_int64(status.backlog)
-                and type(status.devices) is dict
-                and all(isinstance(t, str) for pair in status.devices.items() for t in pair)
+                and all(type(words) is dict for words in (status.devices, status.trouble))
+                and all(
+                    isinstance(t, str)
+                    for words in (status.devices, status.trouble)
+                    for pair in words.items()
+                    for t in pair
+                )
                 and _are_counts(status.rejected)
             )
             if not typed:

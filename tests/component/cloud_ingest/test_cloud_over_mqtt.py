@@ -27,7 +27,7 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Receipt, Status
 from tests.component.edge_agent.brokers import MOSQUITTO, Broker, Mosquitto, Nats
-from tests.unit.cloud_ingest.ward import RULES, SCOPE, TENANT, block, enrol, frame, reading
+from tests.unit.cloud_ingest.ward import RULES, SCOPE, TENANT, block, enrol, frame, reading, spans
 
 
 @pytest.fixture(params=["nats", "mosquitto"])
@@ -110,7 +110,7 @@ async def test_frame_to_alarm_and_receipt(broker: Broker, tmp_path: Path):
                     break
         assert receipt is not None
         assert config is not None
-        assert receipt.ranges == ((1, 1),)
+        assert spans(receipt) == ((1, 1),)
         assert [d["id"] for d in config.body["devices"]] == ["dev_1", "dev_2"]
         assert len(await cloud.service.alarms(SCOPE, active_only=True)) == 1
 

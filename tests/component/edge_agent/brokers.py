@@ -22,9 +22,25 @@ from hearthward.core.errors import UplinkError
 from hearthward.core.ids import RandomIds
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import ConfigDocument, Frame, Gap, Receipt, Status, decode_block, topic
+from hearthward.trust.keys import SigningKey
 
 TENANT, GATEWAY = "main", "gw-1"
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+KEY = SigningKey.new()
+"""By which the consumer signs."""
+
+
+def receipt_for(frame: Frame, key: SigningKey = KEY) -> Receipt:
+    """As a cloud answers a frame of which it has stored everything."""
+    blocks = tuple(b.stored() for b in frame.blocks)
+    gaps = tuple((g.first, g.last) for g in frame.gaps)
+    return signed(Receipt(frame.gateway, frame.boot, frame.session, blocks, gaps), key)
+
+
+def signed(receipt: Receipt, key: SigningKey = KEY) -> Receipt:
+    return receipt.signed(key.sign(receipt.signed_part()))
 
 
 class Broker(Protocol):
@@ -170,8 +186,7 @@ class Consumer:
                 assert self.stored.setdefault((frame.boot, seq), digest) == digest
         self.gaps.update(frame.gaps)
         if self.answers:
-            ranges = tuple((b.first, b.last) for b in frame.blocks)
-            await self._answer(Receipt(frame.gateway, frame.boot, ranges).encode())
+            await self._answer(receipt_for(frame).encode())
 
     async def _answer(self, receipt: bytes) -> None:
         self._held.append(receipt)

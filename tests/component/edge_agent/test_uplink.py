@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,17 @@ from edge_agent.uplink import uplink as module
 from hearthward.core.clock import EventClock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import ConfigDocument, Gap, Receipt, Status
-from tests.component.edge_agent.brokers import GATEWAY, TENANT, Broker, Consumer, eventually, free_port
+from hearthward.core.wire import ConfigDocument, Gap, Status
+from tests.component.edge_agent.brokers import (
+    GATEWAY,
+    TENANT,
+    Broker,
+    Consumer,
+    eventually,
+    free_port,
+    receipt_for,
+    signed,
+)
 from tests.unit.edge_agent.batches import make_batch
 
 Opener = Callable[..., Awaitable[Outbox]]
@@ -122,8 +132,7 @@ async def test_the_newest_readings_do_not_wait_behind_a_long_backlog(
         # The window is full: only receipts let the rest go.
         consumer.answers = True
         for frame in list(consumer.frames):
-            ranges = tuple((b.first, b.last) for b in frame.blocks)
-            await consumer.publish("receipt", Receipt(GATEWAY, box.boot, ranges).encode())
+            await consumer.publish("receipt", receipt_for(frame).encode())
         await box.drained()
     assert len(consumer.stored) == 10_001
 
@@ -138,10 +147,12 @@ async def test_receipts_for_others_and_for_what_never_left_are_refused(
         uplink(box, broker.port, telemetry, resend_s=1000.0),
     ):
         await consumer.until(lambda: bool(consumer.frames))
+        good = receipt_for(consumer.frames[0])
+        (stored,) = good.blocks
         for payload in (
-            Receipt("gw-2", box.boot, ((1, 10),)).encode(),
-            Receipt(GATEWAY, "boot_else", ((1, 10),)).encode(),
-            Receipt(GATEWAY, box.boot, ((1, 11),)).encode(),
+            signed(replace(good, gateway="gw-2")).encode(),
+            signed(replace(good, boot="boot_else")).encode(),
+            signed(replace(good, blocks=(replace(stored, count=11),))).encode(),
             b"\xc1 not msgpack",
         ):
             await consumer.publish("receipt", payload)
@@ -149,24 +160,25 @@ async def test_receipts_for_others_and_for_what_never_left_are_refused(
         refused = telemetry.by_label("receipts_refused_total", "reason")
         assert refused == {"gateway": 1, "boot": 1, "never-sent": 1, "malformed": 1}
         assert box.backlog() == 10
-        await consumer.publish("receipt", Receipt(GATEWAY, box.boot, ((1, 10),)).encode())
+        await consumer.publish("receipt", good.encode())
         await box.drained()
 
 
-async def test_a_receipt_for_what_an_earlier_process_sent_is_taken(
+async def test_what_an_earlier_process_sent_is_sent_again_and_receipted_anew(
     broker: Broker, open_outbox: Opener, telemetry: Telemetry
 ):
     box = await open_outbox()
     await box.append(make_batch(1, 10))
-    await box.close()
-    box = await open_outbox()
-    async with (
-        Consumer(broker.port, answers=False) as consumer,
-        uplink(box, broker.port, telemetry),
-    ):
-        await consumer.until(lambda: bool(consumer.statuses))
-        await consumer.publish("receipt", Receipt(GATEWAY, box.boot, ((1, 10),)).encode())
-        await box.drained()
+    async with Consumer(broker.port, answers=False) as consumer:
+        async with uplink(box, broker.port, telemetry) as first:
+            await consumer.until(lambda: bool(consumer.frames))
+        await box.close()
+        box = await open_outbox()
+        async with uplink(box, broker.port, telemetry) as second:
+            await consumer.until(lambda: consumer.frames[-1].session == second.session)
+            consumer.answers = True
+            await box.drained()
+    assert first.session != second.session
     assert telemetry.by_label("receipts_refused_total", "reason") == {}
 
 
@@ -192,7 +204,7 @@ async def test_gaps_are_reported_with_frames_and_alone_until_receipted(
         assert await box.pending(0, 100) == []
         await consumer.until(lambda: any(not f.blocks for f in consumer.frames))
         assert consumer.frames[-1].gaps == (Gap(21, 25, "corrupt"),)
-        await consumer.publish("receipt", Receipt(GATEWAY, box.boot, ((21, 25),)).encode())
+        await consumer.publish("receipt", receipt_for(consumer.frames[-1]).encode())
         await eventually(lambda: not box.gaps)
 
 

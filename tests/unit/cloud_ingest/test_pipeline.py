@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.orm import Session
 
-from cloud_ingest import patience
 from cloud_ingest import frames as frames_module
+from cloud_ingest import patience
 from cloud_ingest.feed import AlarmChanged, ClockMoved, ReadingsStored, TechnicalEvent
 from cloud_ingest.pipeline import Pipeline
 from cloud_ingest.records.models import (

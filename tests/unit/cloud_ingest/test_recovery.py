@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from cloud_ingest import journal
 from cloud_ingest import frames as frames_module
+from cloud_ingest import journal
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
 from cloud_ingest.recovery import recover

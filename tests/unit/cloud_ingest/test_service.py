@@ -27,7 +27,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Frame, Receipt, Status, topic
 from hearthward.trust.access import Scope
 from rules import RuleSet
-from tests.unit.cloud_ingest.ward import RULES, SCOPE, T0, block, enrol, frame, reading, rule
+from tests.unit.cloud_ingest.ward import RULES, SCOPE, T0, block, enrol, frame, reading, rule, spans
 
 WALL = T0 + 500_000 * SECOND
 """Real time, which is not the time that the frames tell of."""
@@ -115,7 +115,7 @@ async def test_from_frame_to_alarm_to_accepting(tmp_path: Path):
         assert await cloud.service.alarms(Scope("other")) == []
         assert await cloud.service.alarms(Scope("main", frozenset({"ward_none"}))) == []
         (receipt,) = [m for m in cloud.source.published if m.topic.endswith("receipt")]
-        assert Receipt.decode(receipt.payload).ranges == ((1, 1),)
+        assert spans(Receipt.decode(receipt.payload)) == ((1, 1),)
 
 
 async def test_timers_end_without_any_message(tmp_path: Path):

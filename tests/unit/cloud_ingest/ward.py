@@ -19,6 +19,7 @@ from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import SeededIds, digest63
 from hearthward.core.model import Reading, ReadingBatch
+from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, Frame, Gap, Receipt, encode_block, topic
 from hearthward.trust.access import Scope
@@ -92,6 +93,11 @@ def frame(*blocks: Block, gateway: str = "gw-1", boot: str = "boot-1", at: float
 
 def message(made: Frame, on: str | None = None) -> Message:
     return Message(on or topic(TENANT, made.gateway, "frame"), made.encode())
+
+
+def spans(receipt: Receipt) -> tuple[tuple[int, int], ...]:
+    """The numbers that a receipt names, blocks and gaps, as ranges."""
+    return tuple(RangeSet([*((b.first, b.last) for b in receipt.blocks), *receipt.gaps]))
 
 
 def enrol(records: Records, gateway: str = "gw-1", devices: Sequence[str] = ("dev_1", "dev_2")) -> None:
@@ -211,4 +217,5 @@ __all__ = [
     "message",
     "reading",
     "rule",
+    "spans",
 ]

@@ -13,13 +13,15 @@ from hearthward.core.wire import (
     MAX_BLOCK,
     MAX_FRAME_BYTES,
     Block,
-    ConfigDocument,
     Frame,
     Gap,
     Receipt,
-    Status,
+    StoredBlock,
+    carries_decisions,
     decode_block,
+    decode_decisions,
     encode_block,
+    encode_decisions,
     parse_topic,
     topic,
 )
@@ -67,19 +69,14 @@ FRAMES = st.builds(
     event_time=st.booleans(),
     config=TEXT,
     gaps=st.lists(PAIRS.map(lambda p: Gap(*p, "full")), max_size=3).map(tuple),
-    transitions=st.lists(st.binary(max_size=9), max_size=3).map(tuple),
-)
-RECEIPTS = st.builds(Receipt, IDS, IDS, st.lists(PAIRS, max_size=5).map(tuple))
-STATUSES = st.builds(
-    Status, st.booleans(), TEXT, TEXT, TEXT, INT64, INT64, st.dictionaries(TEXT, TEXT, max_size=3)
+    session=TEXT,
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | INT64 | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-DOCUMENTS = st.builds(ConfigDocument, IDS, SEQS, st.dictionaries(TEXT, PLAIN, max_size=4))
-DECODERS = [decode_block, Frame.decode, Receipt.decode, Status.decode, ConfigDocument.decode]
+DECODERS = [decode_block, Frame.decode, decode_decisions]
 
 
 def one(**changes: object) -> Reading:
@@ -193,40 +190,49 @@ def test_a_wrong_block_is_refused_with_its_reason(changes: dict[str, object], re
     assert not caught.value.retry
 
 
-# -- everything else that travels
+# -- blocks of decisions
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
+def test_decisions_come_back_as_they_went_and_are_never_taken_for_readings(decisions: list[bytes]):
+    payload = encode_decisions(decisions)
+    assert decode_decisions(payload) == tuple(decisions)
+    assert carries_decisions(payload)
+    assert Block(1, len(decisions), payload).decisions
+    with pytest.raises(DecodeError):
+        decode_block(payload)
+
+
+@given(BATCHES)
+def test_readings_are_never_taken_for_decisions(batch: ReadingBatch):
+    payload = encode_block(batch)
+    assert not carries_decisions(payload)
+    with pytest.raises(DecodeError):
+        decode_decisions(payload)
+
+
+def test_a_block_has_no_more_decisions_than_readings():
+    assert len(decode_decisions(encode_decisions([b""] * MAX_BLOCK))) == MAX_BLOCK
+    for bad in ([], [b""] * (MAX_BLOCK + 1)):
+        with pytest.raises(ValueError, match="4096"):
+            encode_decisions(bad)
+
+
+@pytest.mark.parametrize(
+    "content", [[1, "decisions"], [1, "decisions", []], [1, "decisions", ["text"]], [1, "readings", [b"a"]]]
+)
+def test_wrong_decisions_are_refused(content: list[object]):
+    with pytest.raises(DecodeError) as caught:
+        decode_decisions(msgpack.packb(content))
+    assert caught.value.reason == "malformed"
+
+
+# -- frames
 
 
 @given(FRAMES)
 def test_a_frame_comes_back_as_it_went(frame: Frame):
     assert Frame.decode(frame.encode()) == frame
-
-
-@given(RECEIPTS)
-def test_a_receipt_comes_back_as_it_went(receipt: Receipt):
-    assert Receipt.decode(receipt.encode()) == receipt
-
-
-@given(STATUSES)
-def test_a_status_comes_back_as_it_went(status: Status):
-    assert Status.decode(status.encode()) == status
-
-
-@given(DOCUMENTS)
-def test_a_configuration_document_comes_back_as_it_went(document: ConfigDocument):
-    out = ConfigDocument.decode(document.encode())
-    assert out == document
-    assert out.digest == document.digest
-    assert len(out.digest) == 16
-
-
-@given(DOCUMENTS, st.data())
-def test_an_altered_configuration_document_is_refused(document: ConfigDocument, data: st.DataObject):
-    raw = msgpack.unpackb(document.encode())
-    where = data.draw(st.sampled_from([1, 2, 3]))
-    raw[where] = {1: raw[1] + "x", 2: raw[2] + 1, 3: {**raw[3], "more": 1}}[where]
-    with pytest.raises(DecodeError) as caught:
-        ConfigDocument.decode(msgpack.packb(raw))
-    assert caught.value.reason == "digest"
 
 
 @pytest.mark.parametrize("decode", DECODERS)
@@ -237,7 +243,7 @@ def test_noise_is_refused_and_nothing_else(decode, noise: bytes):  # noqa: ANN00
 
 
 @pytest.mark.parametrize("decode", DECODERS)
-@given(content=PLAIN.filter(lambda c: not isinstance(c, list) or c[:1] != [1] or c[0] is True))
+@given(content=PLAIN.filter(lambda c: not isinstance(c, list) or c[:1] not in ([1], [2]) or c[0] is True))
 def test_other_content_is_refused_and_nothing_else(decode, content: object):  # noqa: ANN001
     with pytest.raises(DecodeError):
         decode(msgpack.packb(content))
@@ -246,9 +252,7 @@ def test_other_content_is_refused_and_nothing_else(decode, content: object):  # 
 SAMPLES = [
     BLOCK,
     Frame("g", "b", (Block(1, 2, BLOCK),), 5, 6, gaps=(Gap(3, 4, "full"),)).encode(),
-    Receipt("g", "b", ((1, 2), (5, 9))).encode(),
-    Status(online=True, boot="b", devices={"d": "streaming"}, rejected={"d": {"truncated": 2}}).encode(),
-    ConfigDocument("g", 1, {"devices": [{"id": "d"}]}).encode(),
+    encode_decisions([b"one", b"two"]),
 ]
 
 
@@ -265,7 +269,10 @@ def test_damage_anywhere_is_refused_or_gives_what_can_be_sent_again(
         out = decode(payload[:at] + bytes([byte]) + payload[at + 1 :])
     except DecodeError:
         return
-    again = encode_block(out) if isinstance(out, ReadingBatch) else out.encode()
+    if isinstance(out, Frame):
+        again = out.encode()
+    else:
+        again = encode_block(out) if isinstance(out, ReadingBatch) else encode_decisions(out)
     assert repr(decode(again)) == repr(out)  # repr: a damaged value may be NaN
 
 
@@ -288,7 +295,7 @@ def test_what_is_too_large_is_refused_unread(decode):  # noqa: ANN001
 @pytest.mark.parametrize(("decode", "payload"), list(zip(DECODERS, SAMPLES, strict=True)))
 def test_another_version_is_refused_as_such(decode, payload: bytes):  # noqa: ANN001
     raw = msgpack.unpackb(payload)
-    raw[0] = 2
+    raw[0] = 9
     with pytest.raises(DecodeError) as caught:
         decode(msgpack.packb(raw))
     assert caught.value.reason == "version"
@@ -327,37 +334,11 @@ def test_a_wrong_frame_is_refused_with_its_reason(at: int, value: object, reason
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize(
-    ("decode", "content"),
-    [
-        (Receipt.decode, [1, "g", "b", [[0, 1]]]),
-        (Receipt.decode, [1, "g", "b", [[2, 1]]]),
-        (Receipt.decode, [1, "g", "b", [[1, 2, 3]]]),
-        (Receipt.decode, [1, "g", "b", [["1", "2"]]]),
-        (Receipt.decode, [1, "g", "b", [[1.5, 2.5]]]),
-        (Receipt.decode, [1, 5, "b", []]),
-        (Receipt.decode, [1, "g", "b"]),
-        (Status.decode, [1, 1]),
-        (Status.decode, [1, True, 5]),
-        (Status.decode, [1, True, "", "", "", "now"]),
-        (Status.decode, [1, True, "", "", "", 0, None]),
-        (Status.decode, [1, True, "", "", "", 0, 0, []]),
-        (Status.decode, [1, True, "", "", "", 0, 0, {"d": 5}]),
-        (Status.decode, [1, True, "", "", "", 0, 0, {}, "more"]),
-        (ConfigDocument.decode, [1, "g", 1, [], ""]),
-        (ConfigDocument.decode, [1, "g", "1", {}, ConfigDocument("g", "1", {}).digest]),  # type: ignore[arg-type]
-        (ConfigDocument.decode, [1, 5, 1, {}, ConfigDocument(5, 1, {}).digest]),  # type: ignore[arg-type]
-    ],
-)
-def test_fields_of_the_wrong_type_are_refused(decode, content: list[object]):  # noqa: ANN001
-    with pytest.raises(DecodeError):
-        decode(msgpack.packb(content))
-
-
 def test_a_block_knows_its_last_number_and_tells_other_content_apart():
     assert Block(10, 3, b"a").last == 12
     assert Block(1, 1, b"a").digest() != Block(1, 1, b"b").digest()
     assert len(Block(1, 1, b"a").digest()) == 8
+    assert Block(10, 3, b"a").stored() == StoredBlock(10, 3, Block(1, 1, b"a").digest())
 
 
 def test_the_bytes_on_the_wire_stay_what_they_are():
@@ -370,11 +351,13 @@ def test_the_bytes_on_the_wire_stay_what_they_are():
     )
     assert hashlib.sha256(encode_block(batch)).hexdigest()[:16] == "449b0a7081b816d8"
     receipt = Receipt("gw-1", "boot", "s", (StoredBlock(1, 2, b"12345678"),), ((3, 4),), b"sig")
-    assert receipt.encode().hex() == "9702a467772d31a4626f6f74a17391930102c408313233343536373891920304c403736967"
+    assert (
+        receipt.encode().hex() == "9702a467772d31a4626f6f74a17391930102c408313233343536373891920304c403736967"
+    )
 
 
 def test_topics_go_both_ways():
-    for kind in ("frame", "receipt", "status", "config", "applied"):
+    for kind in ("frame", "receipt", "status", "config", "applied", "account"):
         text = topic("main", "gw-1", kind)
         assert text == f"hw/1/main/gw-1/{kind}"
         assert parse_topic(text) == ("main", "gw-1", kind)
@@ -398,32 +381,3 @@ def test_other_topics_are_refused(text: str):
     with pytest.raises(DecodeError) as caught:
         parse_topic(text)
     assert caught.value.reason == "topic"
-
-
-def test_a_status_of_an_edge_that_does_not_tell_refused_frames_is_read():
-    told = Status(online=True, boot="b", devices={"d": "streaming"}, rejected={"d": {"truncated": 2}})
-    assert Status.decode(told.encode()) == told
-    older = msgpack.packb(msgpack.unpackb(told.encode())[:-1])
-    assert Status.decode(older) == Status(online=True, boot="b", devices={"d": "streaming"})
-
-
-@pytest.mark.parametrize(
-    "rejected",
-    [
-        None,
-        [],
-        {"d": 1},
-        {1: {"truncated": 1}},
-        {"d": {"truncated": -1}},
-        {"d": {"truncated": True}},
-        {"d": {"truncated": 1.0}},
-        {"d": {"truncated": 2**63}},
-        {"d": {b"truncated": 1}},
-    ],
-)
-def test_refused_frames_of_the_wrong_type_are_refused(rejected: object):
-    raw = msgpack.unpackb(Status(online=True).encode())
-    raw[-1] = rejected
-    with pytest.raises(DecodeError) as caught:
-        Status.decode(msgpack.packb(raw))
-    assert caught.value.reason == "malformed"

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearthward.core.errors import DecodeError
+from hearthward.core.messages import Account, Accounts, ConfigDocument, Receipt, Status, StoredBlock
+from hearthward.core.packing import MAX_MESSAGE_BYTES
+from hearthward.trust.keys import SigningKey, verify
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+NATURAL = st.integers(0, 2**63 - 1)
+TEXT = st.text(max_size=8)
+IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+SEQS = st.integers(1, 2**62)
+PAIRS = st.tuples(SEQS, st.integers(0, 5000)).map(lambda p: (p[0], p[0] + p[1]))
+STORED = st.builds(StoredBlock, SEQS, st.integers(1, 5000), st.binary(min_size=8, max_size=8))
+WORDS = st.dictionaries(TEXT, TEXT, max_size=3)
+COUNTS = st.dictionaries(TEXT, st.dictionaries(TEXT, NATURAL, max_size=3), max_size=3)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | INT64 | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+RECEIPTS = st.builds(
+    Receipt,
+    gateway=IDS,
+    boot=IDS,
+    session=TEXT,
+    blocks=st.lists(STORED, max_size=4).map(tuple),
+    gaps=st.lists(PAIRS, max_size=3).map(tuple),
+    signature=st.binary(max_size=64),
+)
+STATUSES = st.builds(
+    Status,
+    online=st.booleans(),
+    boot=TEXT,
+    version=TEXT,
+    config=TEXT,
+    wall=INT64,
+    backlog=INT64,
+    devices=WORDS,
+    rejected=COUNTS,
+    session=TEXT,
+    alarms=NATURAL,
+    trouble=WORDS,
+)
+DOCUMENTS = st.builds(
+    ConfigDocument,
+    gateway=IDS,
+    version=SEQS,
+    body=st.dictionaries(TEXT, PLAIN, max_size=4),
+    key=st.binary(max_size=32),
+    signature=st.binary(max_size=64),
+)
+ROWS = st.builds(Account, TEXT, NATURAL, TEXT, NATURAL)
+ACCOUNTS = st.builds(Accounts, IDS, IDS, NATURAL, NATURAL, st.lists(ROWS, max_size=4).map(tuple))
+MESSAGES = RECEIPTS | STATUSES | DOCUMENTS | ACCOUNTS
+SAMPLES: list[Any] = [
+    Receipt("g", "b", "s", (StoredBlock(1, 2, bytes(8)), StoredBlock(5, 5, b"12345678")), ((3, 4),), b"sig"),
+    Status(
+        online=True,
+        boot="b",
+        devices={"d": "streaming"},
+        rejected={"d": {"truncated": 2}},
+        session="s",
+        trouble={"trust": "key"},
+    ),
+    ConfigDocument("g", 1, {"devices": [{"id": "d"}]}, b"key", b"signature"),
+    Accounts("g", "b", 9, 3, (Account("d", 491_000, "read", 9), Account("", 491_000, "dropped:full", 2))),
+]
+KINDS = [type(s) for s in SAMPLES]
+
+
+@given(MESSAGES)
+def test_a_message_comes_back_as_it_went(sent: Any):
+    assert type(sent).decode(sent.encode()) == sent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(noise=st.binary(max_size=200))
+def test_noise_is_refused_and_nothing_else(kind: Any, noise: bytes):
+    with pytest.raises(DecodeError):
+        kind.decode(noise)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(content=PLAIN.filter(lambda c: not isinstance(c, list) or c[:1] != [2]))
+def test_other_content_is_refused_and_nothing_else(kind: Any, content: object):
+    with pytest.raises(DecodeError):
+        kind.decode(msgpack.packb(content))
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@given(data=st.data())
+def test_damage_anywhere_is_refused_or_gives_what_can_be_sent_again(sample: Any, data: st.DataObject):
+    payload = sample.encode()
+    at = data.draw(st.integers(0, len(payload) - 1))
+    byte = data.draw(st.integers(0, 255))
+    try:
+        out = type(sample).decode(payload[:at] + bytes([byte]) + payload[at + 1 :])
+    except DecodeError:
+        return
+    assert repr(type(sample).decode(out.encode())) == repr(out)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_cut_message_is_refused(sample: Any):
+    payload = sample.encode()
+    for length in range(len(payload)):
+        with pytest.raises(DecodeError):
+            type(sample).decode(payload[:length])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_too_large_is_refused_unread(kind: Any):
+    with pytest.raises(DecodeError) as caught:
+        kind.decode(b"\xc0" * (MAX_MESSAGE_BYTES + 1))
+    assert caught.value.reason == "oversized"
+    with pytest.raises(DecodeError):
+        kind.decode(b"\x91" * 100_000)  # nested deeper than any stack
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_another_version_is_refused_as_such(sample: Any):
+    raw = msgpack.unpackb(sample.encode())
+    for version in (1, 3, True):
+        raw[0] = version
+        with pytest.raises(DecodeError) as caught:
+            type(sample).decode(msgpack.packb(raw))
+        assert caught.value.reason == "version"
+
+
+GOOD = [1, 2, bytes(8)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (Receipt, ["g", "b", "s", [[0, 1, bytes(8)]], [], b""]),
+        (Receipt, ["g", "b", "s", [[1, 0, bytes(8)]], [], b""]),
+        (Receipt, ["g", "b", "s", [[2**63 - 1, 2, bytes(8)]], [], b""]),
+        (Receipt, ["g", "b", "s", [[1, 2, bytes(7)]], [], b""]),
+        (Receipt, ["g", "b", "s", [[1, 2, "12345678"]], [], b""]),
+        (Receipt, ["g", "b", "s", [[1, 2]], [], b""]),
+        (Receipt, ["g", "b", "s", [["1", 2, bytes(8)]], [], b""]),
+        (Receipt, ["g", "b", "s", [[1.5, 2, bytes(8)]], [], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], [[2, 1]], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], [[0, 1]], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], [[1, 2, 3]], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], [["1", "2"]], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], [], "text"]),
+        (Receipt, ["g", "b", 7, [GOOD], [], b""]),
+        (Receipt, [5, "b", "s", [GOOD], [], b""]),
+        (Receipt, ["g", "b", "s", [GOOD], []]),
+        (Status, [1]),
+        (Status, [True, 5]),
+        (Status, [True, "", "", "", "now"]),
+        (Status, [True, "", "", "", 0, None]),
+        (Status, [True, "", "", "", 0, 0, []]),
+        (Status, [True, "", "", "", 0, 0, {"d": 5}]),
+        (Status, [True, "", "", "", 0, 0, {}, "more"]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": 1}]),
+        (Status, [True, "", "", "", 0, 0, {}, {1: {"truncated": 1}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": {"truncated": -1}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": {"truncated": True}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": {"truncated": 1.0}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": {"truncated": 2**63}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {"d": {b"truncated": 1}}]),
+        (Status, [True, "", "", "", 0, 0, {}, {}, 5]),
+        (Status, [True, "", "", "", 0, 0, {}, {}, "", "one"]),
+        (Status, [True, "", "", "", 0, 0, {}, {}, "", 0, ["key"]]),
+        (Status, [True, "", "", "", 0, 0, {}, {}, "", 0, {"trust": 1}]),
+        (ConfigDocument, ["g", 1, [], "", b"", b""]),
+        (ConfigDocument, ["g", "1", {}, ConfigDocument("g", "1", {}).digest, b"", b""]),  # type: ignore[arg-type]
+        (ConfigDocument, [5, 1, {}, ConfigDocument(5, 1, {}).digest, b"", b""]),  # type: ignore[arg-type]
+        (ConfigDocument, ["g", 1, {}, ConfigDocument("g", 1, {}).digest, "key", b""]),
+        (ConfigDocument, ["g", 1, {}, ConfigDocument("g", 1, {}).digest, b"", None]),
+        (ConfigDocument, ["g", 1, {}, ConfigDocument("g", 1, {}).digest]),
+        (Accounts, ["g", "b", -1, 0, []]),
+        (Accounts, ["g", "b", 1, 0, [["d", 1, "read"]]]),
+        (Accounts, ["g", "b", 1, 0, [["d", 1, "read", -1]]]),
+        (Accounts, ["g", "b", 1, 0, [["d", 1, 7, 1]]]),
+        (Accounts, ["g", "b", 1, 0, [[None, 1, "read", 1]]]),
+        (Accounts, ["g", 5, 1, 0, []]),
+        (Accounts, ["g", "b", 1, True, []]),
+    ],
+)
+def test_fields_of_the_wrong_type_are_refused(kind: Any, content: list[object]):
+    with pytest.raises(DecodeError):
+        kind.decode(msgpack.packb([2, *content]))
+
+
+@given(DOCUMENTS, st.data())
+def test_an_altered_configuration_document_is_refused(document: ConfigDocument, data: st.DataObject):
+    raw = msgpack.unpackb(document.encode())
+    where = data.draw(st.sampled_from([1, 2, 3]))
+    raw[where] = {1: raw[1] + "x", 2: raw[2] + 1, 3: {**raw[3], "more": 1}}[where]
+    with pytest.raises(DecodeError) as caught:
+        ConfigDocument.decode(msgpack.packb(raw))
+    assert caught.value.reason == "digest"
+
+
+@given(DOCUMENTS)
+def test_the_digest_of_a_document_is_not_that_of_its_signature(document: ConfigDocument):
+    assert document.signed(b"other", b"more").digest == document.digest
+    assert len(document.digest) == 16
+
+
+KEY = SigningKey.new()
+
+
+@given(RECEIPTS, st.data())
+def test_a_signature_holds_for_exactly_this_receipt(receipt: Receipt, data: st.DataObject):
+    signed = receipt.signed(KEY.sign(receipt.signed_part()))
+    arrived = Receipt.decode(signed.encode())
+    assert verify(KEY.public, arrived.signed_part(), arrived.signature)
+    other = data.draw(RECEIPTS.filter(lambda r: r.signed(b"") != receipt.signed(b"")))
+    assert not verify(KEY.public, other.signed_part(), signed.signature)
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_a_signature_holds_for_exactly_this_document(document: ConfigDocument, other: ConfigDocument):
+    named = document.signed(KEY.public, b"")
+    signed = named.signed(KEY.public, KEY.sign(named.signed_part()))
+    arrived = ConfigDocument.decode(signed.encode())
+    assert verify(arrived.key, arrived.signed_part(), arrived.signature)
+    if other.signed(b"", b"") != document.signed(b"", b""):
+        assert not verify(KEY.public, other.signed(KEY.public, b"").signed_part(), signed.signature)
+    assert not verify(KEY.public, signed.signed(b"other", b"").signed_part(), signed.signature)
+
+
+def test_a_signed_receipt_is_never_a_signed_document():
+    """What is signed begins with its kind: no bytes can be both."""
+    receipt = SAMPLES[0].signed_part()
+    document = SAMPLES[2].signed_part()
+    assert (receipt[:7], document[:6]) == (b"receipt", b"config")
+
+
+def test_a_status_of_an_edge_that_does_not_tell_the_newer_things_is_read():
+    told = Status(online=True, boot="b", devices={"d": "streaming"}, trouble={"trust": "key"})
+    assert Status.decode(told.encode()) == told
+    older = msgpack.packb(msgpack.unpackb(told.encode())[:-4])
+    assert Status.decode(older) == Status(online=True, boot="b", devices={"d": "streaming"})
+
+
+def test_a_stored_block_knows_its_last_number():
+    assert StoredBlock(10, 3, bytes(8)).last == 12
