@@ -24,6 +24,7 @@ from cloud_ingest.records.audit import Audit
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.escalation import Policies
 from cloud_ingest.records.inactivations import Inactivations
+from cloud_ingest.records.ledger import LossLedger
 from cloud_ingest.records.models import Tenant
 from cloud_ingest.records.sessions import Sessions
 from cloud_ingest.records.shifts import Shifts
@@ -191,6 +192,10 @@ class Records:
     def policies(self, session: Session) -> Policies:
         """The site's own escalation policies."""
         return Policies(session, **self._now())
+
+    def ledger(self, session: Session) -> LossLedger:
+        """The loss ledger."""
+        return LossLedger(session, **self._now())
 
     def _now(self) -> _Now:
         return {"now": self.clock.now_ns(), "wall": self.wall.now_ns(), "ids": self.ids}

@@ -1,0 +1,287 @@
+"""The loss ledger in the records: written with frames and accounts, read as a report, closed by people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import delete, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from cloud_ingest.balance import (
+    ACCEPTED,
+    DROPPED,
+    WRITTEN_OFF,
+    AskedLedger,
+    Book,
+    LedgerReport,
+    ledger_report,
+    replaced,
+)
+from cloud_ingest.loss_ledger import DUPLICATE, REFUSED, STORED, Count, Tally, hour_of
+from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
+from cloud_ingest.records.models import FrameRow, GapRow, Gateway
+from cloud_ingest.records.scoping import Repository, refuse_code
+from hearthward.core.clock import SECOND
+from hearthward.trust.access import Scope
+
+if TYPE_CHECKING:
+    from cloud_ingest.receipts import Source
+
+__all__ = [
+    "KEPT_DAYS",
+    "LossLedger",
+    "Told",
+    "lost_since",
+    "prune",
+    "read_books",
+    "write_accounts",
+    "write_tally",
+]
+
+KEPT_DAYS: Final = 400
+"""Counts are kept for so long; the numbers of outboxes for ever."""
+MAX_REASON: Final = 500
+_ARRIVED: Final = (STORED, DUPLICATE)
+
+
+@dataclass(slots=True)
+class Told:
+    """What a gateway has told of one outbox: numbers as in ``Book``, and counts by (device, hour, kind)."""
+
+    accepted: int
+    backlog: int
+    settled: int
+    rows: dict[tuple[str, int, str], int]
+
+    def merge(self, other: Told) -> None:
+        """Take in another message, in whatever order they come, and however often.
+
+        While no number is given out, what waits only becomes less: the lesser backlog is the newer.
+        """
+        if other.accepted > self.accepted:
+            self.accepted, self.backlog = other.accepted, other.backlog
+        elif other.accepted == self.accepted:
+            self.backlog = min(self.backlog, other.backlog)
+        self.settled = max(self.settled, other.settled)
+        for key, n in other.rows.items():
+            self.rows[key] = max(n, self.rows.get(key, 0))
+
+
+def _insert(session: Session, table: Any) -> Any:
+    """INSERT ... ON CONFLICT in the database's own words."""
+    name = session.get_bind().dialect.name
+    return (postgresql if name == "postgresql" else sqlite).insert(table)
+
+
+def write_tally(session: Session, tenant: str, tally: Tally, sources: Iterable[Source], now: int) -> None:
+    """Add a batch's counts, and note that something of these outboxes came; in the caller's transaction."""
+    rows = [{"tenant": tenant, **count._asdict()} for count in tally]
+    if rows:
+        insert = _insert(session, LedgerCount)
+        added = {"n": LedgerCount.n + insert.excluded.n}
+        session.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=added), rows)
+    heard = [
+        {"tenant": tenant, "gateway": g, "boot": b, "backlog": 0, "settled": 0, "heard": now}
+        for g, b in sources
+    ]
+    if heard:
+        insert = _insert(session, LedgerBook)
+        newer = insert.excluded.heard > LedgerBook.heard
+        session.execute(
+            insert.on_conflict_do_update(
+                index_elements=["tenant", "gateway", "boot"],
+                set_={"heard": insert.excluded.heard},
+                where=newer,
+            ),
+            heard,
+        )
+
+
+_KEY: Final = ["tenant", "hour", "gateway", "boot", "device", "kind"]
+
+
+def write_accounts(session: Session, tenant: str, told: Mapping[Source, Told], now: int) -> None:
+    """Keep what gateways have told; the same again, or an older message, changes nothing."""
+    for (gateway, boot), found in told.items():
+        row = session.get(LedgerBook, (tenant, gateway, boot))
+        if row is None:
+            row = LedgerBook(tenant=tenant, gateway=gateway, boot=boot, backlog=0, settled=0, heard=now)
+            session.add(row)
+        merged = Told(row.accepted or 0, row.backlog, row.settled, {})
+        merged.merge(Told(found.accepted, found.backlog, found.settled, {}))
+        row.accepted, row.backlog, row.settled = merged.accepted, merged.backlog, merged.settled
+        row.told, row.heard = max(now, row.told or 0), max(now, row.heard)
+        counts = [
+            {
+                "tenant": tenant,
+                "hour": hour,
+                "gateway": gateway,
+                "boot": boot,
+                "device": device,
+                "kind": kind,
+                "n": n,
+            }
+            for (device, hour, kind), n in found.rows.items()
+        ]
+        if counts:
+            insert = _insert(session, LedgerCount)
+            session.execute(
+                insert.on_conflict_do_update(
+                    index_elements=_KEY,
+                    set_={"n": insert.excluded.n},
+                    where=insert.excluded.n > LedgerCount.n,
+                ),
+                counts,
+            )
+
+
+def read_books(
+    session: Session, tenant: str, only: frozenset[str] | None = None, *, ranges: bool = True
+) -> list[Book]:
+    """All outboxes (of the gateways ``only``); without ``ranges`` what is committed or lost is left out."""
+    mine = select(LedgerBook).where(LedgerBook.tenant == tenant)
+    books = {
+        (row.gateway, row.boot): Book(
+            row.gateway, row.boot, row.accepted or 0, row.backlog, row.settled, row.told, row.heard
+        )
+        for row in session.scalars(mine)
+        if only is None or row.gateway in only
+    }
+    for off in session.scalars(select(WriteOff).where(WriteOff.tenant == tenant)):
+        if (book := books.get((off.gateway, off.boot))) is not None:
+            for first, last in off.ranges:
+                book.written_off.add(first, last)
+    if ranges:
+        for table in (FrameRow, GapRow):
+            found = select(table.gateway, table.boot, table.first, table.last).where(table.tenant == tenant)
+            for gateway, boot, first, last in session.execute(
+                found.order_by(table.gateway, table.boot, table.first)
+            ):
+                if (book := books.get((gateway, boot))) is not None:
+                    (book.committed if table is FrameRow else book.gaps).add(first, last)
+    return list(books.values())
+
+
+def lost_since(session: Session, tenant: str, since: int) -> dict[str, int]:
+    """Numbers that gateways have declared lost since then (UTC ns)."""
+    lost = func.sum(GapRow.last - GapRow.first + 1)
+    found = select(GapRow.gateway, lost).where(GapRow.tenant == tenant, GapRow.at > since)
+    return {gateway: int(n) for gateway, n in session.execute(found.group_by(GapRow.gateway))}
+
+
+def prune(session: Session, tenant: str, now: int, days: int = KEPT_DAYS) -> int:
+    """Drop counts of hours longer ago than ``days``; returns how many rows."""
+    edge = hour_of(now - days * 86_400 * SECOND)
+    gone = session.execute(delete(LedgerCount).where(LedgerCount.tenant == tenant, LedgerCount.hour < edge))
+    return int(getattr(gone, "rowcount", 0))
+
+
+class LossLedger(Repository):
+    """The ledger within a scope: of its wards' gateways; gateways of no ward belong to who sees all."""
+
+    def report(self, scope: Scope, asked: AskedLedger) -> LedgerReport:
+        """The counts that are asked for, and the outboxes by numbers."""
+        visible = self._visible(scope)
+        books = read_books(self.session, scope.tenant, visible)
+        return ledger_report(asked, self._counts(scope, asked, visible), books)
+
+    def _counts(self, scope: Scope, asked: AskedLedger, visible: frozenset[str] | None) -> list[Count]:
+        device = LedgerCount.device if asked.by == "device" else literal("")
+        hour = LedgerCount.hour if asked.by == "hour" else literal(0)
+        query = select(
+            LedgerCount.gateway, LedgerCount.boot, device, hour, LedgerCount.kind, func.sum(LedgerCount.n)
+        )
+        query = query.where(
+            LedgerCount.tenant == scope.tenant, LedgerCount.hour >= asked.start, LedgerCount.hour < asked.end
+        )
+        if asked.gateway is not None:
+            query = query.where(LedgerCount.gateway == asked.gateway)
+        if asked.device is not None:
+            query = query.where(LedgerCount.device == asked.device)
+        split = [c for c in (device, hour) if c in {LedgerCount.device, LedgerCount.hour}]
+        query = query.group_by(LedgerCount.gateway, LedgerCount.boot, LedgerCount.kind, *split)
+        return [
+            Count(g, b, d, h, kind, int(n))
+            for g, b, d, h, kind, n in self.session.execute(query)
+            if visible is None or g in visible
+        ]
+
+    def write_off(self, scope: Scope, gateway: str, boot: str, reason: str, *, by: str) -> WriteOff:
+        """Close the books on what is unaccounted for of an outbox.
+
+        Raises ConfigError (``reason`` invalid, ``boot`` unknown or with nothing to write off).
+        """
+        text = " ".join(reason.split())
+        if not text or len(text) > MAX_REASON:
+            refuse_code(
+                "reason", "required" if not text else "invalid", text[:40], "say why, in 500 characters"
+            )
+        visible = self._visible(scope)
+        books = read_books(self.session, scope.tenant, visible)
+        past = replaced(books)
+        book = next((b for b in books if b.source == (gateway, boot)), None)
+        if book is None or book.told is None:
+            refuse_code("boot", "unknown", boot, f"nothing is known of an outbox {boot!r}", "not_found")
+        ranges = book.open(replaced=book.source in past)
+        if not ranges:
+            refuse_code("boot", "balanced", boot, "nothing of it is unaccounted for", "conflict")
+        self._close_counts(scope.tenant, book)
+        row = WriteOff(
+            tenant=scope.tenant,
+            id=self.ids.new("wof"),
+            gateway=gateway,
+            boot=boot,
+            ranges=[list(part) for part in ranges],
+            numbers=sum(last - first + 1 for first, last in ranges),
+            reason=text,
+            by=by,
+            at=self.wall,
+        )
+        self.session.add(row)
+        return row
+
+    def _close_counts(self, tenant: str, book: Book) -> None:
+        """Say of each device and hour how many of its readings are written off."""
+        mine = (
+            LedgerCount.tenant == tenant,
+            LedgerCount.gateway == book.gateway,
+            LedgerCount.boot == book.boot,
+        )
+        open_: defaultdict[tuple[str, int], int] = defaultdict(int)
+        for device, hour, kind, n in self.session.execute(
+            select(LedgerCount.device, LedgerCount.hour, LedgerCount.kind, LedgerCount.n).where(*mine)
+        ):
+            if kind == ACCEPTED:
+                open_[device, hour] += n
+            elif kind in _ARRIVED or kind.startswith((REFUSED, DROPPED)):
+                open_[device, hour] -= n
+        rows = [
+            {
+                "tenant": tenant,
+                "hour": hour,
+                "gateway": book.gateway,
+                "boot": book.boot,
+                "device": device,
+                "kind": WRITTEN_OFF,
+                "n": n,
+            }
+            for (device, hour), n in open_.items()
+            if n > 0
+        ]
+        if rows:
+            insert = _insert(self.session, LedgerCount)
+            changed = insert.on_conflict_do_update(index_elements=_KEY, set_={"n": insert.excluded.n})
+            self.session.execute(changed, rows)
+
+    def _visible(self, scope: Scope) -> frozenset[str] | None:
+        """The gateways in scope; None for all, also those that the directory does not know."""
+        if not scope.confined:
+            return None
+        found = select(Gateway.id).where(
+            Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)
+        )
+        return frozenset(self.session.scalars(found))
