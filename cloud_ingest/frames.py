@@ -24,6 +24,7 @@ from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
+from cloud_ingest.records.ledger import write_tally
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Outcome, TimeSeriesStore
 from cloud_ingest.turns import Committed, Turns
@@ -181,13 +182,17 @@ class Frames:
         try:
             outcomes = await self._store_all([p.delivery() for p in intake.parts])
             stored.sort_in(intake.parts, outcomes, self.attribution)
+            for part, found in zip(intake.parts, outcomes, strict=True):
+                intake.tally.stored(part.source, part.batch, found, part.now)
         except StoreRejected:
             for part in intake.parts:
                 try:
                     outcomes = await self._store_all([part.delivery()])
                     stored.sort_in([part], outcomes, self.attribution)
+                    intake.tally.stored(part.source, part.batch, outcomes[0], part.now)
                 except StoreRejected as error:
                     intake.refuse(part.dead("store_refused", str(error)))
+                    intake.tally.refused(part.source, part.batch, "store_refused")
         return stored
 
     async def _store_all(self, deliveries: list[Delivery]) -> list[list[Outcome]]:
@@ -240,6 +245,7 @@ class Frames:
         for source, gaps in intake.gaps.items():
             write_gaps(session, self.tenant, source, gaps, now)
         write_dead(session, self.tenant, intake.dead, now)
+        write_tally(session, self.tenant, intake.tally, {*intake.blocks, *intake.gaps}, now)
 
     def _tell(self, intake: Intake, stored: Stored, done: Committed) -> None:
         self._telemetry.count("readings_stored_total", stored.new)
