@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +24,13 @@ from cloud_ingest.records.models import JournalRow
 from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.mqtt import Broker, MqttSource
+from cloud_ingest.stores.archiving import ArchivingStore
+from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.stores.sqlite import SqliteStore
 from dashboards import create_app
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
+from hearthward.app.backup.taking import Continuous
 from hearthward.app.edge import background
 from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
@@ -40,12 +44,14 @@ from hearthward.core.settings import Settings, is_loopback
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role
 from rules import RuleSet
+from rules.model import subject_key
 
 __all__ = ["Cloud", "cloud_running", "event_clock_of", "open_records"]
 
 log = logging.getLogger(__name__)
 
 START_POLL_S: Final = 0.01
+BACKUP: Final = subject_key("component", "backup")
 HUNG_S: Final = 60.0
 """Timers that were not looked at for so long, though the records can be written, hang."""
 GRACE_S: Final = 1
@@ -107,9 +113,14 @@ async def cloud_running(
         telling = await build_telling(settings, records, rules, RandomIds(), telemetry)
         for channel in telling.channels:
             stack.push_async_callback(channel.close)
-        service = _service(settings, records, store, rules, broker_url, clock, telling, telemetry)
+        backup = backup_of(settings, telemetry)
+        kept = store if backup is None else ArchivingStore(store, backup.stored)
+        service = _service(settings, records, kept, rules, broker_url, clock, telling, telemetry)
         await stack.enter_async_context(background(service.run, "cloud"))
         await service.started.wait()
+        if backup is not None:
+            told = partial(service.facts.put, BACKUP, "part_failing")
+            await stack.enter_async_context(background(lambda: backup.run(told), "backup"))
         if (dead_man := telling.dead_man(settings, telemetry)) is not None:
             await stack.enter_async_context(background(dead_man.run, "heartbeat to the outside"))
         token = secrets.token_urlsafe(32)
@@ -133,6 +144,21 @@ async def cloud_running(
         yield Cloud(service, app, url, token)
 
 
+def backup_of(settings: Settings, telemetry: Telemetry) -> Continuous | None:
+    """What keeps the copy of the cloud's data, if the settings name a place for it."""
+    wanted = settings.backup
+    if wanted.folder is None:
+        return None
+    return Continuous(
+        settings.data / "cloud",
+        wanted.folder,
+        every_s=wanted.every_s,
+        base_every_s=wanted.base_every_h * 3600,
+        clock=SystemClock(),
+        telemetry=telemetry,
+    )
+
+
 def _command_line(tenant: str) -> Principal:
     """Who has the token file may administer and read, but takes no alarm over."""
     roles = frozenset({Role.ADMIN, Role.ENGINEER})
@@ -142,7 +168,7 @@ def _command_line(tenant: str) -> Principal:
 def _service(
     settings: Settings,
     records: Records,
-    store: SqliteStore,
+    store: TimeSeriesStore,
     rules: RuleSet,
     broker_url: str,
     clock: Clock,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +12,12 @@ import click
 
 __all__ = ["add_operation_commands"]
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def add_operation_commands(group: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
     """Add the commands to ``group``; ``told`` shows errors, ``settings`` reads them from the context."""
-    del settings
 
     @group.command()
     @click.argument("kind", type=click.Choice(["edge", "cloud"]))
@@ -33,3 +35,44 @@ def add_operation_commands(group: click.Group, told: Wrap, settings: Callable[..
 
         data: Path | None = context.obj["data"]
         click.echo(unit(kind, user=user, data=None if data is None else data.absolute()), nl=False)
+
+    @group.command()
+    @click.argument("folder", type=_FOLDER)
+    @click.option("--check", is_flag=True, help="Restore the backup in FOLDER for a test instead.")
+    @click.pass_context
+    @told
+    def backup(context: click.Context, folder: Path, *, check: bool) -> None:
+        """Copy all of the cloud's data into the empty FOLDER, while it runs or not.
+
+        The copy is then restored for a test. For a backup that is never more than a minute old set
+        backup.folder instead (docs/operations.md). A gateway's outbox is no part of it: what waits there is
+        sent.
+        """
+        from hearthward.app.backup.restoring import check as check_backup
+        from hearthward.app.backup.taking import take_once
+        from hearthward.core.clock import SystemClock
+
+        found, clock = settings(context), SystemClock()
+        if not check:
+            take_once(found.data / "cloud", folder, clock)
+            click.echo(f"backed up to {folder}")
+        with tempfile.TemporaryDirectory(prefix="hearthward-check-") as scratch:
+            done = asyncio.run(check_backup(folder, Path(scratch), tenant=found.cloud.tenant, clock=clock))
+        click.echo(f"restored for a test: {done.text()}")
+
+    @group.command()
+    @click.argument("folder", type=_FOLDER)
+    @click.option("--force", is_flag=True, help="Move data that is there aside.")
+    @click.pass_context
+    @told
+    def restore(context: click.Context, folder: Path, *, force: bool) -> None:
+        """Make the cloud's data out of the backup in FOLDER. No cloud may run on it meanwhile."""
+        from hearthward.app.backup.restoring import restore as restore_backup
+        from hearthward.core.clock import SystemClock
+
+        found = settings(context)
+        work = restore_backup(folder, found.data, tenant=found.cloud.tenant, clock=SystemClock(), force=force)
+        done = asyncio.run(work)
+        click.echo(f"restored to {found.data}: {done.text()}")
+        if done.before is not None:
+            click.echo(f"what was there is in {done.before} now")

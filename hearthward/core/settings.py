@@ -51,6 +51,7 @@ from hearthward.core.channel_settings import (
 from hearthward.core.errors import ConfigError
 
 __all__ = [
+    "BackupSettings",
     "BrokerSettings",
     "CloudSettings",
     "EdgeSettings",
@@ -162,6 +163,16 @@ class CloudSettings(Part):
     )
 
 
+class BackupSettings(Part):
+    """A copy of the cloud's data that is kept up to date while it runs, best on another disk or machine."""
+
+    folder: Path | None = None
+    every_s: float = Field(20.0, ge=5, le=3600, description="how old the copy may become, in seconds")
+    base_every_h: float = Field(
+        24.0, gt=0, le=24 * 31, description="the whole series are copied anew after so many hours"
+    )
+
+
 class _Environment(EnvSettingsSource):
     """The environment, with the one name that differs (see above); lists are JSON or have commas."""
 
@@ -203,6 +214,7 @@ class Settings(BaseSettings):
     apprise: dict[EndpointName, AppriseUrl] = {}
     messages: MessageSettings = MessageSettings()
     heartbeat: HeartbeatSettings = HeartbeatSettings()
+    backup: BackupSettings = BackupSettings()
 
     @model_validator(mode="after")
     def _account_for_calls(self) -> Settings:
