@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, func, literal, select
+from sqlalchemy import ScalarSelect, case, delete, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from cloud_ingest.balance import (
     ACCEPTED,
@@ -90,15 +90,19 @@ def write_tally(session: Session, tenant: str, tally: Tally, sources: Iterable[S
     ]
     if heard:
         insert = _insert(session, LedgerBook)
-        newer = insert.excluded.heard > LedgerBook.heard
+        newest = _newest()
+        later = case((insert.excluded.heard > newest, insert.excluded.heard), else_=newest)
         session.execute(
-            insert.on_conflict_do_update(
-                index_elements=["tenant", "gateway", "boot"],
-                set_={"heard": insert.excluded.heard},
-                where=newer,
-            ),
+            insert.on_conflict_do_update(index_elements=["tenant", "gateway", "boot"], set_={"heard": later}),
             heard,
         )
+
+
+def _newest() -> ScalarSelect[int]:
+    """When anything of the same gateway was heard last: where our clock goes back, that counts as now."""
+    other = aliased(LedgerBook)
+    mine = other.tenant == LedgerBook.tenant, other.gateway == LedgerBook.gateway
+    return select(func.max(other.heard)).where(*mine).correlate(LedgerBook).scalar_subquery()
 
 
 _KEY: Final = ["tenant", "hour", "gateway", "boot", "device", "kind"]

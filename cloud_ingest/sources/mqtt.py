@@ -20,7 +20,7 @@ __all__ = ["Broker", "MqttSource", "SourceState"]
 
 log = logging.getLogger(__name__)
 
-SUBSCRIPTIONS: Final = ("hw/1/+/+/frame", "hw/1/+/+/status", "hw/1/+/+/applied")
+SUBSCRIPTIONS: Final = ("hw/1/+/+/frame", "hw/1/+/+/status", "hw/1/+/+/applied", "hw/1/+/+/account")
 FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 5.0
 BACKOFF_FACTOR: Final = 2.0
