@@ -32,6 +32,35 @@ class RangeSet:
         self._first[i:j] = [first]
         self._last[i:j] = [last]
 
+    def remove(self, first: int, last: int) -> None:
+        """Take ``first..last`` inclusive out; what is not there does not matter."""
+        i = bisect_left(self._last, first)
+        j = bisect_right(self._first, last)
+        if i >= j:
+            return
+        left = [(self._first[i], first - 1)] if self._first[i] < first else []
+        right = [(last + 1, self._last[j - 1])] if self._last[j - 1] > last else []
+        self._first[i:j] = [a for a, _ in left + right]
+        self._last[i:j] = [b for _, b in left + right]
+
+    def at_least(self, value: int) -> int | None:
+        """The smallest integer of the set from ``value`` on; None when there is none."""
+        i = bisect_left(self._last, value)
+        return max(value, self._first[i]) if i < len(self._first) else None
+
+    def common(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The parts of ``first..last`` that are in the set, in order."""
+        i = bisect_left(self._last, first)
+        j = bisect_right(self._first, last)
+        pairs = zip(self._first[i:j], self._last[i:j], strict=True)
+        return [(max(a, first), min(b, last)) for a, b in pairs]
+
+    def copy(self) -> RangeSet:
+        """The same set, independent of this one."""
+        other = RangeSet()
+        other._first, other._last = self._first[:], self._last[:]
+        return other
+
     def missing(self, first: int, last: int) -> list[tuple[int, int]]:
         """The parts of ``first..last`` that are not in the set, in order."""
         out: list[tuple[int, int]] = []
