@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -137,6 +137,16 @@ class Connection(aiomqtt.Client):
             msg = "Operation timed out"
             raise aiomqtt.MqttError(msg) from None
 
+    def _on_disconnect(self, *details: Any) -> None:
+        """As the library's, but a connection lost before the broker's answer has failed at once.
+
+        The library waits for the answer all the same until its time is up: alarms would be late by that.
+        """
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("lost before the broker answered"))
+            return
+        super()._on_disconnect(*details)
+
     async def _abandon(self) -> None:
         """Close the socket and end the library's task, whatever state they are in."""
         self._client._sock_close()  # noqa: SLF001 - paho's only way to close without a word
@@ -145,3 +155,5 @@ class Connection(aiomqtt.Client):
             await asyncio.wait([self._misc_task])
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()  # seen: it was raised already, or nobody listens any more
+        if self._connected.done() and not self._connected.cancelled():
+            self._connected.exception()  # likewise
