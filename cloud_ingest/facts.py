@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from hearthward.core.codes import INTERNAL
 
-__all__ = ["Facts"]
+__all__ = ["FAILING", "Facts"]
+
+FAILING: Final = "part_failing"
+"""Whether a part of ours does not do its work (1) or does (0)."""
 
 
 class Facts:
@@ -24,6 +28,15 @@ class Facts:
             msg = f"{metric!r} is nothing that a part of ours says of itself"
             raise ValueError(msg)
         self._known[subject, metric] = value
+
+    def of_part(self, subject: str) -> Callable[[str | None], None]:
+        """To be told why a part fails, and None once it does not; one that never did is no fact."""
+
+        def tell(reason: str | None) -> None:
+            if reason is not None or self.get(subject, FAILING) is not None:
+                self.put(subject, FAILING, 0.0 if reason is None else 1.0)
+
+        return tell
 
     def get(self, subject: str, metric: str) -> float | None:
         """What was last said of it."""

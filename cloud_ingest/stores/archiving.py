@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, TimeSeriesStore
+from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, Tell, TimeSeriesStore
 from hearthward.core.model import ReadingBatch
 
 __all__ = ["ArchivingStore"]
@@ -55,6 +55,10 @@ class ArchivingStore:
     ) -> int:
         """See TimeSeriesStore."""
         return await self._inner.count(tenant, devices, metrics, start, end)
+
+    async def run(self, tell: Tell) -> None:
+        """See TimeSeriesStore."""
+        await self._inner.run(tell)
 
     async def close(self) -> None:
         """See TimeSeriesStore."""

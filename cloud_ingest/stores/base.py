@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
 
 from hearthward.core.errors import StoreRejected
-from hearthward.core.model import ReadingBatch
+from hearthward.core.model import Reading, ReadingBatch
 
-__all__ = ["FOREVER", "Delivery", "Origins", "Outcome", "TimeSeriesStore", "check_delivery", "marks"]
+__all__ = [
+    "FOREVER",
+    "Delivery",
+    "Origins",
+    "Outcome",
+    "Tell",
+    "TimeSeriesStore",
+    "check_delivery",
+    "in_order",
+    "marks",
+]
 
 FOREVER: Final = 2**63 - 1
 """An end after all times."""
 _LIMIT: Final = 2**63
+
+Tell = Callable[[str | None], None]
+"""Is told what keeps a store from working as it should, and None once nothing does."""
 
 
 class Outcome(IntEnum):
@@ -49,7 +62,10 @@ class TimeSeriesStore(Protocol):
     """Keeps readings under the key (tenant, device, metric, key time, record or else digest, ordinal)."""
 
     durable_ack: bool
-    """Whether ``append`` returns only when a power cut cannot take the rows back."""
+    """Whether ``append`` returns only when a power cut cannot take the rows back.
+
+    A store of which this is not so stands behind ``spool.SpooledStore``, never behind a receipt.
+    """
 
     async def append(self, tenant: str, batch: ReadingBatch, origin: Origins) -> list[Outcome]:
         """Store a batch in one transaction; one Outcome a row, in order.
@@ -60,7 +76,11 @@ class TimeSeriesStore(Protocol):
         ...
 
     async def append_many(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
-        """Like ``append`` for several origins in ONE transaction: one commit for all of them."""
+        """Like ``append`` for several origins in ONE transaction: one commit for all of them.
+
+        A server that has no transactions may keep some when this raises: what is appended again then is
+        SAME, and nothing is there twice.
+        """
         ...
 
     async def read(
@@ -95,6 +115,10 @@ class TimeSeriesStore(Protocol):
         """How many readings ``read`` would give without a limit."""
         ...
 
+    async def run(self, tell: Tell) -> None:
+        """Do what the store does in the background, until cancelled; returns at once if that is nothing."""
+        ...
+
     async def close(self) -> None:
         """Finish what was begun and release everything; the store cannot be used afterwards."""
         ...
@@ -103,6 +127,11 @@ class TimeSeriesStore(Protocol):
 def marks(batch: ReadingBatch) -> list[int]:
     """The key's column "record or else digest": records as negative numbers, digests as they are (>= 0)."""
     return [d if r is None else -1 - r for r, d in zip(batch.record, batch.digest, strict=True)]
+
+
+def in_order(reading: Reading) -> tuple[int, int, str, int, str]:
+    """Sort by this: the order in which readings are given."""
+    return reading.corrected, reading.received, reading.device, reading.ordinal, reading.metric
 
 
 def check_delivery(delivery: Delivery) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, check_delivery, marks
+from cloud_ingest.stores.base import (
+    FOREVER,
+    Delivery,
+    Origins,
+    Outcome,
+    Tell,
+    check_delivery,
+    in_order,
+    marks,
+)
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
@@ -83,6 +92,10 @@ class MemoryStore:
         """How many readings there are."""
         return len(self._select(tenant, devices, metrics, start, end))
 
+    async def run(self, tell: Tell) -> None:
+        """Nothing goes on in the background."""
+        tell(None)
+
     async def close(self) -> None:
         """Nothing to release."""
 
@@ -97,4 +110,4 @@ class MemoryStore:
             and (metrics is None or metric in metrics)
             and start <= reading.corrected < end
         ]
-        return sorted(found, key=lambda r: (r.corrected, r.received, r.device, r.ordinal, r.metric))
+        return sorted(found, key=in_order)

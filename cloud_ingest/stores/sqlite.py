@@ -15,7 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, check_delivery, marks
+from cloud_ingest.stores.base import (
+    FOREVER,
+    Delivery,
+    Origins,
+    Outcome,
+    Tell,
+    check_delivery,
+    in_order,
+    marks,
+)
 from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
@@ -256,6 +265,10 @@ class SqliteStore:
 
         return await self._in(self._readers, work)
 
+    async def run(self, tell: Tell) -> None:
+        """Nothing goes on in the background."""
+        tell(None)
+
     async def close(self) -> None:
         """Finish what was begun and close the file."""
         await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
@@ -358,5 +371,5 @@ def _holes(values: Sequence[object]) -> str:
 
 def _batch(rows: list[Row]) -> ReadingBatch:
     readings = [Reading(*row) for row in rows]
-    readings.sort(key=lambda r: (r.corrected, r.received, r.device, r.ordinal, r.metric))
+    readings.sort(key=in_order)
     return ReadingBatch.of(readings)
