@@ -261,11 +261,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """Lines in the order of their keys, all of them together, and the outboxes by numbers."""
+    """Lines in the order of their keys, all of them together, and the outboxes by numbers.
+
+    ``unbooked`` is the part of the total that came from gateways which tell nothing of their own books.
+    """
 
     asked: AskedLedger
     lines: Sequence[Line]
     total: Figures
+    unbooked: Figures
     books: Sequence[Standing]
 
     @property
@@ -289,18 +293,21 @@ def ledger_report(asked: AskedLedger, counts: Iterable[Count], books: Iterable[B
         lines[_key(asked.by, count), source].count(count.kind, count.n)
         whole[source].count(count.kind, count.n)
     folded: defaultdict[_Key, Figures] = defaultdict(Figures)
-    total = Figures()
+    total, unbooked = Figures(), Figures()
     for (key, source), figures in lines.items():
         figures.settle(standings.get(source))
         folded[key].add(figures)
     for source, figures in whole.items():
         figures.settle(standings.get(source))
         total.add(figures)
+        if not figures.told:
+            unbooked.add(figures)
     shown = [s for s in standings.values() if asked.gateway in {None, s.gateway}]
     return LedgerReport(
         asked,
         [Line(*key, folded[key]) for key in sorted(folded, key=_order)],
         total,
+        unbooked,
         sorted(shown, key=lambda s: (s.gateway, -s.heard, s.boot)),
     )
 

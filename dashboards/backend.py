@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from cloud_ingest.entry import Draft, manual_device
 from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.channels_port import ChannelsPort
+from dashboards.ledger_port import LedgerPort
 from dashboards.models import (
     Alarm,
     AlarmDetail,
@@ -225,7 +226,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
     return [last[key] for key in sorted(last)]
 
 
-class Backend(ChannelsPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol):
+class Backend(ChannelsPort, LedgerPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol):
     """What the web needs of the product."""
 
     clock: Clock

@@ -28,6 +28,7 @@ from dashboards.backend import (
 )
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_entries import FakeEntries
+from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_response import FakeResponse
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
@@ -86,7 +87,7 @@ class _Tenant:
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels):
+class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels, FakeLedger):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
@@ -94,6 +95,7 @@ class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, Fake
         FakeRules.__init__(self)
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)
+        FakeLedger.__init__(self)
         FakeStaff.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}

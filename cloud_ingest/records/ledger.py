@@ -232,7 +232,7 @@ class LossLedger(Repository):
             refuse_code("boot", "unknown", boot, f"nothing is known of an outbox {boot!r}", "not_found")
         ranges = book.open(replaced=book.source in past)
         if not ranges:
-            refuse_code("boot", "balanced", boot, "nothing of it is unaccounted for", "conflict")
+            refuse_code("boot", "state", "balanced", "nothing of it is unaccounted for", "conflict")
         self._close_counts(scope.tenant, book)
         row = WriteOff(
             tenant=scope.tenant,

@@ -7,6 +7,7 @@ from dashboards.api.directory import router as directory
 from dashboards.api.entry import router as entry
 from dashboards.api.escalation import router as escalation
 from dashboards.api.handover import router as handover
+from dashboards.api.ledger import router as ledger
 from dashboards.api.limits import router as limits
 from dashboards.api.live import router as live
 from dashboards.api.push import router as push
@@ -23,7 +24,7 @@ from dashboards.api.why import router as why
 
 __all__ = ["ROUTERS"]
 
-CHANNELS = (twilio, channels, push, burden)
+CHANNELS = (twilio, channels, push, burden, ledger)
 PEOPLE = (staff, shifts, handover, escalation)
 ROUTERS = (
     session,

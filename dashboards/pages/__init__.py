@@ -8,6 +8,7 @@ from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
 from dashboards.pages.escalation import router as escalation
 from dashboards.pages.handover import router as handover
+from dashboards.pages.ledger import router as ledger
 from dashboards.pages.limits import router as limits
 from dashboards.pages.me import router as me
 from dashboards.pages.oncall import router as oncall
@@ -35,5 +36,6 @@ ROUTERS = (
     me,
     channels,
     burden,
+    ledger,
     *PEOPLE,
 )

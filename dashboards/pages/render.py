@@ -89,6 +89,7 @@ LINKS: Final = (
     ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
     ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
     ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),
+    ("/ledger", N_("Loss ledger"), (Action.VIEW_SYSTEM,)),
 )
 """Pages in every header: address, name, and the actions of which one is needed to see it."""
 
