@@ -1,13 +1,17 @@
-"""A batch of frames from what arrived to what is told of it, in one turn of the rules' state.
+"""Batches of frames from what arrived to what is told of it.
 
-Order: check, store the new readings, decide, commit journal + ranges + alarms + notifications + dead letters
-in ONE transaction, and only then send receipts and tell the listeners. A crash anywhere before the commit
-leaves frames without a receipt: they come again, the store knows their rows (``Outcome.SAME``), and they are
-decided then. A commit that fails for good takes the decision back with it.
+Order: check, store the new readings, and then in one turn of the rules' state decide and commit journal +
+ranges + alarms + notifications + dead letters in ONE transaction; only then send receipts. A crash anywhere
+before the commit leaves frames without a receipt: they come again, the store knows their rows
+(``Outcome.SAME``), and they are decided then. A commit that fails for good takes the decision back with it.
+
+While the store is away nobody waits for it in a turn: timers and people's acts go on, gaps and what the
+edges have decided are taken in, and readings wait without a receipt (``holding``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,37 +22,41 @@ from sqlalchemy.orm import Session
 from cloud_ingest.attribution import Attribution, load_attribution
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
+from cloud_ingest.facts import Facts
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
-from cloud_ingest.intake import CLONED, FUTURE, UNDECIDED, Dead, Inspector, Intake
+from cloud_ingest.holding import Arrived, Holding
+from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
 from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
 from cloud_ingest.records.ledger import write_tally
+from cloud_ingest.refusals import Refusals
 from cloud_ingest.sources.base import Message
-from cloud_ingest.stores.base import Delivery, Outcome, TimeSeriesStore
+from cloud_ingest.stores.base import Outcome, TimeSeriesStore
 from cloud_ingest.turns import Committed, Turns
-from hearthward.core.clock import SECOND, Clock, EventClock
-from hearthward.core.errors import StoreRejected
+from hearthward.core.clock import Clock, EventClock
+from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Frame
-from rules.model import Readings
+from rules.model import Readings, subject_key
 
-__all__ = ["Frames"]
+__all__ = ["STORE", "Found", "Frames"]
 
 log = logging.getLogger(__name__)
 
-GIVE_UP_AGAIN_NS: Final = 600 * SECOND
-"""A gateway's frames that get no receipt are dead-lettered once in this time."""
-OTHER_TIME: Final = "other_time"
-"""Why frames are refused that go by a recording's time where the cloud does not, or the other way round."""
+STORE: Final = subject_key("component", "store")
+"""The time-series store, as the rules know it."""
+FAILING: Final = "part_failing"
+
+Found = list[tuple[Part, list[Outcome]]]
+"""Parts that were stored, and what the store said of their rows."""
 
 
 class Frames:
     """Takes batches of messages through all of it; ``alive`` is told of each gateway whose frame is good.
 
-    ``attribution`` is which device is on whom, when.
+    ``attribution`` is which device is on whom, when. ``facts`` are told while the store is away.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -64,6 +72,7 @@ class Frames:
         telemetry: Telemetry,
         skew: int,
         alive: Callable[[str], None],
+        facts: Facts,
     ) -> None:
         self.tenant = tenant
         self.attribution = Attribution()
@@ -72,131 +81,181 @@ class Frames:
         self._records, self._store, self._receipts = records, store, receipts
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self._inspector = Inspector(tenant, Ledger(), skew)
-        self._alive = alive
-        self._given_up: dict[str, int] = {}
+        self._refusals = Refusals(tenant, records, turns, clock, telemetry)
+        self._holding = Holding(clock)
+        self._alive, self._facts = alive, facts
+        self._busy = asyncio.Lock()
+
+    @property
+    def store_away(self) -> bool:
+        """Whether readings wait for the store."""
+        return self._holding.away
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds until ``process`` has something to do though nothing arrives; None: it has not."""
+        return self._holding.wait_s
+
+    @property
+    def ledger(self) -> Ledger:
+        """Which numbers are committed; between a batch and its commit it is ahead."""
+        return self._inspector.ledger
 
     async def load(self) -> None:
         """Begin with what is committed: ranges, and which device is on whom."""
+        await self._load_ledger()
+        read, patiently = self._records.read, self.turns.patience.until_done
+        self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
+
+    async def _start_over(self) -> None:
+        """Nothing of what was tried is left, neither in the ledger nor in the rules' state."""
+        await self._load_ledger()
+        async with self.turns.taken(patiently=True):
+            """A turn begins with what is committed."""
+
+    async def _load_ledger(self) -> None:
         read, patiently = self._records.read, self.turns.patience.until_done
         self._inspector.ledger = await patiently(lambda: read(lambda s: load_ledger(s, self.tenant)))
-        self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
 
     async def reload_attribution(self) -> None:
         """Associations have changed: what is taken from now on is attributed by the new ones. In a turn."""
         self.attribution = await self._records.read(lambda s: load_attribution(s, self.tenant))
 
-    async def process(self, batch: list[Message], decider: Decider) -> None:
-        """A frame that our own code fails on must stop neither the others nor the process."""
-        try:
-            await self._pass(batch, decider)
-        except Exception:
-            log.exception("a batch of %d frames failed; trying them one by one", len(batch))
-            for message in batch:
-                await self._start_over(decider)
-                try:
-                    await self._pass([message], decider)
-                except Exception as error:
-                    log.exception("a frame failed")
-                    await self._start_over(decider)
-                    await self._give_up(message, error)
+    async def process(self, batch: Sequence[Message]) -> None:
+        """Take messages, and what waits for the store if that may be asked again, through all of it.
 
-    async def _start_over(self, decider: Decider) -> None:
-        """Nothing of what was tried is left, neither in the ledger nor in the rules' state."""
-        await self.load()
-        await self.turns.patience.until_done(decider.settle)
-
-    async def _give_up(self, message: Message, error: Exception) -> None:
-        """No receipt: the frame stays at the edge until this is repaired, and comes again meanwhile."""
-        self._telemetry.count("frames_failed_total")
-        if not self._first_in_a_while(message.topic):
-            return
-        detail = f"{type(error).__name__}: {error}"[:500]
-        dead = Dead(message.topic, None, "internal_error", detail, message.payload)
-        now = self._clock.now_ns()
-        await self.turns.patience.until_done(
-            lambda: self._records.run(lambda s: write_dead(s, self.tenant, [dead], now))
-        )
-        self._count_dead([dead])
-        self.turns.technical("internal_error", None, "a frame could not be processed; it got no receipt")
-
-    def _first_in_a_while(self, topic: str) -> bool:
-        """Whether a frame without a receipt is to be kept as a dead letter: it comes again and again."""
-        mono = self._clock.monotonic_ns()
-        if mono - self._given_up.get(topic, -GIVE_UP_AGAIN_NS) < GIVE_UP_AGAIN_NS:
-            return False
-        self._given_up[topic] = mono
-        return True
-
-    def _refuse_other_time(self, message: Message, frame: Frame, intake: Intake) -> None:
-        """A played recording's readings would be taken for measured then, and real ones for future ones.
-
-        No receipt: nothing is lost, the gateway has them until it meets a cloud that goes by its time.
+        A frame that our own code fails on stops neither the others nor the process.
         """
-        self._telemetry.count("frames_refused_total", reason=OTHER_TIME)
-        if self._first_in_a_while(message.topic):
-            detail = (
-                "plays a recording, but this cloud goes by real time: start it with --event-clock"
-                if frame.event_time
-                else "goes by real time, but this cloud plays a recording: use a cloud without --event-clock"
-            )
-            where = f"gateway {frame.gateway} {detail}; it keeps its readings"
-            intake.refuse(Dead(message.topic, frame.gateway, OTHER_TIME, where, message.payload))
-            log.error("frames refused: %s", where)
+        async with self._busy:
+            dead: list[Dead] = []
+            arrived = self._holding.take()
+            for message in batch:
+                arrived.extend(await self._open(message, dead))
+            if not (arrived or dead):
+                return
+            try:
+                await self._pass(arrived, dead)
+            except Exception:
+                log.exception("a batch of %d frames failed; trying them one by one", len(arrived))
+                await self._one_by_one(arrived, dead)
 
-    async def _pass(self, batch: list[Message], decider: Decider) -> None:
-        intake = self._inspect(batch)
-        stored = await self._append(intake)
-        await self._decide(intake, stored, decider)
-        done = Committed()
-        if decider.pending or not intake.empty:
-            now = self._clock.now_ns()
-            done = await self.turns.commit(lambda s: self._write(s, intake, now), patiently=True)
-        await self._receipts.send(intake.receipts)
-        self._tell(intake, stored, done)
+    async def _one_by_one(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
+        tries: list[tuple[list[Arrived], list[Dead]]] = [([], [letter]) for letter in dead]
+        tries += [([one], []) for one in arrived]
+        for frames, letters in tries:
+            await self._start_over()
+            try:
+                await self._pass(frames, letters)
+            except Exception as error:
+                log.exception("a frame failed")
+                await self._start_over()
+                for one in frames:
+                    await self._refusals.give_up(one.topic, one.frame.encode(), error)
 
-    def _inspect(self, batch: list[Message]) -> Intake:
-        intake = Intake()
-        for message in batch:
-            frame = self._inspector.open(message, intake)
+    async def _open(self, message: Message, dead: list[Dead]) -> list[Arrived]:
+        """The frame in a message; what cannot be believed is refused, and gets no receipt."""
+        try:
+            frame = self._inspector.open(message, dead)
             if frame is None:
-                continue
+                return []
             if frame.event_time is not self._clock.event_driven:
-                self._refuse_other_time(message, frame, intake)
-                continue
+                dead.extend(self._refusals.other_time(message, frame))
+                return []
             if frame.event_time and isinstance(self._clock, EventClock) and self._clock.follow(frame.wall):
                 self._feed.publish(ClockMoved(frame.wall))
-            self._inspector.take(frame, message.topic, self._clock.now_ns(), intake)
             self._alive(frame.gateway)
             if self.hooks.on_frame is not None:
                 self.hooks.on_frame(frame)
-        intake.parts.sort(key=lambda p: (p.source, p.block.first))
-        return intake
+        except Exception as error:
+            log.exception("a message failed")
+            await self._refusals.give_up(message.topic, message.payload, error)
+            return []
+        return [Arrived(message.topic, frame, len(message.payload))]
 
-    async def _append(self, intake: Intake) -> Stored:
-        """Store all new readings; a part that the store refuses for ever is dead-lettered."""
-        stored = Stored()
-        for source, batch, now in intake.future:
-            stored.put_aside(source, batch, now, self.attribution)
-        if not intake.parts:
-            return stored
+    async def _pass(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
+        intake, waiting = self._sort(arrived, dead, readings=self._holding.due)
         try:
-            outcomes = await self._store_all([p.delivery() for p in intake.parts])
-            stored.sort_in(intake.parts, outcomes, self.attribution)
-            for part, found in zip(intake.parts, outcomes, strict=True):
-                intake.tally.stored(part.source, part.batch, found, part.now)
+            found = await self.append(intake)
+        except StoreUnavailable as error:
+            self._store_failed(error)
+            await self._load_ledger()
+            intake, waiting = self._sort(arrived, dead, readings=False)
+            found = []
+        await self.commit(intake, found)
+        await self._receipts.send(intake.receipts)
+        for one in waiting:
+            if not self._holding.keep(one):
+                self._telemetry.count("frames_dropped_total", reason="store_away")
+
+    def _sort(
+        self, arrived: Sequence[Arrived], dead: Sequence[Dead], *, readings: bool
+    ) -> tuple[Intake, list[Arrived]]:
+        """What the frames come to, and those of them that have readings which cannot be stored now."""
+        intake = Intake(dead=list(dead))
+        now = self._clock.now_ns()
+        waiting = [
+            a for a in arrived if self._inspector.take(a.frame, a.topic, now, intake, readings=readings)
+        ]
+        intake.parts.sort(key=lambda p: (p.source, p.block.first))
+        return intake, waiting
+
+    async def append(self, intake: Intake) -> Found:
+        """Store all new readings; a part that the store refuses for ever becomes a dead letter.
+
+        Raises StoreUnavailable.
+        """
+        if not intake.parts:
+            return []
+        try:
+            outcomes = await self._store.append_many(self.tenant, [p.delivery() for p in intake.parts])
+            found = list(zip(intake.parts, outcomes, strict=True))
         except StoreRejected:
+            found = []
             for part in intake.parts:
                 try:
-                    outcomes = await self._store_all([part.delivery()])
-                    stored.sort_in([part], outcomes, self.attribution)
-                    intake.tally.stored(part.source, part.batch, outcomes[0], part.now)
+                    (rows,) = await self._store.append_many(self.tenant, [part.delivery()])
+                    found.append((part, rows))
                 except StoreRejected as error:
                     intake.refuse(part.dead("store_refused", str(error)))
                     intake.tally.refused(part.source, part.batch, "store_refused")
-        return stored
+        for part, rows in found:
+            intake.tally.stored(part.source, part.batch, rows, part.now)
+        self._store_works()
+        return found
 
-    async def _store_all(self, deliveries: list[Delivery]) -> list[list[Outcome]]:
-        return await self.turns.patience.until_done(lambda: self._store.append_many(self.tenant, deliveries))
+    def _store_failed(self, error: StoreUnavailable) -> None:
+        self._telemetry.count("store_retries_total")
+        if self._holding.failed():
+            log.error("readings wait for the store: %s", error)
+            self._facts.put(STORE, FAILING, 1.0)
+            self.turns.technical("store_unavailable", None, error.message)
+
+    def _store_works(self) -> None:
+        if self._holding.works():
+            log.warning("the store takes readings again; %d frames waited", len(self._holding))
+            self._facts.put(STORE, FAILING, 0.0)
+
+    async def commit(
+        self,
+        intake: Intake,
+        found: Found,
+        also: Callable[[Session], None] = lambda _session: None,
+    ) -> Stored:
+        """Decide what was stored and commit all of it, with what ``also`` writes, in a turn; tell of it."""
+        async with self.turns.taken(patiently=True) as decider:
+            stored = Stored()
+            for source, batch, now in intake.future:
+                stored.put_aside(source, batch, now, self.attribution)
+            for part, outcomes in found:
+                stored.sort_in(part, outcomes, self.attribution)
+            await self._decide(intake, stored, decider)
+            done = Committed()
+            if decider.pending or not intake.empty:
+                now = self._clock.now_ns()
+                done = await self.turns.commit(lambda s: self._write(s, intake, now, also), patiently=True)
+            self._inspector.committed(intake)
+            self._tell(intake, stored, done)
+        return stored
 
     async def _decide(self, intake: Intake, stored: Stored, decider: Decider) -> None:
         """Step the readings, one input for each gateway and boot.
@@ -239,24 +298,22 @@ class Frames:
         for part in (p for p in intake.parts if p.source == source):
             intake.refuse(part.dead(UNDECIDED, f"{type(error).__name__}: {error}", stored=True))
 
-    def _write(self, session: Session, intake: Intake, now: int) -> None:
+    def _write(self, session: Session, intake: Intake, now: int, also: Callable[[Session], None]) -> None:
         for source, blocks in intake.blocks.items():
             write_blocks(session, self.tenant, source, blocks)
         for source, gaps in intake.gaps.items():
             write_gaps(session, self.tenant, source, gaps, now)
         write_dead(session, self.tenant, intake.dead, now)
         write_tally(session, self.tenant, intake.tally, {*intake.blocks, *intake.gaps}, now)
+        also(session)
 
     def _tell(self, intake: Intake, stored: Stored, done: Committed) -> None:
         self._telemetry.count("readings_stored_total", stored.new)
         self._telemetry.count("readings_duplicate_total", stored.duplicate + intake.repeated)
-        self._count_dead(intake.dead)
+        self._refusals.tell(intake.dead)
         for gaps in intake.gaps.values():
             for gap in gaps:
                 self._telemetry.count("readings_lost_total", gap.last - gap.first + 1, reason=gap.reason[:64])
-        for dead in intake.dead:
-            if dead.reason in {CLONED, FUTURE, OTHER_TIME}:
-                self.turns.technical(dead.reason, dead.gateway, dead.detail)
         for source, batch in stored.batches.items():
             if not len(batch):
                 continue  # all of it was put aside
@@ -268,8 +325,3 @@ class Frames:
         self._feed.publish(ReadingsStored(self.tenant, patients, batch, now))
         if self.hooks.on_stored is not None:
             self.hooks.on_stored(batch, patients)
-
-    def _count_dead(self, dead: Sequence[Dead]) -> None:
-        for letter in dead:
-            self._telemetry.count("dead_letters_total", reason=letter.reason)
-            self._telemetry.count("readings_rejected_total", letter.readings, reason=letter.reason)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cloud_ingest.entry import manual_patient
+from cloud_ingest.loss_ledger import Tally
 from cloud_ingest.receipts import BlockState, Ledger, Source
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Origins
@@ -44,6 +45,9 @@ MAX_CLONES: Final = 1_024
 _MAX_INT: Final = 2**63 - 1
 _MAX_ORDINAL: Final = 2**31
 _MAX_TEXT: Final = 512
+
+
+_Clone = tuple[Source, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ class Intake:
     gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     receipts: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
     dead: list[Dead] = field(default_factory=list)
+    clones: list[_Clone] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    """For the loss ledger."""
     repeated: int = 0
     """Readings that came again."""
 
@@ -135,10 +142,10 @@ class Inspector:
         self._tenant = tenant
         self.ledger = ledger
         self._skew = future_skew_ns
-        self._clones: dict[tuple[Source, int, bytes], None] = {}
+        self._clones: dict[_Clone, None] = {}
 
-    def open(self, message: Message, intake: Intake) -> Frame | None:
-        """The frame in a message, or None when it cannot be believed: that gets no receipt."""
+    def open(self, message: Message, dead: list[Dead]) -> Frame | None:
+        """The frame in a message, or None when it cannot be believed: ``dead``, and without a receipt."""
         gateway: str | None = None
         try:
             tenant, gateway, _ = parse_topic(message.topic)
@@ -152,31 +159,51 @@ class Inspector:
                 raise DecodeError(msg, reason="identity")
         except DecodeError as error:
             kept = message.payload[:KEPT_OF_OVERSIZED] if error.reason == "oversized" else message.payload
-            intake.refuse(Dead(message.topic, gateway, error.reason, str(error)[:MAX_DETAIL], kept))
+            dead.append(Dead(message.topic, gateway, error.reason, str(error)[:MAX_DETAIL], kept))
             return None
         return frame
 
-    def take(self, frame: Frame, topic: str, now: int, intake: Intake) -> None:
-        """Sort a frame's blocks and gaps into ``intake``; everything in it will be receipted."""
+    def take(self, frame: Frame, topic: str, now: int, intake: Intake, *, readings: bool = True) -> int:
+        """Sort a frame's blocks and gaps into ``intake``; everything that it took will be receipted.
+
+        Without ``readings`` new blocks of readings are left out, as nothing can be stored now: returns how
+        many readings that were.
+        """
+        left_out = 0
         source = frame.gateway, frame.boot
         answer = intake.receipts.setdefault((*source, frame.session), Answer())
         if (frame.synchronised or frame.event_time) and abs(now - frame.wall) <= self._skew:
             intake.walls[source] = max(frame.wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
         for block in frame.blocks:
-            answer.blocks[block.stored()] = None
             state = account.judge(block)
+            if state is BlockState.NEW and not readings and not block.decisions:
+                left_out += block.count
+                continue
+            answer.blocks[block.stored()] = None
             if state is BlockState.COMMITTED:
                 intake.repeated += block.count
             elif state is BlockState.CLONED:
-                self._refuse_clone(source, topic, block, intake)
+                self._refuse_clone(source, topic, block, now, intake)
             else:
                 account.add(block)
                 intake.blocks[source].append(block)
+                if block.decisions:
+                    intake.tally.decided(source, block.count, now)
                 self._read(source, topic, block, now, intake)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
+        if left_out and not (answer.blocks or answer.gaps):
+            del intake.receipts[*source, frame.session]
+        return left_out
+
+    def committed(self, intake: Intake) -> None:
+        """What was taken into ``intake`` is committed."""
+        for mark in intake.clones:
+            self._clones[mark] = None
+            if len(self._clones) > MAX_CLONES:
+                del self._clones[next(iter(self._clones))]
 
     def _read(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
         where = f"boot {source[1]}, readings {block.first}-{block.last}"
@@ -189,6 +216,8 @@ class Inspector:
         except DecodeError as error:
             detail = f"{where}: {error}"[:MAX_DETAIL]
             intake.refuse(_dead(source, topic, block, error.reason, detail))
+            if not block.decisions:
+                intake.tally.unreadable(source, block.count, error.reason, now)
             return
         refused = screen(batch, now + self._skew)
         bad = {i for rows in refused.values() for i, _ in rows}
@@ -198,6 +227,7 @@ class Inspector:
             seqs = [block.first + i for i, _ in rows]
             dead = Dead(topic, source[0], reason, detail[:MAX_DETAIL], encode_block(aside), len(rows))
             intake.refuse(replace(dead, boot=source[1], seqs=seqs))
+            intake.tally.refused(source, aside, reason)
             if reason == FUTURE:
                 intake.future.append((source, aside, now))
         good = [i for i in range(block.count) if i not in bad]
@@ -206,19 +236,18 @@ class Inspector:
             seqs = [block.first + i for i in good]
             intake.parts.append(Part(source, topic, block, rows_kept, seqs, now))
 
-    def _refuse_clone(self, source: Source, topic: str, block: Block, intake: Intake) -> None:
+    def _refuse_clone(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
         mark = source, block.first, block.digest()
-        if mark in self._clones:
+        if mark in self._clones or mark in intake.clones:
             intake.repeated += block.count
             return
-        self._clones[mark] = None
-        if len(self._clones) > MAX_CLONES:
-            del self._clones[next(iter(self._clones))]
+        intake.clones.append(mark)
         detail = (
             f"boot {source[1]}, readings {block.first}-{block.last}: other readings are stored under these "
             "numbers; two gateways use one identity or one outbox file was copied"
         )
         intake.refuse(_dead(source, topic, block, CLONED, detail))
+        intake.tally.cloned(source, block.count, now)
 
 
 def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:

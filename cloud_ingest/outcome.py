@@ -35,23 +35,20 @@ class Stored:
     new: int = 0
     duplicate: int = 0
 
-    def sort_in(
-        self, parts: Sequence[Part], outcomes: Sequence[Sequence[Outcome]], attribution: Attribution
-    ) -> None:
-        """Add what the store said of some parts.
+    def sort_in(self, part: Part, outcomes: Sequence[Outcome], attribution: Attribution) -> None:
+        """Add what the store said of a part.
 
         ``SAME`` counts as new: its range was not committed, or the part would not be here.
         """
-        for part, found in zip(parts, outcomes, strict=True):
-            fresh = [i for i, outcome in enumerate(found) if outcome is not Outcome.DUPLICATE]
-            self.duplicate += len(found) - len(fresh)
-            if not fresh:
-                continue
-            batch = part.batch if len(fresh) == len(found) else part.batch.take(fresh)
-            self.new += len(fresh)
-            self.batches[part.source].extend(batch)
-            self.patients[part.source].extend(attribution.column(batch))
-            self._came(part.source, part.now)
+        fresh = [i for i, outcome in enumerate(outcomes) if outcome is not Outcome.DUPLICATE]
+        self.duplicate += len(outcomes) - len(fresh)
+        if not fresh:
+            return
+        batch = part.batch if len(fresh) == len(outcomes) else part.batch.take(fresh)
+        self.new += len(fresh)
+        self.batches[part.source].extend(batch)
+        self.patients[part.source].extend(attribution.column(batch))
+        self._came(part.source, part.now)
 
     def put_aside(self, source: Source, batch: ReadingBatch, now: int, attribution: Attribution) -> None:
         """Add readings dated in the future: no value of theirs counts, but that a clock is wrong does.

@@ -13,11 +13,13 @@ from typing import Final, Protocol
 
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.deciding import Decider
+from cloud_ingest.facts import Facts
 from cloud_ingest.feed import Feed
 from cloud_ingest.frames import Frames
 from cloud_ingest.heartbeats import Heartbeats
 from cloud_ingest.manual import ManualEntry, ManualIntake
 from cloud_ingest.receipt_sender import Publish, ReceiptSender
+from cloud_ingest.receipts import Ledger
 from cloud_ingest.records import Records
 from cloud_ingest.recovery import orphans
 from cloud_ingest.sources.base import Message
@@ -74,6 +76,7 @@ class Pipeline:
         wording: Wording | None = None,
         watch: Watching | None = None,
         key: SigningKey | None = None,
+        facts: Facts | None = None,
     ) -> None:
         if not store.durable_ack:
             msg = "this store acknowledges before its disk has the rows: it cannot stand behind a receipt"
@@ -99,6 +102,7 @@ class Pipeline:
             telemetry=telemetry,
             skew=skew,
             alive=self.alive,
+            facts=Facts() if facts is None else facts,
         )
         self._manual = ManualIntake(
             tenant, records, store, self.turns, clock=clock, skew=skew, tell=self._frames.tell_stored
@@ -120,6 +124,11 @@ class Pipeline:
         return self._frames.attribution
 
     @property
+    def ledger(self) -> Ledger:
+        """Which numbers of each outbox are committed; between a batch and its commit it is ahead."""
+        return self._frames.ledger
+
+    @property
     def seq(self) -> int:
         """The journal's last sequence number."""
         return self.turns.decider.seq
@@ -127,7 +136,7 @@ class Pipeline:
     @property
     def stuck(self) -> bool:
         """Whether ingest waits for a store or the records that cannot be used now."""
-        return self.turns.patience.stuck
+        return self.turns.patience.stuck or self._frames.store_away
 
     @property
     def waiting_s(self) -> float:
@@ -184,17 +193,14 @@ class Pipeline:
     async def run(self) -> None:
         """Process what arrives, until cancelled."""
         while True:
-            await self._waiting.arrival()
+            await self._waiting.arrival(self._frames.wait_s)
             self._busy_since = self._clock.monotonic_ns()
             await self.process_waiting()
             self._busy_since = 0
 
     async def process_waiting(self) -> None:
-        """Take the next batch of what waits through all of it, in one turn."""
-        async with self.turns.taken(patiently=True) as decider:
-            batch = self._waiting.batch()
-            if batch:
-                await self._frames.process(batch, decider)
+        """Take the next batch of what waits, here or for the store, through all of it."""
+        await self._frames.process(self._waiting.batch())
 
     # -- commands, ticks, configuration, entries by hand
 

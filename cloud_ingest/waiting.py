@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from cloud_ingest.sources.base import Message
@@ -13,6 +14,8 @@ __all__ = ["Waiting"]
 MAX_MESSAGES: Final = 512
 MAX_BYTES: Final = 32 << 20
 MAX_BATCH: Final = 64
+MAX_BATCH_BYTES: Final = 1 << 20
+"""What a batch is stopped at: decoded, readings take forty times the room that they do on the wire."""
 
 
 class Waiting:
@@ -35,14 +38,20 @@ class Waiting:
         self._arrived.set()
         return True
 
-    async def arrival(self) -> None:
-        """Return once there is something."""
-        await self._arrived.wait()
+    async def arrival(self, timeout_s: float | None = None) -> None:
+        """Return once there is something, or after ``timeout_s``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
 
     def batch(self) -> list[Message]:
         """Whatever has arrived meanwhile, up to MAX_BATCH: busy times make larger batches by themselves."""
-        taken = [self._messages.popleft() for _ in range(min(MAX_BATCH, len(self._messages)))]
-        self._bytes -= sum(len(m.payload) for m in taken)
+        taken: list[Message] = []
+        size = 0
+        while self._messages and len(taken) < MAX_BATCH and size < MAX_BATCH_BYTES:
+            taken.append(self._messages.popleft())
+            size += len(taken[-1].payload)
+        self._bytes -= size
         if not self._messages:
             self._arrived.clear()
         return taken

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from cloud_ingest import frames as frames_module
 from cloud_ingest import journal
 from cloud_ingest.feed import TechnicalEvent
 from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapshot, TransitionRow
@@ -22,7 +21,7 @@ from rules.model import Command
 from rules.response.duty import Duty, Person
 from rules.response.policy import Policy, Step, Target, Timetable
 from tests.unit.cloud_ingest.before import as_before
-from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, reading, rule, spans
+from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, message, reading, rule, spans
 
 DELAYED = RuleSet((rule(delay_s=3),))
 
@@ -101,10 +100,9 @@ def test_any_interleaving_of_resends_repeats_and_reorders_stores_each_once(
                 batch = arrivals[i : i + group]
                 if i in crashes:
                     # killed after the store's commit and before the records': nothing was receipted
-                    for sent in batch:
-                        ward.pipeline.offer(frames_module.Message("hw/1/main/gw-1/frame", sent.encode()))
-                    intake = ward.pipeline._frames._inspect(ward.pipeline._waiting.batch())
-                    await ward.pipeline._frames._append(intake)
+                    inner = ward.pipeline._frames
+                    arrived = [a for sent in batch for a in await inner._open(message(sent), [])]
+                    await inner.append(inner._sort(arrived, [], readings=True)[0])
                     await ward.restart()
                 await ward.take(*batch)
                 if i in kills:
