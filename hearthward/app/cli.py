@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from hearthward import __version__
+from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.release_commands import add_release_commands
 from hearthward.core.errors import DecodeError, HearthwardError
@@ -541,6 +542,7 @@ def rules_check(path: Path | None, *, replace: bool) -> None:
 
 add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
+add_ledger_command(main, _told, _settings)
 
 
 @main.group()
