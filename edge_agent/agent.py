@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from devices.session import DeviceConfig, SessionState
 from edge_agent.config_store import ConfigStore, check_document
 from edge_agent.outbox import Outbox
+from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink import Uplink
 from hearthward import __version__
 from hearthward.core.errors import ConfigError, DecodeError, HearthwardError
@@ -47,10 +48,11 @@ class EdgeAgent:
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
     sink and ``agent.on_state`` and ``agent.on_rejected``; an uplink ``agent.configure`` and
-    ``agent.status``. ``on_accepted(batch, first, last)`` is called after each group commit's append.
+    ``agent.status``. ``trust`` says whose documents are believed.
+    ``on_accepted(batch, first, last)`` is called after each group commit's append.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
         gateway: str,
         tenant: str,
@@ -59,22 +61,26 @@ class EdgeAgent:
         fleet: Callable[[EdgeAgent], Fleet],
         uplink: Callable[[EdgeAgent], Uplink],
         *,
+        trust: CloudTrust,
         telemetry: Telemetry,
         on_accepted: OnAccepted | None = None,
     ) -> None:
         self.gateway = gateway
         self.tenant = tenant
         self.outbox = outbox
+        self.trust = trust
         self.document: ConfigDocument | None = None
         self._store = config_store
         self._telemetry = telemetry
         self._on_accepted = on_accepted
         self._refused: Counter[tuple[str, str, str]] = Counter()
+        self._trouble: dict[str, str] = {}
         self.fleet = fleet(self)
         self.uplink = uplink(self)
 
     async def run(self) -> None:
         """Put the stored document in force, then run devices and uplink; nothing waits for a broker."""
+        await self.trust.load()
         stored = await asyncio.to_thread(self._store.load)
         if stored is not None:
             await self._restore(stored)
@@ -84,11 +90,14 @@ class EdgeAgent:
 
     async def _restore(self, stored: ConfigDocument) -> None:
         try:
+            if not self._store.former:  # the release before this one did not sign
+                self.trust.check_document(stored)
             check_document(stored, gateway=self.gateway, tenant=self.tenant, current=None)
             await self.fleet.apply(device_configs(stored))
         except HearthwardError as error:
             log.error("the stored configuration cannot be used: %s", error)  # noqa: TRY400
             self._telemetry.count("config_refused_total", reason="stored")
+            self._trouble["configuration"] = "stored"
             return
         self.document = stored
         self.uplink.config_hash = stored.digest
@@ -131,12 +140,17 @@ class EdgeAgent:
         configs = device_configs(document)
         await asyncio.to_thread(self._store.save, document)
         self.document = document
+        self._trouble.pop("configuration", None)
         await self.fleet.apply(configs)
 
     def status(self) -> Status:
         """What the gateway says of itself (the uplink adds boot, clock and backlog)."""
         return Status(
-            online=True, version=__version__, devices=self.fleet.states(), rejected=self._rejected()
+            online=True,
+            version=__version__,
+            devices=self.fleet.states(),
+            rejected=self._rejected(),
+            trouble=self._trouble | self.trust.trouble(),
         )
 
     def _rejected(self) -> dict[str, dict[str, int]]:

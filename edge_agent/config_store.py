@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
+from typing import Final
 
 from hearthward.core.errors import ConfigError, DecodeError, StoreUnavailable
+from hearthward.core.files import write_durably
+from hearthward.core.packing import unpack
 from hearthward.core.wire import ConfigDocument
 
 __all__ = ["ConfigStore", "check_document"]
 
 log = logging.getLogger(__name__)
 
+FORMER: Final = 1
+"""The version of messages before this one: documents had no signature."""
+
 
 class ConfigStore:
-    """One gateway's stored document; ``save`` replaces it atomically and durably."""
+    """One gateway's stored document; ``save`` replaces it atomically and durably.
+
+    ``former`` is whether the one that was loaded is of the release before, which did not sign.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.former = False
 
     def load(self) -> ConfigDocument | None:
         """The stored document; None when there is none.
@@ -32,9 +41,13 @@ class ConfigStore:
             return None
         except OSError as error:
             raise _unavailable(self.path, "read", error) from error
+        self.former = False
         try:
             return ConfigDocument.decode(payload)
         except DecodeError as error:
+            if error.reason == "version" and (found := _former(payload)) is not None:
+                self.former = True
+                return found
             aside = self.path.with_name(f"{self.path.name}.garbled")
             self.path.replace(aside)
             log.error("%s: %s; moved to %s, waiting for a new one", self.path, error, aside)  # noqa: TRY400
@@ -42,22 +55,22 @@ class ConfigStore:
 
     def save(self, document: ConfigDocument) -> None:
         """Write a new file, sync it, give it the name, sync the folder. Raises StoreUnavailable."""
-        temporary = self.path.with_name(f"{self.path.name}.new")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(document.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_durably(self.path, document.encode())
         except OSError as error:
             raise _unavailable(self.path, "written", error) from error
+
+
+def _former(payload: bytes) -> ConfigDocument | None:
+    """A document as the first release stored it; None: it is none."""
+    try:
+        gateway, version, body, digest = unpack(payload, "configuration document", FORMER)
+        found = ConfigDocument(gateway, version, body)
+        good = isinstance(gateway, str) and type(version) is int and isinstance(body, dict)
+        same = found.digest == digest
+    except (DecodeError, ValueError, TypeError, OverflowError):
+        return None
+    return found if good and same else None
 
 
 def check_document(

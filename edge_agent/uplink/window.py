@@ -1,8 +1,9 @@
 """Which blocks are under way and which come next: the uplink's bookkeeping, without any I/O.
 
-A *flight* is a frame sent and not wholly receipted. Everything goes in order as long as little waits; when
-more waits than the window carries, it splits into two lanes: the newest readings go at once, in at most
-half of the window, and the backlog follows from its oldest end in the other half.
+A *flight* is a frame sent and not wholly receipted. What is urgent goes first, in a lane of its own. The
+rest goes in order as long as little waits; when more waits than the window carries, it splits into two
+lanes: the newest readings go at once, and the backlog follows from its oldest end, at its own pace, in what
+the window leaves it.
 """
 
 from __future__ import annotations
@@ -12,28 +13,36 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from edge_agent.uplink.pace import FLIGHTS, Pace
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap
 
 __all__ = ["FRAME_READINGS", "Flight", "Lane", "Span", "Window", "common"]
 
 FRAME_READINGS: Final = 500
+"""In one live frame."""
+RESEND_STEADY: Final = 3
+"""So often a flight is sent again at the same interval; then it doubles each time."""
+RESEND_SLOWEST: Final = 12
+"""Up to this many intervals: who has not answered for so long needs no heap of repeats."""
 
 
 class Lane(Enum):
-    """Which half of the window a flight counts to."""
+    """Which part of the window a flight counts to."""
 
+    URGENT = "urgent"
     LIVE = "live"
     BACKLOG = "backlog"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Numbers ``first..last`` to be sent next, in ``lane``."""
+    """Numbers ``first..last`` to be sent next, in ``lane``, at most ``readings`` in one frame."""
 
     lane: Lane
     first: int
     last: int
+    readings: int = FRAME_READINGS
 
 
 @dataclass(slots=True)
@@ -45,13 +54,20 @@ class Flight:
     gaps: tuple[Gap, ...]
     sent: int
     publishing: bool = field(default=True)
+    tries: int = 1
+
+    def due(self, resend_ns: int) -> int:
+        """When it is to be sent again."""
+        beyond = max(0, self.tries - RESEND_STEADY)
+        return self.sent + resend_ns * min(1 << beyond, RESEND_SLOWEST)
 
 
 class Window:
-    """At most ``size`` flights at a time."""
+    """At most ``size`` flights at a time, and as many urgent ones beside them."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, pace: Pace | None = None) -> None:
         self.size = size
+        self.pace = pace or Pace()
         self.flights: list[Flight] = []
         self._claimed = RangeSet()
         self._floor = 1
@@ -63,9 +79,11 @@ class Window:
         self._claimed = RangeSet(settled)
         self._floor = 1
 
-    def next_span(self, accepted: int) -> Span | None:
+    def next_span(self, accepted: int, urgent: Iterable[tuple[int, int]] = ()) -> Span | None:
         """What to send next of the numbers up to ``accepted``; None when nothing, or the window is full."""
-        if len(self.flights) >= self.size:
+        if (span := self._urgent(accepted, urgent)) is not None:
+            return span
+        if sum(f.lane is not Lane.URGENT for f in self.flights) >= self.size:
             return None
         unsent = self._claimed.missing(1, accepted)
         if sum(b - max(a, self._floor) + 1 for a, b in unsent if b >= self._floor) > self._in_order:
@@ -73,47 +91,55 @@ class Window:
         live = next(((max(a, self._floor), b) for a, b in unsent if b >= self._floor), None)
         backlog = next(((a, min(b, self._floor - 1)) for a, b in unsent if a < self._floor), None)
         lane = self._lane(live=live is not None, backlog=backlog is not None)
-        chosen = live if lane is Lane.LIVE else backlog
-        return Span(lane, *chosen) if lane and chosen else None
+        if lane is Lane.LIVE and live:
+            return Span(lane, *live)
+        return Span(lane, *backlog, self.pace.frame) if lane and backlog else None
+
+    def _urgent(self, accepted: int, urgent: Iterable[tuple[int, int]]) -> Span | None:
+        if sum(f.lane is Lane.URGENT for f in self.flights) >= self.size:
+            return None
+        for first, last in urgent:
+            for piece in self._claimed.missing(first, min(last, accepted)):
+                return Span(Lane.URGENT, *piece)
+        return None
 
     @property
     def _in_order(self) -> int:
         return max(1, self.size // 2) * FRAME_READINGS
 
     def _lane(self, *, live: bool, backlog: bool) -> Lane | None:
-        room = max(1, self.size // 2)
-        late = sum(f.lane is Lane.BACKLOG for f in self.flights)
-        if live and backlog:
-            if self.size == 1:
-                return Lane.LIVE if self._last_lane is Lane.BACKLOG else Lane.BACKLOG
-            return Lane.LIVE if len(self.flights) - late < self.size - room else Lane.BACKLOG
-        if live:
+        late = [f for f in self.flights if f.lane is Lane.BACKLOG]
+        under_way = sum(b.count for f in late for b in f.blocks)
+        room = min(FLIGHTS, max(1, self.size // 2))
+        open_to_backlog = len(late) < room and (not late or under_way + self.pace.frame <= self.pace.limit)
+        if live and backlog and self.size == 1:
+            return Lane.LIVE if self._last_lane is Lane.BACKLOG else Lane.BACKLOG
+        fresh = sum(f.lane is Lane.LIVE for f in self.flights)
+        if live and (not backlog or fresh < self.size - room):
             return Lane.LIVE
-        return Lane.BACKLOG if backlog and late < room else None
+        return Lane.BACKLOG if backlog and open_to_backlog else None
 
     def take(self, span: Span, blocks: Sequence[Block], gaps: Iterable[Gap], now: int) -> Flight | None:
         """Book the blocks found in ``span`` as a flight; None when there are none (they were dropped)."""
         self._claimed.add(span.first, blocks[-1].last if blocks else span.last)
         if not blocks:
             return None
-        self._last_lane = span.lane
+        if span.lane is not Lane.URGENT:
+            self._last_lane = span.lane
         flight = Flight(span.lane, tuple(blocks), tuple(gaps), now)
         self.flights.append(flight)
         return flight
 
-    def receipt(self, ranges: RangeSet) -> list[Gap]:
-        """Take what is stored out of the flights; returns the gaps that arrived with ended ones."""
-        told: list[Gap] = []
+    def receipt(self, ranges: RangeSet, now: int) -> None:
+        """Take what is stored out of the flights; the backlog's pace follows how long those took."""
         for flight in self.flights:
             flight.blocks = tuple(b for b in flight.blocks if not ranges.covers(b.first, b.last))
-            if not flight.blocks:
-                told.extend(flight.gaps)
+            if not flight.blocks and flight.lane is Lane.BACKLOG and flight.tries == 1:
+                self.pace.answered(now - flight.sent)
         self._end()
-        return told
 
-    def drop(self, gaps: Iterable[Gap]) -> None:
+    def drop(self, gone: RangeSet) -> None:
         """Take blocks that the outbox no longer holds out of the flights."""
-        gone = RangeSet((g.first, g.last) for g in gaps)
         for flight in self.flights:
             flight.blocks = tuple(b for b in flight.blocks if not gone.covers(b.first, b.last))
         self._end()
@@ -121,19 +147,25 @@ class Window:
     def _end(self) -> None:
         self.flights = [f for f in self.flights if f.blocks]
 
-    def due(self, now: int, resend_ns: int) -> Flight | None:
-        """The flight that has waited for its receipt too long, the oldest first."""
-        late = [f for f in self.flights if not f.publishing and f.sent + resend_ns <= now]
-        return min(late, key=lambda f: f.sent, default=None)
+    def again(self, now: int, resend_ns: int) -> Flight | None:
+        """Book the flight that has waited for its receipt too long once more, the longest overdue first."""
+        late = [f for f in self.flights if not f.publishing and f.due(resend_ns) <= now]
+        if not late:
+            return None
+        flight = min(late, key=lambda f: f.due(resend_ns))
+        flight.sent, flight.publishing, flight.tries = now, True, flight.tries + 1
+        if flight.lane is Lane.BACKLOG:
+            self.pace.unanswered()
+        return flight
 
     def next_due(self, resend_ns: int) -> int | None:
         """When the next flight falls due, monotonic nanoseconds."""
-        return min((f.sent + resend_ns for f in self.flights if not f.publishing), default=None)
+        return min((f.due(resend_ns) for f in self.flights if not f.publishing), default=None)
 
     def hurry(self) -> None:
         """Make every flight due now: the receiver was away."""
         for flight in self.flights:
-            flight.sent = -(2**62)
+            flight.sent, flight.tries = -(2**62), 1
 
 
 def common(ranges: RangeSet, first: int, last: int) -> list[tuple[int, int]]:

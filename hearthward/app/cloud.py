@@ -43,10 +43,11 @@ from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings, is_loopback
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role
+from hearthward.trust.keys import SigningKey
 from rules import RuleSet
 from rules.model import subject_key
 
-__all__ = ["Cloud", "cloud_running", "event_clock_of", "open_records"]
+__all__ = ["Cloud", "cloud_running", "event_clock_of", "key_file", "open_records"]
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ async def cloud_running(
             stack.push_async_callback(channel.close)
         backup = backup_of(settings, telemetry)
         kept = store if backup is None else ArchivingStore(store, backup.stored)
+        await asyncio.to_thread(SigningKey.of_file, key_file(settings))  # made now if it is not there
         service = _service(settings, records, kept, rules, broker_url, clock, telling, telemetry)
         await stack.enter_async_context(background(service.run, "cloud"))
         await service.started.wait()
@@ -159,6 +161,11 @@ def backup_of(settings: Settings, telemetry: Telemetry) -> Continuous | None:
     )
 
 
+def key_file(settings: Settings) -> Path:
+    """Where this data folder's cloud keeps the key by which it signs."""
+    return settings.data / "cloud" / "signing-key.pem"
+
+
 def _command_line(tenant: str) -> Principal:
     """Who has the token file may administer and read, but takes no alarm over."""
     roles = frozenset({Role.ADMIN, Role.ENGINEER})
@@ -189,6 +196,7 @@ def _service(
         settings=settings.cloud,
         notifier=telling.notifier,
         reach=telling.reach,
+        key=SigningKey.of_file(key_file(settings)),
     )
     return telling.service
 

@@ -134,6 +134,7 @@ class _Demo:
                     clock=self.clock,
                     telemetry=self.telemetry,
                     virtual=ward.world.virtual,
+                    cloud_key=cloud.service.key.public,
                     on_accepted=self._accepted,
                     on_refused=self._refused,
                 )

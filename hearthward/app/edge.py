@@ -7,11 +7,11 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from devices.links.radio import open_radio
 from devices.supervisor import DeviceFleet
-from edge_agent import ConfigStore, EdgeAgent, Outbox, Uplink
+from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
 from firmware_profiles import load_catalog
 from hearthward.app.process import serve
 from hearthward.core.clock import Clock, EventClock, SystemClock
@@ -24,9 +24,12 @@ from hearthward.core.telemetry import Telemetry
 if TYPE_CHECKING:
     from devices.twins.radio import VirtualRadio
 
-__all__ = ["edge_running", "run_edge"]
+__all__ = ["CLOUD_KEY", "edge_running", "run_edge"]
 
 log = logging.getLogger(__name__)
+
+CLOUD_KEY: Final = "cloud-key"
+"""The file in the gateway's folder that keeps the key of its cloud."""
 
 OnAccepted = Callable[[ReadingBatch, int, int], None]
 OnRefused = Callable[[str], None]
@@ -42,13 +45,19 @@ async def edge_running(
     virtual: VirtualRadio | None = None,
     on_accepted: OnAccepted | None = None,
     on_refused: OnRefused | None = None,
+    cloud_key: bytes | None = None,
 ) -> AsyncIterator[EdgeAgent]:
-    """A gateway that runs while the context is open. Raises ConfigError when it cannot start."""
+    """A gateway that runs while the context is open. Raises ConfigError when it cannot start.
+
+    ``cloud_key`` is the public key of the cloud in this very process, which is then the one to be believed.
+    """
     edge, ids, catalog = settings.edge, RandomIds(), load_catalog()
     folder = settings.data / "edge"
     outbox = await Outbox.open(
         folder / "outbox", clock=clock, ids=ids, telemetry=telemetry, max_bytes=edge.outbox_bytes
     )
+    named = None if edge.cloud_key is None else bytes.fromhex(edge.cloud_key)
+    trust = CloudTrust(folder / CLOUD_KEY, clock=clock, key=cloud_key or named)
     spec = edge.radio if virtual is None else "virtual"
     try:
         async with open_radio(spec, virtual=virtual) as radio:
@@ -86,12 +95,14 @@ async def edge_running(
                     telemetry=telemetry,
                     on_config=agent.configure,
                     status=agent.status,
+                    trust=trust,
                     ids=ids,
                     username=settings.broker.username,
                     password=None if password is None else password.get_secret_value(),
                     in_flight=edge.in_flight,
                     resend_s=edge.resend_s,
                 ),
+                trust=trust,
                 telemetry=telemetry,
                 on_accepted=on_accepted,
             )

@@ -77,7 +77,13 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
             )
             await _ensure_gateway(cloud, settings)
             await stack.enter_async_context(
-                edge_running(settings, broker_url=broker_url, clock=clock, telemetry=telemetry)
+                edge_running(
+                    settings,
+                    broker_url=broker_url,
+                    clock=clock,
+                    telemetry=telemetry,
+                    cloud_key=cloud.service.key.public,
+                )
             )
             await _say_how_to_enter(cloud, settings.cloud.tenant)
             await serve(cloud.lives)
@@ -98,6 +104,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 clock=clock,
                 telemetry=telemetry,
                 virtual=ward.world.virtual,
+                cloud_key=cloud.service.key.public,
             )
         )
         show_logins(cloud.url, logins)

@@ -8,6 +8,7 @@ Only the data folder's variable is named otherwise than its key: ``HEARTHWARD_DA
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import re
@@ -74,6 +75,7 @@ _DATA_FOLDER: Final = "HEARTHWARD_DATA_FOLDER"
 _RECORDINGS: Final = "HEARTHWARD_DATA"
 _ID: Final = r"^[A-Za-z0-9_-]{1,64}$"
 _ID_SAID: Final = "1 to 64 of the characters A-Z a-z 0-9 _ -"
+_KEY_BYTES: Final = 32
 _HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
 
 
@@ -146,6 +148,32 @@ class EdgeSettings(Part):
     outbox_bytes: int = Field(256 * 1024 * 1024, ge=4 * 1024 * 1024)
     in_flight: int = Field(8, ge=1, le=64, description="frames sent and not yet receipted")
     resend_s: float = Field(5.0, gt=0, description="send again when no receipt came for so long")
+
+    cloud_key: str | None = Field(
+        None,
+        description="the public key of the cloud, as `hearthward cloud-key` prints it there; without it the "
+        "gateway believes the cloud that it hears of first",
+    )
+
+    @field_validator("cloud_key")
+    @classmethod
+    def _cloud_key(cls, text: str | None) -> str | None:
+        """Hexadecimal or base64 -> hexadecimal."""
+        if text is None or not text.strip():
+            return None
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            try:
+                key = base64.b64decode(text, validate=True)
+            except ValueError:
+                key = b""
+        if len(key) != _KEY_BYTES:
+            msg = (
+                "must be a public key of 32 bytes: 64 hexadecimal digits, as `hearthward cloud-key` prints it"
+            )
+            raise ValueError(msg)
+        return key.hex()
 
 
 class CloudSettings(Part):

@@ -18,7 +18,7 @@ from cloud_ingest.sources import Broker as Address
 from cloud_ingest.sources import MqttSource
 from cloud_ingest.sources.mqtt import SourceState
 from cloud_ingest.stores import FOREVER, SqliteStore
-from edge_agent import Outbox
+from edge_agent import CloudTrust, Outbox
 from edge_agent.uplink import Uplink
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import ConfigError, UplinkError
@@ -26,6 +26,7 @@ from hearthward.core.ids import RandomIds
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Receipt, Status
+from hearthward.trust.keys import SigningKey
 from tests.component.edge_agent.brokers import MOSQUITTO, Broker, Mosquitto, Nats
 from tests.unit.cloud_ingest.ward import RULES, SCOPE, TENANT, block, enrol, frame, reading, spans
 
@@ -41,6 +42,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 class Cloud:
     def __init__(self, folder: Path, port: int) -> None:
+        self.key = SigningKey.of_file(folder / "signing-key.pem")
         self.clock, self.ids, self.telemetry = SystemClock(), RandomIds(), Telemetry()
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=self.ids)
         self.store = SqliteStore(folder / "series.db")
@@ -58,6 +60,7 @@ class Cloud:
             rules=RULES,
             clock=self.clock,
             telemetry=self.telemetry,
+            key=self.key,
         )
 
 
@@ -137,6 +140,7 @@ async def test_a_real_edge_loses_and_doubles_nothing_while_the_broker_is_killed_
         on_config=on_config,
         status=lambda: Status(online=True, boot=outbox.boot),
         resend_s=0.3,
+        trust=CloudTrust(tmp_path / "cloud-key", clock=SystemClock()),
     )
     edge = asyncio.create_task(uplink.run())
     rng = random.Random(5)

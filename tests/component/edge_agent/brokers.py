@@ -15,9 +15,11 @@ from typing import Protocol, Self
 
 import aiomqtt
 
+from edge_agent import CloudTrust
 from edge_agent.uplink.connection import BrokerAddress, Connection
 from hearthward.app.broker import BrokerChild
 from hearthward.app.mqtt_probe import round_trip
+from hearthward.core.clock import SystemClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import RandomIds
 from hearthward.core.ranges import RangeSet
@@ -41,6 +43,16 @@ def receipt_for(frame: Frame, key: SigningKey = KEY) -> Receipt:
 
 def signed(receipt: Receipt, key: SigningKey = KEY) -> Receipt:
     return receipt.signed(key.sign(receipt.signed_part()))
+
+
+def trusting(folder: Path, key: bytes | None = KEY.public) -> CloudTrust:
+    """A gateway's trust in the consumer (None: in whom it hears of first)."""
+    return CloudTrust(folder / "cloud-key", clock=SystemClock(), key=key)
+
+
+def signed_document(document: ConfigDocument, key: SigningKey = KEY) -> ConfigDocument:
+    named = document.signed(key.public, b"")
+    return document.signed(key.public, key.sign(named.signed_part()))
 
 
 class Broker(Protocol):
@@ -211,7 +223,8 @@ class Consumer:
         await self._client.publish(where, payload, qos=1, retain=retain)
 
     async def publish_config(self, document: ConfigDocument, *, retain: bool = True) -> None:
-        await self.publish("config", document.encode(), retain=retain)
+        """Publish it signed."""
+        await self.publish("config", signed_document(document).encode(), retain=retain)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 60) -> None:
         """Wait for messages until ``condition`` holds."""

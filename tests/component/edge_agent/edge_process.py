@@ -1,6 +1,7 @@
 """An edge in a process of its own, to be killed: appends and prints what was accepted, and sends it.
 
-Arguments: outbox path, broker port, first digest. Prints ``ready BOOT`` and ``DIGEST`` after each append.
+Arguments: outbox path, broker port, first digest, the cloud's public key. Prints ``ready BOOT`` and
+``DIGEST`` after each append.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from edge_agent import Outbox, Uplink
+from edge_agent import CloudTrust, Outbox, Uplink
 from hearthward.core.clock import SystemClock
 from hearthward.core.ids import RandomIds
 from hearthward.core.telemetry import Telemetry
@@ -22,7 +23,7 @@ async def accept_all(_: ConfigDocument) -> None:
     return
 
 
-async def main(path: Path, port: int, digest: int) -> None:
+async def main(path: Path, port: int, digest: int, key: bytes) -> None:
     telemetry = Telemetry()
     box = await Outbox.open(
         path, clock=SystemClock(), ids=RandomIds(), telemetry=telemetry, max_bytes=4 << 20
@@ -36,6 +37,7 @@ async def main(path: Path, port: int, digest: int) -> None:
         telemetry=telemetry,
         on_config=accept_all,
         status=lambda: Status(online=True),
+        trust=CloudTrust(path.with_name("cloud-key"), clock=SystemClock(), key=key),
         resend_s=0.2,
     )
     say(f"ready {box.boot}")
@@ -58,4 +60,4 @@ async def append_forever(box: Outbox, digest: int) -> None:
         digest += 3
 
 
-asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), bytes.fromhex(sys.argv[4])))

@@ -14,7 +14,15 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument
-from tests.component.edge_agent.brokers import GATEWAY, TENANT, Broker, Consumer, free_port
+from tests.component.edge_agent.brokers import (
+    GATEWAY,
+    TENANT,
+    Broker,
+    Consumer,
+    free_port,
+    signed_document,
+    trusting,
+)
 from tests.unit.edge_agent.batches import make_batch
 
 Opener = Callable[..., Awaitable[Outbox]]
@@ -28,11 +36,16 @@ def document(version: int, *devices: str, **body: Any) -> ConfigDocument:
     return ConfigDocument(GATEWAY, version, {"tenant": TENANT, "devices": entries, "timezone": None} | body)
 
 
+def signed(version: int, *devices: str) -> ConfigDocument:
+    return signed_document(document(version, *devices))
+
+
 @asynccontextmanager
 async def gateway(
     box: Outbox, store: ConfigStore, port: int, telemetry: Telemetry, **options: Any
 ) -> AsyncIterator[tuple[EdgeAgent, FakeFleet]]:
     fleet = FakeFleet()
+    trust = options.pop("trust", None) or trusting(store.path.parent)
     agent = EdgeAgent(
         GATEWAY,
         TENANT,
@@ -48,7 +61,9 @@ async def gateway(
             telemetry=telemetry,
             on_config=a.configure,
             status=a.status,
+            trust=trust,
         ),
+        trust=trust,
         telemetry=telemetry,
         **options,
     )
@@ -66,7 +81,7 @@ async def test_the_stored_document_is_in_force_before_any_broker(
     open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
 ):
     store = ConfigStore(tmp_path / "config")
-    store.save(document(3, "a", "b"))
+    store.save(signed(3, "a", "b"))
     box = await open_outbox()
     async with gateway(box, store, free_port(), telemetry) as (agent, fleet):
         async with asyncio.timeout(30):
@@ -79,7 +94,7 @@ async def test_an_unusable_stored_document_does_not_keep_the_gateway_from_the_cl
     broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
 ):
     store = ConfigStore(tmp_path / "config")
-    store.save(document(3, "a", "a"))
+    store.save(signed(3, "a", "a"))
     box = await open_outbox()
     async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
         await consumer.publish_config(document(2, "c"))
@@ -104,7 +119,7 @@ async def test_a_published_document_is_stored_applied_and_shown_and_older_ones_a
         await consumer.publish_config(newest)
         await consumer.until(lambda: newest.digest in consumer.applied)
         assert [c.id for c in fleet.configs] == ["c"]
-    assert store.load() == newest
+    assert store.load() == signed_document(newest)
     assert telemetry.by_label("config_refused_total", "reason") == {"older": 1, "tenant": 1, "body": 1}
 
 

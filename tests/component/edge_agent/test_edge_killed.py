@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent import Outbox
 from hearthward.core.wire import decode_block
-from tests.component.edge_agent.brokers import Broker, Consumer
+from tests.component.edge_agent.brokers import KEY, Broker, Consumer
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[3]
 async def start(path: Path, port: int, digest: int) -> tuple[Process, str]:
     module = "tests.component.edge_agent.edge_process"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, str(path), str(port), str(digest), stdout=PIPE, cwd=ROOT
+        sys.executable,
+        "-m",
+        module,
+        str(path),
+        str(port),
+        str(digest),
+        KEY.public.hex(),
+        stdout=PIPE,
+        cwd=ROOT,
     )
     assert process.stdout is not None
     word, boot = (await process.stdout.readline()).decode().split()

@@ -26,6 +26,8 @@ from tests.component.edge_agent.brokers import (
     free_port,
     receipt_for,
     signed,
+    signed_document,
+    trusting,
 )
 from tests.unit.edge_agent.batches import make_batch
 
@@ -41,6 +43,7 @@ async def uplink(box: Outbox, port: int, telemetry: Telemetry, **options: Any) -
     options.setdefault("on_config", accept_all)
     options.setdefault("clock", SystemClock())
     options.setdefault("resend_s", 0.1)
+    options.setdefault("trust", trusting(box.path.parent))
     link = Uplink(
         box,
         f"mqtt://127.0.0.1:{port}",
@@ -125,7 +128,7 @@ async def test_the_newest_readings_do_not_wait_behind_a_long_backlog(
         uplink(box, broker.port, telemetry, in_flight=4, resend_s=1000.0),
     ):
         await consumer.until(lambda: len(consumer.frames) == 3)
-        assert sorted(f.blocks[0].first for f in consumer.frames) == [1, 501, 9501]
+        assert sorted(f.blocks[0].first for f in consumer.frames) == [1, 1001, 9501]
         await box.append(make_batch(77_777, 1))
         await consumer.until(lambda: len(consumer.frames) == 4)
         assert [b.first for b in consumer.frames[-1].blocks] == [10_001]
@@ -240,8 +243,8 @@ async def test_configuration_is_checked_applied_and_reported(
         await consumer.publish_config(documents[1])  # retained: waits for the gateway
         async with uplink(box, broker.port, telemetry, on_config=on_config):
             await consumer.until(lambda: documents[1].digest in consumer.applied)
-            bad = documents[2].encode()
-            await consumer.publish("config", bad[:-1] + bytes([bad[-1] ^ 1]))
+            bad = signed_document(documents[2]).encode()
+            await consumer.publish("config", bad.replace(b"main", b"else"))
             await consumer.publish("config", ConfigDocument("gw-9", 9, {}).encode())
             await consumer.publish_config(documents[3])
             await consumer.publish_config(documents[2])
