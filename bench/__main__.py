@@ -20,6 +20,7 @@ NAMES: Final = {
     "replay": "a million recorded readings under the whole library (60 s)",
     "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",
     "burden": "the burden of 100,000 alarms out of the record (90 s)",
+    "restore": "a cloud backed up all the time, killed, restored (120 s)",
     "startup": "from the command to the first alarm on the wall (15 s)",
     "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",
     "memory": "memory of edge, edge with radio, and run in all (150 s)",

@@ -7,7 +7,7 @@ come. It depends on the time too (a birthday, an expiry, a stay that ends): buil
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, cast
 
@@ -31,7 +31,17 @@ from rules.conditions import HEARTBEAT
 from rules.context import Context, Limit
 from rules.model import subject_key
 
-__all__ = ["ADULT_YEARS", "contexts", "expected_of", "grown_up", "limit_of", "load_contexts"]
+__all__ = [
+    "ADULT_YEARS",
+    "contexts",
+    "devices_heard",
+    "ended_stays",
+    "expected_by_gateway",
+    "expected_of",
+    "grown_up",
+    "limit_of",
+    "load_contexts",
+]
 
 ADULT_YEARS: Final = 16
 """From when on NEWS2 is meant for somebody."""
@@ -39,6 +49,8 @@ CONTINUOUS_S: Final = 120.0
 """A device that measures at least this often is watched for silence in everything that it measures."""
 NOT_EXPECTED: Final = frozenset({"battery_level", "rr_interval", "perfusion_index"})
 """What comes with other values or now and then; its silence says nothing."""
+NAMES_AT_ONCE: Final = 500
+"""A database takes so many values in one question, and more."""
 Delivered = Mapping[str, Collection[str]]
 
 
@@ -79,10 +91,40 @@ def contexts(
         )
         for key, person in sorted(people.items())
     }
+    found |= _devices(worn, stays, catalog, delivered)
     gateways = select(Gateway).where(Gateway.tenant == tenant, Gateway.ended.is_(None)).order_by(Gateway.id)
     for gateway in session.scalars(gateways):
         found[subject_key("gateway", gateway.id)] = Context(expected={HEARTBEAT: gateway.created})
     return found
+
+
+def expected_by_gateway(
+    session: Session, tenant: str, now: int, catalog: Catalog
+) -> dict[tuple[str, str], Mapping[str, int] | None]:
+    """(gateway, patient) -> the signals that the patient's devices at that gateway alone must deliver.
+
+    Another gateway's are none of its business: it would take them for missing.
+    """
+    found: defaultdict[tuple[str, str], list[tuple[Association, Device]]] = defaultdict(list)
+    for patient, worn in _worn(session, tenant, now).items():
+        for association, device in worn:
+            found[device.gateway, patient].append((association, device))
+    return {key: _expected(worn, catalog, None) for key, worn in found.items()}
+
+
+def ended_stays(session: Session, tenant: str, names: Sequence[str], now: int) -> set[str]:
+    """Those of these patients who had a stay and have none now; other subjects' names do not matter."""
+    known: set[str] = set()
+    present: set[str] = set()
+    for n in range(0, len(names), NAMES_AT_ONCE):
+        stays = select(Encounter.patient, Encounter.end).where(
+            Encounter.tenant == tenant, Encounter.patient.in_(names[n : n + NAMES_AT_ONCE])
+        )
+        for patient, end in session.execute(stays):
+            known.add(patient)
+            if end is None or end > now:
+                present.add(patient)
+    return known - present
 
 
 def grown_up(birth_date: str | None, now: int) -> bool | None:
@@ -117,16 +159,49 @@ def _expected(
     """Metric -> since when some device on the patient must deliver it."""
     found: dict[str, int] = {}
     for association, device in worn:
-        metrics: Collection[str]
-        if device.profile is not None and device.profile in catalog:
-            metrics = expected_of(catalog.get(device.profile), device.interval_s)
-        elif delivered is None:
+        metrics = _delivers(device, catalog, delivered)
+        if metrics is None:
             return None
-        else:
-            metrics = _watched(delivered.get(device.id, ()), device.interval_s)
         for metric in metrics:
             found[metric] = min(association.start, found.get(metric, association.start))
     return found
+
+
+def _delivers(device: Device, catalog: Catalog, delivered: Delivered | None) -> Collection[str] | None:
+    """The metrics whose silence means something on a device; None: nobody can say."""
+    if device.profile is not None and device.profile in catalog:
+        return expected_of(catalog.get(device.profile), device.interval_s)
+    if delivered is None:
+        return None
+    return _watched(delivered.get(device.id, ()), device.interval_s)
+
+
+def _devices(
+    worn: Mapping[str, Iterable[tuple[Association, Device]]],
+    stays: Mapping[str, str],
+    catalog: Catalog,
+    delivered: Delivered | None,
+) -> dict[str, Context]:
+    """The devices on patients: those that measure continuously in a ward have to be heard of."""
+    found = {}
+    for patient, pairs in worn.items():
+        for association, device in pairs:
+            metrics = _delivers(device, catalog, delivered) or ()
+            continuous = any(METRICS[m].interval_s <= CONTINUOUS_S for m in metrics)
+            heard = continuous and stays.get(patient) == "ward"
+            expected = {HEARTBEAT: association.start} if heard else {}
+            found[subject_key("device", device.id)] = Context(expected=expected)
+    return found
+
+
+def devices_heard(known: Mapping[str, Context]) -> frozenset[str]:
+    """The devices of which signs of life are expected."""
+    head = subject_key("device", "")
+    return frozenset(
+        name.removeprefix(head)
+        for name, context in known.items()
+        if name.startswith(head) and HEARTBEAT in (context.expected or {})
+    )
 
 
 def _watched(metrics: Collection[str], interval_s: float | None) -> Collection[str]:

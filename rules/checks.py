@@ -75,8 +75,8 @@ def _inputs(file: RuleFile) -> Iterator[Finding]:
     for signal in file.inputs:
         where = "inputs", signal
         if signal == HEARTBEAT:
-            if file.subject not in _NEVER_PATIENTS:
-                yield Finding(where, f"only gateways and components have a heartbeat, a {file.subject} not")
+            if file.subject == "patient":
+                yield Finding(where, "devices, gateways and components have a heartbeat, a patient has none")
         elif value_range(signal) is None:
             known = [*known_metrics(), HEARTBEAT, f"{DETECTOR}NAME"]
             yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.orm import Session
 
-from cloud_ingest.contexts import contexts, expected_of, grown_up, load_contexts
+from cloud_ingest.contexts import contexts, devices_heard, expected_of, grown_up, load_contexts
 from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.limits import LimitDraft, Limits, Orders
@@ -99,6 +99,18 @@ def test_where_a_patient_is_and_what_a_gateway_must_do(ward: Ward) -> None:
     assert ward.ada.setting == "home"
     ward.change(lambda d: d.gateways.end(SYSTEM, "gw"))
     assert set(ward.known()) == {"ada"}
+
+
+def test_devices_that_measure_continuously_in_a_ward_are_to_be_heard_of(ward: Ward) -> None:
+    ward.wear("ring", profile="sig-pulse-oximeter")
+    ward.wear("cuff", profile="sig-blood-pressure")
+    found = ward.known()
+    assert found["device:ring"] == Context(expected={"heartbeat": NOW - HOUR})
+    assert found["device:cuff"] == Context(expected={})
+    assert devices_heard(found) == {"ring"}
+    ward.change(lambda d: d.encounters.end(SYSTEM, "e"))
+    ward.change(lambda d: d.encounters.create(SYSTEM, patient="ada", kind="home"))
+    assert devices_heard(ward.known()) == frozenset()
 
 
 def test_pregnancy_and_age(ward: Ward) -> None:

@@ -196,7 +196,7 @@ def test_what_is_left_out_has_its_usual_value():
         ),
         (
             BEAT + "condition: {missing: heartbeat, for_s: 9}",
-            "inputs.heartbeat: only gateways and components have a heartbeat, a patient not",
+            "inputs.heartbeat: devices, gateways and components have a heartbeat, a patient has none",
         ),
         (
             SPO2 + "inputs2: {}\ncondition: {flag: motion}",
