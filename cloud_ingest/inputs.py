@@ -14,13 +14,28 @@ from rules.rule import Rule, RuleSet
 
 __all__ = ["OLDEST", "VERSION", "decode_input", "encode_input", "kind_of", "version_of"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 OLDEST: Final = 2
-"""The oldest whose inputs are stepped again: without pauses, duty and whom a command is for."""
+"""The oldest whose inputs are stepped again: without pauses, duty and whom a command is for.
+
+Version 3 had less to say of what gateways decide.
+"""
 _FIRST: Final = 1
 """The first release's: readings without source and wall, rules in another shape, no contexts."""
 _THREE: Final = 0x93
 """How bytes begin that MessagePack makes of three things, of which the first is the version (below 128)."""
+_ROWS: Final = ("inputs", "cleared")
+_OF_ADOPT: Final = (
+    "limit",
+    "last",
+    "ended",
+    "closing",
+    "source",
+    "rule_hash",
+    "told",
+    "config",
+    "decided",
+)
 _KINDS: Final[dict[type, str]] = {
     Readings: "readings",
     Tick: "tick",
@@ -48,7 +63,9 @@ def encode_input(event: Input) -> bytes:
             body = _pack_configuration(event)
         case Adopt():
             told = [sorted(event.values.items()), sorted(event.text.items())]
-            body = [event.alarm, event.subject, event.rule, event.onset, event.at, *told]
+            inputs = [[sorted(i.items()) for i in rows] for rows in (event.inputs, event.cleared)]
+            rest = [getattr(event, name) for name in _OF_ADOPT]
+            body = [event.alarm, event.subject, event.rule, event.onset, event.at, *told, *inputs, *rest]
     return cast("bytes", msgpack.packb([VERSION, event.now, body]))
 
 
@@ -89,8 +106,10 @@ def _build(seq: int, kind: str, now: int, body: list[Any]) -> Input:
         case "configuration":
             return _unpack_configuration(seq, now, body)
         case "adopt":
-            alarm, subject, rule, onset, at, values, text = body
-            return Adopt(seq, now, alarm, subject, rule, onset, at, dict(values), dict(text))
+            alarm, subject, rule, onset, at, values, text, *rest = body
+            more: dict[str, Any] = dict(zip((*_ROWS, *_OF_ADOPT), rest, strict=bool(rest)))
+            more |= {name: tuple(dict(i) for i in more.get(name, ())) for name in _ROWS}
+            return Adopt(seq, now, alarm, subject, rule, onset, at, dict(values), dict(text), **more)
     msg = f"journal row {seq} is of unknown kind {kind!r}"
     raise StoreError(msg, seq=seq)
 

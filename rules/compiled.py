@@ -112,6 +112,16 @@ class Compiled:
         return 0 if self.repeat is None else round(self.repeat.after_s * SECOND)
 
     @property
+    def window(self) -> int:
+        """Nanoseconds of the past that the rule's derived quantities rest on; 0: on newest values only."""
+        spans = [0.0]
+        for leaf in self.leaves:
+            smoothing = getattr(leaf, "smoothing", None)
+            spans.append(smoothing.window_s if smoothing is not None else 0.0)
+            spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s")]
+        return round(max(spans) * SECOND)
+
+    @property
     def timeout(self) -> int:
         """Nanoseconds that a second measurement is waited for."""
         return 0 if self.repeat is None else round(self.repeat.timeout_s * SECOND)

@@ -121,7 +121,7 @@ class _Pass:
                 self._rows.clear()
                 now_name, now_device, now_time = name, device, time
                 found = subjects.get(name)
-                if found is None or found.plan is None or found.waiting:
+                if found is None or found.plan is None or found.waiting or found.evident:
                     rest[name] = [i]
                     continue
                 subject = found

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
-from math import inf
 from typing import Any, Final
 
-from hearthward.core.errors import RuleError
 from hearthward.core.ids import stable_id
-from rules.compiled import Compiled, Peaks, Plan, Planner
-from rules.conditions import Count, Leaf, Score, leaves
-from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render, worst_of
+from rules.compiled import Compiled, Plan, Planner
+from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render
+from rules.evidence import seen_at, still_needed
+from rules.extremes import (
+    alike,
+    breached,
+    carry,
+    forget_extremes,
+    needed,
+    remeasured,
+    rescored,
+    worsen,
+)
 from rules.intake import came_late
-from rules.model import Adopt, Measured
+from rules.model import Measured
 from rules.rule import SECOND, Rule, RuleSet
-from rules.state import NEVER, Episode, Row, Snapshot, State, Subject, Watched
+from rules.shared import NOTHING, Span
+from rules.state import NEVER, Episode, Row, State, Subject, Watched
 from rules.transitions import Transitions
 from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
 
-__all__ = ["LATE_MERGE", "UPDATE_EVERY", "Episodes"]
+__all__ = ["GRACE", "LATE_MERGE", "UPDATE_EVERY", "Episodes"]
 
+GRACE: Final = 30 * SECOND
+"""So long a gateway's word that an episode is over may take longer than the reading that ended it."""
 UPDATE_EVERY: Final = 60 * SECOND
 """A worsening is told at most once in this time."""
 LATE_MERGE: Final = 600 * SECOND
@@ -66,13 +78,13 @@ class Episodes(Transitions):
         """
         self._set_plan(name, subject, at)
         rules = self.plan(name, subject).rules
-        _forget_extremes(subject)
+        forget_extremes(subject)
         subject.breaching.clear()
         self.memo.clear()
         subject.lates = {key: times for key, times in subject.lates.items() if key in rules}
         for key, episode in sorted(subject.episodes.items()):
             if key in rules:
-                subject.episodes[key] = _carry(episode, rules[key], self._changed(key), at)
+                subject.episodes[key] = carry(episode, rules[key], self._changed(key), at)
                 self._reprioritise(name, subject, rules[key], at)
                 continue
             del subject.episodes[key]
@@ -118,7 +130,11 @@ class Episodes(Transitions):
             hashes = (
                 self.state.rules.hashes if rule.key in self.state.rules.hashes else self._rules_before.hashes
             )
-            self._transition("reset", name, rule, hashes[rule.key], episode, max(at, episode.started))
+            at = max(at, episode.started)
+            self._transition("reset", name, rule, hashes[rule.key], episode, at)
+            subject = self.state.subjects[name]
+            if episode.condition == "active":
+                self.over(subject, rule.key, Span(episode.alarm, episode.onset, at, entry=False))
 
     # -- judging
 
@@ -180,24 +196,49 @@ class Episodes(Transitions):
 
         ``news`` has just come; ``again``: it is the rule, a limit or the context that changed.
         """
-        verdict = evaluate(compiled, subject, self.state.context(name), at, self.memo)
+        verdict = self.look(name, subject, compiled, at)
+        shared = subject.shared.get(compiled.key, NOTHING)
         subject.breaching.pop(compiled.key, None)
-        if verdict.opens:
+        if verdict.opens and not shared.seen:
             subject.breaching[compiled.key] = fresh_until(compiled, subject, at)
         episode = subject.episodes.get(compiled.key)
         if episode is None:
-            if verdict.opens:
-                onset = verdict.onset() if again else at
+            onset = verdict.onset() if again else at
+            if verdict.opens and (shared.covers(at) or shared.covers(onset)):
+                subject.doubt()  # told already; the next reading is to be looked at whatever it is
+            elif verdict.opens:
                 self._open(name, subject, compiled, verdict, onset, late=late)
         elif episode.condition == "asked":
             self._second(name, subject, compiled, verdict, news)
         elif episode.condition == "pending":
             if verdict.opens:
-                subject.episodes[compiled.key] = _rescored(_worsen(compiled, episode, verdict), verdict)
+                subject.episodes[compiled.key] = rescored(worsen(compiled, episode, verdict), verdict)
             else:
                 del subject.episodes[compiled.key]
         else:
             self._hold(name, subject, compiled, verdict, late=late)
+
+    def look(self, name: str, subject: Subject, compiled: Compiled, at: int) -> Verdict:
+        """Judge a rule on what is known, by way of gateways' decisions, too; forgets what is not needed."""
+        context, shared = self.state.context(name), subject.shared.get(compiled.key, NOTHING)
+        if not shared.seen:
+            return evaluate(compiled, subject, context, at, self.memo)
+        seen = still_needed(subject, compiled, shared, at)
+        if len(seen) < len(shared.seen):
+            subject.share(compiled.key, replace(shared, seen=seen))
+        return evaluate(compiled, seen_at(subject, compiled, seen, at), context, at)
+
+    def clear_after(self, subject: Subject, compiled: Compiled, episode: Episode) -> int:
+        """For how long (ns) all must be clear for an episode to end.
+
+        While a gateway that goes by the same limits keeps it open, it is given the time to say so itself; and
+        what is derived from a past of which we may lack a part must rest on what we have.
+        """
+        shared = subject.shared.get(compiled.key)
+        held = () if shared is None else shared.holding(episode.alarm)
+        if any(alike(compiled, e.rule_hash, e.limit) for e in held):
+            return compiled.clear_after + compiled.window + GRACE
+        return compiled.clear_after
 
     def _hold(self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool) -> None:
         """Judge an active condition: does it go on, worsen, end?"""
@@ -205,24 +246,27 @@ class Episodes(Transitions):
         if episode.early and at < episode.onset:
             if verdict.opens:
                 earlier = replace(episode, onset=verdict.onset(), started=at, early=False)
-                adopted = _worsen(compiled, earlier, verdict)
+                adopted = worsen(compiled, earlier, verdict)
                 subject.episodes[compiled.key] = adopted = self._told(compiled, adopted, at)
                 self._tell("update", name, compiled, adopted, at)
             return
         if episode.early:
             episode = subject.episodes[compiled.key] = replace(episode, early=False)
-        if verdict.holds(episode.peaks, _needed(compiled, episode)):
-            episode = replace(_worsen(compiled, episode, verdict), clear_at=None)
+        if verdict.holds(episode.peaks, needed(compiled, episode)):
+            episode = replace(worsen(compiled, episode, verdict), clear_at=None)
             if not episode.told and at - episode.told_at >= UPDATE_EVERY:
                 episode = self._told(compiled, episode, at)
                 self._tell("update", name, compiled, replace(episode, late=late), at)
             subject.episodes[compiled.key] = episode
             return
+        shared = subject.shared.get(compiled.key)
+        if shared is not None and any(at <= e.last for e in shared.holding(episode.alarm)):
+            return  # a gateway knew more of that time
         since = at if episode.clear_at is None else episode.clear_at
         shot = verdict.snapshot()
         text = render(compiled, compiled.rule.cleared, shot)
         done = replace(episode, clear_at=since, values=shot.values, text=text, late=late)
-        if at - since >= compiled.clear_after:
+        if at - since >= self.clear_after(subject, compiled, episode):
             self._end(name, subject, compiled, done, at, shot.inputs)
         elif episode.clear_at is None:
             subject.episodes[compiled.key] = replace(episode, clear_at=since)
@@ -238,15 +282,37 @@ class Episodes(Transitions):
     ) -> None:
         del subject.episodes[compiled.key]
         self.state.alarms.pop(done.alarm, None)
-        done = replace(done, limit=compiled.limit)
-        self._tell("end", name, compiled, done, max(at, done.started), inputs=inputs)
+        done, at = replace(done, limit=compiled.limit), max(at, done.started)
+        self._tell("end", name, compiled, done, at, inputs=inputs)
+        if done.condition == "active":
+            shared = subject.shared.get(compiled.key, NOTHING)
+            known = {e.ours for e in shared.elsewhere}
+            entries = [s for s in shared.overlapping(done.onset, at, entry=True) if s.alarm in known]
+            self.absorb(name, subject, compiled, done.alarm, entries)
+            self.over(subject, compiled.key, Span(done.alarm, done.onset, at, entry=False))
+
+    def absorb(
+        self, name: str, subject: Subject, compiled: Compiled, into: str, entries: Iterable[Span]
+    ) -> None:
+        """Entries of the worklist turn out to be parts of an alarm: they are to be looked at there."""
+        for span in list(entries):
+            subject.share(
+                compiled.key, subject.shared[compiled.key].without_past(span.alarm).moved(span.alarm, into)
+            )
+            if subject.lates.get(compiled.key) == span[1:3]:
+                del subject.lates[compiled.key]
+            self._note("late", name, compiled.rule, compiled.hash, span, {"why": "merged", "into": into})
+
+    def over(self, subject: Subject, key: str, span: Span) -> None:
+        """An alarm is over: gateways' words on that time are about it."""
+        subject.share(key, subject.shared.get(key, NOTHING).with_past(span))
 
     def _open(
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, onset: int, *, late: bool
     ) -> None:
         """Begin a condition; without a delay it is active at once."""
         at = verdict.at
-        _forget_extremes(subject)
+        forget_extremes(subject)
         ask = compiled.repeat is not None and not verdict.critical
         wait = compiled.timeout if ask else compiled.delay
         episode = subject.episodes[compiled.key] = Episode(
@@ -272,6 +338,8 @@ class Episodes(Transitions):
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool
     ) -> None:
         """Signal a limit without delay before the reading's turn has come."""
+        if subject.shared.get(compiled.key, NOTHING).covers(verdict.at):
+            return
         self._open(name, subject, compiled, verdict, verdict.at, late=late)
         episode = subject.episodes[compiled.key]
         if episode.condition == "pending":
@@ -282,9 +350,10 @@ class Episodes(Transitions):
         """A delay, the wait for a second measurement, or the time of being clear has ended."""
         compiled = self.plan(name, subject).rules[key]
         episode = subject.episodes[key]
+        shared = subject.shared.get(key, NOTHING)
         if episode.condition == "active":
-            verdict = evaluate(compiled, subject, self.state.context(name), at, self.memo)
-            if verdict.holds(episode.peaks, _needed(compiled, episode)):
+            verdict = self.look(name, subject, compiled, at)
+            if verdict.holds(episode.peaks, needed(compiled, episode)):
                 subject.episodes[key] = replace(episode, clear_at=None)  # too old by now: unknown, not clear
                 return
             shot = verdict.snapshot()
@@ -292,12 +361,25 @@ class Episodes(Transitions):
             done = replace(episode, values=shot.values, text=text)
             self._end(name, subject, compiled, done, at, shot.inputs)
             return
+        if (
+            episode.condition == "pending"
+            and shared.seen
+            and not self.look(name, subject, compiled, at).opens
+        ):
+            del subject.episodes[key]  # a gateway has seen that it ended
+            return
         why = "timeout" if episode.condition == "asked" else episode.why
         if compiled.repeat is not None and not why:
             why = "timeout"
         self._activate(name, subject, compiled, replace(episode, why=why), at)
 
     def _activate(self, name: str, subject: Subject, compiled: Compiled, episode: Episode, at: int) -> None:
+        shared = subject.shared.get(compiled.key)
+        if shared is not None:
+            if shared.covers(at):
+                self._told_elsewhere(name, subject, compiled, episode, at)
+                return
+            episode = replace(episode, onset=shared.covered_until(episode.onset, at))
         if not episode.alarm:
             episode = self._named(name, compiled, episode)
         active = self._told(compiled, replace(episode, condition="active", started=at), at)
@@ -305,25 +387,35 @@ class Episodes(Transitions):
         self.state.alarms[active.alarm] = name, compiled.key
         self._tell("start", name, compiled, active, at)
 
+    def _told_elsewhere(
+        self, name: str, subject: Subject, compiled: Compiled, episode: Episode, at: int
+    ) -> None:
+        """What would begin now is a part of what a gateway has told all about."""
+        subject.doubt()
+        if episode.alarm:
+            self._end(name, subject, compiled, replace(episode, why="told_elsewhere"), at)
+        else:
+            del subject.episodes[compiled.key]
+
     def _second(
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, news: list[Measured]
     ) -> None:
         """Judge while a second measurement is asked for."""
         at, episode = verdict.at, subject.episodes[compiled.key]
-        asked_for = _breached(compiled, episode)
+        asked_for = breached(compiled, episode)
         second = any(m.metric in asked_for and m.time >= episode.onset + compiled.needs_after for m in news)
         if second and not verdict.critical:
-            verdict = evaluate(compiled, _remeasured(subject, news), self.state.context(name), at)
+            verdict = evaluate(compiled, remeasured(subject, news), self.state.context(name), at)
         if verdict.critical or (second and verdict.opens):
             why = "critical" if verdict.critical else "confirmed"
-            self._activate(name, subject, compiled, replace(_worsen(compiled, episode, verdict), why=why), at)
+            self._activate(name, subject, compiled, replace(worsen(compiled, episode, verdict), why=why), at)
         elif second:
             shot = verdict.snapshot()
             text = render(compiled, compiled.rule.cleared, shot)
             done = replace(episode, values=shot.values, text=text, why="refuted")
             self._end(name, subject, compiled, done, at, shot.inputs)
         elif verdict.opens:
-            subject.episodes[compiled.key] = _worsen(compiled, episode, verdict)
+            subject.episodes[compiled.key] = worsen(compiled, episode, verdict)
 
     def worklist(
         self, name: str, subject: Subject, compiled: Compiled, time: int, readings: list[Measured]
@@ -332,10 +424,15 @@ class Episodes(Transitions):
         verdict = judge_alone(compiled, readings, time, self.state.context(name))
         if not verdict.opens:
             return
-        key = compiled.key
+        key, shared = compiled.key, subject.shared.get(compiled.key, NOTHING)
+        if shared.tells_of(time):
+            return
         known = subject.lates.get(key)
         if known is not None and known[0] - LATE_MERGE <= time <= known[1] + LATE_MERGE:
-            subject.lates[key] = min(known[0], time), max(known[1], time)
+            subject.lates[key] = first, last = min(known[0], time), max(known[1], time)
+            grown = next((s for s in shared.past if s.entry and s[1:3] == known), None)
+            if grown is not None:
+                self.over(subject, key, Span(grown.alarm, first, last, entry=True))
             return
         subject.lates[key] = time, time
         shot = verdict.snapshot()
@@ -358,117 +455,4 @@ class Episodes(Transitions):
         self.transitions[-1] = replace(
             self.transitions[-1], condition="inactive" if present is None else present.condition
         )
-
-    # -- what the other side has opened
-
-    def adopt(self, event: Adopt, subject: Subject) -> None:
-        """Take over an alarm under the name that the other side has given it; ours, if any, keeps its own.
-
-        Raises RuleError when the rule is not in force for the subject.
-        """
-        name, compiled = event.subject, self.plan(event.subject, subject).rules.get(event.rule)
-        if compiled is None:
-            msg = f"rule {event.rule!r} is not in force for {name!r}"
-            raise RuleError(msg, rule=event.rule, subject=name)
-        episode = subject.episodes.get(event.rule)
-        if episode is not None and (episode.condition == "active" or event.alarm == episode.alarm):
-            return
-        asked = "" if episode is None else episode.alarm
-        peaks = tuple(event.values.get(_like(leaf)[1]) for leaf in compiled.leaves)
-        adopted = Episode(
-            condition="active",
-            onset=event.onset if episode is None else min(event.onset, episode.onset),
-            due=event.at,
-            seq=self.seq,
-            late=False,
-            peaks=peaks if episode is None else worst_of(compiled, episode.peaks, peaks),
-            snapshot=Snapshot(values=dict(event.values)),
-            told=True,
-            told_at=event.at,
-            alarm=asked or event.alarm,
-            started=event.at,
-            priority=compiled.rule.priority,
-            values=dict(event.values),
-            text=dict(event.text) or dict(compiled.rule.title),
-            early=True,
-            why="adopted",
-            limit=compiled.limit,
-        )
-        _forget_extremes(subject)
-        subject.episodes[event.rule] = adopted
-        self.state.alarms[adopted.alarm] = name, compiled.key
-        self._tell("start", name, compiled, adopted, event.at)
-
-
-def _forget_extremes(subject: Subject) -> None:
-    """A new episode has been judged on nothing yet."""
-    for devices in subject.series.values():
-        for series in devices.values():
-            series.low, series.high = inf, -inf
-
-
-def _worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:
-    """The episode with a new extreme, if this is one: what was shown then is what people are told next."""
-    peaks = worst_of(compiled, episode.peaks, verdict.peaks)
-    if peaks == episode.peaks:
-        return episode
-    return replace(episode, peaks=peaks, snapshot=verdict.snapshot(), told=False)
-
-
-def _rescored(episode: Episode, verdict: Verdict) -> Episode:
-    """The episode as it is now, if its score is as high as ever but made of other points than before.
-
-    Else people would be told of the parameter that began it, which may be well again.
-    """
-    if verdict.peaks != episode.peaks or "score" not in episode.snapshot.detail:
-        return episode
-    shot = verdict.snapshot()
-    same = shot.detail.get("score") == episode.snapshot.detail["score"]
-    return episode if same else replace(episode, snapshot=shot)
-
-
-def _carry(episode: Episode, new: Compiled, old: Rule | None, now: int) -> Episode:
-    """An episode under a changed rule: its delay counts anew, its extremes stay where a like leaf is."""
-    if old is None:
-        return episode
-    known: defaultdict[tuple[str, str], list[float | None]] = defaultdict(list)
-    for leaf, peak in zip(leaves(old.condition), episode.peaks, strict=True):
-        known[_like(leaf)].append(peak)
-    peaks: Peaks = tuple(known[_like(leaf)].pop(0) if known[_like(leaf)] else None for leaf in new.leaves)
-    due = episode.due
-    if episode.condition == "pending":
-        due = max(episode.onset + new.delay, now)
-    elif episode.condition == "asked":
-        due = max(episode.onset + new.timeout, now)
-    return replace(episode, peaks=peaks, due=due)
-
-
-def _remeasured(subject: Subject, news: list[Measured]) -> Subject:
-    """The subject as a second measurement shows it: of its signals no other device's values count."""
-    out = Subject()
-    out.clock, out.series = subject.clock, dict(subject.series)
-    for m in news:
-        out.series[m.metric] = {m.device: subject.series[m.metric][m.device]}
-    return out
-
-
-def _like(leaf: Leaf) -> tuple[str, str]:
-    metric = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", "") or ""
-    return type(leaf).__name__ + str(getattr(leaf, "falling", "")), metric
-
-
-def _breached(compiled: Compiled, episode: Episode) -> set[str]:
-    """The signals of the leaves that had a part in the breach."""
-    return {
-        _like(leaf)[1]
-        for leaf, peak in zip(compiled.leaves, episode.peaks, strict=True)
-        if peak is not None and not isinstance(leaf, Score)
-    }
-
-
-def _needed(compiled: Compiled, episode: Episode) -> frozenset[str]:
-    """What must be known for a score to end: all that raised it."""
-    if not any(isinstance(leaf, Score) for leaf in compiled.leaves):
-        return frozenset()
-    score: dict[str, dict[str, int]] = episode.snapshot.detail.get("score", {})
-    return frozenset(p for p, points in score.get("points", {}).items() if points)
+        self.over(subject, key, Span(entry.alarm, time, time, entry=True))

@@ -63,6 +63,10 @@ class Verdict:
 
         ``needed``: parameters that have to be known for a score to end.
         """
+        return self.goes_on(peaks, needed) is not False
+
+    def goes_on(self, peaks: Peaks, needed: frozenset[str]) -> bool | None:
+        """The same; None: not known."""
         results = self.results
         known = {_PARAMETER_OF.get(m.metric) for r in results for m in r.readings}
         if not needed <= known:
@@ -70,7 +74,7 @@ class Verdict:
                 r._replace(holds=None) if isinstance(leaf, Score) and r.holds is False else r
                 for leaf, r in zip(self.compiled.leaves, results, strict=True)
             ]
-        return self.compiled.holds(results, peaks) is not False
+        return self.compiled.holds(results, peaks)
 
     @property
     def peaks(self) -> Peaks:
@@ -146,7 +150,7 @@ def evaluate(
                         memo[key] = found
                 results.append(_score(leaf, found))
             case Missing():
-                result, since = _missing(leaf, subject, context, at)
+                result, since = _missing(compiled, leaf, subject, context, at)
                 results.append(result)
                 if result.opens and since:
                     deadlines.append(since)
@@ -332,21 +336,28 @@ def _parameters(known: Callable[[str], Sequence[tuple[Measured, object]]], conte
     return total(values, context.spo2_scale) if values else None, chosen
 
 
-def deadline(leaf: Missing, subject: Subject, context: Context) -> int | None:
-    """When the signal counts as missing; None: it is not expected. ``-1``: never seen, missing at once."""
+def deadline(leaf: Missing, subject: Subject, context: Context, key: str = "") -> int | None:
+    """When the signal counts as missing; None: it is not expected. ``-1``: never seen, missing at once.
+
+    A gateway's word that the rule ``key`` is fine again says that the signal was there.
+    """
     since = None if context.expected is None else context.expected.get(leaf.metric)
     if since is None and context.expected is not None and not leaf.unseen:
         return None
     last = max((s.time for s in subject.series.get(leaf.metric, {}).values()), default=-1)
     if context.expected is not None:
         last = max(last, -1 if since is None else since)
+    if key in subject.shared:
+        last = max(last, subject.shared[key].heard())
     if last < 0:
         return -1 if leaf.unseen else None
     return last + round(float(leaf.for_s) * SECOND)
 
 
-def _missing(leaf: Missing, subject: Subject, context: Context, at: int) -> tuple[Result, int]:
-    due = deadline(leaf, subject, context)
+def _missing(
+    compiled: Compiled, leaf: Missing, subject: Subject, context: Context, at: int
+) -> tuple[Result, int]:
+    due = deadline(leaf, subject, context, compiled.key)
     now = max(at, subject.clock)
     if due is None or due > now or (due == now == subject.clock and not subject.struck):
         return _FALSE, 0

@@ -193,9 +193,13 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """An alarm that the other side (edge or cloud) has opened: it is the same one here, under its name.
+    """What the rules of a gateway have decided about one alarm that they opened: it is the same one here.
 
-    ``onset`` and ``at`` (started) are event times; values, limit and text are what people there were told.
+    ``onset``, ``at`` (started), ``last`` (their newest word; 0: ``at``) and ``ended`` (None: it goes on) are
+    event times. ``values``, ``limit``, ``text`` are what people there were told last, ``inputs`` the readings
+    that this rests on, ``cleared`` those by which it ended. ``closing``: ``reset`` is no all-clear.
+    ``told``: annunciated there. ``config`` is the digest of the gateway's configuration, ``decided`` its own
+    time of deciding.
     """
 
     seq: int
@@ -207,6 +211,22 @@ class Adopt:
     at: int
     values: dict[str, float] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
+    limit: str = ""
+    inputs: tuple[dict[str, Any], ...] = ()
+    last: int = 0
+    ended: int | None = None
+    closing: Literal["end", "reset"] = "end"
+    cleared: tuple[dict[str, Any], ...] = ()
+    source: str = ""
+    rule_hash: str = ""
+    told: bool = True
+    config: str = ""
+    decided: int = 0
+
+    @property
+    def word(self) -> int:
+        """When (event time) the newest of it was so."""
+        return max(self.at, self.last, self.ended or 0)
 
 
 Input: TypeAlias = Readings | Tick | Command | Configuration | Adopt

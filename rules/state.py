@@ -19,11 +19,14 @@ from rules.context import Context
 from rules.model import Alarm
 from rules.response.model import NEVER, Response, Responses
 from rules.rule import SHADOW, Priority, Rule, RuleSet
+from rules.shared import Shared
 from rules.signals import Series
 
 __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+_ALONE: Final = 3
+"""Nothing was known of what gateways decide."""
 _BEFORE: Final = 2
 """Who accepted an alarm stood in its episode; nothing else was known of the answer to it."""
 
@@ -100,20 +103,24 @@ class Subject:
 
     ``clock`` is how far its timers have run (``struck``: those of silence, too, that end just then),
     ``planned`` as of when limits and context were looked up,
-    ``waiting`` the readings beyond the watermark, ``sources`` who sends for it. Derived: the plan, ``wake``
-    (no later than the next timer), ``breaching`` (rules that were breached when last judged, and until
-    when at least that needs no other look), ``watched`` (what open episodes want of each signal).
+    ``waiting`` the readings beyond the watermark, ``sources`` who sends for it, ``shared`` by rule the alarms
+    that are over and what gateways have decided. Derived: the plan, ``evident`` (gateways know readings that
+    have not come), ``wake`` (no later than the next timer), ``breaching`` (rules that were breached when
+    last judged, and until when at least that needs no other look), ``watched`` (what open episodes want of
+    each signal).
     """
 
     __slots__ = (
         "breaching",
         "clock",
         "episodes",
+        "evident",
         "lates",
         "plan",
         "plan_until",
         "planned",
         "series",
+        "shared",
         "sources",
         "struck",
         "waiting",
@@ -127,6 +134,8 @@ class Subject:
         self.lates: dict[str, tuple[int, int]] = {}
         self.waiting: list[Row] = []
         self.sources: tuple[str, ...] = ()
+        self.shared: dict[str, Shared] = {}
+        self.evident = False
         self.clock = -1
         self.struck = False
         self.plan: Plan | None = None
@@ -147,6 +156,14 @@ class Subject:
         """Whether what falls silent at that time has done so."""
         return silence < self.clock or (silence == self.clock and self.struck)
 
+    def share(self, key: str, shared: Shared) -> Shared:
+        """Keep what is known of a rule besides the present episode."""
+        before = self.shared.get(key)
+        self.shared[key] = shared
+        if shared.seen or (before is not None and before.seen):
+            self.evident = any(s.seen for s in self.shared.values())
+        return shared
+
     def doubt(self) -> None:
         """Time went back, or what counted counts no more: every rule is to look at each signal again."""
         self.breaching.clear()
@@ -160,6 +177,7 @@ class Subject:
         out.series = {m: {d: s.copy() for d, s in devices.items()} for m, devices in self.series.items()}
         out.episodes, out.lates = dict(self.episodes), dict(self.lates)
         out.waiting, out.sources = list(self.waiting), self.sources
+        out.shared, out.evident = dict(self.shared), self.evident
         out.clock, out.struck, out.planned = self.clock, self.struck, self.planned
         return out
 
@@ -172,13 +190,17 @@ class Subject:
         episodes = [[rule, *_pack_episode(e)] for rule, e in sorted(self.episodes.items())]
         lates = sorted([rule, *times] for rule, times in self.lates.items())
         waiting = [list(row) for row in self.waiting]
-        return [series, episodes, lates, waiting, sorted(self.sources), self.clock, self.struck, self.planned]
+        shared = [[rule, *s.pack()] for rule, s in sorted(self.shared.items())]
+        clocks = [self.clock, self.struck, self.planned]
+        return [series, episodes, lates, waiting, sorted(self.sources), *clocks, shared]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> Subject:
         """The subject that ``pack`` described."""
         out = cls()
-        series, episodes, lates, waiting, sources, out.clock, out.struck, out.planned = packed
+        series, episodes, lates, waiting, sources, out.clock, out.struck, out.planned, *rest = packed
+        for rule, *shared in rest[0] if rest else ():
+            out.share(rule, Shared.unpacked(shared))
         out.series = {m: {row[0]: Series.unpacked(row[1:]) for row in rows} for m, rows in series}
         out.episodes = {row[0]: _unpack_episode(row[1:]) for row in episodes}
         out.lates = {rule: (first, last) for rule, first, last in lates}
@@ -287,7 +309,7 @@ class State:
             version, *content = msgpack.unpackb(payload, use_list=True, strict_map_key=False)
             if version == _BEFORE:
                 content.append(_answers_before(content))
-            elif version != _VERSION:
+            elif version not in {_ALONE, _VERSION}:
                 msg = f"rule snapshot of version {version}; this software reads {_VERSION}"
                 raise RuleError(msg)
             node, seq, rules, contexts, sources, subjects, responses = content

@@ -12,7 +12,8 @@ from rules.context import Limit
 from rules.evaluate import render
 from rules.model import Transition, TransitionKind
 from rules.rule import Rule
-from rules.state import Episode, State
+from rules.shared import Span
+from rules.state import Episode, Snapshot, State
 
 __all__ = ["Transitions"]
 
@@ -64,6 +65,32 @@ class Transitions:
         self._transition(
             kind, name, compiled.rule, compiled.hash, episode, at, inputs=shown or (), detail=detail
         )
+
+    def _note(
+        self,
+        kind: TransitionKind,
+        name: str,
+        rule: Rule,
+        digest: str,
+        span: Span,
+        detail: dict[str, Any],
+    ) -> None:
+        """Say something of what is not (or no more) active: an entry of the worklist, what is over."""
+        none = Snapshot()
+        entry = Episode(
+            "pending",
+            span.onset,
+            span.end,
+            self.seq,
+            late=span.entry,
+            peaks=(),
+            snapshot=none,
+            alarm=span.alarm,
+            priority=rule.priority,
+            limit=rule.limit,
+        )
+        self._transition(kind, name, rule, digest, entry, span.end, detail=detail)
+        self.transitions[-1] = replace(self.transitions[-1], condition="inactive")
 
     def _transition(  # noqa: PLR0913 - what it carries
         self,

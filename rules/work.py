@@ -17,8 +17,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from hearthward.core.errors import RuleError
+from rules.adoption import Adoption
 from rules.compiled import Compiled
-from rules.episodes import Episodes
 from rules.evaluate import deadline, judge_alone, too_late
 from rules.intake import FUTURE_SKEW, came_late, measurements, rows_of, take
 from rules.model import Adopt, Configuration, Measured, Readings, Transition
@@ -39,7 +40,7 @@ class Work:
         self.state = state
         self.now = now
         self._own: set[str] | None = set() if copying else None
-        self.episodes = Episodes(state, seq, now)
+        self.episodes = Adoption(state, seq, now)
 
     @property
     def transitions(self) -> list[Transition]:
@@ -227,7 +228,7 @@ class Work:
         """The rules to whom a signal counts as missing from just ``at`` on."""
         context = self.state.context(name)
         timed = self._patient(subject, self.episodes.plan(name, subject).timed)
-        return [c for c in timed if any(deadline(x, subject, context) == at for x in c.missing)]
+        return [c for c in timed if any(deadline(x, subject, context, c.key) == at for x in c.missing)]
 
     @staticmethod
     def _patient(subject: Subject, timed: tuple[Compiled, ...]) -> list[Compiled]:
@@ -247,21 +248,25 @@ class Work:
             if episode.condition != "active":
                 best = min(best, (episode.due, "wait", key))
             elif episode.clear_at is not None and key in plan.rules:
-                best = min(best, (episode.clear_at + plan.rules[key].clear_after, "wait", key))
+                until = episode.clear_at + self.episodes.clear_after(subject, plan.rules[key], episode)
+                best = min(best, (until, "wait", key))
         if subject.clock >= 0:
             context = self.state.context(name)
             for compiled in self._patient(subject, plan.timed):
                 for leaf in compiled.missing:
-                    due = deadline(leaf, subject, context)
+                    due = deadline(leaf, subject, context, compiled.key)
                     if due is not None and due <= silence and not subject.past(due):
                         best = min(best, (due, "missing", compiled.key))
         return best
 
     def adopt(self, event: Adopt) -> None:
-        """Take over an alarm of the other side. Raises RuleError."""
+        """Take what a gateway has decided. Raises RuleError before anything is changed."""
+        if event.rule not in self.state.rules.by_id:
+            msg = f"there is no rule {event.rule!r}"
+            raise RuleError(msg, rule=event.rule, subject=event.subject)
         subject = self.subject(event.subject)
         if subject.clock < 0:
-            subject.clock = self.now
+            subject.clock = min(event.onset, self.now)
         self.episodes.adopt(event, subject)
         self.settle(event.subject, subject)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from rules.model import Adopt, Configuration, Transition
+from rules.model import Configuration, Transition
 from rules.response.answers import SILENT, WALL, remote
 from rules.response.duty import channel_of
 from rules.response.model import NEVER, Response, watches_silence
@@ -30,6 +30,8 @@ class Acts(Orders):
         response = self.open.get(decided.alarm)
         if decided.kind == "start":
             self._start(decided)
+        elif decided.detail.get("why") == "merged" and response is not None:
+            self._merged(decided, response)
         elif response is None:
             told = [list(WALL)] if decided.kind in {"ask", *_CLOSING} else []
             detail = {**decided.detail, "told": told} if told else decided.detail
@@ -54,6 +56,8 @@ class Acts(Orders):
         if before is not None:
             detail |= {"before": before.alarm, "episodes": response.episodes}
         self.complete(decided, response, **detail)
+        if "alias" in decided.detail:
+            self.aliases[decided.detail["alias"]] = response.alarm
         if response.silence:
             self.reroot()
         self._lost(response)
@@ -109,6 +113,11 @@ class Acts(Orders):
                     self.hasten(other, "no_wall")
             elif other.pending and all(channel in dead for channel, _ in other.pending):
                 self.hasten(other, "undelivered")
+
+    def _merged(self, decided: Transition, before: Response) -> None:
+        """A gateway's name of this alarm is another name of it; nobody is called up for that."""
+        self.aliases[decided.detail["alias"]] = before.alarm
+        self.complete(decided, self.put(replace(before, onset=min(before.onset, decided.onset))))
 
     def _change(self, decided: Transition, before: Response) -> None:
         """It goes on, got worse, or counts for more or less than before."""
@@ -187,22 +196,6 @@ class Acts(Orders):
     def _told_of_end(response: Response) -> list[tuple[str, str]]:
         """Whoever was told of it, but nobody is called up for its end."""
         return [hop for hop in response.told if hop[0] != "voice"]
-
-    def adopted(self, event: Adopt) -> None:
-        """The other side's name of an episode that is open here, too, is another name of it."""
-        ours = next(
-            (
-                r
-                for r in self.open.values()
-                if (r.subject, r.key, r.condition) == (event.subject, event.rule, "active")
-            ),
-            None,
-        )
-        if ours is None or ours.alarm == event.alarm or event.alarm in self.aliases:
-            return
-        self.aliases[event.alarm] = ours.alarm
-        self.changed = True
-        self.tell("update", ours, why="merged", alias=event.alarm)
 
     # -- configuration
 

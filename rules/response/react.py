@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rules.model import Adopt, Command, Configuration, Input, Transition
+from rules.model import Command, Configuration, Input, Transition
 from rules.response.acts import Acts
 from rules.response.model import NEVER, Responses
 from rules.rule import RuleSet
@@ -25,7 +25,7 @@ def react(
 
     Pure. Raises RuleError (details ``code``) for a command that is refused; nothing has changed then.
     """
-    person = isinstance(event, Command | Configuration | Adopt)
+    person = isinstance(event, Command | Configuration)
     if not decided and not person and event.now < before.wake:
         return before, []
     now = max(before.clock, event.now)
@@ -37,8 +37,6 @@ def react(
         acts.command(event)
     elif isinstance(event, Configuration):
         acts.configure(event)
-    elif isinstance(event, Adopt):
-        acts.adopted(event)
     acts.run_timers()
     if not acts.out and not acts.changed:
         return replace(before, wake=acts.wake()), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from hearthward.core.errors import RuleError
 from rules import Command, Configuration, Context, Engine, Input, Rows, RuleSet, State, Tick, load_rules, step
 from rules.conditions import Missing
+from rules.episodes import GRACE
 from rules.model import Adopt, Readings, Transition
-from rules.rule import Rule
+from rules.rule import SECOND, Rule
 from tests.unit.rules.made import Row, at, both, episodes, make, play, readings, threshold
 from tests.unit.rules.response.scenes import Scene, told
 
@@ -297,9 +299,23 @@ def test_snooze_broken_by_the_next_reading():
     assert told(scene.tick(741))[0][:2] == ("tell", 740)
 
 
-def adopt(scene: Scene, alarm: str, now: float) -> list[Transition]:
+INPUT = {"metric": "spo2", "device": "d", "value": 82.0}
+
+
+def adopt(scene: Scene, alarm: str, now: float, **more: Any) -> list[Transition]:
     scene.seq += 1
-    return scene.take(Adopt(scene.seq, at(now), alarm, "p", "low", at(now - 1), at(now), {"spo2": 82.0}))
+    known = {"source": "gw", "inputs": ({**INPUT, "time": at(now), "received": at(now)},), **more}
+    return scene.take(
+        Adopt(scene.seq, at(now), alarm, "p", "low", at(now - 1), at(now), {"spo2": 82.0}, **known)
+    )
+
+
+def over(scene: Scene, alarm: str, now: float) -> list[Transition]:
+    """The gateway says that it has seen a value within the limits."""
+    clear = {**INPUT, "time": at(now), "received": at(now), "value": 97.0}
+    scene.seq += 1
+    event = Adopt(scene.seq, at(now), alarm, "p", "low", at(now), at(now), ended=at(now), cleared=(clear,))
+    return scene.take(replace(event, source="gw"))
 
 
 def test_edge_and_cloud_identities_diverge():
@@ -314,7 +330,7 @@ def test_edge_and_cloud_identities_diverge():
     ours = other.begin()
     (merged,) = adopt(other, "edge-2", 12)
     assert (merged.kind, merged.alarm, merged.detail["alias"]) == ("update", ours, "edge-2")
-    assert adopt(other, "edge-2", 13) == [], "the same again changes nothing"
+    assert adopt(other, "edge-2", 12) == [], "the same again changes nothing"
     (accepted,) = other.do("accept", 14, "edge-2")
     assert accepted.alarm == ours, "a command by either name is about the one alarm"
     assert [a.id for a in other.state.active()] == [ours]
@@ -323,12 +339,24 @@ def test_edge_and_cloud_identities_diverge():
 def test_a_cloud_clear_leaves_the_edge_unable_to_alarm_again():
     scene = Scene()
     adopt(scene, "edge-1", 10)
-    assert [t.kind for t in scene.read(20, spo2=97)] == ["end"]
+    assert [t.kind for t in over(scene, "edge-1", 20)] == ["end"]
+    assert scene.read(20, spo2=97) == []
     found = adopt(scene, "edge-2", 30)
     assert [(t.kind, t.alarm) for t in found] == [("start", "edge-2")]
     assert told(found) == [("start", 30, {"in_app:wall", "in_app:ann"})]
     with pytest.raises(RuleError):
         scene.do("accept", 31, "edge-1")
+
+
+def test_a_gateway_that_says_no_more_leaves_no_alarm_for_ever():
+    """Readings within the limits end it, once the gateway has had the time to say so itself."""
+    scene = Scene()
+    adopt(scene, "edge-1", 10)
+    assert scene.read(20, spo2=97) == []
+    assert [t.kind for t in scene.read(20 + GRACE / SECOND, spo2=97)] == ["end"]
+    other = Scene()
+    adopt(other, "edge-1", 10, limit="< 95")
+    assert [t.kind for t in other.read(20, spo2=97)] == ["end"], "it goes by other limits than ours"
 
 
 def test_duplicates_when_edge_and_cloud_open_at_the_same_time():
@@ -338,7 +366,7 @@ def test_duplicates_when_edge_and_cloud_open_at_the_same_time():
         adopt(scene, f"edge-{n}", 10 + n)
     assert [t.kind for t in scene.told] == ["start", *["update"] * 4]
     assert set(scene.state.responses.aliases) == {f"edge-{n}" for n in range(1, 5)}
-    assert [t.kind for t in scene.read(20, spo2=97)] == ["end"]
+    assert [t.kind for t in over(scene, "edge-4", 20)] == ["end"]
     assert scene.state.responses.aliases == {}
     assert {t.alarm for t in scene.told} == {ours}
 

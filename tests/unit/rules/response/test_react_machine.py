@@ -235,7 +235,8 @@ class Life(RuleBasedStateMachine):
         name = f"edge-{self.minted}"
         now = self.later(0.001)
         self.present.add((subject, "low"))
-        found = self.take(Adopt(self.seq + 1, now, name, subject, "low", now, now, {"spo2": 80.0}))
+        word = Adopt(self.seq + 1, now, name, subject, "low", now, now, {"spo2": 80.0}, rule_hash="older")
+        found = self.take(word)
         if ours is None:
             assert next(t.kind for t in found if t.alarm == name) == "start"
         else:
