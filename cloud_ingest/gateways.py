@@ -35,6 +35,10 @@ REASONS: Final = frozenset(
 """Why an edge refuses a device's frame; any other word is counted as ``other``: labels are not invented."""
 
 
+Note = tuple[int, tuple[int, int] | None]
+"""When it was last seen; which configuration version it runs, and since when it is known to."""
+
+
 class GatewayBoard:
     """The gateways of one tenant, whether the directory knows them or not.
 
@@ -47,7 +51,7 @@ class GatewayBoard:
         self._clock = clock
         self._telemetry = telemetry
         self._states: dict[str, GatewayState] = {}
-        self._applied: dict[str, int] = {}
+        self._applied: dict[str, tuple[int, int]] = {}
         self._sent: dict[str, int] = {}
         self._unsaved: set[str] = set()
 
@@ -55,12 +59,17 @@ class GatewayBoard:
         """What is known of one."""
         return self._states.get(gateway)
 
+    def online(self, gateway: str) -> bool:
+        """Whether one is connected, as far as is known."""
+        state = self._states.get(gateway)
+        return state is not None and state.online
+
     def all(self) -> list[GatewayState]:
         """All that were heard of, by id."""
         return [self._states[g] for g in sorted(self._states)]
 
-    def applied(self, gateway: str) -> int | None:
-        """The configuration version that a gateway says it runs."""
+    def applied(self, gateway: str) -> tuple[int, int] | None:
+        """The configuration version that a gateway says it runs, and since when it is known to (UTC ns)."""
         return self._applied.get(gateway)
 
     def status(self, gateway: str, status: Status) -> bool:
@@ -113,18 +122,18 @@ class GatewayBoard:
     def runs(self, gateway: str, config: str, version: int | None) -> None:
         """A gateway says which configuration document it has in force."""
         old = self._states.get(gateway, GatewayState(gateway))
-        if version is not None and self._applied.get(gateway) != version:
-            self._applied[gateway] = version
+        if version is not None and self._applied.get(gateway, (None, 0))[0] != version:
+            self._applied[gateway] = version, self._clock.now_ns()
             self._unsaved.add(gateway)
         self._put(replace(old, config=config))
 
-    def unsaved(self) -> dict[str, tuple[int, int | None]]:
-        """What the directory does not know yet: gateway -> (last seen, configuration version applied)."""
+    def unsaved(self) -> dict[str, Note]:
+        """What the directory does not know yet: gateway -> (last seen, configuration applied)."""
         return {
             g: (self._states[g].last_seen, self._applied.get(g)) for g in self._unsaved if g in self._states
         }
 
-    def saved(self, notes: dict[str, tuple[int, int | None]]) -> None:
+    def saved(self, notes: dict[str, Note]) -> None:
         """These notes were committed; what changed meanwhile stays to be saved."""
         now = self.unsaved()
         self._unsaved -= {g for g, note in notes.items() if now.get(g) == note}
@@ -152,12 +161,12 @@ def _by_reason(rejected: dict[str, dict[str, int]]) -> Counter[str]:
     return counts
 
 
-def write_notes(session: Session, tenant: str, notes: dict[str, tuple[int, int | None]]) -> None:
+def write_notes(session: Session, tenant: str, notes: dict[str, Note]) -> None:
     """Bring the directory up to date; gateways that it does not know are passed over."""
     for gateway, (seen, applied) in sorted(notes.items()):
         row = session.get(Gateway, (tenant, gateway))
         if row is None:
             continue
         row.last_seen = max(seen, row.last_seen or 0) or None
-        if applied is not None:
-            row.config_version_applied = applied
+        if applied is not None and applied[0] != row.config_version_applied:
+            row.config_version_applied, row.config_applied_at = applied

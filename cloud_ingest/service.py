@@ -13,20 +13,22 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest import journal, pulse
 from cloud_ingest.attribution import Attribution
+from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
-from cloud_ingest.contexts import load_contexts
+from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts
 from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.notifier import Notifier
+from cloud_ingest.outdated import Outdated
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.pulse import Pulse
 from cloud_ingest.receipts import compact
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import Alarms
-from cloud_ingest.records.models import Alarm, DeadLetter, Encounter, FrameRow
+from cloud_ingest.records.models import Alarm, DeadLetter, FrameRow
 from cloud_ingest.sources.base import FrameSource, Message
 from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.telling.wording import Wording
@@ -40,6 +42,7 @@ from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Status, parse_topic
 from hearthward.trust.access import Scope
+from hearthward.trust.keys import SigningKey
 from rules.conditions import HEARTBEAT
 from rules.context import Context
 from rules.grace import Grace
@@ -61,10 +64,10 @@ JOURNAL_KEPT_NS: Final = 24 * 3600 * SECOND
 DEAD_LETTERS_KEPT: Final = 10_000
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
-NAMES_AT_ONCE: Final = 500
-"""In one question to the records."""
 PROBE_EVERY_S: Final = 5.0
 _DIGEST_CHARACTERS: Final = 64
+STORE_SERVER: Final = "component:store-server"
+"""The server behind the store, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class CloudService:
 
     ``records`` and ``store`` belong to the caller, who closes them after ``run``. ``clock`` must be an
     EventClock when ``settings.event_clock`` is set: it then follows the frames. ``catalog`` says what devices
-    deliver (None: the shipped one), ``reach`` how people can be told (None: on the pages only).
+    deliver (None: the shipped one), ``key`` signs receipts and documents (None: a new one), ``reach`` how
+    people can be told (None: on the pages only).
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -103,6 +107,7 @@ class CloudService:
         notifier: Notifier | None = None,
         reach: Reach | None = None,
         catalog: Catalog | None = None,
+        key: SigningKey | None = None,
     ) -> None:
         settings = settings or CloudSettings()
         self.tenant = settings.tenant
@@ -113,10 +118,13 @@ class CloudService:
         self.clock = clock
         self.telemetry = telemetry
         self.settings = settings
+        self.key = key or SigningKey.new()
         self.catalog = load_catalog() if catalog is None else catalog
         self.feed = Feed()
         self.gateways = GatewayBoard(self.tenant, self.feed, clock, telemetry)
-        self.publisher = ConfigPublisher(self.tenant, records, source, clock=clock, telemetry=telemetry)
+        self.publisher = ConfigPublisher(
+            self.tenant, records, source, catalog=self.catalog, clock=clock, telemetry=telemetry, key=self.key
+        )
         self.notifier = notifier
         self.reach = reach or Reach()
         self.pulse = Pulse(clock)
@@ -139,11 +147,23 @@ class CloudService:
             wake=notifier.wake if notifier is not None else lambda: None,
             wording=self.reach.wording,
             watch=self.watch,
+            key=self.key,
+            facts=self.watch.facts,
+        )
+        self.books = Books(
+            self.tenant,
+            records,
+            ledger=lambda: self.pipeline.ledger,
+            facts=self.watch.facts,
+            online=self.gateways.online,
+            clock=clock,
+            telemetry=telemetry,
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
         self._expect_signs()
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
+        self._outdated = Outdated(self.facts, clock)
         self.started = asyncio.Event()
 
     def _expect_signs(self) -> None:
@@ -169,7 +189,7 @@ class CloudService:
         await self.pipeline.start(self.rules)
         self._grace = Grace(self.pipeline.state, self.clock.now_ns())
         await self._know()
-        self.publisher.rules_hash = self.rules.hash
+        self.publisher.set_rules(self.rules)
         await self.publisher.refresh()
         try:
             async with asyncio.TaskGroup() as group:
@@ -179,7 +199,9 @@ class CloudService:
                 )
                 group.create_task(self._ticks(), name="cloud-ticks")
                 group.create_task(self._maintenance(), name="cloud-maintenance")
+                group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")
+                group.create_task(self.store.run(self.facts.of_part(STORE_SERVER)), name="cloud-store")
                 group.create_task(self._probe_broker(), name="cloud-broker-probe")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")
@@ -291,13 +313,14 @@ class CloudService:
     async def limits_changed(self) -> None:
         """To be called after any change of patients' limits or orders was committed."""
         await self._know()
+        await self.publisher.refresh()
         self.feed.publish(DirectoryChanged(self.tenant))
 
     async def rules_changed(self, rules: RuleSet) -> None:
         """Put other rules in force (those in shadow among them), here and in the gateways' documents."""
         await self.pipeline.configure(rules)
         self.rules = rules
-        self.publisher.rules_hash = rules.hash
+        self.publisher.set_rules(rules)
         await self.publisher.refresh()
         self.feed.publish(DirectoryChanged(self.tenant))
 
@@ -318,6 +341,8 @@ class CloudService:
             self._take_status(gateway, message)
         elif kind == "applied":
             self._take_applied(gateway, message)
+        elif kind == "account":
+            self.books.offer(gateway, message.payload)
 
     def _take_status(self, gateway: str, message: Message) -> None:
         if not message.payload:
@@ -372,6 +397,7 @@ class CloudService:
                 await self.publisher.refresh()
                 for state in self.gateways.all():
                     await self.publisher.runs(state.gateway, state.config)
+                self._outdated.look(self.gateways.all(), self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:
                     await self.records.run(self._prune)
             except StoreUnavailable as error:
@@ -410,14 +436,15 @@ class CloudService:
         now = self.clock.now_ns()
         found = await load_contexts(self.records, self.tenant, now, self.catalog)
         asked = sorted(found.keys() | self.pipeline.state.subjects.keys())
-        ended = await self.records.read(lambda s: _ended_stays(s, self.tenant, asked, now))
-        gateway = subject_key("gateway", "")
-        left_out = {n for n in found if self.clock.event_driven and n.startswith(gateway)} | ended
+        ended = await self.records.read(lambda s: ended_stays(s, self.tenant, asked, now))
+        equipment = subject_key("gateway", ""), subject_key("device", "")
+        left_out = {n for n in found if self.clock.event_driven and n.startswith(equipment)} | ended
         known = {name: context for name, context in found.items() if name not in left_out}
         if not self.clock.event_driven:
             known |= {name: Context(expected={HEARTBEAT: 0}) for name in self.watch.parts()}
         duty = await self._load_duty(now)
         self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
+        self.pipeline.heartbeats.expect(devices_heard(known))
         await self.pipeline.know(self._grace.give(known), duty)
         await self._forget_components()
         if ended != self._ended:
@@ -452,23 +479,9 @@ class CloudService:
     async def _rest(self) -> None:
         try:
             await self.pipeline.close()
+            await self.books.write()
             await self._save_gateways()
         except StoreUnavailable as error:
             # nothing is lost: the journal has it all, the next start steps it again
             log.warning("the last snapshot was not written: %s", error)
         self.feed.close()
-
-
-def _ended_stays(session: Session, tenant: str, names: Sequence[str], now: int) -> set[str]:
-    """Those of these patients who had a stay and have none now; other subjects' names do not matter."""
-    known: set[str] = set()
-    present: set[str] = set()
-    for n in range(0, len(names), NAMES_AT_ONCE):
-        stays = select(Encounter.patient, Encounter.end).where(
-            Encounter.tenant == tenant, Encounter.patient.in_(names[n : n + NAMES_AT_ONCE])
-        )
-        for patient, end in session.execute(stays):
-            known.add(patient)
-            if end is None or end > now:
-                present.add(patient)
-    return known - present

@@ -31,6 +31,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_channels import CloudChannels
+from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
 from dashboards.cloud_rules import CloudRules
@@ -46,7 +47,7 @@ from dashboards.cloud_views import (
     values_of,
 )
 from dashboards.cloud_why import CloudWhy
-from dashboards.models import AuditEntry, DeadLetter, Item, Kind, Patient, User, Value
+from dashboards.models import AuditEntry, DeadLetter, Gateway, Item, Kind, Patient, User, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -67,7 +68,7 @@ PLURALS: Final[dict[Kind, str]] = {
 OWN_ID: Final = frozenset({"gateway", "device"})
 
 
-class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels):
+class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels, CloudLedger):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``act``; here the directory, sessions and audit.
@@ -86,6 +87,7 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
         CloudWhy.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
+        CloudLedger.__init__(self, service)
         CloudResponse.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
@@ -108,11 +110,15 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
 
     def _item(self, kind: Kind, row: Any) -> Item:
         if kind == "gateway":
-            board = self._service.gateways
-            return gateway_of(row, board.get(row.id), board.applied(row.id))
+            return self._gateway(row, row.id, self._service.gateways.get(row.id))
         if kind == "device":
             return device_of(row, self._service.gateways.get(row.gateway))
         return item_of(kind, row)
+
+    def _gateway(self, row: rows.Gateway | None, key: str, state: feed.GatewayState | None) -> Gateway:
+        shall = self._service.publisher.document(key)
+        issued = None if shall is None else shall.version
+        return gateway_of(row, state, self._service.gateways.applied(key), issued)
 
     async def item(self, scope: Scope, kind: Kind, key: str) -> Item | None:
         """See the port."""
@@ -339,8 +345,7 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
                 row = await self._records.read(
                     lambda s, key=event.state.gateway: s.get(rows.Gateway, (self.tenant, key))  # type: ignore[misc]
                 )
-                applied = self._service.gateways.applied(event.state.gateway)
-                yield GatewayChanged(event.tenant, gateway_of(row, event.state, applied))
+                yield GatewayChanged(event.tenant, self._gateway(row, event.state.gateway, event.state))
             elif isinstance(event, feed.DirectoryChanged | feed.Lagged):
                 self._people.clear()
                 yield DirectoryChanged(self.tenant)

@@ -58,8 +58,23 @@ def item_of(kind: Kind, row: Any) -> Item:
     return item
 
 
-def gateway_of(row: rows.Gateway | None, state: GatewayState | None, applied: int | None) -> Gateway:
-    """A gateway's row with what is known of it now; without a row, one that only reports itself."""
+def gateway_of(
+    row: rows.Gateway | None,
+    state: GatewayState | None,
+    applied: tuple[int, int] | None,
+    issued: int | None,
+) -> Gateway:
+    """A gateway's row with what is known of it now; without a row, one that only reports itself.
+
+    ``applied`` is the configuration version that it says it runs and since when, ``issued`` the newest one.
+    """
+    if row is not None and row.config_version_applied is not None:
+        kept = row.config_version_applied, row.config_applied_at
+        applied_now: tuple[int | None, int | None] = (
+            kept if applied is None or applied[0] == kept[0] else applied
+        )
+    else:
+        applied_now = applied or (None, None)
     seen = max((state.last_seen if state else 0), (row.last_seen or 0) if row else 0) or None
     key = row.id if row is not None else state.gateway if state is not None else ""
     return Gateway(
@@ -70,7 +85,9 @@ def gateway_of(row: rows.Gateway | None, state: GatewayState | None, applied: in
         online=None if state is None and seen is None else bool(state and state.online),
         last_seen=seen,
         software=state.version if state else "",
-        config_version=applied if applied is not None else row.config_version_applied if row else None,
+        config_version=applied_now[0],
+        config_since=applied_now[1],
+        config_issued=issued,
         backlog=state.backlog if state else None,
         states=dict(state.devices) if state else {},
         rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},

@@ -119,7 +119,9 @@ class Gateway(_View):
     online: bool | None = Field(None, description="null: never seen")
     last_seen: Instant | None = None
     software: str = ""
-    config_version: int | None = Field(None, description="version of the configuration document applied")
+    config_version: int | None = Field(None, description="version of the configuration document it runs")
+    config_since: Instant | None = Field(None, description="since when it is known to run that version")
+    config_issued: int | None = Field(None, description="version of the document that it shall run")
     backlog: int | None = Field(None, description="readings accepted and not yet receipted")
     states: dict[str, str] = Field(default_factory=dict, description="device -> session state")
     rejected: dict[str, dict[str, int]] = Field(

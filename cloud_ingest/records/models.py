@@ -176,6 +176,7 @@ class Gateway(Base):
     ended: Mapped[int | None]
     last_seen: Mapped[int | None]
     config_version_applied: Mapped[int | None]
+    config_applied_at: Mapped[int | None]
 
 
 class Device(Base):

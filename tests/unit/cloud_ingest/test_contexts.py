@@ -9,7 +9,15 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.orm import Session
 
-from cloud_ingest.contexts import contexts, devices_heard, expected_of, grown_up, load_contexts
+from cloud_ingest import contexts as contexts_module
+from cloud_ingest.contexts import (
+    contexts,
+    devices_heard,
+    ended_stays,
+    expected_of,
+    grown_up,
+    load_contexts,
+)
 from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.limits import LimitDraft, Limits, Orders
@@ -203,3 +211,30 @@ def test_only_what_comes_often_enough_is_expected() -> None:
 async def test_it_is_read_from_the_records(ward: Ward) -> None:
     assert set(await load_contexts(ward.records, "main", NOW, CATALOG)) == {"ada", "gateway:gw"}
     assert await load_contexts(ward.records, "other", NOW, CATALOG) == {}
+
+
+def test_stays_that_have_ended_are_asked_for_only_of_subjects_that_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(contexts_module, "NAMES_AT_ONCE", 2)
+    records = Records.open(tmp_path / "r.db", clock=EventClock(NOW), wall=EventClock(NOW), ids=SeededIds(1))
+
+    def furnish(session: Session) -> None:
+        made = Directory(session, now=NOW, ids=records.ids)
+        ward = made.wards.create(SYSTEM, name="Team").id
+        for n in range(5):
+            patient = made.patients.create(SYSTEM, name=f"P{n}", ident=f"p{n}").id
+            stay = made.encounters.create(
+                SYSTEM, patient=patient, kind="home", ward=ward, start=NOW - SECOND
+            ).id
+            if n < 4:
+                session.flush()
+                made.encounters.end(SYSTEM, stay)
+        session.flush()
+        made.encounters.create(SYSTEM, patient="p0", kind="home", ward=ward)
+
+    records.run_now(furnish)
+    names = ["gateway:g", "p0", "p1", "p2", "p4", "p_unknown"]
+    found = records.read_now(lambda s: ended_stays(s, "main", names, NOW + SECOND))
+    assert found == {"p1", "p2"}, "p0 is back, p4 is there, and p3 is not asked for"
+    records.close_now()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
@@ -131,7 +130,8 @@ async def test_documents_are_versioned_by_content_and_published_at_every_connect
         await cloud.source.wait_published(1)
         first = cloud.config()
         assert first.version == V0
-        assert first.body["rules"] == {"hash": RULES.hash}
+        assert first.body["rules"] == [[rule.content(), False] for rule in RULES]
+        assert first.body["rules_hash"] == RULES.hash
         assert first.body["devices"][0] == {
             "id": "dev_1",
             "transport": "ble",
@@ -225,7 +225,7 @@ async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytes
         digest = cloud.config().digest
         cloud.source.deliver(topic("main", "gw-1", "applied"), digest.encode())
         await cloud.until(GatewayChanged)
-        assert cloud.service.gateways.applied("gw-1") == V0
+        assert cloud.service.gateways.applied("gw-1") == (V0, T0)
         async with asyncio.timeout(10):
             while True:
                 row = await cloud.records.read(lambda s: s.get(Gateway, ("main", "gw-1")))
@@ -323,30 +323,3 @@ async def test_the_alarms_of_a_patient_who_left_are_closed(tmp_path: Path):
         journaled = await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all()))
         await cloud.service.directory_changed()
         assert await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all())) == journaled
-
-
-async def test_stays_that_have_ended_are_asked_for_only_of_subjects_that_are_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(service_module, "NAMES_AT_ONCE", 2)
-    records = Records.open(tmp_path / "r.db", clock=EventClock(T0), wall=EventClock(WALL), ids=SeededIds(1))
-
-    def furnish(session: Session) -> None:
-        made = Directory(session, now=T0, ids=records.ids)
-        ward = made.wards.create(SCOPE, name="Team").id
-        for n in range(5):
-            patient = made.patients.create(SCOPE, name=f"P{n}", ident=f"p{n}").id
-            stay = made.encounters.create(
-                SCOPE, patient=patient, kind="home", ward=ward, start=T0 - SECOND
-            ).id
-            if n < 4:
-                session.flush()
-                made.encounters.end(SCOPE, stay)
-        session.flush()
-        made.encounters.create(SCOPE, patient="p0", kind="home", ward=ward)
-
-    records.run_now(furnish)
-    names = ["gateway:g", "p0", "p1", "p2", "p4", "p_unknown"]
-    found = records.read_now(lambda s: service_module._ended_stays(s, "main", names, T0 + SECOND))
-    assert found == {"p1", "p2"}, "p0 is back, p4 is there, and p3 is not asked for"
-    records.close_now()

@@ -47,6 +47,7 @@ def upgrade() -> None:
     _dead_letters()
     _retention()
     _loss_ledger()
+    _configurations()
 
 
 def _dead_letters() -> None:
@@ -149,6 +150,11 @@ def _loss_ledger() -> None:
     )
     op.create_index(op.f("ix_write_offs_tenant_gateway_boot"), "write_offs", ["tenant", "gateway", "boot"])
     op.create_index(op.f("ix_gaps_tenant_at"), "gaps", ["tenant", "at"])
+
+
+def _configurations() -> None:
+    """Since when each gateway runs its configuration; of former ones only number and digest are kept."""
+    op.add_column("gateways", sa.Column("config_applied_at", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
