@@ -56,7 +56,8 @@ Found = list[tuple[Part, list[Outcome]]]
 class Frames:
     """Takes batches of messages through all of it; ``alive`` is told of each gateway whose frame is good.
 
-    ``attribution`` is which device is on whom, when. ``facts`` are told while the store is away.
+    ``attribution`` is which device is on whom, when. ``facts`` are told while the store is away. ``busy`` is
+    held by who uses the ``inspector``, whose ledger is ahead between a batch and its commit.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -80,11 +81,11 @@ class Frames:
         self.hooks = turns.hooks
         self._records, self._store, self._receipts = records, store, receipts
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
-        self._inspector = Inspector(tenant, Ledger(), skew)
+        self.inspector = Inspector(tenant, Ledger(), skew)
         self._refusals = Refusals(tenant, records, turns, clock, telemetry)
         self._holding = Holding(clock)
         self._alive, self._facts = alive, facts
-        self._busy = asyncio.Lock()
+        self.busy = asyncio.Lock()
 
     @property
     def store_away(self) -> bool:
@@ -99,7 +100,7 @@ class Frames:
     @property
     def ledger(self) -> Ledger:
         """Which numbers are committed; between a batch and its commit it is ahead."""
-        return self._inspector.ledger
+        return self.inspector.ledger
 
     async def load(self) -> None:
         """Begin with what is committed: ranges, and which device is on whom."""
@@ -107,7 +108,7 @@ class Frames:
         read, patiently = self._records.read, self.turns.patience.until_done
         self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
 
-    async def _start_over(self) -> None:
+    async def start_over(self) -> None:
         """Nothing of what was tried is left, neither in the ledger nor in the rules' state."""
         await self._load_ledger()
         async with self.turns.taken(patiently=True):
@@ -115,7 +116,7 @@ class Frames:
 
     async def _load_ledger(self) -> None:
         read, patiently = self._records.read, self.turns.patience.until_done
-        self._inspector.ledger = await patiently(lambda: read(lambda s: load_ledger(s, self.tenant)))
+        self.inspector.ledger = await patiently(lambda: read(lambda s: load_ledger(s, self.tenant)))
 
     async def reload_attribution(self) -> None:
         """Associations have changed: what is taken from now on is attributed by the new ones. In a turn."""
@@ -126,7 +127,7 @@ class Frames:
 
         A frame that our own code fails on stops neither the others nor the process.
         """
-        async with self._busy:
+        async with self.busy:
             dead: list[Dead] = []
             arrived = self._holding.take()
             for message in batch:
@@ -143,19 +144,19 @@ class Frames:
         tries: list[tuple[list[Arrived], list[Dead]]] = [([], [letter]) for letter in dead]
         tries += [([one], []) for one in arrived]
         for frames, letters in tries:
-            await self._start_over()
+            await self.start_over()
             try:
                 await self._pass(frames, letters)
             except Exception as error:
                 log.exception("a frame failed")
-                await self._start_over()
+                await self.start_over()
                 for one in frames:
                     await self._refusals.give_up(one.topic, one.frame.encode(), error)
 
     async def _open(self, message: Message, dead: list[Dead]) -> list[Arrived]:
         """The frame in a message; what cannot be believed is refused, and gets no receipt."""
         try:
-            frame = self._inspector.open(message, dead)
+            frame = self.inspector.open(message, dead)
             if frame is None:
                 return []
             if frame.event_time is not self._clock.event_driven:
@@ -194,7 +195,7 @@ class Frames:
         intake = Intake(dead=list(dead))
         now = self._clock.now_ns()
         waiting = [
-            a for a in arrived if self._inspector.take(a.frame, a.topic, now, intake, readings=readings)
+            a for a in arrived if self.inspector.take(a.frame, a.topic, now, intake, readings=readings)
         ]
         intake.parts.sort(key=lambda p: (p.source, p.block.first))
         return intake, waiting
@@ -250,10 +251,10 @@ class Frames:
                 stored.sort_in(part, outcomes, self.attribution)
             await self._decide(intake, stored, decider)
             done = Committed()
-            if decider.pending or not intake.empty:
+            if decider.pending or not intake.empty or intake.replayed:
                 now = self._clock.now_ns()
                 done = await self.turns.commit(lambda s: self._write(s, intake, now, also), patiently=True)
-            self._inspector.committed(intake)
+            self.inspector.committed(intake)
             self._tell(intake, stored, done)
         return stored
 
@@ -303,14 +304,19 @@ class Frames:
             write_blocks(session, self.tenant, source, blocks)
         for source, gaps in intake.gaps.items():
             write_gaps(session, self.tenant, source, gaps, now)
-        write_dead(session, self.tenant, intake.dead, now)
+        if not intake.replayed:
+            write_dead(session, self.tenant, intake.dead, now)
         write_tally(session, self.tenant, intake.tally, {*intake.blocks, *intake.gaps}, now)
         also(session)
 
     def _tell(self, intake: Intake, stored: Stored, done: Committed) -> None:
+        if not intake.replayed:
+            self._refusals.tell(intake.dead)
+        if intake.stored_before:
+            self.turns.tell(done)
+            return
         self._telemetry.count("readings_stored_total", stored.new)
         self._telemetry.count("readings_duplicate_total", stored.duplicate + intake.repeated)
-        self._refusals.tell(intake.dead)
         for gaps in intake.gaps.values():
             for gap in gaps:
                 self._telemetry.count("readings_lost_total", gap.last - gap.first + 1, reason=gap.reason[:64])

@@ -109,7 +109,8 @@ class Intake:
     """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed.
 
     ``walls`` is how far each gateway's corrected clock has told, where it can be believed; ``future`` the
-    rows that were put aside because they are dated in the future, with their ingest time.
+    rows that were put aside because they are dated in the future, with their ingest time. Of a dead letter
+    that is ``replayed`` what is refused again stays in that letter; ``stored_before``: it is judged only.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -124,6 +125,8 @@ class Intake:
     """For the loss ledger."""
     repeated: int = 0
     """Readings that came again."""
+    replayed: bool = False
+    stored_before: bool = False
 
     def refuse(self, dead: Dead) -> None:
         """Add a dead letter."""
@@ -190,7 +193,7 @@ class Inspector:
                 intake.blocks[source].append(block)
                 if block.decisions:
                     intake.tally.decided(source, block.count, now)
-                self._read(source, topic, block, now, intake)
+                self.read(source, topic, block, range(block.first, block.last + 1), now, intake)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
@@ -205,7 +208,10 @@ class Inspector:
             if len(self._clones) > MAX_CLONES:
                 del self._clones[next(iter(self._clones))]
 
-    def _read(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
+    def read(
+        self, source: Source, topic: str, block: Block, seqs: Sequence[int], now: int, intake: Intake
+    ) -> None:
+        """Sort the rows of a block of readings, numbered by ``seqs``, into ``intake``."""
         where = f"boot {source[1]}, readings {block.first}-{block.last}"
         try:
             batch = decode_block(block.payload)
@@ -224,17 +230,15 @@ class Inspector:
         for reason, rows in refused.items():
             detail = f"{where}: {rows[0][1]}" + (f" (and {len(rows) - 1} more)" if len(rows) > 1 else "")
             aside = batch.take([i for i, _ in rows])
-            seqs = [block.first + i for i, _ in rows]
             dead = Dead(topic, source[0], reason, detail[:MAX_DETAIL], encode_block(aside), len(rows))
-            intake.refuse(replace(dead, boot=source[1], seqs=seqs))
+            intake.refuse(replace(dead, boot=source[1], seqs=[seqs[i] for i, _ in rows]))
             intake.tally.refused(source, aside, reason)
             if reason == FUTURE:
                 intake.future.append((source, aside, now))
         good = [i for i in range(block.count) if i not in bad]
         if good:
             rows_kept = batch if not bad else batch.take(good)
-            seqs = [block.first + i for i in good]
-            intake.parts.append(Part(source, topic, block, rows_kept, seqs, now))
+            intake.parts.append(Part(source, topic, block, rows_kept, [seqs[i] for i in good], now))
 
     def _refuse_clone(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
         mark = source, block.first, block.digest()

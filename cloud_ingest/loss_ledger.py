@@ -88,6 +88,15 @@ class Tally:
         """A block of ``n`` readings is dead-lettered unread: nobody knows whose they were."""
         self._counts[*source, "", hour_of(now), REFUSED + reason] += n
 
+    def let_in(self, source: Source, batch: ReadingBatch, reason: str) -> None:
+        """These rows were dead-lettered, and a replay has let them in: they are refused no more."""
+        for device, at in zip(batch.device, batch.received, strict=True):
+            self._counts[*source, device, hour_of(at), REFUSED + reason] -= 1
+
+    def read_at_last(self, source: Source, n: int, reason: str, at: int) -> None:
+        """A block that could not be read at ``at`` can be now: its rows are counted as what they are."""
+        self._counts[*source, "", hour_of(at), REFUSED + reason] -= n
+
     def cloned(self, source: Source, n: int, now: int) -> None:
         """A clone's block of ``n`` readings is dead-lettered."""
         self._counts[*source, "", hour_of(now), CLONE] += n

@@ -114,7 +114,18 @@ class ManualIntake:
         entry.check(self._clock.now_ns() + self._skew)
         await self._turns.whole(self._enter(entry))
 
-    async def _enter(self, entry: ManualEntry) -> None:
+    async def again(self, entry: ManualEntry) -> bool:
+        """Judge an entry that is stored (in a turn of its own); whether the rules do not fail on it now.
+
+        One that was judged since is left alone. Raises StoreUnavailable.
+        """
+        try:
+            await self._enter(entry, keep=False)
+        except NotJudgedError:
+            return False
+        return True
+
+    async def _enter(self, entry: ManualEntry, *, keep: bool = True) -> None:
         async with self._turns.taken() as decider:
             if await self._records.read(lambda s: entry.known(s, self._tenant)):
                 return
@@ -122,7 +133,7 @@ class ManualIntake:
             batch, patients = entry.new(outcomes)
             now = self._clock.now_ns()
             dead = await self._decide(entry, batch, patients, now, decider)
-            done = await self._turns.commit(lambda s: write_dead(s, self._tenant, dead, now))
+            done = await self._turns.commit(lambda s: write_dead(s, self._tenant, dead if keep else (), now))
             if len(batch):
                 self._told(batch, list(patients), now)
             self._turns.tell(done)

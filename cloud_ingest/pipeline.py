@@ -22,6 +22,7 @@ from cloud_ingest.receipt_sender import Publish, ReceiptSender
 from cloud_ingest.receipts import Ledger
 from cloud_ingest.records import Records
 from cloud_ingest.recovery import orphans
+from cloud_ingest.replaying import Replayer
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.telling.wording import Wording
@@ -106,6 +107,9 @@ class Pipeline:
         )
         self._manual = ManualIntake(
             tenant, records, store, self.turns, clock=clock, skew=skew, tell=self._frames.tell_stored
+        )
+        self.replayer = Replayer(
+            tenant, records, self._frames, self._manual, clock=clock, telemetry=telemetry
         )
         self._waiting = Waiting()
         self._watch = watch
