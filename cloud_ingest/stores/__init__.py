@@ -1,7 +1,16 @@
-"""Where readings are kept: the time-series port, its fake and its adapters."""
+"""Where readings are kept: the time-series port, its fakes and its adapters."""
 
 from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, TimeSeriesStore
-from cloud_ingest.stores.fake import MemoryStore
+from cloud_ingest.stores.fake import MemoryServer, MemoryStore
 from cloud_ingest.stores.sqlite import SqliteStore
 
-__all__ = ["FOREVER", "Delivery", "MemoryStore", "Origins", "Outcome", "SqliteStore", "TimeSeriesStore"]
+__all__ = [
+    "FOREVER",
+    "Delivery",
+    "MemoryServer",
+    "MemoryStore",
+    "Origins",
+    "Outcome",
+    "SqliteStore",
+    "TimeSeriesStore",
+]

@@ -1,4 +1,4 @@
-"""The fake of the time-series port: a dictionary with the store's key."""
+"""The fakes of the time-series port: a dictionary with the store's key, and one that can forget."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cloud_ingest.stores.base import (
     in_order,
     marks,
 )
-from hearthward.core.errors import StoreUnavailable
+from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryServer", "MemoryStore"]
 
 Key = tuple[str, str, str, int, int, int]
 Origin = tuple[str, str, int]
@@ -111,3 +111,46 @@ class MemoryStore:
             and start <= reading.corrected < end
         ]
         return sorted(found, key=in_order)
+
+
+class MemoryServer(MemoryStore):
+    """Acknowledges before anything is safe, as some servers do.
+
+    ``kill`` takes what was not synced by then; ``away``: every call raises StoreUnavailable; ``refused``:
+    devices whose readings raise StoreRejected.
+    """
+
+    durable_ack = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.refused: set[str] = set()
+        self._safe: dict[Key, tuple[Reading, Origin]] = {}
+
+    def sync(self) -> None:
+        """What there is now survives."""
+        self._safe = dict(self._rows)
+
+    def kill(self) -> None:
+        """Lose what was not synced."""
+        self._rows = dict(self._safe)
+
+    async def append_many(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
+        """Store several batches; see TimeSeriesStore."""
+        self._must_be_there()
+        if any(self.refused.intersection(d.batch.device) for d in deliveries):
+            msg = "told to refuse"
+            raise StoreRejected(msg)
+        return await super().append_many(tenant, deliveries)
+
+    def _select(
+        self, tenant: str, devices: Sequence[str], metrics: Sequence[str] | None, start: int, end: int
+    ) -> list[Reading]:
+        self._must_be_there()
+        return super()._select(tenant, devices, metrics, start, end)
+
+    def _must_be_there(self) -> None:
+        if self.away:
+            msg = "told to be away"
+            raise StoreUnavailable(msg)

@@ -113,17 +113,26 @@ class SqliteStore:
 
     def _append(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
         with self._transaction():
-            rows = [self._rows(tenant, d) for d in deliveries]
-            try:
-                self._db.execute("SAVEPOINT fresh")
-                for part in rows:
-                    self._db.executemany(_INSERT, part)
-                self._db.execute("RELEASE fresh")
-            except sqlite3.IntegrityError:
-                self._db.execute("ROLLBACK TO fresh")
-                self._db.execute("RELEASE fresh")
-                return [[self._insert(row) for row in part] for part in rows]
-            return [[Outcome.NEW] * len(part) for part in rows]
+            outcomes = self._insert_all([self._rows(tenant, d) for d in deliveries])
+            self._appended(tenant, deliveries, outcomes)
+            return outcomes
+
+    def _appended(
+        self, tenant: str, deliveries: Sequence[Delivery], outcomes: Sequence[Sequence[Outcome]]
+    ) -> None:
+        """What else a store of this kind writes in the same transaction."""
+
+    def _insert_all(self, rows: Sequence[Sequence[Row]]) -> list[list[Outcome]]:
+        try:
+            self._db.execute("SAVEPOINT fresh")
+            for part in rows:
+                self._db.executemany(_INSERT, part)
+            self._db.execute("RELEASE fresh")
+        except sqlite3.IntegrityError:
+            self._db.execute("ROLLBACK TO fresh")
+            self._db.execute("RELEASE fresh")
+            return [[self._insert(row) for row in part] for part in rows]
+        return [[Outcome.NEW] * len(part) for part in rows]
 
     def _insert(self, row: Row) -> Outcome:
         present = self._db.execute(_PRESENT, row[:4]).fetchone()

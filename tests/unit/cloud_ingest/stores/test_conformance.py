@@ -10,16 +10,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_ingest.stores import MemoryStore, Outcome, SqliteStore
+from cloud_ingest.stores import MemoryServer, MemoryStore, Outcome, SqliteStore, TimeSeriesStore
+from cloud_ingest.stores.spool import SpooledStore
+from cloud_ingest.stores.spool_file import SpoolFile
+from hearthward.core.clock import SystemClock
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
 from tests.unit.cloud_ingest.stores.suite import StoreSuite, everything, origins, reading
 
 
 class TestEmbedded(StoreSuite):
-    @pytest.fixture(params=["memory", "sqlite"])
+    @pytest.fixture(params=["memory", "server", "sqlite", "spooled"])
     async def store(self, request: pytest.FixtureRequest, tmp_path: Path):
-        made = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "series.db")
+        path = tmp_path / "series.db"
+        made: TimeSeriesStore
+        if request.param == "memory":
+            made = MemoryStore()
+        elif request.param == "server":
+            made = MemoryServer()
+        elif request.param == "sqlite":
+            made = SqliteStore(path)
+        else:
+            made = SpooledStore(SpoolFile(path), MemoryServer(), clock=SystemClock(), telemetry=Telemetry())
         yield made
         await made.close()
 
