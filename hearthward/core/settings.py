@@ -50,6 +50,7 @@ from hearthward.core.channel_settings import (
     WebhookSettings,
 )
 from hearthward.core.errors import ConfigError
+from hearthward.core.store_settings import StoreSettings
 
 __all__ = [
     "BackupSettings",
@@ -62,6 +63,7 @@ __all__ = [
     "PushSettings",
     "Settings",
     "SmsSettings",
+    "StoreSettings",
     "VoiceSettings",
     "WebSettings",
     "WebhookSettings",
@@ -182,6 +184,7 @@ class CloudSettings(Part):
     tenant: str = Field("main", pattern=_ID, description=_ID_SAID)
     future_skew_s: float = Field(60.0, gt=0, description="how far ahead a reading's time may be")
     tick_s: float = Field(0.25, gt=0, le=5)
+    store: StoreSettings = StoreSettings()
     rules_path: Path | None = Field(None, description="a folder of rules beside the shipped library")
     policies_path: Path | None = Field(
         None, description="a folder of escalation policies beside the shipped ones"
