@@ -1,0 +1,221 @@
+"""Rounds of faults in long-running systems: break, mend, provoke an alarm, account for every reading."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from click import echo
+
+from tests.faults.books import Line
+from tests.faults.disks import Disk, Ext4, Tmpfs, why_no_mounts
+from tests.faults.faults import FAULTS, Fault
+from tests.faults.parts import Broker
+from tests.faults.system import System
+
+__all__ = ["BROKERS", "Plan", "Round", "Session", "Turn", "plan_of", "run_session"]
+
+BROKERS: Final = ("nats", "mosquitto")
+PER_SESSION: Final = 150
+"""Rounds in one system at most: then a new one, and the whole account of the old one."""
+EDGE_MB: Final = 24
+CLOUD_MB: Final = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One round to be: the fault and which of its rounds."""
+
+    fault: Fault
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Rounds that share one running system."""
+
+    broker: str
+    disk: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be run, and what cannot be, with the reason."""
+
+    sessions: tuple[Session, ...]
+    skipped: dict[str, str]
+
+
+@dataclass(slots=True)
+class Round:
+    """What came of one round, in readings; ``alarm_s`` is the time to the alarm, None: none came."""
+
+    fault: str
+    number: int
+    seconds: float = 0.0
+    alarm_s: float | None = None
+    lost: int = 0
+    doubled: int = 0
+    silent: int = 0
+    counted: int = 0
+    aside: int = 0
+    unaccepted: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether the promises held."""
+        return not (self.lost or self.doubled or self.silent or self.complaints)
+
+
+async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Path, only: int | None) -> Plan:
+    """Share out the rounds: brokers in turn, disks as needed, in an order that the seed decides."""
+    brokers = [kind for kind in BROKERS if await Broker.find(kind)]
+    skipped = {f"broker {kind}": "not installed" for kind in BROKERS if kind not in brokers}
+    reasons = {kind: why_no_mounts(kind, folder) for kind in ("tmpfs", "ext4")}
+    turns: dict[tuple[str, str], list[Turn]] = {}
+    for name in names:
+        fault = FAULTS[name]
+        reason = reasons.get(fault.needs)
+        if reason:
+            skipped[name] = reason
+            continue
+        disk = "ext4" if fault.needs == "ext4" else "plain" if reasons["tmpfs"] else "tmpfs"
+        numbers = range(fault.rounds if most is None else min(most, fault.rounds))
+        for number in numbers if only is None else [only]:
+            turns.setdefault((brokers[number % len(brokers)], disk), []).append(Turn(fault, number))
+    sessions = []
+    for (broker, disk), mine in sorted(turns.items()):
+        random.Random(f"{seed}:{broker}:{disk}").shuffle(mine)
+        sessions += [
+            Session(broker, disk, tuple(mine[start : start + PER_SESSION]))
+            for start in range(0, len(mine), PER_SESSION)
+        ]
+    return Plan(tuple(sessions), skipped)
+
+
+def _disks(kind: str, folder: Path) -> tuple[Disk, Disk]:
+    """Where edge and cloud keep their data."""
+    edge, cloud = folder / "edge-disk", folder / "cloud-disk"
+    if kind == "ext4":
+        return Ext4(edge, EDGE_MB), Ext4(cloud, CLOUD_MB)
+    return (Tmpfs(edge, EDGE_MB) if kind == "tmpfs" else Disk(edge)), Disk(cloud)
+
+
+async def run_session(session: Session, seed: int, folder: Path, deadline: float) -> list[Round]:
+    """Run its rounds until the deadline (monotonic seconds); the last entry is the whole account's."""
+    rounds: list[Round] = []
+    edge_disk, cloud_disk = _disks(session.disk, folder)
+    async with System(folder, session.broker, edge_disk, cloud_disk) as system:
+        await _first_alarm(system)
+        for turn in session.turns:
+            if time.monotonic() > deadline:
+                break
+            rounds.append(await _round(system, turn, seed))
+            _say(rounds[-1], session)
+        rounds.append(await _account(system))
+        _say(rounds[-1], session)
+    return rounds
+
+
+async def _first_alarm(system: System) -> None:
+    """Nothing is broken before an alarm has come through whole."""
+    breach = await system.breach()
+    if await system.alarmed(breach) is None:
+        msg = f"no alarm came through the unbroken system; see {system.folder}"
+        raise RuntimeError(msg)
+
+
+async def _round(system: System, turn: Turn, seed: int) -> Round:
+    rng = random.Random(f"{seed}:{turn.fault.name}:{turn.number}")
+    result = Round(turn.fault.name, turn.number)
+    started = time.monotonic()
+    system.during.clear()
+    system.complaints.clear()
+    try:
+        await turn.fault.inject(system, rng)
+        breach = await system.breach()
+        result.alarm_s = await system.alarmed(breach)
+        during = [await system.alarmed(line) for line in system.during]
+        result.silent = sum(seconds is None for seconds in (result.alarm_s, *during))
+        verdict = await system.settled(started, aside=turn.fault.ahead)
+        result.lost, result.counted = verdict.lost - verdict.counted, verdict.counted
+        result.doubled = verdict.doubled + verdict.foreign
+        result.aside, result.unaccepted = verdict.aside, verdict.unaccepted
+        if turn.fault.ahead:
+            await _right_again(system, result)
+        if result.lost:
+            result.complaints.append(f"lost: {_named(verdict.missing)}")
+    except (AssertionError, TimeoutError) as error:
+        result.complaints.append(f"{type(error).__name__}: {error}")
+        await system.revive()
+    result.complaints += system.complaints
+    system.heal()
+    result.seconds = time.monotonic() - started
+    return result
+
+
+async def _right_again(system: System, result: Round) -> None:
+    """Once clocks are right, readings must be; if not, a restart keeps that from the rounds to come."""
+    started = time.monotonic()
+    await asyncio.sleep(1)
+    verdict = await system.settled(started, aside=True)
+    if verdict.aside:
+        result.complaints.append(f"{verdict.aside} readings put aside after the clock was right again")
+        result.aside += verdict.aside
+        system.kill_edge()
+        system.start_edge()
+
+
+def _named(lines: Sequence[Line]) -> str:
+    shown = ", ".join(f"{line.device}#{line.serial}" for line in lines[:8])
+    return shown + (f" and {len(lines) - 8} more" if len(lines) > 8 else "")
+
+
+async def _account(system: System) -> Round:
+    """At rest: all lines of the session, all breaches, the numbering."""
+    result = Round("whole session", 0)
+    started = time.monotonic()
+    await system.driver.stop()
+    verdict = await system.settled(0.0, aside=True)
+    result.lost, result.counted = verdict.lost - verdict.counted, verdict.counted
+    result.doubled = verdict.doubled + verdict.foreign
+    result.aside, result.unaccepted = verdict.aside, verdict.unaccepted
+    result.silent, doubled, holes = await system.final()
+    result.doubled += doubled
+    if doubled:
+        result.complaints.append(f"{doubled} alarms beyond the breaches")
+    if holes:
+        result.complaints.append(f"{holes} numbers that nobody accounts for")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _say(result: Round, session: Session) -> None:
+    alarm = "no alarm" if result.alarm_s is None else f"{result.alarm_s:.2f} s to the alarm"
+    counts = " ".join(
+        f"{name} {value}"
+        for name in ("lost", "doubled", "silent", "counted", "aside", "unaccepted")
+        if (value := getattr(result, name))
+    )
+    word = "ok  " if result.good else "FAIL"
+    what = f"{session.broker:9} {result.fault:18} {result.number:3} {result.seconds:6.1f} s, {alarm} {counts}"
+    echo("\n     ".join([f"{word} {what}", *result.complaints]), err=True)
+
+
+@contextlib.contextmanager
+def kept_if_bad(folder: Path, rounds: list[Round]) -> Iterator[Path]:
+    """A folder that goes away when all that was added to ``rounds`` is good."""
+    folder.mkdir(parents=True)
+    before = len(rounds)
+    yield folder
+    if all(result.good for result in rounds[before:]):
+        shutil.rmtree(folder, ignore_errors=True)

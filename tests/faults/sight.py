@@ -1,0 +1,38 @@
+"""Reads the project's own wire format, to tell which lines a frame or a dead letter carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hearthward.core.errors import DecodeError
+from hearthward.core.wire import Frame, carries_decisions, decode_block
+
+__all__ = ["lines_in", "lines_of"]
+
+
+def lines_of(frames: Iterable[bytes]) -> set[tuple[str, int]]:
+    """Instrument and serial of each line in whole frames; what is no frame has none."""
+    found: set[tuple[str, int]] = set()
+    for payload in frames:
+        try:
+            frame = Frame.decode(payload)
+        except DecodeError:
+            continue
+        for block in frame.blocks:
+            found |= lines_in(block.payload)
+    return found
+
+
+def lines_in(block: bytes) -> set[tuple[str, int]]:
+    """The same of one block; what is no block of readings has none."""
+    if carries_decisions(block):
+        return set()
+    try:
+        batch = decode_block(block)
+    except DecodeError:
+        return set()
+    return {
+        (device, round(value * 100))
+        for device, metric, value in zip(batch.device, batch.metric, batch.value, strict=True)
+        if metric == "perfusion_index" and value is not None
+    }
