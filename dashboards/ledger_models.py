@@ -155,8 +155,6 @@ class LedgerView(_View):
     start: Instant
     end: Instant
     by: Literal["gateway", "device", "hour"]
-    gateway: str | None = None
-    device: str | None = None
     text: dict[str, str] = Field(description="all of it in a sentence, by language")
     lines: list[LineView]
     total: FiguresView
@@ -171,8 +169,6 @@ class LedgerView(_View):
             start=asked.start * HOUR,
             end=asked.end * HOUR,
             by=asked.by,
-            gateway=asked.gateway,
-            device=asked.device,
             text=summary(found),
             lines=[LineView.of(line) for line in found.lines],
             total=FiguresView.of(found.total),

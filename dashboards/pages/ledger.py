@@ -112,6 +112,7 @@ async def _show(
         wrong_boot=boot,
         done=int(done) if done.isascii() and done.isdigit() else 0,
         found=found,
+        query=query,
         total=found.total,
         tongue=context.language.split("_", maxsplit=1)[0],
         since=since,

@@ -64,6 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "handovers": {"to": "{second}", "patients": ["{patientA}"], "pin": "2580"},
     "escalation": {"text": "id: own"},
     "drafts": {"text": RULE.replace("version: 2", "version: 3")},
+    "write-offs": {"gateway": "{gatewayA}", "boot": "boot-1", "reason": "replaced on site"},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")

@@ -12,6 +12,8 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from cloud_ingest.balance import Book
+from cloud_ingest.loss_ledger import Count, hour_of
 from cloud_ingest.records.limits import LimitDraft
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
@@ -116,6 +118,7 @@ class World:
             nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
             self.backend.add_person(f"{tenant}-nurse", "right horse battery", nurse)
             await self._room(tenant, prefix)
+            self._ledger(tenant, prefix)
             who = self.principal(Role.ADMIN, tenant=tenant)
             await self.backend.audit(who, "login", "session", target=prefix)
         return self
@@ -162,6 +165,24 @@ class World:
         self.backend.put_alarm(
             tenant, alarm(patient, f"{tenant}-alm-{place}", text={"en": f"{prefix}SpO2 84 < 90"})
         )
+
+    def _ledger(self, tenant: str, prefix: str) -> None:
+        """Each ward's gateway has accepted five readings of its device, and three have come."""
+        for place in "AB":
+            gateway, device = self.ids[tenant, f"gateway{place}"], self.ids[tenant, f"device{place}"]
+            book = Book(gateway, "boot-1", accepted=5, settled=5, told=T0, heard=T0)
+            book.committed.add(1, 3)
+            counts = [
+                Count(gateway, "boot-1", f"{prefix}{device}", hour_of(T0), kind, n)
+                for kind, n in (
+                    ("read", 6),
+                    ("rejected:truncated", 1),
+                    ("accepted", 5),
+                    ("stored", 3),
+                    ("late", 1),
+                )
+            ]
+            self.backend.put_ledger(tenant, book, counts)
 
     async def _care(self, tenant: str, place: str, prefix: str) -> None:
         """A limit and an order for the ward's patient, and in ward A a draft of a rule."""
