@@ -91,8 +91,7 @@ class Fill:
 class SpoolFile(SqliteStore):
     """A SqliteStore that also remembers what has to be shipped."""
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        super()._prepare(db)
+    def _take_over(self, db: sqlite3.Connection) -> None:
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
     # -- what is accepted

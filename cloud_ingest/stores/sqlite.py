@@ -337,6 +337,15 @@ class SqliteStore:
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION};"
                 f" PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
             )
+        self._take_over(db)
+
+    def _take_over(self, db: sqlite3.Connection) -> None:
+        """A file that was a spool before a server (``spool_file``) is none now.
+
+        Should it be one again, all that is in it has to be shipped: nothing is noted for that from here on.
+        """
+        if db.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'spool')").fetchone()[0]:
+            db.execute("UPDATE spool SET adopting = 1, series = -1, key_time = 0, mark = 0, ordinal = 0")
 
     def _reader(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)

@@ -26,7 +26,6 @@ from cloud_ingest.service import CloudService
 from cloud_ingest.sources.mqtt import Broker, MqttSource
 from cloud_ingest.stores.archiving import ArchivingStore
 from cloud_ingest.stores.base import TimeSeriesStore
-from cloud_ingest.stores.sqlite import SqliteStore
 from dashboards import create_app
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
@@ -36,6 +35,7 @@ from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
 from hearthward.app.player import EPOCH_NS
 from hearthward.app.reach import Telling, build_telling
+from hearthward.app.stores import open_store
 from hearthward.app.web_probe import WebProbe
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import ConfigError
@@ -106,7 +106,7 @@ async def cloud_running(
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
         records.clock = clock
-        store = await asyncio.to_thread(SqliteStore, settings.data / "cloud" / "series.db")
+        store = await open_store(settings, clock=clock, telemetry=telemetry)
         stack.push_async_callback(store.close)
         extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
         rulebook = await asyncio.to_thread(Rulebook.of_files, records, settings.cloud.tenant, *extra)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from hearthward import __version__
 from hearthward.core.clock import SystemClock
-from hearthward.core.errors import HearthwardError
+from hearthward.core.errors import HearthwardError, StoreError
 from hearthward.core.settings import Settings
 
 __all__ = ["Finding", "examine", "render"]
@@ -223,6 +223,22 @@ def _database(_: Settings) -> Finding:
     return Finding("database", "ok", f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL")
 
 
+def _store(settings: Settings) -> Finding:
+    chosen = settings.cloud.store
+    if not chosen.server:
+        return Finding("store", "ok", "readings stay in a file of the data folder")
+    from hearthward.app.stores import examine_server
+
+    try:
+        found = examine_server(chosen)
+    except StoreError as error:
+        advice = "readings wait in the data folder until it takes them; check cloud.store and the server"
+        return Finding("store", "fail", str(error), advice)
+    if found.advice:
+        return Finding("store", "warn", found.text, "; ".join(found.advice))
+    return Finding("store", "ok", found.text)
+
+
 _CHECKS: Final[dict[str, Check]] = {
     "environment": _environment,
     "one root": _one_root,
@@ -234,6 +250,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "broker": _broker,
     "database": _database,
     "data folder": _data,
+    "store": _store,
 }
 
 

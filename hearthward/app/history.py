@@ -22,8 +22,9 @@ from cloud_ingest.contexts import contexts
 from cloud_ingest.entry import manual_device
 from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.records.models import Patient
-from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.stores.base import TimeSeriesStore
 from firmware_profiles import load_catalog
+from hearthward.app.stores import open_store
 from hearthward.app.tracks import Gathered
 from hearthward.core.clock import SECOND, iso
 from hearthward.core.errors import ConfigError
@@ -62,7 +63,7 @@ async def read_history(settings: Settings, start: int, end: int, patients: Colle
         out.contexts = {subject: _from(context, start) for subject, context in known_then.items()}
         known = session.scalars(select(Patient.id).where(Patient.tenant == tenant).order_by(Patient.id)).all()
     names = _patients(known, patients, folder)
-    store = SqliteStore(folder / "series.db", read_only=True)
+    store = await open_store(settings, read_only=True)
     try:
         for name in names:
             track = await _track(store, tenant, name, attribution, (start, end), out.gathered)
@@ -113,7 +114,7 @@ def _patients(known: Sequence[str], wanted: Collection[str], folder: Path) -> Se
 
 
 async def _track(
-    store: SqliteStore,
+    store: TimeSeriesStore,
     tenant: str,
     patient: str,
     attribution: Attribution,

@@ -5,7 +5,6 @@ The lock on the cloud's folder decides, as for ``hearthward users``. What is ask
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,12 +12,13 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from cloud_ingest.records import Records, RecordsAuditLog
-from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.why_desk import WhyDesk
 from dashboards.why_models import Why, WhyNot
 from firmware_profiles import load_catalog
 from hearthward.app.desk import must_have_records, records_opened, taken
 from hearthward.app.rest import Rest
+from hearthward.app.stores import open_store
 from hearthward.core.clock import iso, parse_iso
 from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
@@ -88,7 +88,7 @@ async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
             yield _Running(rest)
             return
         async with records_opened(folder, tenant) as records:
-            store = await asyncio.to_thread(SqliteStore, folder / "series.db")
+            store = await open_store(settings)
             try:
                 yield _Kept(records, store, tenant)
             finally:
@@ -98,7 +98,7 @@ async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
 class _Kept:
     """The answers when no cloud runs."""
 
-    def __init__(self, records: Records, store: SqliteStore, tenant: str) -> None:
+    def __init__(self, records: Records, store: TimeSeriesStore, tenant: str) -> None:
         self._records, self._tenant = records, tenant
         self._why = WhyDesk(records, store, tenant, load_catalog())
         self._scope = Scope.system(tenant)

@@ -245,6 +245,19 @@ async def test_a_store_that_was_there_before_is_adopted(tmp_path: Path):
     await embedded.close()
 
 
+async def test_readings_taken_without_the_server_in_between_are_shipped_too(bench: Bench):
+    await bench.add(reading(0))
+    await bench.settle()
+    await bench.store.close()
+    embedded = SqliteStore(bench.path)
+    await embedded.append("main", ReadingBatch.of([reading(1), reading(2)]), origins(2, 3))
+    await embedded.close()
+    bench.store = bench.open()
+    assert await bench.prune() == 0
+    await bench.settle()
+    assert await bench.there() == [reading(0), reading(1), reading(2)]
+
+
 async def test_a_full_file_refuses_until_there_is_room(tmp_path: Path):
     bench = Bench(tmp_path, max_bytes=400_000)
     bench.server.away = True
