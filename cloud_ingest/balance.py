@@ -35,6 +35,7 @@ __all__ = [
     "Standing",
     "ledger_report",
     "replaced",
+    "to_write_off",
 ]
 
 READ: Final = "read"
@@ -276,6 +277,17 @@ class LedgerReport:
     def earlier(self) -> int:
         """Numbers that are unaccounted for and belong to none of the lines."""
         return max(0, sum(b.unaccounted for b in self.books) - self.total.missing)
+
+
+def to_write_off(counts: Iterable[Count]) -> list[Count]:
+    """Of one outbox's counts: what is accepted and nowhere, by device and hour, as counts of that."""
+    open_: defaultdict[tuple[str, str, str, int], int] = defaultdict(int)
+    for gateway, boot, device, hour, kind, n in counts:
+        if kind == ACCEPTED:
+            open_[gateway, boot, device, hour] += n
+        elif kind in {STORED, DUPLICATE} or kind.startswith((REFUSED, DROPPED)):
+            open_[gateway, boot, device, hour] -= n
+    return [Count(*key, WRITTEN_OFF, n) for key, n in open_.items() if n > 0]
 
 
 _Key = tuple[str | None, str | None, int | None]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from cloud_ingest.balance import AskedLedger, Book, LedgerReport, ledger_report, replaced
+from cloud_ingest.balance import AskedLedger, Book, LedgerReport, ledger_report, replaced, to_write_off
 from cloud_ingest.loss_ledger import Count
 from dashboards.backend import DirectoryError
 from dashboards.ledger_models import WriteOff
@@ -72,6 +72,8 @@ class FakeLedger:
             raise DirectoryError(field="boot", code="state", value="balanced")
         for first, last in ranges:
             book.written_off.add(first, last)
+        of_it = [c for c in self._ledger_counts[scope.tenant] if (c.gateway, c.boot) == book.source]
+        self._ledger_counts[scope.tenant] += to_write_off(of_it)
         return WriteOff(
             id=self.ids.new("wof"),
             gateway=gateway,

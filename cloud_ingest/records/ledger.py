@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -12,16 +11,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from cloud_ingest.balance import (
-    ACCEPTED,
-    DROPPED,
-    WRITTEN_OFF,
     AskedLedger,
     Book,
     LedgerReport,
     ledger_report,
     replaced,
+    to_write_off,
 )
-from cloud_ingest.loss_ledger import DUPLICATE, REFUSED, STORED, Count, Tally, hour_of
+from cloud_ingest.loss_ledger import Count, Tally, hour_of
 from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.models import FrameRow, GapRow, Gateway
 from cloud_ingest.records.scoping import Repository, refuse_code
@@ -45,7 +42,6 @@ __all__ = [
 KEPT_DAYS: Final = 400
 """Counts are kept for so long; the numbers of outboxes for ever."""
 MAX_REASON: Final = 500
-_ARRIVED: Final = (STORED, DUPLICATE)
 
 
 @dataclass(slots=True)
@@ -255,31 +251,14 @@ class LossLedger(Repository):
             LedgerCount.gateway == book.gateway,
             LedgerCount.boot == book.boot,
         )
-        open_: defaultdict[tuple[str, int], int] = defaultdict(int)
-        for device, hour, kind, n in self.session.execute(
+        found = self.session.execute(
             select(LedgerCount.device, LedgerCount.hour, LedgerCount.kind, LedgerCount.n).where(*mine)
-        ):
-            if kind == ACCEPTED:
-                open_[device, hour] += n
-            elif kind in _ARRIVED or kind.startswith((REFUSED, DROPPED)):
-                open_[device, hour] -= n
-        rows = [
-            {
-                "tenant": tenant,
-                "hour": hour,
-                "gateway": book.gateway,
-                "boot": book.boot,
-                "device": device,
-                "kind": WRITTEN_OFF,
-                "n": n,
-            }
-            for (device, hour), n in open_.items()
-            if n > 0
-        ]
+        )
+        rows = to_write_off(Count(book.gateway, book.boot, *row) for row in found)
         if rows:
             insert = _insert(self.session, LedgerCount)
             changed = insert.on_conflict_do_update(index_elements=_KEY, set_={"n": insert.excluded.n})
-            self.session.execute(changed, rows)
+            self.session.execute(changed, [{"tenant": tenant, **row._asdict()} for row in rows])
 
     def _visible(self, scope: Scope) -> frozenset[str] | None:
         """The gateways in scope; None for all, also those that the directory does not know."""
