@@ -28,7 +28,8 @@ OPERATION_TIMEOUT_S: Final = 10.0
 """How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
 CONNECT_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 2.0
-KEEPALIVE_S: Final = 15
+KEEPALIVE_S: Final = 3
+"""A link that passes nothing any more is noticed within twice that: alarms wait for it (tests/faults)."""
 MAX_WAITING: Final = 1_000
 """Messages in the client's own queue; more are dropped and come again, as no receipt was sent."""
 _NODELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

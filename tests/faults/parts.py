@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import shutil
 import signal
@@ -24,7 +23,12 @@ from tests.programs import ROOT
 
 __all__ = ["Broker", "Part", "Python", "free_port"]
 
-_LIBC: Final = ctypes.CDLL(None)
+LAUNCHER: Final = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Has the process killed when the harness dies (PR_SET_PDEATHSIG)."""
 STOP_S: Final = 20.0
 ANSWER_S: Final = 15.0
 NATS: Final = """\
@@ -50,11 +54,6 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _die_with_us() -> None:
-    """In the child, before exec: SIGKILL when the harness dies (prctl PR_SET_PDEATHSIG)."""
-    _LIBC.prctl(1, signal.SIGKILL)
-
-
 class Part:
     """One process, started again with the same arguments at will; its output goes to ``NAME.log``."""
 
@@ -72,14 +71,13 @@ class Part:
         assert self._process is None, f"{self.name} runs already"
         with self._log.open("ab") as log:
             self._process = Popen(
-                self.command,
+                [sys.executable, "-I", "-S", "-c", LAUNCHER, *self.command],
                 cwd=ROOT,
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._env,
                 start_new_session=True,
-                preexec_fn=_die_with_us,
             )
 
     @property

@@ -12,7 +12,6 @@ from tests.faults.rounds import Round
 
 __all__ = ["Row", "rows_of", "text_of", "to_json"]
 
-TARGET_S: Final = 10.0
 COLUMNS: Final = (
     "fault", "rounds", "lost", "doubled", "silent", "worst time to the next alarm", "counted", "put aside",
     "died unaccepted",

@@ -20,11 +20,12 @@ from tests.faults.faults import FAULTS, Fault
 from tests.faults.parts import Broker
 from tests.faults.system import System
 
-__all__ = ["BROKERS", "Plan", "Round", "Session", "Turn", "plan_of", "run_session"]
+__all__ = ["BROKERS", "TARGET_S", "Plan", "Round", "Session", "Turn", "plan_of", "run_session"]
 
 BROKERS: Final = ("nats", "mosquitto")
 PER_SESSION: Final = 150
 """Rounds in one system at most: then a new one, and the whole account of the old one."""
+TARGET_S: Final = 10.0
 EDGE_MB: Final = 24
 CLOUD_MB: Final = 96
 
@@ -73,7 +74,8 @@ class Round:
     @property
     def good(self) -> bool:
         """Whether the promises held."""
-        return not (self.lost or self.doubled or self.silent or self.complaints)
+        late = self.alarm_s is not None and self.alarm_s > TARGET_S
+        return not (self.lost or self.doubled or self.silent or self.complaints or late)
 
 
 async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Path, only: int | None) -> Plan:
