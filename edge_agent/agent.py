@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 from devices.session import DeviceConfig, SessionState
 from edge_agent.config_store import ConfigStore, check_document
+from edge_agent.deciding import EdgeDecider
+from edge_agent.edge_config import Knowledge, knowledge_of
 from edge_agent.outbox import Outbox
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink import Uplink
@@ -23,6 +25,7 @@ __all__ = ["EdgeAgent", "Fleet", "device_configs"]
 
 log = logging.getLogger(__name__)
 
+DECIDER_RETRY_S: Final = 1.0
 OnAccepted = Callable[[ReadingBatch, int, int], None]
 TRANSPORTS: Final = frozenset({"ble", "serial"})
 
@@ -48,7 +51,7 @@ class EdgeAgent:
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
     sink and ``agent.on_state`` and ``agent.on_rejected``; an uplink ``agent.configure`` and
-    ``agent.status``. ``trust`` says whose documents are believed.
+    ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
     ``on_accepted(batch, first, last)`` is called after each group commit's append.
     """
 
@@ -64,6 +67,7 @@ class EdgeAgent:
         trust: CloudTrust,
         telemetry: Telemetry,
         on_accepted: OnAccepted | None = None,
+        decider: Callable[[EdgeAgent], EdgeDecider] | None = None,
     ) -> None:
         self.gateway = gateway
         self.tenant = tenant
@@ -77,6 +81,7 @@ class EdgeAgent:
         self._trouble: dict[str, str] = {}
         self.fleet = fleet(self)
         self.uplink = uplink(self)
+        self.decider = None if decider is None else decider(self)
 
     async def run(self) -> None:
         """Put the stored document in force, then run devices and uplink; nothing waits for a broker."""
@@ -87,6 +92,22 @@ class EdgeAgent:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.fleet.run(), name="edge-devices")
             tasks.create_task(self.uplink.run(), name="edge-uplink")
+            if self.decider is not None:
+                tasks.create_task(self._decide(self.decider), name="edge-decider")
+
+    async def _decide(self, decider: EdgeDecider) -> None:
+        """Run the decider; whatever becomes of it, readings go on being accepted and sent."""
+        while True:
+            try:
+                await decider.run()
+            except Exception:
+                log.exception("deciding at the edge failed; trying again")
+                self._telemetry.count("edge_decider_failed_total")
+            await asyncio.sleep(DECIDER_RETRY_S)
+
+    def _decide_by(self, knowledge: Knowledge | None) -> None:
+        if self.decider is not None:
+            self.decider.configure(knowledge)
 
     async def _restore(self, stored: ConfigDocument) -> None:
         try:
@@ -94,6 +115,7 @@ class EdgeAgent:
                 self.trust.check_document(stored)
             check_document(stored, gateway=self.gateway, tenant=self.tenant, current=None)
             await self.fleet.apply(device_configs(stored))
+            self._decide_by(self._known(stored))
         except HearthwardError as error:
             log.error("the stored configuration cannot be used: %s", error)  # noqa: TRY400
             self._telemetry.count("config_refused_total", reason="stored")
@@ -102,6 +124,14 @@ class EdgeAgent:
         self.document = stored
         self.uplink.config_hash = stored.digest
         log.info("configuration %d (%s) is in force, as stored", stored.version, stored.digest)
+
+    def _known(self, stored: ConfigDocument) -> Knowledge | None:
+        """What the stored document says to decide by; devices do not wait for rules that cannot be read."""
+        try:
+            return knowledge_of(stored)
+        except ConfigError as error:
+            log.error("the stored rules cannot be used: %s", error)  # noqa: TRY400
+            return None
 
     async def accept(self, batch: ReadingBatch) -> None:
         """The fleet's sink: returns when the readings are in the outbox. Raises StoreError."""
@@ -137,20 +167,23 @@ class EdgeAgent:
         Raises ConfigError (``details["reason"]``) and StoreUnavailable; the former document stays then.
         """
         check_document(document, gateway=self.gateway, tenant=self.tenant, current=self.document)
-        configs = device_configs(document)
+        configs, knowledge = device_configs(document), knowledge_of(document)
         await asyncio.to_thread(self._store.save, document)
         self.document = document
         self._trouble.pop("configuration", None)
         await self.fleet.apply(configs)
+        self._decide_by(knowledge)
 
     def status(self) -> Status:
         """What the gateway says of itself (the uplink adds boot, clock and backlog)."""
+        decider = self.decider
         return Status(
             online=True,
             version=__version__,
             devices=self.fleet.states(),
             rejected=self._rejected(),
-            trouble=self._trouble | self.trust.trouble(),
+            trouble=self._trouble | self.trust.trouble() | ({} if decider is None else decider.trouble),
+            alarms=0 if decider is None else len(decider.alarms),
         )
 
     def _rejected(self) -> dict[str, dict[str, int]]:

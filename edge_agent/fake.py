@@ -1,14 +1,17 @@
-"""The fake of the ``Fleet`` port: it has no devices, only remembers which ones it was given."""
+"""Fakes: a ``Fleet`` without devices that remembers which ones it was given, and an outbox in memory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from devices.session import DeviceConfig
-from hearthward.core.errors import ConfigError
+from hearthward.core.errors import ConfigError, StoreUnavailable
+from hearthward.core.model import ReadingBatch
+from hearthward.core.ranges import RangeSet
+from hearthward.core.wire import Block, encode_block, encode_decisions
 
-__all__ = ["FakeFleet"]
+__all__ = ["FakeFleet", "FakeOutbox"]
 
 
 class FakeFleet:
@@ -39,3 +42,69 @@ class FakeFleet:
     def states(self) -> dict[str, str]:
         """Each device's state."""
         return {c.id: "streaming" if self.running else "idle" for c in self.configs}
+
+
+class FakeOutbox:
+    """What the decider needs of an outbox, in memory: blocks until they are receipted.
+
+    ``full`` refuses everything; ``urgent`` has the numbers that decisions rest on.
+    """
+
+    def __init__(self, boot: str = "boot-1") -> None:
+        self.boot = boot
+        self.blocks: list[Block] = []
+        self.accepted = 0
+        self.full = False
+        self.urgent = RangeSet()
+        self._listeners: list[Callable[[], None]] = []
+
+    def add(self, batch: ReadingBatch) -> Block:
+        """Accept readings as one block."""
+        return self._add(len(batch), encode_block(batch))
+
+    async def append(self, batch: ReadingBatch) -> tuple[int, int]:
+        """As ``Outbox.append``."""
+        block = self.add(batch)
+        return block.first, block.last
+
+    async def append_decisions(
+        self, decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()
+    ) -> tuple[int, int]:
+        """As ``Outbox.append_decisions``."""
+        block = self._add(len(decisions), encode_decisions(decisions))
+        for span in [*rests_on, (block.first, block.last)]:
+            self.urgent.add(*span)
+        return block.first, block.last
+
+    def _add(self, count: int, payload: bytes) -> Block:
+        if self.full:
+            msg = "the disk is full"
+            raise StoreUnavailable(msg)
+        block = Block(self.accepted + 1, count, payload)
+        self.blocks.append(block)
+        self.accepted = block.last
+        for listener in self._listeners:
+            listener()
+        return block
+
+    async def pending(
+        self, after: int, max_readings: int, max_bytes: int = 1 << 19, until: int | None = None
+    ) -> list[Block]:
+        """As ``Outbox.pending``; ``max_bytes`` is not looked at."""
+        del max_bytes
+        out: list[Block] = []
+        for block in self.blocks:
+            if block.first <= after or (until is not None and block.first > until):
+                continue
+            if out and sum(b.count for b in out) + block.count > max_readings:
+                break
+            out.append(block)
+        return out
+
+    def receipted(self, *firsts: int) -> None:
+        """The blocks that begin with these numbers are stored and gone."""
+        self.blocks = [b for b in self.blocks if b.first not in firsts]
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """As ``Outbox.on_commit``."""
+        self._listeners.append(listener)

@@ -13,6 +13,7 @@ from devices.links.radio import open_radio
 from devices.supervisor import DeviceFleet
 from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
 from firmware_profiles import load_catalog
+from hearthward.app.bedside import Bedside
 from hearthward.app.process import serve
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import DecodeError
@@ -36,7 +37,7 @@ OnRefused = Callable[[str], None]
 
 
 @asynccontextmanager
-async def edge_running(
+async def edge_running(  # noqa: PLR0913 - what differs between the commands that run one
     settings: Settings,
     *,
     broker_url: str,
@@ -46,9 +47,11 @@ async def edge_running(
     on_accepted: OnAccepted | None = None,
     on_refused: OnRefused | None = None,
     cloud_key: bytes | None = None,
+    own: bool = False,
 ) -> AsyncIterator[EdgeAgent]:
     """A gateway that runs while the context is open. Raises ConfigError when it cannot start.
 
+    ``own``: the process is this gateway alone, and tells people of alarms on its terminal and page.
     ``cloud_key`` is the public key of the cloud in this very process, which is then the one to be believed.
     """
     edge, ids, catalog = settings.edge, RandomIds(), load_catalog()
@@ -58,6 +61,7 @@ async def edge_running(
     )
     named = None if edge.cloud_key is None else bytes.fromhex(edge.cloud_key)
     trust = CloudTrust(folder / CLOUD_KEY, clock=clock, key=cloud_key or named)
+    bedside = Bedside(edge, own=own, clock=clock, telemetry=telemetry)
     spec = edge.radio if virtual is None else "virtual"
     try:
         async with open_radio(spec, virtual=virtual) as radio:
@@ -105,8 +109,9 @@ async def edge_running(
                 trust=trust,
                 telemetry=telemetry,
                 on_accepted=on_accepted,
+                decider=lambda agent: bedside.decider(agent, outbox, folder),
             )
-            async with background(agent.run, "edge"):
+            async with bedside.serving(), background(agent.run, "edge"):
                 yield agent
     finally:
         await outbox.close()
@@ -139,7 +144,7 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
     telemetry = Telemetry()
     if event_clock is None:
         async with edge_running(
-            settings, broker_url=settings.broker.url, clock=SystemClock(), telemetry=telemetry
+            settings, broker_url=settings.broker.url, clock=SystemClock(), telemetry=telemetry, own=True
         ):
             log.info("gateway %s is up", settings.edge.gateway)
             await serve()
@@ -159,5 +164,6 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
             telemetry=telemetry,
             on_accepted=accepted,
             on_refused=lambda device: line.taken({device: 1}),
+            own=True,
         ):
             await serve()

@@ -50,6 +50,7 @@ from hearthward.core.channel_settings import (
     WebhookSettings,
 )
 from hearthward.core.errors import ConfigError
+from hearthward.core.local_settings import LocalSettings
 from hearthward.core.store_settings import StoreSettings
 
 __all__ = [
@@ -137,7 +138,7 @@ class BrokerSettings(Part):
         return url
 
 
-class EdgeSettings(Part):
+class EdgeSettings(LocalSettings):
     """The gateway."""
 
     gateway: str = Field("gw-1", pattern=_ID, description=_ID_SAID)

@@ -1,0 +1,360 @@
+"""The edge decides: the cloud's rules, stepped on what is in the outbox, with or without an uplink.
+
+Inputs are the outbox's blocks, in order, each under its own first number. So a block that is stepped again
+after a kill gives the same alarms under the same names. Before each block, and now and then between them,
+the timers run up to the receive time of what comes next: what was silent by then was so then, too.
+
+What is decided is told here at once (``LocalAlarms``), put into the outbox as one block of decisions, and
+only then is the state that has it kept. A kill in between makes the same decision twice: what already
+stands in the outbox is left out then, the rest the cloud knows by alarm, kind and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from edge_agent.annunciation.base import LocalAlarm
+from edge_agent.decision_store import DecisionStore, Kept
+from edge_agent.edge_config import Knowledge
+from edge_agent.keeping import Keeper, Outlet
+from edge_agent.rests import Rests
+from edge_agent.steady import SteadyTime
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DecodeError, StoreUnavailable
+from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Block, decode_block
+from rules.context import Context
+from rules.engine import Engine
+from rules.grace import Grace
+from rules.model import Configuration, Readings, Rows, Tick, Transition, subject_key
+from rules.rule import RuleSet
+from rules.state import State
+from rules.travelling import Travelling
+
+__all__ = ["EdgeDecider", "Signals"]
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.25
+LAG_NS: Final = SECOND // 4
+"""Timers stay so far behind what may still be on its way into the outbox."""
+CHUNK: Final = 4000
+"""Readings stepped before others get their turn."""
+REPLAY_READINGS: Final = 200_000
+"""Where no state was kept, so many of the newest readings of the outbox are stepped."""
+SENT: Final = frozenset({"start", "update", "escalate", "de-escalate", "end", "reset"})
+_OVER: Final = frozenset({"end", "reset"})
+_DEVICE: Final = subject_key("device", "")
+
+
+class Signals(Protocol):
+    """Where alarms are told at the gateway, such as ``edge_agent.annunciation.LocalAlarms``."""
+
+    def update(self, alarms: Iterable[LocalAlarm]) -> None:
+        """These alarms are present now."""
+        ...
+
+    def tells(self, alarm: str) -> bool:
+        """Whether an alarm is told there."""
+        ...
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        ...
+
+
+class _Lost(Exception):
+    """The engine failed in the middle of an input: its state cannot be used any more."""
+
+
+class EdgeDecider:
+    """Steps the rules on one gateway's readings; ``run`` it until cancelled.
+
+    ``configure`` may be called at any time, also before.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        outbox: Outlet,
+        store: DecisionStore,
+        *,
+        clock: Clock,
+        telemetry: Telemetry,
+        signals: Signals | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self._outbox = outbox
+        self._keeper = Keeper(outbox, store, telemetry)
+        self._clock, self._telemetry, self._signals = clock, telemetry, signals
+        self._time = SteadyTime(clock)
+        self._engine = Engine(State.empty(gateway), responding=False)
+        self._grace: Grace | None = None
+        self._knowledge: Knowledge | None = None
+        self._boot, self._stepped = "", 0
+        self._open: dict[str, LocalAlarm] = {}
+        self._rests = Rests()
+        self._poison: set[int] = set()
+        self._timers_failed = self._configured = False
+        self._work = asyncio.Event()
+        outbox.on_commit(self._work.set)
+
+    @property
+    def alarms(self) -> Sequence[LocalAlarm]:
+        """What is present now, the oldest first."""
+        return list(self._open.values())
+
+    @property
+    def stepped(self) -> int:
+        """The last number of the outbox that was decided on."""
+        return self._stepped
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What keeps it from deciding, as the gateway's status says it."""
+        if self._knowledge is None:
+            return {"rules": "absent"}
+        return {"rules": "failed"} if self._poison or self._timers_failed else {}
+
+    def configure(self, knowledge: Knowledge | None) -> None:
+        """Decide by this from now on; None: the cloud has given no rules, nothing can be decided."""
+        if knowledge is None:
+            log.error("the configuration has no rules: this gateway decides nothing, only the cloud does")
+        self._knowledge, self._configured = knowledge, True
+        if self._grace is not None:
+            self._put_in_force()
+            self._work.set()
+
+    async def run(self) -> None:
+        """Go on from what was kept, then decide until cancelled."""
+        await self.begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._signals is not None:
+                    tasks.create_task(self._signals.run(), name="edge-local-alarms")
+                tasks.create_task(self._rounds(), name="edge-deciding")
+                tasks.create_task(self._keeper.run(self._kept), name="edge-keeping-decisions")
+        finally:
+            await self._keeper.close(self._kept)
+
+    async def keep(self) -> None:
+        """Put what was decided into the outbox, and keep the state that has it."""
+        await self._keeper.keep(self._kept)
+
+    def _kept(self) -> Kept:
+        return Kept(self._boot, self._stepped, self._engine.state.to_bytes())
+
+    # -- start
+
+    async def begin(self) -> None:
+        """Step what is not in the kept state yet, then put the present configuration in force."""
+        state = await self._keeper.load()
+        if state is not None and state.node != self.gateway:
+            log.error("the state kept of the rules is of gateway %s: deciding begins anew", state.node)
+            state = None
+        self._renumber()
+        self._engine = Engine(state or State.empty(self.gateway), responding=False)
+        if state is not None:
+            self._stepped = self._keeper.stepped(self._boot, self._stepped)
+            self._look()
+            await self._catch_up()
+        self._time = SteadyTime(self._clock)
+        self._time.heard(self._clock.now_ns())
+        self._grace = Grace(self._engine.state, self._time.now())
+        if self._configured:
+            self._put_in_force()
+        await self._catch_up()
+        log.info("the rules go on from number %d, %d alarms open", self._stepped, len(self._open))
+
+    def _renumber(self) -> None:
+        """The outbox is new to us: step the newest of what is in it."""
+        self._boot = self._outbox.boot
+        self._stepped = max(0, self._outbox.accepted - REPLAY_READINGS)
+        self._rests.clear()
+
+    # -- inputs
+
+    async def _rounds(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._work.wait()
+            self._work.clear()
+            await self.decide()
+
+    async def decide(self) -> None:
+        """One round: step what is new in the outbox, and let the timers end that are due."""
+        await self._catch_up()
+        try:
+            self._timers(self._time.now() - (0 if self._clock.event_driven else LAG_NS))
+        except _Lost:
+            self._go_back()
+
+    async def _catch_up(self) -> None:
+        """Step everything that is in the outbox and was not yet, once it is known by what."""
+        if self._boot != self._outbox.boot:
+            self._renumber()
+        while self._configured and (accepted := self._outbox.accepted) > self._stepped:
+            try:
+                blocks = await self._outbox.pending(self._stepped, CHUNK)
+            except StoreUnavailable as error:
+                log.warning("deciding waits for the outbox: %s", error)
+                return
+            if not blocks:
+                self._passed_over(accepted)
+                return
+            try:
+                for block in blocks:
+                    self._take(block)
+            except _Lost:
+                self._go_back()
+            await asyncio.sleep(0)
+
+    def _passed_over(self, upto: int) -> None:
+        """These were receipted (so the cloud has decided on them), or lost, before their turn came."""
+        self._telemetry.count("edge_passed_over_total", upto - self._stepped)
+        self._stepped = upto
+
+    def _take(self, block: Block) -> None:
+        if block.first > self._stepped + 1:
+            self._passed_over(block.first - 1)
+        if block.decisions:
+            self._keeper.remember(block)
+        elif self._knowledge is not None and block.first not in self._poison:
+            try:
+                batch = decode_block(block.payload)
+            except DecodeError as error:
+                self._telemetry.count("edge_undecided_total", block.count)
+                log.error("block %d cannot be decided on: %s", block.first, error)  # noqa: TRY400
+            else:
+                self._rests.note(batch, block.first)
+                self._judge(batch, block, self._knowledge)
+        self._stepped = block.last
+
+    def _judge(self, batch: ReadingBatch, block: Block, knowledge: Knowledge) -> None:
+        first, last = min(batch.received), max(batch.received)
+        self._time.heard(last)
+        self._timers(first)
+        rows = knowledge.rows(batch, last)
+        try:
+            found = self._engine.step(Readings(block.first, last, rows, self.gateway, last))
+        except Exception as error:
+            log.exception("the rules failed on block %d: its readings are not judged here", block.first)
+            self._telemetry.count("edge_undecided_total", block.count)
+            self._poison.add(block.first)
+            raise _Lost from error
+        self._follow(found)
+
+    def _timers(self, at: int) -> None:
+        """Let the timers end that are due at ``at`` (UTC ns)."""
+        if self._timers_failed or self._knowledge is None:
+            return
+        try:
+            found = self._engine.step(Readings(self._stepped, at, Rows(), self.gateway, at))
+            if self._engine.due(at):
+                found += self._engine.step(Tick(self._stepped, at))
+        except Exception:
+            log.exception(
+                "the rules' timers failed: silence is not noticed here until the next configuration"
+            )
+            self._telemetry.count("edge_timers_failed_total")
+            self._timers_failed = True
+            self._go_back()
+            return
+        self._follow(found)
+
+    # -- configuration
+
+    def _put_in_force(self) -> None:
+        """Have the rules know exactly what the document says."""
+        state, known = self._engine.state, self._knowledge
+        rules = RuleSet() if known is None else known.rules
+        contexts = {} if known is None or self._grace is None else self._grace.give(known.contexts)
+        own = frozenset[str]() if known is None else known.subjects
+        closed = frozenset(state.subjects.keys() | state.contexts.keys()) - own
+        changed: dict[str, Context | None] = {k: c for k, c in contexts.items() if state.contexts.get(k) != c}
+        self._timers_failed = False
+        self._poison.clear()
+        if not changed and not closed and rules.hash == state.rules.hash:
+            return
+        event = Configuration(self._stepped, self._time.now(), rules, closed, changed)
+        try:
+            found = self._engine.step(event)
+        except Exception:
+            log.exception("the rules cannot be changed to the new configuration")
+            self._telemetry.count("edge_undecided_total")
+            self._timers_failed = True
+            self._go_back()
+            return
+        # whoever has left has done so in the cloud, which knows why; here they are only told no more
+        self._follow([t for t in found if t.patient not in closed])
+        self._look()
+        self._keeper.hurry()
+
+    def _go_back(self) -> None:
+        """Go on from the state that was kept last; what is still in the outbox is stepped again."""
+        state = self._keeper.last(self._boot)
+        self._engine = Engine(state or State.empty(self.gateway), responding=False)
+        self._stepped = self._keeper.stepped(self._boot, self._stepped)
+        if self._grace is not None and not self._timers_failed:
+            poison = set(self._poison)
+            self._put_in_force()
+            self._poison |= poison
+        self._look()
+
+    # -- decisions
+
+    def _follow(self, transitions: Sequence[Transition]) -> None:
+        """Tell what was decided, here and to the cloud.
+
+        A second measurement that was asked for and proved the first one wrong ends what never was an alarm.
+        """
+        if not transitions:
+            return
+        known = set(self._open)
+        told = {alarm for alarm in known if self._told(alarm)}
+        self._look()
+        for t in transitions:
+            if t.kind == "start":
+                known.add(t.alarm)
+            if t.kind in SENT and not t.shadow and t.alarm in known:
+                self._send(t, told=t.alarm in told if t.kind in _OVER else self._told(t.alarm))
+            if t.kind in _OVER:
+                known.discard(t.alarm)
+
+    def _told(self, alarm: str) -> bool:
+        return self._signals is not None and self._signals.tells(alarm)
+
+    def _send(self, t: Transition, *, told: bool) -> None:
+        self._telemetry.count("edge_decisions_total", kind=t.kind)
+        digest = "" if self._knowledge is None else self._knowledge.digest
+        self._keeper.put(Travelling.of(t, config=digest, told=told), self._rests.of(t.inputs))
+
+    def _look(self) -> None:
+        """Bring what is told here up to date with what is present."""
+        rules = self._engine.state.rules.by_id
+        places = {} if self._knowledge is None else self._knowledge.places
+        self._open = {
+            a.id: LocalAlarm(
+                id=a.id,
+                place=places.get(a.patient) or a.patient.removeprefix(_DEVICE),
+                rule=a.rule,
+                kind=a.kind,
+                priority=a.priority,
+                onset=a.onset,
+                started=a.started,
+                title=dict(rules[a.rule].title),
+                text=a.text,
+                limit=a.limit,
+                values=a.values,
+            )
+            for a in self._engine.state.active()
+        }
+        self._telemetry.gauge("edge_alarms_open", len(self._open))
+        if self._signals is not None:
+            self._signals.update(self._open.values())

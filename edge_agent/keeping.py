@@ -1,0 +1,187 @@
+"""Keeps what was decided at the edge: decisions in the outbox, and after that the state that has them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from edge_agent.decision_store import DecisionStore, Kept
+from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Block, decode_decisions
+from rules.state import State
+from rules.travelling import Travelling
+
+__all__ = ["KEEP_S", "Keeper", "Outlet"]
+
+log = logging.getLogger(__name__)
+
+KEEP_S: Final = 10.0
+"""The state is kept at every transition, and otherwise this often."""
+RETRY_S: Final = 1.0
+CLOSE_S: Final = 2.0
+"""When stopped it may take so long for what is not kept yet."""
+KNOWN: Final = 4096
+"""Decisions remembered so as not to be put into the outbox twice."""
+
+Spans = list[tuple[int, int]]
+Key = tuple[str, str, int]
+"""Of a decision: alarm, kind, event time."""
+
+
+class Outlet(Protocol):
+    """What the decider needs of ``edge_agent.outbox.Outbox``; the fake is ``edge_agent.fake.FakeOutbox``."""
+
+    @property
+    def boot(self) -> str:
+        """The id of the numbering."""
+        ...
+
+    @property
+    def accepted(self) -> int:
+        """The last number ever given out."""
+        ...
+
+    async def pending(
+        self, after: int, max_readings: int, max_bytes: int = ..., until: int | None = None
+    ) -> list[Block]:
+        """Unreceipted blocks from ``after + 1`` on, in order."""
+        ...
+
+    async def append_decisions(
+        self, decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()
+    ) -> tuple[int, int]:
+        """Accept a block of decisions."""
+        ...
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every transaction."""
+        ...
+
+
+class Keeper:
+    """The way of decisions into the outbox, and the snapshot file.
+
+    The file is written only when all decisions that its state has made stand in the outbox.
+    """
+
+    def __init__(self, outbox: Outlet, store: DecisionStore, telemetry: Telemetry) -> None:
+        self._outbox, self._store, self._telemetry = outbox, store, telemetry
+        self._queue: list[tuple[Key, bytes, Spans]] = []
+        self._known: dict[Key, None] = {}
+        self._kept: Kept | None = None
+        self._due = asyncio.Event()
+
+    async def load(self) -> State | None:
+        """The state that was kept last; waits while the file cannot be read."""
+        while True:
+            try:
+                found = await asyncio.to_thread(self._store.load)
+            except StoreUnavailable as error:
+                log.warning("deciding waits: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if found is None:
+                return None
+            self._kept, state = found
+            return state
+
+    def last(self, boot: str) -> State | None:
+        """The state that was kept last, if it was of this outbox."""
+        if self._kept is None or self._kept.boot != boot:
+            return None
+        return State.from_bytes(self._kept.state)
+
+    def stepped(self, boot: str, otherwise: int) -> int:
+        """The last number of the outbox that is in the state kept last; of another outbox: ``otherwise``."""
+        if self._kept is None or self._kept.boot != boot:
+            return otherwise
+        return min(self._kept.stepped, self._outbox.accepted)
+
+    def put(self, decision: Travelling, rests_on: Spans) -> None:
+        """Have a decision put into the outbox, unless it stands there."""
+        key = decision.alarm, decision.kind, decision.at
+        if key not in self._known:
+            self._know(key)
+            self._queue.append((key, decision.encode(), rests_on))
+        self._due.set()
+
+    def hurry(self) -> None:
+        """Keep the state soon."""
+        self._due.set()
+
+    def remember(self, block: Block) -> None:
+        """These decisions stand in the outbox: they are not put there a second time."""
+        found: set[Key] = set()
+        try:
+            for payload in decode_decisions(block.payload):
+                known = Travelling.decode(payload)
+                found.add((known.alarm, known.kind, known.at))
+        except DecodeError as error:
+            log.error("block %d of decisions cannot be read: %s", block.first, error)  # noqa: TRY400
+        for key in found:
+            self._know(key)
+        self._queue = [made for made in self._queue if made[0] not in found]
+
+    def _know(self, key: Key) -> None:
+        self._known[key] = None
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+
+    async def run(self, make: Callable[[], Kept]) -> None:
+        """Keep what ``make`` gives, at each decision and now and then, until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_S):
+                    await self._due.wait()
+            await self.keep(make)
+
+    async def close(self, make: Callable[[], Kept]) -> None:
+        """Keep what is not kept yet, if that can be done soon; else it is decided again after the start."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.keep(make)
+        except TimeoutError:
+            log.warning("stopped before the last decisions were kept; they are made again at the next start")
+
+    async def keep(self, make: Callable[[], Kept]) -> None:
+        """Keep what ``make`` gives, if anything has come since the last time."""
+        asked = self._due.is_set()
+        self._due.clear()
+        kept = make()
+        if not asked and not self._queue and self._kept is not None and self._kept.stepped == kept.stepped:
+            return
+        queue, self._queue = self._queue, []
+        if queue:
+            try:
+                await self._append(queue)
+            except BaseException:
+                self._queue[:0] = queue
+                raise
+        try:
+            await asyncio.to_thread(self._store.save, kept)
+        except StoreUnavailable as error:
+            self._telemetry.count("edge_state_unsaved_total")
+            log.warning("%s; trying on", error)
+        else:
+            self._kept = kept
+
+    async def _append(self, queue: Sequence[tuple[Key, bytes, Spans]]) -> None:
+        decisions = [payload for _, payload, _ in queue]
+        rests_on = [span for _, _, spans in queue for span in spans]
+        while True:
+            try:
+                await self._outbox.append_decisions(decisions, rests_on)
+            except StoreUnavailable as error:
+                self._telemetry.count("edge_decisions_waiting_total")
+                log.warning("%d decisions wait for the outbox: %s", len(decisions), error)
+                await asyncio.sleep(RETRY_S)
+            except StoreRejected:
+                self._telemetry.count("edge_decisions_lost_total", len(decisions))
+                log.exception("%d decisions cannot be kept", len(decisions))
+                return
+            else:
+                return
