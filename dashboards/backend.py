@@ -15,12 +15,12 @@ from typing import Any, Final, Protocol
 from cloud_ingest.entry import Draft, manual_device
 from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.channels_port import ChannelsPort
+from dashboards.dead_letters_port import DeadLettersPort
 from dashboards.ledger_port import LedgerPort
 from dashboards.models import (
     Alarm,
     AlarmDetail,
     AuditEntry,
-    DeadLetter,
     Gateway,
     Item,
     Kind,
@@ -226,7 +226,9 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
     return [last[key] for key in sorted(last)]
 
 
-class Backend(ChannelsPort, LedgerPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol):
+class Backend(
+    ChannelsPort, LedgerPort, DeadLettersPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol
+):
     """What the web needs of the product."""
 
     clock: Clock
@@ -321,10 +323,6 @@ class Backend(ChannelsPort, LedgerPort, PeoplePort, ResponsePort, RulesPort, Why
 
     async def alarm(self, scope: Scope, key: str) -> AlarmDetail | None:
         """One alarm with its transitions, who was told, what is shown under it, what is switched off."""
-        ...
-
-    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
-        """What was rejected, newest first."""
         ...
 
     # --- audit ----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_channels import CloudChannels
+from dashboards.cloud_dead_letters import CloudDeadLetters
 from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
@@ -47,7 +48,7 @@ from dashboards.cloud_views import (
     values_of,
 )
 from dashboards.cloud_why import CloudWhy
-from dashboards.models import AuditEntry, DeadLetter, Gateway, Item, Kind, Patient, User, Value
+from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -68,7 +69,9 @@ PLURALS: Final[dict[Kind, str]] = {
 OWN_ID: Final = frozenset({"gateway", "device"})
 
 
-class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels, CloudLedger):
+class CloudBackend(
+    CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels, CloudLedger, CloudDeadLetters
+):
     """What the web needs, asked of the real parts.
 
     Alarms are only ever written by their owner, through ``act``; here the directory, sessions and audit.
@@ -88,6 +91,7 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)
+        CloudDeadLetters.__init__(self, service)
         CloudResponse.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
@@ -250,23 +254,6 @@ class CloudBackend(CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff,
         if not scope.confined:
             return None
         return frozenset(p.id for p in await self.items(scope, "patient", ended=True))
-
-    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
-        """See the port."""
-        query = select(rows.DeadLetter).where(rows.DeadLetter.tenant == scope.tenant)
-        query = query.order_by(rows.DeadLetter.id.desc()).limit(limit)
-        found = await self._records.read(lambda s: s.scalars(query).all())
-        return [
-            DeadLetter(
-                id=str(row.id),
-                at=row.at,
-                gateway=row.gateway or "",
-                reason=row.reason,
-                detail=row.detail,
-                size=len(row.payload),
-            )
-            for row in found
-        ]
 
     # --- audit ------------------------------------------------------------------------------------
     async def audit(

@@ -27,6 +27,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.fake_channels import FakeChannels
+from dashboards.fake_dead_letters import FakeDeadLetters
 from dashboards.fake_entries import FakeEntries
 from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_response import FakeResponse
@@ -39,7 +40,6 @@ from dashboards.models import (
     Association,
     AuditEntry,
     Bed,
-    DeadLetter,
     Device,
     Encounter,
     Gateway,
@@ -83,11 +83,12 @@ class _Tenant:
     items: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {k: {} for k in MODELS})
     readings: list[Reading] = field(default_factory=list)
     alarms: dict[str, AlarmDetail] = field(default_factory=dict)
-    dead: list[DeadLetter] = field(default_factory=list)
     audit: list[AuditEntry] = field(default_factory=list)
 
 
-class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels, FakeLedger):
+class FakeBackend(
+    FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels, FakeLedger, FakeDeadLetters
+):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
@@ -96,6 +97,7 @@ class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, Fake
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)
         FakeLedger.__init__(self)
+        FakeDeadLetters.__init__(self)
         FakeStaff.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
@@ -125,10 +127,6 @@ class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, Fake
                 told = {"rejected": gateway.rejected.get(key, {})}
                 items["device"][key] = device.model_copy(update=told)
         self._publish(GatewayChanged(tenant, gateway))
-
-    def put_dead_letter(self, tenant: str, letter: DeadLetter) -> None:
-        """Record something rejected."""
-        self._of(tenant).dead.append(letter)
 
     def stop(self) -> None:
         """End all subscriptions."""
@@ -327,10 +325,6 @@ class FakeBackend(FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, Fake
             key, kind = items["device"][key].gateway, "gateway"
         found = items["gateway"].get(key) if kind == "gateway" else None
         return found.ward if found else None
-
-    async def dead_letters(self, scope: Scope, *, limit: int = 200) -> Sequence[DeadLetter]:
-        """See the port."""
-        return self._of(scope.tenant).dead[::-1][:limit]
 
     # --- audit -----------------------------------------------------------------------------------------
     async def audit(

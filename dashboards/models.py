@@ -20,7 +20,6 @@ __all__ = [
     "Association",
     "AuditEntry",
     "Bed",
-    "DeadLetter",
     "Delivery",
     "Device",
     "Encounter",
@@ -315,18 +314,6 @@ class AlarmDetail(Alarm):
     inactivations: list[Inactivation] = Field(
         default_factory=list, description="what is switched off for its subject"
     )
-
-
-class DeadLetter(_View):
-    """Something rejected, with its reason; the content stays on the server."""
-
-    id: str
-    at: Instant
-    gateway: str = ""
-    device: str = ""
-    reason: str
-    detail: str = ""
-    size: int = 0
 
 
 class AuditEntry(_View):

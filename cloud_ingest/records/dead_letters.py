@@ -63,8 +63,17 @@ class ReasonCount:
     readings: int
 
 
-def _chosen(tenant: str, asked: Asked) -> Select[Any]:
-    query = select(DeadLetter).where(DeadLetter.tenant == tenant)
+Gateways = frozenset[str] | None
+"""Whose letters are looked at; None: anybody's, also of gateways that nobody knows."""
+
+
+def _mine(query: Select[Any], tenant: str, gateways: Gateways) -> Select[Any]:
+    query = query.where(DeadLetter.tenant == tenant)
+    return query if gateways is None else query.where(DeadLetter.gateway.in_(sorted(gateways)))
+
+
+def _chosen(tenant: str, asked: Asked, gateways: Gateways) -> Select[Any]:
+    query = _mine(select(DeadLetter), tenant, gateways)
     for column, value in (
         (DeadLetter.reason, asked.reason),
         (DeadLetter.gateway, asked.gateway),
@@ -79,9 +88,9 @@ def _chosen(tenant: str, asked: Asked) -> Select[Any]:
     return query
 
 
-def find(session: Session, tenant: str, asked: Asked) -> Sequence[DeadLetter]:
+def find(session: Session, tenant: str, asked: Asked, gateways: Gateways = None) -> Sequence[DeadLetter]:
     """The newest first, without their content."""
-    query = _chosen(tenant, asked).options(load_only(*_LISTED, raiseload=True))
+    query = _chosen(tenant, asked, gateways).options(load_only(*_LISTED, raiseload=True))
     return session.scalars(query.order_by(DeadLetter.id.desc()).limit(asked.limit)).all()
 
 
@@ -91,28 +100,27 @@ def find_one(session: Session, tenant: str, ident: int) -> DeadLetter | None:
     return row if row is not None and row.tenant == tenant else None
 
 
-def open_ids(session: Session, tenant: str, reason: str, after: int, limit: int) -> Sequence[int]:
+def open_ids(
+    session: Session, tenant: str, reason: str, after: int, limit: int, gateways: Gateways = None
+) -> Sequence[int]:
     """The ids of those of a reason that a replay has not let in, the oldest first, beyond ``after``."""
-    query = select(DeadLetter.id).where(
-        DeadLetter.tenant == tenant,
-        DeadLetter.reason == reason,
-        DeadLetter.state != "replayed",
-        DeadLetter.id > after,
+    query = _mine(select(DeadLetter.id), tenant, gateways).where(
+        DeadLetter.reason == reason, DeadLetter.state != "replayed", DeadLetter.id > after
     )
     return session.scalars(query.order_by(DeadLetter.id).limit(limit)).all()
 
 
-def count_by_reason(session: Session, tenant: str) -> Sequence[ReasonCount]:
+def count_by_reason(session: Session, tenant: str, gateways: Gateways = None) -> Sequence[ReasonCount]:
     """How many there are, by reason."""
     waiting = DeadLetter.state != "replayed"
-    query = select(
+    counts: Any = select(
         DeadLetter.reason,
         func.count(),
         func.count().filter(waiting),
         func.coalesce(func.sum(DeadLetter.readings).filter(waiting), 0),
-    ).where(DeadLetter.tenant == tenant)
-    found = session.execute(query.group_by(DeadLetter.reason).order_by(DeadLetter.reason)).all()
-    return [ReasonCount(*row) for row in found]
+    )
+    query = _mine(counts, tenant, gateways).group_by(DeadLetter.reason).order_by(DeadLetter.reason)
+    return [ReasonCount(*row) for row in session.execute(query).all()]
 
 
 def dropped(session: Session, tenant: str) -> Sequence[Pruned]:

@@ -3,6 +3,7 @@
 from dashboards.api.alarms import router as alarms
 from dashboards.api.burden import router as burden
 from dashboards.api.channels import router as channels
+from dashboards.api.dead_letters import router as dead_letters
 from dashboards.api.directory import router as directory
 from dashboards.api.entry import router as entry
 from dashboards.api.escalation import router as escalation
@@ -41,4 +42,5 @@ ROUTERS = (
     *CHANNELS,
     live,
     system,
+    dead_letters,
 )

@@ -1,4 +1,4 @@
-"""Health, metrics, what was rejected, and the audit log."""
+"""Health, metrics and the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from dashboards.access import Context, Guard
-from dashboards.models import AuditEntry, DeadLetter
+from dashboards.models import AuditEntry
 from dashboards.problems import ERROR_RESPONSES
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Action
@@ -19,12 +19,6 @@ __all__ = ["prometheus", "router"]
 
 router = APIRouter(tags=["system"], responses=ERROR_RESPONSES)
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class DeadLetterList(BaseModel):
-    """What was rejected, newest first."""
-
-    items: list[DeadLetter]
 
 
 class AuditList(BaseModel):
@@ -55,15 +49,6 @@ async def metrics(
     """All counters and gauges as Prometheus text."""
     del context
     return PlainTextResponse(prometheus(request.app.state.telemetry), media_type=PROMETHEUS)
-
-
-@router.get("/api/v1/dead-letters")
-async def dead_letters(
-    context: Annotated[Context, Depends(Guard(Action.VIEW_SYSTEM, "dead_letter"))],
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-) -> DeadLetterList:
-    """What was rejected and why."""
-    return DeadLetterList(items=list(await context.backend.dead_letters(context.scope, limit=limit)))
 
 
 @router.get("/api/v1/audit")

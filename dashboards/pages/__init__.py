@@ -4,6 +4,7 @@ from dashboards.pages.admin import router as admin
 from dashboards.pages.alarms import router as alarms
 from dashboards.pages.burden import router as burden
 from dashboards.pages.channels import router as channels
+from dashboards.pages.dead_letters import router as dead_letters
 from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
 from dashboards.pages.escalation import router as escalation
@@ -36,6 +37,7 @@ ROUTERS = (
     me,
     channels,
     burden,
+    dead_letters,
     ledger,
     *PEOPLE,
 )

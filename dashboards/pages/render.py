@@ -90,6 +90,7 @@ LINKS: Final = (
     ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
     ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),
     ("/ledger", N_("Loss ledger"), (Action.VIEW_SYSTEM,)),
+    ("/deadletters", N_("Dead letters"), (Action.VIEW_SYSTEM,)),
 )
 """Pages in every header: address, name, and the actions of which one is needed to see it."""
 

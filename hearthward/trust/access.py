@@ -73,6 +73,7 @@ class Action(StrEnum):
     VIEW_DEVICES = "view_devices"
     MANAGE_DEVICES = "manage_devices"
     VIEW_SYSTEM = "view_system"
+    REPLAY_DEAD_LETTER = "replay_dead_letter"
     VIEW_USERS = "view_users"
     MANAGE_USERS = "manage_users"
     VIEW_AUDIT = "view_audit"
@@ -189,6 +190,7 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.VIEW_DEVICES,
                 Action.MANAGE_DEVICES,
                 Action.VIEW_SYSTEM,
+                Action.REPLAY_DEAD_LETTER,
                 Action.VIEW_RULES,
                 Action.VIEW_TECHNICAL_ALARMS,
                 Action.ANSWER_TECHNICAL_ALARM,

@@ -63,6 +63,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "swap": {"at": "2026-01-01T00:00:00Z", "to": "{second}"},
     "handovers": {"to": "{second}", "patients": ["{patientA}"], "pin": "2580"},
     "escalation": {"text": "id: own"},
+    "replay": {"ids": ["1"]},
     "drafts": {"text": RULE.replace("version: 2", "version: 3")},
     "write-offs": {"gateway": "{gatewayA}", "boot": "boot-1", "reason": "replaced on site"},
 }
@@ -94,6 +95,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     for name in ("key", "alarm", "patient"):
         path = path.replace(f"{{{name}}}", key)
     path = path.replace("{user}", made.ids.get((tenant, "second"), "none"))
+    path = path.replace("{letter}", "1")  # of each tenant there is one
     path = path.replace("{policy}", "default").replace("{version}", "1")
     for name in ("limit", "order", "release", "team", "shift", "assignment"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))

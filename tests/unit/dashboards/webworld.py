@@ -17,9 +17,10 @@ from cloud_ingest.loss_ledger import Count, hour_of
 from cloud_ingest.records.limits import LimitDraft
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
+from dashboards.dead_letter_models import DeadLetterDetail
 from dashboards.fake_backend import FakeBackend
 from dashboards.live.hub import LiveHub
-from dashboards.models import AlarmDetail, DeadLetter, ProfileChoice
+from dashboards.models import AlarmDetail, ProfileChoice
 from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
 from hearthward.core.clock import EventClock
 from hearthward.core.ids import SeededIds
@@ -114,7 +115,9 @@ class World:
         for tenant, prefix in (("main", ""), ("other", SECRET)):
             for place in "AB":
                 await self._ward(tenant, place, prefix)
-            self.backend.put_dead_letter(tenant, DeadLetter(id="1", at=T0, reason="malformed", detail=prefix))
+            self.backend.put_dead_letter(
+                tenant, DeadLetterDetail(id="1", at=T0, reason="malformed", detail=prefix)
+            )
             nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
             self.backend.add_person(f"{tenant}-nurse", "right horse battery", nurse)
             await self._room(tenant, prefix)
