@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,8 +27,13 @@ from tests.component.dashboards.test_backend_conformance import (
 from tests.component.dashboards.test_backend_conformance import made_reading as reading
 
 NOW = hour_of(T0)
-DEVICES = ("oxi", "cuff")
 WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ENGINEER}))
+
+
+def device_of(gateway: str, n: int) -> str:
+    """Readings are of two devices in turn."""
+    name = ("oxi", "cuff")[n % 2]
+    return name if gateway == "gw-1" else f"{gateway}-{name}"
 
 
 class FakeLedgerSide(FakeSide):
@@ -45,13 +51,14 @@ class FakeLedgerSide(FakeSide):
             book.committed.add(came[0], came[-1])
         if gap is not None:
             book.gaps.add(gap.first, gap.last)
-        counts = [Count(gateway, book.boot, DEVICES[n % 2], NOW, "stored", 1) for n in came]
+        counts = [Count(gateway, book.boot, device_of(gateway, n), NOW, "stored", 1) for n in came]
         for n in range(1, accepted + 1) if tells else ():
             counts += [
-                Count(gateway, book.boot, DEVICES[n % 2], NOW, kind, 1) for kind in ("read", "accepted")
+                Count(gateway, book.boot, device_of(gateway, n), NOW, kind, 1)
+                for kind in ("read", "accepted")
             ]
             if gap is not None and gap.first <= n <= gap.last:
-                counts.append(Count(gateway, book.boot, DEVICES[n % 2], NOW, "dropped:full", 1))
+                counts.append(Count(gateway, book.boot, device_of(gateway, n), NOW, "dropped:full", 1))
         self.backend.put_ledger("main", book, counts)
 
 
@@ -62,27 +69,27 @@ class RealLedgerSide(RealSide):
         self, gateway: str, accepted: int, came: range, gap: Gap | None = None, *, tells: bool = True
     ) -> None:
         """As of the fake."""
-        rows = [reading(DEVICES[n % 2], "spo2", 97, T0 + n * S) for n in came]
-        blocks = (Block(came[0], len(came), encode_block(ReadingBatch.of(rows))),) if came else ()
         boot, gaps = f"{gateway}-boot", () if gap is None else (gap,)
+        if tells:
+            told = Accounts(gateway, boot, accepted, 0, self._account(gateway, accepted, gap))
+            self.source.deliver(topic("main", gateway, "account"), told.encode())
+        rows = [reading(device_of(gateway, n), "spo2", 97, T0 + n * S) for n in came]
+        blocks = (Block(came[0], len(came), encode_block(ReadingBatch.of(rows))),) if came else ()
         sent = Frame(gateway, boot, blocks, wall=T0, mono=1, event_time=True, gaps=gaps)
         published = len(self.source.published)
         self.source.deliver(topic("main", gateway, "frame"), sent.encode())
-        await self.source.wait_published(published + 1)
-        if not tells:
-            return
-        counts: dict[tuple[str, str], int] = {}
+        await self.source.wait_published(published + 1)  # so the account was taken, too
+        await self.service.books.write()
+
+    @staticmethod
+    def _account(gateway: str, accepted: int, gap: Gap | None) -> tuple[Account, ...]:
+        counts: Counter[tuple[str, str]] = Counter()
         for n in range(1, accepted + 1):
             kinds = ["read", "accepted"]
             if gap is not None and gap.first <= n <= gap.last:
                 kinds.append("dropped:full")
-            for kind in kinds:
-                counts[DEVICES[n % 2], kind] = counts.get((DEVICES[n % 2], kind), 0) + 1
-        told = tuple(Account(device, NOW, kind, n) for (device, kind), n in counts.items())
-        self.source.deliver(
-            topic("main", gateway, "account"), Accounts(gateway, boot, accepted, 0, told).encode()
-        )
-        await self.service.books.write()
+            counts.update((device_of(gateway, n), kind) for kind in kinds)
+        return tuple(Account(device, NOW, kind, n) for (device, kind), n in counts.items())
 
 
 LedgerSide = FakeLedgerSide | RealLedgerSide
