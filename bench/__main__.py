@@ -21,6 +21,7 @@ NAMES: Final = {
     "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",
     "burden": "the burden of 100,000 alarms out of the record (90 s)",
     "restore": "a cloud backed up all the time, killed, restored (120 s)",
+    "soak": "5,000 readings a second for ten minutes: memory, queues, tasks, files (650 s)",
     "startup": "from the command to the first alarm on the wall (15 s)",
     "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",
     "memory": "memory of edge, edge with radio, and run in all (150 s)",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dashboards.access import Context, Guard
 from dashboards.models import AuditEntry
 from dashboards.problems import ERROR_RESPONSES
+from hearthward.core.process_figures import tell_process_figures
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Action
 
@@ -48,6 +49,7 @@ async def metrics(
 ) -> PlainTextResponse:
     """All counters and gauges as Prometheus text."""
     del context
+    tell_process_figures(request.app.state.telemetry)
     return PlainTextResponse(prometheus(request.app.state.telemetry), media_type=PROMETHEUS)
 
 
