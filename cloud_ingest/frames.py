@@ -20,6 +20,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, load_attribution
+from cloud_ingest.clocks import GatewayClocks
+from cloud_ingest.dead_letter_flood import Flood, of_last_hour
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
 from cloud_ingest.facts import Facts
@@ -82,8 +84,10 @@ class Frames:
         self._records, self._store, self._receipts = records, store, receipts
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self.inspector = Inspector(tenant, Ledger(), skew)
-        self._refusals = Refusals(tenant, records, turns, clock, telemetry)
+        self.flood = Flood(clock, facts)
+        self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
         self._holding = Holding(clock)
+        self._clocks = GatewayClocks(skew)
         self._alive, self._facts = alive, facts
         self.busy = asyncio.Lock()
 
@@ -107,6 +111,8 @@ class Frames:
         await self._load_ledger()
         read, patiently = self._records.read, self.turns.patience.until_done
         self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
+        now = self._clock.now_ns()
+        self.flood.begin(*await patiently(lambda: read(lambda s: of_last_hour(s, self.tenant, now))))
 
     async def start_over(self) -> None:
         """Nothing of what was tried is left, neither in the ledger nor in the rules' state."""
@@ -171,7 +177,12 @@ class Frames:
             log.exception("a message failed")
             await self._refusals.give_up(message.topic, message.payload, error)
             return []
-        return [Arrived(message.topic, frame, len(message.payload))]
+        offset = self._clocks.offset(frame, self._clock.now_ns(), self._clock.monotonic_ns())
+        if offset:
+            self._refusals.wrong_clock(frame, offset)
+        if self.hooks.on_clock is not None:
+            self.hooks.on_clock(frame.gateway, offset)
+        return [Arrived(message.topic, frame, len(message.payload), offset)]
 
     async def _pass(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
         intake, waiting = self._sort(arrived, dead, readings=self._holding.due)
@@ -195,7 +206,9 @@ class Frames:
         intake = Intake(dead=list(dead))
         now = self._clock.now_ns()
         waiting = [
-            a for a in arrived if self.inspector.take(a.frame, a.topic, now, intake, readings=readings)
+            a
+            for a in arrived
+            if self.inspector.take(a.frame, a.topic, now, intake, readings=readings, offset=a.offset)
         ]
         intake.parts.sort(key=lambda p: (p.source, p.block.first))
         return intake, waiting

@@ -21,11 +21,15 @@ AT_ONCE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A frame that could be read, and the topic on which it came; ``size`` is its bytes on the wire."""
+    """A frame that could be read, and the topic on which it came; ``size`` is its bytes on the wire.
+
+    ``offset`` is what to add to times of its gateway's clock, which is wrong then (ns).
+    """
 
     topic: str
     frame: Frame
     size: int
+    offset: int = 0
 
 
 class Holding:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cloud_ingest.clocks import correct
 from cloud_ingest.entry import manual_patient
 from cloud_ingest.loss_ledger import Tally
 from cloud_ingest.receipts import BlockState, Ledger, Source
@@ -75,7 +76,10 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A block that is new, with the rows of it that may be stored; ``now`` is its ingest time."""
+    """A block that is new, with the rows of it that may be stored; ``now`` is its ingest time.
+
+    ``offset`` is what a right clock would have shown more when they were received (ns).
+    """
 
     source: Source
     topic: str
@@ -83,6 +87,7 @@ class Part:
     batch: ReadingBatch
     seqs: list[int]
     now: int
+    offset: int = 0
 
     def delivery(self) -> Delivery:
         """As the store takes it."""
@@ -166,17 +171,27 @@ class Inspector:
             return None
         return frame
 
-    def take(self, frame: Frame, topic: str, now: int, intake: Intake, *, readings: bool = True) -> int:
+    def take(
+        self,
+        frame: Frame,
+        topic: str,
+        now: int,
+        intake: Intake,
+        *,
+        readings: bool = True,
+        offset: int = 0,
+    ) -> int:
         """Sort a frame's blocks and gaps into ``intake``; everything that it took will be receipted.
 
         Without ``readings`` new blocks of readings are left out, as nothing can be stored now: returns how
-        many readings that were.
+        many readings that were. ``offset`` is what to add to times of the gateway's clock (ns).
         """
         left_out = 0
         source = frame.gateway, frame.boot
         answer = intake.receipts.setdefault((*source, frame.session), Answer())
-        if (frame.synchronised or frame.event_time) and abs(now - frame.wall) <= self._skew:
-            intake.walls[source] = max(frame.wall, intake.walls.get(source, 0))
+        wall = frame.wall + offset
+        if (frame.synchronised or frame.event_time or offset) and abs(now - wall) <= self._skew:
+            intake.walls[source] = max(wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
         for block in frame.blocks:
             state = account.judge(block)
@@ -193,7 +208,8 @@ class Inspector:
                 intake.blocks[source].append(block)
                 if block.decisions:
                     intake.tally.decided(source, block.count, now)
-                self.read(source, topic, block, range(block.first, block.last + 1), now, intake)
+                seqs = range(block.first, block.last + 1)
+                self.read(source, topic, block, seqs, now, intake, offset)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
@@ -209,7 +225,14 @@ class Inspector:
                 del self._clones[next(iter(self._clones))]
 
     def read(
-        self, source: Source, topic: str, block: Block, seqs: Sequence[int], now: int, intake: Intake
+        self,
+        source: Source,
+        topic: str,
+        block: Block,
+        seqs: Sequence[int],
+        now: int,
+        intake: Intake,
+        offset: int = 0,
     ) -> None:
         """Sort the rows of a block of readings, numbered by ``seqs``, into ``intake``."""
         where = f"boot {source[1]}, readings {block.first}-{block.last}"
@@ -225,6 +248,8 @@ class Inspector:
             if not block.decisions:
                 intake.tally.unreadable(source, block.count, error.reason, now)
             return
+        if offset:
+            correct(batch, offset)
         refused = screen(batch, now + self._skew)
         bad = {i for rows in refused.values() for i, _ in rows}
         for reason, rows in refused.items():
@@ -238,7 +263,8 @@ class Inspector:
         good = [i for i in range(block.count) if i not in bad]
         if good:
             rows_kept = batch if not bad else batch.take(good)
-            intake.parts.append(Part(source, topic, block, rows_kept, [seqs[i] for i in good], now))
+            part = Part(source, topic, block, rows_kept, [seqs[i] for i in good], now, offset)
+            intake.parts.append(part)
 
     def _refuse_clone(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
         mark = source, block.first, block.digest()

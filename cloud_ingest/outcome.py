@@ -24,12 +24,15 @@ _COLUMNS: Final = tuple(f.name for f in fields(Rows))
 class Stored:
     """New readings by gateway and boot, with their patients; how many were new, and known already.
 
+    ``received`` are the receive times by a right clock.
+
     ``future`` has, as the rules see them, the readings that were put aside because they are dated in the
     future.
     """
 
     batches: defaultdict[Source, ReadingBatch] = field(default_factory=lambda: defaultdict(ReadingBatch))
     patients: defaultdict[Source, list[str | None]] = field(default_factory=lambda: defaultdict(list))
+    received: defaultdict[Source, list[int]] = field(default_factory=lambda: defaultdict(list))
     future: defaultdict[Source, Rows] = field(default_factory=lambda: defaultdict(Rows))
     now: dict[Source, int] = field(default_factory=dict)
     new: int = 0
@@ -48,6 +51,7 @@ class Stored:
         self.new += len(fresh)
         self.batches[part.source].extend(batch)
         self.patients[part.source].extend(attribution.column(batch))
+        self.received[part.source].extend(max(0, at + part.offset) for at in batch.received)
         self._came(part.source, part.now)
 
     def put_aside(self, source: Source, batch: ReadingBatch, now: int, attribution: Attribution) -> None:
@@ -71,7 +75,7 @@ class Stored:
         """What the rules look at, by gateway and boot."""
         out: dict[Source, Rows] = {}
         for source in self.now:
-            rows = rows_to_judge(self.batches[source], self.patients[source])
+            rows = rows_to_judge(self.batches[source], self.patients[source], self.received[source])
             for name in _COLUMNS:
                 getattr(rows, name).extend(getattr(self.future[source], name))
             if len(rows):

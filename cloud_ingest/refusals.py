@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from cloud_ingest.dead_letter_flood import Flood
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.intake import CLONED, FUTURE, MAX_DETAIL, Dead
 from cloud_ingest.records import Records
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 AGAIN_NS: Final = 600 * SECOND
 """A gateway's frames that get no receipt though nothing is wrong with them are kept once in this time."""
 INTERNAL_ERROR: Final = "internal_error"
+WRONG_CLOCK: Final = "gateway_clock"
 OTHER_TIME: Final = "other_time"
 """Why frames are refused that go by a recording's time where the cloud does not, or the other way round."""
 
@@ -30,10 +32,11 @@ class Refusals:
     """What is refused of frames, and who is told of it."""
 
     def __init__(
-        self, tenant: str, records: Records, turns: Turns, clock: Clock, telemetry: Telemetry
+        self, tenant: str, records: Records, turns: Turns, clock: Clock, telemetry: Telemetry, flood: Flood
     ) -> None:
         self._tenant, self._records, self._turns = tenant, records, turns
         self._clock, self._telemetry = clock, telemetry
+        self._flood = flood
         self._given_up: dict[str, int] = {}
 
     async def give_up(self, topic: str, payload: bytes, error: Exception) -> None:
@@ -67,8 +70,20 @@ class Refusals:
         log.error("frames refused: %s", where)
         return [Dead(message.topic, frame.gateway, OTHER_TIME, where, message.payload)]
 
+    def wrong_clock(self, frame: Frame, offset: int) -> None:
+        """A gateway's clock is wrong: its readings are taken in with corrected times. Said seldom."""
+        self._telemetry.count("frames_clock_corrected_total")
+        if self._first_in_a_while(f"clock of {frame.gateway}"):
+            side = "ahead" if offset < 0 else "behind"
+            detail = (
+                f"its clock is {abs(offset) / SECOND:.0f} s {side}; the times of its readings are corrected"
+            )
+            log.warning("gateway %s: %s", frame.gateway, detail)
+            self._turns.technical(WRONG_CLOCK, frame.gateway, detail)
+
     def tell(self, dead: Sequence[Dead]) -> None:
         """Count what is in the dead letters now, and tell of what points to something wrong in the house."""
+        self._flood.add(dead)
         for letter in dead:
             self._telemetry.count("dead_letters_total", reason=letter.reason)
             self._telemetry.count("readings_rejected_total", letter.readings, reason=letter.reason)

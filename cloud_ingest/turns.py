@@ -38,6 +38,8 @@ class Hooks:
     on_stored: Callable[[ReadingBatch, list[str | None]], None] | None = None
     on_transitions: Callable[[Sequence[Transition]], None] | None = None
     on_frame: Callable[[Frame], None] | None = None
+    on_clock: Callable[[str, int], None] | None = None
+    """Gateway, and what is added to the times of its clock (ns), with each frame; 0: it is right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from devices.time import Correction, correct
 from firmware_profiles import DecodedReading
+from hearthward.core.clock import SECOND
 from hearthward.core.ids import digest63
 from hearthward.core.model import Quality, Reading, ReadingBatch, key_time
 
 __all__ = ["Stamped", "Stamper"]
+
+PUT_BACK_NS: Final = SECOND
+"""A clock that much behind the last reading's time has been put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +35,29 @@ class Stamper:
     starts over), so it tells this run's readings that have no other time from those of the runs before.
     """
 
-    __slots__ = ("_device", "_salt", "_where", "last")
+    __slots__ = ("_at", "_device", "_salt", "_where", "last")
 
     def __init__(self, device: str, where: ZoneInfo | None, last: int = 0, *, salt: bytes) -> None:
         self._device = device
         self._where = where
         self._salt = salt
         self.last = last
+        self._at = last
 
     def stamp(
         self, source: str, payload: bytes, decoded: Sequence[DecodedReading], profile_hash: str, now: int
     ) -> Stamped:
         """One payload's values, received at ``now`` (UTC ns)."""
         received = self.last = max(now, self.last + 1)
+        # a clock that was put back: the key goes on growing, but nothing was measured in the future
+        at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
         pure = digest63(source.encode(), payload)
         salted = digest63(source.encode(), payload, self._salt)
         batch = ReadingBatch()
         clock: Correction | None = None
         for ordinal, value in enumerate(decoded):
             clock_set = not value.quality & Quality.CLOCK_UNSET
-            corrected = correct(value.device_time, received, self._where, clock_set=clock_set)
+            corrected = correct(value.device_time, at, self._where, clock_set=clock_set)
             if corrected.skew is not None:
                 clock = corrected
             by_device = clock_set and value.device_time is not None

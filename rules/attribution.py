@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hearthward.core.codes import METRICS
-from hearthward.core.model import ReadingBatch
+from hearthward.core.model import Quality, ReadingBatch
 from rules.model import Rows, subject_key
 
 __all__ = ["Attribution", "Span", "rows_to_judge"]
@@ -68,20 +68,26 @@ class Attribution:
         return self._spans[device][bisect_right(self._starts[device], at) - 1]
 
 
-def rows_to_judge(batch: ReadingBatch, patients: Sequence[str | None]) -> Rows:
+def rows_to_judge(
+    batch: ReadingBatch, patients: Sequence[str | None], received: Sequence[int] | None = None
+) -> Rows:
     """What the rules look at: values (coded ones by their place), and what devices say of themselves.
 
-    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too.
+    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too. What has
+    no time but that of its receipt was received when it was measured: as a part of the store's key the
+    receive time goes on growing where a gateway's clock was put back, and is never corrected; ``received``
+    are the right ones, where they are known to be others.
     """
     rows = Rows()
-    for patient, device, metric, value, code, time, received, quality in zip(
+    for patient, device, metric, value, code, time, dated, came, quality in zip(
         patients,
         batch.device,
         batch.metric,
         batch.value,
         batch.code,
         batch.corrected,
-        batch.received,
+        batch.device_time,
+        batch.received if received is None else received,
         batch.quality,
         strict=True,
     ):
@@ -92,5 +98,6 @@ def rows_to_judge(batch: ReadingBatch, patients: Sequence[str | None]) -> Rows:
                 continue  # a name or number of the device: nothing to judge
         if judged is not None or quality:
             subject = patient or subject_key("device", device)
-            rows.append(subject, device, metric, judged, time, received, quality)
+            by_receipt = dated is None or quality & Quality.CLOCK_UNSET
+            rows.append(subject, device, metric, judged, time, time if by_receipt else came, quality)
     return rows

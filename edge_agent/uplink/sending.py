@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from edge_agent.outbox import Outbox
+from edge_agent.uplink.eras import ClockEras
 from edge_agent.uplink.sent import SentBook, Verdict
 from edge_agent.uplink.window import Flight, Lane, Window, common
 from hearthward.core.clock import SECOND, Clock
@@ -72,14 +74,24 @@ class Sender:
         self._told: list[Gap] = []
         self._gaps_alone: tuple[Gap, ...] = ()
         self._gaps_sent = -(2**62)
+        self._eras = ClockEras(clock.now_ns(), clock.monotonic_ns())
         self._wake = asyncio.Event()
         self._confirm_due = asyncio.Event()
-        outbox.on_commit(self._wake.set)
+        outbox.on_commit(self._committed)
 
     @property
     def boot(self) -> str:
         """The boot whose numbers are being sent: the outbox's, a moment later when that changes."""
         return self._boot
+
+    def _committed(self) -> None:
+        self._look_at_clock()
+        self._wake.set()
+
+    def _look_at_clock(self) -> None:
+        """Where a recording is played its clock jumps as it likes: it is right by definition."""
+        if not self._clock.event_driven:
+            self._eras.look(self._clock.now_ns(), self._clock.monotonic_ns(), self._outbox.accepted)
 
     def topic(self, kind: TopicKind) -> str:
         """This gateway's topic of one kind."""
@@ -95,6 +107,7 @@ class Sender:
         if self._boot != self._outbox.boot:
             self._boot = self._outbox.boot
             self._book, self._stored, self._told = SentBook(), {}, []
+            self._eras.restart()
         settled = self._outbox.settled()
         for block in self._stored:
             settled.add(block.first, block.last)
@@ -151,6 +164,8 @@ class Sender:
             return late
         while (span := self.window.next_span(self._outbox.accepted, self._outbox.urgent())) is not None:
             limit = BACKLOG_BYTES if span.lane is Lane.BACKLOG else FRAME_BYTES
+            if (end := self._eras.last(span.first)) is not None and end < span.last:
+                span = replace(span, last=end)
             blocks = await self._outbox.pending(span.first - 1, span.readings, limit, until=span.last)
             flight = self.window.take(span, blocks, self._open_gaps(), now)
             if flight is not None:
@@ -173,13 +188,16 @@ class Sender:
         self._telemetry.count("uplink_readings_sent_total", sum(b.count for b in frame.blocks))
 
     def _frame(self, flight: Flight | None) -> Frame:
+        self._look_at_clock()
+        mono = self._clock.monotonic_ns()
+        former = self._eras.wall(flight.blocks[0].first, mono) if flight else None
         return Frame(
             gateway=self.gateway,
             boot=self._boot,
             blocks=flight.blocks if flight else (),
-            wall=self._clock.now_ns(),
-            mono=self._clock.monotonic_ns(),
-            synchronised=self._clock.synchronised(),
+            wall=self._clock.now_ns() if former is None else former,
+            mono=mono,
+            synchronised=former is None and self._clock.synchronised(),
             event_time=self._clock.event_driven,
             config=self._config(),
             gaps=flight.gaps if flight else self._open_gaps(),

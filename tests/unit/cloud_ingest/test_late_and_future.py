@@ -58,59 +58,72 @@ async def test_a_reading_dated_tomorrow_mutes_nobody(ward: Ward):
     await agrees(ward)
 
 
-async def test_a_gateway_a_day_ahead_mutes_nobody(ward: Ward):
-    """Its readings are put aside and told of; the patient's other devices are judged as ever."""
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_gateway_a_day_off_loses_nothing_and_its_alarms_come_at_once(ward: Ward, days: int):
+    """Its readings are stored and judged at the time of their measurement, whatever it took it to be."""
+    for n in range(6):
+        ward.clock.follow(T0 + n * SECOND)
+        await ward.take(live(block(n + 1, reading(n + days * DAY, 84)), at=n + days * DAY))
+    assert await alarms(ward) == {("pat_1", "spo2-low")}
+    stored = await ward.stored("dev_1")
+    assert [r.corrected for r in stored] == [T0 + n * SECOND for n in range(6)]
+    assert [r.received for r in stored] == [T0 + (n + days * DAY) * SECOND for n in range(6)]
+    assert await ward.rows(DeadLetter) == []
+    (alarm,) = await ward.rows(Alarm)
+    assert (alarm.signalled, alarm.late, alarm.onset) == (True, False, T0)
+    assert [e.kind for e in ward.events() if isinstance(e, TechnicalEvent)] == ["gateway_clock"]
+    await agrees(ward)
+
+
+async def test_what_a_device_with_a_right_clock_measured_is_not_late_for_its_gateway_s_clock(ward: Ward):
+    for n in range(6):
+        ward.clock.follow(T0 + n * SECOND)
+        moment = T0 + n * SECOND
+        row = reading(n + DAY, 84, device_time=moment, corrected=moment)
+        await ward.take(live(block(n + 1, row), at=n + DAY))
+    assert [r.corrected for r in await ward.stored("dev_1")] == [T0 + n * SECOND for n in range(6)]
+    (alarm,) = await ward.rows(Alarm)
+    assert (alarm.rule, alarm.signalled, alarm.late) == ("spo2-low", True, False)
+
+
+async def test_a_gateway_a_day_off_mutes_nobody_else(ward: Ward):
     enrol(ward.records, "gw-2", ("dev_3",))
-
-    def wear(session: Any) -> None:
-        from cloud_ingest.records.models import Association
-
-        row = session.query(Association).filter_by(device="dev_3").one()
-        row.patient = "pat_1"
-
-    await ward.records.run(wear)
-    await ward.pipeline.reload_attribution()
     for n in range(6):
         ward.clock.follow(T0 + n * SECOND)
         await ward.take(
             live(block(n + 1, reading(n + DAY, 99, device="dev_3")), at=n + DAY, gateway="gw-2"),
             live(block(n + 1, reading(n, 84)), at=n),
         )
-    assert await alarms(ward) == {("pat_1", "clock-wrong"), ("pat_1", "spo2-low")}
-    assert await ward.stored("dev_3") == []
-    assert max(wall for wall, _ in ward.pipeline.state.sources.values()) <= T0 + 5 * SECOND
-    await agrees(ward)
-
-
-async def test_a_gateway_a_day_behind_mutes_nobody(ward: Ward):
-    enrol(ward.records, "gw-2", ("dev_3",))
-
-    def wear(session: Any) -> None:
-        from cloud_ingest.records.models import Association
-
-        row = session.query(Association).filter_by(device="dev_3").one()
-        row.patient, row.start = "pat_1", T0 - 2 * DAY * SECOND
-
-    await ward.records.run(wear)
-    await ward.pipeline.reload_attribution()
-    for n in range(6):
-        ward.clock.follow(T0 + n * SECOND)
-        await ward.take(
-            live(block(n + 1, reading(n - DAY, 99, device="dev_3")), at=n - DAY, gateway="gw-2"),
-            live(block(n + 1, reading(n, 84)), at=n),
-        )
     assert await alarms(ward) == {("pat_1", "spo2-low")}
-    await agrees(ward)
+    assert max(wall for wall, _ in ward.pipeline.state.sources.values()) <= T0 + 5 * SECOND
 
 
-async def test_a_gateway_whose_clock_is_not_synchronised_mutes_nobody(ward: Ward):
-    """It thinks that it is a quarter of an hour ago."""
+async def test_a_clock_that_jumps_there_and_back_leaves_no_trace_in_the_times(ward: Ward):
+    """A day ahead, a day behind, right again: receive times only grow, as they are keys."""
+    received = T0
+    for n, days in enumerate((0, 0, 1, 1, -1, -1, 0, 0)):
+        ward.clock.follow(T0 + n * SECOND)
+        shown = n + days * DAY
+        received = max(T0 + shown * SECOND, received + 1)
+        row = reading(shown, 84, received=received)
+        await ward.take(live(block(n + 1, row), at=shown, mono=n * SECOND))
+    stored = await ward.stored("dev_1")
+    assert [r.corrected for r in stored] == [T0 + n * SECOND for n in range(8)]
+    (alarm,) = await ward.rows(Alarm)
+    assert (alarm.condition, alarm.late, alarm.onset) == ("active", False, T0)
+    assert await ward.rows(DeadLetter) == []
+
+
+async def test_a_gateway_whose_clock_is_not_synchronised_is_corrected_however_little(ward: Ward):
+    """It thinks that it is a quarter of a minute ago."""
     for n in range(6):
         ward.clock.follow(T0 + n * SECOND)
-        slow = n - 900
+        slow = n - 15
         await ward.take(live(block(n + 1, reading(slow, 84)), at=slow, synchronised=False))
         await ward.take(live(block(n + 1, reading(n, 84, device="dev_2")), at=n, gateway="gw-2"))
     assert await alarms(ward) == {("pat_1", "spo2-low"), ("pat_2", "spo2-low")}
+    stored = await ward.stored("dev_1")
+    assert [r.corrected for r in stored] == [T0 + n * SECOND for n in range(6)]
 
 
 @pytest.mark.parametrize("device", ["dev_1", "dev_9"])

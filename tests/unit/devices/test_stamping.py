@@ -57,6 +57,19 @@ def test_receive_times_grow_even_when_the_wall_clock_goes_back():
     assert stamper.last == 200
 
 
+def test_a_clock_that_is_put_back_dates_nothing_in_the_future():
+    """Only the key goes on growing: what was measured after is not dated a day ahead for a day."""
+    day, second = 86_400 * 10**9, 10**9
+    stamper = Stamper("d", None, salt=RUN)
+    value = replace(VALUE, device_time=None)
+    clock = [AT, AT + day, AT + second, AT + second, AT + 2 * second]
+    batches = [stamper.stamp("s", b"x", [value], "h", now).batch for now in clock]
+    assert [b.corrected[0] for b in batches] == [AT, AT + day, AT + second, AT + second + 1, AT + 2 * second]
+    assert [b.received[0] for b in batches] == [AT, AT + day, AT + day + 1, AT + day + 2, AT + day + 3]
+    dated = replace(VALUE, device_time=AT + 3 * second)
+    assert stamper.stamp("s", b"x", [dated], "h", AT + 3 * second).batch.corrected == [AT + 3 * second]
+
+
 @pytest.mark.parametrize(
     "value",
     [replace(VALUE, device_time=None), replace(VALUE, quality=Quality.CLOCK_UNSET)],
