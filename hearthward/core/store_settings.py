@@ -27,7 +27,7 @@ class StoreSettings(Part):
     timeout_s: float = Field(10.0, gt=0, le=300)
     batch: int = Field(5_000, ge=1, le=100_000, description="readings sent at once")
     safety_s: float = Field(
-        60.0, ge=10, le=3600, description="what the server still has after so long is on its disk"
+        60.0, ge=20, le=3600, description="what the server still has after so long is on its disk"
     )
     kept_days: float = Field(7.0, ge=1, le=3650, description="the file keeps readings for so long")
     spool_bytes: int = Field(4 << 30, ge=64 << 20, description="the file's size at most")

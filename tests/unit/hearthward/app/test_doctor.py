@@ -26,6 +26,7 @@ NAMES = [
     "broker",
     "database",
     "data folder",
+    "store",
 ]
 
 
@@ -175,3 +176,20 @@ def test_what_a_person_reads():
     assert "unused" not in text
     assert lines[-1] == "3 checks: 1 failed, 1 to look at"
     assert Finding("a", "ok", "t").to_data() == {"name": "a", "level": "ok", "text": "t", "advice": ""}
+
+
+async def store_finding(**store: object) -> Finding:
+    found = doctor._store(load_settings(cloud={"store": store}))
+    assert found.name == "store"
+    return found
+
+
+async def test_a_store_in_a_file_needs_nothing():
+    assert (await store_finding()).level == "ok"
+
+
+async def test_a_store_s_server_that_does_not_answer_is_a_failure_that_says_what_happens_meanwhile():
+    found = await store_finding(kind="victoriametrics", url=f"http://127.0.0.1:{free_port()}", timeout_s=1)
+    assert found.level == "fail"
+    assert "does not answer" in found.text
+    assert "wait in the data folder" in found.advice
