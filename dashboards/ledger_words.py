@@ -45,9 +45,9 @@ def _parts(found: LedgerReport) -> tuple[int, int, dict[str, int], int]:
 def _english(found: LedgerReport, when: str) -> str:
     read, stored, rest, lost = _parts(found)
     words = {
-        "duplicate": "{n:,} had been stored before",
-        "rejected": "{n:,} were rejected",
-        "waiting": "{n:,} wait at gateways",
+        "duplicate": "{n:,} stored before",
+        "rejected": "{n:,} rejected",
+        "waiting": "{n:,} waiting at gateways",
     }
     also = "".join(f", {words[name].format(n=n)}" for name, n in rest.items() if n)
     text = f"Of {read:,} readings read {when}, {stored:,} are stored{also}; {lost:,} lost."

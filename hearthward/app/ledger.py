@@ -65,7 +65,7 @@ async def write_off(settings: Settings, gateway: str, boot: str, reason: str) ->
     """Close the books on an outbox. Raises HearthwardError."""
     async with _desk(settings) as desk:
         numbers = await desk.write_off(gateway, boot, reason)
-    return f"wrote off {numbers:,} readings of outbox {boot} of gateway {gateway}"
+    return f"written off of outbox {boot} of gateway {gateway}: {numbers:,}"
 
 
 class _Desk(Protocol):
