@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from cloud_ingest.attribution import Attribution
+from cloud_ingest.dead_letter_flood import Flood
 from cloud_ingest.deciding import Decider
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import Feed
@@ -126,6 +127,11 @@ class Pipeline:
     def attribution(self) -> Attribution:
         """Which device is on whom, when."""
         return self._frames.attribution
+
+    @property
+    def flood(self) -> Flood:
+        """How much is refused."""
+        return self._frames.flood
 
     @property
     def ledger(self) -> Ledger:

@@ -8,10 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
-
-from cloud_ingest import journal, pulse
+from cloud_ingest import pulse
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
@@ -25,10 +22,10 @@ from cloud_ingest.notifier import Notifier
 from cloud_ingest.outdated import Outdated
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.pulse import Pulse
-from cloud_ingest.receipts import compact
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import Alarms
-from cloud_ingest.records.models import Alarm, DeadLetter, FrameRow
+from cloud_ingest.records.models import Alarm
+from cloud_ingest.retention import Retention
 from cloud_ingest.sources.base import FrameSource, Message
 from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.telling.wording import Wording
@@ -59,9 +56,6 @@ MAINTENANCE_S: Final = 30.0
 """Gateways' last-seen times are saved and timed configuration changes looked for this often."""
 PRUNE_EVERY: Final = 120
 """Maintenance rounds between two prunings: an hour."""
-JOURNAL_KEPT_NS: Final = 24 * 3600 * SECOND
-"""How long inputs that no snapshot needs any more can still be stepped again."""
-DEAD_LETTERS_KEPT: Final = 10_000
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
 PROBE_EVERY_S: Final = 5.0
@@ -161,6 +155,7 @@ class CloudService:
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
         self._expect_signs()
+        self.retention = Retention(self.tenant, records, settings.retention, telemetry)
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
         self._outdated = Outdated(self.facts, clock)
@@ -399,7 +394,8 @@ class CloudService:
                     await self.publisher.runs(state.gateway, state.config)
                 self._outdated.look(self.gateways.all(), self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:
-                    await self.records.run(self._prune)
+                    await self.retention.prune(self.clock.now_ns())
+                self.pipeline.flood.look()
             except StoreUnavailable as error:
                 log.warning("maintenance waits for the records: %s", error)
             rounds += 1
@@ -409,23 +405,6 @@ class CloudService:
         if notes:
             await self.records.run(lambda s: write_notes(s, self.tenant, notes))
             self.gateways.saved(notes)
-
-    def _prune(self, session: Session) -> None:
-        """Bound what only grows: old inputs, ranges' digests, dead letters."""
-        journal.prune(session, self.tenant, self.clock.now_ns() - JOURNAL_KEPT_NS)
-        sources = select(FrameRow.gateway, FrameRow.boot).where(FrameRow.tenant == self.tenant).distinct()
-        for gateway, boot in session.execute(sources).all():
-            compact(session, self.tenant, (gateway, boot))
-        newest = (
-            select(DeadLetter.id)
-            .where(DeadLetter.tenant == self.tenant)
-            .order_by(DeadLetter.id.desc())
-            .offset(DEAD_LETTERS_KEPT)
-            .limit(1)
-        )
-        edge = session.scalar(newest)
-        if edge is not None:
-            session.execute(delete(DeadLetter).where(DeadLetter.tenant == self.tenant, DeadLetter.id <= edge))
 
     async def _know(self) -> None:
         """Tell the rules what is known of patients and gateways now, as far as it has changed.

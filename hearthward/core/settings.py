@@ -51,6 +51,7 @@ from hearthward.core.channel_settings import (
 )
 from hearthward.core.errors import ConfigError
 from hearthward.core.local_settings import LocalSettings
+from hearthward.core.retention_settings import RetentionSettings
 from hearthward.core.store_settings import StoreSettings
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "HeartbeatSettings",
     "MessageSettings",
     "PushSettings",
+    "RetentionSettings",
     "Settings",
     "SmsSettings",
     "StoreSettings",
@@ -186,6 +188,7 @@ class CloudSettings(Part):
     future_skew_s: float = Field(60.0, gt=0, description="how far ahead a reading's time may be")
     tick_s: float = Field(0.25, gt=0, le=5)
     store: StoreSettings = StoreSettings()
+    retention: RetentionSettings = RetentionSettings()
     rules_path: Path | None = Field(None, description="a folder of rules beside the shipped library")
     policies_path: Path | None = Field(
         None, description="a folder of escalation policies beside the shipped ones"
