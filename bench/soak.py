@@ -27,6 +27,8 @@ __all__ = ["measure"]
 
 SECONDS: Final = float(os.environ.get("BENCH_SOAK_S", "600"))
 RATE: Final = 5_000
+FEEDERS: Final = 10
+"""Tasks that give readings at once, as devices' sessions do."""
 BATCH: Final = 50
 """Readings that come together: so many devices' at one moment."""
 EVERY_S: Final = 10.0
@@ -43,7 +45,9 @@ def measure() -> Outcome:
     """Run it once."""
     with work_folder() as folder:
         plan = folder / "plan.json"
-        plan.write_text(json.dumps(virtual_ward().to_data()))
+        wanted = virtual_ward()
+        nowhere = {device.id: f"/dev/nowhere-{device.id}" for _, device in wanted.devices()}
+        plan.write_text(json.dumps(wanted.with_addresses(nowhere).to_data()))
         with hearthward(folder, "--data", "cl", "cloud", "--port", "0", "--seed", plan) as cloud:
             broker = cloud.wait_for(r"mqtt://\S+", START_S)[0]
             context = multiprocessing.get_context("spawn")
@@ -145,22 +149,27 @@ async def _feed(folder: Path, broker: str) -> None:
     settings = load_settings(None, data=folder / "ed", edge={"radio": "off"}, broker={"url": broker})
     devices = [device.id for _, device in virtual_ward().devices()]
     async with edge_running(settings, broker_url=broker, clock=SystemClock(), telemetry=Telemetry()) as agent:
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        sent = 0
-        told = 0.0
-        while loop.time() < start + SECONDS:
-            await agent.accept(_batch(devices, sent))
-            sent += BATCH
-            if loop.time() > told + 1:
-                told = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for n in range(FEEDERS):
+                group.create_task(_feeder(agent, devices[n::FEEDERS], n))
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end:
                 _tell(folder, agent)
-            await asyncio.sleep(max(0.0, start + sent / RATE - loop.time()))
+                await asyncio.sleep(1)
         try:
             async with asyncio.timeout(DRAIN_S):
                 await agent.outbox.drained()
         finally:
             _tell(folder, agent)
+
+
+async def _feeder(agent: Any, devices: Sequence[str], salt: int) -> None:
+    """Some of the devices, in their share of the pace; what is due while the outbox syncs comes after it."""
+    start, sent = time.monotonic(), 0
+    while time.monotonic() < start + SECONDS:
+        await agent.accept(_batch(devices, sent * FEEDERS + salt * BATCH))
+        sent += BATCH
+        await asyncio.sleep(max(0.0, start + sent * FEEDERS / RATE - time.monotonic()))
 
 
 def _batch(devices: Sequence[str], sent: int) -> Any:
