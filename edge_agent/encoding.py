@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from edge_agent.segments.accounts import accepted_in
+from edge_agent.segments.store import NewBlock
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import encode_block
 
@@ -16,15 +18,15 @@ _UNFIT: Final = (ValueError, TypeError, OverflowError, IndexError)
 """What ``encode_block`` raises for values that no block can carry."""
 
 
-def encode_all(batches: Sequence[ReadingBatch]) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
-    """Batches -> (count, payload) of their blocks, and index -> reason of batches no block can carry.
+def encode_all(batches: Sequence[ReadingBatch]) -> tuple[list[NewBlock], dict[int, str]]:
+    """Batches -> their blocks, and index -> reason of batches no block can carry.
 
     Neighbours share blocks; a refused batch leaves the others as they are.
     """
     try:
         return _encode(batches), {}
     except _UNFIT:
-        blocks: list[tuple[int, bytes]] = []
+        blocks: list[NewBlock] = []
         refused: dict[int, str] = {}
         for i, batch in enumerate(batches):
             try:
@@ -34,22 +36,22 @@ def encode_all(batches: Sequence[ReadingBatch]) -> tuple[list[tuple[int, bytes]]
         return blocks, refused
 
 
-def _encode(batches: Iterable[ReadingBatch]) -> list[tuple[int, bytes]]:
+def _encode(batches: Iterable[ReadingBatch]) -> list[NewBlock]:
     together = ReadingBatch()
     for batch in batches:
         together.extend(batch)
-    out: list[tuple[int, bytes]] = []
+    out: list[NewBlock] = []
     for start in range(0, len(together), BLOCK_READINGS):
         out += _encode_small(together.take(range(start, min(start + BLOCK_READINGS, len(together)))))
     return out
 
 
-def _encode_small(batch: ReadingBatch) -> list[tuple[int, bytes]]:
+def _encode_small(batch: ReadingBatch) -> list[NewBlock]:
     """One block, or several when its bytes are too many. Raises ValueError for one too large reading."""
     n = len(batch)
     payload = encode_block(batch)
     if len(payload) <= BLOCK_BYTES:
-        return [(n, payload)]
+        return [NewBlock(n, payload, counts=tuple(accepted_in(batch.device, batch.received)))]
     if n == 1:
         msg = f"a reading of {len(payload)} bytes exceeds {BLOCK_BYTES}"
         raise ValueError(msg)

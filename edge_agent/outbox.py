@@ -1,8 +1,9 @@
 """The outbox: a reading is *accepted* once it stands here, committed and fsynced.
 
 Appends of one moment share a transaction (group commit) and a block; each resolves only when the disk has
-it. Blocks leave only when a receipt covers them wholly, or, when the file is full, the oldest first, which
-is recorded as a gap. All blocking work is done by the outbox's own single thread.
+it. Blocks leave only when a receipt names them by content, or, when the outbox is full, the oldest routine
+ones first, which is recorded as a gap. What is on the disk, and how, is in ``edge_agent.segments``; its
+blocking work is done by one thread that writes and one that reads.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
-import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from edge_agent import segment
 from edge_agent.encoding import encode_all
-from hearthward.core.clock import Clock, iso
+from edge_agent.former import take_over
+from edge_agent.segments.accounts import hour_of
+from edge_agent.segments.files import Disk, FolderDisk
+from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, FullError, NewBlock, Store, Work
+from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
 from hearthward.core.lock import FileLock
@@ -39,8 +41,11 @@ log = logging.getLogger(__name__)
 GROUP_S: Final = 0.010
 """Transactions start at least so far apart; what comes meanwhile shares the next one."""
 GROUP_READINGS: Final = 4000
-"""Readings in one transaction (more only when a single append brings more): bounds the log's room."""
-MIN_BYTES: Final = 1 << 20
+"""Readings in one transaction (more only when a single append brings more)."""
+TALLY_S: Final = 10.0
+"""Counts wait at most so long for a transaction to go with."""
+DECISIONS_BYTES: Final = 128 * 1024
+MIN_BYTES: Final = (MIN_SEGMENTS + 2) * SMALLEST
 READ_TRIES: Final = 3
 _RECENT: Final = 64
 """Blocks kept in memory, so that sending what was just committed reads no disk."""
@@ -57,7 +62,7 @@ class _Append:
 
 @dataclass(slots=True)
 class _Decided:
-    payload: tuple[int, bytes]
+    block: NewBlock
     rests_on: tuple[tuple[int, int], ...]
     done: asyncio.Future[tuple[int, int]]
 
@@ -71,10 +76,12 @@ class _Group:
     confirmed: list[StoredBlock] = field(default_factory=list)
     reported: list[Gap] = field(default_factory=list)
     confirms: list[asyncio.Future[int]] = field(default_factory=list)
-    audit: bool = False
+    suspects: set[int] = field(default_factory=set)
+    counts: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    counts_due: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.appends or self.decided or self.confirms or self.audit)
+        return bool(self.appends or self.decided or self.confirms or (self.counts and self.counts_due))
 
     def take(self) -> _Group:
         """What the next transaction carries; more appends than it can hold stay behind."""
@@ -86,51 +93,82 @@ class _Group:
         else:
             n = len(self.appends)
         taken = _Group(
-            self.appends[:n], self.decided, self.confirmed, self.reported, self.confirms, self.audit
+            self.appends[:n],
+            self.decided,
+            self.confirmed,
+            self.reported,
+            self.confirms,
+            self.suspects,
+            self.counts,
         )
         self.appends = self.appends[n:]
-        self.decided, self.confirmed, self.reported, self.confirms, self.audit = [], [], [], [], False
+        self.decided, self.confirmed, self.reported, self.confirms = [], [], [], []
+        self.suspects, self.counts, self.counts_due = set(), Counter(), False
         return taken
 
-    def resolve(self, first: int, deleted: int, refused: dict[int, str]) -> None:
+    def resolve(self, done: Done, unfit: dict[int, str]) -> None:
         """Give everybody who waits the result of the transaction."""
+        first = done.first
         for i, append in enumerate(self.appends):
-            if (reason := refused.get(i)) is not None:
-                if not append.done.done():
-                    append.done.set_exception(StoreRejected(f"readings cannot be stored: {reason}"))
-                continue
-            last = first + len(append.batch) - 1
-            if not append.done.done():
-                append.done.set_result((first, last))
-            first = last + 1
+            if (reason := unfit.get(i)) is not None:
+                _refuse(append.done, StoreRejected(f"readings cannot be stored: {reason}"))
+            elif done.refused:
+                _refuse(append.done, StoreUnavailable(done.refused))
+            else:
+                first = _give(append.done, first, len(append.batch))
         for decided in self.decided:
-            last = first + decided.payload[0] - 1
-            if not decided.done.done():
-                decided.done.set_result((first, last))
-            first = last + 1
+            if done.refused:
+                _refuse(decided.done, StoreUnavailable(done.refused))
+            else:
+                first = _give(decided.done, first, decided.block.count)
         for confirm in self.confirms:
             if not confirm.done():
-                confirm.set_result(deleted)
+                confirm.set_result(sum(b.count for b in done.deleted))
+
+    def fail(self, error: BaseException, path: Path) -> None:
+        """Tell everybody who waits that nothing came of it."""
+        waiting: list[asyncio.Future[Any]] = [
+            *(a.done for a in self.appends),
+            *(d.done for d in self.decided),
+            *self.confirms,
+        ]
+        for future in waiting:
+            msg = f"the outbox {path} cannot be written: {error}"
+            _refuse(future, StoreUnavailable(msg, path=os.fspath(path)))
+
+
+def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _give(future: asyncio.Future[tuple[int, int]], first: int, count: int) -> int:
+    if not future.done():
+        future.set_result((first, first + count - 1))
+    return first + count
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
-    """What the loop knows of the file: as of the last transaction whose waiters have been told.
+class _View:
+    """What the loop knows of the store: as of the last transaction whose waiters have been told.
 
-    Not read from the segment directly: its thread is ahead of the loop for a moment, and a number that
+    Not read from the store directly: its thread is ahead of the loop for a moment, and a number that
     already counts as accepted but is not yet among the recent blocks would never be sent.
     """
 
     boot: str
     following: int
-    done: RangeSet
+    settled: RangeSet
     gaps: tuple[Gap, ...]
+    urgent: RangeSet
+    fill: float
 
 
 class Outbox:
     """Accepted readings that are not yet receipted; open it with ``Outbox.open``.
 
-    ``boot`` is the random id made with the file; it changes only when a damaged file had to be replaced.
+    ``boot`` is the random id made with the outbox; it changes only, at an opening, when so much was damaged
+    that nobody knows which numbers were given out.
     """
 
     def __init__(self, path: Path, *, clock: Clock, ids: Ids, telemetry: Telemetry, max_bytes: int) -> None:
@@ -140,72 +178,84 @@ class Outbox:
         self._telemetry = telemetry
         self._max_bytes = max_bytes
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), f"the outbox {path}")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
-        self._segment: segment.Segment
-        self._books = _Books("", 1, RangeSet(), ())
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="outbox-write")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
+        self._store: Store
+        self._view = _View("", 1, RangeSet(), (), RangeSet(), 0.0)
         self._group = _Group()
         self._work = asyncio.Event()
         self._empty = asyncio.Event()
         self._recent: deque[Block] = deque()
         self._listeners: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._counting: asyncio.TimerHandle | None = None
+        self._faults = 0
         self._closed = False
-        self._urgent = RangeSet()
-        self._fill = 0.0
-        self._counts: Counter[tuple[str, int, str]] = Counter()
-        self._marks: dict[tuple[str, int, str], int] = {}
-        self._mark = 0
 
     @classmethod
     async def open(
-        cls, path: Path, *, clock: Clock, ids: Ids, telemetry: Telemetry, max_bytes: int = 256 << 20
+        cls,
+        path: Path,
+        *,
+        clock: Clock,
+        ids: Ids,
+        telemetry: Telemetry,
+        max_bytes: int = 256 << 20,
+        disk: Disk | None = None,
     ) -> Outbox:
-        """Open the file, or make it ``max_bytes`` large; a damaged one is moved aside, its good rows kept.
+        """Open the folder ``path``, or make it, ``max_bytes`` reserved; what is damaged becomes gaps.
 
-        Raises ConfigError (in use, folder not writable, too small) and StoreUnavailable (disk full or
-        failing), both naming the path.
+        A former single file beside it (``<path>.db``) is taken over first. ``disk`` stands in for the
+        folder's in tests. Raises ConfigError (in use, folder not writable, too small) and
+        StoreUnavailable (disk full or failing), both naming the path.
         """
         if max_bytes < MIN_BYTES:
             msg = f"an outbox of {max_bytes} bytes is too small; give it at least {MIN_BYTES}"
             raise ConfigError(msg, file=str(path))
-        await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
-        outbox = cls(path / "outbox.db", clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
+        outbox = cls(path, clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
         try:
-            await outbox._run(outbox._open)
+            await outbox._run(outbox._writing, lambda: outbox._open(disk))
         except BaseException:
-            if (opened := getattr(outbox, "_segment", None)) is not None:
-                opened.close()
-            outbox._thread.shutdown()
-            outbox._lock.release()
+            outbox._end()
             raise
-        outbox._remember([], [])
-        outbox._measure(outbox._segment.found)
+        outbox._remember([])
+        outbox._measure()
         outbox._writer = asyncio.create_task(outbox._write(), name="outbox-writer")
         return outbox
 
     @property
     def boot(self) -> str:
-        """The random id made with the outbox file."""
-        return self._books.boot
+        """The random id made with the outbox."""
+        return self._view.boot
 
     @property
     def accepted(self) -> int:
         """The last sequence number ever given out; 0 before the first."""
-        return self._books.following - 1
+        return self._view.following - 1
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Numbers that will never come and that no receipt has answered yet, in order."""
-        return self._books.gaps
+        return self._view.gaps
 
     def backlog(self) -> int:
-        """How many accepted readings wait for their receipt."""
-        lost = sum(g.last - g.first + 1 for g in self._books.gaps)
-        return self.accepted - len(self._books.done) - lost
+        """How many accepted numbers wait for their receipt."""
+        return self.accepted - len(self._view.settled)
 
     def settled(self) -> RangeSet:
         """The numbers that need no sending: receipted, or lost in a gap."""
-        return RangeSet([*self._books.done, *((g.first, g.last) for g in self._books.gaps)])
+        return self._view.settled.copy()
+
+    def urgent(self) -> RangeSet:
+        """Unreceipted numbers that go before everything else: decisions and what they rest on.
+
+        Whole blocks, always.
+        """
+        return self._view.urgent.copy()
+
+    def fill(self) -> float:
+        """How full the outbox is, 0 to 1; at 1 the oldest routine blocks are dropped."""
+        return self._view.fill
 
     async def drained(self) -> None:
         """Return once nothing waits for a receipt (at once if so already)."""
@@ -214,6 +264,28 @@ class Outbox:
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the loop after every transaction that added blocks or gaps."""
         self._listeners.append(listener)
+
+    def tally(self, device: str, received_ns: int, kind: str, n: int = 1) -> None:
+        """Count ``n`` of ``kind`` (``read``, ``rejected:<reason>``) for a device and the hour of a time.
+
+        Written with the next transaction, or within TALLY_S.
+        """
+        self._group.counts[device, hour_of(received_ns), kind] += n
+        if self._counting is None and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._counting = loop.call_later(TALLY_S, self._count)
+
+    def _count(self) -> None:
+        self._counting = None
+        self._group.counts_due = True
+        self._work.set()
+
+    def accounts(self, after: int = 0) -> tuple[int, list[Account]]:
+        """The rows of the books changed since mark ``after`` (0: of seven days), and the new mark.
+
+        What is on the disk only: a row never goes back after a crash. Marks hold for this process.
+        """
+        return self._store.accounts(after)
 
     async def append(self, batch: ReadingBatch) -> tuple[int, int]:
         """Accept readings; returns their first and last number after the fsynced group commit.
@@ -233,24 +305,29 @@ class Outbox:
     async def append_decisions(
         self, decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()
     ) -> tuple[int, int]:
-        """Accept one block of decisions (one number each); it and what it rests on go before the rest.
+        """Accept one block of decisions (one number each); returns their first and last number.
 
+        The block, and those that hold numbers in ``rests_on``, are never dropped before their receipt.
         Raises StoreRejected and StoreUnavailable.
         """
         self._check_open()
         try:
-            payload = len(decisions), encode_decisions(decisions)
+            block = NewBlock(len(decisions), encode_decisions(decisions), decisions=True)
         except ValueError as error:
             raise StoreRejected(str(error)) from error
+        if len(block.payload) > DECISIONS_BYTES:
+            msg = f"decisions of {len(block.payload)} bytes exceed {DECISIONS_BYTES}"
+            raise StoreRejected(msg)
         done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
-        self._group.decided.append(_Decided(payload, tuple(rests_on), done))
+        self._group.decided.append(_Decided(block, tuple(rests_on), done))
         self._work.set()
         return await done
 
     async def confirm(self, blocks: Iterable[StoredBlock], gaps: Iterable[Gap] = ()) -> int:
-        """Delete exactly the blocks whose first number, count and digest match, forget reported ``gaps``.
+        """Delete exactly the blocks whose first number, count and digest match; forget reported ``gaps``.
 
-        Returns how many numbers the transaction deleted (confirmations of one moment share it).
+        Returns how many numbers the transaction deleted (confirmations of one moment share it). A block
+        with another digest is kept, and counted.
         """
         self._check_open()
         self._group.confirmed.extend(blocks)
@@ -259,31 +336,6 @@ class Outbox:
         self._group.confirms.append(done)
         self._work.set()
         return await done
-
-    def urgent(self) -> RangeSet:
-        """Unreceipted numbers that go before everything else: decisions and what they rest on."""
-        settled = self.settled()
-        return RangeSet(
-            piece
-            for first, last in self._urgent
-            for piece in settled.missing(first, min(last, self.accepted))
-        )
-
-    def tally(self, device: str, received_ns: int, kind: str, n: int = 1) -> None:
-        """Count ``n`` of ``kind`` (``read``, ``rejected:<reason>``) for a device's hour."""
-        key = device, received_ns // 3_600_000_000_000, kind
-        self._mark += 1
-        self._counts[key] += n
-        self._marks[key] = self._mark
-
-    def accounts(self, after: int = 0) -> tuple[int, list[Account]]:
-        """The rows of the books changed since mark ``after`` (0: all), and the new mark."""
-        rows = [Account(*key, n) for key, n in sorted(self._counts.items()) if self._marks[key] > after]
-        return self._mark, rows
-
-    def fill(self) -> float:
-        """How full the outbox is, 0 to 1."""
-        return self._fill
 
     async def pending(
         self, after: int, max_readings: int, max_bytes: int = 1 << 19, until: int | None = None
@@ -299,43 +351,49 @@ class Outbox:
             return _limited((b for b in self._recent if after < b.first <= last), max_readings, max_bytes)
         for _ in range(READ_TRIES):
             try:
-                blocks, damaged = await self._run(
-                    lambda: self._segment.read(after, max_readings, max_bytes, last)
+                blocks, suspects = await self._run(
+                    self._reading, lambda: self._store.read(after, max_readings, max_bytes, last)
                 )
-            except segment.GarbledError:
-                damaged = True
-            except sqlite3.Error as error:
+            except OSError as error:
                 msg = f"the outbox {self.path} cannot be read: {error}"
                 raise StoreUnavailable(msg, path=str(self.path)) from error
-            if not damaged:
+            if not suspects:
                 return blocks
-            self._group.audit = True
+            self._group.suspects |= suspects
             await self.confirm([])
         msg = f"the outbox {self.path} is damaged faster than it can be mended"
         raise StoreUnavailable(msg, path=str(self.path))
 
     async def close(self) -> None:
-        """Commit what waits, close the file and give up the lock."""
+        """Commit what waits, close the files and give up the lock."""
         if self._closed:
             return
         self._closed = True
+        self._group.counts_due = True
         self._work.set()
         try:
             if self._writer is not None:
                 await self._writer
         finally:
-            await self._run(self._segment.close)
-            self._thread.shutdown()
-            self._lock.release()
+            with contextlib.suppress(OSError):  # nothing is lost: the next opening reads a little more
+                await self._run(self._writing, self._store.close)
+            self._end()
+
+    def _end(self) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
+        self._reading.shutdown()
+        self._writing.shutdown()
+        self._lock.release()
 
     def _check_open(self) -> None:
         if self._closed:
             msg = "the outbox is closed"
             raise StoreUnavailable(msg, path=str(self.path))
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Run blocking work in the outbox's thread and see it through even when cancelled."""
-        task = asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        """Run blocking work in a thread and see it through even when cancelled."""
+        task = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -351,184 +409,126 @@ class Outbox:
             await self._work.wait()
             if not self._closed:
                 await asyncio.sleep(max(0.0, start - loop.time()))
-            group = self._group.take()
+            busy = bool(self._group)
+            group = self._group.take() if busy else None
             if not self._group:
                 self._work.clear()
             start = loop.time() + GROUP_S
-            if group:
+            if group is not None:
                 await self._settle(group)
             if self._closed:
                 if not self._group:
                     return
                 self._work.set()
 
-    async def _settle(self, group: _Group) -> None:  # noqa: C901 - until the outbox is in segments
+    async def _settle(self, group: _Group) -> None:
         try:
-            committed, failed, blocks, added = await self._run(lambda: self._commit(group))
-        except (sqlite3.Error, OSError, segment.GarbledError, StoreRejected) as error:
+            done, unfit = await self._run(self._writing, lambda: self._commit(group))
+        except OSError as error:
             self._telemetry.count("outbox_failed_commits_total")
             log.exception("outbox %s cannot be written", self.path)
-            self._remember([], [])
-            _fail(group, error, self.path)
+            for (device, hour, kind), n in group.counts.items():
+                self._group.counts[device, hour, kind] += n
+            self._remember([])
+            group.fail(error, self.path)
+            self._measure()
             return
         except BaseException as error:
-            _fail(group, error, self.path)
+            group.fail(error, self.path)
             raise
-        self._remember(committed.deleted, blocks)
-        for append in (a for i, a in enumerate(group.appends) if i not in failed):
-            for device, received in zip(append.batch.device, append.batch.received, strict=True):
-                self.tally(device, received, "accepted")
-        for block in (b for b in blocks if b.decisions):
-            self._urgent.add(block.first, block.last)
-        for decided in group.decided:
-            for span in decided.rests_on:
-                self._urgent.add(*span)
-        if committed.mismatched:
-            self._telemetry.count("outbox_receipt_mismatch_total", committed.mismatched)
-        group.resolve(committed.first, sum(b.count for b in committed.deleted), failed)
-        self._telemetry.count("outbox_accepted_total", sum(b.count for b in blocks))
-        self._telemetry.count("outbox_commits_total")
-        self._measure(added)
-        if blocks or added:
+        self._remember(done.blocks)
+        self._tell(group, done)
+        group.resolve(done, unfit)
+        added = self._measure()
+        if done.blocks or added:
             for listener in self._listeners:
                 listener()
 
-    def _commit(
-        self, group: _Group
-    ) -> tuple[segment.Committed, dict[int, str], list[Block], tuple[Gap, ...]]:
-        """In the thread: encode and commit; returns what was done, refused appends, blocks, gaps."""
-        payloads, failed = encode_all([a.batch for a in group.appends])
-        payloads += [d.payload for d in group.decided]
-        found: tuple[Gap, ...] = ()
-        try:
-            if group.audit:
-                found += self._segment.audit()
-            try:
-                committed = self._segment.commit(payloads, group.confirmed, group.reported)
-            except segment.DamagedRowError:
-                found += self._segment.audit()
-                committed = self._segment.commit(payloads, group.confirmed, group.reported)
-        except segment.GarbledError as error:
-            self._segment.close()
-            self._replace(str(error))
-            committed = self._segment.commit(payloads)
-        blocks, first = [], committed.first
-        for count, payload in payloads:
-            blocks.append(Block(first, count, payload))
-            first += count
-        self._fill = self._segment.fill()
-        return committed, failed, blocks, committed.gaps + found
+    def _commit(self, group: _Group) -> tuple[Done, dict[int, str]]:
+        """In the thread: encode and commit; returns what was done and which appends no block can carry."""
+        blocks, unfit = encode_all([a.batch for a in group.appends])
+        work = Work(
+            blocks=[*blocks, *(d.block for d in group.decided)],
+            rests_on=[span for d in group.decided for span in d.rests_on],
+            confirmed=group.confirmed,
+            reported=group.reported,
+            counts=[(*key, n) for key, n in group.counts.items()],
+            suspects=group.suspects,
+        )
+        return self._store.commit(work), unfit
 
-    def _remember(self, confirmed: Iterable[StoredBlock], blocks: list[Block]) -> None:
+    def _remember(self, blocks: list[Block]) -> None:
         """Bring what the loop knows up to date with a transaction, in one step."""
-        held = self._segment
-        if held.boot != self._books.boot:
-            self._recent.clear()  # the file was replaced: its numbers start again
-        self._books = _Books(held.boot, held.next, held.done, tuple(held.gaps))
-        gone = RangeSet((b.first, b.last) for b in confirmed)
-        for gap in self._books.gaps:
-            gone.add(gap.first, gap.last)
-        keep = [b for b in self._recent if not gone.covers(b.first, b.last)]
+        state = self._store.state
+        self._view = _View(
+            state.boot,
+            state.following,
+            state.settled(),
+            tuple(state.gaps),
+            state.pins.copy(),
+            self._store.fill(),
+        )
+        settled = self._view.settled
+        keep = [b for b in self._recent if not settled.covers(b.first, b.last)]
         self._recent = deque([*keep, *blocks], maxlen=_RECENT)
 
-    def _measure(self, gaps: Iterable[Gap]) -> None:
+    def _tell(self, group: _Group, done: Done) -> None:
+        self._telemetry.count("outbox_accepted_total", sum(b.count for b in done.blocks))
+        self._telemetry.count("outbox_commits_total")
+        if done.mismatched:
+            self._telemetry.count("outbox_receipt_mismatch_total", done.mismatched)
+            log.warning("outbox %s: %d receipts name another content", self.path, done.mismatched)
+        if done.refused:
+            readings = sum(len(a.batch) for a in group.appends) + sum(d.block.count for d in group.decided)
+            self._telemetry.count("outbox_refused_total", readings)
+            log.error("outbox %s: %d readings are refused: %s", self.path, readings, done.refused)
+
+    def _measure(self) -> list[Gap]:
+        """Count and say what was lost; returns the new gaps."""
+        gaps = self._store.take_gaps()
         for gap in gaps:
             lost = gap.last - gap.first + 1
             self._telemetry.count("outbox_dropped_total", lost, reason=gap.reason)
             log.error("outbox %s: %d readings lost, reason %s", self.path, lost, gap.reason)
+        if (faults := self._store.faults) > self._faults:
+            self._telemetry.count("outbox_faults_total", faults - self._faults)
+            self._faults = faults
         backlog = self.backlog()
         self._telemetry.gauge("outbox_backlog_readings", backlog)
+        self._telemetry.gauge("outbox_fill", self._view.fill)
         if backlog:
             self._empty.clear()
         else:
             self._empty.set()
+        return gaps
 
-    def _open(self) -> None:
+    def _open(self, disk: Disk | None) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             msg = f"the folder of the outbox cannot be made: {error.strerror}"
-            raise ConfigError(msg, file=str(self.path.parent)) from error
+            raise ConfigError(msg, file=str(self.path)) from error
         self._lock.acquire()
+        boot, hour = (lambda: self._ids.new("boot")), (lambda: hour_of(self._clock.now_ns()))
         try:
-            self._open_or_create()
-        except sqlite3.Error as error:
-            msg = f"the outbox {self.path} cannot be opened: {error}"
+            if disk is None:
+                if (how := take_over(self.path, self._max_bytes, boot, hour)) is not None:
+                    log.warning("%s", how)
+                self.path.mkdir(exist_ok=True, mode=0o700)
+            self._store = Store(disk or FolderDisk(self.path), self._max_bytes, boot, hour)
+        except (OSError, FullError, ValueError) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            msg = f"the outbox {self.path} cannot be opened: {reason}"
             raise StoreUnavailable(msg, path=str(self.path)) from error
-        except OSError as error:
-            msg = f"the outbox {self.path} cannot be made: {error.strerror}"
-            raise StoreUnavailable(msg, path=str(self.path)) from error
-
-    def _open_or_create(self) -> None:
-        if not self.path.exists():
-            self._create()
-            return
-        try:
-            self._segment = segment.Segment(self.path, self._max_bytes)
-        except segment.GarbledError as error:
-            self._replace(str(error))
-
-    def _create(self) -> None:
-        free = shutil.disk_usage(self.path.parent).free
-        needed = self._max_bytes + segment.LOG_BYTES
-        if free < needed:
-            msg = (
-                f"the outbox {self.path} reserves {needed >> 20} MiB, but only {free >> 20} MiB are free: "
-                "make room or set a smaller edge.outbox_bytes"
+        if self._store.replaced:
+            self._telemetry.count("outbox_garbled_total")
+            log.error(
+                "outbox %s: %s; %d good readings go on under the new boot %s",
+                self.path,
+                self._store.replaced,
+                self._store.state.following - 1,
+                self._store.state.boot,
             )
-            raise StoreUnavailable(msg, path=str(self.path))
-        segment.create(self.path, self._ids.new("boot"), self._max_bytes)
-        self._segment = segment.Segment(self.path, self._max_bytes)
-
-    def _replace(self, reason: str) -> None:
-        """Move a damaged file aside and carry its good rows into a fresh one, under a new boot id."""
-        stamp = iso(self._clock.now_ns()).replace(":", "").replace(".", "")
-        aside = _free_name(self.path.with_name(f"{self.path.name}.garbled-{stamp}"))
-        for suffix in ("", "-wal"):
-            if (part := self.path.with_name(self.path.name + suffix)).exists():
-                part.rename(f"{aside}{suffix}")
-        self._create()
-        kept, rows = 0, []
-        for count, payload in segment.salvage(aside):
-            rows.append((count, payload))
-            kept += count
-            if len(rows) >= _RECENT:
-                self._segment.commit(rows)
-                rows.clear()
-        self._segment.commit(rows)
-        self._telemetry.count("outbox_garbled_total")
-        log.error(
-            "outbox %s is damaged (%s): moved to %s; %d readings carried over into a new one, boot %s",
-            self.path,
-            reason,
-            aside,
-            kept,
-            self._segment.boot,
-        )
-
-
-def _free_name(path: Path) -> Path:
-    n = 0
-    name = path
-    while name.exists():
-        n += 1
-        name = path.with_name(f"{path.name}-{n}")
-    return name
-
-
-def _fail(group: _Group, error: BaseException, path: Path) -> None:
-    futures: list[asyncio.Future[Any]] = [
-        *(a.done for a in group.appends),
-        *(d.done for d in group.decided),
-        *group.confirms,
-    ]
-    for waiting in futures:
-        if not waiting.done():
-            if isinstance(error, StoreRejected):
-                waiting.set_exception(error)
-            else:
-                msg = f"the outbox {path} cannot be written: {error}"
-                waiting.set_exception(StoreUnavailable(msg, path=os.fspath(path)))
 
 
 def _limited(blocks: Iterable[Block], max_readings: int, max_bytes: int) -> list[Block]:

@@ -6,16 +6,17 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any
 
 import pytest
 
+from edge_agent.segments.books import BOOKS, read_books
+from edge_agent.segments.files import FolderDisk
 from hearthward.app.owner import read_owner
 from hearthward.app.player import EPOCH_NS
 from hearthward.app.recording import Recording
@@ -97,8 +98,10 @@ async def until(parts: Parts, condition: Any, seconds: float = 60) -> Any:
 
 def accepted(folder: Path) -> int:
     """How many readings the edge has ever accepted, by its outbox's own count."""
-    with closing(sqlite3.connect(f"file:{folder / 'edge/edge/outbox/outbox.db'}?mode=ro", uri=True)) as db:
-        return int(db.execute("SELECT next FROM meta").fetchone()[0]) - 1
+    disk = FolderDisk(folder / "edge/edge/outbox")
+    size = disk.sizes()[BOOKS[0]]
+    books = [book for book in (read_books(disk, name, size) for name in BOOKS) if book is not None]
+    return max(books, key=lambda book: book.serial).state.following - 1
 
 
 class Play:

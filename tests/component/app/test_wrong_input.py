@@ -127,7 +127,7 @@ sys.stdin.read()
         ("folder", "virtual-ward/cloud", ["run", "--port", "0"]),
         ("folder", "cloud", ["cloud", "--port", "0"]),
         ("folder", "broker", ["cloud", "--port", "0"]),
-        ("file", "edge/outbox.db.lock", ["edge", "--broker", NOBODY, "--radio", "off"]),
+        ("file", "edge/outbox.lock", ["edge", "--broker", NOBODY, "--radio", "off"]),
     ],
     ids=["run", "cloud", "broker", "edge"],
 )

@@ -1,0 +1,1 @@
+"""The outbox on the disk: segment files with a check per row, and the books over them."""
