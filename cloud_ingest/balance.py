@@ -262,7 +262,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """Lines in the order of their keys, all of them together, and the outboxes by numbers.
+    """Lines in the order of their keys (the newest hour first), all of them together, and the outboxes.
 
     ``unbooked`` is the part of the total that came from gateways which tell nothing of their own books.
     """
@@ -332,4 +332,4 @@ def _key(by: By, count: Count) -> _Key:
 
 def _order(key: _Key) -> tuple[str, str, int]:
     gateway, device, hour = key
-    return gateway or "", device or "", hour or 0
+    return gateway or "", device or "", -(hour or 0)

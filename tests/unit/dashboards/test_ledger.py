@@ -122,7 +122,7 @@ async def test_the_page_says_in_words_whether_the_books_balance():
     assert "✗ The books do not balance" in english
     assert "Of 12 readings read in the last 24 hours, 6 are stored; 4 lost." in english
     assert "✗ missing 2" in english
-    assert "too short 1" in english
+    assert '1 <span class="small">too short</span>' in english
     assert "/ledger?gateway=main-gw-A&amp;since=24h" in english
     assert 'href="/ledger?gateway=main-gw-A&amp;device=main-oxi-A&amp;since=24h"' in below
     assert "账目不平" in chinese
