@@ -15,7 +15,7 @@ from hearthward.core.clock import SECOND
 from hearthward.core.model import Quality, ReadingBatch
 from hearthward.core.wire import Frame
 
-__all__ = ["GatewayClocks", "correct"]
+__all__ = ["GatewayClocks", "Seen", "correct"]
 
 STEADY_NS: Final = SECOND
 """Offsets that differ by less are one: the order of a session's readings is not shuffled by jitter."""
@@ -35,6 +35,18 @@ class _Session:
     offsets: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a frame's clocks come to.
+
+    ``offset`` is what to add to times of the gateway's clock (ns): 0 where it is right, or a recording's.
+    ``sent`` is when it was sent, on our monotonic clock.
+    """
+
+    offset: int
+    sent: int
+
+
 class GatewayClocks:
     """Sessions of gateways that were heard, the last ones; ``skew`` is what a clock may be off (ns)."""
 
@@ -42,14 +54,13 @@ class GatewayClocks:
         self._skew = skew
         self._sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
 
-    def offset(self, frame: Frame, now: int, mono: int) -> int:
-        """What to add to times of the gateway's clock in a frame that arrives at ``now`` (``mono``), in ns.
+    def see(self, frame: Frame, now: int, mono: int) -> Seen:
+        """Look at a frame that arrives at ``now``, when our monotonic clock shows ``mono``."""
+        delay = self._delay(frame, mono)
+        return Seen(0 if frame.event_time else self._offset(frame, now - delay), mono - delay)
 
-        0 where its clock is right, or is a recording's.
-        """
-        if frame.event_time:
-            return 0
-        off = now - self._delay(frame, mono) - frame.wall
+    def _offset(self, frame: Frame, sent: int) -> int:
+        off = sent - frame.wall
         if abs(off) <= (self._skew if frame.synchronised else STEADY_NS):
             return 0
         known = self._sessions[frame.gateway, frame.session].offsets

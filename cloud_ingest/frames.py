@@ -28,6 +28,7 @@ from cloud_ingest.facts import Facts
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
 from cloud_ingest.holding import Arrived, Holding
 from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
+from cloud_ingest.lineage import BootSeen, Lineage, load_lineage, write_lineage
 from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
@@ -88,6 +89,7 @@ class Frames:
         self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
         self._holding = Holding(clock)
         self._clocks = GatewayClocks(skew)
+        self.lineage = Lineage(facts, clock, telemetry)
         self._alive, self._facts = alive, facts
         self.busy = asyncio.Lock()
 
@@ -110,6 +112,7 @@ class Frames:
         """Begin with what is committed: ranges, and which device is on whom."""
         await self._load_ledger()
         read, patiently = self._records.read, self.turns.patience.until_done
+        self.lineage.begin(await patiently(lambda: read(lambda s: load_lineage(s, self.tenant))))
         self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
         now = self._clock.now_ns()
         self.flood.begin(*await patiently(lambda: read(lambda s: of_last_hour(s, self.tenant, now))))
@@ -177,12 +180,13 @@ class Frames:
             log.exception("a message failed")
             await self._refusals.give_up(message.topic, message.payload, error)
             return []
-        offset = self._clocks.offset(frame, self._clock.now_ns(), self._clock.monotonic_ns())
-        if offset:
-            self._refusals.wrong_clock(frame, offset)
+        seen = self._clocks.see(frame, self._clock.now_ns(), self._clock.monotonic_ns())
+        self.lineage.heard(frame.gateway, frame.boot, frame.session, seen.sent)
+        if seen.offset:
+            self._refusals.wrong_clock(frame, seen.offset)
         if self.hooks.on_clock is not None:
-            self.hooks.on_clock(frame.gateway, offset)
-        return [Arrived(message.topic, frame, len(message.payload), offset)]
+            self.hooks.on_clock(frame.gateway, seen.offset)
+        return [Arrived(message.topic, frame, len(message.payload), seen.offset)]
 
     async def _pass(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
         intake, waiting = self._sort(arrived, dead, readings=self._holding.due)
@@ -263,11 +267,16 @@ class Frames:
             for part, outcomes in found:
                 stored.sort_in(part, outcomes, self.attribution)
             await self._decide(intake, stored, decider)
-            done = Committed()
+            done, boots = Committed(), self.lineage.unsaved()
             if decider.pending or not intake.empty or intake.replayed:
                 now = self._clock.now_ns()
-                done = await self.turns.commit(lambda s: self._write(s, intake, now, also), patiently=True)
+                done = await self.turns.commit(
+                    lambda s: self._write(s, intake, boots, now, also), patiently=True
+                )
             self.inspector.committed(intake)
+            self.lineage.saved(boots)
+            for (gateway, boot), *_ in intake.clones:
+                self.lineage.cloned(gateway, boot)
             self._tell(intake, stored, done)
         return stored
 
@@ -312,13 +321,21 @@ class Frames:
         for part in (p for p in intake.parts if p.source == source):
             intake.refuse(part.dead(UNDECIDED, f"{type(error).__name__}: {error}", stored=True))
 
-    def _write(self, session: Session, intake: Intake, now: int, also: Callable[[Session], None]) -> None:
+    def _write(
+        self,
+        session: Session,
+        intake: Intake,
+        boots: list[BootSeen],
+        now: int,
+        also: Callable[[Session], None],
+    ) -> None:
         for source, blocks in intake.blocks.items():
             write_blocks(session, self.tenant, source, blocks)
         for source, gaps in intake.gaps.items():
             write_gaps(session, self.tenant, source, gaps, now)
         if not intake.replayed:
             write_dead(session, self.tenant, intake.dead, now)
+        write_lineage(session, self.tenant, boots)
         write_tally(session, self.tenant, intake.tally, {*intake.blocks, *intake.gaps}, now)
         also(session)
 

@@ -233,6 +233,7 @@ class Pipeline:
         Raises StoreUnavailable when it cannot be written; what else the rules raise is told as
         ``rules_failed``, too.
         """
+        self._frames.lineage.tick()
         decider, now = self.turns.decider, self._clock.now_ns()
         noticed = None if self._watch is None or self._clock.event_driven else self._watch.rows(now)
         if not (decider.ahead or decider.due(now) or self.heartbeats.due(now) or noticed):

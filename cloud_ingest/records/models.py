@@ -23,6 +23,7 @@ from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
 from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
 from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
+from cloud_ingest.records.lineage_models import GatewayBoot
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.staff_models import (
     Assignment,
@@ -51,6 +52,7 @@ __all__ = [
     "FrameRow",
     "GapRow",
     "Gateway",
+    "GatewayBoot",
     "Handover",
     "InactivationRow",
     "JournalRow",

@@ -48,6 +48,7 @@ def upgrade() -> None:
     _retention()
     _loss_ledger()
     _configurations()
+    _lineage()
 
 
 def _dead_letters() -> None:
@@ -155,6 +156,22 @@ def _loss_ledger() -> None:
 def _configurations() -> None:
     """Since when each gateway runs its configuration; of former ones only number and digest are kept."""
     op.add_column("gateways", sa.Column("config_applied_at", sa.BigInteger(), nullable=True))
+
+
+def _lineage() -> None:
+    """Which outboxes each gateway has had, and when two machines were seen under its name."""
+    op.create_table(
+        "gateway_boots",
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("gateway", sa.String(), nullable=False),
+        sa.Column("boot", sa.String(), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("last_session", sa.String(), nullable=False),
+        sa.Column("conflict_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name=op.f("fk_gateway_boots_tenant")),
+        sa.PrimaryKeyConstraint("tenant", "gateway", "boot", name=op.f("pk_gateway_boots")),
+    )
 
 
 def downgrade() -> None:
