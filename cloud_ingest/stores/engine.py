@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from cloud_ingest.stores.points import Format
+from hearthward.core.addresses import is_loopback
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ class ServerClient:
             token=server.token or "-",
             org=server.org or "-",
             timeout=int(server.timeout_s * 1000),
-            enable_gzip=True,
+            enable_gzip=not is_loopback(urlsplit(server.url).hostname or ""),
             retries=False,
             ssl_ca_cert=None if server.ca is None else str(server.ca),
         )

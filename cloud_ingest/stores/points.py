@@ -17,6 +17,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from hearthward.core.errors import StoreRejected
@@ -29,7 +30,7 @@ __all__ = [
     "Key",
     "Labels",
     "Origin",
-    "Stored",
+    "Reader",
     "clean",
     "key_of",
     "unclean",
@@ -78,15 +79,6 @@ _UNFIT: Final = re.compile(r'[\x00-\x1f\x7f%"$\\]')
 _ESCAPE: Final = re.compile(r"%([0-9a-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A reading as a server has it: with its origin and the lane it stands in."""
-
-    reading: Reading
-    origin: Origin
-    lane: int
-
-
 def key_of(reading: Reading) -> Key:
     """What makes a reading this one."""
     mark = reading.digest if reading.record is None else -1 - reading.record
@@ -125,20 +117,19 @@ class Format:
     # -- to the server
 
     def labels(self, tenant: str, reading: Reading, origin: Origin) -> Labels:
-        """All labels but the lane."""
-        found = {
-            "author": clean(reading.author or ""),
-            "boot": clean(origin[1]),
-            "code": clean(reading.code or ""),
-            "device": clean(reading.device),
-            "gateway": clean(origin[0]),
-            "metric": clean(reading.metric),
-            "profile": clean(reading.profile),
-            "quality": str(int(reading.quality)) if reading.quality else "",
-            "source": str(int(reading.source)) if reading.source else "",
-            "tenant": clean(tenant),
-        }
-        return tuple((name, text) for name, text in found.items() if text)
+        """All labels but the lane. Raises StoreRejected."""
+        return _labels(
+            tenant,
+            reading.device,
+            reading.metric,
+            reading.code or "",
+            reading.author or "",
+            reading.profile,
+            int(reading.quality),
+            int(reading.source),
+            origin[0],
+            origin[1],
+        )
 
     def time(self, reading: Reading) -> int:
         """The point's time, in units."""
@@ -193,57 +184,134 @@ class Format:
 
     # -- from the server
 
-    def row(self, labels: Mapping[str, str], time: int, numbers: Mapping[str, float]) -> Stored | None:
-        """What was stored there; None when not all of it is there (or it is none of ours)."""
-        shape = numbers.get("shape")
-        if shape is None:
-            return None
-        there = {name for name in _NUMBERS if int(shape) & _BIT[name]}
-        if not there <= numbers.keys():
-            return None
-        found = {name: numbers[name] for name in there}
-        at = time * self.unit + int(found.get("ns", 0))
-        device, quality = unclean(labels.get("device", "")), int(labels.get("quality", 0))
-        device_time, received = _whole(found, "device_time", at), _whole(found, "received", at)
-        received = at if received is None else received
-        digest, group = _whole(found, "digest") or 0, _whole(found, "group")
-        if group is None:
-            group = usual_group(device, key_time(device_time, received, quality), digest)
-        reading = Reading(
-            device=device,
-            metric=unclean(labels.get("metric", "")),
-            value=_value_of(found),
-            code=_text(labels, "code", empty=bool(int(shape) & _EMPTY_CODE)),
-            device_time=device_time,
-            received=received,
-            corrected=at,
-            record=_whole(found, "record"),
-            digest=digest,
-            ordinal=_whole(found, "ordinal") or 0,
-            group=group,
-            source=int(labels.get("source", 0)),
-            author=_text(labels, "author", empty=bool(int(shape) & _EMPTY_AUTHOR)),
-            quality=quality,
-            profile=unclean(labels.get("profile", "")),
-        )
-        origin = (
-            unclean(labels.get("gateway", "")),
-            unclean(labels.get("boot", "")),
-            _whole(found, "seq") or 0,
-        )
-        return Stored(reading, origin, int(labels.get("lane", 0)))
+    def reader(self, labels: Mapping[str, str]) -> Reader:
+        """What reads all points of these labels."""
+        return Reader(self, labels)
 
     # -- line protocol
 
     def line(self, labels: Labels, lane: int, time: int, numbers: Mapping[str, float]) -> str:
         """One line; ``value`` is its only float."""
-        names = "".join(f",{name}={_escaped(text)}" for name, text in labels)
         at_lane = f",lane={lane}" if lane else ""
         shown = ",".join(
-            f"{name}={number!r}" if name == "value" else f"{name}={number}{self.suffix}"
-            for name, number in numbers.items()
+            [
+                f"{name}={number!r}" if name == "value" else f"{name}={number}{self.suffix}"
+                for name, number in numbers.items()
+            ]
         )
-        return f"{MEASUREMENT}{names}{at_lane} {shown} {time}"
+        return f"{_head(labels)}{at_lane} {shown} {time}"
+
+
+class Reader:
+    """Gives back the readings of one set of labels."""
+
+    __slots__ = ("_author", "_code", "_device", "_metric", "_profile", "_quality", "_source", "_where")
+
+    def __init__(self, form: Format, labels: Mapping[str, str]) -> None:
+        def text(name: str) -> str:
+            return unclean(labels.get(name, ""))
+
+        self._device, self._metric, self._profile = text("device"), text("metric"), text("profile")
+        self._code, self._author = text("code"), text("author")
+        self._quality, self._source = int(labels.get("quality", 0)), int(labels.get("source", 0))
+        self._where = form.unit, text("gateway"), text("boot")
+
+    def identity(self, time: int, numbers: Mapping[str, float]) -> tuple[Key, Origin] | None:
+        """Which reading it is, and from where; None when not all of it is there (or it is none of ours)."""
+        found = _whole_row(numbers)
+        if found is None:
+            return None
+        unit, gateway, boot = self._where
+        at = time * unit + int(found.get("ns", 0))
+        record, digest = _whole(found, "record"), _whole(found, "digest") or 0
+        received = _whole(found, "received", at)
+        key_at = key_time(
+            _whole(found, "device_time", at), at if received is None else received, self._quality
+        )
+        mark = digest if record is None else -1 - record
+        key = self._device, self._metric, key_at, mark, _whole(found, "ordinal") or 0
+        return key, (gateway, boot, _whole(found, "seq") or 0)
+
+    def row(self, time: int, numbers: Mapping[str, float]) -> Reading | None:
+        """What was stored there; None when not all of it is there (or it is none of ours)."""
+        found = _whole_row(numbers)
+        if found is None:
+            return None
+        shape = int(found["shape"])
+        at = time * self._where[0] + int(found.get("ns", 0))
+        device_time, received = _whole(found, "device_time", at), _whole(found, "received", at)
+        received = at if received is None else received
+        digest, group = _whole(found, "digest") or 0, _whole(found, "group")
+        if group is None:
+            group = usual_group(self._device, key_time(device_time, received, self._quality), digest)
+        return Reading(
+            self._device,
+            self._metric,
+            _value_of(found),
+            self._code if self._code or shape & _EMPTY_CODE else None,
+            device_time,
+            received,
+            at,
+            _whole(found, "record"),
+            digest,
+            _whole(found, "ordinal") or 0,
+            group,
+            self._source,
+            self._author if self._author or shape & _EMPTY_AUTHOR else None,
+            self._quality,
+            self._profile,
+        )
+
+
+def _whole_row(numbers: Mapping[str, float]) -> Mapping[str, float] | None:
+    """The numbers that belong to the row, if all have arrived."""
+    shape = numbers.get("shape")
+    if shape is None:
+        return None
+    there = _names(int(shape))
+    if len(numbers) == len(there) + 1 and there <= numbers.keys():
+        return numbers
+    if not there <= numbers.keys():
+        return None
+    return {"shape": shape, **{name: numbers[name] for name in there}}
+
+
+@lru_cache(256)
+def _names(shape: int) -> frozenset[str]:
+    return frozenset(name for name in _NUMBERS if shape & _BIT[name])
+
+
+@lru_cache(50_000)
+def _labels(  # noqa: PLR0913, PLR0917 - one for each label
+    tenant: str,
+    device: str,
+    metric: str,
+    code: str,
+    author: str,
+    profile: str,
+    quality: int,
+    source: int,
+    gateway: str,
+    boot: str,
+) -> Labels:
+    found = {
+        "author": clean(author),
+        "boot": clean(boot),
+        "code": clean(code),
+        "device": clean(device),
+        "gateway": clean(gateway),
+        "metric": clean(metric),
+        "profile": clean(profile),
+        "quality": str(quality) if quality else "",
+        "source": str(source) if source else "",
+        "tenant": clean(tenant),
+    }
+    return tuple((name, text) for name, text in found.items() if text)
+
+
+@lru_cache(50_000)
+def _head(labels: Labels) -> str:
+    return MEASUREMENT + "".join(f",{name}={_escaped(text)}" for name, text in labels)
 
 
 def _escaped(text: str) -> str:
@@ -266,13 +334,6 @@ def _value_of(found: Mapping[str, float]) -> float | None:
         return float(exact)
     value = found.get("value")
     return None if value is None else float(value)
-
-
-def _text(labels: Mapping[str, str], name: str, *, empty: bool) -> str | None:
-    label = labels.get(name)
-    if label is not None:
-        return unclean(label)
-    return "" if empty else None
 
 
 def usual_group(device: str, at: int, digest: int) -> int:

@@ -9,15 +9,17 @@ corrected time; one whose corrected time has changed since is found by ``spool``
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, Tell, check_delivery, in_order
-from cloud_ingest.stores.engine import Engine, Series
-from cloud_ingest.stores.points import Key, Labels, Origin, Stored, key_of, unclean
+from cloud_ingest.stores.engine import Engine
+from cloud_ingest.stores.lanes import Place, Recent, lanes_of
+from cloud_ingest.stores.points import Key, Labels, Origin, key_of, unclean
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
@@ -31,6 +33,9 @@ LINES_AT_ONCE: Final = 5_000
 """In one request."""
 REMEMBERED_NS: Final = 10 * SECOND
 """What was written is known without asking for so long: a server may need a while to show it."""
+SETTLED_S: Final = 3.0
+"""A reader waits at most so long for what was written a moment before."""
+LOOK_AGAIN_S: Final = 0.02
 GAP_NS: Final = 60 * SECOND
 """Readings further apart are looked for separately."""
 KNOWN_PAST_NS: Final = 30 * 86_400 * SECOND
@@ -39,9 +44,6 @@ AHEAD_NS: Final = 3 * 86_400 * SECOND
 """No reading is further in the future."""
 FIRST_WINDOW_NS: Final = 3600 * SECOND
 """Of a read with a limit; each further one is twice as long."""
-
-Place = tuple[Labels, int]
-"""Labels (without lane) and time: what two readings must not share in one lane."""
 
 
 @dataclass(slots=True)
@@ -68,19 +70,32 @@ class _Known:
         return lane
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unseen:
+    """What was written, and not read since: a server shows it a little later."""
+
+    at: int
+    tenant: str
+    rows: tuple[tuple[_Row, int], ...]
+
+    def touches(self, devices: Sequence[str], start: int, end: int) -> bool:
+        """Whether who reads this would want to see some of it."""
+        return any(r.reading.device in devices and start <= r.reading.corrected < end for r, _ in self.rows)
+
+
 class ServerStore:
     """TimeSeriesStore over an Engine. ``append_many`` is no transaction: see ``base``."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, *, remembered_ns: int = REMEMBERED_NS) -> None:
         self.durable_ack = engine.durable_ack
         self.engine = engine
-        self._clock = clock
+        self._clock, self._remembered = clock, remembered_ns
         self._format = engine.format
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="server-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="server-reader")
-        self._recent = _Recent()
+        self._recent = Recent()
         self._newest: dict[tuple[str, str], int] = {}
-        self._written: int | None = None
+        self._unseen: tuple[_Unseen, ...] = ()
         self._doubtful = False
 
     # -- writing
@@ -117,19 +132,23 @@ class ServerStore:
         self._write(tenant, lines, fresh)
         return outcomes
 
-    def _write(self, tenant: str, lines: Sequence[str], fresh: Iterable[tuple[_Row, int]]) -> None:
+    def _write(self, tenant: str, lines: Sequence[str], fresh: Sequence[tuple[_Row, int]]) -> None:
         if not lines:
             return
         for row, _ in fresh:  # before the attempt: some may be there although it fails
             which = tenant, row.reading.device
             self._newest[which] = max(self._newest.get(which, 0), row.time)
         self._doubtful = True
-        self._written = self._clock.monotonic_ns()
         for n in range(0, len(lines), LINES_AT_ONCE):
             self.engine.write(lines[n : n + LINES_AT_ONCE])
         self._doubtful = False
+        now = self._clock.monotonic_ns()
         for row, lane in fresh:
-            self._recent.add((tenant, row.key), row.origin, (row.labels, row.time), lane, self._written)
+            self._recent.add((tenant, row.key), row.origin, (row.labels, row.time), lane, now)
+        self._unseen = (
+            *(u for u in self._unseen if now - u.at < self._remembered),
+            _Unseen(now, tenant, tuple((row, lane) for row, lane in fresh)),
+        )
 
     def _rows(self, tenant: str, delivery: Delivery) -> Iterator[_Row]:
         origins, form = delivery.origins, self._format
@@ -143,7 +162,7 @@ class ServerStore:
     def _look(self, tenant: str, rows: Sequence[_Row]) -> _Known:
         """What is there of these rows, and what stands where they want to stand."""
         known = _Known()
-        self._recent.forget(self._clock.monotonic_ns() - REMEMBERED_NS)
+        self._recent.forget(self._clock.monotonic_ns() - self._remembered)
         newest = self._bounds(tenant, {row.reading.device for row in rows})
         unknown = []
         for row in rows:
@@ -157,11 +176,13 @@ class ServerStore:
         if unknown and self._doubtful:
             self.engine.settle()
         for first, last, devices in _clusters(unknown, GAP_NS // self._format.unit):
-            for point in _points(self.engine.series(tenant, devices, None, first, last)):
-                known.lanes[point.place].add(point.lane)
-                stored = self._format.row(point.labels, point.time, point.numbers)
-                if stored is not None:
-                    known.keys.setdefault(key_of(stored.reading), stored.origin)
+            for lane in lanes_of(self.engine.series(tenant, devices, None, first, last)):
+                reader = self._format.reader(lane.labels)
+                for at, numbers in lane.points.items():
+                    known.lanes[lane.key, at].add(lane.number)
+                    identity = reader.identity(at, numbers)
+                    if identity is not None:
+                        known.keys.setdefault(*identity)
         return known
 
     def _bounds(self, tenant: str, devices: set[str]) -> dict[str, int]:
@@ -173,7 +194,7 @@ class ServerStore:
             first, last = (now - KNOWN_PAST_NS) // unit, (now + AHEAD_NS) // unit
             found = self.engine.newest(tenant, strange, max(0, first), last)
             for device in strange:
-                times = [time for (name, _), time in found.items() if name == device]
+                times = [at for (name, _), at in found.items() if name == device]
                 self._newest[tenant, device] = max(times, default=max(0, first))
         return {device: self._newest[tenant, device] for device in devices}
 
@@ -195,7 +216,7 @@ class ServerStore:
             return ReadingBatch()
 
         def work() -> ReadingBatch:
-            self._settle()
+            self._settle(tenant, devices, start, end)
             if limit is None:
                 return ReadingBatch.of(self._read(tenant, devices, metrics, start, end))
             rows = self._limited(tenant, devices, metrics, (start, end), limit, newest=newest)
@@ -209,13 +230,13 @@ class ServerStore:
             return ReadingBatch()
 
         def work() -> ReadingBatch:
-            self._settle()
+            self._settle(tenant, devices, 0, FOREVER)
             unit = self._format.unit
             last = (self._clock.now_ns() + AHEAD_NS) // unit
             times = self.engine.newest(tenant, devices, 0, last)
             found = []
-            for (device, metric), time in sorted(times.items()):
-                begin = time * unit
+            for (device, metric), at in sorted(times.items()):
+                begin = at * unit
                 rows = self._read(tenant, [unclean(device)], [unclean(metric)], begin, begin + unit)
                 found += rows[-1:]
             return ReadingBatch.of(sorted(found, key=lambda r: (r.device, r.metric)))
@@ -245,19 +266,18 @@ class ServerStore:
         self, tenant: str, devices: Sequence[str], metrics: Sequence[str] | None, start: int, end: int
     ) -> list[Reading]:
         """In order; a row that was written twice all the same is given once."""
-        unit = self._format.unit
-        found: dict[Key, Stored] = {}
-        for point in _points(
-            self.engine.series(tenant, devices, metrics, max(0, start) // unit, (end - 1) // unit)
-        ):
-            stored = self._format.row(point.labels, point.time, point.numbers)
-            if stored is None or not start <= stored.reading.corrected < end:
-                continue
-            key = key_of(stored.reading)
-            if key not in found or stored.lane < found[key].lane:
-                found[key] = stored
-        readings = [stored.reading for stored in found.values()]
-        return sorted(readings, key=in_order)
+        first, last = max(0, start) // self._format.unit, (end - 1) // self._format.unit
+        found: dict[Key, tuple[int, Reading]] = {}
+        for lane in lanes_of(self.engine.series(tenant, devices, metrics, first, last)):
+            reader = self._format.reader(lane.labels)
+            for at, numbers in lane.points.items():
+                reading = reader.row(at, numbers)
+                if reading is None or not start <= reading.corrected < end:
+                    continue
+                key = key_of(reading)
+                if key not in found or lane.number < found[key][0]:
+                    found[key] = lane.number, reading
+        return sorted((reading for _, reading in found.values()), key=in_order)
 
     def _limited(
         self,
@@ -284,11 +304,29 @@ class ServerStore:
             width *= 2
         return rows
 
-    def _settle(self) -> None:
-        """Who reads finds all that was acknowledged."""
-        written = self._written
-        if written is not None and self._clock.monotonic_ns() - written < REMEMBERED_NS:
+    def _settle(self, tenant: str, devices: Sequence[str], start: int, end: int) -> None:
+        """Who reads finds all that was acknowledged, also a moment ago."""
+        now = self._clock.monotonic_ns()
+        unseen = [
+            u
+            for u in self._unseen
+            if now - u.at < self._remembered and u.tenant == tenant and u.touches(devices, start, end)
+        ]
+        give_up = time.monotonic() + SETTLED_S
+        while unseen and time.monotonic() < give_up:
             self.engine.settle()
+            unseen = [u for u in unseen if not self._seen(u)]
+            if unseen:
+                time.sleep(LOOK_AGAIN_S)
+
+    def _seen(self, unseen: _Unseen) -> bool:
+        wanted = {(row.labels, lane, row.time) for row, lane in unseen.rows}
+        for first, last, devices in _clusters([row for row, _ in unseen.rows], GAP_NS // self._format.unit):
+            for lane in lanes_of(self.engine.series(unseen.tenant, devices, None, first, last)):
+                wanted.difference_update((lane.key, lane.number, at) for at in lane.points)
+        if not wanted:
+            self._unseen = tuple(u for u in self._unseen if u is not unseen)
+        return not wanted
 
     # -- threads
 
@@ -307,33 +345,6 @@ class ServerStore:
         self.engine.close()
 
 
-@dataclass(slots=True)
-class _Point:
-    labels: Mapping[str, str]
-    place: Place
-    lane: int
-    numbers: dict[str, float]
-
-    @property
-    def time(self) -> int:
-        return self.place[1]
-
-
-def _points(series: Iterable[Series]) -> list[_Point]:
-    """Series of single numbers, put together to points."""
-    found: dict[tuple[Labels, int], dict[int, _Point]] = {}
-    for one in series:
-        lane = int(one.labels.get("lane", 0))
-        labels = tuple(sorted((k, v) for k, v in one.labels.items() if k != "lane"))
-        points = found.setdefault((labels, lane), {})
-        for time, number in zip(one.times, one.numbers, strict=True):
-            point = points.get(time)
-            if point is None:
-                point = points[time] = _Point(one.labels, (labels, time), lane, {})
-            point.numbers[one.name] = number
-    return [point for points in found.values() for point in points.values()]
-
-
 def _clusters(rows: Sequence[_Row], gap: int) -> Iterator[tuple[int, int, list[str]]]:
     """Periods (in units, both ends included) with the devices of their rows, wherever there is a gap."""
     first = last = -1
@@ -348,28 +359,3 @@ def _clusters(rows: Sequence[_Row], gap: int) -> Iterator[tuple[int, int, list[s
         devices.add(row.reading.device)
     if devices:
         yield first, last, sorted(devices)
-
-
-class _Recent:
-    """What was written a moment ago."""
-
-    def __init__(self) -> None:
-        self.keys: dict[tuple[str, Key], Origin] = {}
-        self.lanes: dict[Place, set[int]] = {}
-        self._order: deque[tuple[int, tuple[str, Key], Place, int]] = deque()
-
-    def add(self, key: tuple[str, Key], origin: Origin, place: Place, lane: int, now: int) -> None:
-        """Remember one point."""
-        self.keys[key] = origin
-        self.lanes.setdefault(place, set()).add(lane)
-        self._order.append((now, key, place, lane))
-
-    def forget(self, before: int) -> None:
-        """Forget what was written before a monotonic time."""
-        while self._order and self._order[0][0] < before:
-            _, key, place, lane = self._order.popleft()
-            self.keys.pop(key, None)
-            lanes = self.lanes[place]
-            lanes.discard(lane)
-            if not lanes:
-                del self.lanes[place]

@@ -10,7 +10,7 @@ import pytest
 
 from cloud_ingest.stores.engine import Engine, Server
 from cloud_ingest.stores.influxdb import InfluxDB2
-from cloud_ingest.stores.server import ServerStore
+from cloud_ingest.stores.server import REMEMBERED_NS, ServerStore
 from cloud_ingest.stores.victoriametrics import VictoriaMetrics
 from hearthward.core.clock import SystemClock
 from tests.component.cloud_ingest.influx_standin import BUCKET, ORG, TOKEN, InfluxStandIn
@@ -49,6 +49,8 @@ def engine(request: pytest.FixtureRequest):
 class TestServers(StoreSuite):
     @pytest.fixture
     async def store(self, engine: Engine):
-        made = ServerStore(engine, SystemClock())
+        # a server that shows at once what it has is always looked at, nothing is remembered
+        remembered = 0 if engine.durable_ack else REMEMBERED_NS
+        made = ServerStore(engine, SystemClock(), remembered_ns=remembered)
         yield made
         await made.close()

@@ -157,6 +157,7 @@ async def test_a_limit_reads_window_by_window(store: ServerStore, engine: FakeEn
     clock.advance(10**6)
     rows = [reading(i * 600) for i in range(100)]
     await store.append("main", ReadingBatch.of(rows), origins(*range(100)))
+    clock.advance(100)  # what was written a moment ago is waited for
     engine.asked.clear()
     last = await store.read("main", ["dev_1"], None, T0, T0 + 60_000 * SECOND, limit=3, newest=True)
     assert last.corrected == [r.corrected for r in rows[-3:]]
