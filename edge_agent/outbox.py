@@ -11,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from edge_agent.encoding import encode_all
 from edge_agent.former import take_over
+from edge_agent.group import Append, Decided, Group
 from edge_agent.segments.accounts import hour_of
 from edge_agent.segments.files import Disk, FolderDisk
-from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, FullError, NewBlock, Store, Work
+from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, FullError, NewBlock, Store
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 GROUP_S: Final = 0.010
 """Transactions start at least so far apart; what comes meanwhile shares the next one."""
-GROUP_READINGS: Final = 4000
-"""Readings in one transaction (more only when a single append brings more)."""
 TALLY_S: Final = 10.0
 """Counts wait at most so long for a transaction to go with."""
 DECISIONS_BYTES: Final = 128 * 1024
@@ -52,100 +50,6 @@ _RECENT: Final = 64
 _NEVER: Final = 2**62
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Append:
-    batch: ReadingBatch
-    done: asyncio.Future[tuple[int, int]]
-
-
-@dataclass(slots=True)
-class _Decided:
-    block: NewBlock
-    rests_on: tuple[tuple[int, int], ...]
-    done: asyncio.Future[tuple[int, int]]
-
-
-@dataclass(slots=True)
-class _Group:
-    """What waits for the next transaction."""
-
-    appends: list[_Append] = field(default_factory=list)
-    decided: list[_Decided] = field(default_factory=list)
-    confirmed: list[StoredBlock] = field(default_factory=list)
-    reported: list[Gap] = field(default_factory=list)
-    confirms: list[asyncio.Future[int]] = field(default_factory=list)
-    suspects: set[int] = field(default_factory=set)
-    counts: Counter[tuple[str, int, str]] = field(default_factory=Counter)
-    counts_due: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.appends or self.decided or self.confirms or (self.counts and self.counts_due))
-
-    def take(self) -> _Group:
-        """What the next transaction carries; more appends than it can hold stay behind."""
-        readings = 0
-        for n, append in enumerate(self.appends):
-            readings += len(append.batch)
-            if n and readings > GROUP_READINGS:
-                break
-        else:
-            n = len(self.appends)
-        taken = _Group(
-            self.appends[:n],
-            self.decided,
-            self.confirmed,
-            self.reported,
-            self.confirms,
-            self.suspects,
-            self.counts,
-        )
-        self.appends = self.appends[n:]
-        self.decided, self.confirmed, self.reported, self.confirms = [], [], [], []
-        self.suspects, self.counts, self.counts_due = set(), Counter(), False
-        return taken
-
-    def resolve(self, done: Done, unfit: dict[int, str]) -> None:
-        """Give everybody who waits the result of the transaction."""
-        first = done.first
-        for i, append in enumerate(self.appends):
-            if (reason := unfit.get(i)) is not None:
-                _refuse(append.done, StoreRejected(f"readings cannot be stored: {reason}"))
-            elif done.refused:
-                _refuse(append.done, StoreUnavailable(done.refused))
-            else:
-                first = _give(append.done, first, len(append.batch))
-        for decided in self.decided:
-            if done.refused:
-                _refuse(decided.done, StoreUnavailable(done.refused))
-            else:
-                first = _give(decided.done, first, decided.block.count)
-        for confirm in self.confirms:
-            if not confirm.done():
-                confirm.set_result(sum(b.count for b in done.deleted))
-
-    def fail(self, error: BaseException, path: Path) -> None:
-        """Tell everybody who waits that nothing came of it."""
-        waiting: list[asyncio.Future[Any]] = [
-            *(a.done for a in self.appends),
-            *(d.done for d in self.decided),
-            *self.confirms,
-        ]
-        for future in waiting:
-            msg = f"the outbox {path} cannot be written: {error}"
-            _refuse(future, StoreUnavailable(msg, path=os.fspath(path)))
-
-
-def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-def _give(future: asyncio.Future[tuple[int, int]], first: int, count: int) -> int:
-    if not future.done():
-        future.set_result((first, first + count - 1))
-    return first + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +86,7 @@ class Outbox:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
         self._store: Store
         self._view = _View("", 1, RangeSet(), (), RangeSet(), 0.0)
-        self._group = _Group()
+        self._group = Group()
         self._work = asyncio.Event()
         self._empty = asyncio.Event()
         self._recent: deque[Block] = deque()
@@ -298,7 +202,7 @@ class Outbox:
             msg = "an empty batch has nothing to accept"
             raise StoreRejected(msg)
         done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
-        self._group.appends.append(_Append(batch, done))
+        self._group.appends.append(Append(batch, done))
         self._work.set()
         return await done
 
@@ -319,7 +223,7 @@ class Outbox:
             msg = f"decisions of {len(block.payload)} bytes exceed {DECISIONS_BYTES}"
             raise StoreRejected(msg)
         done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
-        self._group.decided.append(_Decided(block, tuple(rests_on), done))
+        self._group.decided.append(Decided(block, tuple(rests_on), done))
         self._work.set()
         return await done
 
@@ -421,7 +325,7 @@ class Outbox:
                     return
                 self._work.set()
 
-    async def _settle(self, group: _Group) -> None:
+    async def _settle(self, group: Group) -> None:
         try:
             done, unfit = await self._run(self._writing, lambda: self._commit(group))
         except OSError as error:
@@ -444,18 +348,15 @@ class Outbox:
             for listener in self._listeners:
                 listener()
 
-    def _commit(self, group: _Group) -> tuple[Done, dict[int, str]]:
+    def _commit(self, group: Group) -> tuple[Done, dict[int, str]]:
         """In the thread: encode and commit; returns what was done and which appends no block can carry."""
         blocks, unfit = encode_all([a.batch for a in group.appends])
-        work = Work(
-            blocks=[*blocks, *(d.block for d in group.decided)],
-            rests_on=[span for d in group.decided for span in d.rests_on],
-            confirmed=group.confirmed,
-            reported=group.reported,
-            counts=[(*key, n) for key, n in group.counts.items()],
-            suspects=group.suspects,
-        )
-        return self._store.commit(work), unfit
+        work = group.work(blocks)
+        try:
+            return self._store.commit(work), unfit
+        finally:
+            if not work.counts:
+                group.counts.clear()
 
     def _remember(self, blocks: list[Block]) -> None:
         """Bring what the loop knows up to date with a transaction, in one step."""
@@ -472,12 +373,14 @@ class Outbox:
         keep = [b for b in self._recent if not settled.covers(b.first, b.last)]
         self._recent = deque([*keep, *blocks], maxlen=_RECENT)
 
-    def _tell(self, group: _Group, done: Done) -> None:
+    def _tell(self, group: Group, done: Done) -> None:
         self._telemetry.count("outbox_accepted_total", sum(b.count for b in done.blocks))
         self._telemetry.count("outbox_commits_total")
         if done.mismatched:
             self._telemetry.count("outbox_receipt_mismatch_total", done.mismatched)
             log.warning("outbox %s: %d receipts name another content", self.path, done.mismatched)
+        if done.deferred:
+            self._telemetry.count("outbox_deferred_total", done.deferred)
         if done.refused:
             readings = sum(len(a.batch) for a in group.appends) + sum(d.block.count for d in group.decided)
             self._telemetry.count("outbox_refused_total", readings)

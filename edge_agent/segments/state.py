@@ -94,6 +94,10 @@ class State:
             settled.add(gap.first, gap.last)
         return settled
 
+    def pieces(self) -> int:
+        """How many ranges it takes to say what became of every number."""
+        return self.done.pieces() + self.pins.pieces() + len(self.gaps)
+
     def encode(self, *, counts: bool = True) -> bytes:
         """State -> bytes, small."""
         parts = [

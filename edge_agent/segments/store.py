@@ -31,11 +31,15 @@ MIN_SEGMENTS: Final = 6
 SMALLEST: Final = 256 << 10
 LARGEST: Final = 4 << 20
 SHARES: Final = 256
+_PIECE_BYTES: Final = 16
 
 
 @dataclass(slots=True)
 class Work:
-    """What the next transaction shall do; ``suspects`` are segments in which a damaged row was met."""
+    """What the next transaction shall do; ``suspects`` are segments in which a damaged row was met.
+
+    ``counts`` are taken out once they are on the disk, also when something else fails after that.
+    """
 
     blocks: list[NewBlock] = field(default_factory=list)
     rests_on: list[tuple[int, int]] = field(default_factory=list)
@@ -47,12 +51,17 @@ class Work:
 
 @dataclass(slots=True)
 class Done:
-    """What was done; ``refused`` says why the blocks could not be accepted (the rest was done)."""
+    """What was done; ``refused`` says why the blocks could not be accepted (the rest was done).
+
+    ``mismatched`` blocks were confirmed with another content, ``deferred`` ones stay until the books, in too
+    many pieces now, have become simpler: a later receipt deletes them.
+    """
 
     first: int = 0
     blocks: list[Block] = field(default_factory=list)
     deleted: list[StoredBlock] = field(default_factory=list)
     mismatched: int = 0
+    deferred: int = 0
     refused: str = ""
 
 
@@ -198,6 +207,9 @@ class Store:
     def _commit(self, work: Work, done: Done) -> Done:
         change = self._settle(work, done)
         try:
+            if self._crowded() and any(b.decisions for b in work.blocks):
+                msg = "too many separate alarms wait for their receipt"
+                raise FullError(msg)
             if work.blocks:
                 self.ring.make_room()
         except FullError as error:
@@ -205,6 +217,7 @@ class Store:
         if change and (not work.blocks or done.refused or len(change.done) > PIECES):
             self.journal.record(change)
             change = Change()
+            work.counts.clear()
         if not work.blocks or done.refused:
             return done
         done.first = self.journal.state.following
@@ -212,36 +225,45 @@ class Store:
         while waiting:
             chunk = self.journal.fitting(waiting)
             done.blocks += self.journal.transact(chunk, change)
+            work.counts.clear()
             waiting, change = waiting[len(chunk) :], Change()
             if waiting:
                 self.ring.make_room()
         return done
 
+    def _crowded(self) -> bool:
+        """Whether the books consist of so many pieces that they would outgrow their file."""
+        return self.journal.state.pieces() > self.size // _PIECE_BYTES
+
     def _settle(self, work: Work, done: Done) -> Change:
         """What confirmations, reports, pins and counts come to."""
-        change = Change(counts=tuple(work.counts))
-        gone = RangeSet()
-        for block in work.confirmed:
-            row = self.shelf.row_at(block.first)
-            if row is None or gone.covers(block.first, block.first):
-                continue
-            if (row.count, row.digest) != (block.count, block.digest):
-                done.mismatched += 1
-                continue
-            gone.add(block.first, block.last)
-            done.deleted.append(block)
+        gone = self._confirmed(work.confirmed, done)
         for gap in work.reported:
             for known in self.journal.state.gaps:
                 for piece in RangeSet([(known.first, known.last)]).common(gap.first, gap.last):
                     gone.add(*piece)
-        change.done = tuple(gone)
         pins = RangeSet()
         for first, last in work.rests_on:
             for row in self.shelf.rows_between(first, last):
                 if not gone.covers(row.first, row.last):
                     pins.add(row.first, row.last)
-        change.pins = tuple(pins)
-        return change
+        return Change(done=tuple(gone), pins=tuple(pins), counts=tuple(work.counts))
+
+    def _confirmed(self, blocks: Sequence[StoredBlock], done: Done) -> RangeSet:
+        """The numbers of those blocks that are here with just that content."""
+        gone, before, crowded = RangeSet(), self.journal.state.done, self._crowded()
+        for block in blocks:
+            row = self.shelf.row_at(block.first)
+            if row is None or block.first in gone:
+                continue
+            if (row.count, row.digest) != (block.count, block.digest):
+                done.mismatched += 1
+            elif crowded and block.first - 1 not in before and block.last + 1 not in before:
+                done.deferred += 1
+            else:
+                gone.add(block.first, block.last)
+                done.deleted.append(block)
+        return gone
 
     @property
     def state(self) -> State:

@@ -55,6 +55,10 @@ class RangeSet:
         pairs = zip(self._first[i:j], self._last[i:j], strict=True)
         return [(max(a, first), min(b, last)) for a, b in pairs]
 
+    def pieces(self) -> int:
+        """How many ranges it takes."""
+        return len(self._first)
+
     def copy(self) -> RangeSet:
         """The same set, independent of this one."""
         other = RangeSet()
