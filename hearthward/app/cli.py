@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from hearthward import __version__
+from hearthward.app.deadletter_commands import add_deadletter_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.release_commands import add_release_commands
@@ -543,6 +544,7 @@ def rules_check(path: Path | None, *, replace: bool) -> None:
 add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
+add_deadletter_commands(main, _told, _settings)
 
 
 @main.group()
