@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ScalarSelect, case, delete, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import delete, func, literal, select, text
+from sqlalchemy.orm import Session
 
 from cloud_ingest.balance import (
     AskedLedger,
@@ -67,41 +66,45 @@ class Told:
             self.rows[key] = max(n, self.rows.get(key, 0))
 
 
-def _insert(session: Session, table: Any) -> Any:
-    """INSERT ... ON CONFLICT in the database's own words."""
-    name = session.get_bind().dialect.name
-    return (postgresql if name == "postgresql" else sqlite).insert(table)
+def _upsert(then: str) -> str:
+    """Of counts: what to do where there is one already. Plain SQL, which costs little for each row."""
+    key = "tenant, gateway, boot, device, hour, kind"
+    return (
+        f"INSERT INTO ledger_counts ({key}, n) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - constants
+        f"ON CONFLICT ({key}) DO UPDATE SET n = {then}"
+    )
+
+
+_ADD: Final = _upsert("ledger_counts.n + excluded.n")
+_GREATEST: Final = _upsert("excluded.n WHERE excluded.n > ledger_counts.n")
+_SET: Final = _upsert("excluded.n")
+_HEARD: Final = text(
+    """
+    INSERT INTO ledger_books (tenant, gateway, boot, backlog, settled, heard)
+    VALUES (:tenant, :gateway, :boot, 0, 0, :heard)
+    ON CONFLICT (tenant, gateway, boot) DO UPDATE SET heard = (
+      SELECT CASE WHEN max(o.heard) > excluded.heard THEN max(o.heard) ELSE excluded.heard END
+      FROM ledger_books AS o WHERE o.tenant = excluded.tenant AND o.gateway = excluded.gateway
+    )
+    """
+)
+"""Where our clock goes back, the newest time of the gateway's outboxes counts as now."""
+
+
+def _write_counts(session: Session, sql: str, tenant: str, counts: Iterable[Count]) -> None:
+    rows = [(tenant, *count) for count in counts]
+    if rows:
+        connection = session.connection()
+        sql = sql if connection.dialect.paramstyle == "qmark" else sql.replace("?", "%s")
+        connection.exec_driver_sql(sql, rows)
 
 
 def write_tally(session: Session, tenant: str, tally: Tally, sources: Iterable[Source], now: int) -> None:
     """Add a batch's counts, and note that something of these outboxes came; in the caller's transaction."""
-    rows = [{"tenant": tenant, **count._asdict()} for count in tally]
-    if rows:
-        insert = _insert(session, LedgerCount)
-        added = {"n": LedgerCount.n + insert.excluded.n}
-        session.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=added), rows)
-    heard = [
-        {"tenant": tenant, "gateway": g, "boot": b, "backlog": 0, "settled": 0, "heard": now}
-        for g, b in sources
-    ]
+    _write_counts(session, _ADD, tenant, tally)
+    heard = [{"tenant": tenant, "gateway": g, "boot": b, "heard": now} for g, b in sources]
     if heard:
-        insert = _insert(session, LedgerBook)
-        newest = _newest()
-        later = case((insert.excluded.heard > newest, insert.excluded.heard), else_=newest)
-        session.execute(
-            insert.on_conflict_do_update(index_elements=["tenant", "gateway", "boot"], set_={"heard": later}),
-            heard,
-        )
-
-
-def _newest() -> ScalarSelect[int]:
-    """When anything of the same gateway was heard last: where our clock goes back, that counts as now."""
-    other = aliased(LedgerBook)
-    mine = other.tenant == LedgerBook.tenant, other.gateway == LedgerBook.gateway
-    return select(func.max(other.heard)).where(*mine).correlate(LedgerBook).scalar_subquery()
-
-
-_KEY: Final = ["tenant", "hour", "gateway", "boot", "device", "kind"]
+        session.connection().execute(_HEARD, heard)
 
 
 def write_accounts(session: Session, tenant: str, told: Mapping[Source, Told], now: int) -> None:
@@ -115,28 +118,8 @@ def write_accounts(session: Session, tenant: str, told: Mapping[Source, Told], n
         merged.merge(Told(found.accepted, found.backlog, found.settled, {}))
         row.accepted, row.backlog, row.settled = merged.accepted, merged.backlog, merged.settled
         row.told, row.heard = max(now, row.told or 0), max(now, row.heard)
-        counts = [
-            {
-                "tenant": tenant,
-                "hour": hour,
-                "gateway": gateway,
-                "boot": boot,
-                "device": device,
-                "kind": kind,
-                "n": n,
-            }
-            for (device, hour, kind), n in found.rows.items()
-        ]
-        if counts:
-            insert = _insert(session, LedgerCount)
-            session.execute(
-                insert.on_conflict_do_update(
-                    index_elements=_KEY,
-                    set_={"n": insert.excluded.n},
-                    where=insert.excluded.n > LedgerCount.n,
-                ),
-                counts,
-            )
+        counts = (Count(gateway, boot, *key, n) for key, n in found.rows.items())
+        _write_counts(session, _GREATEST, tenant, counts)
 
 
 def read_books(
@@ -254,11 +237,8 @@ class LossLedger(Repository):
         found = self.session.execute(
             select(LedgerCount.device, LedgerCount.hour, LedgerCount.kind, LedgerCount.n).where(*mine)
         )
-        rows = to_write_off(Count(book.gateway, book.boot, *row) for row in found)
-        if rows:
-            insert = _insert(self.session, LedgerCount)
-            changed = insert.on_conflict_do_update(index_elements=_KEY, set_={"n": insert.excluded.n})
-            self.session.execute(changed, [{"tenant": tenant, **row._asdict()} for row in rows])
+        closed = to_write_off(Count(book.gateway, book.boot, *row) for row in found)
+        _write_counts(self.session, _SET, tenant, closed)
 
     def _visible(self, scope: Scope) -> frozenset[str] | None:
         """The gateways in scope; None for all, also those that the directory does not know."""
