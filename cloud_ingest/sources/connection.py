@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 2.0
 KEEPALIVE_S: Final = 3
 """A link that passes nothing any more is noticed within twice that: alarms wait for it (tests/faults)."""
-MAX_WAITING: Final = 1_000
+MAX_WAITING: Final = 128
 """Messages in the client's own queue; more are dropped and come again, as no receipt was sent."""
 _NODELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
