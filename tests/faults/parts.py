@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,15 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 """Has the process killed when the harness dies (PR_SET_PDEATHSIG)."""
+_BYTECODE: Final = (
+    {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "faults-bytecode"),
+    }
+    if os.environ.get("PYTHONDONTWRITEBYTECODE")
+    else {}
+)
+"""An installed program is compiled: where nothing may be written beside the sources, it lies elsewhere."""
 STOP_S: Final = 20.0
 ANSWER_S: Final = 15.0
 NATS: Final = """\
@@ -63,7 +73,7 @@ class Part:
         self.name = name
         self.command = list(command)
         self._log = folder / f"{name}.log"
-        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self._env = {**os.environ, **_BYTECODE, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._process: Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -27,6 +27,7 @@ from tests.faults.sight import lines_in, lines_of
 __all__ = ["RULE", "System"]
 
 RULE: Final = "fault-probe"
+CLOCK_RULE: Final = "clock-wrong"
 RULES: Final = Path(__file__).parent / "rules"
 INSTRUMENTS: Final = 6
 UP_S: Final = 60.0
@@ -120,7 +121,7 @@ class System:
             self.folder,
             *("--data", str(self.disk.folder), "edge", "--radio", "off"),
             *("--broker", f"mqtt://127.0.0.1:{self.edge_link.port}"),
-            env={"HEARTHWARD_EDGE__OUTBOX_BYTES": str(8 << 20)},
+            env={"HEARTHWARD_EDGE__OUTBOX_BYTES": str(8 << 20), "HEARTHWARD_EDGE__PAGE_PORT": "0"},
         )
 
     def _see(self, way: Way, packet: Packet) -> None:
@@ -222,6 +223,15 @@ class System:
             self.alive()
             await asyncio.sleep(LOOK_S)
         return None
+
+    async def held_back(self, line: Line) -> bool:
+        """Whether a line was put aside for its date, and people were told that of its instrument."""
+        with suppress(Away, sqlite3.OperationalError):
+            await asyncio.to_thread(self._look)
+            if (line.device, line.serial) in self.put_aside:
+                told = await self.api.alarms(CLOCK_RULE, f"device:{line.device}")
+                return any(alarm["condition"] != "inactive" for alarm in told)
+        return False
 
     async def settled(self, since: float, *, aside: bool, within_s: float = SETTLE_S) -> Verdict:
         """Account for all lines from ``since`` (monotonic) to now, once all of them have arrived.
