@@ -57,8 +57,9 @@ Found = list[tuple[Part, list[Outcome]]]
 
 
 class Frames:
-    """Takes batches of messages through all of it; ``alive`` is told of each gateway whose frame is good.
+    """Takes batches of messages through all of it.
 
+    ``alive`` is told of each gateway whose frame is good, ``delivered`` of what devices have delivered.
     ``attribution`` is which device is on whom, when. ``facts`` are told while the store is away. ``busy`` is
     held by who uses the ``inspector``, whose ledger is ahead between a batch and its commit.
     """
@@ -76,6 +77,7 @@ class Frames:
         telemetry: Telemetry,
         skew: int,
         alive: Callable[[str], None],
+        delivered: Callable[[ReadingBatch], None],
         facts: Facts,
     ) -> None:
         self.tenant = tenant
@@ -90,7 +92,7 @@ class Frames:
         self._holding = Holding(clock)
         self._clocks = GatewayClocks(skew)
         self.lineage = Lineage(facts, clock, telemetry)
-        self._alive, self._facts = alive, facts
+        self._alive, self._delivered, self._facts = alive, delivered, facts
         self.busy = asyncio.Lock()
 
     @property
@@ -358,6 +360,7 @@ class Frames:
 
     def tell_stored(self, batch: ReadingBatch, patients: list[str | None], now: int) -> None:
         """Tell feed and observers of readings that are stored."""
+        self._delivered(batch)
         self._feed.publish(ReadingsStored(self.tenant, patients, batch, now))
         if self.hooks.on_stored is not None:
             self.hooks.on_stored(batch, patients)

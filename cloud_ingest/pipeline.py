@@ -104,6 +104,7 @@ class Pipeline:
             telemetry=telemetry,
             skew=skew,
             alive=self.alive,
+            delivered=self.delivered,
             facts=Facts() if facts is None else facts,
         )
         self._manual = ManualIntake(
@@ -221,6 +222,11 @@ class Pipeline:
         """
         now = self._clock.now_ns
         await self.turns.act(lambda d: d.step(lambda seq: replace(command, seq=seq, now=now())))
+
+    def delivered(self, batch: ReadingBatch) -> None:
+        """Devices delivered something: signs of life as of when it was measured (none of a recording's)."""
+        if not self._clock.event_driven:
+            self.heartbeats.delivered(dict(zip(batch.device, batch.corrected, strict=True)))
 
     def alive(self, gateway: str) -> None:
         """A gateway gave a sign of life: the rules are told soon, but not where a recording is played."""

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from cloud_ingest.heartbeats import MAX_GATEWAYS, Heartbeats
 from hearthward.core.clock import SECOND
+from rules.context import Context
+from rules.loader import load_rules
 from rules.model import Rows
+from rules.rule import RuleSet
+from tests.unit.cloud_ingest.ward import T0, HandClock, Ward, block, live, reading
 
-T0 = 1_800_000_000 * SECOND
+SILENT = RuleSet((load_rules().by_id["device-silent"],))
 
 
 def told(rows: Rows) -> dict[str, int]:
@@ -62,3 +68,25 @@ def test_a_device_ahead_of_us_is_told_of_as_of_now():
     beats.expect(["d1"])
     beats.delivered({"d1": T0 + 50 * SECOND})
     assert told(beats.take(T0)) == {"device:d1": 0}
+
+
+async def test_a_device_that_stops_in_a_ward_is_an_alarm_until_it_is_heard_again(tmp_path: Path):
+    ward = Ward(tmp_path / "records.db", clock=HandClock(T0), rules=SILENT)
+    await ward.start()
+    await ward.pipeline.know({"device:dev_1": Context(expected={"heartbeat": T0})})
+    ward.pipeline.heartbeats.expect(["dev_1"])
+
+    async def goes_by(seconds: int) -> list[str]:
+        ward.clock.advance(seconds)
+        await ward.pipeline.tick()
+        return [alarm.patient for alarm in ward.pipeline.state.active()]
+
+    for n in range(4):
+        at = 100 * n
+        await ward.take(live(block(n + 1, reading(at)), at=at))
+        assert await goes_by(100) == []
+    assert await goes_by(199) == []
+    assert await goes_by(2) == ["device:dev_1"]
+    await ward.take(live(block(5, reading(601)), at=601))
+    assert await goes_by(1) == []
+    ward.records.close_now()
