@@ -14,8 +14,10 @@ from bench.figures import Outcome, machine, table, to_json
 
 NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
+    "stores": "writing and reading each time-series store (60 s)",
     "outbox": "how fast the edge's outbox takes and gives readings (15 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
+    "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "replay": "a million recorded readings under the whole library (60 s)",
     "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",

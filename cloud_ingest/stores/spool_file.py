@@ -32,16 +32,19 @@ CREATE TABLE IF NOT EXISTS shipments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, gateway TEXT NOT NULL, boot TEXT NOT NULL,
   readings INTEGER NOT NULL, oldest INTEGER NOT NULL, refused TEXT, seqs BLOB NOT NULL, body BLOB NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS shipments_waiting ON shipments (oldest) WHERE refused IS NULL;
 CREATE TABLE IF NOT EXISTS refused (
   series INTEGER NOT NULL, key_time INTEGER NOT NULL, mark INTEGER NOT NULL, ordinal INTEGER NOT NULL,
   PRIMARY KEY (series, key_time, mark, ordinal)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spool (
-  one INTEGER PRIMARY KEY CHECK (one = 1), moved_before INTEGER NOT NULL, adopting INTEGER NOT NULL,
+  one INTEGER PRIMARY KEY CHECK (one = 1), moved_before INTEGER NOT NULL,
+  waiting INTEGER NOT NULL, refused INTEGER NOT NULL, adopting INTEGER NOT NULL,
   series INTEGER NOT NULL, key_time INTEGER NOT NULL, mark INTEGER NOT NULL, ordinal INTEGER NOT NULL
 ) STRICT;
-INSERT OR IGNORE INTO spool SELECT 1, 0, EXISTS (SELECT 1 FROM readings), -1, 0, 0, 0;
-UPDATE shipments SET refused = NULL;
+INSERT OR IGNORE INTO spool SELECT 1, 0, 0, 0, EXISTS (SELECT 1 FROM readings), -1, 0, 0, 0;
+UPDATE shipments SET refused = NULL WHERE refused IS NOT NULL;
+UPDATE spool SET waiting = waiting + refused, refused = 0;
 """
 _SHIP: Final = (
     "INSERT INTO shipments (tenant, gateway, boot, readings, oldest, seqs, body) VALUES (?,?,?,?,?,?,?)"
@@ -148,6 +151,11 @@ class SpoolFile(SqliteStore):
                 body,
             )
             self._db.execute(_SHIP, row)
+        self._counted(len(delivery.batch))
+
+    def _counted(self, waiting: int, refused: int = 0) -> None:
+        sql = "UPDATE spool SET waiting = waiting + ?, refused = refused + ?"
+        self._db.execute(sql, (waiting, refused))
 
     # -- what is shipped
 
@@ -185,6 +193,7 @@ class SpoolFile(SqliteStore):
         def work() -> None:
             with self._transaction():
                 self._db.executemany("DELETE FROM shipments WHERE id = ?", [(s.id,) for s in shipments])
+                self._counted(-sum(map(len, shipments)))
                 if self._db.execute("SELECT EXISTS (SELECT 1 FROM refused)").fetchone()[0]:
                     for shipment in shipments:
                         self._forgive(self._rows(shipment.tenant, shipment.delivery))
@@ -198,6 +207,7 @@ class SpoolFile(SqliteStore):
 
         def work() -> None:
             with self._transaction():
+                self._counted(-len(shipment), len(bad))
                 self._db.executemany(
                     "INSERT OR IGNORE INTO refused VALUES (?,?,?,?)",
                     [row[:4] for row in self._rows(shipment.tenant, part)],
@@ -223,7 +233,6 @@ class SpoolFile(SqliteStore):
 
     async def fill(self) -> Fill:
         """How full it is."""
-        sql = "SELECT coalesce(sum(readings), 0) FROM shipments WHERE refused IS"
 
         def work() -> Fill:
             db = self._reader()
@@ -231,9 +240,7 @@ class SpoolFile(SqliteStore):
                 int(db.execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
             )
-            waiting = db.execute(f"{sql} NULL").fetchone()[0]
-            refused = db.execute(f"{sql} NOT NULL").fetchone()[0]
-            return Fill((pages - free) * size, waiting, refused)
+            return Fill((pages - free) * size, *db.execute("SELECT waiting, refused FROM spool").fetchone())
 
         return await self._in(self._readers, work)
 
