@@ -5,7 +5,7 @@ from edge_agent.config_store import ConfigStore, check_document
 from edge_agent.deciding import EdgeDecider
 from edge_agent.decision_store import DecisionStore
 from edge_agent.edge_config import Knowledge, knowledge_of
-from edge_agent.fake import FakeFleet, FakeOutbox
+from edge_agent.fake import FakeFleet, FakeOutbox, FakeStateStore
 from edge_agent.outbox import Outbox
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink import BrokerAddress, Uplink, UplinkState
@@ -19,6 +19,7 @@ __all__ = [
     "EdgeDecider",
     "FakeFleet",
     "FakeOutbox",
+    "FakeStateStore",
     "Fleet",
     "Knowledge",
     "Outbox",

@@ -1,8 +1,8 @@
 """The edge decides: the cloud's rules, stepped on what is in the outbox, with or without an uplink.
 
-Inputs are the outbox's blocks, in order, each under its own first number. So a block that is stepped again
-after a kill gives the same alarms under the same names. Before each block, and now and then between them,
-the timers run up to the receive time of what comes next: what was silent by then was so then, too.
+Inputs are the outbox's blocks, in order, each under its own first number and as of its own receive time. So a
+block that is stepped again after a kill gives the same alarms under the same names. Before each block, and
+now and then between them, the timers run up to when the next came: what was silent then was so, too.
 
 What is decided is told here at once (``LocalAlarms``), put into the outbox as one block of decisions, and
 only then is the state that has it kept. A kill in between makes the same decision twice: what already
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from edge_agent.annunciation.base import LocalAlarm
-from edge_agent.decision_store import DecisionStore, Kept
+from edge_agent.decision_store import Kept, StateStore
 from edge_agent.edge_config import Knowledge
 from edge_agent.keeping import Keeper, Outlet
 from edge_agent.rests import Rests
@@ -31,6 +31,7 @@ from hearthward.core.wire import Block, decode_block
 from rules.context import Context
 from rules.engine import Engine
 from rules.grace import Grace
+from rules.intake import FUTURE_SKEW
 from rules.model import Configuration, Readings, Rows, Tick, Transition, subject_key
 from rules.rule import RuleSet
 from rules.state import State
@@ -72,6 +73,11 @@ class _Lost(Exception):
     """The engine failed in the middle of an input: its state cannot be used any more."""
 
 
+def _ahead(state: State, now: int) -> bool:
+    """Whether the state is of a later time: to it, everything that is measured now would be old."""
+    return any(wall > now + FUTURE_SKEW for wall, _ in state.sources.values())
+
+
 class EdgeDecider:
     """Steps the rules on one gateway's readings; ``run`` it until cancelled.
 
@@ -82,7 +88,7 @@ class EdgeDecider:
         self,
         gateway: str,
         outbox: Outlet,
-        store: DecisionStore,
+        store: StateStore,
         *,
         clock: Clock,
         telemetry: Telemetry,
@@ -100,7 +106,7 @@ class EdgeDecider:
         self._open: dict[str, LocalAlarm] = {}
         self._rests = Rests()
         self._poison: set[int] = set()
-        self._timers_failed = self._configured = False
+        self._timers_failed = self._configured = self._anew = False
         self._work = asyncio.Event()
         outbox.on_commit(self._work.set)
 
@@ -125,10 +131,10 @@ class EdgeDecider:
         """Decide by this from now on; None: the cloud has given no rules, nothing can be decided."""
         if knowledge is None:
             log.error("the configuration has no rules: this gateway decides nothing, only the cloud does")
-        self._knowledge, self._configured = knowledge, True
-        if self._grace is not None:
-            self._put_in_force()
-            self._work.set()
+        self._knowledge, self._configured, self._anew = knowledge, True, True
+        self._timers_failed = False
+        self._poison.clear()
+        self._work.set()
 
     async def run(self) -> None:
         """Go on from what was kept, then decide until cancelled."""
@@ -157,17 +163,16 @@ class EdgeDecider:
         if state is not None and state.node != self.gateway:
             log.error("the state kept of the rules is of gateway %s: deciding begins anew", state.node)
             state = None
+        if state is not None and _ahead(state, self._time.now()):
+            log.error("the state kept of the rules is of a later time than now: deciding begins anew")
+            state = None
         self._renumber()
         self._engine = Engine(state or State.empty(self.gateway), responding=False)
         if state is not None:
             self._stepped = self._keeper.stepped(self._boot, self._stepped)
             self._look()
             await self._catch_up()
-        self._time = SteadyTime(self._clock)
-        self._time.heard(self._clock.now_ns())
-        self._grace = Grace(self._engine.state, self._time.now())
-        if self._configured:
-            self._put_in_force()
+        self._grace, self._anew = Grace(self._engine.state, self._time.now()), self._configured
         await self._catch_up()
         log.info("the rules go on from number %d, %d alarms open", self._stepped, len(self._open))
 
@@ -189,16 +194,20 @@ class EdgeDecider:
 
     async def decide(self) -> None:
         """One round: step what is new in the outbox, and let the timers end that are due."""
+        if set_by := self._time.look():
+            self._set_time(set_by)
         await self._catch_up()
         try:
             self._timers(self._time.now() - (0 if self._clock.event_driven else LAG_NS))
         except _Lost:
-            self._go_back()
+            await self._go_back()
 
     async def _catch_up(self) -> None:
         """Step everything that is in the outbox and was not yet, once it is known by what."""
         if self._boot != self._outbox.boot:
             self._renumber()
+        if self._anew and self._grace is not None:
+            self._put_in_force(self._grace, await self._next_came())
         while self._configured and (accepted := self._outbox.accepted) > self._stepped:
             try:
                 blocks = await self._outbox.pending(self._stepped, CHUNK)
@@ -212,7 +221,7 @@ class EdgeDecider:
                 for block in blocks:
                     self._take(block)
             except _Lost:
-                self._go_back()
+                await self._go_back()
             await asyncio.sleep(0)
 
     def _passed_over(self, upto: int) -> None:
@@ -236,11 +245,20 @@ class EdgeDecider:
                 self._judge(batch, block, self._knowledge)
         self._stepped = block.last
 
+    async def _next_came(self) -> int:
+        """When the next came that is to be decided on, or now: what holds from now on holds for it, too."""
+        now = self._time.now()
+        with contextlib.suppress(StoreUnavailable, DecodeError):
+            for block in await self._outbox.pending(self._stepped, CHUNK):
+                if not block.decisions:
+                    return min(now, *self._time.righted(decode_block(block.payload))[1])
+        return now
+
     def _judge(self, batch: ReadingBatch, block: Block, knowledge: Knowledge) -> None:
-        first, last = min(batch.received), max(batch.received)
-        self._time.heard(last)
-        self._timers(first)
-        rows = knowledge.rows(batch, last)
+        right, came = self._time.righted(batch)
+        self._timers(min(came))
+        last = max(came)
+        rows = knowledge.rows(right, last)
         try:
             found = self._engine.step(Readings(block.first, last, rows, self.gateway, last))
         except Exception as error:
@@ -258,54 +276,58 @@ class EdgeDecider:
             found = self._engine.step(Readings(self._stepped, at, Rows(), self.gateway, at))
             if self._engine.due(at):
                 found += self._engine.step(Tick(self._stepped, at))
-        except Exception:
-            log.exception(
-                "the rules' timers failed: silence is not noticed here until the next configuration"
-            )
+        except Exception as error:
+            log.exception("the rules' timers failed: silence goes unnoticed here until they are changed")
             self._telemetry.count("edge_timers_failed_total")
             self._timers_failed = True
-            self._go_back()
-            return
+            raise _Lost from error
         self._follow(found)
 
     # -- configuration
 
-    def _put_in_force(self) -> None:
-        """Have the rules know exactly what the document says."""
+    def _set_time(self, by: int) -> None:
+        """The clock was set by so much: nobody was silent meanwhile, and nothing is of the future."""
+        self._telemetry.count("edge_clock_set_total")
+        if by < 0:
+            self._engine = Engine(State.empty(self.gateway), responding=False)
+        self._grace = Grace(self._engine.state, self._time.now())
+        self._anew = self._configured
+
+    def _put_in_force(self, grace: Grace, at: int) -> None:
+        """Have the rules know exactly what the document says, as of ``at`` (UTC ns)."""
+        self._anew = False
         state, known = self._engine.state, self._knowledge
         rules = RuleSet() if known is None else known.rules
-        contexts = {} if known is None or self._grace is None else self._grace.give(known.contexts)
+        contexts = {} if known is None else grace.give(known.contexts)
         own = frozenset[str]() if known is None else known.subjects
         closed = frozenset(state.subjects.keys() | state.contexts.keys()) - own
         changed: dict[str, Context | None] = {k: c for k, c in contexts.items() if state.contexts.get(k) != c}
-        self._timers_failed = False
-        self._poison.clear()
         if not changed and not closed and rules.hash == state.rules.hash:
             return
-        event = Configuration(self._stepped, self._time.now(), rules, closed, changed)
         try:
-            found = self._engine.step(event)
+            found = self._engine.step(Configuration(self._stepped, at, rules, closed, changed))
         except Exception:
             log.exception("the rules cannot be changed to the new configuration")
             self._telemetry.count("edge_undecided_total")
             self._timers_failed = True
-            self._go_back()
+            self._restore()
             return
         # whoever has left has done so in the cloud, which knows why; here they are only told no more
         self._follow([t for t in found if t.patient not in closed])
         self._look()
         self._keeper.hurry()
 
-    def _go_back(self) -> None:
-        """Go on from the state that was kept last; what is still in the outbox is stepped again."""
+    def _restore(self) -> None:
         state = self._keeper.last(self._boot)
         self._engine = Engine(state or State.empty(self.gateway), responding=False)
         self._stepped = self._keeper.stepped(self._boot, self._stepped)
-        if self._grace is not None and not self._timers_failed:
-            poison = set(self._poison)
-            self._put_in_force()
-            self._poison |= poison
         self._look()
+
+    async def _go_back(self) -> None:
+        """Go on from the state that was kept last; what is still in the outbox is stepped again."""
+        self._restore()
+        if self._grace is not None and self._configured:
+            self._put_in_force(self._grace, await self._next_came())
 
     # -- decisions
 

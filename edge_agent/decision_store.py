@@ -8,14 +8,14 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgpack
 
 from hearthward.core.errors import RuleError, StoreUnavailable
 from rules.state import State
 
-__all__ = ["DecisionStore", "Kept"]
+__all__ = ["DecisionStore", "Kept", "StateStore"]
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,20 @@ class Kept:
         return kept, State.from_bytes(state)
 
 
+class StateStore(Protocol):
+    """Where a gateway's snapshot is kept: ``DecisionStore``, in tests ``edge_agent.fake.FakeStateStore``."""
+
+    def load(self) -> tuple[Kept, State] | None:
+        """What was kept last, or None. Blocking. Raises StoreUnavailable."""
+        ...
+
+    def save(self, kept: Kept) -> None:
+        """Keep this instead, durably. Blocking. Raises StoreUnavailable."""
+        ...
+
+
 class DecisionStore:
-    """One gateway's snapshot of its rules' state."""
+    """One gateway's snapshot of its rules' state, in a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

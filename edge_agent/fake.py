@@ -1,4 +1,4 @@
-"""Fakes: a ``Fleet`` without devices that remembers which ones it was given, and an outbox in memory."""
+"""Fakes: a ``Fleet`` without devices that remembers which ones it was given; outbox and state in memory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from devices.session import DeviceConfig
+from edge_agent.decision_store import Kept
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, encode_block, encode_decisions
+from rules.state import State
 
-__all__ = ["FakeFleet", "FakeOutbox"]
+__all__ = ["FakeFleet", "FakeOutbox", "FakeStateStore"]
 
 
 class FakeFleet:
@@ -108,3 +110,18 @@ class FakeOutbox:
     def on_commit(self, listener: Callable[[], None]) -> None:
         """As ``Outbox.on_commit``."""
         self._listeners.append(listener)
+
+
+class FakeStateStore:
+    """A ``StateStore`` in memory."""
+
+    def __init__(self) -> None:
+        self.payload: bytes | None = None
+
+    def load(self) -> tuple[Kept, State] | None:
+        """See the port."""
+        return None if self.payload is None else Kept.decode(self.payload)
+
+    def save(self, kept: Kept) -> None:
+        """See the port."""
+        self.payload = kept.encode()

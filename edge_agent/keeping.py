@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
-from edge_agent.decision_store import DecisionStore, Kept
+from edge_agent.decision_store import Kept, StateStore
 from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, decode_decisions
@@ -68,7 +68,7 @@ class Keeper:
     The file is written only when all decisions that its state has made stand in the outbox.
     """
 
-    def __init__(self, outbox: Outlet, store: DecisionStore, telemetry: Telemetry) -> None:
+    def __init__(self, outbox: Outlet, store: StateStore, telemetry: Telemetry) -> None:
         self._outbox, self._store, self._telemetry = outbox, store, telemetry
         self._queue: list[tuple[Key, bytes, Spans]] = []
         self._known: dict[Key, None] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_agent import DecisionStore, EdgeDecider, FakeOutbox, Knowledge, knowledge_of
+from edge_agent import DecisionStore, EdgeDecider, FakeOutbox, FakeStateStore, Knowledge, knowledge_of
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -26,6 +26,10 @@ class HandClock(EventClock):
 
     def __init__(self, at: float = 0) -> None:
         super().__init__(T0 + round(at * SECOND), frozen_monotonic=True)
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets it."""
+        self._now += round(seconds * SECOND)
 
 
 RULES = RuleSet(
@@ -81,12 +85,10 @@ def reading(at: float, value: float, device: str = "dev_1", metric: str = "spo2"
 class Edge:
     """A gateway's decider; ``restart`` kills it, leaving what is in outbox and file."""
 
-    def __init__(
-        self, folder: Path, known: Knowledge | None = None, outbox: FakeOutbox | None = None
-    ) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, known: Knowledge | None = None) -> None:
+        self.store = FakeStateStore() if folder is None else DecisionStore(folder / "decisions.snapshot")
         self.known = known or knowledge()
-        self.outbox = outbox or FakeOutbox()
+        self.outbox = FakeOutbox()
         self.clock = HandClock()
         self.telemetry = Telemetry()
         self.decider = self._made()
@@ -95,7 +97,7 @@ class Edge:
         return EdgeDecider(
             GATEWAY,
             self.outbox,
-            DecisionStore(self.folder / "decisions.snapshot"),
+            self.store,
             clock=self.clock,
             telemetry=self.telemetry,
             **more,
@@ -110,7 +112,7 @@ class Edge:
 
     async def read(self, *readings: Reading, keep: bool = True) -> None:
         """These are accepted as one block and decided on at once."""
-        self.clock.follow(max(r.received for r in readings))
+        self.clock.follow(max(r.corrected for r in readings))
         self.outbox.add(ReadingBatch.of(readings))
         await self.decider.decide()
         if keep:
