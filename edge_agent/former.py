@@ -19,7 +19,7 @@ from typing import Final
 
 from edge_agent.segments.books import BOOKS
 from edge_agent.segments.files import FolderDisk
-from edge_agent.segments.journal import NewBlock, counts_of
+from edge_agent.segments.journal import SEGMENT, NewBlock, counts_of
 from edge_agent.segments.recovery import recover
 from edge_agent.segments.ring import FullError
 from edge_agent.segments.state import Change, State
@@ -90,7 +90,7 @@ def _after(folder: Path, file: Path, former: _Former) -> str:
     disk = FolderDisk(folder)
     sizes = disk.sizes()
     size = max(sizes.values(), default=0)
-    state = recover(disk, [n for n in sizes if n.startswith("segment-")], size).state
+    state = recover(disk, [n for n in sizes if n.startswith(SEGMENT)], size).state
     if state is not None and former.state is not None and state.boot == former.state.boot:
         _remove(file)
         return f"the outbox {file} had been taken over before"

@@ -21,12 +21,13 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, decode_block
 
-__all__ = ["PIECES", "Journal", "NewBlock", "counts_of", "segment_name"]
+__all__ = ["PIECES", "SEGMENT", "Journal", "NewBlock", "counts_of", "segment_name"]
 
 log = logging.getLogger(__name__)
 
 _MARGIN: Final = 4 * 4096
 """Left free beside blocks, for the change that goes with them."""
+SEGMENT: Final = "segment-"
 PIECES: Final = 1000
 """Ranges in one transaction."""
 
@@ -216,4 +217,4 @@ def counts_of(block: Block, kind: str = "accepted") -> list[Count]:
 
 def segment_name(n: int) -> str:
     """What the n-th segment's file is called."""
-    return f"segment-{n:04}"
+    return f"{SEGMENT}{n:04}"

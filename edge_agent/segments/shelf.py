@@ -150,7 +150,7 @@ class Shelf:
         return found
 
     def read(self, after: int, max_readings: int, max_bytes: int, until: int) -> tuple[list[Block], set[int]]:
-        """Waiting blocks numbered from ``after + 1`` to ``until`` in order; at least one if there is one.
+        """Waiting blocks from the one with number ``after + 1`` to ``until`` in order; at least one.
 
         Also returns the segments in which something damaged was met: they have to be audited.
         """
@@ -181,7 +181,9 @@ class Shelf:
                 return blocks, set()
 
     def _in_order(self, segment: Segment, number: int, bound: int) -> list[Row] | None:
-        """The waiting rows that follow each other from ``number`` on, before ``bound``, a frame's at most.
+        """The waiting rows that follow each other from the one with ``number`` on, before ``bound``.
+
+        A frame's at most.
 
         Empty when the row is not there; None when the number does not wait in this segment any more.
         """
@@ -190,7 +192,10 @@ class Shelf:
             if self.segments.get(segment.serial) is not segment or number not in segment.live:
                 return None
             out: list[Row] = []
-            i, at = bisect_left(firsts, number), number
+            i = bisect_right(firsts, number) - 1
+            if i < 0 or rows[i].last < number:
+                return out
+            at = rows[i].first
             while i < len(rows) and rows[i].first == at < bound and len(out) < _AT_ONCE:
                 out.append(rows[i])
                 following = segment.live.at_least(rows[i].last + 1)

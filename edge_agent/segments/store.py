@@ -12,7 +12,7 @@ from typing import Final
 from edge_agent.segments.accounts import Count
 from edge_agent.segments.books import BOOKS, Books
 from edge_agent.segments.files import Disk
-from edge_agent.segments.journal import PIECES, Journal, NewBlock, counts_of, segment_name
+from edge_agent.segments.journal import PIECES, SEGMENT, Journal, NewBlock, counts_of, segment_name
 from edge_agent.segments.records import Kind
 from edge_agent.segments.recovery import Recovered, recover
 from edge_agent.segments.ring import SPARE, FullError, Ring
@@ -88,10 +88,9 @@ class Store:
         sizes = disk.sizes()
         self.size = _present_size(sizes) or segment_size(max_bytes)
         wanted = max(MIN_SEGMENTS, min(max_bytes, room or max_bytes) // self.size - len(BOOKS))
-        names = sorted({*(n for n in sizes if n.startswith("segment-")), *map(segment_name, range(wanted))})
-        fault = self._reserve(disk, sizes, names)
+        fault = self._reserve(disk, sizes, wanted)
         have = disk.sizes()
-        found = recover(disk, [n for n in names if n in have], self.size)
+        found = recover(disk, sorted(n for n in have if n.startswith(SEGMENT)), self.size)
         self.shelf = Shelf(disk, found.segments, found.free)
         self.journal = Journal(
             self.shelf,
@@ -110,17 +109,21 @@ class Store:
             self.journal.close()
             raise
 
-    def _reserve(self, disk: Disk, sizes: dict[str, int], names: Sequence[str]) -> OSError | None:
+    def _reserve(self, disk: Disk, sizes: dict[str, int], wanted: int) -> OSError | None:
         """Give every file its room; without it, an outbox that exists goes on with what it has."""
-        fresh = not any(n in sizes for n in (*names, *BOOKS))
-        missing = [name for name in (*BOOKS, *names) if sizes.get(name) != self.size]
-        needed, free = sum(self.size - sizes.get(n, 0) for n in missing), disk.free()
-        if fresh and needed > free:
+        there = [n for n in sizes if n.startswith(SEGMENT) or n in BOOKS]
+        fresh, free = not there, disk.free()
+        needed = (wanted + len(BOOKS)) * self.size - sum(sizes[n] for n in there)
+        if needed > free:
             msg = (
                 f"it reserves {needed >> 20} MiB, but only {free >> 20} MiB are free: "
                 "make room or set a smaller edge.outbox_bytes"
             )
-            raise OSError(errno.ENOSPC, msg)
+            if fresh:
+                raise OSError(errno.ENOSPC, msg)
+            wanted = min(wanted, len(there) + free // self.size)
+        names = {*BOOKS, *there, *map(segment_name, range(wanted))}
+        missing = sorted(n for n in names if sizes.get(n) != self.size)
         try:
             disk.create(missing, self.size)
         except OSError as error:
@@ -299,5 +302,5 @@ def segment_size(max_bytes: int) -> int:
 
 def _present_size(sizes: dict[str, int]) -> int:
     """How large the segments of an outbox that exists are; 0 when there is none."""
-    counted = Counter(n for name, n in sizes.items() if name.startswith("segment-") and n)
+    counted = Counter(n for name, n in sizes.items() if name.startswith(SEGMENT) and n)
     return counted.most_common(1)[0][0] if counted else 0

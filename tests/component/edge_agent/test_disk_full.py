@@ -41,7 +41,7 @@ def fill(disk: Path) -> None:
 
 async def open_at(disk: Path, max_bytes: int) -> Outbox:
     return await Outbox.open(
-        disk / "outbox.db", clock=SystemClock(), ids=RandomIds(), telemetry=Telemetry(), max_bytes=max_bytes
+        disk / "outbox", clock=SystemClock(), ids=RandomIds(), telemetry=Telemetry(), max_bytes=max_bytes
     )
 
 
@@ -53,7 +53,8 @@ async def test_the_outbox_works_on_and_reopens_on_a_full_disk(small_disk: Path):
     (gap,) = box.gaps
     assert gap.reason == "full"
     assert box.backlog() == last - gap.last
-    assert await box.confirm([(1, last)]) == last - gap.last
+    waiting = [b.stored() for b in await box.pending(0, 10**9, 10**12)]
+    assert await box.confirm(waiting) == last - gap.last
     await box.append(make_batch(77, 1))
     await box.close()
     fill(small_disk)
@@ -67,4 +68,4 @@ async def test_the_outbox_works_on_and_reopens_on_a_full_disk(small_disk: Path):
 async def test_too_little_room_for_the_reserve_is_said_at_once(small_disk: Path):
     with pytest.raises(StoreUnavailable, match=r"reserves \d+ MiB, but only \d+ MiB are free"):
         await open_at(small_disk, 64 << 20)
-    assert [p.name for p in await asyncio.to_thread(lambda: list(small_disk.iterdir()))] == ["outbox.db.lock"]
+    assert [p.name for p in await asyncio.to_thread(lambda: list(small_disk.iterdir()))] == ["outbox.lock"]

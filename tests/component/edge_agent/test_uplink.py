@@ -30,6 +30,7 @@ from tests.component.edge_agent.brokers import (
     trusting,
 )
 from tests.unit.edge_agent.batches import make_batch
+from tests.unit.edge_agent.damage import damage_block
 
 Opener = Callable[..., Awaitable[Outbox]]
 
@@ -191,8 +192,7 @@ async def test_gaps_are_reported_with_frames_and_alone_until_receipted(
     box = await open_outbox()
     await box.append(make_batch(1, 10))
     await box.append(make_batch(100, 10))
-    box._recent.clear()
-    box._segment._db.execute("UPDATE block SET crc=0 WHERE first=1")
+    damage_block(box, 1)
     async with Consumer(broker.port) as consumer, uplink(box, broker.port, telemetry):
         await box.drained()
         await eventually(lambda: not box.gaps)
@@ -202,8 +202,7 @@ async def test_gaps_are_reported_with_frames_and_alone_until_receipted(
         consumer.answers = False
         await box.append(make_batch(500, 5))
         await consumer.until(lambda: len(consumer.stored) == 15)
-        box._recent.clear()
-        box._segment._db.execute("UPDATE block SET crc=0 WHERE first=21")
+        damage_block(box, 21)
         assert await box.pending(0, 100) == []
         await consumer.until(lambda: any(not f.blocks for f in consumer.frames))
         assert consumer.frames[-1].gaps == (Gap(21, 25, "corrupt"),)

@@ -14,7 +14,7 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from tests.unit.edge_agent.batches import make_batch
 
-SMALL = 1 << 20
+SMALL = 2 << 20
 Opener = Callable[..., Awaitable[Outbox]]
 Batcher = Callable[..., ReadingBatch]
 
@@ -40,7 +40,7 @@ async def open_outbox(tmp_path: Path, telemetry: Telemetry) -> AsyncIterator[Ope
 
         async def opener(path: Path | None = None, *, max_bytes: int = SMALL, seed: int = 0) -> Outbox:
             box = await Outbox.open(
-                path or tmp_path / "outbox.db",
+                path or tmp_path / "outbox",
                 clock=EventClock(10**18),
                 ids=SeededIds(seed),
                 telemetry=telemetry,
