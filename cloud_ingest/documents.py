@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, Span, load_attribution
 from cloud_ingest.contexts import contexts, ended_stays, expected_by_gateway
-from cloud_ingest.records.models import Bed, Device, Encounter, Gateway
+from cloud_ingest.records.models import Bed, Device, Encounter, Gateway, Ward
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND
 from rules.rule import RuleSet
@@ -102,17 +102,18 @@ def _recent(devices: list[Device], attribution: Attribution, now: int) -> list[S
 
 
 def _places(session: Session, tenant: str, now: int) -> dict[str, str]:
-    """Patient -> the bed they are in, as people on the ward call it."""
+    """Patient -> the ward and bed they are in, as people call them."""
     query = (
-        select(Encounter.patient, Bed.label)
+        select(Encounter.patient, Ward.name, Bed.label)
         .join(Bed, (Bed.tenant == Encounter.tenant) & (Bed.id == Encounter.bed))
+        .join(Ward, (Ward.tenant == Bed.tenant) & (Ward.id == Bed.ward))
         .where(
             Encounter.tenant == tenant,
             Encounter.start <= now,
             or_(Encounter.end.is_(None), Encounter.end > now),
         )
     )
-    return {patient: label for patient, label in session.execute(query)}  # noqa: C416 - rows are no pairs
+    return {patient: f"{ward} / {bed}" for patient, ward, bed in session.execute(query)}
 
 
 def _plain(value: Any) -> Any:

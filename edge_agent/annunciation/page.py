@@ -78,8 +78,10 @@ class Page:
         clock: Clock,
         devices: Callable[[], Mapping[str, str]] = dict,
         decides: Callable[[], bool] = lambda: True,
+        sounds: bool = False,
     ) -> None:
         self._gateway, self._clock, self._devices, self._decides = gateway, clock, devices, decides
+        self._sounds = sounds
         self._alarms: tuple[LocalAlarm, ...] = ()
         self._link = LinkState(reached=True, since=clock.now_ns())
         self.source: Source | None = None
@@ -108,6 +110,7 @@ class Page:
             alarms=self._alarms,
             elsewhere=0 if source is None else sum(a.id not in shown for a in source.present),
             devices=self._devices(),
+            sounds=self._sounds,
             quiet_s=0.0 if quiet is None else max(0.0, (quiet - self._clock.monotonic_ns()) / SECOND),
             decides=self._decides(),
         )

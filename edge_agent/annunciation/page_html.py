@@ -17,13 +17,15 @@ from hearthward.core.clock import SECOND
 __all__ = ["REFRESH_S", "View", "render"]
 
 REFRESH_S = 2
+_WELL = frozenset({"streaming", "connected"})
 _SHAPES = {"high": "▲", "medium": "◆", "low": "●"}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that the page shows, as of ``now`` (UTC ns). ``quiet_s``: the pause of the sound lasts so long yet.
+    """All that the page shows, as of ``now`` (UTC ns).
 
+    ``sounds``: something here can be heard; ``quiet_s``: the pause of its sound lasts so long yet.
     ``elsewhere`` is how many alarms are present that the hospital tells of, ``devices`` the state of each.
     """
 
@@ -33,6 +35,7 @@ class View:
     alarms: Sequence[LocalAlarm] = ()
     elsewhere: int = 0
     devices: Mapping[str, str] = field(default_factory=dict)
+    sounds: bool = False
     quiet_s: float = 0.0
     decides: bool = True
 
@@ -97,17 +100,20 @@ def _sound(view: View, language: Language) -> str:
     if view.quiet_s > 0:
         left = f"{int(view.quiet_s) // 60}:{int(view.quiet_s) % 60:02d}"
         return f'<p class="paused" role="status">{says("paused", language, time=left)}</p>'
-    if not view.alarms:
+    if not view.alarms or not view.sounds:
         return ""
     return f'<form method="post" action="/pause"><button>{says("pause", language)}</button></form>'
 
 
 def _devices(view: View, language: Language) -> str:
+    """Those that are not connected first."""
+    states = sorted(view.devices.items(), key=lambda row: (row[1] in _WELL, row[0]))
     rows = "".join(
-        f"<tr><td>{escape(device)}</td><td>{escape(_state(state, language))}</td></tr>"
-        for device, state in sorted(view.devices.items())
+        f'<li class="{"good" if state in _WELL else "bad"}"><span>{escape(device)}</span> '
+        f"{escape(_state(state, language))}</li>"
+        for device, state in states
     )
-    table = f"<table>{rows}</table>" if rows else f"<p>{says('no_devices', language)}</p>"
+    table = f'<ul class="devices">{rows}</ul>' if rows else f"<p>{says('no_devices', language)}</p>"
     return f"<section><h3>{says('devices', language)}</h3>{table}</section>"
 
 

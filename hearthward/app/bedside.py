@@ -91,6 +91,7 @@ class Bedside:
                 clock=self._clock,
                 devices=agent.fleet.states,
                 decides=lambda: agent.decider is not None and not agent.decider.trouble,
+                sounds=bool(found),
             )
             found.append(self._page)
         return found

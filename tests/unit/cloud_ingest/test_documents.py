@@ -70,7 +70,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_a_gateway_knows_the_patients_of_its_devices_and_expects_of_them_only_its_own_signals(house: House):
     found = house.bodies()
     assert found["a"]["associations"] == [["oxi", "ada", NOW - HOUR, None]]
-    assert found["a"]["places"] == {"ada": "Bed 1"}
+    assert found["a"]["places"] == {"ada": "W / Bed 1"}
     assert "Byron" not in json.dumps(found), "no patient's name leaves the cloud"
     ours, theirs = (Context.of(found[g]["contexts"]["ada"]) for g in "ab")
     assert (ours.setting, ours.adult) == ("ward", True)
