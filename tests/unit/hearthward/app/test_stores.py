@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +61,9 @@ async def test_an_influxdb_is_spooled_too(data: Path):
 async def test_certificates_that_are_not_there_are_told_at_start(data: Path):
     with pytest.raises(ConfigError, match=r"cloud\.store\.ca: no such file"):
         await open_store(settings(data, **NOBODY, ca=data / "ca.pem"))
+
+
+def test_the_servers_client_is_not_loaded_before_it_is_needed():
+    """It weighs 25 MB, and most have no server."""
+    code = "import sys, hearthward.app.cloud; sys.exit('influxdb_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
