@@ -159,9 +159,9 @@ class AskedLedger:
 class Figures:
     """The counts of some readings, in the order of their way. ``told``: the gateway's word is there.
 
-    ``missing`` did not come and does not wait. ``unknown`` is what was rejected unread: it is counted here
-    under a device without a name, and is lacking at those whose it was. ``untold`` came here before its
-    gateway has said so.
+    ``missing`` did not come and does not wait. What was rejected unread, or was damaged at the gateway, is
+    counted under a device without a name (``unnamed``), and is lacking at those whose it was (``unknown``).
+    ``untold`` came here before its gateway has said so.
     """
 
     told: bool = False
@@ -179,6 +179,7 @@ class Figures:
     unknown: int = 0
     untold: int = 0
     clones: int = 0
+    unnamed: int = 0
 
     @property
     def sent(self) -> int:
@@ -197,8 +198,8 @@ class Figures:
         """Whether nothing is missing; None: nobody can know."""
         return None if not self.told else not self.missing
 
-    def count(self, kind: str, n: int) -> None:
-        """Add a count."""
+    def count(self, kind: str, n: int, *, named: bool = True) -> None:
+        """Add a count; ``named``: of a device that is known."""
         name, reasons = _PLACE.get(kind), None
         for prefix, found in (
             (REFUSED, self.rejected),
@@ -211,6 +212,7 @@ class Figures:
             setattr(self, name, getattr(self, name) + n)
         elif reasons is not None:
             reasons[kind] = reasons.get(kind, 0) + n
+            self.unnamed += 0 if named else n
 
     def add(self, other: Figures) -> None:
         """Add all of another's."""
@@ -229,7 +231,7 @@ class Figures:
             return
         open_ = self.accepted - sum(self.dropped.values()) - self.arrived
         if open_ < 0:
-            self.untold, open_ = -open_, 0
+            self.untold, open_ = max(0, -open_ - self.unnamed), 0
         self.written_off = min(self.written_off, open_)
         open_ -= self.written_off
         self.missing = min(open_, standing.unaccounted)
@@ -247,7 +249,7 @@ _PLACE: Final[Mapping[str, str]] = {
     WRITTEN_OFF: "written_off",
 }
 _REASONS: Final = ("rejected_at_gateway", "dropped", "rejected")
-_NUMBERS: Final = (*_PLACE.values(), "waiting", "missing", "unknown", "untold")
+_NUMBERS: Final = (*_PLACE.values(), "waiting", "missing", "unknown", "untold", "unnamed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +296,10 @@ _Key = tuple[str | None, str | None, int | None]
 
 
 def ledger_report(asked: AskedLedger, counts: Iterable[Count], books: Iterable[Book]) -> LedgerReport:
-    """The report; ``counts`` are those asked for, ``books`` all of the gateways that may be seen."""
+    """The report; ``counts`` are those asked for, ``books`` all of the gateways that may be seen.
+
+    Where devices are not told apart, ``counts`` may have any name for those that are known.
+    """
     books = list(books)
     past = replaced(books)
     standings = {b.source: b.standing(replaced=b.source in past) for b in books}
@@ -302,8 +307,8 @@ def ledger_report(asked: AskedLedger, counts: Iterable[Count], books: Iterable[B
     whole: defaultdict[Source, Figures] = defaultdict(Figures)
     for count in counts:
         source = count.gateway, count.boot
-        lines[_key(asked.by, count), source].count(count.kind, count.n)
-        whole[source].count(count.kind, count.n)
+        for figures in (lines[_key(asked.by, count), source], whole[source]):
+            figures.count(count.kind, count.n, named=bool(count.device))
     folded: defaultdict[_Key, Figures] = defaultdict(Figures)
     total, unbooked = Figures(), Figures()
     for (key, source), figures in lines.items():

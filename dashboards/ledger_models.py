@@ -64,7 +64,7 @@ class FiguresView(_View):
     missing: int = Field(description="accepted, and nowhere")
     written_off: int
     unknown: int = Field(
-        description="lacking here, but counted under the device without a name: rejected unread"
+        description="lacking here, but counted without a device: rejected unread, or damaged at the gateway"
     )
     untold: int = Field(description="came here, but the gateway has not told of them yet")
     clones: int = Field(description="came under numbers of other readings; not part of the balance")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, literal, select, text
+from sqlalchemy import case, delete, func, literal, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from cloud_ingest.balance import (
@@ -173,7 +173,9 @@ class LossLedger(Repository):
         return ledger_report(asked, self._counts(scope, asked, visible), books)
 
     def _counts(self, scope: Scope, asked: AskedLedger, visible: frozenset[str] | None) -> list[Count]:
-        device = LedgerCount.device if asked.by == "device" else literal("")
+        none = literal_column("''")  # no parameter: it is grouped by
+        known = case((LedgerCount.device == none, none), else_=literal_column("'*'"))
+        device = LedgerCount.device if asked.by == "device" else known
         hour = LedgerCount.hour if asked.by == "hour" else literal(0)
         query = select(
             LedgerCount.gateway, LedgerCount.boot, device, hour, LedgerCount.kind, func.sum(LedgerCount.n)
@@ -185,7 +187,7 @@ class LossLedger(Repository):
             query = query.where(LedgerCount.gateway == asked.gateway)
         if asked.device is not None:
             query = query.where(LedgerCount.device == asked.device)
-        split = [c for c in (device, hour) if c in {LedgerCount.device, LedgerCount.hour}]
+        split = [device, *([LedgerCount.hour] if asked.by == "hour" else [])]
         query = query.group_by(LedgerCount.gateway, LedgerCount.boot, LedgerCount.kind, *split)
         return [
             Count(g, b, d, h, kind, int(n))

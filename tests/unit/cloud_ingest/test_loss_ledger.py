@@ -182,6 +182,18 @@ def test_late_readings_are_told_apart_within_a_block():
     }
 
 
+async def test_what_was_damaged_at_the_gateway_is_dropped_and_lacks_at_nobody_knows_whose(ward: Ward):
+    await ward.take(frame(block(1, reading(0), reading(1)), gaps=(Gap(3, 5, "corrupt"),), at=2))
+    await tell(ward, 5, 0, ("dev_1", 0, "accepted", 5), ("", 1, "dropped:corrupt", 3))
+    total = (await report(ward)).total
+    assert (total.dropped, total.missing, total.unknown, total.untold) == ({"corrupt": 3}, 0, 0, 0)
+    for by in ("device", "hour"):
+        lines = (await report(ward, replace(ALL, by=by))).lines
+        found = sorted((n.figures.missing, n.figures.unknown, n.figures.untold) for n in lines)
+        assert found == [(0, 0, 0), (0, 3, 0)]
+        assert all(n.figures.balanced for n in lines)
+
+
 async def test_counts_of_long_ago_are_dropped(ward: Ward):
     await ward.take(frame(block(1, reading(0)), at=1))
     day = 86_400 * 10**9
