@@ -244,7 +244,7 @@ class Outbox:
     async def pending(
         self, after: int, max_readings: int, max_bytes: int = 1 << 19, until: int | None = None
     ) -> list[Block]:
-        """Unreceipted blocks numbered from ``after + 1`` (to ``until``), in order.
+        """Unreceipted blocks from the one with number ``after + 1`` on (to ``until``), in order.
 
         As many as fit both limits, but at least one if there is one. A damaged row is never returned: it
         becomes a gap first. Raises StoreUnavailable.
@@ -252,7 +252,9 @@ class Outbox:
         self._check_open()
         last = _NEVER if until is None else until
         if self._recent and self._recent[0].first <= after + 1:
-            return _limited((b for b in self._recent if after < b.first <= last), max_readings, max_bytes)
+            return _limited(
+                (b for b in self._recent if b.last > after and b.first <= last), max_readings, max_bytes
+            )
         for _ in range(READ_TRIES):
             try:
                 blocks, suspects = await self._run(

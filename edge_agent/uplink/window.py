@@ -121,9 +121,10 @@ class Window:
 
     def take(self, span: Span, blocks: Sequence[Block], gaps: Iterable[Gap], now: int) -> Flight | None:
         """Book the blocks found in ``span`` as a flight; None when there are none (they were dropped)."""
-        self._claimed.add(span.first, blocks[-1].last if blocks else span.last)
         if not blocks:
+            self._claimed.add(span.first, span.last)
             return None
+        self._claimed.add(min(span.first, blocks[0].first), blocks[-1].last)
         if span.lane is not Lane.URGENT:
             self._last_lane = span.lane
         flight = Flight(span.lane, tuple(blocks), tuple(gaps), now)

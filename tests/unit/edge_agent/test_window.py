@@ -27,7 +27,7 @@ def pick(
     while (span := window.next_span(accepted, urgent)) is not None:
         found: list[Block] = []
         for b in blocks:
-            if span.first <= b.first <= span.last:
+            if b.last >= span.first and b.first <= span.last:
                 if found and sum(f.count for f in found) + b.count > span.readings:
                     break
                 found.append(b)
