@@ -115,3 +115,11 @@ def test_only_times_of_the_gateway_s_clock_are_moved():
     moved = T0 + 50 * SECOND
     assert batch.corrected == [moved, moved, moved, T0 + SECOND, 0]
     assert batch.received == [r.received for r in (by_receipt, unset, unbelieved, believed, early)]
+
+
+def test_a_clock_that_was_put_back_makes_no_time_the_device_s_own():
+    zoned = reading(0, device_time=T0 + 8 * 3600 * SECOND, corrected=T0)
+    put_back = reading(0, device_time=T0, received=T0 + 1, corrected=T0 - DAY + 1_000_001)
+    batch = ReadingBatch.of([zoned, put_back])
+    correct(batch, DAY)
+    assert batch.corrected == [T0, T0 + 1_000_001]
