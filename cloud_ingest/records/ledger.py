@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import case, delete, func, literal, literal_column, select, text
+from sqlalchemy import ColumnElement, case, delete, func, literal, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from cloud_ingest.balance import (
@@ -173,7 +173,7 @@ class LossLedger(Repository):
         return ledger_report(asked, self._counts(scope, asked, visible), books)
 
     def _counts(self, scope: Scope, asked: AskedLedger, visible: frozenset[str] | None) -> list[Count]:
-        none = literal_column("''")  # no parameter: it is grouped by
+        none: ColumnElement[str] = literal_column("''")  # no parameter: it is grouped by
         known = case((LedgerCount.device == none, none), else_=literal_column("'*'"))
         device = LedgerCount.device if asked.by == "device" else known
         hour = LedgerCount.hour if asked.by == "hour" else literal(0)
