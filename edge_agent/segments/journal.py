@@ -6,6 +6,7 @@ has, and it was promised to nobody yet.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ __all__ = ["PIECES", "SEGMENT", "Journal", "NewBlock", "counts_of", "segment_nam
 
 log = logging.getLogger(__name__)
 
-_MARGIN: Final = 4 * 4096
-"""Left free beside blocks, for the change that goes with them."""
+_PIN_BYTES: Final = 24
+"""What pinning one more block takes in a change."""
 SEGMENT: Final = "segment-"
 PIECES: Final = 1000
 """Ranges in one transaction."""
@@ -64,48 +65,65 @@ class Journal:
     ) -> list[Block]:
         """One transaction: new blocks, blocks carried over from another segment, and a change.
 
-        Raises OSError: nothing has happened then.
+        Of the new ones as many as fit the segment, but at least one; returns them. Raises OSError: nothing
+        has happened then.
         """
-        at, new = self.state.following, []
-        pins = list(change.pins)
-        for block in blocks:
-            new.append(Block(at, block.count, block.payload))
-            if block.decisions:
-                pins.append((at, at + block.count - 1))
-            at += block.count
-        change.pins = tuple(pins)
-        own = change.encode() if change else b""
-        whole = Change(
-            self.state.serial + 1,
-            at,
-            change.done,
-            change.gaps,
-            change.pins,
-            (*change.counts, *(c for b in blocks for c in b.counts)),
-            change.moved,
-        )
-        placed = [*carried, *new]
-        size = sum(HEAD_BYTES + len(b.payload) for b in placed)
-        book = whole.encode()
-        segment = self._writable(max(size + len(own), len(book)) + 2 * HEAD_BYTES)
-        data, rows = _records(segment, placed, own, whole.serial)
+        segment = self.shelf.current
+        written = None
+        if segment is not None and not self.broken:
+            written = self._compose(segment, blocks, change, carried)
+        if segment is None or written is None:
+            segment = self.roll()
+            written = self._compose(segment, blocks, change, carried)
+        if written is None:
+            raise OSError(errno.EFBIG, "a transaction does not fit a segment")
         try:
-            segment.write(data)
+            segment.write(written.data)
         except OSError:
             self.broken = True
             raise
         try:
-            self._books.append(whole.serial, book)
+            self._books.append(written.change.serial, written.book)
         except OSError as error:  # the segment has it: it is accepted, and the books begin anew
             self.broken = True
             self.fault("the books cannot be written", error)
-        self.shelf.take_in(segment, data, rows)
+        self.shelf.take_in(segment, written.data, written.rows)
         with self.shelf.lock:
-            self.state.apply(whole)
+            self.state.apply(written.change)
         self.shelf.forget(RangeSet([*change.done, *((g.first, g.last) for g in change.gaps)]))
-        for fresh in new:
-            self._words = (self._words + fresh.payload)[-WORDS_BYTES:]
-        return new
+        for block in written.new:
+            self._words = (self._words + block.payload)[-WORDS_BYTES:]
+        return written.new
+
+    def _compose(
+        self, segment: Segment, blocks: Sequence[NewBlock], change: Change, carried: Sequence[Block]
+    ) -> _Transaction | None:
+        """The bytes for segment and books; None when they do not fit there."""
+        own = change.encode() if change else b""
+        writing = _Writing(segment, segment.room() - len(own) - 2 * HEAD_BYTES)
+        if not all(map(writing.add, carried)):
+            return None
+        at, new, pins, counts = self.state.following, [], list(change.pins), list(change.counts)
+        for block in blocks:
+            numbered = Block(at, block.count, block.payload)
+            if not writing.add(numbered, _PIN_BYTES * block.decisions):
+                break
+            new.append(numbered)
+            counts += block.counts
+            at = numbered.last + 1
+            if block.decisions:
+                pins.append((numbered.first, numbered.last))
+        if blocks and not new:
+            return None
+        serial, done, gaps, pinned = self.state.serial + 1, change.done, change.gaps, tuple(pins)
+        whole = Change(serial, at, done, gaps, pinned, tuple(counts), change.moved)
+        book = whole.encode()
+        if len(book) + HEAD_BYTES > self._books.room():
+            return None
+        if change or pins:
+            own = Change(0, 0, done, gaps, pinned, change.counts, change.moved).encode()
+            writing.end(own, serial)
+        return _Transaction(writing.data(), writing.rows, whole, book, new)
 
     def record(self, change: Change) -> None:
         """A change without blocks, in transactions of bounded size."""
@@ -116,24 +134,6 @@ class Journal:
                 [],
                 Change(0, 0, change.done[part], change.gaps[part], change.pins[part], counts, moved),
             )
-
-    def fitting(self, blocks: list[NewBlock]) -> list[NewBlock]:
-        """As many as fit the segment, which is a new one if not even the first does."""
-        current = self._writable(HEAD_BYTES + len(blocks[0].payload) + _MARGIN)
-        room, n = current.room() - _MARGIN, 0
-        for block in blocks:
-            room -= HEAD_BYTES + len(block.payload)
-            if room < 0:
-                break
-            n += 1
-        return blocks[: max(1, n)]
-
-    def _writable(self, need: int) -> Segment:
-        """The current segment with at least so much room, and books likewise."""
-        current = self.shelf.current
-        if current is None or self.broken or min(current.room(), self._books.room()) < need:
-            return self.roll()
-        return current
 
     def roll(self) -> Segment:
         """Begin a segment and, with it, the other file of the books. Raises OSError."""
@@ -177,31 +177,60 @@ class Journal:
         self._books.close()
 
 
-def _records(
-    segment: Segment, blocks: Sequence[Block], change: bytes, serial: int
-) -> tuple[bytes, list[Row]]:
-    """The bytes of a transaction, and where its blocks will stand."""
-    parts, rows, at = [], [], segment.end
-    for n, block in enumerate(blocks, 1):
-        body, small = deflate(block.payload, segment.words)
-        ends = n == len(blocks) and not change
-        digest = block_digest(block.payload)
-        raw = record(
-            Kind.BLOCK,
-            segment.serial,
-            body,
-            first=block.first,
-            count=block.count,
-            digest=digest,
-            ends=ends,
-            deflated=small,
-        )
-        rows.append(Row(Kind.BLOCK, block.first, block.count, digest, at, at + len(raw), ends, small))
-        parts.append(raw)
-        at += len(raw)
-    if change:
-        parts.append(record(Kind.CHANGE, segment.serial, change, first=serial))
-    return b"".join(parts), rows
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """What is to be written, and what it comes to."""
+
+    data: bytes
+    rows: list[Row]
+    change: Change
+    book: bytes
+    new: list[Block]
+
+
+class _Writing:
+    """Collects the records of a transaction at the end of a segment, within ``room`` bytes."""
+
+    def __init__(self, segment: Segment, room: int) -> None:
+        self.rows: list[Row] = []
+        self._segment = segment
+        self._room = room
+        self._blocks: list[tuple[Block, bytes, bytes, bool]] = []
+        self._change = b""
+
+    def add(self, block: Block, extra: int = 0) -> bool:
+        """Take a block if it fits."""
+        body, small = deflate(block.payload, self._segment.words)
+        self._room -= HEAD_BYTES + len(body) + extra
+        if self._room < 0:
+            return False
+        self._blocks.append((block, block_digest(block.payload), body, small))
+        return True
+
+    def end(self, change: bytes, serial: int) -> None:
+        """End with a change."""
+        self._change = record(Kind.CHANGE, self._segment.serial, change, first=serial)
+
+    def data(self) -> bytes:
+        """All of it; ``rows`` are then where the blocks will stand."""
+        parts, at = [], self._segment.end
+        for n, (block, digest, body, small) in enumerate(self._blocks, 1):
+            ends = n == len(self._blocks) and not self._change
+            raw = record(
+                Kind.BLOCK,
+                self._segment.serial,
+                body,
+                first=block.first,
+                count=block.count,
+                digest=digest,
+                ends=ends,
+                deflated=small,
+            )
+            end = at + len(raw)
+            self.rows.append(Row(Kind.BLOCK, block.first, block.count, digest, at, end, ends, small))
+            parts.append(raw)
+            at = end
+        return b"".join([*parts, self._change])
 
 
 def counts_of(block: Block, kind: str = "accepted") -> list[Count]:

@@ -19,13 +19,15 @@ from edge_agent.segments.state import Change
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap
 
-__all__ = ["SPARE", "FullError", "Ring", "drop_until", "routine", "to_clear"]
+__all__ = ["SPARE", "FullError", "Ring", "drop_until", "routine", "to_clear", "waste"]
 
 SPARE: Final = 2
 """Segments kept free: what has to be carried over always has somewhere to go."""
 
 _WORTH: Final = 0.25
 """A segment is cleared up when so much of it is waste: copying the rest then gains room."""
+_SLACK_SHARE: Final = 8
+"""At a segment's end so much of it may stay empty because the next block did not fit: that is no waste."""
 
 
 def routine(segment: Segment, pins: RangeSet) -> RangeSet:
@@ -37,10 +39,16 @@ def routine(segment: Segment, pins: RangeSet) -> RangeSet:
     return left
 
 
+def waste(segment: Segment) -> int:
+    """Bytes of a segment that clearing it up would gain."""
+    empty = segment.size - segment.end - segment.size // _SLACK_SHARE
+    return segment.data_bytes - segment.live_bytes() + max(0, empty)
+
+
 def to_clear(sealed: Iterable[Segment], size: int) -> Segment | None:
     """The segment with the most waste, if that is enough."""
-    worst = min(sealed, key=Segment.live_bytes, default=None)
-    return worst if worst is not None and worst.live_bytes() <= (1 - _WORTH) * size else None
+    worst = max(sealed, key=waste, default=None)
+    return worst if worst is not None and waste(worst) >= _WORTH * size else None
 
 
 def drop_until(sealed: Iterable[Segment], pins: RangeSet) -> int | None:
@@ -75,27 +83,35 @@ class Ring:
         while self._shelf.free and self._shelf.files() > self.wanted:
             self._shelf.disk.remove(self._shelf.free.pop(0))
 
-    def make_room(self, spare: int = SPARE) -> None:
-        """Have ``spare`` segments free: by clearing up if that pays, else by dropping the oldest routine.
+    def make_room(self, *, urgent: bool = False) -> None:
+        """Have a segment to spare, and SPARE of them before the current one is full.
 
-        Raises FullError when everything is pinned, and OSError.
+        By clearing up if that pays, else by dropping the oldest routine; for something ``urgent`` also what
+        has only just come into the current segment. Raises FullError when everything is pinned, and OSError.
         """
-        allowed = self._shelf.files()
-        for _ in range(8 * allowed):
+        current = self._shelf.current
+        early = current is not None and current.room() > current.size // 2
+        self._have_free(1 if early else SPARE, urgent=urgent)
+
+    def _have_free(self, spare: int, *, urgent: bool) -> None:
+        clearings = len(self._shelf.segments) // 4 + 2
+        for _ in range(8 * self._shelf.files()):
             self.release()
             over = max(0, self._shelf.files() - self.wanted)
             if len(self._shelf.free) >= spare + over:
                 return
             sealed = self._shelf.sealed()
             victim = to_clear(sealed, self._journal.size)
-            if victim is not None:
+            if victim is not None and clearings:
+                clearings -= 1
                 self.carry(victim)
                 continue
             limit = drop_until(sealed, self._journal.state.pins)
             if limit is not None:
                 self._drop(limit)
             elif (
-                self._shelf.current is not None
+                urgent
+                and self._shelf.current is not None
                 and self._shelf.free
                 and routine(self._shelf.current, self._journal.state.pins)
             ):

@@ -168,7 +168,7 @@ class Store:
                 at = self.journal.state.following
                 change.pins = ((at, at + row.count - 1),)
             try:
-                self.ring.make_room(spare=1)
+                self.ring.make_room()
             except FullError as error:
                 log.error("outbox: a former block cannot be taken over: %s", error)  # noqa: TRY400
                 continue
@@ -210,11 +210,12 @@ class Store:
     def _commit(self, work: Work, done: Done) -> Done:
         change = self._settle(work, done)
         try:
-            if self._crowded() and any(b.decisions for b in work.blocks):
+            urgent = any(b.decisions for b in work.blocks)
+            if urgent and self._crowded():
                 msg = "too many separate alarms wait for their receipt"
                 raise FullError(msg)
             if work.blocks:
-                self.ring.make_room()
+                self.ring.make_room(urgent=urgent)
         except FullError as error:
             done.refused = str(error)
         if change and (not work.blocks or done.refused or len(change.done) > PIECES):
@@ -223,16 +224,24 @@ class Store:
             work.counts.clear()
         if not work.blocks or done.refused:
             return done
+        self._accept(work, done, change, urgent=urgent)
+        return done
+
+    def _accept(self, work: Work, done: Done, change: Change, *, urgent: bool) -> None:
+        """Append the blocks, in as many transactions as segments are needed."""
         done.first = self.journal.state.following
         waiting = list(work.blocks)
         while waiting:
-            chunk = self.journal.fitting(waiting)
-            done.blocks += self.journal.transact(chunk, change)
+            accepted = self.journal.transact(waiting, change)
+            done.blocks += accepted
             work.counts.clear()
-            waiting, change = waiting[len(chunk) :], Change()
-            if waiting:
-                self.ring.make_room()
-        return done
+            waiting, change = waiting[len(accepted) :], Change()
+            try:
+                if waiting:
+                    self.ring.make_room(urgent=urgent)
+            except FullError as error:
+                done.refused = str(error)
+                return
 
     def _crowded(self) -> bool:
         """Whether the books consist of so many pieces that they would outgrow their file."""
