@@ -21,7 +21,7 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.settings import EdgeSettings
 from hearthward.core.telemetry import Telemetry
 
-__all__ = ["PAGE_PORT", "Bedside"]
+__all__ = ["PAGE_PORT", "AgentLink", "Bedside"]
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +31,22 @@ START_POLL_S: Final = 0.01
 GRACE_S: Final = 1
 
 
-class _Link:
+class AgentLink:
     """The agent's uplink, as local alarms look at it."""
 
     def __init__(self, agent: EdgeAgent, outbox: Outbox, telemetry: Telemetry) -> None:
         self._agent, self._outbox, self._telemetry = agent, outbox, telemetry
 
     def connected(self) -> bool:
+        """See the port."""
         return self._agent.uplink.state is UplinkState.CONNECTED
 
     def receipted(self) -> float:
+        """See the port."""
         return self._telemetry.value("uplink_readings_receipted_total")
 
     def backlog(self) -> int:
+        """See the port."""
         return self._outbox.backlog()
 
 
@@ -62,7 +65,7 @@ class Bedside:
         """What decides at the gateway, with all that it tells by; its state is kept in ``folder``."""
         local = LocalAlarms(
             self._settings.annunciation,
-            _Link(agent, outbox, self._telemetry),
+            AgentLink(agent, outbox, self._telemetry),
             self._annunciators(agent),
             clock=self._clock,
             telemetry=self._telemetry,
