@@ -56,7 +56,7 @@ class Folded:
             at=clamp(first.onset if first.kind in _CLOSING else first.at),
             text=dict(told.text),
             limit=newest.limit,
-            last=clamp(max(w.at for w in words if len(words) == 1 or w.kind not in _CLOSING)),
+            last=clamp(max((w.at for w in words if w.kind not in _CLOSING), default=first.onset)),
             ended=None if ended is None else clamp(ended),
             closing=closing,
             cleared=cleared,

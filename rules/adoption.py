@@ -19,9 +19,9 @@ from rules.episodes import Episodes
 from rules.evaluate import Verdict, evaluate, render, worst_of
 from rules.evidence import measured, seen_at
 from rules.extremes import alike, forget_extremes, like, needed
-from rules.model import Adopt
+from rules.model import Adopt, Measured
 from rules.rule import SECOND, Rule
-from rules.shared import NOTHING, OPEN, Elsewhere, Shared, Span, overlap
+from rules.shared import NOTHING, OPEN, Elsewhere, Span, overlap
 from rules.state import Episode, Snapshot, State, Subject
 
 __all__ = ["Adoption", "is_news"]
@@ -76,12 +76,11 @@ class Adoption(Episodes):
                     shared = shared.with_word(other._replace(end=onset, sure=False))
                 elif end == OPEN:
                     end, sure = other.onset, False
-        ours = "" if known is None else known.ours
+        ours, opened = ("", False) if known is None else (known.ours, known.opened)
         word = Elsewhere(
-            event.alarm, event.source, onset, last, end, sure, ours, event.rule_hash, event.limit
+            event.alarm, event.source, onset, last, end, sure, ours, opened, event.rule_hash, event.limit
         )
-        found = measured(event.inputs, event.values, max(event.at, event.last), self.now)
-        found += measured(event.cleared, {}, last, self.now)
+        found = [*_told(event, self.now), *_cleared(event, self.now)]
         shared = shared.with_word(word).with_seen(found)
         subject.share(event.rule, shared)
         return word
@@ -99,10 +98,7 @@ class Adoption(Episodes):
                 self._merge(event, subject, word, compiled, episode)
             return
         verdict = self._with(event, subject, compiled, word.last)
-        peaks = _peaks(event, compiled)
-        if not alike(compiled, event.rule_hash, event.limit) and (
-            verdict.goes_on(peaks, frozenset()) is False
-        ):
+        if not alike(compiled, event.rule_hash, event.limit) and compiled.opens(verdict.results) is False:
             # by the limits in force here it is none
             self._history(event, subject, word, compiled.rule, compiled)
             return
@@ -113,15 +109,14 @@ class Adoption(Episodes):
     ) -> None:
         name, key, shared = event.subject, compiled.key, subject.shared[compiled.key]
         before = subject.episodes.get(key)
-        over = [s.end for s in shared.overlapping(word.onset, inf, entry=False)]
-        onset = max([word.onset, *over])
+        onset = word.onset if before is None else min(word.onset, before.onset)
+        onset = max([onset, *(s.end for s in shared.overlapping(onset, inf, entry=False))])
         started = max(event.at, onset)
         peaks = _peaks(event, compiled)
         alarm = event.alarm
         if known is not None or any(s.alarm == alarm for s in shared.past):
             alarm = stable_id("alm", self.state.node, key, name, onset, self.seq)
         if before is not None:
-            onset = min(onset, before.onset)
             peaks = worst_of(compiled, before.peaks, peaks)
             alarm = before.alarm or alarm
         adopted = Episode(
@@ -146,7 +141,7 @@ class Adoption(Episodes):
         forget_extremes(subject)
         subject.episodes[key] = adopted
         self.state.alarms[adopted.alarm] = name, key
-        self._ours(event.rule, subject, word, adopted.alarm)
+        self._ours(event.rule, subject, word, adopted.alarm, opened=True)
         self._tell("start", name, compiled, adopted, started)
         self._origin(event, alias=event.alarm != adopted.alarm)
         self.absorb(name, subject, compiled, adopted.alarm, shared.overlapping(word.onset, inf, entry=True))
@@ -193,7 +188,8 @@ class Adoption(Episodes):
         key, shared = compiled.key, subject.shared[compiled.key]
         episode = subject.episodes.get(key)
         if episode is not None and episode.condition == "active":
-            if overlap(word.onset, word.end, episode.onset, inf):
+            opened = word.opened and word.ours == episode.alarm
+            if opened or overlap(word.onset, word.end, episode.onset, inf):
                 if word.ours != episode.alarm:
                     episode = self._merge(event, subject, word, compiled, episode)
                 self._let_go(event, subject, word, compiled, episode)
@@ -296,9 +292,10 @@ class Adoption(Episodes):
 
     # -- helpers
 
-    def _ours(self, key: str, subject: Subject, word: Elsewhere, alarm: str) -> Elsewhere:
-        """Note which alarm of ours a gateway's is."""
-        word = word._replace(ours=alarm)
+    @staticmethod
+    def _ours(key: str, subject: Subject, word: Elsewhere, alarm: str, *, opened: bool = False) -> Elsewhere:
+        """Note which alarm of ours a gateway's is, and whether that began by it."""
+        word = word._replace(ours=alarm, opened=opened)
         subject.share(key, subject.shared[key].with_word(word))
         return word
 
@@ -306,8 +303,9 @@ class Adoption(Episodes):
         self, event: Adopt, subject: Subject, compiled: Compiled, at: int, *, upto: int | None = None
     ) -> Verdict:
         """The rule judged at ``at`` on what the gateways have seen, too."""
-        shared = subject.shared.get(event.rule, Shared())
-        seen = seen_at(subject, compiled, shared.seen, at, upto=upto)
+        shared = subject.shared.get(event.rule, NOTHING)
+        own = [*_told(event, self.now), *_cleared(event, self.now)]
+        seen = seen_at(subject, compiled, [*shared.seen, *own], at, upto=upto)
         return evaluate(compiled, seen, self.state.context(event.subject), at)
 
     def _origin(self, event: Adopt, *, alias: bool = False) -> None:
@@ -327,6 +325,16 @@ class Adoption(Episodes):
         }
         more = {"alias": event.alarm} if alias else {}
         self.transitions[-1] = replace(last, detail={**last.detail, **more, "origin": origin})
+
+
+def _told(event: Adopt, now: int) -> list[Measured]:
+    """The readings by which it is an alarm."""
+    return measured(event.inputs, event.values, max(event.at, event.last), now)
+
+
+def _cleared(event: Adopt, now: int) -> list[Measured]:
+    """The readings by which it is none any more."""
+    return measured(event.cleared, {}, event.word, now)
 
 
 def _peaks(event: Adopt, compiled: Compiled) -> tuple[float | None, ...]:

@@ -226,6 +226,7 @@ class Episodes(Transitions):
         seen = still_needed(subject, compiled, shared, at)
         if len(seen) < len(shared.seen):
             subject.share(compiled.key, replace(shared, seen=seen))
+            forget_extremes(subject)  # those of readings that were known to be superseded
         return evaluate(compiled, seen_at(subject, compiled, seen, at), context, at)
 
     def clear_after(self, subject: Subject, compiled: Compiled, episode: Episode) -> int:
@@ -244,11 +245,14 @@ class Episodes(Transitions):
         """Judge an active condition: does it go on, worsen, end?"""
         at, episode = verdict.at, subject.episodes[compiled.key]
         if episode.early and at < episode.onset:
-            if verdict.opens:
+            others = subject.shared.get(compiled.key, NOTHING)
+            if verdict.opens and others.alone(verdict.onset(), episode.onset):
                 earlier = replace(episode, onset=verdict.onset(), started=at, early=False)
                 adopted = worsen(compiled, earlier, verdict)
                 subject.episodes[compiled.key] = adopted = self._told(compiled, adopted, at)
                 self._tell("update", name, compiled, adopted, at)
+            elif verdict.opens:
+                forget_extremes(subject)
             return
         if episode.early:
             episode = subject.episodes[compiled.key] = replace(episode, early=False)
@@ -312,6 +316,9 @@ class Episodes(Transitions):
     ) -> None:
         """Begin a condition; without a delay it is active at once."""
         at = verdict.at
+        shared = subject.shared.get(compiled.key)
+        if shared is not None:
+            onset = shared.free_from(onset, subject.clock)
         forget_extremes(subject)
         ask = compiled.repeat is not None and not verdict.critical
         wait = compiled.timeout if ask else compiled.delay
@@ -341,10 +348,12 @@ class Episodes(Transitions):
         if subject.shared.get(compiled.key, NOTHING).covers(verdict.at):
             return
         self._open(name, subject, compiled, verdict, verdict.at, late=late)
-        episode = subject.episodes[compiled.key]
-        if episode.condition == "pending":
+        episode = subject.episodes.get(compiled.key)
+        if episode is not None and episode.condition == "pending":
             self.end_wait(name, subject, compiled.key, verdict.at)
-        subject.episodes[compiled.key] = replace(subject.episodes[compiled.key], early=True)
+            episode = subject.episodes.get(compiled.key)
+        if episode is not None:
+            subject.episodes[compiled.key] = replace(episode, early=True)
 
     def end_wait(self, name: str, subject: Subject, key: str, at: int) -> None:
         """A delay, the wait for a second measurement, or the time of being clear has ended."""
@@ -379,7 +388,8 @@ class Episodes(Transitions):
             if shared.covers(at):
                 self._told_elsewhere(name, subject, compiled, episode, at)
                 return
-            episode = replace(episode, onset=shared.covered_until(episode.onset, at))
+            onset = shared.free_from(episode.onset, max(at, subject.clock))
+            episode, at = replace(episode, onset=onset), max(at, onset)
         if not episode.alarm:
             episode = self._named(name, compiled, episode)
         active = self._told(compiled, replace(episode, condition="active", started=at), at)

@@ -35,7 +35,7 @@ class Elsewhere(NamedTuple):
     """An episode that a gateway has opened, as far as it has told.
 
     ``last`` is its newest word (event time), ``end`` OPEN until it says that it is over; not ``sure`` of the
-    end, that was only concluded. ``ours`` is the alarm that it is here.
+    end, that was only concluded. ``ours`` is the alarm that it is here, which began by it if ``opened``.
     """
 
     alarm: str
@@ -45,6 +45,7 @@ class Elsewhere(NamedTuple):
     end: int
     sure: bool
     ours: str
+    opened: bool
     rule_hash: str
     limit: str
 
@@ -78,11 +79,22 @@ class Shared:
 
     def covers(self, at: int) -> bool:
         """Whether a gateway has told all about that time already: an episode that is over by now."""
-        return any(e.onset <= at <= e.end for e in self.elsewhere)
+        return any(e.onset <= at < e.end or e.onset == at == e.end for e in self.elsewhere)
 
     def tells_of(self, at: int) -> bool:
         """Whether an episode of a gateway, over or not, has that time in it."""
         return any(e.onset <= at and (e.end == OPEN or at <= e.end) for e in self.elsewhere)
+
+    def alone(self, at: int, onset: int) -> bool:
+        """Whether nothing else of the rule was, or went on, from ``at`` until an episode's ``onset``."""
+        if self.covers(at) or self.covered_until(at, onset) > at:
+            return False
+        return not any(s.onset < onset and at < s.end for s in self.past if not s.entry)
+
+    def free_from(self, onset: int, at: int) -> int:
+        """From when on (no earlier than ``onset``) nothing else went on any more, as known ``at``."""
+        ends = [s.end for s in self.past if not s.entry and s.end <= at]
+        return max([onset, *ends, self.covered_until(onset, at)])
 
     def covered_until(self, onset: int, at: int) -> int:
         """The latest end within (onset, at] of what a gateway has told all about; else ``onset``."""
