@@ -30,7 +30,10 @@ def summary(found: LedgerReport) -> dict[str, str]:
 
 
 def _parts(found: LedgerReport) -> tuple[int, int, dict[str, int], int]:
-    """(read, stored, what else became of them, lost) of the gateways that tell of their books."""
+    """(read, stored, what else became of them, lost) of the gateways that tell of their books.
+
+    What has come before its gateway told of it was read, too.
+    """
     total, other = found.total, found.unbooked
     dropped = sum(total.dropped.values())
     rest = {
@@ -39,7 +42,7 @@ def _parts(found: LedgerReport) -> tuple[int, int, dict[str, int], int]:
         "waiting": total.waiting,
     }
     lost = total.missing + dropped + total.written_off
-    return max(total.read, total.accepted), total.stored - other.stored, rest, lost
+    return max(total.read, total.accepted) + total.untold, total.stored - other.stored, rest, lost
 
 
 def _english(found: LedgerReport, when: str) -> str:

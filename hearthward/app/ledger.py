@@ -204,7 +204,8 @@ def _cell(key: str, figures: Mapping[str, Any]) -> str:
     value = figures[key]
     if key == "balance":
         n = figures.get(value)
-        return f"{n:,} {value}" if isinstance(n, int) and value != "unknown" else str(value)
+        text = f"{n:,} {value}" if isinstance(n, int) and value != "unknown" else str(value)
+        return f"{text}, {figures['untold']:,} not told yet" if figures["untold"] else text
     if isinstance(value, dict):
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in value.items())
         return f"{sum(value.values()):,} ({reasons})" if value else "0"

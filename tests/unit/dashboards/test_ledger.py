@@ -176,6 +176,19 @@ async def test_balanced_waiting_and_silent_gateways_are_told_apart():
         )
 
 
+async def test_what_came_before_its_gateway_told_of_it_was_read():
+    async with world() as made:
+        book = Book("main-gw-A", "boot-1", accepted=3, settled=3, told=T0, heard=T0)
+        book.committed.add(1, 9)
+        counts = [Count("main-gw-A", "boot-1", "d", NOW - 1, *n) for n in (("accepted", 3), ("stored", 9))]
+        made.backend.put_ledger("main", book, counts)
+        made.backend._ledger_counts["main"] = counts
+        found, shown = await asked(made, "gateway=main-gw-A"), await page(made, "gateway=main-gw-A")
+    assert (found["total"]["untold"], found["total"]["balance"]) == (6, "balanced")
+    assert found["text"]["en"] == "Of 9 readings read in the last 24 hours, 9 are stored; 0 lost."
+    assert "not told yet 6" in shown
+
+
 async def test_earlier_losses_are_told_though_they_belong_to_no_line():
     async with world() as made:
         made.backend._ledger_counts.clear()
