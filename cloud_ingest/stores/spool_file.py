@@ -305,14 +305,8 @@ class SpoolFile(SqliteStore):
         return deleted
 
     def _begin_to_prune(self, before: int) -> int | None:
-        with self._transaction():
-            moved, adopting = self._db.execute("SELECT moved_before, adopting FROM spool").fetchone()
-            cut = min(before, self._oldest_waiting())
-            if adopting or cut <= 0:
-                return None
-            if cut > moved:
-                self._db.execute("UPDATE spool SET moved_before = ?", (cut,))
-            return int(cut)
+        adopting = self._db.execute("SELECT adopting FROM spool").fetchone()[0]
+        return None if adopting else min(before, self._oldest_waiting())
 
     def _all_series(self) -> list[int]:
         return [int(row[0]) for row in self._db.execute("SELECT id FROM series")]
@@ -329,7 +323,10 @@ class SpoolFile(SqliteStore):
         """A late reading may have come since the cut was made."""
         with self._transaction():
             cut = min(before, self._oldest_waiting())
-            return self._db.execute(_DELETE, (series, cut, DELETED_AT_ONCE)).rowcount
+            gone = self._db.execute(_DELETE, (series, cut, DELETED_AT_ONCE)).rowcount
+            if gone:
+                self._db.execute("UPDATE spool SET moved_before = max(moved_before, ?)", (cut,))
+            return gone
 
 
 def _some(delivery: Delivery, indices: Sequence[int]) -> Delivery:

@@ -26,7 +26,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.points: dict[tuple[tuple[str, str], ...], dict[int, dict[str, float]]] = {}
         self.asked: list[tuple[int, int]] = []
-        self.lines = 0
+        self.lines = self.settled = 0
         self.torn: int | None = None
 
     def write(self, lines: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class FakeEngine:
         return found
 
     def settle(self) -> None:
-        pass
+        self.settled += 1
 
     def examine(self) -> Examined:
         return Examined("is a fake")
@@ -124,9 +124,10 @@ async def test_what_half_arrived_is_found_when_it_is_tried_again(store: ServerSt
     engine.torn = 2
     with pytest.raises(StoreUnavailable, match="cut"):
         await store.append("main", ReadingBatch.of(rows), origins(1, 2, 3, 4))
+    engine.settled = 0
     outcomes = await store.append("main", ReadingBatch.of(rows), origins(1, 2, 3, 4))
     assert outcomes == [Outcome.SAME, Outcome.SAME, Outcome.NEW, Outcome.NEW]
-    assert engine.lines == 4
+    assert (engine.lines, engine.settled) == (4, 1)  # it was asked to show all that it has
 
 
 async def test_a_torn_point_is_no_reading_and_its_place_is_not_used_again(

@@ -168,9 +168,25 @@ async def test_nothing_is_deleted_that_has_not_arrived(bench: Bench):
     await bench.add(reading(0), reading(9))
     await bench.ship()
     assert await bench.prune() == 0
+    bench.server.away = True
+    assert len(await everything(bench.store, "main")) == 2  # nor is the server asked for it
+    bench.server.away = False
     bench.clock.advance(SAFETY_S + 1)
     await bench.ship()
     assert await bench.prune() == 1
+
+
+async def test_a_late_reading_that_comes_while_old_ones_are_deleted_stays(bench: Bench):
+    await bench.add(reading(0), reading(9))
+    await bench.settle()
+    file = bench.store.file
+    cut = file._begin_to_prune(T0 + 10**5 * SECOND)
+    assert cut is not None
+    await bench.add(reading(1), first=20)
+    for series in file._all_series():
+        file._delete(series, min(cut, file._newest_of(series)))
+    assert await file.count("main", ["dev_1"]) == 2
+    assert len(await everything(bench.store, "main")) == 3
 
 
 async def test_an_old_reading_that_only_the_server_has_is_known(bench: Bench):
