@@ -15,6 +15,7 @@ import pytest
 from cloud_ingest.channels.fake import FakeChannel
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.records import Accounts, Records
+from cloud_ingest.records.dead_letters import Asked
 from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
@@ -542,7 +543,7 @@ async def test_the_audit_keeps_what_was_done(side: Side):
     await side.backend.audit(who, "view_audit", "audit", outcome="refused")
     first, second = await side.backend.audit_entries(SCOPE)
     assert (first.outcome, second.target, second.detail) == ("refused", "pat_1", {"n": 1})
-    assert await side.backend.dead_letters(SCOPE) == []
+    assert (await side.backend.dead_letters(SCOPE, Asked())).items == []
     assert await side.backend.ready() == {}
 
 
