@@ -26,6 +26,7 @@ __all__ = [
     "DeviceSession",
     "LinkFactory",
     "OnNoise",
+    "OnRead",
     "OnRejected",
     "OnState",
     "SessionState",
@@ -67,6 +68,8 @@ OnState = Callable[[str, SessionState, str], None]
 """Called with (device, state, the reason for people) at each change."""
 OnRejected = Callable[[str, str, bytes, DecodeError], None]
 """Called with (device, source, payload, why) for each refused frame."""
+OnRead = Callable[[str, int, int], None]
+"""Called with (device, receive time, readings) for each payload that was decoded, whatever becomes of it."""
 OnNoise = Callable[[bytes, DecodeError], None]
 """Called by a link that cuts frames itself with (what is kept of the refused bytes, why)."""
 
@@ -116,6 +119,7 @@ class DeviceSession:
         on_state: OnState,
         on_rejected: OnRejected,
         *,
+        on_read: OnRead = lambda _device, _received, _n: None,
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
         received_after: int = 0,
         salt: bytes | None = None,
@@ -133,6 +137,7 @@ class DeviceSession:
         self._telemetry = telemetry
         self._on_state = on_state
         self._on_rejected = on_rejected
+        self._on_read = on_read
         self._states = StateLog(config.id)
         self._gate = connect_gate or nullcontext()
         self._sleep = sleep
@@ -328,6 +333,7 @@ class DeviceSession:
             self._reject(source, payload, DecodeError(msg, reason="internal"))
             return
         self._telemetry.count("readings_received_total", len(stamped.batch), device=self.config.id)
+        self._on_read(self.config.id, stamped.batch.received[0], len(stamped.batch))
         if stamped.clock is not None:
             self._clock_skew(stamped.clock)
         dropped = not self._delivery.offer(Payload(source, payload, stamped.batch))

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from devices.delivery import Sink
 from devices.links.factory import Links
-from devices.session import DeviceConfig, DeviceSession, LinkFactory, OnRejected, OnState, SessionState
+from devices.session import (
+    DeviceConfig,
+    DeviceSession,
+    LinkFactory,
+    OnRead,
+    OnRejected,
+    OnState,
+    SessionState,
+)
 from firmware_profiles import Catalog
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, DecodeError
@@ -34,7 +42,7 @@ RESTART_S: Final = 5.0
 class DeviceFleet:
     """Runs one ``DeviceSession`` per configured device; what befalls one does not touch the others.
 
-    ``on_state`` and ``on_rejected`` are as for the session. Gauge ``devices`` by state.
+    ``on_state``, ``on_rejected`` and ``on_read`` are as for the session. Gauge ``devices`` by state.
     """
 
     def __init__(  # noqa: PLR0913 - the ports of the outside world, one each
@@ -48,6 +56,7 @@ class DeviceFleet:
         on_state: OnState | None = None,
         on_rejected: OnRejected | None = None,
         *,
+        on_read: OnRead = lambda _device, _received, _n: None,
         link_factory: LinkFactory | None = None,
         ble_connects: int = BLE_CONNECTS,
     ) -> None:
@@ -60,6 +69,7 @@ class DeviceFleet:
         self._telemetry = telemetry
         self._on_state = on_state
         self._on_rejected = on_rejected or _unheard
+        self._on_read = on_read
         self._ble_gate = asyncio.Semaphore(ble_connects)
         self._wanted: dict[str, DeviceConfig] = {}
         self._all_streamed = True
@@ -139,6 +149,7 @@ class DeviceFleet:
                 self._telemetry,
                 self._note,
                 self._on_rejected,
+                on_read=self._on_read,
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
                 received_after=self._received.get(config.id, 0),
                 salt=self._salt,

@@ -16,6 +16,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink import Uplink
 from hearthward import __version__
+from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, DecodeError, HearthwardError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -50,8 +51,8 @@ class EdgeAgent:
     """Joins the parts of one gateway; ``run`` them until cancelled.
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
-    sink and ``agent.on_state`` and ``agent.on_rejected``; an uplink ``agent.configure`` and
-    ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
+    sink and ``agent.on_state``, ``agent.on_rejected`` and ``agent.on_read``; an uplink ``agent.configure``
+    and ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
     ``on_accepted(batch, first, last)`` is called after each group commit's append.
     """
 
@@ -65,6 +66,7 @@ class EdgeAgent:
         uplink: Callable[[EdgeAgent], Uplink],
         *,
         trust: CloudTrust,
+        clock: Clock,
         telemetry: Telemetry,
         on_accepted: OnAccepted | None = None,
         decider: Callable[[EdgeAgent], EdgeDecider] | None = None,
@@ -72,6 +74,7 @@ class EdgeAgent:
         self.gateway = gateway
         self.tenant = tenant
         self.outbox = outbox
+        self._clock = clock
         self.trust = trust
         self.document: ConfigDocument | None = None
         self._store = config_store
@@ -143,6 +146,10 @@ class EdgeAgent:
         """A device's session changed its state: the gateway's status shows it."""
         self.uplink.status_changed()
 
+    def on_read(self, device: str, received: int, n: int) -> None:
+        """Readings came from a device, to be accepted next: counted for the books."""
+        self.outbox.tally(device, received, "read", n)
+
     def on_rejected(self, device: str, source: str, payload: bytes, error: DecodeError) -> None:
         """A refused frame: counted in the status, and a line for the engineer, without its content.
 
@@ -150,6 +157,7 @@ class EdgeAgent:
         """
         self._refused[device, source, error.reason] += 1
         n = self._refused[device, source, error.reason]
+        self.outbox.tally(device, self._clock.now_ns(), f"rejected:{error.reason}")
         self.uplink.status_changed()
         log.log(
             logging.WARNING if str(n).rstrip("0") == "1" else logging.DEBUG,

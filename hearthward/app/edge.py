@@ -89,6 +89,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     telemetry,
                     agent.on_state,
                     rejected(agent),
+                    on_read=agent.on_read,
                 ),
                 lambda agent: Uplink(
                     outbox,
@@ -107,6 +108,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     resend_s=edge.resend_s,
                 ),
                 trust=trust,
+                clock=clock,
                 telemetry=telemetry,
                 on_accepted=on_accepted,
                 decider=lambda agent: bedside.decider(agent, outbox, folder),

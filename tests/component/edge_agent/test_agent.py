@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent import ConfigStore, EdgeAgent, FakeFleet, Outbox, Uplink
-from hearthward.core.clock import SystemClock
+from hearthward.core.clock import SECOND, SystemClock
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -64,6 +64,7 @@ async def gateway(
             trust=trust,
         ),
         trust=trust,
+        clock=SystemClock(),
         telemetry=telemetry,
         **options,
     )
@@ -158,3 +159,12 @@ async def test_the_status_tells_the_refused_frames_by_device_and_reason(
             agent.on_rejected(device, source, b"?", DecodeError("refused", reason=reason))
         told = {"cuff": {"truncated": 2, "out_of_range": 1}, "line": {"integrity": 1}}
         await consumer.until(lambda: consumer.statuses[-1].rejected == told)
+        agent.on_read("cuff", 7200 * SECOND, 3)
+        await box.append(make_batch(1, 2))
+    counted = {(a.device, a.kind): a.n for a in box.accounts()[1] if not a.kind.startswith("accepted")}
+    assert counted == {
+        ("cuff", "rejected:truncated"): 2,
+        ("cuff", "rejected:out_of_range"): 1,
+        ("line", "rejected:integrity"): 1,
+        ("cuff", "read"): 3,
+    }
