@@ -20,6 +20,8 @@ __all__ = ["BOOKS", "Books", "Record", "read_books"]
 log = logging.getLogger(__name__)
 
 BOOKS: Final = ("books-0", "books-1")
+_FORGOTTEN: Final = 8
+"""This part of the hours at a time: making a snapshot takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Books:
         """Go on in the other file, from a snapshot; the oldest hours are forgotten if it would fill it."""
         body = state.encode()
         while len(body) > self._size // 2 and len(state.counts):
-            state.counts.forget_oldest()
+            for _ in range(1 + len(state.counts) // _FORGOTTEN):
+                state.counts.forget_oldest()
             body = state.encode()
         snapshot = record(Kind.SNAPSHOT, serial, body, first=serial)
         name = BOOKS[self._name == BOOKS[0]]
