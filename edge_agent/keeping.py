@@ -74,6 +74,7 @@ class Keeper:
         self._known: dict[Key, None] = {}
         self._kept: Kept | None = None
         self._due = asyncio.Event()
+        self._appending: asyncio.Task[None] | None = None
 
     async def load(self) -> State | None:
         """The state that was kept last; waits while the file cannot be read."""
@@ -143,6 +144,8 @@ class Keeper:
         """Keep what is not kept yet, if that can be done soon; else it is decided again after the start."""
         try:
             async with asyncio.timeout(CLOSE_S):
+                if self._appending is not None:
+                    await self._appending
                 await self.keep(make)
         except TimeoutError:
             log.warning("stopped before the last decisions were kept; they are made again at the next start")
@@ -156,11 +159,9 @@ class Keeper:
             return
         queue, self._queue = self._queue, []
         if queue:
-            try:
-                await self._append(queue)
-            except BaseException:
-                self._queue[:0] = queue
-                raise
+            # seen through also when cancelled: what may be committed already must not be put there twice
+            self._appending = asyncio.create_task(self._append(queue), name="edge-append-decisions")
+            await asyncio.shield(self._appending)
         try:
             await asyncio.to_thread(self._store.save, kept)
         except StoreUnavailable as error:

@@ -1,0 +1,160 @@
+"""Decisions stand in the outbox once, and before the state that has made them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from edge_agent import FakeOutbox, FakeStateStore
+from edge_agent import keeping as module
+from edge_agent.decision_store import Kept
+from edge_agent.keeping import Keeper
+from hearthward.core.errors import StoreRejected, StoreUnavailable
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import Block, decode_decisions, encode_decisions
+from rules import State
+from rules.travelling import Travelling
+
+STATE = State.empty("gw-1").to_bytes()
+
+
+def decision(alarm: str, kind: str = "start") -> Travelling:
+    return Travelling(kind, alarm, "ada", "spo2-low", "0" * 16, "active", "high", 1, 2, 3)
+
+
+class SlowOutbox(FakeOutbox):
+    """Commits when ``go`` is set; ``error`` is raised first, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.asked = asyncio.Event(), asyncio.Event()
+        self.go.set()
+        self.error: Exception | None = None
+
+    async def append_decisions(
+        self, decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()
+    ) -> tuple[int, int]:
+        self.asked.set()
+        await self.go.wait()
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return await super().append_decisions(decisions, rests_on)
+
+    @property
+    def alarms(self) -> list[str]:
+        return [Travelling.decode(d).alarm for b in self.blocks for d in decode_decisions(b.payload)]
+
+
+class Kit:
+    def __init__(self) -> None:
+        self.outbox, self.store, self.telemetry = SlowOutbox(), FakeStateStore(), Telemetry()
+        self.keeper = Keeper(self.outbox, self.store, self.telemetry)
+        self.stepped = 0
+
+    def make(self) -> Kept:
+        self.stepped += 1
+        return Kept("boot-1", self.stepped, STATE)
+
+
+async def test_the_state_is_kept_after_the_decisions_that_it_made():
+    kit = Kit()
+    kit.keeper.put(decision("a"), [])
+    kit.outbox.go.clear()
+    task = asyncio.create_task(kit.keeper.keep(kit.make))
+    await kit.outbox.asked.wait()
+    assert kit.store.payload is None
+    kit.outbox.go.set()
+    await task
+    assert kit.outbox.alarms == ["a"]
+    assert kit.store.payload is not None
+
+
+async def test_stopped_while_it_is_being_committed_a_decision_stands_there_once():
+    kit = Kit()
+    kit.keeper.put(decision("a"), [])
+    kit.outbox.go.clear()
+    task = asyncio.create_task(kit.keeper.run(kit.make))
+    await kit.outbox.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    kit.keeper.put(decision("b"), [])
+    kit.outbox.go.set()
+    await kit.keeper.close(kit.make)
+    assert kit.outbox.alarms == ["a", "b"]
+
+
+async def test_it_does_not_wait_for_ever_to_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(module, "CLOSE_S", 0.01)
+    kit = Kit()
+    kit.keeper.put(decision("a"), [])
+    kit.outbox.go.clear()
+    await kit.keeper.close(kit.make)
+    assert "made again at the next start" in caplog.text
+
+
+async def test_the_same_decision_is_put_there_once_and_one_that_stands_there_not_at_all():
+    kit = Kit()
+    kit.keeper.put(decision("a"), [])
+    kit.keeper.put(decision("a"), [])
+    kit.keeper.put(decision("b"), [])
+    kit.keeper.remember(Block(7, 1, encode_decisions([decision("b").encode(), decision("c").encode()])))
+    kit.keeper.put(decision("c"), [])
+    kit.keeper.put(decision("c", "end"), [])
+    await kit.keeper.keep(kit.make)
+    assert kit.outbox.alarms == ["a", "c"]
+
+
+async def test_a_block_of_decisions_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureFixture):
+    Kit().keeper.remember(Block(7, 1, b"nonsense"))
+    assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("full"), StoreRejected("too large")])
+async def test_trouble_with_the_outbox(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    async def at_once(_: float) -> None: ...
+
+    monkeypatch.setattr(module.asyncio, "sleep", at_once)
+    kit = Kit()
+    kit.outbox.error = error
+    kit.keeper.put(decision("a"), [])
+    await kit.keeper.keep(kit.make)
+    lost = isinstance(error, StoreRejected)
+    assert kit.outbox.alarms == ([] if lost else ["a"])
+    assert kit.telemetry.value("edge_decisions_lost_total") == lost
+    assert kit.telemetry.value("edge_decisions_waiting_total") == (not lost)
+
+
+async def test_a_state_that_cannot_be_written_is_tried_again(monkeypatch: pytest.MonkeyPatch):
+    kit = Kit()
+
+    def fails(_: Any) -> None:
+        msg = "full"
+        raise StoreUnavailable(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.store, "save", fails)
+        await kit.keeper.keep(kit.make)
+    assert kit.telemetry.value("edge_state_unsaved_total") == 1
+    await kit.keeper.keep(kit.make)
+    assert kit.keeper.stepped("boot-1", 0) == 0, "no further than the outbox itself has come"
+    assert kit.keeper.last("boot-1") is not None
+    assert kit.keeper.last("boot-2") is None
+    assert kit.keeper.stepped("boot-2", 5) == 5
+
+
+async def test_nothing_new_is_not_written_again():
+    kit = Kit()
+    await kit.keeper.keep(lambda: Kept("boot-1", 1, STATE))
+    kit.store.payload = None
+    await kit.keeper.keep(lambda: Kept("boot-1", 1, STATE))
+    assert kit.store.payload is None
+    kit.keeper.hurry()
+    await kit.keeper.keep(lambda: Kept("boot-1", 1, STATE))
+    assert kit.store.payload is not None
