@@ -27,6 +27,7 @@ from dashboards.pages import ROUTERS as PAGES
 from dashboards.pages.render import ASSETS, asset_digest, page
 from dashboards.pages.session import to_login
 from dashboards.problems import Problem, ProblemField, from_error, problem_of, respond
+from dashboards.repeats import Repeats
 from dashboards.unlock import Unlocks
 from hearthward.core.errors import HearthwardError
 from hearthward.core.ids import Ids, RandomIds
@@ -148,6 +149,7 @@ def build_app(
     app.state.ids = ids
     app.state.twilio = twilio
     app.state.unlocks = Unlocks(backend.clock)
+    app.state.repeats = Repeats(backend.clock)
     for router in (*API, *PAGES):
         app.include_router(router)
     if not (ASSETS / "vendor" / "htmx.min.js").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +13,7 @@ from dashboards.api.readings import instant
 from dashboards.backend import AlarmQuery, is_equipment
 from dashboards.models import Alarm, AlarmDetail, AlarmKind, Priority, Signal
 from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
+from dashboards.repeats import HEADER, Repeats
 from dashboards.response_models import LONGEST_S, SECOND, Act, Answer, can_answer
 from dashboards.unlock import Acting, Proof, acting
 from hearthward.core.errors import RuleError
@@ -229,10 +231,15 @@ async def _answer(
     until: int = 0,
     to: str = "",
 ) -> Alarm:
+    """Act for whoever asks; a request that comes again with the same ``Idempotency-Key`` acts once."""
     person = await acting(context, request.app.state.unlocks, body)
     await alarm_of(context, alarm)  # the wall shows it, whoever stands before it
     said = body.note if isinstance(body, NoteBody | SayBody) else ""
-    return await answer_alarm(person, alarm, Act(kind, person.who.user, said, until, to))
+    act = Act(kind, person.who.user, said, until, to)
+    key = request.headers.get(HEADER, "")
+    who = person.who.tenant, person.who.user
+    repeats: Repeats = request.app.state.repeats
+    return await repeats.once(who, key, (alarm, kind, said, to), partial(answer_alarm, person, alarm, act))
 
 
 async def answer_alarm(person: Acting, key: str, act: Act) -> Alarm:
