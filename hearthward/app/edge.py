@@ -15,11 +15,12 @@ from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
 from firmware_profiles import load_catalog
 from hearthward.app.bedside import Bedside
 from hearthward.app.process import serve
-from hearthward.core.clock import Clock, EventClock, SystemClock
+from hearthward.core.clock import Clock, EventClock
 from hearthward.core.errors import DecodeError
 from hearthward.core.ids import RandomIds
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import Settings
+from hearthward.core.steady_clock import SteadyClock
 from hearthward.core.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
     telemetry = Telemetry()
     if event_clock is None:
         async with edge_running(
-            settings, broker_url=settings.broker.url, clock=SystemClock(), telemetry=telemetry, own=True
+            settings, broker_url=settings.broker.url, clock=SteadyClock(), telemetry=telemetry, own=True
         ):
             log.info("gateway %s is up", settings.edge.gateway)
             await serve()

@@ -19,10 +19,11 @@ from hearthward.app.seed import Login, demo_logins, enter_plan, enter_staff, fir
 from hearthward.app.tracker import Acknowledgements, Tracker
 from hearthward.app.twins import live_ward, open_ward
 from hearthward.app.ward import VIRTUAL, WardPlan, virtual_ward
-from hearthward.core.clock import SECOND, Clock, SystemClock
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
 from hearthward.core.settings import Settings
+from hearthward.core.steady_clock import SteadyClock
 from hearthward.core.telemetry import Telemetry
 
 __all__ = ["broker_running", "run_cloud", "run_everything", "show_logins"]
@@ -65,7 +66,7 @@ async def _say_how_to_enter(cloud: Cloud, tenant: str) -> None:
 
 async def run_everything(settings: Settings, *, virtual: bool) -> None:
     """``hearthward run``: until cancelled. Raises ConfigError when it cannot start."""
-    telemetry, clock = Telemetry(), SystemClock()
+    telemetry, clock = Telemetry(), SteadyClock()
     if virtual:
         settings = settings.model_copy(update={"data": settings.data / VIRTUAL})
     async with AsyncExitStack() as stack:
@@ -137,7 +138,7 @@ async def run_cloud(settings: Settings, *, seed: Path | None) -> None:
     plan = None if seed is None else WardPlan.read(seed)
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(settings))
-        clock: Clock = await event_clock_of(records) if settings.cloud.event_clock else SystemClock()
+        clock: Clock = await event_clock_of(records) if settings.cloud.event_clock else SteadyClock()
         if plan is not None:
             if plan.tenant != settings.cloud.tenant:
                 msg = f"the plan is for tenant {plan.tenant!r}, this cloud serves {settings.cloud.tenant!r}"
