@@ -6,6 +6,7 @@ gateway's nor the ingestor's code.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,7 +18,16 @@ from typing import Any, Final
 
 from tests.faults.books import METRICS, Books, Line
 
-__all__ = ["Numbers", "Stored", "Verdict", "alarm_account", "compare", "dead_letters", "numbers_of"]
+__all__ = [
+    "Numbers",
+    "Stored",
+    "Verdict",
+    "alarm_account",
+    "compare",
+    "dead_letters",
+    "lines_in_export",
+    "numbers_of",
+]
 
 COUNTER: Final = "perfusion_index"
 
@@ -111,6 +121,15 @@ def dead_letters(records: Path, after: int = 0) -> list[tuple[int, str, bytes]]:
     with closing(sqlite3.connect(f"file:{records}?mode=ro", uri=True)) as db:
         rows = db.execute("SELECT id, reason, payload FROM dead_letter WHERE id > ? ORDER BY id", (after,))
         return [(int(n), str(reason), bytes(payload)) for n, reason, payload in rows]
+
+
+def lines_in_export(export: str) -> Counter[tuple[str, int]]:
+    """VictoriaMetrics' own export of the counters (JSON lines) -> how often each line stands there."""
+    found: Counter[tuple[str, int]] = Counter()
+    for text in export.splitlines():
+        row = json.loads(text)
+        found.update((row["metric"]["device"], round(value * 100)) for value in row["values"])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ __all__ = ["FAULTS", "Fault"]
 
 DAY_S: Final = 86_400.0
 Inject = Callable[[System, random.Random], Awaitable[None]]
-Needs = Literal["plain", "tmpfs", "ext4"]
+Needs = Literal["plain", "tmpfs", "ext4", "store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _fault(
 # -- processes
 
 
-@_fault("kill-edge", "kill -9 of the edge", 55)
+@_fault("kill-edge", "kill -9 of the edge", 50)
 async def _kill_edge(system: System, rng: random.Random) -> None:
     await asyncio.sleep(rng.random())
     system.kill_edge()
@@ -62,7 +62,7 @@ async def _kill_edge(system: System, rng: random.Random) -> None:
     system.start_edge()
 
 
-@_fault("kill-broker", "kill -9 of the broker", 55)
+@_fault("kill-broker", "kill -9 of the broker", 50)
 async def _kill_broker(system: System, rng: random.Random) -> None:
     await asyncio.sleep(rng.random() / 2)
     system.broker.kill()
@@ -70,7 +70,7 @@ async def _kill_broker(system: System, rng: random.Random) -> None:
     system.broker.start()
 
 
-@_fault("kill-cloud", "kill -9 of the cloud (ingest, rules, notifier, web)", 45)
+@_fault("kill-cloud", "kill -9 of the cloud (ingest, rules, notifier, web)", 35)
 async def _kill_cloud(system: System, rng: random.Random) -> None:
     await asyncio.sleep(rng.random())
     system.cloud.kill()
@@ -78,12 +78,21 @@ async def _kill_cloud(system: System, rng: random.Random) -> None:
     system.cloud.start()
 
 
-@_fault("kill-at-commit", "kill -9 of the cloud 0-30 ms after a frame, between commit and receipt", 45)
+@_fault("kill-at-commit", "kill -9 of the cloud 0-30 ms after a frame, between commit and receipt", 35)
 async def _kill_at_commit(system: System, rng: random.Random) -> None:
     await system.frame_seen()
     await asyncio.sleep(rng.random() * 0.03)
     system.cloud.kill()
     system.cloud.start()
+
+
+@_fault("kill-store", "kill -9 of the time-series server (VictoriaMetrics) in mid-stream", 30, needs="store")
+async def _kill_store(system: System, rng: random.Random) -> None:
+    assert system.store is not None
+    await asyncio.sleep(rng.random())
+    system.store.kill()
+    await asyncio.sleep(2 * rng.random())
+    system.store.start()
 
 
 @_fault("pause-cloud", "SIGSTOP of the cloud for 1-3 s", 10)

@@ -22,7 +22,7 @@ from hearthward.core.ids import RandomIds
 from tests.faults.clocked import ClockFile
 from tests.programs import ROOT
 
-__all__ = ["Broker", "Part", "Python", "free_port"]
+__all__ = ["Broker", "Part", "Python", "Victoria", "free_port"]
 
 LAUNCHER: Final = """\
 import ctypes, os, signal, sys
@@ -144,6 +144,27 @@ class Python(Part):
         self.clock = ClockFile(folder / f"{name}.clock")
         launcher = [sys.executable, "-m", "tests.faults.clocked", str(self.clock.path)]
         super().__init__(name, folder, [*launcher, *arguments], env)
+
+
+class Victoria(Part):
+    """A VictoriaMetrics that keeps things and removes doubles."""
+
+    def __init__(self, folder: Path, executable: str) -> None:
+        self.port = free_port()
+        command = [executable, f"-storageDataPath={folder / 'victoria'}", "-memory.allowedBytes=64MB"]
+        command += [f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y"]
+        command += ["-dedup.minScrapeInterval=1ms", "-loggerLevel=WARN"]
+        super().__init__("store", folder, command)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @staticmethod
+    def find() -> str | None:
+        """The executable, or None when it is not installed."""
+        return shutil.which("victoria-metrics")
 
 
 class Broker(Part):

@@ -246,7 +246,6 @@ class Proxy:
         self.behaviour = Behaviour()
         self.wires: set[Wire] = set()
         self._seen = seen
-        self._closing = False
         self._server: asyncio.Server
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -257,7 +256,6 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        self._closing = True
         self.cut()
         for task in list(self._tasks):
             task.cancel()
@@ -277,8 +275,7 @@ class Proxy:
             if self.behaviour.admits:
                 await self._carry(reader, writer)
         except asyncio.CancelledError:
-            if not self._closing:
-                raise
+            pass  # it is the last thing this task does, and asyncio's server would take it for an error
         finally:
             writer.transport.abort()
             self._tasks.discard(task)

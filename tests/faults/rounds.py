@@ -17,7 +17,7 @@ from click import echo
 from tests.faults.books import Line
 from tests.faults.disks import Disk, Ext4, Tmpfs, why_no_mounts
 from tests.faults.faults import FAULTS, Fault
-from tests.faults.parts import Broker
+from tests.faults.parts import Broker, Victoria
 from tests.faults.system import System
 
 __all__ = ["BROKERS", "TARGET_S", "Plan", "Round", "Session", "Turn", "plan_of", "run_session", "selection"]
@@ -45,6 +45,7 @@ class Session:
     broker: str
     disk: str
     turns: tuple[Turn, ...]
+    store: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Pat
     """Share out the rounds: brokers in turn, disks as needed, in an order that the seed decides."""
     brokers = [kind for kind in BROKERS if await Broker.find(kind)]
     skipped = {f"broker {kind}": "not installed" for kind in BROKERS if kind not in brokers}
-    reasons = {kind: why_no_mounts(kind, folder) for kind in ("tmpfs", "ext4")}
+    reasons = _reasons(folder)
     turns: dict[tuple[str, str], list[Turn]] = {}
     for name in names:
         fault = FAULTS[name]
@@ -90,7 +91,7 @@ async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Pat
         if reason:
             skipped[name] = reason
             continue
-        disk = "ext4" if fault.needs == "ext4" else "plain" if reasons["tmpfs"] else "tmpfs"
+        disk = fault.needs if fault.needs in {"ext4", "store"} else "plain" if reasons["tmpfs"] else "tmpfs"
         numbers = range(fault.rounds if most is None else min(most, fault.rounds))
         for number in numbers if only is None else [only]:
             turns.setdefault((brokers[number % len(brokers)], disk), []).append(Turn(fault, number))
@@ -98,7 +99,7 @@ async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Pat
     for (broker, disk), mine in sorted(turns.items()):
         random.Random(f"{seed}:{broker}:{disk}").shuffle(mine)
         sessions += [
-            Session(broker, disk, tuple(mine[start : start + PER_SESSION]))
+            Session(broker, disk, tuple(mine[start : start + PER_SESSION]), store=disk == "store")
             for start in range(0, len(mine), PER_SESSION)
         ]
     return Plan(tuple(sessions), skipped)
@@ -107,19 +108,26 @@ async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Pat
 async def selection(seed: int, folder: Path) -> Plan:
     """Each fault once, in one system for each broker, on disks that suit all faults that can be made."""
     brokers = [kind for kind in BROKERS if await Broker.find(kind)]
-    reasons = {kind: why_no_mounts(kind, folder) for kind in ("tmpfs", "ext4")}
+    reasons = _reasons(folder)
     disk = next((kind for kind in ("ext4", "tmpfs") if reasons[kind] is None), "plain")
-    can = {"plain"} | ({"tmpfs", disk} if disk != "plain" else set())
+    store = reasons["store"] is None
+    can = {"plain"} | ({"tmpfs", disk} if disk != "plain" else set()) | ({"store"} if store else set())
     names = [name for name, fault in FAULTS.items() if fault.needs in can]
     random.Random(seed).shuffle(names)
     shares = [names[n :: len(brokers)] for n in range(len(brokers))]
     return Plan(
         tuple(
-            Session(broker, disk, tuple(Turn(FAULTS[name], 0) for name in share))
+            Session(broker, disk, tuple(Turn(FAULTS[name], 0) for name in share), store=store)
             for broker, share in zip(brokers, shares, strict=True)
         ),
         {name: str(reasons[fault.needs]) for name, fault in FAULTS.items() if fault.needs not in can},
     )
+
+
+def _reasons(folder: Path) -> dict[str, str | None]:
+    """Why the places that some faults need cannot be had; None: they can."""
+    reasons = {kind: why_no_mounts(kind, folder) for kind in ("tmpfs", "ext4")}
+    return reasons | {"store": None if Victoria.find() else "victoria-metrics is not installed"}
 
 
 def _disks(kind: str, folder: Path) -> tuple[Disk, Disk]:
@@ -134,7 +142,7 @@ async def run_session(session: Session, seed: int, folder: Path, deadline: float
     """Run its rounds until the deadline (monotonic seconds); the last entry is the whole account's."""
     rounds: list[Round] = []
     edge_disk, cloud_disk = _disks(session.disk, folder)
-    async with System(folder, session.broker, edge_disk, cloud_disk) as system:
+    async with System(folder, session.broker, edge_disk, cloud_disk, session.store) as system:
         await _first_alarm(system)
         for turn in session.turns:
             if time.monotonic() > deadline:
@@ -223,6 +231,12 @@ async def _account(system: System) -> Round:
     result.doubled += doubled
     if doubled:
         result.complaints.append(f"{doubled} alarms beyond the breaches")
+    if system.store is not None:
+        lacking, more = await system.server_account()
+        result.lost += 3 * lacking
+        result.doubled += 3 * more
+        if lacking or more:
+            result.complaints.append(f"the time-series server lacks {lacking} lines, has {more} twice")
     if holes:
         result.complaints.append(f"{holes} numbers that nobody accounts for")
     result.seconds = time.monotonic() - started

@@ -13,14 +13,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 from hearthward.core.errors import LinkError
 from tests.faults.api import Away, Rest
 from tests.faults.books import Line
-from tests.faults.checker import Stored, Verdict, alarm_account, compare, dead_letters, numbers_of
+from tests.faults.checker import (
+    Stored,
+    Verdict,
+    alarm_account,
+    compare,
+    dead_letters,
+    lines_in_export,
+    numbers_of,
+)
 from tests.faults.disks import Disk
 from tests.faults.driver import Driver, plan_of
-from tests.faults.parts import Broker, Part, Python
+from tests.faults.parts import Broker, Part, Python, Victoria
 from tests.faults.proxy import PUBLISH, Behaviour, Packet, Proxy, Way
 from tests.faults.sight import lines_in, lines_of
 
@@ -30,6 +40,8 @@ RULE: Final = "fault-probe"
 CLOCK_RULE: Final = "clock-wrong"
 RULES: Final = Path(__file__).parent / "rules"
 INSTRUMENTS: Final = 6
+SAFETY_S: Final = 20
+"""What the time-series server still has after so long is on its disk."""
 UP_S: Final = 60.0
 LOOK_S: Final = 0.05
 SETTLE_S: Final = 40.0
@@ -49,10 +61,11 @@ class System:
     broker_kind: str
     disk: Disk
     cloud_disk: Disk
+    with_store: bool = False
     edge: Python = field(init=False)
     cloud: Python = field(init=False)
     broker: Broker = field(init=False)
-    store: Part | None = field(default=None, init=False)
+    store: Victoria | None = field(default=None, init=False)
     edge_link: Proxy = field(init=False)
     cloud_link: Proxy = field(init=False)
     driver: Driver = field(init=False)
@@ -89,6 +102,10 @@ class System:
             self.edge_link = await stack.enter_async_context(Proxy(self.broker.port, self._see))
             self.cloud_link = await stack.enter_async_context(Proxy(self.broker.port))
             self.driver = Driver(self.folder / "ptys", INSTRUMENTS)
+            if self.with_store:
+                self.store = Victoria(self.folder, str(Victoria.find()))
+                stack.callback(self.store.stop)
+                self.store.start()
             self._make_parts()
             self.api = Rest(self.cloud_disk.folder / "cloud")
             stack.callback(self.api.close)
@@ -109,6 +126,9 @@ class System:
         plan = self.folder / "plan.json"
         plan.write_text(json.dumps(plan_of(self.driver.paths)))
         env = {"HEARTHWARD_CLOUD__RULES_PATH": str(RULES)}
+        if self.store is not None:
+            settings = {"KIND": "victoriametrics", "URL": self.store.url, "SAFETY_S": str(SAFETY_S)}
+            env |= {f"HEARTHWARD_CLOUD__STORE__{key}": value for key, value in settings.items()}
         self.cloud = Python(
             "cloud",
             self.folder,
@@ -179,7 +199,7 @@ class System:
 
     async def revive(self) -> None:
         """Start again whatever has died by itself, so that the rounds to come mean something."""
-        for part in (self.edge, self.cloud, self.broker):
+        for part in self._parts():
             if not part.running:
                 part.kill()
                 part.start()
@@ -193,9 +213,13 @@ class System:
 
     def alive(self) -> None:
         """Raises AssertionError when a process has ended by itself."""
-        for part in (self.edge, self.cloud, self.broker):
+        for part in self._parts():
             died = part.died()
             assert died is None, died
+
+    def _parts(self) -> list[Part]:
+        parts: list[Part] = [self.edge, self.cloud, self.broker]
+        return parts if self.store is None else [*parts, self.store]
 
     async def breach(self) -> Line:
         """Have the next instrument in turn say something that must alarm."""
@@ -275,3 +299,26 @@ class System:
         )
         records = self.cloud_disk.folder / "cloud" / "records.db"
         return *alarm_account(stored, alarms), numbers_of(records).holes
+
+    async def server_account(self) -> tuple[int, int]:
+        """Of the lines that are stored, how many the time-series server lacks, and has too often.
+
+        It gets them after the file has them, and again where a kill took them: that is waited for.
+        """
+        assert self.store is not None
+        stored = {key for key in self.stored.by_line() if key in self.driver.books.lines}
+        end = time.monotonic() + SAFETY_S + SETTLE_S
+        while True:
+            with suppress(OSError):
+                found = lines_in_export(await asyncio.to_thread(self._export))
+                lacking = len(stored - found.keys())
+                if not lacking or time.monotonic() > end:
+                    return lacking, sum(times - 1 for times in found.values())
+            await asyncio.sleep(1)
+
+    def _export(self) -> str:
+        assert self.store is not None
+        chosen = '{__name__="hearthward_value",metric="perfusion_index"}'
+        query = urlencode({"match[]": chosen, "start": "0", "reduce_mem_usage": "0"})
+        with urlopen(f"{self.store.url}/api/v1/export?{query}", timeout=20) as answer:  # noqa: S310 - our own child
+            return str(answer.read().decode())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.books import Books, Line
-from tests.faults.checker import Stored, alarm_account, compare, numbers_of
+from tests.faults.checker import Stored, alarm_account, compare, lines_in_export, numbers_of
 
 
 def books_of(n: int) -> Books:
@@ -102,3 +102,8 @@ def test_holes_in_the_numbering(tmp_path: Path, gaps: list[tuple[int, int]], hol
     found = numbers_of(tmp_path / "records.db")
     assert (found.holes, found.boots) == (holes, 1)
     assert found.declared == sum(last - first + 1 for first, last in gaps)
+
+
+def test_what_a_time_series_server_has():
+    rows = ['{"metric":{"device":"ox0"},"values":[0.01,0.02],"timestamps":[1,2]}'] * 2
+    assert lines_in_export("\n".join(rows)) == Counter({("ox0", 1): 2, ("ox0", 2): 2})
