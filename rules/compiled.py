@@ -262,6 +262,15 @@ class Filter:
     cells: dict[float, int] = field(default_factory=dict)
     passed: dict[tuple[int, int], tuple[Compiled, ...]] = field(default_factory=dict)
     opened: dict[tuple[int, int], tuple[Compiled, ...]] = field(default_factory=dict)
+    calm: dict[int, bool] = field(default_factory=dict)
+
+    def harmless(self, value: float) -> bool:
+        """Whether a value can make no rule hold, neither by itself nor with others of its measurement."""
+        cell = self.cell(value)
+        found = self.calm.get(cell)
+        if found is None:
+            found = self.calm[cell] = not any(c.openable(self.metric, value, self.scale) for c in self.rules)
+        return found
 
     def cell(self, value: float) -> int:
         """Between which cuts the value lies (even), or on which (odd)."""

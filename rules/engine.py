@@ -96,6 +96,7 @@ class _Pass:
         self._marks: dict[str, int] = {}
         self._rows: list[int] = []
         self._others: list[int] = []
+        self._past: list[int] = []
         self._rules: tuple[Compiled, ...] = ()
 
     def run(self) -> dict[str, list[int]]:  # noqa: C901, PLR0912, PLR0915 - calls would cost more than the work
@@ -116,7 +117,7 @@ class _Pass:
                 rest[name].append(i)
                 continue
             if time != now_time or device != now_device or name != now_name:
-                if self._rules or self._others:
+                if self._rules or self._others or self._past:
                     self._judge()
                 self._rows.clear()
                 now_name, now_device, now_time = name, device, time
@@ -158,7 +159,17 @@ class _Pass:
                 or received - time > filtered.lateness
                 or time < subject.clock
             ):
-                self._others.append(i)
+                past = (
+                    series is not None
+                    and value is not None
+                    and value == value  # noqa: PLR0124 - NaN
+                    and time < series.time
+                    and time < series.spoken
+                    and time < subject.clock
+                    and not quality & UNFIT
+                    and filtered.harmless(value)
+                )
+                (self._past if past else self._others).append(i)
                 continue
             if value.__class__ is not float:
                 value = float(value)
@@ -191,7 +202,7 @@ class _Pass:
             self._rows.append(i)
             if time > subject.clock:
                 subject.clock, subject.struck = time, False
-        if self._rules or self._others:
+        if self._rules or self._others or self._past:
             self._judge()
         return rest
 
@@ -204,6 +215,12 @@ class _Pass:
     def _judge(self) -> None:
         """Judge the measurement that has been remembered, with those of its rows that were not quick."""
         rows = self._event.rows
+        if self._past:
+            if not (self._rows or self._others):
+                self._remember_past()
+                return
+            self._others += self._past
+            self._past.clear()
         name = rows.patient[(self._rows or self._others)[0]]
         subject = self._work.state.subjects[name]
         others = [row_at(rows, i, self._event.now) for i in self._others]
@@ -229,6 +246,18 @@ class _Pass:
             self._work.settle(name, subject)
         else:
             subject.wake = wake
+
+    def _remember_past(self) -> None:
+        """A measurement out of a backlog, all of it known newer and none of it beyond any limit."""
+        rows = self._event.rows
+        subject = self._work.state.subjects[rows.patient[self._past[0]]]
+        for i in self._past:
+            recent = subject.series[rows.metric[i]][rows.device[i]].recent
+            mark = rows.time[i], float(rows.value[i] or 0.0)
+            if mark not in recent:
+                recent.append(mark)
+        self._past.clear()
+        subject.doubt()
 
 
 def _watch(series: Series, watched: Watched, value: float) -> tuple[Compiled, ...]:

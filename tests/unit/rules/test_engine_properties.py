@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthward.core.model import Quality
-from rules import Configuration, Context, Input, Limit, Readings, Rows, RuleSet, State, Tick
+from rules import Configuration, Context, Input, Limit, Readings, Rows, RuleSet, State, Tick, load_rules
 from rules.conditions import (
     All,
     Any_,
@@ -153,10 +153,29 @@ CHANGED: tuple[Rule, ...] = (
 )
 
 
+SHIPPED: tuple[Rule, ...] = tuple(load_rules())
+
+
 @settings(max_examples=100)
 @given(histories())
 def test_the_engine_equals_the_reference(events: list[Input]):
     both(RULES, events)
+
+
+@given(rows(), st.data())
+def test_a_backlog_behind_the_newest_equals_the_reference(known: list[FullRow], data: st.DataObject):
+    """A gateway that was away sends its newest readings first, and what it has from before beside them."""
+    cut = data.draw(st.integers(0, len(known)))
+    backlog, live = known[:cut], known[cut:]
+    end = max(r[5] for r in known)
+    events: list[Input] = []
+    while backlog or live:
+        lane = live if live and (not backlog or data.draw(st.booleans())) else backlog
+        size = data.draw(st.integers(1, 9))
+        part, lane[:size] = lane[:size], []
+        events.append(Readings(len(events) + 1, end, Rows.of(part), "gw-1", end))
+    both(RULES, events)
+    both(SHIPPED, events)
 
 
 @given(histories(), st.data())
