@@ -16,12 +16,14 @@ from typing import Final, Literal
 
 from tests.faults import rogue
 from tests.faults.disks import Ext4
+from tests.faults.parts import Part, Python
 from tests.faults.proxy import PUBACK, PUBLISH, CutAt, Freeze, Lossy, Proxy, Refuse, Slow, Swallow, Way
 from tests.faults.system import System
 
 __all__ = ["FAULTS", "Fault"]
 
 DAY_S: Final = 86_400.0
+HALF: Final = 0.5
 Inject = Callable[[System, random.Random], Awaitable[None]]
 Needs = Literal["plain", "tmpfs", "ext4", "store"]
 
@@ -105,10 +107,7 @@ async def _pause_broker(system: System, rng: random.Random) -> None:
     await _pause(system.broker, rng)
 
 
-async def _pause(part: object, rng: random.Random) -> None:
-    from tests.faults.parts import Part
-
-    assert isinstance(part, Part)
+async def _pause(part: Part, rng: random.Random) -> None:
     part.send(SIGSTOP)
     await asyncio.sleep(1 + 2 * rng.random())
     part.send(SIGCONT)
@@ -255,36 +254,44 @@ async def _power_cut_cloud(system: System, rng: random.Random) -> None:
 # -- clocks
 
 
-@_fault("clock-edge-ahead", "the edge's clock jumps a day ahead, and back", 5, ahead=True)
+@_fault(
+    "clock-edge-ahead",
+    "the edge's clock jumps a day ahead (in half of the rounds it starts so), and back",
+    5,
+    ahead=True,
+)
 async def _edge_ahead(system: System, rng: random.Random) -> None:
-    await _jump(system, system.edge.clock.jump, rng, DAY_S)
+    await _jump(system, system.edge, rng, DAY_S)
 
 
-@_fault("clock-edge-back", "the edge's clock jumps a day back, and ahead", 5, ahead=True)
+@_fault("clock-edge-back", "the same, a day back, and ahead", 5, ahead=True)
 async def _edge_back(system: System, rng: random.Random) -> None:
-    await _jump(system, system.edge.clock.jump, rng, -DAY_S)
+    await _jump(system, system.edge, rng, -DAY_S)
 
 
 @_fault("clock-cloud-ahead", "the cloud's clock jumps a day ahead, and back", 5, ahead=True)
 async def _cloud_ahead(system: System, rng: random.Random) -> None:
-    await _jump(system, system.cloud.clock.jump, rng, DAY_S)
+    await _jump(system, system.cloud, rng, DAY_S)
 
 
 @_fault("clock-cloud-back", "the cloud's clock jumps a day back, and ahead", 5, ahead=True)
 async def _cloud_back(system: System, rng: random.Random) -> None:
-    await _jump(system, system.cloud.clock.jump, rng, -DAY_S)
+    await _jump(system, system.cloud, rng, -DAY_S)
 
 
-async def _jump(system: System, jump: Callable[[float], None], rng: random.Random, seconds: float) -> None:
-    """A breach while the clock is wrong must be told, too."""
+async def _jump(system: System, part: Python, rng: random.Random, seconds: float) -> None:
+    """A breach while the clock is wrong must be told, too; an edge may even start with a wrong clock."""
     await asyncio.sleep(rng.random())
-    jump(seconds)
+    part.clock.jump(seconds)
     try:
         await asyncio.sleep(0.5 + rng.random())
+        if part is system.edge and rng.random() < HALF:
+            system.kill_edge()
+            system.start_edge()
         system.during.append(await system.breach())
         await asyncio.sleep(1)
     finally:
-        jump(0)
+        part.clock.jump(0)
 
 
 # -- messages of others
