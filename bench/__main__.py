@@ -15,7 +15,7 @@ from bench.figures import Outcome, machine, table, to_json
 NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
     "stores": "writing and reading each time-series store (60 s)",
-    "outbox": "how fast the edge's outbox takes and gives readings (15 s)",
+    "outbox": "how fast the edge's outbox takes and gives readings; three days offline (150 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
