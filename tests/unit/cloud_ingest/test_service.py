@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from cloud_ingest import outdated as outdated_module
 from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
 from cloud_ingest.records import Records
@@ -207,6 +208,31 @@ async def test_a_gateway_with_a_document_that_these_records_never_made_gets_a_ne
         await cloud.service.publisher.runs("gw-unknown", lost.digest)
         assert cloud.config() == newer
         assert cloud.telemetry.value("config_strange_total") == 1
+
+
+async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(outdated_module, "OUTDATED_S", 0.0)
+
+    async with running(tmp_path / "r.db") as cloud:
+
+        async def becomes(value: float) -> None:
+            async with asyncio.timeout(10):
+                while True:
+                    if cloud.service.facts.get("gateway:gw-1", "config_outdated") == value:
+                        return
+                    await asyncio.sleep(0.01)
+
+        await cloud.source.wait_published(1)
+        status = topic("main", "gw-1", "status")
+        cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
+        await becomes(0.0)
+        await cloud.service.rules_changed(RuleSet())
+        await becomes(1.0)
+        cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
+        await becomes(0.0)
 
 
 async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

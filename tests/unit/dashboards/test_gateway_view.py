@@ -1,0 +1,72 @@
+"""Which configuration a gateway runs, which it shall run, and since when, as the web shows it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cloud_ingest.feed import GatewayState
+from cloud_ingest.records import models as rows
+from dashboards.cloud_views import gateway_of
+from dashboards.models import Gateway
+from hearthward.trust.access import Role
+from tests.unit.dashboards.webworld import T0, world
+
+
+def row(applied: int | None, at: int | None) -> rows.Gateway:
+    return rows.Gateway(
+        tenant="main", id="gw", label="", config_version_applied=applied, config_applied_at=at, created=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "applied", "shown"),
+    [
+        ((None, None), None, (None, None)),
+        ((None, None), (7, 50), (7, 50)),
+        ((7, 20), None, (7, 20)),
+        ((7, 20), (7, 50), (7, 20)),
+        ((6, 20), (7, 50), (7, 50)),
+    ],
+)
+def test_since_when_it_runs_a_version_outlives_a_restart_of_the_cloud(
+    kept: tuple[int | None, int | None],
+    applied: tuple[int, int] | None,
+    shown: tuple[int | None, int | None],
+):
+    found = gateway_of(row(*kept), GatewayState("gw", online=True), applied, 8)
+    assert (found.config_version, found.config_since, found.config_issued) == (*shown, 8)
+
+
+def test_one_that_nobody_entered_is_shown_as_it_reports_itself():
+    found = gateway_of(None, GatewayState("gw-x", online=True), (7, 50), None)
+    assert (found.id, found.config_version, found.config_issued) == ("gw-x", 7, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "since", "behind"),
+    [("en", "7 since", "not 8, which was issued"), ("zh-CN", "7 自", "未启用已下发的 8")],
+)
+async def test_the_page_says_that_it_is_behind(language: str, since: str, behind: str):
+    async with (
+        world() as made,
+        made.client(made.principal(Role.ENGINEER), cookie=True, **{"accept-language": language}) as client,
+    ):
+        for ident, issued in (("gatewayA", 8), ("gatewayB", 7)):
+            told = Gateway(
+                id=made.ids["main", ident],
+                online=True,
+                config_version=7,
+                config_since=T0,
+                config_issued=issued,
+            )
+            made.backend.put_gateway("main", told)
+        page = (await client.get("/devices")).text
+        items = (await client.get("/api/v1/gateways")).json()["items"]
+    cells = [
+        " ".join(re.sub(r"<[^>]+>", "", c).split()) for c in re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
+    ]
+    shown = [c for c in cells if c.startswith(since)]
+    assert sorted(behind in c for c in shown) == [False, True]
+    assert {i["config_issued"] for i in items} == {7, 8}
