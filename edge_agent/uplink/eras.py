@@ -22,27 +22,32 @@ MAX_ERAS: Final = 64
 class ClockEras:
     """Eras of this process, each from a sequence number on; numbers from before it count to its first."""
 
-    def __init__(self, wall: int, mono: int) -> None:
+    def __init__(self, wall: int, mono: int, accepted: int = 0) -> None:
         self._from = [0]
         self._ahead = [wall - mono]
+        self._accepted = accepted
 
     def look(self, wall: int, mono: int, accepted: int) -> None:
-        """The clocks show this while ``accepted`` is the last number: notes whether the wall's has jumped."""
-        ahead = wall - mono
+        """The clocks show this while ``accepted`` is the last number: notes whether the wall's has jumped.
+
+        What was accepted since the last look was stamped a moment ago, most likely after the jump.
+        """
+        ahead, begin = wall - mono, self._accepted + 1
+        self._accepted = accepted
         if abs(ahead - self._ahead[-1]) <= JUMP_NS:
             self._ahead[-1] = ahead
             return
-        if self._from[-1] == accepted + 1:
+        if self._from[-1] == begin:
             self._ahead[-1] = ahead  # nothing was accepted in between
             return
-        self._from.append(accepted + 1)
+        self._from.append(begin)
         self._ahead.append(ahead)
         if len(self._from) > MAX_ERAS:
             del self._from[1], self._ahead[1]
 
     def restart(self) -> None:
         """The numbers begin anew: only the clock as it is counts."""
-        self._from, self._ahead = [0], self._ahead[-1:]
+        self._from, self._ahead, self._accepted = [0], self._ahead[-1:], 0
 
     def last(self, first: int) -> int | None:
         """The last number of the era of ``first``; None: it is the present one."""

@@ -74,7 +74,7 @@ class Sender:
         self._told: list[Gap] = []
         self._gaps_alone: tuple[Gap, ...] = ()
         self._gaps_sent = -(2**62)
-        self._eras = ClockEras(clock.now_ns(), clock.monotonic_ns())
+        self._eras = ClockEras(clock.now_ns(), clock.monotonic_ns(), outbox.accepted)
         self._wake = asyncio.Event()
         self._confirm_due = asyncio.Event()
         outbox.on_commit(self._committed)

@@ -23,7 +23,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import RandomIds
 from hearthward.core.ranges import RangeSet
-from hearthward.core.wire import ConfigDocument, Frame, Gap, Receipt, Status, decode_block, topic
+from hearthward.core.wire import Accounts, ConfigDocument, Frame, Gap, Receipt, Status, decode_block, topic
 from hearthward.trust.keys import SigningKey
 
 TENANT, GATEWAY = "main", "gw-1"
@@ -145,6 +145,7 @@ class Consumer:
         self.frames: list[Frame] = []
         self.statuses: list[Status] = []
         self.applied: list[str] = []
+        self.accounts: list[Accounts] = []
         self.gaps: set[Gap] = set()
         self.changed = asyncio.Event()
         self.connected = asyncio.Event()
@@ -176,7 +177,7 @@ class Consumer:
         async with Connection(address, identifier=self._name, will=None, pending=100) as client:
             self._client = client
             await client.subscribe(
-                [(f"hw/1/{TENANT}/+/{kind}", 1) for kind in ("frame", "status", "applied")]
+                [(f"hw/1/{TENANT}/+/{kind}", 1) for kind in ("frame", "status", "applied", "account")]
             )
             self.connected.set()
             async for message in client.messages:
@@ -185,6 +186,8 @@ class Consumer:
                     await self._take(Frame.decode(message.payload))
                 elif kind == "status":
                     self.statuses.append(Status.decode(message.payload))
+                elif kind == "account":
+                    self.accounts.append(Accounts.decode(message.payload))
                 else:
                     self.applied.append(message.payload.decode())
                 self.changed.set()

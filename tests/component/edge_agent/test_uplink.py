@@ -44,6 +44,7 @@ async def uplink(box: Outbox, port: int, telemetry: Telemetry, **options: Any) -
     options.setdefault("on_config", accept_all)
     options.setdefault("clock", SystemClock())
     options.setdefault("resend_s", 0.1)
+    options.setdefault("status", lambda: Status(online=True, version="1.2.3", devices={"d": "streaming"}))
     options.setdefault("trust", trusting(box.path.parent))
     link = Uplink(
         box,
@@ -51,7 +52,6 @@ async def uplink(box: Outbox, port: int, telemetry: Telemetry, **options: Any) -
         tenant=TENANT,
         gateway=GATEWAY,
         telemetry=telemetry,
-        status=lambda: Status(online=True, version="1.2.3", devices={"d": "streaming"}),
         **options,
     )
     task = asyncio.create_task(link.run(), name="uplink")
