@@ -38,6 +38,18 @@ def test_it_answers_as_a_set_does(pairs: list[tuple[int, int]], asked: tuple[int
     assert all((n in ranges) == (n in model) for n in range(-32, 45))
 
 
+@given(st.lists(PAIRS, max_size=12), PAIRS)
+def test_it_takes_out_and_looks_up_as_a_set_does(pairs: list[tuple[int, int]], asked: tuple[int, int]):
+    ranges, model, want = RangeSet(pairs), numbers(pairs), numbers([asked])
+    assert numbers(ranges.common(*asked)) == model & want
+    assert ranges.at_least(asked[0]) == min((n for n in model if n >= asked[0]), default=None)
+    left = ranges.copy()
+    left.remove(*asked)
+    assert left == RangeSet((n, n) for n in model - want)
+    assert ranges == RangeSet(pairs)
+    assert ranges.pieces() == len(list(ranges))
+
+
 @given(st.lists(PAIRS, max_size=12), st.randoms())
 def test_order_and_repetition_do_not_matter(pairs: list[tuple[int, int]], random):  # noqa: ANN001
     shuffled = pairs * 2
