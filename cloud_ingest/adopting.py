@@ -1,25 +1,99 @@
 """What gateways' rules have decided, as inputs of deciding here.
 
 Several words on one alarm that come together are one input, so that what is over already is not signalled
-first and ended then.
+first and ended then. A gateway speaks of itself, its devices, and the patients who wear (or wore) them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal
 
+from hearthward.core.errors import DecodeError
+from hearthward.core.wire import decode_decisions, encode_decisions
+from rules.attribution import Attribution
 from rules.model import Adopt
 from rules.travelling import Travelling
 
-__all__ = ["SENT", "Folded", "fold"]
+__all__ = [
+    "NOT_ITS_PATIENT",
+    "SENT",
+    "UNKNOWN_RULE",
+    "Decided",
+    "Folded",
+    "Refused",
+    "fold",
+    "fold_all",
+    "over_by",
+    "read_decisions",
+]
 
 SENT: Final = frozenset({"start", "update", "escalate", "de-escalate", "end", "reset"})
 """The kinds of transition that gateways send."""
+UNKNOWN_RULE: Final = "unknown_rule"
+NOT_ITS_PATIENT: Final = "not_its_patient"
+"""Why a decision is refused: it is about somebody (or something) that is not the gateway's."""
 _CLOSING: Final = frozenset({"end", "reset"})
 _TELLING: Final = frozenset({"start", "update"})
+_NEVER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decisions of a block that could be read, each with its number; ``now`` is their ingest time."""
+
+    source: tuple[str, str]
+    topic: str
+    payload: bytes
+    words: Sequence[tuple[int, Travelling]]
+    now: int
+
+
+class Refused(Exception):
+    """A decision that is not taken; ``reason`` is for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def read_decisions(
+    payload: bytes, count: int, offset: int = 0
+) -> tuple[list[tuple[int, Travelling]], list[tuple[int, bytes, DecodeError]]]:
+    """A block of ``count`` decisions -> those that can be read, and the others, by their places.
+
+    What cannot be read comes as a block of its own, with the reason. ``offset`` is added to times of the
+    gateway's clock (ns). Raises DecodeError when nothing of it can be read.
+    """
+    parts = decode_decisions(payload)
+    if len(parts) != count:
+        msg = f"a block announced as {count} decisions has {len(parts)}"
+        raise DecodeError(msg, reason="malformed")
+    good: list[tuple[int, Travelling]] = []
+    bad: list[tuple[int, bytes, DecodeError]] = []
+    for i, part in enumerate(parts):
+        try:
+            word = Travelling.decode(part)
+            if word.kind not in SENT:
+                msg = f"a decision of kind {word.kind[:32]!r}"
+                raise DecodeError(msg, reason="malformed")
+            good.append((i, _shifted(word, offset)))
+        except DecodeError as error:
+            bad.append((i, encode_decisions([part]), error))
+    return good, bad
+
+
+def _shifted(word: Travelling, offset: int) -> Travelling:
+    if not offset:
+        return word
+    inputs = tuple(
+        {k: v + offset if k in {"time", "received"} and isinstance(v, int) else v for k, v in i.items()}
+        for i in word.inputs
+    )
+    times = {name: max(0, getattr(word, name) + offset) for name in ("onset", "at", "decided")}
+    return replace(word, **times, inputs=inputs)
 
 
 @dataclass(slots=True)
@@ -28,6 +102,8 @@ class Folded:
 
     source: str
     words: list[Travelling] = field(default_factory=list)
+    numbers: list[tuple[Decided, int]] = field(default_factory=list)
+    """Where they stood: block and number."""
 
     def input(self, seq: int, now: int, ended: int | None = None) -> Adopt:
         """As an input with that number; ``ended``: it is over by then in any case (UTC ns)."""
@@ -75,3 +151,46 @@ def fold(source: str, decisions: Iterable[Travelling]) -> list[Folded]:
     for decision in decisions:
         found.setdefault(decision.alarm, Folded(source)).words.append(decision)
     return list(found.values())
+
+
+def fold_all(decided: Iterable[Decided]) -> list[Folded]:
+    """All decisions of a batch by gateway and alarm, in the order of their numbers."""
+    found: dict[tuple[str, str], Folded] = {}
+    for block in sorted(decided, key=lambda d: (d.source, d.words[0][0] if d.words else 0)):
+        for number, word in block.words:
+            key = block.source[0], word.alarm
+            folded = found.setdefault(key, Folded(block.source[0]))
+            folded.words.append(word)
+            folded.numbers.append((block, number))
+    return list(found.values())
+
+
+def over_by(
+    folded: Folded, attribution: Attribution, owners: Mapping[str, str], known: Iterable[str], now: int
+) -> int | None:
+    """When the subject stopped being the gateway's (UTC ns); None: it still is.
+
+    ``owners`` maps devices to gateways, ``known`` are the rules in force. Raises Refused.
+    """
+    word = folded.words[0]
+    if word.rule not in known:
+        msg = f"rule {word.rule[:64]!r} is not in force here"
+        raise Refused(UNKNOWN_RULE, msg)
+    kind, _, name = word.subject.partition(":")
+    if not name:
+        onset, last = min(w.onset for w in folded.words), max(w.at for w in folded.words)
+        ends = [
+            _NEVER if span.end is None else span.end
+            for span in attribution.spans(word.subject)
+            if owners.get(span.device) == folded.source
+            and span.start <= last
+            and (span.end is None or span.end > onset)
+        ]
+        if ends:
+            return None if max(ends) > now else max(ends)
+    elif (kind == "gateway" and name == folded.source) or (
+        kind == "device" and owners.get(name) == folded.source
+    ):
+        return None
+    msg = f"{word.subject[:64]!r} was not this gateway's then"
+    raise Refused(NOT_ITS_PATIENT, msg)

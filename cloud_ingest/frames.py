@@ -19,11 +19,12 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from cloud_ingest.attribution import Attribution, load_attribution
+from cloud_ingest.attribution import Attribution, load_attribution, load_owners
 from cloud_ingest.clocks import GatewayClocks
 from cloud_ingest.dead_letter_flood import Flood, of_last_hour
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
+from cloud_ingest.edge_words import EdgeWords
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
 from cloud_ingest.holding import Arrived, Holding
@@ -82,6 +83,7 @@ class Frames:
     ) -> None:
         self.tenant = tenant
         self.attribution = Attribution()
+        self._owners: dict[str, str] = {}
         self.turns = turns
         self.hooks = turns.hooks
         self._records, self._store, self._receipts = records, store, receipts
@@ -116,6 +118,7 @@ class Frames:
         read, patiently = self._records.read, self.turns.patience.until_done
         self.lineage.begin(await patiently(lambda: read(lambda s: load_lineage(s, self.tenant))))
         self.attribution = await patiently(lambda: read(lambda s: load_attribution(s, self.tenant)))
+        self._owners = await patiently(lambda: read(lambda s: load_owners(s, self.tenant)))
         now = self._clock.now_ns()
         self.flood.begin(*await patiently(lambda: read(lambda s: of_last_hour(s, self.tenant, now))))
 
@@ -132,6 +135,7 @@ class Frames:
     async def reload_attribution(self) -> None:
         """Associations have changed: what is taken from now on is attributed by the new ones. In a turn."""
         self.attribution = await self._records.read(lambda s: load_attribution(s, self.tenant))
+        self._owners = await self._records.read(lambda s: load_owners(s, self.tenant))
 
     async def process(self, batch: Sequence[Message]) -> None:
         """Take messages, and what waits for the store if that may be asked again, through all of it.
@@ -268,12 +272,12 @@ class Frames:
                 stored.put_aside(source, batch, now, self.attribution)
             for part, outcomes in found:
                 stored.sort_in(part, outcomes, self.attribution)
-            await self._decide(intake, stored, decider)
+            words = await self._decide(intake, stored, decider)
             done, boots = Committed(), self.lineage.unsaved()
             if decider.pending or not intake.empty or intake.replayed:
                 now = self._clock.now_ns()
                 done = await self.turns.commit(
-                    lambda s: self._write(s, intake, boots, now, also), patiently=True
+                    lambda s: self._write(s, intake, words, boots, now, also), patiently=True
                 )
             self.inspector.committed(intake)
             self.lineage.saved(boots)
@@ -282,11 +286,14 @@ class Frames:
             self._tell(intake, stored, done)
         return stored
 
-    async def _decide(self, intake: Intake, stored: Stored, decider: Decider) -> None:
-        """Step the readings, one input for each gateway and boot.
+    async def _decide(self, intake: Intake, stored: Stored, decider: Decider) -> EdgeWords:
+        """Step what gateways have decided, and then the readings, one input for each gateway and boot.
 
-        Where the rules fail on one gateway's, the others are decided without it: their alarms must go on.
+        In this order what is over, and was told there, is not signalled by its readings first. Where the
+        rules fail on one gateway's, the others are decided without it: their alarms must go on.
         """
+        known = frozenset(decider.state.rules.by_id)
+        words = EdgeWords(intake, self.attribution, self._owners, known, self._telemetry)
         inputs = {
             source: partial(
                 Readings,
@@ -297,17 +304,25 @@ class Frames:
             )
             for source, rows in stored.to_judge().items()
         }
-        while (failed := self._step_all(inputs, decider)) is not None:
+        while (failed := self._step_all(words, inputs, decider)) is not None:
             source, error = failed
-            del inputs[source]
-            self._undecided(source, error, intake)
+            if source is not None:
+                del inputs[source]
+                self._undecided(source, error, intake)
+            else:
+                self._telemetry.count("rules_failed_total")
+                self.turns.technical("rules_failed", None, f"{type(error).__name__}: decisions not taken")
             await self.turns.patience.until_done(decider.go_back)
+        return words
 
     @staticmethod
     def _step_all(
-        inputs: Mapping[Source, Callable[[int], Readings]], decider: Decider
-    ) -> tuple[Source, Exception] | None:
-        """Step all inputs; the first that fails and why, or None."""
+        words: EdgeWords, inputs: Mapping[Source, Callable[[int], Readings]], decider: Decider
+    ) -> tuple[Source | None, Exception] | None:
+        """Step all inputs; the readings (None: decisions) that first failed and why, or None."""
+        failed = words.step(decider)
+        if failed is not None:
+            return None, failed
         for source, make in inputs.items():
             try:
                 decider.step(make, source)
@@ -327,6 +342,7 @@ class Frames:
         self,
         session: Session,
         intake: Intake,
+        words: EdgeWords,
         boots: list[BootSeen],
         now: int,
         also: Callable[[Session], None],
@@ -337,6 +353,7 @@ class Frames:
             write_gaps(session, self.tenant, source, gaps, now)
         if not intake.replayed:
             write_dead(session, self.tenant, intake.dead, now)
+        words.write(session, self.tenant)
         write_lineage(session, self.tenant, boots)
         write_tally(session, self.tenant, intake.tally, {*intake.blocks, *intake.gaps}, now)
         also(session)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cloud_ingest.adopting import Decided, read_decisions
 from cloud_ingest.clocks import correct
 from cloud_ingest.entry import manual_patient
 from cloud_ingest.loss_ledger import Tally
@@ -23,6 +24,7 @@ from hearthward.core.wire import Block, Frame, Gap, StoredBlock, decode_block, e
 __all__ = [
     "CLONED",
     "FUTURE",
+    "MAX_DETAIL",
     "UNDECIDED",
     "Answer",
     "Dead",
@@ -125,6 +127,8 @@ class Intake:
     gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     receipts: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
     dead: list[Dead] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
+    """What gateways' own rules have decided."""
     clones: list[_Clone] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     """For the loss ledger."""
@@ -234,7 +238,10 @@ class Inspector:
         intake: Intake,
         offset: int = 0,
     ) -> None:
-        """Sort the rows of a block of readings, numbered by ``seqs``, into ``intake``."""
+        """Sort the rows (or the decisions) of a block, numbered by ``seqs``, into ``intake``."""
+        if block.decisions:
+            self._read_decisions(source, topic, block, seqs, now, intake, offset)
+            return
         where = f"boot {source[1]}, readings {block.first}-{block.last}"
         try:
             batch = decode_block(block.payload)
@@ -245,8 +252,7 @@ class Inspector:
         except DecodeError as error:
             detail = f"{where}: {error}"[:MAX_DETAIL]
             intake.refuse(_dead(source, topic, block, error.reason, detail))
-            if not block.decisions:
-                intake.tally.unreadable(source, block.count, error.reason, now)
+            intake.tally.unreadable(source, block.count, error.reason, now)
             return
         if offset:
             correct(batch, offset)
@@ -265,6 +271,29 @@ class Inspector:
             rows_kept = batch if not bad else batch.take(good)
             part = Part(source, topic, block, rows_kept, [seqs[i] for i in good], now, offset)
             intake.parts.append(part)
+
+    @staticmethod
+    def _read_decisions(
+        source: Source,
+        topic: str,
+        block: Block,
+        seqs: Sequence[int],
+        now: int,
+        intake: Intake,
+        offset: int,
+    ) -> None:
+        """What cannot be read of it becomes dead letters; the rest is taken all the same."""
+        try:
+            found, bad = read_decisions(block.payload, len(seqs), offset)
+        except DecodeError as error:
+            detail = f"boot {source[1]}, decisions {block.first}-{block.last}: {error}"[:MAX_DETAIL]
+            intake.refuse(_dead(source, topic, block, error.reason, detail))
+            return
+        words = [(seqs[i], word) for i, word in found]
+        intake.decisions.append(Decided(source, topic, block.payload, words, now))
+        for i, part, wrong in bad:
+            detail = f"boot {source[1]}, decision {seqs[i]}: {wrong}"[:MAX_DETAIL]
+            intake.refuse(Dead(topic, source[0], wrong.reason, detail, part, 0, source[1], [seqs[i]]))
 
     def _refuse_clone(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
         mark = source, block.first, block.digest()

@@ -32,7 +32,7 @@ from hearthward.core.clock import Clock
 from hearthward.core.errors import StoreError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, Frame, decode_block, encode_block
+from hearthward.core.wire import Block, Frame, carries_decisions, decode_block, encode_block
 
 __all__ = ["MOST", "Came", "Replayed", "Replayer"]
 
@@ -151,6 +151,8 @@ class Replayer:
             came = Came(refused=Counter({CLONED: letter.readings}))
         elif letter.gateway == MANUAL:
             came = await self._entry(letter)
+        elif carries_decisions(letter.payload):
+            return await self._words(letter, letter.boot, by)
         elif letter.reason in UNREAD:
             return await self._block(letter, letter.boot, by)
         else:
@@ -211,6 +213,20 @@ class Replayer:
 
         await self._frames.commit(intake, found, mark)
         return came.told(intake.dead)
+
+    async def _words(self, letter: DeadLetter, boot: str, by: str) -> Came:
+        """What a gateway has decided; what is not taken now, either, stays in the letter."""
+        seqs, intake = numbers_of(letter.seqs), Intake(replayed=True)
+        source, now = (letter.gateway or "", boot), self._clock.now_ns()
+        block = Block(seqs[0], len(seqs), letter.payload)
+        self._frames.inspector.read(source, letter.topic, block, seqs, now, intake)
+        came = Came(judged=sum(len(d.words) for d in intake.decisions))
+
+        def mark(session: Session) -> None:
+            self._write(session, letter, _of_words(came, intake.dead), by)
+
+        await self._frames.commit(intake, [], mark)
+        return _of_words(came, intake.dead)
 
     async def _rows(self, letter: DeadLetter, boot: str, by: str) -> Came:
         """Rows that were refused, or stored and not judged; what is bad still stays in the letter."""
@@ -290,6 +306,8 @@ class Replayer:
         source = letter.gateway or "", letter.boot
         if letter.reason == CLONED:
             came.refused[CLONED] = letter.readings
+        elif carries_decisions(letter.payload):
+            self._foresee(source, letter.topic, Block(seqs[0], len(seqs), letter.payload), seqs, now, came)
         elif letter.reason == UNDECIDED:
             came.judged = len(self._pending(letter))
         elif letter.reason in UNREAD:
@@ -307,6 +325,7 @@ class Replayer:
         intake = Intake()
         self._frames.inspector.read(source, topic, block, seqs, now, intake)
         came.stored += sum(len(part.batch) for part in intake.parts)
+        came.judged += sum(len(d.words) for d in intake.decisions)
         for dead in intake.dead:
             came.refused[dead.reason] += dead.holds
 
@@ -332,6 +351,12 @@ class Replayer:
         row.replayed_at, row.replayed_by = self._records.wall.now_ns(), by
         if done:
             row.done = pack_numbers(sorted(done))
+
+
+def _of_words(came: Came, dead: Sequence[Dead]) -> Came:
+    """With the decisions that were not taken."""
+    refused = came.told(dead).refused
+    return Came(judged=max(0, came.judged - refused.total()), refused=refused)
 
 
 def count(came: Came, found: Found) -> None:

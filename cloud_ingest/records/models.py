@@ -22,6 +22,7 @@ from cloud_ingest.records.alarm_models import (
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
 from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
+from cloud_ingest.records.edge_alarm_models import EdgeAlarm
 from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.lineage_models import GatewayBoot
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
@@ -48,6 +49,7 @@ __all__ = [
     "DeadLetter",
     "DeliveryAttempt",
     "Device",
+    "EdgeAlarm",
     "Encounter",
     "FrameRow",
     "GapRow",

@@ -159,11 +159,21 @@ def _advance(alarm: Alarm, t: Transition) -> None:
         alarm.text_en, alarm.text_zh = t.text.get("en", ""), t.text.get("zh", "")
         alarm.limit_text, alarm.values_json = t.limit, dict(t.values)
         alarm.late = t.late
-    if t.kind != "late":
+    if t.kind == "late":
+        _entry(alarm, t)
+    else:
         _condition(alarm, t)
     if "axes" in t.detail:
         _axes(alarm, t.detail["axes"])
     alarm.last_transition, alarm.last_seq = t.kind, t.seq
+
+
+def _entry(alarm: Alarm, t: Transition) -> None:
+    """What a gateway saw end has ended; what turned out to be a part of an alarm is looked at there."""
+    if alarm.ended is None and "ended" in t.detail:
+        alarm.ended = t.detail["ended"]
+    if "into" in t.detail:
+        alarm.worklist = False
 
 
 def _condition(alarm: Alarm, t: Transition) -> None:

@@ -55,17 +55,21 @@ class Sent:
 
 
 class Cloud:
-    """Reference and engine side by side, and all that was told."""
+    """The scalar step, the engine beside it (unless ``alone``), and all that was told."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], *, alone: bool = False) -> None:
+        self.alone = alone
         self.engine = Engine(State.empty("cloud", RuleSet(tuple(rules))))
-        self.state = State.empty("cloud", RuleSet(tuple(rules)))
+        self.state = self.engine.state if alone else State.empty("cloud", RuleSet(tuple(rules)))
         self.seq = 0
         self.told: list[Transition] = []
 
     def take(self, event: Input) -> None:
         self.seq += 1
         assert event.seq == self.seq
+        if self.alone:
+            self.told += self.engine.step(event)
+            return
         self.state, told = step(self.state, event)
         assert self.engine.step(event) == told
         assert self.engine.state.to_bytes() == self.state.to_bytes()
@@ -165,7 +169,7 @@ class World:
         self.random, self.rules, self.told = random, rules, told
         self.changes, self.forgets, self.loses = changes, forgets, loses
         self.gateways = [Gateway(f"gw-{i + 1}", rules) for i in range(gateways)]
-        self.cloud, self.reference = Cloud(rules), Cloud(rules)
+        self.cloud, self.reference = Cloud(rules), Cloud(rules, alone=True)
         self.on_way: list[Sent] = []
         self.numbers = count(1)
         self.time = at(10_000)
@@ -175,6 +179,9 @@ class World:
 
     def run(self, steps: int) -> None:
         cut = {g.name: 0 for g in self.gateways}
+        for metric in VALUES:
+            row = ("p", f"gw-1-{metric}", metric, float(VALUES[metric][-2]), self.time, self.time, 0)
+            self.read(self.gateways[0], row)
         for _ in range(steps):
             self.time += at(self.random.choice([1, 1, 2, 5, 11, 25]))
             gateway = self.random.choice(self.gateways)
@@ -296,9 +303,10 @@ class World:
                 for row in list(self._last(gateway, values)):
                     self.read(gateway, row)
             self._tick_all()
-            self._now()
+            self.now()
 
-    def _now(self) -> None:
+    def now(self) -> None:
+        """All that is on its way comes."""
         for sent in self.on_way:
             sent.arrives = self.time
         self._deliver(self.time)

@@ -24,6 +24,7 @@ from hearthward.core.errors import StoreError
 from hearthward.core.ids import SeededIds
 from hearthward.core.wire import Block, Gap
 from rules import Command, Configuration, Context, Input, Limit, Readings, Rows, RuleSet, Tick
+from rules.model import Adopt
 from tests.unit.cloud_ingest.ward import RULES, rule
 
 
@@ -133,6 +134,29 @@ CONTEXT = Context(
 )
 
 
+SEEN = {"metric": "spo2", "device": "d", "time": 6, "value": 84.0, "received": 7}
+WORD = Adopt(
+    7,
+    99,
+    "alm_e",
+    "p1",
+    "spo2-low",
+    5,
+    6,
+    limit="< 90",
+    inputs=(SEEN,),
+    last=7,
+    ended=9,
+    closing="reset",
+    cleared=({**SEEN, "time": 9},),
+    source="gw-1",
+    rule_hash="00ff",
+    told=False,
+    config="c0ffee",
+    decided=8,
+)
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -145,17 +169,25 @@ CONTEXT = Context(
         Configuration(7, 99, RuleSet((rule(delay_s=2.5),))),
         Configuration(7, 99, RuleSet((rule(), replace(rule(delay_s=9.0), shadow=True)))),
         Configuration(7, 99, None, contexts={"p1": CONTEXT, "p2": None, "gateway:gw-1": Context()}),
+        Adopt(7, 99, "alm_e", "p1", "spo2-low", 5, 6, {"spo2": 84.0}, {"en": "low", "zh": "低"}),
+        WORD,
     ],
 )
 def test_inputs_come_back_from_their_bytes(event: Input):
     assert decode_input(7, kind_of(event), encode_input(event)) == event
 
 
+def test_what_version_3_said_of_a_gateways_alarm_is_read():
+    body = ["alm_e", "p1", "spo2-low", 5, 6, [["spo2", 84.0]], [["en", "low"]]]
+    found = decode_input(7, "adopt", msgpack.packb([3, 99, body]))
+    assert found == Adopt(7, 99, "alm_e", "p1", "spo2-low", 5, 6, {"spo2": 84.0}, {"en": "low"})
+
+
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
         ("tick", b""),
-        ("tick", b"\x93\x04\x01\x90"),
+        ("tick", b"\x93\x05\x01\x90"),
         ("dance", b"\x93\x02\x01\x90"),
         ("dance", b"\x93\x01\x01\x90"),
         ("command", b"\x93\x02\x01\x90"),

@@ -49,6 +49,7 @@ def upgrade() -> None:
     _loss_ledger()
     _configurations()
     _lineage()
+    _edge_alarms()
 
 
 def _dead_letters() -> None:
@@ -172,6 +173,34 @@ def _lineage() -> None:
         sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name=op.f("fk_gateway_boots_tenant")),
         sa.PrimaryKeyConstraint("tenant", "gateway", "boot", name=op.f("pk_gateway_boots")),
     )
+
+
+def _edge_alarms() -> None:
+    """Alarms that gateways' own rules have opened, and which alarms here they are."""
+    op.create_table(
+        "edge_alarms",
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("alarm", sa.String(), nullable=True),
+        sa.Column("gateway", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("rule_hash", sa.String(), nullable=False),
+        sa.Column("limit_text", sa.String(), nullable=False),
+        sa.Column("onset", sa.BigInteger(), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.Column("config", sa.String(), nullable=False),
+        sa.Column("config_version", sa.BigInteger(), nullable=True),
+        sa.Column("decided", sa.BigInteger(), nullable=False),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name=op.f("fk_edge_alarms_tenant")),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_edge_alarms")),
+    )
+    op.create_index(op.f("ix_edge_alarms_tenant_alarm"), "edge_alarms", ["tenant", "alarm"])
+    columns = ["tenant", "gateway", "onset"]
+    op.create_index(op.f("ix_edge_alarms_tenant_gateway_onset"), "edge_alarms", columns)
 
 
 def downgrade() -> None:

@@ -1,0 +1,219 @@
+"""Decisions of gateways, from a frame to the records: one alarm whatever it is called, nothing silent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cloud_ingest.records.edge_alarms import alarm_named
+from cloud_ingest.records.models import (
+    Alarm,
+    Association,
+    DeadLetter,
+    EdgeAlarm,
+    JournalRow,
+    Notification,
+    TransitionRow,
+)
+from hearthward.core.wire import Block, encode_decisions
+from rules.model import Command
+from rules.travelling import Travelling
+from tests.unit.cloud_ingest.ward import T0, Ward, block, enrol, frame, reading, rule
+
+RULE = rule()
+
+
+def ns(seconds: float) -> int:
+    return T0 + round(seconds * 1e9)
+
+
+def word(kind: str, at: float, alarm: str = "alm_edge", **more: Any) -> Travelling:
+    """A gateway's decision about patient pat_1 by the rule that is in force."""
+    value = 97.0 if kind in {"end", "reset"} else 84.0
+    seen = {"metric": "spo2", "device": "dev_1", "time": ns(at), "value": value, "received": ns(at)}
+    made: dict[str, Any] = {
+        "alarm": alarm,
+        "subject": "pat_1",
+        "rule": RULE.id,
+        "rule_hash": RULE.hash,
+        "condition": "inactive" if kind in {"end", "reset"} else "active",
+        "priority": "high",
+        "onset": ns(10),
+        "decided": ns(at),
+        "told": True,
+        "values": {"spo2": value},
+        "text": {"en": f"SpO2 {value:g}", "zh": f"血氧 {value:g}"},
+        "inputs": (seen,),
+    }
+    return Travelling(kind=kind, at=ns(at), **{**made, **more})
+
+
+def decided(first: int, *words: Travelling) -> Block:
+    return Block(first, len(words), encode_decisions([w.encode() for w in words]))
+
+
+@pytest.fixture
+async def ward(tmp_path: Any) -> AsyncIterator[Ward]:
+    found = Ward(tmp_path / "records.db")
+    enrol(found.records, "gw-2", ["dev_3"])
+    await found.start()
+    yield found
+    await found.close()
+
+
+async def alarms(ward: Ward) -> list[Alarm]:
+    return sorted(await ward.rows(Alarm), key=lambda a: (a.started, a.id))
+
+
+async def letters(ward: Ward) -> list[str]:
+    return [d.reason for d in await ward.rows(DeadLetter)]
+
+
+def kinds(rows: Sequence[TransitionRow]) -> list[str]:
+    return [t.kind for t in sorted(rows, key=lambda t: (t.seq, t.ordinal))]
+
+
+async def test_what_a_gateway_began_is_an_alarm_here_under_its_name(ward: Ward) -> None:
+    ward.clock.follow(ns(12))
+    await ward.take(frame(decided(1, word("start", 10)), at=12))
+    (alarm,) = await alarms(ward)
+    assert (alarm.id, alarm.condition, alarm.onset) == ("alm_edge", "active", ns(10))
+    (known,) = await ward.rows(EdgeAlarm)
+    assert (known.alarm, known.gateway, known.told, known.ended) == ("alm_edge", "gw-1", True, None)
+    assert await ward.rows(Notification), "people are told here, too"
+    await ward.take(frame(block(2, reading(10, 84.0)), at=13))
+    assert len(await alarms(ward)) == 1, "the reading that it rests on makes no second one"
+    await ward.take(frame(decided(3, word("end", 20)), block(4, reading(20)), at=20))
+    (alarm,) = await alarms(ward)
+    assert (alarm.condition, alarm.ended) == ("inactive", ns(20))
+    assert len(ward.receipts()) == 3
+
+
+async def test_the_gateways_name_of_our_alarm_is_another_name_of_it(ward: Ward) -> None:
+    await ward.take(frame(block(1, reading(10, 84.0)), at=10))
+    (ours,) = await alarms(ward)
+    await ward.take(frame(decided(2, word("start", 10)), at=11))
+    assert [a.id for a in await alarms(ward)] == [ours.id]
+    assert await ward.records.read(lambda s: alarm_named(s, "main", "alm_edge")) == ours.id
+    await ward.pipeline.act(Command(0, 0, "accept", "alm_edge", "usr_1"))
+    assert (await alarms(ward))[0].accepted_by == "usr_1"
+    before = await ward.rows(JournalRow)
+    await ward.take(frame(decided(3, word("start", 10)), at=12))
+    assert len(await ward.rows(JournalRow)) == len(before), "the same again is no input"
+    await ward.restart()
+    await ward.take(frame(decided(4, word("start", 10)), at=13))
+    assert len(await ward.rows(JournalRow)) == len(before), "after a restart neither"
+
+
+async def test_told_there_and_over_is_to_be_looked_at_and_makes_no_sound(ward: Ward) -> None:
+    ward.clock.follow(ns(3600))
+    await ward.take(frame(decided(1, word("start", 10), word("end", 20)), at=3600))
+    (alarm,) = await alarms(ward)
+    assert (alarm.worklist, alarm.signalled, alarm.condition) == (True, False, "inactive")
+    assert (alarm.started, alarm.ended) == (ns(10), ns(20))
+    assert await ward.rows(Notification) == []
+    await ward.take(frame(block(3, reading(10, 84.0), reading(20)), block(5, reading(30)), at=3600))
+    assert len(await alarms(ward)) == 1, "its readings make neither an alarm nor another entry"
+    await ward.take(frame(block(6, reading(3601, 84.0)), at=3602))
+    (now,) = [a for a in await alarms(ward) if a.condition == "active"]
+    assert now.id != alarm.id, "the next breach is a new alarm"
+
+
+async def test_told_nowhere_it_signals_late(ward: Ward) -> None:
+    ward.clock.follow(ns(600))
+    silent = [word("start", 10, told=False), word("end", 20, told=False)]
+    await ward.take(frame(decided(1, *silent), at=600))
+    (alarm,) = await alarms(ward)
+    assert (alarm.worklist, alarm.signalled, alarm.late, alarm.ended) == (False, True, True, ns(20))
+    assert kinds(await ward.rows(TransitionRow)) == ["start", "end"]
+    assert await ward.rows(Notification)
+
+
+async def test_readings_before_the_decision_make_the_same_one_entry(ward: Ward) -> None:
+    ward.clock.follow(ns(4000))
+    await ward.take(frame(block(9, reading(4000)), at=4000))
+    await ward.take(frame(block(3, reading(10, 84.0)), at=4000))
+    (entry,) = await alarms(ward)
+    assert entry.worklist
+    await ward.take(frame(decided(1, word("start", 10), word("end", 20)), at=4000))
+    assert [a.id for a in await alarms(ward)] == [entry.id]
+    assert await ward.records.read(lambda s: alarm_named(s, "main", "alm_edge")) == entry.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rule": "no-such-rule"}, "unknown_rule"),
+        ({"subject": "pat_3"}, "not_its_patient"),
+        ({"subject": "gateway:gw-2"}, "not_its_patient"),
+        ({"subject": "device:dev_9"}, "not_its_patient"),
+        ({"subject": "component:ingest"}, "not_its_patient"),
+        ({"onset": ns(-4000), "at": ns(-4000)}, "not_its_patient"),
+        ({"kind": "accept"}, "malformed"),
+    ],
+)
+async def test_what_is_not_a_gateways_to_say_is_a_dead_letter_with_a_receipt(
+    ward: Ward, changes: dict[str, Any], reason: str
+) -> None:
+    await ward.take(
+        frame(decided(1, replace(word("start", 10), **changes), word("start", 11, "good")), at=12)
+    )
+    assert await letters(ward) == [reason]
+    assert [a.id for a in await alarms(ward)] == ["good"]
+    assert len(ward.receipts()) == 1
+    (letter,) = await ward.rows(DeadLetter)
+    assert (letter.gateway, letter.boot) == ("gw-1", "boot-1")
+
+
+async def test_garbage_in_a_block_of_decisions_is_a_dead_letter(ward: Ward) -> None:
+    good = word("start", 10).encode()
+    await ward.take(frame(Block(1, 2, encode_decisions([good, b"\xc1"])), at=12))
+    assert await letters(ward) == ["malformed"]
+    assert [a.id for a in await alarms(ward)] == ["alm_edge"]
+    await ward.take(frame(Block(3, 9, encode_decisions([good])), at=12))
+    assert await letters(ward) == ["malformed", "malformed"]
+
+
+async def test_an_alarm_of_a_device_that_was_taken_off_meanwhile_is_over(ward: Ward) -> None:
+    def taken_off(session: Any) -> None:
+        session.query(Association).filter_by(patient="pat_1").update({"end": ns(15)})
+
+    await ward.records.run(taken_off)
+    await ward.pipeline.reload_attribution()
+    ward.clock.follow(ns(30))
+    await ward.take(frame(decided(1, word("start", 10)), at=30))
+    (alarm,) = await alarms(ward)
+    assert (alarm.condition, alarm.worklist, alarm.ended) == ("inactive", True, ns(15))
+
+
+async def test_a_failure_of_the_rules_on_a_decision_stops_nothing_else(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rules.adoption import Adoption
+
+    real = Adoption.adopt
+
+    def adopt(self: Adoption, event: Any, subject: Any) -> None:
+        if event.alarm == "bad":
+            subject.clock = 77
+            raise ZeroDivisionError
+        real(self, event, subject)
+
+    monkeypatch.setattr(Adoption, "adopt", adopt)
+    words = decided(1, word("start", 10, "bad"), word("start", 10, "good"))
+    await ward.take(frame(words, block(3, reading(11, 84.0, "dev_2")), at=12))
+    assert await letters(ward) == ["undecided"]
+    assert {a.id for a in await alarms(ward)} >= {"good"}
+    assert len(ward.receipts()) == 1
+
+
+async def test_what_was_adopted_is_there_after_a_kill(ward: Ward) -> None:
+    await ward.take(frame(decided(1, word("start", 10)), block(2, reading(12, 84.0)), at=12))
+    before = ward.pipeline.state.to_bytes()
+    await ward.restart()
+    assert ward.pipeline.state.to_bytes() == before
+    await ward.take(frame(decided(3, word("end", 20)), at=20))
+    assert [a.condition for a in await alarms(ward)] == ["inactive"]
