@@ -63,7 +63,8 @@ class InactivationsChanged:
 class GatewayState:
     """What is known of a gateway now. Times are UTC ns; ``config`` the hash it says it runs.
 
-    ``rejected`` is device -> reason -> frames refused at the edge since it started.
+    ``rejected`` is device -> reason -> frames refused at the edge since it started; ``trouble`` what the
+    gateway itself cannot do -> why, in a word.
     """
 
     gateway: str
@@ -75,6 +76,7 @@ class GatewayState:
     backlog: int = 0
     devices: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    trouble: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ __all__ = ["GatewayBoard", "write_notes"]
 
 MAX_GATEWAYS: Final = 10_000
 """Unknown gateways can be invented by anybody who may publish: beyond this no new ones are listed."""
+CLOCK: Final = "clock"
+MOST_TROUBLES: Final = 16
+MOST_LETTERS: Final = 64
 FRESH_NS: Final = 30 * SECOND
 """An edge sends its status every ten seconds: an older one was kept by the broker."""
 REASONS: Final = frozenset(
@@ -53,6 +56,7 @@ class GatewayBoard:
         self._states: dict[str, GatewayState] = {}
         self._applied: dict[str, tuple[int, int]] = {}
         self._sent: dict[str, int] = {}
+        self._wrong: dict[str, str] = {}
         self._unsaved: set[str] = set()
 
     def get(self, gateway: str) -> GatewayState | None:
@@ -100,11 +104,29 @@ class GatewayBoard:
                 backlog=status.backlog,
                 devices={str(k): str(v) for k, v in status.devices.items()},
                 rejected=status.rejected,
+                trouble=_words(status.trouble) | self._clock_of(gateway),
             )
         )
         if gateway in self._states:
             self._gauge(gateway, status.rejected, old.rejected)
         return abs(now - wall) <= FRESH_NS if known is None else wall != known
+
+    def clock(self, gateway: str, offset: int) -> None:
+        """A frame's times of the gateway's clock were corrected by ``offset`` ns (0: it is right)."""
+        state = self._states.get(gateway)
+        word = "" if not offset else "ahead" if offset < 0 else "behind"
+        if state is None or self._wrong.get(gateway, "") == word:
+            return
+        if word:
+            self._wrong[gateway] = word
+        else:
+            del self._wrong[gateway]
+        told = {what: why for what, why in state.trouble.items() if what != CLOCK}
+        self._put(replace(state, trouble=told | self._clock_of(gateway)))
+
+    def _clock_of(self, gateway: str) -> dict[str, str]:
+        word = self._wrong.get(gateway)
+        return {CLOCK: word} if word else {}
 
     def heard(self, frame: Frame) -> None:
         """A frame came: it is online, whatever its last status was."""
@@ -151,6 +173,12 @@ class GatewayBoard:
         self._unsaved.add(state.gateway)
         if changed and tell:
             self._feed.publish(GatewayChanged(self._tenant, state))
+
+
+def _words(told: dict[str, str]) -> dict[str, str]:
+    """What a gateway tells of its trouble, at most so much of it; its clock we know ourselves."""
+    kept = sorted(told.items())[:MOST_TROUBLES]
+    return {what[:MOST_LETTERS]: why[:MOST_LETTERS] for what, why in kept if what != CLOCK}
 
 
 def _by_reason(rejected: dict[str, dict[str, int]]) -> Counter[str]:

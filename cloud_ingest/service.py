@@ -154,6 +154,7 @@ class CloudService:
             telemetry=telemetry,
         )
         self.pipeline.hooks.on_frame = self.gateways.heard
+        self.pipeline.hooks.on_clock = self.gateways.clock
         self._expect_signs()
         self.retention = Retention(self.tenant, records, settings.retention, telemetry)
         self._grace = Grace(self.pipeline.state, 0)

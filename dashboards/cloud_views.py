@@ -91,6 +91,7 @@ def gateway_of(
         backlog=state.backlog if state else None,
         states=dict(state.devices) if state else {},
         rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},
+        trouble=dict(state.trouble) if state else {},
         ended=row.ended if row else None,
     )
 

@@ -126,6 +126,10 @@ class Gateway(_View):
     rejected: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="device -> reason -> frames refused since the gateway started"
     )
+    trouble: dict[str, str] = Field(
+        default_factory=dict,
+        description="what the gateway itself cannot do -> why; trust: it refuses this cloud",
+    )
     ended: Instant | None = None
 
 

@@ -19,6 +19,7 @@ from hearthward.app.deadletter_commands import add_deadletter_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.release_commands import add_release_commands
+from hearthward.app.trust_commands import add_trust_commands
 from hearthward.core.errors import DecodeError, HearthwardError
 
 __all__ = ["main"]
@@ -545,6 +546,7 @@ add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
 add_deadletter_commands(main, _told, _settings)
+add_trust_commands(main, _told, _settings)
 
 
 @main.group()

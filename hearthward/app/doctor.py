@@ -239,6 +239,20 @@ def _store(settings: Settings) -> Finding:
     return Finding("store", "ok", found.text)
 
 
+def _trust(settings: Settings) -> Finding:
+    from edge_agent.trust_store import kept_cloud
+    from hearthward.app.edge import CLOUD_KEY
+    from hearthward.trust.keys import fingerprint
+
+    if settings.edge.cloud_key is not None:
+        named = fingerprint(bytes.fromhex(settings.edge.cloud_key))
+        return Finding("trust", "ok", f"the gateway believes the cloud of key {named} (edge.cloud_key)")
+    kept = kept_cloud(settings.data / "edge" / CLOUD_KEY)
+    if kept is None:
+        return Finding("trust", "ok", "a gateway here believes the first cloud that it hears of")
+    return Finding("trust", "ok", f"the gateway believes the cloud of key {fingerprint(kept)}, its first one")
+
+
 _CHECKS: Final[dict[str, Check]] = {
     "environment": _environment,
     "one root": _one_root,
@@ -251,6 +265,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "database": _database,
     "data folder": _data,
     "store": _store,
+    "trust": _trust,
 }
 
 

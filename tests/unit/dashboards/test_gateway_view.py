@@ -70,3 +70,28 @@ async def test_the_page_says_that_it_is_behind(language: str, since: str, behind
     shown = [c for c in cells if c.startswith(since)]
     assert sorted(behind in c for c in shown) == [False, True]
     assert {i["config_issued"] for i in items} == {7, 8}
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("refuses this cloud: it trusts another key", "its clock is ahead")),
+        ("zh-CN", ("拒绝本服务器, 其信任的是另一密钥", "时钟偏快")),
+    ],
+)
+async def test_the_page_says_what_the_gateway_itself_cannot_do(language: str, words: tuple[str, ...]):
+    async with (
+        world() as made,
+        made.client(made.principal(Role.ENGINEER), cookie=True, **{"accept-language": language}) as client,
+    ):
+        told = {"trust": "key", "clock": "ahead", "of a later": "release"}
+        made.backend.put_gateway("main", Gateway(id=made.ids["main", "gatewayA"], online=True, trouble=told))
+        page = (await client.get("/devices")).text
+        items = (await client.get("/api/v1/gateways")).json()["items"]
+    assert [w for w in (*words, "of a later: release") if w not in page] == []
+    assert told in [i["trouble"] for i in items]
+
+
+def test_what_a_gateway_tells_of_itself_reaches_the_web():
+    found = gateway_of(None, GatewayState("gw", trouble={"trust": "key"}), None, None)
+    assert found.trouble == {"trust": "key"}

@@ -27,6 +27,7 @@ NAMES = [
     "database",
     "data folder",
     "store",
+    "trust",
 ]
 
 
