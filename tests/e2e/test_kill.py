@@ -97,11 +97,12 @@ async def until(parts: Parts, condition: Any, seconds: float = 60) -> Any:
 
 
 def accepted(folder: Path) -> int:
-    """How many readings the edge has ever accepted, by its outbox's own count."""
+    """How many readings the edge has ever accepted, by its own count: decisions have numbers, too."""
     disk = FolderDisk(folder / "edge/edge/outbox")
     size = disk.sizes()[BOOKS[0]]
     books = [book for book in (read_books(disk, name, size) for name in BOOKS) if book is not None]
-    return max(books, key=lambda book: book.serial).state.following - 1
+    counts = max(books, key=lambda book: book.serial).state.counts
+    return sum(n for _, _, kind, n in counts if kind == "accepted")
 
 
 class Play:
