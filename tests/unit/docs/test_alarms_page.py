@@ -10,7 +10,8 @@ from cloud_ingest.burden import AGAIN_NS, SOURCES
 from cloud_ingest.emergency import AFTER_S, REPEAT_S
 from cloud_ingest.telling.joined import FROM, MOST, joins_from
 from cloud_ingest.walls import GONE_S
-from cloud_ingest.watch import CHECK_EVERY_S, FAILED_CHECKS, FAILED_HOPS, HOPS_KEPT_S, NOTIFIER_S
+from cloud_ingest.pulse import BUDGET_S
+from cloud_ingest.watch import CHECK_EVERY_S, FAILED_CHECKS, FAILED_HOPS, HOPS_KEPT_S
 from dashboards.api.alarms import ACTIONS
 from dashboards.api.switches import SWITCH_ACTIONS
 from dashboards.handover_sheet import LOOKED_BACK
@@ -116,7 +117,7 @@ def test_its_figures_are_those_of_the_code():
     assert f"for {AFTER_S:g} s, or the outbox" in text
     assert f"again every {REPEAT_S / 60:g} minutes" in text
     silence = RULES.by_id["component-silent"].parameters["silence_s"].value
-    assert f"| the notifier stands still | {NOTIFIER_S + silence:g} s |" in PAGE
+    assert f"| the notifier stands still | {BUDGET_S + silence:g} s |" in PAGE
     assert (FROM, joins_from("voice"), MOST) == (4, 2, 100)  # "from four on", "two, for calls", "a hundred"
     assert joins_from("in_app") is None
     assert joins_from("webhook") is None
