@@ -141,7 +141,8 @@ def check_delivery(delivery: Delivery) -> None:
         msg = f"{len(batch)} readings with {len(seqs)} sequence numbers"
         raise StoreRejected(msg, column="seq")
     for name in ("received", "corrected", "digest", "ordinal", "group", "source", "quality"):
-        if any(not 0 <= v < _LIMIT for v in getattr(batch, name)):
+        column = getattr(batch, name)
+        if column and not (min(column) >= 0 and max(column) < _LIMIT):
             msg = f"{name} outside 0..2^63-1"
             raise StoreRejected(msg, column=name)
     for name in ("device_time", "record"):

@@ -144,29 +144,30 @@ class SqliteStore:
     def _rows(self, tenant: str, delivery: Delivery) -> list[Row]:
         batch, origins = delivery.batch, delivery.origins
         origin = self._origin(origins.gateway, origins.boot)
+        series = [self._series_id(tenant, d, m) for d, m in zip(batch.device, batch.metric, strict=True)]
         keys = batch.key_times()
-        return [
-            (
-                self._series_id(tenant, r.device, r.metric),
-                key,
-                mark,
-                r.ordinal,
-                r.corrected,
-                r.received - key,
-                None if r.device_time is None else r.device_time - key,
-                r.value,
-                None if r.code is None else self._text(r.code),
-                None if r.record is None else r.digest,
-                r.group,
-                r.source,
-                None if r.author is None else self._text(r.author),
-                r.quality,
-                self._text(r.profile),
-                origin,
-                seq,
+        return list(
+            zip(
+                series,
+                keys,
+                marks(batch),
+                batch.ordinal,
+                batch.corrected,
+                [at - key for at, key in zip(batch.received, keys, strict=True)],
+                [None if at is None else at - key for at, key in zip(batch.device_time, keys, strict=True)],
+                batch.value,
+                [None if text is None else self._text(text) for text in batch.code],
+                [None if r is None else d for r, d in zip(batch.record, batch.digest, strict=True)],
+                batch.group,
+                batch.source,
+                [None if text is None else self._text(text) for text in batch.author],
+                batch.quality,
+                [self._text(text) for text in batch.profile],
+                [origin] * len(batch),
+                origins.seqs,
+                strict=True,
             )
-            for r, key, mark, seq in zip(batch, keys, marks(batch), origins.seqs, strict=True)
-        ]
+        )
 
     def _series_id(self, tenant: str, device: str, metric: str) -> int:
         key = tenant, device, metric

@@ -118,11 +118,31 @@ def decode_block(payload: bytes) -> ReadingBatch:
     return batch
 
 
+_CONSTANT: Final = 2
 _REQUIRED: Final = frozenset(COLUMNS) - {"value", "code", "device_time", "record", "author"}
+
+
+def _constant(name: str, value: object, strings: list[str | None]) -> int | str | None:
+    """The one value of a column that is the same in all rows: most columns of a small block are."""
+    if type(value) is not int or not fits_int64(value):
+        msg = f"column {name} is of no number"
+        raise ValueError(msg)
+    found: int | str | None = None if value == _NONE else value
+    if name in _STRINGS:
+        if value < 0:
+            msg = "negative string index"
+            raise ValueError(msg)
+        found = strings[value]
+    if found is None and name in _REQUIRED:
+        msg = f"column {name} lacks values"
+        raise ValueError(msg)
+    return found
 
 
 def _column(name: str, packed: list[Any], n: int, strings: list[str | None]) -> list[Any]:
     values: list[Any]
+    if len(packed) == _CONSTANT and packed[0] == "c" and name != "value":
+        return [_constant(name, packed[1], strings)] * n
     if name == "value":
         values = unpack_floats(packed)
     else:
@@ -132,7 +152,7 @@ def _column(name: str, packed: list[Any], n: int, strings: list[str | None]) -> 
                 msg = "negative string index"
                 raise ValueError(msg)
             values = [strings[i] for i in values]
-        elif name not in _REQUIRED:
+        elif name not in _REQUIRED and _NONE in values:
             values = [None if v == _NONE else v for v in values]
     if len(values) != n:
         msg = f"column {name} has {len(values)} of {n} values"
