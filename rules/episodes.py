@@ -204,7 +204,7 @@ class Episodes(Transitions):
         episode = subject.episodes.get(compiled.key)
         if episode is None:
             onset = verdict.onset() if again else at
-            if verdict.opens and (shared.covers(at) or shared.covers(onset)):
+            if verdict.opens and any(shared.covers(x, subject.clock) for x in (at, onset)):
                 subject.doubt()  # told already; the next reading is to be looked at whatever it is
             elif verdict.opens:
                 self._open(name, subject, compiled, verdict, onset, late=late)
@@ -229,15 +229,20 @@ class Episodes(Transitions):
             forget_extremes(subject)  # those of readings that were known to be superseded
         return evaluate(compiled, seen_at(subject, compiled, seen, at), context, at)
 
+    @staticmethod
+    def held(subject: Subject, compiled: Compiled, episode: Episode) -> bool:
+        """Whether a gateway that goes by the same limits keeps an episode open."""
+        shared = subject.shared.get(compiled.key)
+        held = () if shared is None else shared.holding(episode.alarm)
+        return any(alike(compiled, e.rule_hash, e.limit) for e in held)
+
     def clear_after(self, subject: Subject, compiled: Compiled, episode: Episode) -> int:
         """For how long (ns) all must be clear for an episode to end.
 
-        While a gateway that goes by the same limits keeps it open, it is given the time to say so itself; and
-        what is derived from a past of which we may lack a part must rest on what we have.
+        A gateway that keeps it open is given the time to say so itself; and what is derived from a past of
+        which we may lack a part must rest on what we have.
         """
-        shared = subject.shared.get(compiled.key)
-        held = () if shared is None else shared.holding(episode.alarm)
-        if any(alike(compiled, e.rule_hash, e.limit) for e in held):
+        if self.held(subject, compiled, episode):
             return compiled.clear_after + compiled.window + GRACE
         return compiled.clear_after
 
@@ -345,7 +350,7 @@ class Episodes(Transitions):
         self, name: str, subject: Subject, compiled: Compiled, verdict: Verdict, *, late: bool
     ) -> None:
         """Signal a limit without delay before the reading's turn has come."""
-        if subject.shared.get(compiled.key, NOTHING).covers(verdict.at):
+        if subject.shared.get(compiled.key, NOTHING).covers(verdict.at, subject.clock):
             return
         self._open(name, subject, compiled, verdict, verdict.at, late=late)
         episode = subject.episodes.get(compiled.key)
@@ -385,7 +390,7 @@ class Episodes(Transitions):
     def _activate(self, name: str, subject: Subject, compiled: Compiled, episode: Episode, at: int) -> None:
         shared = subject.shared.get(compiled.key)
         if shared is not None:
-            if shared.covers(at):
+            if shared.covers(at, subject.clock):
                 self._told_elsewhere(name, subject, compiled, episode, at)
                 return
             onset = shared.free_from(episode.onset, max(at, subject.clock))

@@ -77,9 +77,14 @@ class Shared:
         """The gateways' episodes that keep an alarm of ours open."""
         return tuple(e for e in self.elsewhere if e.end == OPEN and e.ours == ours)
 
-    def covers(self, at: int) -> bool:
-        """Whether a gateway has told all about that time already: an episode that is over by now."""
-        return any(e.onset <= at < e.end or e.onset == at == e.end for e in self.elsewhere)
+    def covers(self, at: int, clock: int) -> bool:
+        """Whether a gateway has told all about that time already: an episode that is over by now.
+
+        So is an alarm of ours of which gateways have told up to an end that our ``clock`` has not come to.
+        """
+        if any(e.onset <= at < e.end or e.onset == at == e.end for e in self.elsewhere):
+            return True
+        return any(s.onset <= at < s.end and clock < s.end for s in self.past if not s.entry)
 
     def tells_of(self, at: int) -> bool:
         """Whether an episode of a gateway, over or not, has that time in it."""
@@ -87,7 +92,7 @@ class Shared:
 
     def alone(self, at: int, onset: int) -> bool:
         """Whether nothing else of the rule was, or went on, from ``at`` until an episode's ``onset``."""
-        if self.covers(at) or self.covered_until(at, onset) > at:
+        if self.covers(at, onset) or self.covered_until(at, onset) > at:
             return False
         return not any(s.onset < onset and at < s.end for s in self.past if not s.entry)
 

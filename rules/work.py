@@ -247,9 +247,10 @@ class Work:
         for key, episode in subject.episodes.items():
             if episode.condition != "active":
                 best = min(best, (episode.due, "wait", key))
-            elif episode.clear_at is not None and key in plan.rules:
-                until = episode.clear_at + self.episodes.clear_after(subject, plan.rules[key], episode)
-                best = min(best, (until, "wait", key))
+            elif episode.clear_at is None or key not in plan.rules:
+                continue
+            elif not self.episodes.held(subject, plan.rules[key], episode):  # else it ends by a reading only
+                best = min(best, (episode.clear_at + plan.rules[key].clear_after, "wait", key))
         if subject.clock >= 0:
             context = self.state.context(name)
             for compiled in self._patient(subject, plan.timed):

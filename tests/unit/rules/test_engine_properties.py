@@ -22,6 +22,7 @@ from rules.conditions import (
     Score,
     Smoothing,
 )
+from rules.model import Adopt
 from rules.news2 import METRICS_OF
 from rules.rule import Parameter, Rule
 from tests.unit.rules.made import at, both, episodes, make, play, readings, threshold
@@ -125,11 +126,49 @@ def histories(draw: st.DrawFn) -> list[Input]:
         lag = at(draw(st.sampled_from([0, 0, 0, 3, 40])))
         source = draw(st.sampled_from(["gw-1", "gw-1", "gw-2"]))
         events.append(Readings(len(events) + 1, now, Rows.of(part), source, now - lag))
+        if draw(st.integers(0, 2)) == 0:
+            events.append(_adopted(draw, len(events) + 1, now))
         if draw(st.booleans()):
             events.append(Tick(len(events) + 1, now + at(draw(st.sampled_from([1, 20, 400])))))
         if draw(st.integers(0, 5)) == 0:
             events.append(_configuration(draw, len(events) + 1, now))
     return events
+
+
+def _adopted(draw: st.DrawFn, seq: int, now: int) -> Adopt:
+    """A gateway says something of an alarm, true or not."""
+    rule = draw(st.sampled_from(RULES[1:9]))  # in force whatever is configured
+    metric = draw(st.sampled_from(sorted(rule.inputs.keys() & VALUES)))
+    onset = now - at(draw(st.sampled_from([0, 1, 12, 70, 500])))
+    started = onset + at(draw(st.sampled_from([0, 5])))
+    ended = draw(st.sampled_from([None, None, started, started + at(9), now]))
+    value = float(draw(st.sampled_from(VALUES[metric])))
+    seen = {
+        "metric": metric,
+        "device": draw(st.sampled_from(DEVICES.get(metric, "x"))),
+        "time": draw(st.sampled_from([onset, started, now])),
+        "value": value,
+        "received": now,
+    }
+    return Adopt(
+        seq,
+        now,
+        alarm=draw(st.sampled_from(["edge-1", "edge-2", f"edge-{seq}"])),
+        subject=draw(st.sampled_from("pq")),
+        rule=rule.id,
+        onset=onset,
+        at=started,
+        values={metric: value},
+        text={"en": "told there", "zh": "-"},
+        inputs=draw(st.sampled_from([(), (seen,)])),
+        cleared=draw(st.sampled_from([(), ({**seen, "time": now},)])),
+        last=started,
+        ended=ended,
+        closing=draw(st.sampled_from(["end", "reset"])),
+        source=draw(st.sampled_from(["gw-1", "gw-2"])),
+        rule_hash=draw(st.sampled_from(["", "older"])),
+        told=draw(st.booleans()),
+    )
 
 
 def _configuration(draw: st.DrawFn, seq: int, now: int) -> Configuration:
