@@ -44,6 +44,7 @@ class Driver:
         self._twins = {device: MasimoTwin(device, link_path=path) for device, path in self.paths.items()}
         self._serials = dict.fromkeys(self.paths, 0)
         self._task: asyncio.Task[None] | None = None
+        self.paused = False
         self.unread = 0
         """Lines that could not be sent because nobody had the port open."""
 
@@ -96,7 +97,8 @@ class Driver:
         while True:
             for device in self._twins:
                 try:
-                    await self.send(device)
+                    if not self.paused:
+                        await self.send(device)
                 except LinkError:
                     self.unread += 1
                 await asyncio.sleep(pause)

@@ -24,6 +24,8 @@ __all__ = ["FAULTS", "Fault"]
 
 DAY_S: Final = 86_400.0
 HALF: Final = 0.5
+NEWEST: Final = 3
+"""Damage is done to one of so many of the outbox's files, those written last."""
 Inject = Callable[[System, random.Random], Awaitable[None]]
 Needs = Literal["plain", "tmpfs", "ext4", "store"]
 
@@ -194,24 +196,25 @@ async def _disk_full(system: System, rng: random.Random) -> None:
         system.disk.free()
 
 
-async def _damaged(system: System, rng: random.Random, damage: Callable[[Path, random.Random], None]) -> None:
-    """Damage a file of a backlog that is nowhere else yet."""
+async def _damaged(system: System, rng: random.Random, damage: Callable[[Path, int], None]) -> None:
+    """Damage a backlog that is nowhere else yet: a file written lately, within what is in use of it."""
     system.edge_link.behaviour = Swallow()
     await asyncio.sleep(1 + rng.random())
     system.kill_edge()
     folder = system.disk.folder / "edge"
-    files = [p for p in sorted(folder.glob("outbox*")) if p.is_file() and p.stat().st_size]
-    files += [p for p in sorted(folder.glob("outbox*/**/*")) if p.is_file() and p.stat().st_size]
-    damage(rng.choice(files), rng)
+    files = [p for p in (*folder.glob("outbox*"), *folder.glob("outbox*/**/*")) if p.is_file()]
+    files.sort(key=lambda path: path.stat().st_mtime_ns)
+    path = rng.choice(files[-NEWEST:])
+    damage(path, rng.randrange(max(1, len(path.read_bytes().rstrip(b"\0")))))
     system.heal()
     system.start_edge()
 
 
 @_fault("bit-flip", "one bit flipped in a file of the outbox while readings wait in it", 40)
 async def _bit_flip(system: System, rng: random.Random) -> None:
-    def flip(path: Path, rng: random.Random) -> None:
+    def flip(path: Path, at: int) -> None:
         data = bytearray(path.read_bytes())
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        data[at] ^= 1 << rng.randrange(8)
         path.write_bytes(data)
 
     await _damaged(system, rng, flip)
@@ -219,9 +222,9 @@ async def _bit_flip(system: System, rng: random.Random) -> None:
 
 @_fault("truncation", "a file of the outbox cut short while readings wait in it", 20)
 async def _truncation(system: System, rng: random.Random) -> None:
-    def cut(path: Path, rng: random.Random) -> None:
+    def cut(path: Path, at: int) -> None:
         with path.open("r+b") as file:
-            file.truncate(rng.randrange(path.stat().st_size))
+            file.truncate(at)
 
     await _damaged(system, rng, cut)
 

@@ -26,6 +26,8 @@ BROKERS: Final = ("nats", "mosquitto")
 PER_SESSION: Final = 150
 """Rounds in one system at most: then a new one, and the whole account of the old one."""
 TARGET_S: Final = 10.0
+SETTLING_S: Final = 0.3
+"""A receipt is on its way back for so long at most."""
 EDGE_MB: Final = 24
 CLOUD_MB: Final = 96
 
@@ -165,16 +167,18 @@ async def _first_alarm(system: System) -> None:
 async def _round(system: System, turn: Turn, seed: int) -> Round:
     rng = random.Random(f"{seed}:{turn.fault.name}:{turn.number}")
     result = Round(turn.fault.name, turn.number)
-    started = time.monotonic()
+    started, declared = time.monotonic(), system.declared
     system.during.clear()
     system.complaints.clear()
     try:
         await turn.fault.inject(system, rng)
         breach = await system.breach()
         result.alarm_s = await system.alarmed(breach)
+        if result.alarm_s is None and (kept := await system.still_open(breach)) is not None:
+            result.complaints.append(f"the alarm {kept} of an earlier breach has not ended")
         during = [await _told(system, line) for line in system.during]
         result.silent = [result.alarm_s is not None, *during].count(False)
-        verdict = await system.settled(started, aside=turn.fault.ahead)
+        verdict = await system.settled(started, aside=turn.fault.ahead, declared=declared)
         result.lost, result.counted = verdict.lost - verdict.counted, verdict.counted
         result.doubled = verdict.doubled + verdict.foreign
         result.aside, result.unaccepted = verdict.aside, verdict.unaccepted
@@ -202,15 +206,24 @@ async def _told(system: System, breach: Line) -> bool:
 
 
 async def _right_again(system: System, result: Round) -> None:
-    """Once clocks are right, readings must be; if not, a restart keeps that from the rounds to come."""
+    """Once clocks are right, readings must be.
+
+    Then the edge starts anew, with nothing waiting: it may have begun under the wrong clock, which it then
+    keeps for minutes, and the rounds to come are about something else.
+    """
     started = time.monotonic()
     await asyncio.sleep(1)
-    verdict = await system.settled(started, aside=True)
-    if verdict.aside:
-        result.complaints.append(f"{verdict.aside} readings put aside after the clock was right again")
-        result.aside += verdict.aside
+    system.driver.paused = True
+    try:
+        verdict = await system.settled(started, aside=True, declared=system.declared)
+        if verdict.aside:
+            result.complaints.append(f"{verdict.aside} readings put aside after the clock was right again")
+            result.aside += verdict.aside
+        await asyncio.sleep(SETTLING_S)
         system.kill_edge()
         system.start_edge()
+    finally:
+        system.driver.paused = False
 
 
 def _named(lines: Sequence[Line]) -> str:

@@ -248,6 +248,14 @@ class System:
             await asyncio.sleep(LOOK_S)
         return None
 
+    async def still_open(self, breach: Line) -> str | None:
+        """The alarm of an earlier breach of that instrument that has never ended, if there is one."""
+        with suppress(Away):
+            for alarm in await self.api.alarms(RULE, f"pat-{breach.device}"):
+                if alarm["condition"] == "active" and alarm["id"] in self.told:
+                    return str(alarm["id"])
+        return None
+
     async def held_back(self, line: Line) -> bool:
         """Whether a line was put aside for its date, and people were told that of its instrument."""
         with suppress(Away, sqlite3.OperationalError):
@@ -257,23 +265,22 @@ class System:
                 return any(alarm["condition"] != "inactive" for alarm in told)
         return False
 
-    async def settled(self, since: float, *, aside: bool, within_s: float = SETTLE_S) -> Verdict:
+    async def settled(self, since: float, *, aside: bool, declared: int = 0) -> Verdict:
         """Account for all lines from ``since`` (monotonic) to now, once all of them have arrived.
 
-        What the gateway declared lost meanwhile is not waited for; nor, where ``aside``, what is dated in
-        the future and therefore stands in the dead letters.
+        What the gateway has declared lost beyond ``declared`` is not waited for; nor, where ``aside``, what
+        is dated in the future and therefore stands in the dead letters.
         """
         until = time.monotonic()
         lines = list(self.driver.books.between(since, until))
         start = datetime.fromtimestamp(min((line.wall for line in lines), default=0) - MARGIN_S, UTC)
-        declared = self.declared
         while True:
             with suppress(Away, sqlite3.OperationalError):
                 self.stored.take(await self.api.readings(list(self.driver.paths), start.isoformat()))
                 await asyncio.to_thread(self._look)
             verdict = compare(self.driver.books, self.stored, lines, self.put_aside if aside else frozenset())
             verdict = replace(verdict, counted=min(verdict.lost, self.declared - declared))
-            if verdict.lost <= verdict.counted or time.monotonic() - until > within_s:
+            if verdict.lost <= verdict.counted or time.monotonic() - until > SETTLE_S:
                 return verdict
             self.alive()
             await asyncio.sleep(4 * LOOK_S)
