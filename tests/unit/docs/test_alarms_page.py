@@ -8,9 +8,9 @@ import pytest
 
 from cloud_ingest.burden import AGAIN_NS, SOURCES
 from cloud_ingest.emergency import AFTER_S, REPEAT_S
+from cloud_ingest.pulse import BUDGET_S
 from cloud_ingest.telling.joined import FROM, MOST, joins_from
 from cloud_ingest.walls import GONE_S
-from cloud_ingest.pulse import BUDGET_S
 from cloud_ingest.watch import CHECK_EVERY_S, FAILED_CHECKS, FAILED_HOPS, HOPS_KEPT_S
 from dashboards.api.alarms import ACTIONS
 from dashboards.api.switches import SWITCH_ACTIONS
