@@ -220,7 +220,7 @@ class Frames:
             for a in arrived
             if self.inspector.take(a.frame, a.topic, now, intake, readings=readings, offset=a.offset)
         ]
-        intake.parts.sort(key=lambda p: (p.source, p.block.first))
+        intake.parts.sort(key=lambda p: (p.source, p.seqs[0]))
         return intake, waiting
 
     async def append(self, intake: Intake) -> Found:
@@ -236,16 +236,23 @@ class Frames:
         except StoreRejected:
             found = []
             for part in intake.parts:
-                try:
-                    (rows,) = await self._store.append_many(self.tenant, [part.delivery()])
-                    found.append((part, rows))
-                except StoreRejected as error:
-                    intake.refuse(part.dead("store_refused", str(error)))
-                    intake.tally.refused(part.source, part.batch, "store_refused")
+                found += await self._append_what_goes(part, intake)
         for part, rows in found:
             intake.tally.stored(part.source, part.batch, rows, part.now)
         self._store_works()
         return found
+
+    async def _append_what_goes(self, part: Part, intake: Intake) -> Found:
+        """Store a part without what the store refuses of it, which is found by halves."""
+        try:
+            (rows,) = await self._store.append_many(self.tenant, [part.delivery()])
+        except StoreRejected as error:
+            if len(part.batch) > 1:
+                return [x for half in part.halves() for x in await self._append_what_goes(half, intake)]
+            intake.refuse(part.dead("store_refused", str(error)))
+            intake.tally.refused(part.source, part.batch, "store_refused")
+            return []
+        return [(part, rows)]
 
     def _store_failed(self, error: StoreUnavailable) -> None:
         self._telemetry.count("store_retries_total")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cloud_ingest.adopting import Decided, read_decisions
 from cloud_ingest.clocks import correct
-from cloud_ingest.entry import manual_patient
 from cloud_ingest.loss_ledger import Tally
 from cloud_ingest.receipts import BlockState, Ledger, Source
+from cloud_ingest.screening import FUTURE, check_columns, screen
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Origins
-from hearthward.core.clock import iso
-from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import Block, Frame, Gap, StoredBlock, decode_block, encode_block, parse_topic
@@ -37,17 +34,14 @@ __all__ = [
 
 KEPT_OF_OVERSIZED: Final = 65_536
 MAX_DETAIL: Final = 500
-FUTURE: Final = "future"
-"""Why a reading is put aside that says it was measured later than now."""
 CLONED: Final = "cloned_gateway"
 """Why a block is refused whose numbers stand for other readings already."""
 UNDECIDED: Final = "undecided"
 """Why readings that are stored are kept here, too: the rules failed on them."""
+TOGETHER: Final = 500
 MAX_CLONES: Final = 1_024
 """Blocks of clones that are remembered as dead-lettered already."""
 _MAX_INT: Final = 2**63 - 1
-_MAX_ORDINAL: Final = 2**31
-_MAX_TEXT: Final = 512
 
 
 _Clone = tuple[Source, int, bytes]
@@ -78,14 +72,13 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A block that is new, with the rows of it that may be stored; ``now`` is its ingest time.
+    """New readings that may be stored, numbered by ``seqs``; ``now`` is their ingest time.
 
     ``offset`` is what a right clock would have shown more when they were received (ns).
     """
 
     source: Source
     topic: str
-    block: Block
     batch: ReadingBatch
     seqs: list[int]
     now: int
@@ -94,6 +87,12 @@ class Part:
     def delivery(self) -> Delivery:
         """As the store takes it."""
         return Delivery(self.batch, Origins(*self.source, self.seqs))
+
+    def halves(self) -> tuple[Part, Part]:
+        """The same as two."""
+        n, middle = len(self.seqs), len(self.seqs) // 2
+        first = replace(self, batch=self.batch.take(range(middle)), seqs=self.seqs[:middle])
+        return first, replace(self, batch=self.batch.take(range(middle, n)), seqs=self.seqs[middle:])
 
     def dead(self, reason: str, detail: str, *, stored: bool = False) -> Dead:
         """As a dead letter; ``stored``: its readings are kept all the same."""
@@ -197,6 +196,7 @@ class Inspector:
         if (frame.synchronised or frame.event_time or offset) and abs(now - wall) <= self._skew:
             intake.walls[source] = max(wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
+        fresh: list[Block] = []
         for block in frame.blocks:
             state = account.judge(block)
             if state is BlockState.NEW and not readings and not block.decisions:
@@ -212,8 +212,12 @@ class Inspector:
                 intake.blocks[source].append(block)
                 if block.decisions:
                     intake.tally.decided(source, block.count, now)
-                seqs = range(block.first, block.last + 1)
-                self.read(source, topic, block, seqs, now, intake, offset)
+                    seqs = range(block.first, block.last + 1)
+                    self.read(source, topic, block, seqs, now, intake, offset)
+                else:
+                    fresh.append(block)
+        for together in _in_groups(fresh):
+            self._read_together(source, topic, together, now, intake, offset)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
@@ -242,18 +246,43 @@ class Inspector:
         if block.decisions:
             self._read_decisions(source, topic, block, seqs, now, intake, offset)
             return
-        where = f"boot {source[1]}, readings {block.first}-{block.last}"
         try:
-            batch = decode_block(block.payload)
-            if len(batch) != block.count:
-                msg = f"a block announced as {block.count} readings has {len(batch)}"
-                raise DecodeError(msg, reason="malformed")
+            batch = _decoded(block)
             check_columns(batch)
         except DecodeError as error:
-            detail = f"{where}: {error}"[:MAX_DETAIL]
+            detail = f"boot {source[1]}, readings {block.first}-{block.last}: {error}"[:MAX_DETAIL]
             intake.refuse(_dead(source, topic, block, error.reason, detail))
             intake.tally.unreadable(source, block.count, error.reason, now)
             return
+        self._screen(source, topic, batch, seqs, now, intake, offset)
+
+    def _read_together(
+        self, source: Source, topic: str, blocks: Sequence[Block], now: int, intake: Intake, offset: int
+    ) -> None:
+        """The same for several blocks at once: small ones cost more than their readings."""
+        batch, seqs = ReadingBatch(), [n for b in blocks for n in range(b.first, b.last + 1)]
+        try:
+            for block in blocks:
+                batch.extend(_decoded(block))
+            check_columns(batch)
+        except DecodeError:
+            for block in blocks:  # one of them: the others are good
+                self.read(source, topic, block, range(block.first, block.last + 1), now, intake, offset)
+            return
+        self._screen(source, topic, batch, seqs, now, intake, offset)
+
+    def _screen(
+        self,
+        source: Source,
+        topic: str,
+        batch: ReadingBatch,
+        seqs: Sequence[int],
+        now: int,
+        intake: Intake,
+        offset: int,
+    ) -> None:
+        """Sort rows that can be read, numbered by ``seqs``, into ``intake``."""
+        where = f"boot {source[1]}, readings {seqs[0]}-{seqs[-1]}"
         if offset:
             correct(batch, offset)
         refused = screen(batch, now + self._skew)
@@ -266,11 +295,10 @@ class Inspector:
             intake.tally.refused(source, aside, reason)
             if reason == FUTURE:
                 intake.future.append((source, aside, now))
-        good = [i for i in range(block.count) if i not in bad]
+        good = [i for i in range(len(seqs)) if i not in bad]
         if good:
             rows_kept = batch if not bad else batch.take(good)
-            part = Part(source, topic, block, rows_kept, [seqs[i] for i in good], now, offset)
-            intake.parts.append(part)
+            intake.parts.append(Part(source, topic, rows_kept, [seqs[i] for i in good], now, offset))
 
     @staticmethod
     def _read_decisions(
@@ -315,57 +343,31 @@ def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) ->
     return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], seqs)
 
 
-def screen(batch: ReadingBatch, latest: int) -> dict[str, list[tuple[int, str]]]:
-    """The rows that must not be stored: reason -> (row, what is wrong with it).
+def _decoded(block: Block) -> ReadingBatch:
+    """A block's readings. Raises DecodeError."""
+    batch = decode_block(block.payload)
+    if len(batch) != block.count:
+        msg = f"a block announced as {block.count} readings has {len(batch)}"
+        raise DecodeError(msg, reason="malformed")
+    return batch
 
-    ``latest`` is the last corrected time (UTC ns) that is not in the future.
-    """
-    out: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-    for i, (name, value, code, corrected) in enumerate(
-        zip(batch.metric, batch.value, batch.code, batch.corrected, strict=True)
-    ):
-        metric = METRICS.get(name)
-        if metric is None:
-            out["unknown_metric"].append((i, f"no metric {name[:64]!r}"))
-        elif value is None and code is None:
-            out["empty"].append((i, f"{name} without value or code"))
-        elif value is not None and not (math.isfinite(value) and metric.low <= value <= metric.high):
-            out["implausible"].append((i, f"{name} {value:g} is outside {metric.low:g}..{metric.high:g}"))
-        elif corrected > latest:
-            out[FUTURE].append((i, f"{name} measured {iso(corrected)}, after {iso(latest)}"))
-    return dict(out)
+
+def _in_groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Neighbours in groups of TOGETHER readings, or somewhat less: what a store refuses is refused in one."""
+    group: list[Block] = []
+    size = 0
+    for block in blocks:
+        if group and (size + block.count > TOGETHER or group[-1].last + 1 != block.first):
+            yield group
+            group, size = [], 0
+        group.append(block)
+        size += block.count
+    if group:
+        yield group
 
 
 def _check_ranges(frame: Frame) -> None:
     ends: Iterable[int] = [*(b.last for b in frame.blocks), *(g.last for g in frame.gaps), frame.wall]
     if any(not 0 <= end <= _MAX_INT for end in ends):
         msg = "frame with numbers beyond 63 bits"
-        raise DecodeError(msg, reason="malformed")
-
-
-def check_columns(batch: ReadingBatch) -> None:
-    """What no store can hold makes the whole block malformed: its edge is broken, not one reading."""
-    integers = {
-        "received": batch.received,
-        "corrected": batch.corrected,
-        "digest": batch.digest,
-        "group": batch.group,
-        "quality": batch.quality,
-        "source": batch.source,
-        "device_time": [v for v in batch.device_time if v is not None],
-        "record": [v for v in batch.record if v is not None],
-    }
-    for name, column in integers.items():
-        if column and (min(column) < 0 or max(column) > _MAX_INT):
-            msg = f"{name} outside 0..2^63-1"
-            raise DecodeError(msg, reason="malformed")
-    if any(manual_patient(device) is not None for device in set(batch.device)):
-        msg = "readings of what only people enter by hand"
-        raise DecodeError(msg, reason="reserved")
-    if min(batch.ordinal) < 0 or max(batch.ordinal) > _MAX_ORDINAL:
-        msg = "ordinal outside 0..2^31"
-        raise DecodeError(msg, reason="malformed")
-    texts = {*batch.device, *batch.metric, *batch.profile, *batch.code, *batch.author}
-    if any(t is not None and len(t) > _MAX_TEXT for t in texts) or not all({*batch.device, *batch.metric}):
-        msg = f"empty or overlong text (more than {_MAX_TEXT} characters)"
         raise DecodeError(msg, reason="malformed")

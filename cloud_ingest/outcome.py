@@ -51,7 +51,7 @@ class Stored:
         self.new += len(fresh)
         self.batches[part.source].extend(batch)
         self.patients[part.source].extend(attribution.column(batch))
-        self.received[part.source].extend(max(0, at + part.offset) for at in batch.received)
+        self.received[part.source].extend(min(max(0, at + part.offset), part.now) for at in batch.received)
         self._came(part.source, part.now)
 
     def put_aside(self, source: Source, batch: ReadingBatch, now: int, attribution: Attribution) -> None:

@@ -261,7 +261,7 @@ class Replayer:
         intake, now = Intake(), self._clock.now_ns()
         block = Block(seqs[0], len(seqs), encode_block(batch))
         if letter.reason == UNDECIDED:
-            part = Part(source, letter.topic, block, batch, seqs, now)
+            part = Part(source, letter.topic, batch, seqs, now)
             intake.parts.append(part)
             return intake, [(part, [Outcome.NEW] * len(batch))]
         self._frames.inspector.read(source, letter.topic, block, seqs, now, intake)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hearthward.core.codes import METRICS
-from hearthward.core.model import Quality, ReadingBatch
+from hearthward.core.model import ReadingBatch
 from rules.model import Rows, subject_key
 
 __all__ = ["Attribution", "Span", "rows_to_judge"]
@@ -73,20 +73,18 @@ def rows_to_judge(
 ) -> Rows:
     """What the rules look at: values (coded ones by their place), and what devices say of themselves.
 
-    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too. What has
-    no time but that of its receipt was received when it was measured: as a part of the store's key the
-    receive time goes on growing where a gateway's clock was put back, and is never corrected; ``received``
-    are the right ones, where they are known to be others.
+    What a device on nobody sends is the device's own: its battery or clock may be wrong there, too.
+    ``received`` are the right receive times, where those of the batch may not be: as parts of keys they grow
+    on where a gateway's clock was put back, and are never corrected.
     """
     rows = Rows()
-    for patient, device, metric, value, code, time, dated, came, quality in zip(
+    for patient, device, metric, value, code, time, came, quality in zip(
         patients,
         batch.device,
         batch.metric,
         batch.value,
         batch.code,
         batch.corrected,
-        batch.device_time,
         batch.received if received is None else received,
         batch.quality,
         strict=True,
@@ -98,6 +96,5 @@ def rows_to_judge(
                 continue  # a name or number of the device: nothing to judge
         if judged is not None or quality:
             subject = patient or subject_key("device", device)
-            by_receipt = dated is None or quality & Quality.CLOCK_UNSET
-            rows.append(subject, device, metric, judged, time, time if by_receipt else came, quality)
+            rows.append(subject, device, metric, judged, time, came, quality)
     return rows

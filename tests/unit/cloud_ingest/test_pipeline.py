@@ -266,7 +266,7 @@ async def test_what_the_store_refuses_for_ever_does_not_hold_up_the_rest(
     real = ward.store.append_many
 
     async def picky(tenant: str, deliveries: Any) -> Any:
-        if any(d.batch.value == [13.0] for d in deliveries):
+        if any(13.0 in d.batch.value for d in deliveries):
             msg = "thirteen"
             raise StoreRejected(msg)
         return await real(tenant, deliveries)

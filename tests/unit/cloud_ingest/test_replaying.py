@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud_ingest import intake
+from cloud_ingest import screening
 from cloud_ingest.dead_letters import numbers_of
 from cloud_ingest.entry import manual_device
 from cloud_ingest.records.ledger_models import LedgerCount
@@ -149,7 +149,7 @@ async def test_undecided_readings_are_judged_and_not_stored_again(
 async def test_a_block_that_can_be_read_by_now(ward: Ward, monkeypatch: pytest.MonkeyPatch):
     good = block(1, reading(0, 84), reading(1, 101.0))
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "_MAX_TEXT", 3)
+        patch.setattr(screening, "_MAX_TEXT", 3)
         await ward.take(frame(good))
         assert (await replay(ward)).outcome == "refused:malformed=2"
     done = await replay(ward)
