@@ -30,6 +30,15 @@ _KINDS: Final[dict[str, Text]] = {
     "note": {"en": "a note", "zh": "备注"},
     "undelivered": {"en": "not delivered: {hop}", "zh": "未送达:{hop}"},
 }
+_INSTEAD: Final[dict[tuple[str, str], Text]] = {
+    ("update", "merged"): {"en": "the gateway's alarm is the same one", "zh": "与网关的报警为同一事件"},
+    ("late", "merged"): {"en": "part of another alarm: to be looked at there", "zh": "已并入另一报警"},
+    ("late", "told_there"): {
+        "en": "put on the worklist: told at the gateway, and over when it was known here",
+        "zh": "列入待查清单:已在网关现场报警,云端得知时已结束",
+    },
+}
+"""What is said in place of the kind's words, by why it was."""
 _SIGNALS: Final[dict[str, Text]] = {
     "on": {"en": "signals again", "zh": "恢复报警"},
     "audio_paused": {"en": "audio paused", "zh": "声音暂停"},
@@ -50,7 +59,6 @@ _WHY: Final[dict[tuple[str, str], Text]] = {
     ("reset", "closed"): {"en": "the stay has ended", "zh": "就诊已结束"},
     ("release", "gone"): {"en": "who had it has no login any more", "zh": "原接手者的账户已停用"},
     ("update", "succeeded"): {"en": "it began again: see the newer alarm", "zh": "再次发生:见新的报警"},
-    ("update", "merged"): {"en": "the other side's alarm is the same one", "zh": "与另一端的报警合并"},
     ("tell", "rejected"): {"en": "somebody could not come", "zh": "有人无法前来"},
     ("tell", "redirected"): {"en": "who it was passed on to has not answered", "zh": "转交对象未响应"},
     ("tell", "undelivered"): {"en": "the step before did not arrive", "zh": "上一步未送达"},
@@ -59,6 +67,9 @@ _WHY: Final[dict[tuple[str, str], Text]] = {
     ("tell", "resumed"): {"en": "a pause is over", "zh": "暂停结束"},
     ("tell", "released"): {"en": "it was given back", "zh": "已被交还"},
     ("tell", "no_wall"): {"en": "no wall is heard in the ward", "zh": "病区无可用大屏"},
+    ("start", "adopted"): {"en": "opened by a gateway's own rules", "zh": "由网关自身规则判断"},
+    ("end", "ended_there"): {"en": "the gateway saw it end", "zh": "网关判断已结束"},
+    ("end", "told_elsewhere"): {"en": "a gateway has told all about it", "zh": "网关已处理"},
     ("signal", "root"): {"en": "part of another alarm, or no longer", "zh": "归入或脱离另一报警"},
 }
 CHANNELS: Final[dict[str, Text]] = {
@@ -109,7 +120,7 @@ def called(who: str, names: Mapping[str, str]) -> Text | str:
 def happened(t: TransitionRow, names: Mapping[str, str]) -> Text:
     """One transition; ``names`` are those of users by their ids."""
     detail = t.detail
-    text = _KINDS.get(t.kind, {"en": t.kind, "zh": t.kind})
+    text = _INSTEAD.get((t.kind, str(detail.get("why")))) or _KINDS.get(t.kind, {"en": t.kind, "zh": t.kind})
     if t.kind == "signal":
         text = _SIGNALS.get(str(detail.get("axes", {}).get("signal")), text)
     text = said(text["en"], text["zh"], **_fields(detail, names))
@@ -118,6 +129,11 @@ def happened(t: TransitionRow, names: Mapping[str, str]) -> Text:
         text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
     if t.kind not in _TEXTLESS and t.text_en:
         text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})
+    origin = detail.get("origin")
+    if origin is not None and origin.get("gateway"):
+        text = said(
+            "{text} (gateway {gateway})", "{text} (网关 {gateway})", text=text, gateway=origin["gateway"]
+        )
     if t.kind in _BY_STEP and "axes" in detail:
         told = reached(detail.get("told", ()), names)
         text = said("{text} → {told}", "{text} → {told}", text=text, told=told)

@@ -17,7 +17,7 @@ from cloud_ingest.hops import Hop, hops_of
 from cloud_ingest.kept import Setting, explained, settings_of
 from cloud_ingest.life_words import happened
 from cloud_ingest.records import AlarmHistory
-from cloud_ingest.records.models import RuleRelease, RuleVersion, TransitionRow
+from cloud_ingest.records.models import EdgeAlarm, RuleRelease, RuleVersion, TransitionRow
 from hearthward.core.errors import ConfigError
 from rules.compiled import LATE_AFTER
 from rules.context import Context
@@ -149,6 +149,7 @@ def why(case: Case) -> Why:
     else:
         kind = "alarm" if alarm.signalled else "asked"
     seen = () if first is None else tuple(_seen(i) for i in first.inputs)
+    notes += [_told_there(e, alarm.id) for e in case.history.edges]
     notes += [_late_words(s) for s in seen if s.late]
     return Why(
         id=alarm.id,
@@ -247,6 +248,33 @@ def _seen(row: Mapping[str, Any]) -> Seen:
     late = received - time > LATE_AFTER
     value = with_unit(metric, float(row["value"]))
     return Seen(metric, signal(metric), value, str(row["device"]), time, received, late)
+
+
+def _told_there(edge: EdgeAlarm, alarm: str) -> Text:
+    """What a gateway's own rules had to do with it."""
+    first = edge.id == alarm
+    by = said("", "")
+    if edge.config_version is not None:
+        by = said(", configuration {n}", ",配置 {n}", n=str(edge.config_version))
+    over = said("", "")
+    if edge.ended is not None:
+        over = said(", over there at {at}", ",于 {at} 在该处结束", at=moment(edge.ended))
+    told = (
+        said("told", "在网关 {gateway} 现场报警", gateway=edge.gateway)
+        if edge.told
+        else said("decided", "由网关 {gateway} 判断(未现场报警)", gateway=edge.gateway)
+    )
+    return said(
+        "{first} {told} at the gateway {gateway} at {at}, by its own rules{by}{over}; known here at {known}",
+        "{first}{told}:{at},按其自身规则{by}{over};云端于 {known} 得知",
+        first={"en": "First" if first else "Also", "zh": "首先" if first else "另"},
+        told=told,
+        gateway=edge.gateway,
+        at=moment(edge.started),
+        by=by,
+        over=over,
+        known=moment(edge.received),
+    )
 
 
 def _late_words(seen: Seen) -> Text:

@@ -9,7 +9,16 @@ from typing import Any
 from cloud_ingest.life_words import happened
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records import models as rows
-from dashboards.models import Alarm, AlarmDetail, AlarmInput, AlarmTransition, Delivery, Hop, Inactivation
+from dashboards.models import (
+    Alarm,
+    AlarmDetail,
+    AlarmInput,
+    AlarmTransition,
+    Delivery,
+    EdgeEpisode,
+    Hop,
+    Inactivation,
+)
 from rules import RuleSet
 
 __all__ = ["alarm_of", "detail_of", "hops_of", "inactivation_of", "people_in"]
@@ -30,7 +39,7 @@ def _name(who: str, names: Names) -> str:
     return who if who in TEXTS else names.get(who, who)
 
 
-def _alarm_fields(row: rows.Alarm, rules: RuleSet, names: Names) -> dict[str, Any]:
+def _alarm_fields(row: rows.Alarm, rules: RuleSet, names: Names, origin: str | None) -> dict[str, Any]:
     rule = rules.by_id.get(row.rule)
     same = rule is not None and rules.hashes[rule.key] == row.rule_hash
     return {
@@ -63,18 +72,27 @@ def _alarm_fields(row: rows.Alarm, rules: RuleSet, names: Names) -> dict[str, An
         "limit": row.limit_text,
         "late": row.late,
         "worklist": row.worklist,
+        "origin": origin,
     }
 
 
-def alarm_of(row: rows.Alarm, rules: RuleSet, names: Names) -> Alarm:
-    """An alarm; the rule's title only while the very same rule is in force."""
-    return Alarm(**_alarm_fields(row, rules, names))
+def alarm_of(row: rows.Alarm, rules: RuleSet, names: Names, origin: str | None = None) -> Alarm:
+    """An alarm; the rule's title only while the very same rule is in force. ``origin``: a gateway's id."""
+    return Alarm(**_alarm_fields(row, rules, names, origin))
+
+
+def _edge(row: rows.EdgeAlarm) -> EdgeEpisode:
+    same = {name: getattr(row, name) for name in EdgeEpisode.model_fields if name != "limit"}
+    return EdgeEpisode(**same, limit=row.limit_text)
 
 
 def detail_of(history: AlarmHistory, rules: RuleSet, names: Names, **more: Any) -> AlarmDetail:
     """An alarm with its transitions and everybody who was told or is still to be."""
+    alarm = history.alarm
+    origin = next((e.gateway for e in history.edges if e.id == alarm.id), None)
     return AlarmDetail(
-        **_alarm_fields(history.alarm, rules, names),
+        **_alarm_fields(alarm, rules, names, origin),
+        edges=[_edge(e) for e in history.edges],
         transitions=[
             AlarmTransition(
                 kind=t.kind,

@@ -325,7 +325,9 @@ class CloudBackend(
             if isinstance(event, feed.ReadingsStored):
                 yield ReadingsArrived(event.tenant, tuple(samples_of(event.batch)))
             elif isinstance(event, feed.AlarmChanged):
-                yield AlarmChanged(event.tenant, (await self._shown([event.alarm]))[0])
+                yield AlarmChanged(
+                    event.tenant, (await self._shown(Scope.system(event.tenant), [event.alarm]))[0]
+                )
             elif isinstance(event, feed.InactivationsChanged):
                 yield InactivationsChanged(event.tenant)
             elif isinstance(event, feed.GatewayChanged):

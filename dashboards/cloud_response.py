@@ -69,9 +69,13 @@ class CloudResponse(ABC):
         found = await self._records.read(lambda s: s.execute(query).all())
         return Unnamed({row.id: row.name for row in found})
 
-    async def _shown(self, found: Sequence[rows.Alarm]) -> list[Alarm]:
-        names = await self._names_of(who for row in found for who in people_in(row))
-        return [alarm_of(row, self._service.rules, names) for row in found]
+    async def _shown(self, scope: Scope, found: Sequence[rows.Alarm]) -> list[Alarm]:
+        names, ids = (
+            await self._names_of(who for row in found for who in people_in(row)),
+            [a.id for a in found],
+        )
+        there = await self._records.read(lambda s: self._records.alarms(s).opened_there(scope, ids))
+        return [alarm_of(row, self._service.rules, names, there.get(row.id)) for row in found]
 
     # --- looking --------------------------------------------------------------------------------
     async def alarms(self, scope: Scope, query: AlarmQuery) -> Sequence[Alarm]:
@@ -81,7 +85,7 @@ class CloudResponse(ABC):
         before = query.before
         while True:
             page = await self._page(scope, before, query.limit, filters)
-            out += [alarm_seen(scope, a) for a in await self._shown(page) if query.takes(a)]
+            out += [alarm_seen(scope, a) for a in await self._shown(scope, page) if query.takes(a)]
             if len(out) >= query.limit or len(page) < query.limit:
                 return out[: query.limit]
             before = page[-1].id
@@ -109,11 +113,13 @@ class CloudResponse(ABC):
         if history is None:
             return None
         row = history.alarm
-        under = await self._records.read(lambda s: self._records.alarms(s).list(scope, root=key, open=True))
+        under = await self._records.read(
+            lambda s: self._records.alarms(s).list(scope, root=row.id, open=True)
+        )
         held = await self.inactivations(scope, subject=row.patient) if row.patient else ()
         people = {t.actor for t in history.transitions if t.actor} | {n.who for n in history.notifications}
         names = await self._names_for(scope, {*people, *people_in(row), *_mentioned(history)})
-        more = {"children": await self._shown(under), "inactivations": list(held)}
+        more = {"children": await self._shown(scope, under), "inactivations": list(held)}
         return alarm_seen(scope, detail_of(history, self._service.rules, names, **more))
 
     async def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[AlarmNote]:
@@ -143,13 +149,14 @@ class CloudResponse(ABC):
     # --- doing ----------------------------------------------------------------------------------
     async def answer(self, scope: Scope, alarm: str, act: Act) -> Alarm | None:
         """See the port."""
-        if await self._history(scope, alarm) is None:
+        found = await self._history(scope, alarm)
+        if found is None:
             return None
         await self._service.act(
-            act.kind, alarm=alarm, actor=act.actor, note=act.note, until=act.until, to=act.to
+            act.kind, alarm=found.alarm.id, actor=act.actor, note=act.note, until=act.until, to=act.to
         )
         history = await self._history(scope, alarm)
-        return None if history is None else (await self._shown([history.alarm]))[0]
+        return None if history is None else (await self._shown(scope, [history.alarm]))[0]
 
     async def switch(self, scope: Scope, subject: str, act: Act) -> bool:
         """See the port."""

@@ -22,6 +22,7 @@ __all__ = [
     "Bed",
     "Delivery",
     "Device",
+    "EdgeEpisode",
     "Encounter",
     "Gateway",
     "Hop",
@@ -220,6 +221,24 @@ class Alarm(_View):
     worklist: bool = Field(
         default=False, description="no alarm: a breach that came too late to be signalled, to be looked at"
     )
+    origin: str | None = Field(
+        None, description="the gateway whose own rules opened it first; null: the cloud's did"
+    )
+
+
+class EdgeEpisode(_View):
+    """What a gateway's own rules made of the same episode."""
+
+    id: str = Field(description="its name there: another name of the alarm, if it is not the same")
+    gateway: str
+    onset: Instant
+    started: Instant
+    ended: Instant | None = None
+    told: bool = Field(description="whether it was annunciated at the gateway")
+    limit: str = ""
+    config_version: int | None = Field(None, description="the configuration it went by; null: not known here")
+    decided: Instant = Field(description="when it was decided there, by the gateway's clock")
+    received: Instant = Field(description="when the cloud first heard of it")
 
 
 class AlarmInput(_View):
@@ -312,6 +331,9 @@ class AlarmDetail(Alarm):
     """An alarm with all that happened to it."""
 
     transitions: list[AlarmTransition] = Field(default_factory=list)
+    edges: list[EdgeEpisode] = Field(
+        default_factory=list, description="what gateways told of it, by their own rules"
+    )
     deliveries: list[Delivery] = Field(default_factory=list)
     hops: list[Hop] = Field(default_factory=list, description="the same by who was told")
     children: list[Alarm] = Field(default_factory=list, description="alarms that are shown under this one")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, and_, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from cloud_ingest.records.edge_alarms import alarm_named, edge_alarms_of
 from cloud_ingest.records.models import (
     Alarm,
     DeliveryAttempt,
+    EdgeAlarm,
     Notification,
     TransitionRow,
 )
@@ -28,12 +30,16 @@ OPEN: Final = ("active", "latched")
 
 @dataclass(frozen=True, slots=True)
 class AlarmHistory:
-    """An alarm with every change of it and every try to tell somebody, oldest first."""
+    """An alarm with every change of it and every try to tell somebody, oldest first.
+
+    ``edges`` is what gateways told of it, each by its own name.
+    """
 
     alarm: Alarm
     transitions: Sequence[TransitionRow]
     notifications: Sequence[Notification]
     attempts: Sequence[DeliveryAttempt]
+    edges: Sequence[EdgeAlarm] = ()
 
 
 class AlarmFilters(TypedDict, total=False):
@@ -103,7 +109,12 @@ class Alarms(Repository):
         return self.session.scalars(query.order_by(Alarm.started.desc(), Alarm.id).limit(limit)).all()
 
     def get(self, scope: Scope, alarm: str) -> AlarmHistory:
-        """One alarm with transitions, notifications and attempts. Raises ConfigError (``not_found``)."""
+        """One alarm with all that is known of it, by its id or a gateway's name of it.
+
+        Raises ConfigError (``not_found``).
+        """
+        if self.session.get(Alarm, (scope.tenant, alarm)) is None:
+            alarm = alarm_named(self.session, scope.tenant, alarm) or alarm
         row = self._find(Alarm, scope, alarm, "alarm", *self._subject_limit(Alarm.patient, scope))
         transitions = select(TransitionRow).where(
             TransitionRow.tenant == scope.tenant, TransitionRow.alarm == alarm
@@ -122,7 +133,15 @@ class Alarms(Repository):
             self.session.scalars(transitions.order_by(TransitionRow.seq, TransitionRow.ordinal)).all(),
             notifications,
             self.session.scalars(attempts.order_by(DeliveryAttempt.id)).all(),
+            edge_alarms_of(self.session, scope.tenant, [alarm]).get(alarm, ()),
         )
+
+    def opened_there(self, scope: Scope, alarms: Collection[str]) -> Mapping[str, str]:
+        """Which of these alarms a gateway's own rules opened first, and which gateway's."""
+        query = select(EdgeAlarm.id, EdgeAlarm.gateway).where(
+            EdgeAlarm.tenant == scope.tenant, EdgeAlarm.id.in_(alarms)
+        )
+        return {row.id: row.gateway for row in self.session.execute(query)}
 
     def notes(self, scope: Scope, alarms: Collection[str]) -> Sequence[TransitionRow]:
         """The transitions of these alarms with which somebody wrote something, in order of time."""

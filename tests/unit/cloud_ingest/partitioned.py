@@ -359,10 +359,11 @@ def rows_of(told: Iterable[Transition]) -> tuple[dict[str, Row], dict[str, str]]
 
 
 def doubles(rows: dict[str, Row]) -> list[tuple[str, str]]:
-    """Pairs of alarms of one subject and rule that are one episode."""
-    shown = [
-        (name, r) for name, r in rows.items() if not r.hidden and not (r.entry and name.startswith("alm"))
-    ]
+    """Pairs of alarms of one subject and rule that are one episode.
+
+    An entry of readings that came too late gathers all of ten minutes: it is no episode.
+    """
+    shown = [(name, r) for name, r in rows.items() if not r.hidden and not name.startswith("late_")]
     out = []
     for i, (name, a) in enumerate(shown):
         for other, b in shown[i + 1 :]:

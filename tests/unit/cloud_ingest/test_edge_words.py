@@ -8,20 +8,26 @@ from typing import Any
 
 import pytest
 
+from cloud_ingest.life_words import happened
 from cloud_ingest.records.edge_alarms import alarm_named
 from cloud_ingest.records.models import (
     Alarm,
     Association,
     DeadLetter,
+    Device,
     EdgeAlarm,
     JournalRow,
     Notification,
     TransitionRow,
 )
+from cloud_ingest.records.rule_versions import rule_version
+from cloud_ingest.why import Case, why
+from hearthward.core.errors import ConfigError
 from hearthward.core.wire import Block, encode_decisions
+from hearthward.trust.access import Scope
 from rules.model import Command
 from rules.travelling import Travelling
-from tests.unit.cloud_ingest.ward import T0, Ward, block, enrol, frame, reading, rule
+from tests.unit.cloud_ingest.ward import SCOPE, T0, Ward, block, enrol, frame, reading, rule
 
 RULE = rule()
 
@@ -217,3 +223,55 @@ async def test_what_was_adopted_is_there_after_a_kill(ward: Ward) -> None:
     assert ward.pipeline.state.to_bytes() == before
     await ward.take(frame(decided(3, word("end", 20)), at=20))
     assert [a.condition for a in await alarms(ward)] == ["inactive"]
+
+
+async def test_people_read_where_an_alarm_was_first_told(ward: Ward) -> None:
+    await ward.take(frame(decided(1, word("start", 10)), at=12))
+    history = await ward.records.read(lambda s: ward.records.alarms(s).get(SCOPE, "alm_edge"))
+    assert [(e.id, e.gateway) for e in history.edges] == [("alm_edge", "gw-1")]
+    version = await ward.records.read(lambda s: rule_version(s, "main", history.alarm.rule_hash))
+    found = why(Case(history, version))
+    (note,) = found.notes
+    assert note["en"].startswith("First told at the gateway gw-1 at ")
+    assert "网关 gw-1" in note["zh"]
+    (line,) = found.life
+    assert "opened by a gateway's own rules" in line.text["en"]
+    assert "(gateway gw-1)" in line.text["en"]
+    there = await ward.records.read(lambda s: ward.records.alarms(s).opened_there(SCOPE, ["alm_edge", "x"]))
+    assert there == {"alm_edge": "gw-1"}
+
+
+async def test_a_link_with_the_gateways_name_leads_to_the_alarm_for_ever(ward: Ward) -> None:
+    await ward.take(frame(block(1, reading(10, 84.0)), at=10))
+    (ours,) = await alarms(ward)
+    await ward.take(frame(decided(2, word("start", 10)), at=11))
+    await ward.take(frame(decided(3, word("end", 20)), block(4, reading(20)), at=20))
+    history = await ward.records.read(lambda s: ward.records.alarms(s).get(SCOPE, "alm_edge"))
+    assert (history.alarm.id, history.alarm.condition) == (ours.id, "inactive")
+    assert [(e.id, e.ended) for e in history.edges] == [("alm_edge", ns(20))]
+    assert "the gateway's alarm is the same one" in happened(history.transitions[1], {})["en"]
+    elsewhere = Scope("main", frozenset({"no-such-ward"}))
+    with pytest.raises(ConfigError):
+        await ward.records.read(lambda s: ward.records.alarms(s).get(elsewhere, "alm_edge"))
+
+
+async def test_what_was_refused_can_be_let_in_later(ward: Ward) -> None:
+    await ward.take(frame(decided(1, replace(word("start", 10), subject="pat_3")), at=12))
+    assert await letters(ward) == ["not_its_patient"]
+    (letter,) = await ward.rows(DeadLetter)
+    again = await ward.pipeline.replayer.replay(letter.id, "usr_1")
+    assert again is not None
+    assert (again.state, await letters(ward)) == ("refused", ["not_its_patient"])
+
+    def moved(session: Any) -> None:
+        session.query(Device).filter_by(id="dev_3").update({"gateway": "gw-1"})
+
+    await ward.records.run(moved)
+    await ward.pipeline.reload_attribution()
+    tried = await ward.pipeline.replayer.replay(letter.id, "usr_1", dry_run=True)
+    assert tried is not None
+    assert tried.outcome == "judged=1"
+    done = await ward.pipeline.replayer.replay(letter.id, "usr_1")
+    assert done is not None
+    assert (done.state, done.outcome) == ("replayed", "judged=1")
+    assert [(a.id, a.patient) for a in await alarms(ward)] == [("alm_edge", "pat_3")]
