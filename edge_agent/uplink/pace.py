@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["FRAME_MOST", "Pace"]
 
-TARGET_NS: Final = 120_000_000
+TARGET_NS: Final = 100_000_000
 """A backlog frame shall be receipted within this: a live one just behind it waits about as long."""
 FIRST: Final = 2_000
 LEAST: Final = 400
