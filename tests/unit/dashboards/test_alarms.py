@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.models import Alarm, AlarmTransition, Delivery
+from dashboards.models import Alarm, AlarmTransition, Delivery, EdgeEpisode
 from dashboards.response_models import Act
 from dashboards.unlock import UNLOCK_S
 from hearthward.trust.access import Role, Scope
@@ -361,3 +361,41 @@ async def test_the_pages_answer_and_say_what_was_refused():
         shown = (await client.get("/inactivations")).text
         assert "A-01 · Patient A" in shown
         assert (await client.get("/alarms?from=never")).status_code == 422
+
+
+def told_there(**more: Any) -> EdgeEpisode:
+    known = {"id": "alm_edge", "gateway": "main-gw-A", "onset": T0, "started": T0 + 3 * S, "told": True}
+    return EdgeEpisode(
+        **{**known, "config_version": 7, "decided": T0 + 4 * S, "received": T0 + 9 * S, **more}
+    )
+
+
+async def test_it_is_said_where_an_alarm_was_told_first_and_what_it_is_called_there():
+    async with world() as made:
+        patient = made.ids["main", "patientA"]
+        own = told_there(id="theirs", ended=T0 + 20 * S)
+        also = told_there(told=False, limit="< 85", config_version=None)
+        made.backend.put_alarm("main", alarm(patient, "theirs", origin="main-gw-A", edges=[own, also]))
+        made.backend.put_alarm("main", alarm(patient, "ours"))
+        async with made.client(made.principal(Role.NURSE)) as client:
+            found = (await client.get("/api/v1/alarms/theirs")).json()
+            assert (found["origin"], [e["id"] for e in found["edges"]]) == (
+                "main-gw-A",
+                ["theirs", "alm_edge"],
+            )
+            assert found["edges"][0]["config_version"] == 7
+            listed = (await client.get("/api/v1/alarms")).json()["items"]
+            assert {a["id"]: a["origin"] for a in listed if a["id"] in {"ours", "theirs"}} == {
+                "ours": None,
+                "theirs": "main-gw-A",
+            }
+        async with made.client(made.principal(Role.NURSE), cookie=True) as browser:
+            page = (await browser.get("/alarms/theirs")).text
+            assert "the rules at gateway main-gw-A" in page
+            assert "annunciated there · configuration 7" in page
+            assert "not annunciated there · &lt; 85" in page
+            assert "<code>alm_edge</code>" in page
+            assert "the rules in the cloud" in (await browser.get("/alarms/ours")).text
+            chinese = (await browser.get("/alarms/theirs", headers={"accept-language": "zh-CN"})).text
+            assert "网关 main-gw-A 的规则" in chinese
+            assert "已在现场报警 · 配置 7" in chinese
