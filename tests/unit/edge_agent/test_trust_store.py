@@ -64,7 +64,7 @@ async def test_a_given_key_is_the_only_one_and_nothing_is_kept(tmp_path: Path, c
     assert not path.exists()
 
 
-@pytest.mark.parametrize("known", [OURS.public, None])
+@pytest.mark.parametrize("known", [OURS.public, None], ids=["told", "met"])
 def test_unsigned_and_forged_documents_are_refused_by_their_reason(
     known: bytes | None, tmp_path: Path, clock: EventClock
 ):
