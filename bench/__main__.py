@@ -26,6 +26,7 @@ NAMES: Final = {
     "soak": "5,000 readings a second for ten minutes: memory, queues, tasks, files (650 s)",
     "startup": "from the command to the first alarm on the wall (15 s)",
     "drain": "a backlog of 500,000 readings beside live ones, from outbox to receipt (60 s)",
+    "gateways": "the tests on which other gateways lost readings, 200 a second (150 s)",
     "latency": "device bytes to alarm, 16 virtual patients at 1 Hz (75 s)",
     "memory": "memory of edge, edge with radio, and run in all (150 s)",
 }

@@ -12,9 +12,11 @@ from devices.twins.serial import MasimoTwin
 from hearthward.core.errors import LinkError
 from tests.faults.books import SERIALS, Books, Line
 
-__all__ = ["UNSET", "Driver", "plan_of"]
+__all__ = ["EVERY_S", "UNSET", "Driver", "plan_of"]
 
 EVERY_S: Final = 0.5
+LATE_S: Final = 1.0
+"""What a busy machine has held up is caught up with, at most so much of it."""
 UNSET: Final = timedelta(days=365 * 20)
 """How far the clock of an instrument is behind that was never set: nobody believes it."""
 
@@ -36,9 +38,10 @@ def plan_of(devices: dict[str, Path]) -> dict[str, Any]:
 
 
 class Driver:
-    """``count`` instruments that send twice a second; each second one has a clock that was never set."""
+    """``count`` instruments that send a line ``every_s``; each second one has a clock that was never set."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, every_s: float = EVERY_S) -> None:
+        self._every_s = every_s
         self.books = Books()
         self.paths = {f"ox{n}": folder / f"ox{n}" for n in range(count)}
         self._twins = {device: MasimoTwin(device, link_path=path) for device, path in self.paths.items()}
@@ -93,7 +96,8 @@ class Driver:
         return line
 
     async def _run(self) -> None:
-        pause = EVERY_S / len(self._twins)
+        pause = self._every_s / len(self._twins)
+        due = time.monotonic()
         while True:
             for device in self._twins:
                 try:
@@ -101,4 +105,5 @@ class Driver:
                         await self.send(device)
                 except LinkError:
                     self.unread += 1
-                await asyncio.sleep(pause)
+                due = max(due + pause, time.monotonic() - LATE_S)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))

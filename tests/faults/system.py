@@ -29,7 +29,7 @@ from tests.faults.checker import (
     numbers_of,
 )
 from tests.faults.disks import Disk
-from tests.faults.driver import Driver, plan_of
+from tests.faults.driver import EVERY_S, Driver, plan_of
 from tests.faults.parts import Broker, Part, Python, Victoria
 from tests.faults.proxy import PUBLISH, Behaviour, Packet, Proxy, Way
 from tests.faults.sight import lines_in, lines_of
@@ -62,6 +62,9 @@ class System:
     disk: Disk
     cloud_disk: Disk
     with_store: bool = False
+    instruments: int = INSTRUMENTS
+    every_s: float = EVERY_S
+    outbox_bytes: int = 8 << 20
     edge: Python = field(init=False)
     cloud: Python = field(init=False)
     broker: Broker = field(init=False)
@@ -101,7 +104,7 @@ class System:
             self.broker.start()
             self.edge_link = await stack.enter_async_context(Proxy(self.broker.port, self._see))
             self.cloud_link = await stack.enter_async_context(Proxy(self.broker.port))
-            self.driver = Driver(self.folder / "ptys", INSTRUMENTS)
+            self.driver = Driver(self.folder / "ptys", self.instruments, self.every_s)
             if self.with_store:
                 self.store = Victoria(self.folder, str(Victoria.find()))
                 stack.callback(self.store.stop)
@@ -141,7 +144,7 @@ class System:
             self.folder,
             *("--data", str(self.disk.folder), "edge", "--radio", "off"),
             *("--broker", f"mqtt://127.0.0.1:{self.edge_link.port}"),
-            env={"HEARTHWARD_EDGE__OUTBOX_BYTES": str(8 << 20), "HEARTHWARD_EDGE__PAGE_PORT": "0"},
+            env={"HEARTHWARD_EDGE__OUTBOX_BYTES": str(self.outbox_bytes), "HEARTHWARD_EDGE__PAGE_PORT": "0"},
         )
 
     def _see(self, way: Way, packet: Packet) -> None:
@@ -223,7 +226,7 @@ class System:
 
     async def breach(self) -> Line:
         """Have the next instrument in turn say something that must alarm."""
-        device = f"ox{self._turn % INSTRUMENTS}"
+        device = f"ox{self._turn % self.instruments}"
         self._turn += 1
         async with asyncio.timeout(UP_S):
             while True:
