@@ -21,7 +21,7 @@ from rules.evidence import measured, seen_at
 from rules.extremes import alike, forget_extremes, like, needed
 from rules.model import Adopt, Measured
 from rules.rule import SECOND, Rule
-from rules.shared import NOTHING, OPEN, Elsewhere, Span, overlap
+from rules.shared import NOTHING, OPEN, Elsewhere, Shared, Span, overlap
 from rules.state import Episode, Snapshot, State, Subject
 
 __all__ = ["Adoption", "is_news"]
@@ -55,6 +55,8 @@ class Adoption(Episodes):
             self._goes_on(event, subject, word, compiled, known)
         elif known is None or known.end == OPEN:
             self._ended(event, subject, word, compiled)
+        else:
+            self._corrected(event, subject, word, compiled)
         if compiled is not None and subject.clock >= word.last:
             at = subject.clock
             self.memo.clear()
@@ -70,12 +72,13 @@ class Adoption(Episodes):
         if known is not None:
             onset, last = min(onset, known.onset), max(last, known.last)
         elif event.source:
-            # of one gateway, which has one at a time, the older one must be over: it was started anew
+            # a gateway has one at a time: of two the older one is over, also where it was started anew
             for other in shared.open_of(event.source):
                 if other.onset <= onset:
                     shared = shared.with_word(other._replace(end=onset, sure=False))
-                elif end == OPEN:
-                    end, sure = other.onset, False
+            later = shared.next_of(event.source, onset)
+            if end == OPEN and later is not None:
+                end, sure = later, False
         ours, opened = ("", False) if known is None else (known.ours, known.opened)
         word = Elsewhere(
             event.alarm, event.source, onset, last, end, sure, ours, opened, event.rule_hash, event.limit
@@ -110,7 +113,8 @@ class Adoption(Episodes):
         name, key, shared = event.subject, compiled.key, subject.shared[compiled.key]
         before = subject.episodes.get(key)
         onset = word.onset if before is None else min(word.onset, before.onset)
-        onset = max([onset, *(s.end for s in shared.overlapping(onset, inf, entry=False))])
+        over = [s.end for s in shared.overlapping(onset, inf, entry=False)]
+        onset = max([shared.covered_until(onset, word.onset), *over])
         started = max(event.at, onset)
         peaks = _peaks(event, compiled)
         alarm = event.alarm
@@ -188,8 +192,7 @@ class Adoption(Episodes):
         key, shared = compiled.key, subject.shared[compiled.key]
         episode = subject.episodes.get(key)
         if episode is not None and episode.condition == "active":
-            opened = word.opened and word.ours == episode.alarm
-            if opened or overlap(word.onset, word.end, episode.onset, inf):
+            if self._rests_on(shared, word, episode) or overlap(word.onset, word.end, episode.onset, inf):
                 if word.ours != episode.alarm:
                     episode = self._merge(event, subject, word, compiled, episode)
                 self._let_go(event, subject, word, compiled, episode)
@@ -206,6 +209,14 @@ class Adoption(Episodes):
             return
         self._history(event, subject, word, compiled.rule, compiled)
 
+    @staticmethod
+    def _rests_on(shared: Shared, word: Elsewhere, episode: Episode) -> bool:
+        """Whether an alarm of ours is there by a gateway's word alone, of which this is the last."""
+        if word.ours != episode.alarm:
+            return False
+        began = any(e.opened for e in shared.elsewhere if e.ours == episode.alarm)
+        return word.opened or (began and not shared.holding(episode.alarm))
+
     def _let_go(
         self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled, episode: Episode
     ) -> None:
@@ -215,7 +226,10 @@ class Adoption(Episodes):
             return
         same = event.closing == "end" and alike(compiled, event.rule_hash, event.limit)
         at = word.end if same else max(word.end, subject.clock)
-        verdict = self._with(event, subject, compiled, at, upto=word.end if same else None)
+        # by a reading, or before what was read at that time
+        by_time = bool(event.cleared) and all(m.time < word.end for m in _cleared(event, self.now))
+        upto = word.end - by_time if same else None
+        verdict = self._with(event, subject, compiled, at, upto=upto)
         if verdict.goes_on(episode.peaks, needed(compiled, episode)) is True:
             return
         at = max(word.end, episode.started)
@@ -277,6 +291,17 @@ class Adoption(Episodes):
             name, subject, compiled, event.alarm, subject.shared[key].overlapping(word.onset, end, entry=True)
         )
         self._tell("end", name, compiled, replace(active, why="ended_there"), end)
+        self._origin(event)
+
+    def _corrected(self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled) -> None:
+        """The end of what had been concluded to be over is known now."""
+        entries = (s for s in subject.shared[event.rule].past if s.entry and s.alarm == event.alarm)
+        entry = next(entries, None)
+        if entry is None:
+            return
+        self.over(subject, event.rule, entry._replace(end=word.end))
+        detail = {"why": "told_there", "ended": word.end}
+        self._note("late", event.subject, compiled.rule, compiled.hash, entry, detail)
         self._origin(event)
 
     def _into_entry(self, event: Adopt, subject: Subject, word: Elsewhere, rule: Rule, end: int) -> bool:

@@ -117,6 +117,11 @@ class Shared:
         """The episodes that a gateway has not ended yet: one at most, if it has lost nothing."""
         return (e for e in self.elsewhere if e.source == source and e.end == OPEN)
 
+    def next_of(self, source: str, onset: int) -> int | None:
+        """When a gateway's next episode after one with that onset began, if that is known."""
+        later = (e.onset for e in self.elsewhere if e.source == source and e.onset > onset)
+        return min(later, default=None)
+
     # -- changes
 
     def with_past(self, span: Span) -> Shared:

@@ -170,7 +170,7 @@ def _advance(alarm: Alarm, t: Transition) -> None:
 
 def _entry(alarm: Alarm, t: Transition) -> None:
     """What a gateway saw end has ended; what turned out to be a part of an alarm is looked at there."""
-    if alarm.ended is None and "ended" in t.detail:
+    if "ended" in t.detail and (alarm.worklist or alarm.ended is None):
         alarm.ended = t.detail["ended"]
     if "into" in t.detail:
         alarm.worklist = False

@@ -353,7 +353,7 @@ def rows_of(told: Iterable[Transition]) -> tuple[dict[str, Row], dict[str, str]]
         if t.kind in {"end", "reset"} and row.end == inf:
             row.end = t.at
         if t.kind == "late":
-            row.end = t.detail.get("ended", t.at) if row.end == inf else row.end
+            row.end = t.detail.get("ended", t.at if row.end == inf else row.end)
             row.hidden = row.hidden or "into" in t.detail
     return rows, names
 
