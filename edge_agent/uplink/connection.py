@@ -21,7 +21,7 @@ __all__ = ["BrokerAddress", "Connection"]
 
 T = TypeVar("T")
 
-OPERATION_S: Final = 10.0
+OPERATION_S: Final = 8.0
 """How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
 CONNECT_S: Final = 3.0
 CLOSE_S: Final = 2.0

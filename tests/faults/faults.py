@@ -26,6 +26,8 @@ DAY_S: Final = 86_400.0
 HALF: Final = 0.5
 NEWEST: Final = 3
 """Damage is done to one of so many of the outbox's files, those written last."""
+TAIL: Final = 4096
+"""In half of the rounds it is done to the last bytes in use: there is what waits."""
 Inject = Callable[[System, random.Random], Awaitable[None]]
 Needs = Literal["plain", "tmpfs", "ext4", "store"]
 
@@ -205,7 +207,9 @@ async def _damaged(system: System, rng: random.Random, damage: Callable[[Path, i
     files = [p for p in (*folder.glob("outbox*"), *folder.glob("outbox*/**/*")) if p.is_file()]
     files.sort(key=lambda path: path.stat().st_mtime_ns)
     path = rng.choice(files[-NEWEST:])
-    damage(path, rng.randrange(max(1, len(path.read_bytes().rstrip(b"\0")))))
+    used = len(path.read_bytes().rstrip(b"\0"))
+    first = max(0, used - TAIL) if rng.random() < HALF else 0
+    damage(path, rng.randrange(first, max(first + 1, used)))
     system.heal()
     system.start_edge()
 
