@@ -295,6 +295,10 @@ class Adoption(Episodes):
 
     def _corrected(self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled) -> None:
         """The end of what had been concluded to be over is known now."""
+        episode = subject.episodes.get(event.rule)
+        if episode is not None and self._rests_on(subject.shared[event.rule], word, episode):
+            self._let_go(event, subject, word, compiled, episode)
+            return
         entries = (s for s in subject.shared[event.rule].past if s.entry and s.alarm == event.alarm)
         entry = next(entries, None)
         if entry is None:
