@@ -199,13 +199,13 @@ class Uplink:
         if max(codes) >= _REFUSED:
             msg = f"the broker at {self.address} refuses the subscriptions of gateway {self.gateway}"
             raise UplinkError(msg, gateway=self.gateway)
-        await self._publish_status(client)
+        self._status_due.set()  # it goes first, but readings do not wait for its PUBACK
         self._set_state(UplinkState.CONNECTED)
         log.info("connected to the broker at %s", self.address)
         self._sender.start_over()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._receive(client), name="uplink-receive")
             tasks.create_task(self._report(client), name="uplink-status")
+            tasks.create_task(self._receive(client), name="uplink-receive")
             tasks.create_task(self._sender.run(client, tasks), name="uplink-send")
             tasks.create_task(self._books.run(client), name="uplink-accounts")
 
