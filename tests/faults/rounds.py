@@ -112,14 +112,19 @@ async def selection(seed: int, folder: Path) -> Plan:
     brokers = [kind for kind in BROKERS if await Broker.find(kind)]
     reasons = _reasons(folder)
     disk = next((kind for kind in ("ext4", "tmpfs") if reasons[kind] is None), "plain")
-    store = reasons["store"] is None
-    can = {"plain"} | ({"tmpfs", disk} if disk != "plain" else set()) | ({"store"} if store else set())
+    can = {"plain"} | ({"tmpfs", disk} if disk != "plain" else set())
+    can |= set() if reasons["store"] else {"store"}
     names = [name for name, fault in FAULTS.items() if fault.needs in can]
     random.Random(seed).shuffle(names)
     shares = [names[n :: len(brokers)] for n in range(len(brokers))]
     return Plan(
         tuple(
-            Session(broker, disk, tuple(Turn(FAULTS[name], 0) for name in share), store=store)
+            Session(
+                broker,
+                disk,
+                tuple(Turn(FAULTS[name], 0) for name in share),
+                store=any(FAULTS[name].needs == "store" for name in share),
+            )
             for broker, share in zip(brokers, shares, strict=True)
         ),
         {name: str(reasons[fault.needs]) for name, fault in FAULTS.items() if fault.needs not in can},
