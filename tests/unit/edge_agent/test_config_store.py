@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from edge_agent import ConfigStore, check_document, device_configs
+from edge_agent.config_store import FORMER
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.wire import ConfigDocument
 
@@ -124,3 +126,26 @@ def test_a_body_without_proper_devices_is_refused(devices: Any):
     with pytest.raises(ConfigError) as caught:
         device_configs(ConfigDocument("gw", 1, BODY | {"devices": devices}))
     assert caught.value.details["reason"] == "body"
+
+
+def test_a_document_that_the_release_before_has_stored_is_taken_over_unsigned(tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    document = ConfigDocument("gw", 7, BODY)
+    store.path.write_bytes(msgpack.packb([FORMER, "gw", 7, BODY, document.digest]))
+    assert store.load() == document
+    assert store.former
+    store.save(document.signed(b"key", b"signature"))
+    assert store.load() == document.signed(b"key", b"signature")
+    assert not store.former
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[FORMER], [FORMER, "gw", 7, BODY, "0" * 16], [FORMER, 5, 7, BODY, ""], [FORMER, "gw", "7", [], ""]],
+)
+def test_what_only_looks_like_one_of_the_release_before_is_moved_aside(content: list[Any], tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    store.path.write_bytes(msgpack.packb(content))
+    assert store.load() is None
+    assert (tmp_path / "config.garbled").exists()
+    assert not store.former

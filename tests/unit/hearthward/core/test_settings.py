@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -215,3 +216,14 @@ def test_listening_beyond_loopback_without_tls_is_refused(host: str):
 )
 def test_what_loopback_is(host: str, loopback: bool):  # noqa: FBT001
     assert is_loopback(host) is loopback
+
+
+def test_a_cloud_s_key_is_hexadecimal_or_base64_of_32_bytes():
+    key = bytes(range(32))
+    for text in (key.hex(), key.hex().upper(), base64.b64encode(key).decode()):
+        assert load_settings(edge={"cloud_key": text}).edge.cloud_key == key.hex()
+    assert load_settings(edge={"cloud_key": ""}).edge.cloud_key is None
+    for bad in ("abc", key.hex()[2:], key.hex() + "00", "g" * 64, base64.b64encode(key[1:]).decode()):
+        with pytest.raises(ConfigError, match=r"edge\.cloud_key.*64 hexadecimal digits") as caught:
+            load_settings(edge={"cloud_key": bad})
+        assert bad not in str(caught.value)
