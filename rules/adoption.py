@@ -103,7 +103,7 @@ class Adoption(Episodes):
         verdict = self._with(event, subject, compiled, word.last)
         if not alike(compiled, event.rule_hash, event.limit) and compiled.opens(verdict.results) is False:
             # by the limits in force here it is none
-            self._history(event, subject, word, compiled.rule, compiled)
+            self._past(event, subject, word, compiled)
             return
         self._begin(event, subject, word, compiled, known)
 
@@ -201,13 +201,19 @@ class Adoption(Episodes):
                 word = self._ours(event.rule, subject, word, "")
         if word.ours:
             return
-        past = next(shared.overlapping(word.onset, word.end, entry=False), None)
-        if past is not None:
-            self._ours(event.rule, subject, word, past.alarm)
-            self._note("update", event.subject, compiled.rule, compiled.hash, past, {"why": "merged"})
-            self._origin(event, alias=True)
+        self._past(event, subject, word, compiled)
+
+    def _past(self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled) -> None:
+        """It is over, and nothing of ours is open that it could be."""
+        shared = subject.shared[compiled.key]
+        end = word.last if word.end == OPEN else word.end
+        past = next(shared.overlapping(word.onset, max(end, word.onset), entry=False), None)
+        if past is None:
+            self._history(event, subject, word, compiled.rule, compiled)
             return
-        self._history(event, subject, word, compiled.rule, compiled)
+        self._ours(event.rule, subject, word, past.alarm)
+        self._note("update", event.subject, compiled.rule, compiled.hash, past, {"why": "merged"})
+        self._origin(event, alias=True)
 
     @staticmethod
     def _rests_on(shared: Shared, word: Elsewhere, episode: Episode) -> bool:

@@ -291,10 +291,10 @@ class Episodes(Transitions):
     ) -> None:
         del subject.episodes[compiled.key]
         self.state.alarms.pop(done.alarm, None)
-        done, at = replace(done, limit=compiled.limit), max(at, done.started)
+        shared = subject.shared.get(compiled.key, NOTHING)
+        done, at = replace(done, limit=compiled.limit), max(done.started, shared.until(done.started, at))
         self._tell("end", name, compiled, done, at, inputs=inputs)
         if done.condition == "active":
-            shared = subject.shared.get(compiled.key, NOTHING)
             known = {e.ours for e in shared.elsewhere}
             entries = [s for s in shared.overlapping(done.onset, at, entry=True) if s.alarm in known]
             self.absorb(name, subject, compiled, done.alarm, entries)

@@ -101,6 +101,10 @@ class Shared:
         ends = [s.end for s in self.past if not s.entry and s.end <= at]
         return max([onset, *ends, self.covered_until(onset, at)])
 
+    def until(self, started: int, end: int) -> int:
+        """When what began then has ended: no later than a later alarm began that was learned of first."""
+        return min([end, *(s.onset for s in self.past if not s.entry and started <= s.onset < end)])
+
     def covered_until(self, onset: int, at: int) -> int:
         """The latest end within (onset, at] of what a gateway has told all about; else ``onset``."""
         return max((e.end for e in self.elsewhere if onset < e.end <= at), default=onset)
