@@ -204,7 +204,8 @@ class Episodes(Transitions):
         episode = subject.episodes.get(compiled.key)
         if episode is None:
             onset = verdict.onset() if again else at
-            if verdict.opens and any(shared.covers(x, subject.clock) for x in (at, onset)):
+            clock = max(at, subject.clock) if again else subject.clock
+            if verdict.opens and any(shared.covers(x, clock) for x in (at, onset)):
                 subject.doubt()  # told already; the next reading is to be looked at whatever it is
             elif verdict.opens:
                 self._open(name, subject, compiled, verdict, onset, late=late)
@@ -276,7 +277,9 @@ class Episodes(Transitions):
         text = render(compiled, compiled.rule.cleared, shot)
         done = replace(episode, clear_at=since, values=shot.values, text=text, late=late)
         if at - since >= self.clear_after(subject, compiled, episode):
-            self._end(name, subject, compiled, done, at, shot.inputs)
+            # a held one has waited for a reading: it was over when the time of being clear was
+            over = since + compiled.clear_after if self.held(subject, compiled, episode) else at
+            self._end(name, subject, compiled, done, over, shot.inputs)
         elif episode.clear_at is None:
             subject.episodes[compiled.key] = replace(episode, clear_at=since)
 

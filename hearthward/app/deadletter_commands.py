@@ -28,7 +28,13 @@ def add_deadletter_commands(main: click.Group, told: Wrap, settings: Callable[..
     @click.option("--gateway", default="", help="Only of this gateway.")
     @click.option("--state", type=click.Choice(["kept", "replayed", "refused"]), help="Only in this state.")
     @click.option("--since", default="", help="Only from then on: 24h, 7d, or a time as in ISO 8601.")
-    @click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
+    @click.option(
+        "--limit",
+        type=click.IntRange(1, 1000),
+        default=200,
+        show_default=True,
+        help="So many at most, the newest first.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
     @click.pass_context
     @told

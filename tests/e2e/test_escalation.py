@@ -231,7 +231,9 @@ def check_timetable(server: Server) -> None:
     (alarm,) = server.rows("SELECT * FROM alarms WHERE rule = 'spo2-low' AND NOT worklist")
     of_it = f"WHERE alarm = '{alarm['id']}' ORDER BY seq, ordinal"
     rows = server.rows(f"SELECT * FROM transitions {of_it}")  # noqa: S608 - our own id
-    kinds = [row["kind"] for row in rows if row["kind"] != "continue"]
+    # the gateway has decided the same: its name for the alarm is noted, when it comes
+    merged = {row["seq"] for row in rows if json.loads(row["detail"]).get("why") == "merged"}
+    kinds = [row["kind"] for row in rows if row["kind"] != "continue" and row["seq"] not in merged]
     assert kinds == ["start", "tell", "tell", "tell", "accept", "end"]
     steps = [(row, json.loads(row["detail"])) for row in rows if row["kind"] in {"start", "tell"}]
     assert [detail["step"] for _, detail in steps] == [0, 1, 2, 3]

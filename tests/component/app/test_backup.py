@@ -136,7 +136,10 @@ async def test_a_continuous_backup_has_all_that_was_there_when_its_round_began(c
     assert set(told) == {0.0}
     await restore(folder, tmp_path / "new", tenant="main", clock=CLOCK)
     assert await found(tmp_path / "new") == least
-    assert {p.name for p in folder.iterdir()} == Manifest.read(folder).files | {".lock"}
+    # what the round under way had begun may lie there, too; the next one removes it
+    there = {p.name for p in folder.iterdir()}
+    assert there >= Manifest.read(folder).files
+    assert len(there - Manifest.read(folder).files - {".lock"}) <= 1
 
 
 async def test_a_crash_in_the_middle_of_a_round_leaves_the_backup_before_it(cloud: Cloud, tmp_path: Path):

@@ -76,7 +76,7 @@ def test_the_demo_ends_cleanly_in_the_middle_of_starting(tmp_path: Path, moment:
 
 
 def test_an_impatient_person_presses_twice(tmp_path: Path):
-    with command(tmp_path, "it", "run", "--port", "0") as running:
+    with command(tmp_path, "it", "--data", tmp_path / "data", "run", "--port", "0") as running:
         running.wait_for("all 44 devices stream")
         children = running.children()
         running.process.send_signal(signal.SIGINT)
