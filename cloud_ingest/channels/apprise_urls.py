@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
-from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from cloud_ingest.channels.answers import refusal
 from cloud_ingest.channels.base import ENDPOINT, Handover, Message
+from cloud_ingest.channels.libraries import library
 from hearthward.core.addresses import is_loopback
 from hearthward.core.errors import ConfigError, DeliveryError, DeliveryPermanent, DeliveryTemporary
 
@@ -161,7 +161,7 @@ def _library() -> Any:
         log.propagate = False
         wire = logging.getLogger("urllib3")  # at DEBUG it logs paths, which hold tokens
         wire.setLevel(max(wire.level, logging.INFO))
-    return import_module("apprise")
+    return library("apprise")
 
 
 def _protocols(plugin: Any, name: str) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from cloud_ingest.channels.libraries import library
 from hearthward.core.errors import DeliveryPermanent, DeliveryTemporary
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Http:
         """The session; its client is imported in a thread, because that takes a while."""
         async with self._making:
             if self._session is None:
-                aiohttp = await asyncio.to_thread(import_module, "aiohttp")
+                aiohttp = await asyncio.to_thread(library, "aiohttp")
                 timeout = aiohttp.ClientTimeout(total=self._timeout_s)
                 self._session = aiohttp.ClientSession(
                     timeout=timeout, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()

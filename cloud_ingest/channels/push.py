@@ -13,13 +13,13 @@ import json
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from importlib import import_module
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cloud_ingest.channels.answers import refusal
 from cloud_ingest.channels.base import Handover, Message
 from cloud_ingest.channels.http import TIMEOUT_S, Http
+from cloud_ingest.channels.libraries import library
 from cloud_ingest.channels.subscriptions import Subscription, Subscriptions
 from cloud_ingest.channels.vapid import VapidKey
 from hearthward.core.addresses import is_loopback
@@ -78,8 +78,8 @@ class PushChannel:
 
     async def check(self) -> None:
         """Whether the key can sign. The services can be asked only with a subscription: nothing is sent."""
-        await asyncio.to_thread(import_module, "pywebpush")
-        vapid = import_module("py_vapid")
+        await asyncio.to_thread(library, "pywebpush")
+        vapid = library("py_vapid")
         try:
             vapid.Vapid(self._key.private).sign({"aud": "https://push.example.org", "sub": self._contact})
         except vapid.VapidException as error:
@@ -102,7 +102,7 @@ class PushChannel:
             await self._subscriptions.end(subscription.id)
             msg = "the subscription is not one of a push service in push.services"
             raise DeliveryPermanent(msg, channel=self.name)
-        pywebpush = await asyncio.to_thread(import_module, "pywebpush")
+        pywebpush = await asyncio.to_thread(library, "pywebpush")
         session = _Direct(await self._http.session())
         keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cloud_ingest.channels.answers import refusal
+from cloud_ingest.channels.libraries import library
 from cloud_ingest.channels.twilio_callbacks import reason_of
 from hearthward.core.addresses import check_https
 from hearthward.core.errors import ConfigError, DeliveryError, DeliveryPermanent, DeliveryTemporary
@@ -90,13 +91,10 @@ class TwilioAccount:
             return self._client
 
     def _make_client(self) -> Client:
-        from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]
-        from twilio.rest import Client
-
-        http = TwilioHttpClient(
+        http = library("twilio.http.http_client").TwilioHttpClient(
             timeout=self._timeout_s, logger=_client_log, request_hooks={"response": [self._note]}
         )
-        client = Client(self._account_sid, self._auth_token, http_client=http)
+        client: Client = library("twilio.rest").Client(self._account_sid, self._auth_token, http_client=http)
         if self._base_url is not None:
             client.api.base_url = self._base_url.rstrip("/")
         return client
