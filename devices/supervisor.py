@@ -107,7 +107,7 @@ class DeviceFleet:
             gone = [d for d, config in self._wanted.items() if wanted.get(d) != config]
             fresh = [config for d, config in wanted.items() if self._wanted.get(d) != config]
             self._wanted = wanted
-            self._all_streamed = not fresh
+            self._all_streamed = self._all_streamed and not fresh
             if gone or fresh:
                 logger.info("%d devices: %d to start, %d to stop", len(wanted), len(fresh), len(gone))
             await self._stop(gone)
@@ -116,6 +116,7 @@ class DeviceFleet:
                     self._note(config.id, SessionState.IDLE, "")
                 else:
                     self._start(self._group, config)
+            self._say_when_all_stream()
 
     def states(self) -> dict[str, str]:
         """Device id -> its session's state and, after a colon, the reason if there is one."""
@@ -167,11 +168,14 @@ class DeviceFleet:
     def _note(self, device: str, state: SessionState, reason: str) -> None:
         self._states[device] = (state, reason)
         self._gauge()
-        if not self._all_streamed and self._streaming() == len(self._wanted):
-            self._all_streamed = True
-            logger.info("all %d devices stream", len(self._wanted))
+        self._say_when_all_stream()
         if self._on_state is not None:
             self._on_state(device, state, reason)
+
+    def _say_when_all_stream(self) -> None:
+        if self._wanted and not self._all_streamed and self._streaming() == len(self._wanted):
+            self._all_streamed = True
+            logger.info("all %d devices stream", len(self._wanted))
 
     def _streaming(self) -> int:
         return sum(state is SessionState.STREAMING for state, _ in self._states.values())

@@ -130,7 +130,7 @@ class EdgeDecider:
     def configure(self, knowledge: Knowledge | None) -> None:
         """Decide by this from now on; None: the cloud has given no rules, nothing can be decided."""
         if knowledge is None:
-            log.error("the configuration has no rules: this gateway decides nothing, only the cloud does")
+            log.warning("the configuration has no rules: until one with rules comes, only the cloud decides")
         self._knowledge, self._configured, self._anew = knowledge, True, True
         self._timers_failed = False
         self._poison.clear()

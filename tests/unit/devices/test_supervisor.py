@@ -167,3 +167,21 @@ async def test_states_carry_the_reason_for_people():
         await rig.fleet.apply([strap(1)])
         await rig.until(hr_1="streaming")
         assert rig.fleet.states() == {"hr-1": SessionState.STREAMING.value}
+
+
+async def test_that_all_stream_is_said_once_also_when_the_same_devices_are_applied_again_before(
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level("INFO")
+    rig = Rig()
+    rig.device(strap(2)).absent = True
+    async with rig.running():
+        await rig.fleet.apply([strap(1), strap(2)])
+        await rig.until(hr_1="streaming", hr_2="connecting")
+        await rig.fleet.apply([strap(1), strap(2)])
+        assert "stream" not in caplog.text
+        await rig.fleet.apply([strap(1)])
+        assert caplog.text.count("all 1 devices stream") == 1
+        await rig.fleet.apply([strap(1)])
+        await rig.fleet.apply([])
+    assert caplog.text.count("stream") == 1

@@ -86,8 +86,8 @@ VALUES = {
 DEVICES = {
     "spo2": "ab",
     "heart_rate": "cb",
-    "nibp_systolic": "d",
-    "nibp_diastolic": "d",
+    "nibp_systolic": "de",
+    "nibp_diastolic": "de",
 }
 GROUPS = (("nibp_systolic", "nibp_diastolic"), ("spo2", "pulse_rate"), *((m,) for m in VALUES))
 FullRow = tuple[str, str, str, float | None, int, int, int]

@@ -1,0 +1,1 @@
+"""Data folders as earlier releases left them, and how one is made."""
