@@ -100,6 +100,11 @@ class Adoption(Episodes):
             else:
                 self._merge(event, subject, word, compiled, episode)
             return
+        past = subject.shared[compiled.key].over_after(word.last)
+        if past is not None:  # what was seen here since then ended it
+            if not word.ours:
+                self._is_past(event, subject, word, compiled, past)
+            return
         verdict = self._with(event, subject, compiled, word.last)
         if not alike(compiled, event.rule_hash, event.limit) and compiled.opens(verdict.results) is False:
             # by the limits in force here it is none
@@ -210,7 +215,13 @@ class Adoption(Episodes):
         past = next(shared.overlapping(word.onset, max(end, word.onset), entry=False), None)
         if past is None:
             self._history(event, subject, word, compiled.rule, compiled)
-            return
+        else:
+            self._is_past(event, subject, word, compiled, past)
+
+    def _is_past(
+        self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled, past: Span
+    ) -> None:
+        """The gateway's alarm is another name of one of ours that is over."""
         self._ours(event.rule, subject, word, past.alarm)
         self._note("update", event.subject, compiled.rule, compiled.hash, past, {"why": "merged"})
         self._origin(event, alias=True)

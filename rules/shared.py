@@ -117,6 +117,10 @@ class Shared:
         """What is over and overlaps an episode."""
         return (s for s in self.past if s.entry is entry and overlap(s.onset, s.end, onset, end))
 
+    def over_after(self, at: int) -> Span | None:
+        """What went on at that time and is known to have ended since then."""
+        return next((s for s in self.past if not s.entry and s.onset <= at < s.end), None)
+
     def open_of(self, source: str) -> Iterator[Elsewhere]:
         """The episodes that a gateway has not ended yet: one at most, if it has lost nothing."""
         return (e for e in self.elsewhere if e.source == source and e.end == OPEN)
