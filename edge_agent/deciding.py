@@ -121,6 +121,12 @@ class EdgeDecider:
         return self._stepped
 
     @property
+    def settled(self) -> bool:
+        """Whether all that is accepted was decided on, and all decisions stand in the outbox."""
+        done = not self._configured or self._stepped >= self._outbox.accepted
+        return done and not self._keeper.waiting
+
+    @property
     def trouble(self) -> dict[str, str]:
         """What keeps it from deciding, as the gateway's status says it."""
         if self._knowledge is None:

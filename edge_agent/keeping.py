@@ -90,6 +90,11 @@ class Keeper:
             self._kept, state = found
             return state
 
+    @property
+    def waiting(self) -> bool:
+        """Whether decisions are on their way into the outbox."""
+        return bool(self._queue) or (self._appending is not None and not self._appending.done())
+
     def last(self, boot: str) -> State | None:
         """The state that was kept last, if it was of this outbox."""
         if self._kept is None or self._kept.boot != boot:

@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from hearthward.app.cloud import Cloud, cloud_running, open_records
 from hearthward.app.edge import background, edge_running
 from hearthward.app.files import check_writable, write_atomically
 from hearthward.app.listener import LiveListener
-from hearthward.app.player import EPOCH_NS, Books, Player
+from hearthward.app.player import EPOCH_NS, HOLD_S, Books, Player
 from hearthward.app.recording import Recording, read_recording
 from hearthward.app.report import Api, alarms_of, books_balance, stored_of
 from hearthward.app.seed import demo_logins, enter_plan, enter_staff
@@ -140,7 +140,7 @@ class _Demo:
                 )
             )
             show_logins(cloud.url, logins)
-            await self._act(ward, seconds)
+            await self._act(ward, agent, seconds)
             await self._drain(agent, ward)
             return await self._account(plan)
 
@@ -173,7 +173,7 @@ class _Demo:
         self.tracker.refused(device)
         self.acks.taken(device)
 
-    async def _act(self, ward: Ward, seconds: float | None) -> None:
+    async def _act(self, ward: Ward, agent: EdgeAgent, seconds: float | None) -> None:
         if self.recording is None or not isinstance(self.clock, EventClock):
             await live_ward(ward, seconds=seconds, acks=self.acks, tracker=self.tracker, books=self.books)
             self.complete = True
@@ -185,6 +185,7 @@ class _Demo:
             speed=self.speed,
             acks=self.acks,
             tracker=self.tracker,
+            on_step=lambda _at: _decided_there(agent),
         )
         twins = {t for routes in ward.by_patient().values() for t in routes.values()}
         try:
@@ -226,6 +227,14 @@ class _Demo:
             ),
             "latency_ms": self.tracker.summary(STAGES),
         }
+
+
+async def _decided_there(agent: EdgeAgent) -> None:
+    """Wait until the gateway has decided on the moments before; it has a minute for that in life, too."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HOLD_S):
+            while agent.decider is not None and not agent.decider.settled:  # noqa: ASYNC110 - tells nobody
+                await asyncio.sleep(0.002)
 
 
 def _say(account: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import LinkError
 
-__all__ = ["EPOCH_NS", "Books", "Player", "route"]
+__all__ = ["EPOCH_NS", "HOLD_S", "Books", "Player", "route"]
 
 EPOCH_NS: Final = 1_767_225_600 * SECOND
 """Second 0 of any recording: 2026-01-01T00:00:00Z."""
