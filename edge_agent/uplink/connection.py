@@ -30,6 +30,11 @@ KEEPALIVE_S: Final = 4
 
 Not less: what is in flight on a slow line (8 frames of 8 kB) must fit into that time.
 """
+MAX_WAITING: Final = 256
+"""Messages in the client's own queue; more are dropped.
+
+What a lost receipt named is sent again; a document that is not in force is published again each minute.
+"""
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -90,6 +95,7 @@ class Connection(aiomqtt.Client):
             timeout=OPERATION_S,
             keepalive=KEEPALIVE_S,
             max_inflight_messages=pending,
+            max_queued_incoming_messages=MAX_WAITING,
             tls_context=ssl.create_default_context() if address.tls else None,
             # Without it a small frame waits for the acknowledgement of the one before: 40 ms.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],

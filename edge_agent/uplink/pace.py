@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FRAME_MOST", "Pace"]
+__all__ = ["FRAME_MOST", "MOST", "Pace"]
 
 TARGET_NS: Final = 100_000_000
 """A backlog frame shall be receipted within this: a live one just behind it waits about as long."""

@@ -1,8 +1,12 @@
-"""What arrives from the cloud: receipts, believed or refused, and configuration documents, one at a time."""
+"""What arrives from the cloud: receipts, believed or refused, and configuration documents, one at a time.
+
+A document that cannot be kept now (a full disk) is tried again until it can, or a newer one has come.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -21,6 +25,10 @@ log = logging.getLogger(__name__)
 
 SAID_AGAIN_S: Final = 60.0
 """A refused receipt of one kind is logged once in this time; all are counted."""
+RETRY_FIRST_S: Final = 1.0
+RETRY_MOST_S: Final = 60.0
+MOST_SIGNERS: Final = 4
+"""Before the first document is in force others than the cloud may have sent theirs; each has one waiting."""
 
 OnConfig = Callable[[ConfigDocument], Awaitable[None]]
 
@@ -42,7 +50,8 @@ class Receiver:
         self._sender, self._trust = sender, trust
         self._clock, self._telemetry = clock, telemetry
         self._on_config, self._changed = on_config, changed
-        self._documents: asyncio.Queue[ConfigDocument] = asyncio.Queue()
+        self._documents: dict[bytes, ConfigDocument] = {}
+        self._news = asyncio.Event()
         self._said: dict[str, int] = {}
 
     # --- receipts
@@ -92,7 +101,7 @@ class Receiver:
     # --- configuration documents
 
     def take_config(self, payload: bytes, *, retained: bool) -> None:
-        """Check a document and queue it."""
+        """Check a document and have it put in force next, instead of an older one that waits."""
         try:
             document = ConfigDocument.decode(payload)
         except DecodeError as error:
@@ -112,7 +121,14 @@ class Receiver:
         if document.digest == self.config_hash and self._trust.key is not None:
             self._changed()
             return
-        self._documents.put_nowait(document)
+        waits = self._documents.get(document.key)
+        if waits is None and len(self._documents) >= MOST_SIGNERS:
+            self._refuse_config("full", "documents of several others wait")
+        elif waits is not None and document.version < waits.version:
+            self._refuse_config("older", f"version {waits.version} waits")
+        elif document != waits:
+            self._documents[document.key] = document
+            self._news.set()
 
     def _refuse_config(self, reason: str, why: str) -> None:
         self._telemetry.count("config_refused_total", reason=reason)
@@ -120,17 +136,35 @@ class Receiver:
 
     async def configure(self) -> None:
         """Hand documents over one at a time; the hash is reported only once one is in force."""
+        pause = RETRY_FIRST_S
         while True:
-            document = await self._documents.get()
-            try:
-                self._trust.check_document(document)  # an earlier one in the queue may have been the first
-                await self._on_config(document)
-                if await self._trust.keep(document):
-                    self._sender.hurry()  # receipts were not believed until now
-            except HearthwardError as error:
-                self._refuse_config(str(error.details.get("reason") or "apply"), str(error))
+            while not self._documents:
+                self._news.clear()
+                await self._news.wait()
+            self._news.clear()
+            key, document = next(iter(self._documents.items()))
+            if await self._settled(document):
+                pause = RETRY_FIRST_S
+                if self._documents[key] is document:
+                    del self._documents[key]
                 continue
-            self.config_hash = document.digest
-            self._telemetry.count("config_applied_total")
-            log.info("configuration %d (%s) is in force", document.version, document.digest)
-            self._changed()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            pause = min(RETRY_MOST_S, 2 * pause)
+
+    async def _settled(self, document: ConfigDocument) -> bool:
+        """Put a document in force; False: that failed, but may succeed later."""
+        try:
+            self._trust.check_document(document)  # one before it may have been the first
+            await self._on_config(document)
+            if await self._trust.keep(document):
+                self._sender.hurry()  # receipts were not believed until now
+        except HearthwardError as error:
+            self._refuse_config(str(error.details.get("reason") or "apply"), str(error))
+            return not error.retry
+        self.config_hash = document.digest
+        self._telemetry.count("config_applied_total")
+        log.info("configuration %d (%s) is in force", document.version, document.digest)
+        self._changed()
+        return True

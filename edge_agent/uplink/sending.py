@@ -69,7 +69,7 @@ class Sender:
         self._resend_ns = int(resend_s * SECOND)
         self._config = config
         self._boot = outbox.boot
-        self._book = SentBook()
+        self._book = SentBook(self.window.most)
         self._stored: dict[StoredBlock, None] = {}
         self._told: list[Gap] = []
         self._gaps_alone: tuple[Gap, ...] = ()
@@ -106,7 +106,7 @@ class Sender:
         """Nothing counts as sent on a new connection but what is stored."""
         if self._boot != self._outbox.boot:
             self._boot = self._outbox.boot
-            self._book, self._stored, self._told = SentBook(), {}, []
+            self._book, self._stored, self._told = SentBook(self.window.most), {}, []
             self._eras.restart()
         settled = self._outbox.settled()
         for block in self._stored:

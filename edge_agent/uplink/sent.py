@@ -23,11 +23,17 @@ class Verdict(Enum):
 
 
 class SentBook:
-    """Blocks and gaps sent in this session; those not receipted are known with their digests."""
+    """Blocks and gaps sent in this session; those not receipted are known with their digests.
 
-    def __init__(self) -> None:
+    At most ``most`` of them, those sent last: what is forgotten is sent again before it is deleted, as a
+    receipt for it then counts as repeated.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._sent = RangeSet()
         self._open: dict[int, StoredBlock] = {}
+        self._waiting = RangeSet()
         self._gaps = RangeSet()
 
     def __len__(self) -> int:
@@ -37,8 +43,12 @@ class SentBook:
     def note(self, blocks: Iterable[StoredBlock]) -> None:
         """These are being sent (again)."""
         for block in blocks:
+            self.done(block)
             self._sent.add(block.first, block.last)
             self._open[block.first] = block
+            self._waiting.add(block.first, block.last)
+        while len(self._open) > self._most:
+            self.done(next(iter(self._open.values())))
 
     def note_gap(self, first: int, last: int) -> None:
         """These were declared lost."""
@@ -50,7 +60,7 @@ class SentBook:
             return Verdict.NEWS
         if not self._sent.covers(block.first, block.last):
             return Verdict.NEVER
-        waiting = any(b.first <= block.last and block.first <= b.last for b in self._open.values())
+        waiting = self._waiting.common(block.first, block.last)
         return Verdict.DIGEST if waiting else Verdict.REPEATED
 
     def declared(self, first: int, last: int) -> bool:
@@ -59,10 +69,12 @@ class SentBook:
 
     def done(self, block: StoredBlock) -> None:
         """It is receipted: from now on it can only be repeated."""
-        self._open.pop(block.first, None)
+        if (known := self._open.pop(block.first, None)) is not None:
+            self._waiting.remove(known.first, known.last)
 
     def drop(self, gone: RangeSet) -> None:
         """These are not in the outbox any more: nobody waits for their receipt."""
-        lost = [b.first for b in self._open.values() if gone.covers(b.first, b.last)]
-        for first in lost:
-            del self._open[first]
+        if not gone.pieces():
+            return
+        for block in [b for b in self._open.values() if gone.covers(b.first, b.last)]:
+            self.done(block)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from edge_agent.uplink.pace import FLIGHTS, Pace
+from edge_agent.uplink.pace import FLIGHTS, MOST, Pace
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap
 
@@ -72,6 +72,11 @@ class Window:
         self._claimed = RangeSet()
         self._floor = 1
         self._last_lane = Lane.BACKLOG
+
+    @property
+    def most(self) -> int:
+        """No more numbers than this are under way at a time."""
+        return 2 * self.size * FRAME_READINGS + MOST
 
     def reset(self, settled: RangeSet) -> None:
         """Forget all flights (a new connection); ``settled`` needs no sending."""

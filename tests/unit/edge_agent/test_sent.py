@@ -11,7 +11,7 @@ ONE, TWO = StoredBlock(1, 10, b"11111111"), StoredBlock(11, 5, b"22222222")
 
 
 def book(*blocks: StoredBlock) -> SentBook:
-    made = SentBook()
+    made = SentBook(100)
     made.note(blocks)
     return made
 
@@ -34,7 +34,7 @@ def test_other_content_under_these_numbers_is_told_apart_from_what_never_left():
 
 
 def test_gaps_are_believed_only_if_they_were_declared():
-    sent = SentBook()
+    sent = SentBook(100)
     sent.note_gap(5, 9)
     assert sent.declared(5, 9)
     assert not sent.declared(5, 10)
@@ -47,9 +47,24 @@ def test_what_is_dropped_is_not_waited_for():
     assert sent.judge(TWO) is Verdict.NEWS
 
 
+def test_what_was_sent_long_ago_is_sent_again_before_it_is_deleted():
+    """A broker that comes and goes, and no cloud behind it: each time other blocks are the newest."""
+    sent = SentBook(3)
+    blocks = [StoredBlock(1 + 10 * n, 10, bytes([n]) * 8) for n in range(200)]
+    for n in range(0, 200, 2):
+        sent.note(blocks[n : n + 2])
+        sent.note([blocks[n]])  # sent again: it is not the oldest any more
+        assert len(sent) <= 3
+    assert [sent.judge(b) for b in blocks[-3:]] == [Verdict.REPEATED, Verdict.NEWS, Verdict.NEWS]
+    assert sent.judge(blocks[0]) is Verdict.REPEATED, "no effect"
+    sent.note([blocks[0]])
+    assert sent.judge(blocks[0]) is Verdict.NEWS
+    assert len(sent) == 3
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("sdj"), st.integers(0, 2)), max_size=60))
 def test_news_is_only_what_was_sent_and_not_yet_done(steps: list[tuple[int, str, int]]):
-    sent, waiting, known = SentBook(), {}, set()
+    sent, waiting, known = SentBook(100), {}, set()
     for n, act, content in steps:
         block = StoredBlock(1 + 10 * n, 10, bytes([content]) * 8)
         if act == "s":

@@ -4,6 +4,7 @@ import pytest
 
 import edge_agent
 from edge_agent import BrokerAddress
+from edge_agent.uplink.connection import MAX_WAITING, Connection
 from hearthward.core.errors import ConfigError
 
 
@@ -31,6 +32,11 @@ def test_arguments_win_and_no_password_is_shown():
 def test_wrong_addresses_are_named(url: str):
     with pytest.raises(ConfigError, match="broker address"):
         BrokerAddress.parse(url)
+
+
+async def test_what_a_broker_pours_in_is_not_remembered_without_end():
+    connection = Connection(BrokerAddress("127.0.0.1", 7), identifier="edge", will=None, pending=4)
+    assert connection._queue.maxsize == MAX_WAITING
 
 
 def test_everything_public_exists():
