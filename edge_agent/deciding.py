@@ -25,7 +25,7 @@ from edge_agent.rests import Rests
 from edge_agent.steady import SteadyTime
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable
-from hearthward.core.model import ReadingBatch
+from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, decode_block
 from rules.context import Context
@@ -48,6 +48,10 @@ CHUNK: Final = 4000
 """Readings stepped before others get their turn."""
 REPLAY_READINGS: Final = 200_000
 """Where no state was kept, so many of the newest readings of the outbox are stepped."""
+AGAIN_S: Final = 1.0
+"""After a failure it goes on from what was kept, so long after."""
+WELL_S: Final = 60.0
+"""It decides again once it has not failed for so long."""
 SENT: Final = frozenset({"start", "update", "escalate", "de-escalate", "end", "reset"})
 _OVER: Final = frozenset({"end", "reset"})
 _DEVICE: Final = subject_key("device", "")
@@ -96,7 +100,7 @@ class EdgeDecider:
     ) -> None:
         self.gateway = gateway
         self._outbox = outbox
-        self._keeper = Keeper(outbox, store, telemetry)
+        self._keeper = Keeper(outbox, store, clock, telemetry)
         self._clock, self._telemetry, self._signals = clock, telemetry, signals
         self._time = SteadyTime(clock)
         self._engine = Engine(State.empty(gateway), responding=False)
@@ -105,8 +109,9 @@ class EdgeDecider:
         self._boot, self._stepped = "", 0
         self._open: dict[str, LocalAlarm] = {}
         self._rests = Rests()
-        self._poison: set[int] = set()
-        self._timers_failed = self._configured = self._anew = False
+        self._poison = RangeSet()
+        self._undecided = self._timers_failed = self._configured = self._anew = False
+        self._failed: int | None = None
         self._work = asyncio.Event()
         outbox.on_commit(self._work.set)
 
@@ -129,30 +134,51 @@ class EdgeDecider:
     @property
     def trouble(self) -> dict[str, str]:
         """What keeps it from deciding, as the gateway's status says it."""
+        lost = {"decisions": "lost"} if self._keeper.lost else {}
         if self._knowledge is None:
-            return {"rules": "absent"}
-        return {"rules": "failed"} if self._poison or self._timers_failed else {}
+            return {"rules": "absent"} | lost
+        failed = self._undecided or self._timers_failed or self._failed is not None
+        return ({"rules": "failed"} if failed else {}) | lost
 
     def configure(self, knowledge: Knowledge | None) -> None:
         """Decide by this from now on; None: the cloud has given no rules, nothing can be decided."""
         if knowledge is None:
             log.warning("the configuration has no rules: until one with rules comes, only the cloud decides")
         self._knowledge, self._configured, self._anew = knowledge, True, True
-        self._timers_failed = False
-        self._poison.clear()
+        self._undecided = self._timers_failed = False
+        self._poison = RangeSet()
         self._work.set()
 
     async def run(self) -> None:
-        """Go on from what was kept, then decide until cancelled."""
+        """Decide until cancelled, whatever fails: then it goes on from what was kept.
+
+        What is told at the gateway stays told meanwhile, and ``trouble`` says that the rules failed.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            if self._signals is not None:
+                tasks.create_task(self._signals.run(), name="edge-local-alarms")
+            tasks.create_task(self._go_on(), name="edge-deciding")
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self._attempt()
+            except Exception:
+                log.exception("deciding at the edge failed; it goes on from what was kept")
+                self._telemetry.count("edge_decider_failed_total")
+                self._failed = self._clock.monotonic_ns()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _attempt(self) -> None:
+        """Go on from what was kept, then decide until cancelled or something fails."""
         await self.begin()
         try:
             async with asyncio.TaskGroup() as tasks:
-                if self._signals is not None:
-                    tasks.create_task(self._signals.run(), name="edge-local-alarms")
-                tasks.create_task(self._rounds(), name="edge-deciding")
+                tasks.create_task(self._rounds(), name="edge-rounds")
                 tasks.create_task(self._keeper.run(self._kept), name="edge-keeping-decisions")
-        finally:
+        except asyncio.CancelledError:
             await self._keeper.close(self._kept)
+            raise
 
     async def keep(self) -> None:
         """Put what was decided into the outbox, and keep the state that has it."""
@@ -165,6 +191,7 @@ class EdgeDecider:
 
     async def begin(self) -> None:
         """Step what is not in the kept state yet, then put the present configuration in force."""
+        self._grace = None
         state = await self._keeper.load()
         if state is not None and state.node != self.gateway:
             log.error("the state kept of the rules is of gateway %s: deciding begins anew", state.node)
@@ -187,6 +214,7 @@ class EdgeDecider:
         self._boot = self._outbox.boot
         self._stepped = max(0, self._outbox.accepted - REPLAY_READINGS)
         self._rests.clear()
+        self._poison = RangeSet()
 
     # -- inputs
 
@@ -197,6 +225,8 @@ class EdgeDecider:
                     await self._work.wait()
             self._work.clear()
             await self.decide()
+            if self._failed is not None and self._clock.monotonic_ns() - self._failed >= WELL_S * SECOND:
+                self._failed = None
 
     async def decide(self) -> None:
         """One round: step what is new in the outbox, and let the timers end that are due."""
@@ -240,15 +270,18 @@ class EdgeDecider:
             self._passed_over(block.first - 1)
         if block.decisions:
             self._keeper.remember(block)
-        elif self._knowledge is not None and block.first not in self._poison:
+        elif self._knowledge is not None and not self._poison.common(block.first, block.first):
             try:
-                batch = decode_block(block.payload)
+                self._judge(block, self._knowledge)
             except DecodeError as error:
                 self._telemetry.count("edge_undecided_total", block.count)
                 log.error("block %d cannot be decided on: %s", block.first, error)  # noqa: TRY400
-            else:
-                self._rests.note(batch, block.first)
-                self._judge(batch, block, self._knowledge)
+            except _Lost:
+                raise
+            except Exception as error:
+                log.exception("the rules failed on block %d: its readings are not judged here", block.first)
+                self._leave_out(block)
+                raise _Lost from error
         self._stepped = block.last
 
     async def _next_came(self) -> int:
@@ -256,23 +289,28 @@ class EdgeDecider:
         now = self._time.now()
         with contextlib.suppress(StoreUnavailable, DecodeError):
             for block in await self._outbox.pending(self._stepped, CHUNK):
-                if not block.decisions:
+                if not block.decisions and not self._poison.common(block.first, block.first):
                     return min(now, *self._time.righted(decode_block(block.payload))[1])
         return now
 
-    def _judge(self, batch: ReadingBatch, block: Block, knowledge: Knowledge) -> None:
+    def _judge(self, block: Block, knowledge: Knowledge) -> None:
+        batch = decode_block(block.payload)
+        self._rests.note(batch, block.first)
         right, came = self._time.righted(batch)
         self._timers(min(came))
         last = max(came)
         rows = knowledge.rows(right, last)
-        try:
-            found = self._engine.step(Readings(block.first, last, rows, self.gateway, last))
-        except Exception as error:
-            log.exception("the rules failed on block %d: its readings are not judged here", block.first)
-            self._telemetry.count("edge_undecided_total", block.count)
-            self._poison.add(block.first)
-            raise _Lost from error
-        self._follow(found)
+        self._follow(self._engine.step(Readings(block.first, last, rows, self.gateway, last)))
+
+    def _leave_out(self, block: Block) -> None:
+        """The rules failed on this block: it is not stepped again until they are changed.
+
+        What the kept state has is not stepped again anyhow, and need not be remembered.
+        """
+        self._telemetry.count("edge_undecided_total", block.count)
+        self._undecided = True
+        self._poison.remove(0, self._keeper.stepped(self._boot, 0))
+        self._poison.add(block.first, block.last)
 
     def _timers(self, at: int) -> None:
         """Let the timers end that are due at ``at`` (UTC ns)."""
@@ -282,12 +320,12 @@ class EdgeDecider:
             found = self._engine.step(Readings(self._stepped, at, Rows(), self.gateway, at))
             if self._engine.due(at):
                 found += self._engine.step(Tick(self._stepped, at))
+            self._follow(found)
         except Exception as error:
             log.exception("the rules' timers failed: silence goes unnoticed here until they are changed")
             self._telemetry.count("edge_timers_failed_total")
             self._timers_failed = True
             raise _Lost from error
-        self._follow(found)
 
     # -- configuration
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from edge_agent.decision_store import Kept, StateStore
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Block, decode_decisions
@@ -26,6 +27,13 @@ CLOSE_S: Final = 2.0
 """When stopped it may take so long for what is not kept yet."""
 KNOWN: Final = 4096
 """Decisions remembered so as not to be put into the outbox twice."""
+QUEUE: Final = 4096
+"""So many wait for an outbox that takes none; beyond that the oldest are lost."""
+BLOCK_DECISIONS: Final = 256
+BLOCK_BYTES: Final = 64 * 1024
+"""Decisions in one block: far from what the outbox refuses, so that one too many loses none."""
+LOST_S: Final = 600.0
+"""A loss is told for so long."""
 
 Spans = list[tuple[int, int]]
 Key = tuple[str, str, int]
@@ -65,16 +73,23 @@ class Outlet(Protocol):
 class Keeper:
     """The way of decisions into the outbox, and the snapshot file.
 
-    The file is written only when all decisions that its state has made stand in the outbox.
+    The file is written only when all decisions that its state has made stand in the outbox, or are lost.
     """
 
-    def __init__(self, outbox: Outlet, store: StateStore, telemetry: Telemetry) -> None:
-        self._outbox, self._store, self._telemetry = outbox, store, telemetry
-        self._queue: list[tuple[Key, bytes, Spans]] = []
+    def __init__(self, outbox: Outlet, store: StateStore, clock: Clock, telemetry: Telemetry) -> None:
+        self._outbox, self._store = outbox, store
+        self._clock, self._telemetry = clock, telemetry
+        self._queue: dict[Key, tuple[bytes, Spans]] = {}
+        self._lost: int | None = None
         self._known: dict[Key, None] = {}
         self._kept: Kept | None = None
         self._due = asyncio.Event()
         self._appending: asyncio.Task[None] | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether decisions were lost within the last ten minutes."""
+        return self._lost is not None and self._clock.monotonic_ns() - self._lost < LOST_S * SECOND
 
     async def load(self) -> State | None:
         """The state that was kept last; waits while the file cannot be read."""
@@ -112,7 +127,10 @@ class Keeper:
         key = decision.alarm, decision.kind, decision.at
         if key not in self._known:
             self._know(key)
-            self._queue.append((key, decision.encode(), rests_on))
+            self._queue[key] = decision.encode(), rests_on
+            if len(self._queue) > QUEUE:
+                del self._queue[next(iter(self._queue))]
+                self._lose(f"{QUEUE} others wait for the outbox already")
         self._due.set()
 
     def hurry(self) -> None:
@@ -130,7 +148,7 @@ class Keeper:
             log.error("block %d of decisions cannot be read: %s", block.first, error)  # noqa: TRY400
         for key in found:
             self._know(key)
-        self._queue = [made for made in self._queue if made[0] not in found]
+            self._queue.pop(key, None)
 
     def _know(self, key: Key) -> None:
         self._known[key] = None
@@ -162,10 +180,10 @@ class Keeper:
         kept = make()
         if not asked and not self._queue and self._kept is not None and self._kept.stepped == kept.stepped:
             return
-        queue, self._queue = self._queue, []
-        if queue:
+        if self._queue:
             # seen through also when cancelled: what may be committed already must not be put there twice
-            self._appending = asyncio.create_task(self._append(queue), name="edge-append-decisions")
+            if self._appending is None or self._appending.done():
+                self._appending = asyncio.create_task(self._append(), name="edge-append-decisions")
             await asyncio.shield(self._appending)
         try:
             await asyncio.to_thread(self._store.save, kept)
@@ -175,19 +193,41 @@ class Keeper:
         else:
             self._kept = kept
 
-    async def _append(self, queue: Sequence[tuple[Key, bytes, Spans]]) -> None:
-        decisions = [payload for _, payload, _ in queue]
-        rests_on = [span for _, _, spans in queue for span in spans]
-        while True:
+    async def _append(self) -> None:
+        """Put all that waits into the outbox, in blocks that it takes."""
+        most = BLOCK_DECISIONS
+        while keys := self._next(most):
             try:
-                await self._outbox.append_decisions(decisions, rests_on)
+                await self._outbox.append_decisions(
+                    [self._queue[key][0] for key in keys],
+                    [span for key in keys for span in self._queue[key][1]],
+                )
             except StoreUnavailable as error:
                 self._telemetry.count("edge_decisions_waiting_total")
-                log.warning("%d decisions wait for the outbox: %s", len(decisions), error)
+                log.warning("%d decisions wait for the outbox: %s", len(self._queue), error)
                 await asyncio.sleep(RETRY_S)
-            except StoreRejected:
-                self._telemetry.count("edge_decisions_lost_total", len(decisions))
-                log.exception("%d decisions cannot be kept", len(decisions))
-                return
-            else:
-                return
+                continue
+            except StoreRejected as error:
+                if len(keys) > 1:
+                    most = len(keys) // 2
+                    continue
+                self._lose(str(error))
+            for key in keys:
+                self._queue.pop(key, None)
+            most = BLOCK_DECISIONS
+
+    def _next(self, most: int) -> list[Key]:
+        """The oldest that fit a block, but at least one if there is one."""
+        keys: list[Key] = []
+        size = 0
+        for key, (payload, _) in self._queue.items():
+            size += len(payload)
+            if len(keys) == most or (keys and size > BLOCK_BYTES):
+                break
+            keys.append(key)
+        return keys
+
+    def _lose(self, reason: str) -> None:
+        self._lost = self._clock.monotonic_ns()
+        self._telemetry.count("edge_decisions_lost_total")
+        log.error("a decision cannot be kept: %s", reason)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -184,9 +186,9 @@ async def test_without_rules_nothing_is_decided_and_it_is_said(
     assert edge.decider.trouble == {"rules": "absent"}
     await edge.read(reading(1, 84))
     assert edge.decider.stepped == 0
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         edge.decider.configure(None)
-    assert "decides nothing" in caplog.text
+    assert "only the cloud decides" in caplog.text
     await edge.read(reading(2, 84))
     assert edge.sent == []
     edge.decider.configure(edge.known)
@@ -314,6 +316,77 @@ async def test_a_block_on_which_the_rules_fail_is_left_out_and_the_next_are_deci
     assert edge.decider.trouble == {}
 
 
+async def test_a_block_whose_readings_cannot_be_attributed_is_left_out_too(tmp_path: Path):
+    known = knowledge()
+    real = known.rows
+
+    class Sick:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(known, name)
+
+        def rows(self, batch: Any, at: int) -> Any:
+            if 84.5 in batch.value:
+                msg = "a bug"
+                raise ZeroDivisionError(msg)
+            return real(batch, at)
+
+    edge = await Edge(tmp_path, cast("Any", Sick())).start()
+    await edge.read(reading(1, 84))
+    for n in range(5):
+        await edge.read(reading(2 + n, 84.5), keep=n < 3)
+    assert edge.decider.trouble == {"rules": "failed"}
+    assert edge.decider._poison.pieces() == 1, "it takes no more room the more there are"
+    await edge.read(reading(9, 97))
+    assert edge.kinds == [("start", "spo2-low"), ("end", "spo2-low")]
+    await edge.read(reading(10, 84.5), reading(10, 84.5, "dev_2"))
+    assert [span[0] for span in edge.decider._poison.common(0, 1 << 60)] == [edge.outbox.accepted - 1], (
+        "what the kept state has passed is forgotten"
+    )
+    assert edge.telemetry.value("edge_decider_failed_total") == 0
+
+
+async def test_a_decider_that_fails_is_seen_takes_no_alarm_away_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "TICK_S", 0.001)
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+    edge = Edge(tmp_path)
+    annunciator = FakeAnnunciator()
+    local = LocalAlarms("always", HandLink(), [annunciator], clock=edge.clock, telemetry=edge.telemetry)
+    decider = edge._made(signals=local)
+    decider.configure(edge.known)
+    task = asyncio.create_task(decider.run())
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0)  # the loop's other tasks go on meanwhile
+
+    edge.clock.advance(2)
+    edge.outbox.add(_batch(reading(1, 84)))
+    await until(lambda: bool(annunciator.alarms) and bool(edge.sent))
+
+    def fails() -> int:
+        msg = "a bug"
+        raise ZeroDivisionError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decider._time, "look", fails)
+        await until(lambda: edge.telemetry.value("edge_decider_failed_total") > 2)
+        assert decider.trouble == {"rules": "failed"}
+        assert [a.rule for a in annunciator.alarms] == ["spo2-low"]
+        assert not annunciator.closed
+    edge.outbox.add(_batch(reading(2, 97)))
+    await until(lambda: len(edge.sent) == 2)
+    assert decider.trouble == {"rules": "failed"}, "for a minute yet"
+    edge.clock.advance(module.WELL_S)
+    await until(lambda: not decider.trouble)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert edge.kinds == [("start", "spo2-low"), ("end", "spo2-low")]
+
+
 async def test_timers_that_fail_do_not_stop_what_readings_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -378,8 +451,6 @@ def _parameter(name: str, value: float, low: float, high: float) -> dict[str, An
 
 
 async def test_it_runs_and_stops_cleanly_keeping_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import asyncio
-
     monkeypatch.setattr(module, "TICK_S", 0.01)
     edge = Edge(tmp_path)
     edge.decider.configure(edge.known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from edge_agent import FakeOutbox, FakeStateStore
 from edge_agent import keeping as module
 from edge_agent.decision_store import Kept
 from edge_agent.keeping import Keeper
+from edge_agent.outbox import DECISIONS_BYTES
+from hearthward.core.clock import EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, decode_decisions, encode_decisions
+from hearthward.core.wire import MAX_BLOCK, Block, decode_decisions, encode_decisions
 from rules import State
 from rules.travelling import Travelling
 
@@ -52,7 +55,8 @@ class SlowOutbox(FakeOutbox):
 class Kit:
     def __init__(self) -> None:
         self.outbox, self.store, self.telemetry = SlowOutbox(), FakeStateStore(), Telemetry()
-        self.keeper = Keeper(self.outbox, self.store, self.telemetry)
+        self.clock = EventClock(0, frozen_monotonic=True)
+        self.keeper = Keeper(self.outbox, self.store, self.clock, self.telemetry)
         self.stepped = 0
 
     def make(self) -> Kept:
@@ -158,3 +162,71 @@ async def test_nothing_new_is_not_written_again():
     kit.keeper.hurry()
     await kit.keeper.keep(lambda: Kept("boot-1", 1, STATE))
     assert kit.store.payload is not None
+
+
+async def test_many_decisions_go_in_blocks_each_with_its_own_pins_and_what_is_refused_by_halves():
+    kit = Kit()
+    asked: list[int] = []
+    pins: list[tuple[int, int]] = []
+    real = kit.outbox.append_decisions
+
+    async def append(decisions: Sequence[bytes], rests_on: Iterable[tuple[int, int]] = ()) -> tuple[int, int]:
+        asked.append(len(decisions))
+        if len(decisions) > 100 or any(Travelling.decode(d).alarm == "a7" for d in decisions):
+            msg = "too large"
+            raise StoreRejected(msg)
+        pins.extend(rests_on)
+        assert len(decisions) == len(list(rests_on))
+        return await real(decisions, rests_on)
+
+    kit.outbox.append_decisions = append  # type: ignore[method-assign]
+    for n in range(699):
+        kit.keeper.put(decision(f"a{n}"), [(n, n)])
+    await kit.keeper.keep(kit.make)
+    assert max(asked) <= module.BLOCK_DECISIONS < 699
+    assert kit.outbox.alarms == [f"a{n}" for n in range(699) if n != 7]
+    assert pins == [(n, n) for n in range(699) if n != 7]
+    assert kit.telemetry.value("edge_decisions_lost_total") == 1
+
+
+async def test_blocks_are_bounded_in_bytes_far_below_what_the_outbox_takes():
+    kit = Kit()
+    for n in range(200):
+        kit.keeper.put(replace(decision(f"a{n}"), text={"en": "x" * 2000}), [])
+    await kit.keeper.keep(kit.make)
+    assert len(kit.outbox.alarms) == 200
+    assert max(len(block.payload) for block in kit.outbox.blocks) < DECISIONS_BYTES
+    assert 2 * module.BLOCK_BYTES <= DECISIONS_BYTES
+    assert module.BLOCK_DECISIONS < MAX_BLOCK
+
+
+async def test_a_loss_is_told_for_ten_minutes_and_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "QUEUE", 3)
+    kit = Kit()
+    assert not kit.keeper.lost
+    for n in range(5):
+        kit.keeper.put(decision(f"a{n}"), [])
+    assert kit.telemetry.value("edge_decisions_lost_total") == 2
+    assert kit.keeper.lost
+    await kit.keeper.keep(kit.make)
+    assert kit.outbox.alarms == ["a2", "a3", "a4"], "the newest"
+    kit.clock.advance(module.LOST_S - 1)
+    assert kit.keeper.lost
+    kit.clock.advance(1)
+    assert not kit.keeper.lost
+
+
+async def test_what_is_decided_while_it_waits_goes_after_it_and_once():
+    kit = Kit()
+    kit.keeper.put(decision("a"), [])
+    kit.outbox.go.clear()
+    task = asyncio.create_task(kit.keeper.keep(kit.make))
+    await kit.outbox.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    kit.keeper.put(decision("b"), [])
+    again = asyncio.create_task(kit.keeper.keep(kit.make))
+    kit.outbox.go.set()
+    await again
+    assert kit.outbox.alarms == ["a", "b"]
