@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from hearthward.core.clock import SECOND
+from hearthward.core.clock import SECOND, told_by_device
 from hearthward.core.model import Quality, ReadingBatch
 from hearthward.core.wire import Frame
 
@@ -22,8 +22,6 @@ STEADY_NS: Final = SECOND
 MAX_SESSIONS: Final = 10_000
 OFFSETS_KEPT: Final = 8
 """Of one session: what it accepted before its clock was set is sent with that clock."""
-ZONES_NS: Final = 15 * 60 * SECOND
-FARTHEST_ZONE_NS: Final = 15 * 3600 * SECOND
 DRIFT: Final = 1e-4
 """How much faster or slower than ours a gateway's clock may run."""
 
@@ -92,13 +90,5 @@ def correct(batch: ReadingBatch, offset: int) -> None:
     A time that the device itself has told stays, too.
     """
     for i, (dated, quality) in enumerate(zip(batch.device_time, batch.quality, strict=True)):
-        if dated is None or quality & Quality.CLOCK_UNSET or not _told_by(dated, batch.corrected[i]):
+        if dated is None or quality & Quality.CLOCK_UNSET or not told_by_device(dated, batch.corrected[i]):
             batch.corrected[i] = max(0, batch.corrected[i] + offset)
-
-
-def _told_by(dated: int, corrected: int) -> bool:
-    """Whether a time is the device's own, in whatever zone: so many whole quarters of an hour off.
-
-    That it is not the receive time says nothing: that only grows, also when the gateway's clock is put back.
-    """
-    return abs(dated - corrected) <= FARTHEST_ZONE_NS and (dated - corrected) % ZONES_NS == 0

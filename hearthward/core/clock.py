@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Clock", "EventClock", "SystemClock", "iso", "naive_iso", "parse_iso"]
+__all__ = ["Clock", "EventClock", "SystemClock", "iso", "naive_iso", "parse_iso", "told_by_device"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
+
+
+ZONES_NS: Final = 15 * 60 * SECOND
+FARTHEST_ZONE_NS: Final = 15 * 3600 * SECOND
+
+
+def _elapsed_ns() -> int:
+    """What has passed, the time of a machine's sleep included where the system tells it."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
 
 
 class Clock(Protocol):
@@ -25,7 +36,7 @@ class Clock(Protocol):
         ...
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that only grow; unrelated to wall time; real even when playing a recording."""
+        """Nanoseconds that only grow, also in a machine's sleep; real even when playing a recording."""
         ...
 
     def synchronised(self) -> bool:
@@ -34,7 +45,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock; both go on while it sleeps, where the system tells how long that was."""
 
     event_driven = False
 
@@ -44,7 +55,7 @@ class SystemClock:
 
     def monotonic_ns(self) -> int:
         """Monotonic nanoseconds."""
-        return time.monotonic_ns()
+        return _elapsed_ns()
 
     def synchronised(self) -> bool:
         """Whether the wall clock is later than this software's first release."""
@@ -71,7 +82,7 @@ class EventClock:
 
     def monotonic_ns(self) -> int:
         """Real monotonic nanoseconds, or the stepped ones when made with ``frozen_monotonic``."""
-        return self._mono if self._frozen else time.monotonic_ns()
+        return self._mono if self._frozen else _elapsed_ns()
 
     def synchronised(self) -> bool:
         """Always: event time is true by definition."""
@@ -107,3 +118,13 @@ def parse_iso(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds * 1000
+
+
+def told_by_device(dated: int | None, corrected: int) -> bool:
+    """Whether a reading's time is the device's own, ``dated`` in whatever zone: quarters of an hour off.
+
+    That it is not the receive time says nothing: that only grows, also when the gateway's clock is put back.
+    """
+    if dated is None:
+        return False
+    return abs(dated - corrected) <= FARTHEST_ZONE_NS and (dated - corrected) % ZONES_NS == 0

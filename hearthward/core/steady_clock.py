@@ -7,8 +7,6 @@ watched old, or of tomorrow. Small differences are followed at once, as a time s
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import Final
 
 from hearthward.core.clock import SECOND, Clock, SystemClock
@@ -23,13 +21,6 @@ BELIEVE_S: Final = 300.0
 """A clock that has jumped and goes on from there for so long is taken for right."""
 
 
-def _elapsed_ns() -> int:
-    """What has passed, the time of a machine's sleep included where the system tells it."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
-
-
 class SteadyClock:
     """The Clock of a process that runs for months.
 
@@ -38,16 +29,15 @@ class SteadyClock:
 
     event_driven = False
 
-    def __init__(self, clock: Clock | None = None, *, elapsed: Callable[[], int] = _elapsed_ns) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._elapsed = elapsed
-        self._anchor = self._clock.now_ns(), elapsed()
+        self._anchor = self._clock.now_ns(), self._clock.monotonic_ns()
         self._jump: tuple[int, int] | None = None
         self._set = self._clock.synchronised()
 
     def now_ns(self) -> int:
         """Wall time, UTC nanoseconds; may be asked from any thread."""
-        wall, elapsed = self._clock.now_ns(), self._elapsed()
+        wall, elapsed = self._clock.now_ns(), self._clock.monotonic_ns()
         anchor, since = self._anchor
         steady = anchor + elapsed - since
         off = wall - steady

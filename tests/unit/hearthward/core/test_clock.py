@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearthward.core.clock import SECOND, Clock, EventClock, SystemClock, iso, naive_iso, parse_iso
+from hearthward.core.clock import (
+    SECOND,
+    Clock,
+    EventClock,
+    SystemClock,
+    iso,
+    naive_iso,
+    parse_iso,
+    told_by_device,
+)
+from hearthward.core.steady_clock import SteadyClock
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), EventClock(5), EventClock(5, frozen_monotonic=True)])
@@ -24,7 +34,7 @@ def test_the_system_clock_is_the_machines():
     before = time.time_ns()
     assert before <= SystemClock().now_ns() <= time.time_ns()
     mono = time.monotonic_ns()
-    assert mono <= SystemClock().monotonic_ns() <= time.monotonic_ns()
+    assert mono <= SystemClock().monotonic_ns()
 
 
 def test_a_machine_without_battery_clock_does_not_claim_to_know_the_time(monkeypatch: pytest.MonkeyPatch):
@@ -81,3 +91,31 @@ def test_zones_are_honoured_and_none_means_utc():
     for text in ("", "yesterday", "2026-13-01T00:00:00Z", "1767225600"):
         with pytest.raises(ValueError):  # noqa: PT011 - the standard library's words
             parse_iso(text)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system does not tell how long it slept")
+@pytest.mark.parametrize("clock", [SystemClock(), SteadyClock(), EventClock()])
+def test_the_time_of_a_machine_s_sleep_has_passed(clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    slept = 3600 * SECOND
+    tell = time.clock_gettime_ns
+
+    def told(which: int) -> int:
+        return tell(which) + (slept if which == time.CLOCK_BOOTTIME else 0)
+
+    before = clock.monotonic_ns()
+    monkeypatch.setattr(time, "clock_gettime_ns", told)
+    assert slept <= clock.monotonic_ns() - before < slept + 60 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("dated", "own"),
+    [
+        (None, False),
+        (1000, True),
+        (1000 + 8 * 3600 * SECOND, True),
+        (1001, False),
+        (1000 - 90_000 * SECOND, False),
+    ],
+)
+def test_whose_word_a_reading_s_time_is(dated: int | None, own: bool):
+    assert told_by_device(dated, 1000) is own
