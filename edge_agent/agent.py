@@ -26,7 +26,6 @@ __all__ = ["EdgeAgent", "Fleet", "device_configs"]
 
 log = logging.getLogger(__name__)
 
-DECIDER_RETRY_S: Final = 1.0
 OnAccepted = Callable[[ReadingBatch, int, int], None]
 TRANSPORTS: Final = frozenset({"ble", "serial"})
 
@@ -96,17 +95,7 @@ class EdgeAgent:
             tasks.create_task(self.fleet.run(), name="edge-devices")
             tasks.create_task(self.uplink.run(), name="edge-uplink")
             if self.decider is not None:
-                tasks.create_task(self._decide(self.decider), name="edge-decider")
-
-    async def _decide(self, decider: EdgeDecider) -> None:
-        """Run the decider; whatever becomes of it, readings go on being accepted and sent."""
-        while True:
-            try:
-                await decider.run()
-            except Exception:
-                log.exception("deciding at the edge failed; trying again")
-                self._telemetry.count("edge_decider_failed_total")
-            await asyncio.sleep(DECIDER_RETRY_S)
+                tasks.create_task(self.decider.run(), name="edge-decider")
 
     def _decide_by(self, knowledge: Knowledge | None) -> None:
         if self.decider is not None:

@@ -25,6 +25,8 @@ PAUSE_S: Final = 120.0
 LOOK_S: Final = 0.5
 REPEAT_S: Final = 5.0
 """What is told is shown again this often."""
+LINK: Final = "link"
+"""Of what cannot be asked whether the hospital is reached, in ``annunciation_failed_total``."""
 _GRAVEST: Final = ("high", "medium", "low")
 
 When = Literal["always", "offline", "never"]
@@ -77,6 +79,11 @@ class LinkWatch:
             backlog=backlog,
         )
         return self.state
+
+    def cut(self) -> None:
+        """It cannot be known how it is: it is not reached."""
+        if self.state.reached:
+            self.state = replace(self.state, reached=False, since=self._clock.now_ns())
 
 
 class LocalAlarms:
@@ -161,11 +168,15 @@ class LocalAlarms:
                 await asyncio.sleep(LOOK_S)
         finally:
             for annunciator in self._annunciators:
-                self._call(annunciator, annunciator.close)
+                self._call(annunciator.name, annunciator.close)
 
     def _look(self) -> None:
+        """Look after the link; one that cannot be asked counts as cut, so that alarms are told here."""
         before = self._watch.state
-        if self._watch.look().reached is not before.reached:
+        self._call(LINK, self._watch.look)
+        if LINK in self._failing:
+            self._watch.cut()
+        if self._watch.state.reached is not before.reached:
             log.warning("the hospital is %s", "not reached" if before.reached else "reached again")
             self._telemetry.gauge("edge_hospital_reached", float(not before.reached))
 
@@ -185,15 +196,15 @@ class LocalAlarms:
         self._telemetry.gauge("edge_alarms_told", len(told))
         link = self.link if self._when != "never" else replace(self.link, reached=True)
         for annunciator in self._annunciators:
-            self._call(annunciator, lambda a=annunciator: a.show(told, link))  # type: ignore[misc]
+            self._call(annunciator.name, lambda a=annunciator: a.show(told, link))  # type: ignore[misc]
 
-    def _call(self, annunciator: Annunciator, do: Callable[[], None]) -> None:
+    def _call(self, name: str, do: Callable[[], object]) -> None:
         try:
             do()
         except Exception:
-            self._telemetry.count("annunciation_failed_total", annunciator=annunciator.name)
-            if annunciator.name not in self._failing:
-                self._failing.add(annunciator.name)
-                log.exception("alarms cannot be told by %s", annunciator.name)
+            self._telemetry.count("annunciation_failed_total", annunciator=name)
+            if name not in self._failing:
+                self._failing.add(name)
+                log.exception("alarms cannot be told by %s", name)
         else:
-            self._failing.discard(annunciator.name)
+            self._failing.discard(name)

@@ -93,7 +93,7 @@ class Bedside:
                 agent.gateway,
                 clock=self._clock,
                 devices=agent.fleet.states,
-                decides=lambda: agent.decider is not None and not agent.decider.trouble,
+                decides=lambda: agent.decider is not None and "rules" not in agent.decider.trouble,
                 sounds=bool(found),
             )
             found.append(self._page)

@@ -151,6 +151,25 @@ def test_one_that_is_broken_keeps_no_other_from_telling(caplog: pytest.LogCaptur
     assert caplog.text.count("cannot be told") <= 2
 
 
+def test_a_link_that_cannot_be_asked_counts_as_cut(monkeypatch: pytest.MonkeyPatch):
+    room = Room()
+    room.local.update([alarm()])
+    assert room.told == []
+
+    def fails() -> int:
+        msg = "a bug"
+        raise ZeroDivisionError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room.link, "backlog", fails)
+        room.after(0)
+        assert room.told == ["alm_1"]
+        assert room.telemetry.value("annunciation_failed_total", annunciator=module.LINK) == 1
+    room.after(0)
+    room.local.update([])
+    assert room.told == []
+
+
 async def test_it_looks_after_the_link_by_itself_and_closes_what_tells(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "LOOK_S", 0.0)
     room, seen = Room(), asyncio.Event()
