@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from cloud_ingest.documents import RulesToSend, bodies
+from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import ConfigDocumentRow, Gateway
 from cloud_ingest.sources.base import FrameSource
@@ -30,6 +31,9 @@ LARGE_BYTES: Final = MAX_FRAME_BYTES // 2
 """A document of this size is told of: gateways refuse one of twice as many bytes."""
 VERSIONS_KEPT: Final = 100
 """So many versions before the present one are known by their digests."""
+AGAIN_S: Final = 55.0
+"""A gateway that is online and does not run its document gets it again after this: looked at twice a minute,
+it does so each minute."""
 
 
 class ConfigPublisher:
@@ -56,6 +60,7 @@ class ConfigPublisher:
         self._documents: dict[str, ConfigDocument] = {}
         self._turn = asyncio.Lock()
         self._strange: dict[str, str] = {}
+        self._offered: dict[str, int] = {}
         self._versions: dict[tuple[str, str], int] | None = None
         self._rules = RulesToSend.of(RuleSet())
 
@@ -116,9 +121,24 @@ class ConfigPublisher:
         for document in list(self._documents.values()):
             await self._publish(document)
 
+    async def publish_again(self, gateways: Iterable[GatewayState]) -> None:
+        """Publish the documents of those that are online and run others, each once in ``AGAIN_S``.
+
+        The broker may have forgotten what it acknowledged, and a gateway may not have been able to keep it.
+        """
+        before = self._clock.monotonic_ns() - round(AGAIN_S * SECOND)
+        for state in list(gateways):
+            document = self._documents.get(state.gateway)
+            if document is None or not state.online or state.config == document.digest:
+                continue
+            if self._offered.get(state.gateway, before) <= before:
+                self._telemetry.count("config_republished_total")
+                await self._publish(document)
+
     async def _publish(self, document: ConfigDocument) -> None:
         if not self._source.connected:
             return  # the next connect publishes all
+        self._offered[document.gateway] = self._clock.monotonic_ns()
         payload = _signed(document, self._key).encode()
         if not self._fits(document.gateway, len(payload)):
             return

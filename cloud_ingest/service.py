@@ -393,6 +393,7 @@ class CloudService:
                 await self.publisher.refresh()
                 for state in self.gateways.all():
                     await self.publisher.runs(state.gateway, state.config)
+                await self.publisher.publish_again(self.gateways.all())
                 self._outdated.look(self.gateways.all(), self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:
                     await self.retention.prune(self.clock.now_ns())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from cloud_ingest import config_publisher as publisher_module
 from cloud_ingest import outdated as outdated_module
 from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
@@ -230,7 +231,10 @@ async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_
         cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
         await becomes(0.0)
         await cloud.service.rules_changed(RuleSet())
+        monkeypatch.setattr(publisher_module, "AGAIN_S", 0.0)
+        cloud.source.retained.clear()  # the broker forgets what it has acknowledged
         await becomes(1.0)
+        await cloud.source.wait_published(3)
         cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
         await becomes(0.0)
 
