@@ -87,24 +87,29 @@ class Group:
             suspects=self.suspects,
         )
 
-    def resolve(self, done: Done, unfit: dict[int, str]) -> None:
-        """Give everybody who waits the result of the transaction."""
-        first = done.first
-        for i, append in enumerate(self.appends):
-            if (reason := unfit.get(i)) is not None:
-                _refuse(append.done, StoreRejected(f"readings cannot be stored: {reason}"))
-            elif done.refused:
-                _refuse(append.done, StoreUnavailable(done.refused))
+    def resolve(self, done: Done, unfit: dict[int, str]) -> int:
+        """Give everybody who waits the result of the transaction; returns how many numbers are refused.
+
+        Where only the first blocks were accepted, who is wholly in those has the numbers all the same.
+        """
+        at, refused = done.first, 0
+        last = done.blocks[-1].last if done.blocks else done.first - 1
+        waiting = [(a.done, len(a.batch), unfit.get(i)) for i, a in enumerate(self.appends)]
+        waiting += [(d.done, d.block.count, None) for d in self.decided]
+        for future, count, reason in waiting:
+            if reason is not None:
+                _refuse(future, StoreRejected(f"readings cannot be stored: {reason}"))
+                continue
+            if not done.refused or at + count - 1 <= last:
+                _give(future, at, count)
             else:
-                first = _give(append.done, first, len(append.batch))
-        for decided in self.decided:
-            if done.refused:
-                _refuse(decided.done, StoreUnavailable(done.refused))
-            else:
-                first = _give(decided.done, first, decided.block.count)
+                _refuse(future, StoreUnavailable(done.refused))
+                refused += count
+            at += count
         for confirm in self.confirms:
             if not confirm.done():
                 confirm.set_result(sum(b.count for b in done.deleted))
+        return refused
 
     def fail(self, error: BaseException, path: Path) -> None:
         """Tell everybody who waits that nothing came of it."""
@@ -123,7 +128,6 @@ def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
         future.set_exception(error)
 
 
-def _give(future: asyncio.Future[tuple[int, int]], first: int, count: int) -> int:
+def _give(future: asyncio.Future[tuple[int, int]], first: int, count: int) -> None:
     if not future.done():
         future.set_result((first, first + count - 1))
-    return first + count

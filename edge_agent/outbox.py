@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
-from collections import deque
+import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from edge_agent.disk_threads import DiskThreads
 from edge_agent.encoding import encode_all
-from edge_agent.former import take_over
 from edge_agent.group import Append, Decided, Group
+from edge_agent.opening import open_store
+from edge_agent.recent import Recent
 from edge_agent.segments.accounts import hour_of
-from edge_agent.segments.files import Disk, FolderDisk
-from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, FullError, NewBlock, Store
+from edge_agent.segments.files import Disk
+from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, NewBlock, Store
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
@@ -45,11 +47,9 @@ TALLY_S: Final = 10.0
 DECISIONS_BYTES: Final = 128 * 1024
 MIN_BYTES: Final = (MIN_SEGMENTS + 2) * SMALLEST
 READ_TRIES: Final = 3
-_RECENT: Final = 64
-"""Blocks kept in memory, so that sending what was just committed reads no disk."""
+HUNG_S: Final = 60.0
+"""What has waited so long for a transaction while none was under way will never get one."""
 _NEVER: Final = 2**62
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,19 @@ class Outbox:
         self._telemetry = telemetry
         self._max_bytes = max_bytes
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), f"the outbox {path}")
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="outbox-write")
-        self._reading = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
+        self._threads = DiskThreads()
         self._store: Store
         self._view = _View("", 1, RangeSet(), (), RangeSet(), 0.0)
         self._group = Group()
         self._work = asyncio.Event()
         self._empty = asyncio.Event()
-        self._recent: deque[Block] = deque()
+        self._recent = Recent()
         self._listeners: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
         self._counting: asyncio.TimerHandle | None = None
+        self._asked: float | None = None
         self._faults = 0
-        self._closed = False
+        self._closed = self._failed = False
 
     @classmethod
     async def open(
@@ -118,7 +118,7 @@ class Outbox:
             raise ConfigError(msg, file=str(path))
         outbox = cls(path, clock=clock, ids=ids, telemetry=telemetry, max_bytes=max_bytes)
         try:
-            await outbox._run(outbox._writing, lambda: outbox._open(disk))
+            await outbox._threads.write(lambda: outbox._open(disk))
         except BaseException:
             outbox._end()
             raise
@@ -182,6 +182,12 @@ class Outbox:
     def _count(self) -> None:
         self._counting = None
         self._group.counts_due = True
+        self._ask()
+
+    def _ask(self) -> None:
+        """Have a transaction made soon."""
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().time()
         self._work.set()
 
     def accounts(self, after: int = 0) -> tuple[int, list[Account]]:
@@ -203,7 +209,7 @@ class Outbox:
             raise StoreRejected(msg)
         done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         self._group.appends.append(Append(batch, done))
-        self._work.set()
+        self._ask()
         return await done
 
     async def append_decisions(
@@ -224,7 +230,7 @@ class Outbox:
             raise StoreRejected(msg)
         done: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         self._group.decided.append(Decided(block, tuple(rests_on), done))
-        self._work.set()
+        self._ask()
         return await done
 
     async def confirm(self, blocks: Iterable[StoredBlock], gaps: Iterable[Gap] = ()) -> int:
@@ -238,7 +244,7 @@ class Outbox:
         self._group.reported.extend(gaps)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._group.confirms.append(done)
-        self._work.set()
+        self._ask()
         return await done
 
     async def pending(
@@ -251,14 +257,12 @@ class Outbox:
         """
         self._check_open()
         last = _NEVER if until is None else until
-        if self._recent and self._recent[0].first <= after + 1:
-            return _limited(
-                (b for b in self._recent if b.last > after and b.first <= last), max_readings, max_bytes
-            )
+        if (known := self._recent.find(after, last, max_readings, max_bytes)) is not None:
+            return known
         for _ in range(READ_TRIES):
             try:
-                blocks, suspects = await self._run(
-                    self._reading, lambda: self._store.read(after, max_readings, max_bytes, last)
+                blocks, suspects = await self._threads.read(
+                    lambda: self._store.read(after, max_readings, max_bytes, last)
                 )
             except OSError as error:
                 msg = f"the outbox {self.path} cannot be read: {error}"
@@ -270,8 +274,34 @@ class Outbox:
         msg = f"the outbox {self.path} is damaged faster than it can be mended"
         raise StoreUnavailable(msg, path=str(self.path))
 
+    @property
+    def at_disk(self) -> bool:
+        """Whether something waits for the disk at this moment."""
+        return self._threads.busy
+
+    def lives(self) -> bool:
+        """Whether what waits gets its transaction; being killed mends no slow disk."""
+        if self._failed:
+            return False
+        waiting = self._asked is not None and not self._threads.busy
+        return not waiting or asyncio.get_running_loop().time() - (self._asked or 0.0) < HUNG_S
+
+    async def failure(self) -> None:
+        """Wait for what ends the writer, and raise it; returns once the outbox is closed.
+
+        Nothing is accepted any more then: the outbox has to be opened anew, best by a new process.
+        """
+        if self._writer is None:
+            return
+        await asyncio.wait([self._writer])
+        if self._failed:
+            self._writer.result()
+
     async def close(self) -> None:
-        """Commit what waits, close the files and give up the lock."""
+        """Commit what waits, close the files and give up the lock.
+
+        What ended the writer is not raised again: all who waited for it were told, and ``failure`` says it.
+        """
         if self._closed:
             return
         self._closed = True
@@ -279,36 +309,38 @@ class Outbox:
         self._work.set()
         try:
             if self._writer is not None:
-                await self._writer
+                with contextlib.suppress(Exception):  # told already
+                    await self._writer
         finally:
             with contextlib.suppress(OSError):  # nothing is lost: the next opening reads a little more
-                await self._run(self._writing, self._store.close)
+                await self._threads.write(self._store.close)
             self._end()
 
     def _end(self) -> None:
         if self._counting is not None:
             self._counting.cancel()
-        self._reading.shutdown()
-        self._writing.shutdown()
+        self._threads.end()
         self._lock.release()
 
     def _check_open(self) -> None:
-        if self._closed:
-            msg = "the outbox is closed"
+        if self._closed or self._failed:
+            msg = "the outbox is closed" if self._closed else f"the outbox {self.path} has failed"
             raise StoreUnavailable(msg, path=str(self.path))
 
-    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        """Run blocking work in a thread and see it through even when cancelled."""
-        task = asyncio.get_running_loop().run_in_executor(thread, work)
+    async def _write(self) -> None:
+        """The one writer, until closed; whatever else ends it fails the outbox: nobody waits in vain."""
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Exception):  # the cancellation is what the caller gets
-                await asyncio.wait([task])
+            await self._transactions()
+        except BaseException as error:
+            self._failed = True
+            if not isinstance(error, asyncio.CancelledError):
+                self._telemetry.count("outbox_writer_failed_total")
+                log.critical("outbox %s: its writer has failed", self.path, exc_info=error)
+            self._group.fail(error, self.path)
             raise
 
-    async def _write(self) -> None:
-        """The one writer: a transaction for all that waits, at least GROUP_S after the one before."""
+    async def _transactions(self) -> None:
+        """One for all that waits, at least GROUP_S after the one before."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         while True:
@@ -317,6 +349,7 @@ class Outbox:
                 await asyncio.sleep(max(0.0, start - loop.time()))
             busy = bool(self._group)
             group = self._group.take() if busy else None
+            self._asked = loop.time() if self._group else None
             if not self._group:
                 self._work.clear()
             start = loop.time() + GROUP_S
@@ -329,12 +362,16 @@ class Outbox:
 
     async def _settle(self, group: Group) -> None:
         try:
-            done, unfit = await self._run(self._writing, lambda: self._commit(group))
+            done, unfit = await self._threads.write(lambda: self._commit(group))
+            self._remember(done.blocks)
+            self._tell(done, group.resolve(done, unfit))
+            added = self._measure()
         except OSError as error:
             self._telemetry.count("outbox_failed_commits_total")
             log.exception("outbox %s cannot be written", self.path)
             for (device, hour, kind), n in group.counts.items():
                 self._group.counts[device, hour, kind] += n
+            self._recent.clear()
             self._remember([])
             group.fail(error, self.path)
             self._measure()
@@ -342,17 +379,16 @@ class Outbox:
         except BaseException as error:
             group.fail(error, self.path)
             raise
-        self._remember(done.blocks)
-        self._tell(group, done)
-        group.resolve(done, unfit)
-        added = self._measure()
         if done.blocks or added:
             for listener in self._listeners:
                 listener()
 
     def _commit(self, group: Group) -> tuple[Done, dict[int, str]]:
         """In the thread: encode and commit; returns what was done and which appends no block can carry."""
-        blocks, unfit = encode_all([a.batch for a in group.appends])
+        try:
+            blocks, unfit = encode_all([a.batch for a in group.appends])
+        except MemoryError as error:  # the store was not touched: another time
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
         work = group.work(blocks)
         try:
             return self._store.commit(work), unfit
@@ -371,11 +407,9 @@ class Outbox:
             state.pins.copy(),
             self._store.fill(),
         )
-        settled = self._view.settled
-        keep = [b for b in self._recent if not settled.covers(b.first, b.last)]
-        self._recent = deque([*keep, *blocks], maxlen=_RECENT)
+        self._recent.take_in(blocks, self._view.following, self._view.settled)
 
-    def _tell(self, group: Group, done: Done) -> None:
+    def _tell(self, done: Done, refused: int) -> None:
         self._telemetry.count("outbox_accepted_total", sum(b.count for b in done.blocks))
         self._telemetry.count("outbox_commits_total")
         if done.mismatched:
@@ -384,9 +418,8 @@ class Outbox:
         if done.deferred:
             self._telemetry.count("outbox_deferred_total", done.deferred)
         if done.refused:
-            readings = sum(len(a.batch) for a in group.appends) + sum(d.block.count for d in group.decided)
-            self._telemetry.count("outbox_refused_total", readings)
-            log.error("outbox %s: %d readings are refused: %s", self.path, readings, done.refused)
+            self._telemetry.count("outbox_refused_total", refused)
+            log.error("outbox %s: %d readings are refused: %s", self.path, refused, done.refused)
 
     def _measure(self) -> list[Gap]:
         """Count and say what was lost; returns the new gaps."""
@@ -408,23 +441,14 @@ class Outbox:
         return gaps
 
     def _open(self, disk: Disk | None) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"the folder of the outbox cannot be made: {error.strerror}"
-            raise ConfigError(msg, file=str(self.path)) from error
-        self._lock.acquire()
-        boot, hour = (lambda: self._ids.new("boot")), (lambda: hour_of(self._clock.now_ns()))
-        try:
-            if disk is None:
-                if (how := take_over(self.path, self._max_bytes, boot, hour)) is not None:
-                    log.warning("%s", how)
-                self.path.mkdir(exist_ok=True, mode=0o700)
-            self._store = Store(disk or FolderDisk(self.path), self._max_bytes, boot, hour)
-        except (OSError, FullError, ValueError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or error
-            msg = f"the outbox {self.path} cannot be opened: {reason}"
-            raise StoreUnavailable(msg, path=str(self.path)) from error
+        self._store = open_store(
+            self.path,
+            disk,
+            self._max_bytes,
+            lock=self._lock,
+            boot=lambda: self._ids.new("boot"),
+            hour=lambda: hour_of(self._clock.now_ns()),
+        )
         if self._store.replaced:
             self._telemetry.count("outbox_garbled_total")
             log.error(
@@ -434,15 +458,3 @@ class Outbox:
                 self._store.state.following - 1,
                 self._store.state.boot,
             )
-
-
-def _limited(blocks: Iterable[Block], max_readings: int, max_bytes: int) -> list[Block]:
-    out: list[Block] = []
-    readings = size = 0
-    for block in blocks:
-        readings += block.count
-        size += len(block.payload)
-        if out and (readings > max_readings or size > max_bytes):
-            break
-        out.append(block)
-    return out

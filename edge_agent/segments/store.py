@@ -51,7 +51,7 @@ class Work:
 
 @dataclass(slots=True)
 class Done:
-    """What was done; ``refused`` says why the blocks could not be accepted (the rest was done).
+    """What was done; ``refused`` says why blocks (all but ``blocks``) were not accepted; the rest was done.
 
     ``mismatched`` blocks were confirmed with another content, ``deferred`` ones stay until the books, in too
     many pieces now, have become simpler: a later receipt deletes them.
@@ -228,20 +228,29 @@ class Store:
         return done
 
     def _accept(self, work: Work, done: Done, change: Change, *, urgent: bool) -> None:
-        """Append the blocks, in as many transactions as segments are needed."""
+        """Append the blocks, in as many transactions as segments are needed.
+
+        What fails once some are accepted refuses the others: the caller has to hear of those.
+        """
         done.first = self.journal.state.following
         waiting = list(work.blocks)
         while waiting:
-            accepted = self.journal.transact(waiting, change)
-            done.blocks += accepted
-            work.counts.clear()
-            waiting, change = waiting[len(accepted) :], Change()
             try:
-                if waiting:
+                if done.blocks:
                     self.ring.make_room(urgent=urgent)
+                accepted = self.journal.transact(waiting, change)
             except FullError as error:
                 done.refused = str(error)
                 return
+            except OSError as error:
+                if not done.blocks:
+                    raise
+                self.journal.fault("only a part was accepted", error)
+                done.refused = f"the disk of the outbox fails: {error}"
+                return
+            done.blocks += accepted
+            work.counts.clear()
+            waiting, change = waiting[len(accepted) :], Change()
 
     def _crowded(self) -> bool:
         """Whether the books consist of so many pieces that they would outgrow their file."""

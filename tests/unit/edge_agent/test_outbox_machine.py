@@ -180,6 +180,26 @@ class OutboxMachine(RuleBasedStateMachine):
         self.doubt = True
         self.settle_doubt()
 
+    @rule(n=st.integers(0, 12), count=st.integers(1, 9))
+    def fail_in_the_middle_and_go_on(self, n: int, count: int) -> None:
+        """Writes fail for a while, maybe between two segments; the process goes on with what it was told."""
+        blocks = []
+        for _ in range(count):
+            self.digest += 499
+            blocks += encode_all([make_batch(self.digest, 499, fat=True)])[0]
+        at = self.store.state.following
+        self.disk.fail_in(n)
+        try:
+            promised = self.store.commit(Work(blocks=blocks)).blocks
+        except OSError:
+            promised = []
+        self.disk.fail_in(None)
+        assert [b.payload for b in promised] == [b.payload for b in blocks[: len(promised)]]
+        for block in promised:
+            self.content[block.first] = block
+        self.accepted = at - 1 + sum(b.count for b in promised)
+        self.take_gaps()
+
     def settle_doubt(self) -> None:
         """What was in doubt at the last moment is either wholly there now or not at all."""
         self.take_gaps()

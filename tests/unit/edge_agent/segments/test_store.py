@@ -121,3 +121,31 @@ def test_an_outbox_goes_on_with_the_room_it_has_when_it_cannot_grow(bench: Bench
     empty.disk.capacity = 1 << 19
     with pytest.raises(OSError, match=r"reserves 64 MiB, but only 0 MiB are free"):
         empty.open(max_bytes=64 << 20)
+
+
+@pytest.mark.parametrize("n", range(12))
+def test_a_disk_that_fails_between_segments_refuses_the_rest_and_says_what_it_has(bench: Bench, n: int):
+    store = bench.open()
+    at = bench.append(store, 10) + 10
+    blocks = bench.readings(5000, fat=True)
+    bench.disk.fail_in(n)
+    work = Work(blocks=blocks, counts=[("dev-0", 7, "read", 5000)])
+    try:
+        done = store.commit(work)
+    except OSError:
+        assert store.state.following == at, "nothing was accepted"
+        assert work.counts
+        payloads = []
+    else:
+        assert n
+        assert "disk of the outbox fails" in done.refused
+        assert store.state.following == done.blocks[-1].last + 1
+        assert not work.counts
+        payloads = [b.payload for b in done.blocks]
+        assert 0 < len(payloads) < len(blocks)
+    bench.disk.fail_in(None)
+    bench.append(store, 3)
+    found, _ = store.read(at - 1, 10**9, 10**9, 10**9)
+    assert [b.payload for b in found[:-1]] == payloads == [b.payload for b in blocks[: len(payloads)]]
+    again = bench.open()
+    assert [b.payload for b in again.read(at - 1, 10**9, 10**9, 10**9)[0]] == [b.payload for b in found]
