@@ -41,6 +41,10 @@ class Feature(Protocol):
         """Take the next value; ``frozen``: an alarm is open, nothing is to be learned from it."""
         ...
 
+    def shift(self, by: int) -> None:
+        """All values were measured so much (ns) later than told."""
+        ...
+
     def pack(self) -> list[Any]:
         """All that ``unpack`` needs."""
         ...
@@ -78,6 +82,9 @@ class _Mean:
         count = len(times)
         self.output = round(self._total / count, 9) if count >= max(1, self._least) else None
 
+    def shift(self, by: int) -> None:
+        self._times = deque(time + by for time in self._times)
+
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self._total, self._pushes, self.output]
 
@@ -114,6 +121,9 @@ class _Median:
         else:
             self.output = (self._ordered[(count - 1) // 2] + self._ordered[count // 2]) / 2
 
+    def shift(self, by: int) -> None:
+        self._times = deque(time + by for time in self._times)
+
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self.output]
 
@@ -148,6 +158,9 @@ class _Swing:
             best.popleft()
         self.output = round(level - best[0], 6)
 
+    def shift(self, by: int) -> None:
+        self._times = deque(time + by for time in self._times)
+
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._best), self.output]
 
@@ -177,6 +190,10 @@ class _Level:
                 self.level += (1 - exp((self._last - time) / self._tau)) * (value - self.level)
         self._last = time
 
+    def shift(self, by: int) -> None:
+        if self._first >= 0:
+            self._first, self._last = self._first + by, self._last + by
+
     def pack(self) -> list[Any]:
         return [self._first, self._last, self.level, self.output]
 
@@ -202,6 +219,9 @@ class _Breaches:
         while times and times[0] <= oldest:
             times.popleft()
         self.output = float(len(times))
+
+    def shift(self, by: int) -> None:
+        self._times = deque(time + by for time in self._times)
 
     def pack(self) -> list[Any]:
         return [list(self._times), self.output]
@@ -279,6 +299,17 @@ class Series:
     def copy(self) -> Series:
         """The same, to be changed on its own."""
         return Series.unpacked(self.pack())
+
+    def shift(self, by: int) -> None:
+        """All of it was measured so much (ns) later than told."""
+        self.received += by
+        if self.time >= 0:
+            self.time += by
+        if self.spoken >= 0:
+            self.spoken += by
+        self.recent = deque(((time + by, value) for time, value in self.recent), maxlen=REMEMBERED)
+        for feature in self.features.values():
+            feature.shift(by)
 
     def need(self, keys: tuple[str, ...]) -> None:
         """Keep exactly these derived quantities; new ones begin with the newest value."""

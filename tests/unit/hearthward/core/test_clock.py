@@ -117,5 +117,5 @@ def test_the_time_of_a_machine_s_sleep_has_passed(clock: Clock, monkeypatch: pyt
         (1000 - 90_000 * SECOND, False),
     ],
 )
-def test_whose_word_a_reading_s_time_is(dated: int | None, own: bool):
+def test_whose_word_a_reading_s_time_is(dated: int | None, *, own: bool):
     assert told_by_device(dated, 1000) is own
