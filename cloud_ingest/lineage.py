@@ -14,7 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.facts import Facts
@@ -39,6 +39,8 @@ NOTED_NS: Final = 60 * SECOND
 """That a boot was heard again is written no more often than this."""
 MAX_GATEWAYS: Final = 10_000
 MAX_SESSIONS: Final = 32
+MAX_BOOTS: Final = 16
+"""Of one gateway; of more those are known that were heard last: names can be invented."""
 CONFLICT: Final = "identity_conflict"
 REPLACED: Final = "outbox_replaced"
 
@@ -99,6 +101,7 @@ class Lineage:
         for row in rows:
             known = self._known.setdefault(row.gateway, _Known())
             known.boots[row.boot] = row
+            self._bound(known, row)
             if row.conflict_at is not None:
                 known.conflict_at = max(row.conflict_at, known.conflict_at or 0)
         self._look(self._clock.now_ns())
@@ -189,6 +192,15 @@ class Lineage:
 
     def _put(self, known: _Known, row: BootSeen) -> None:
         known.boots[row.boot] = self._unsaved[row.gateway, row.boot] = row
+        self._bound(known, row)
+
+    def _bound(self, known: _Known, kept: BootSeen) -> None:
+        """Forget which boot was not heard of for longest if there are too many; not ``kept``."""
+        if len(known.boots) > MAX_BOOTS:
+            others = (b for b in known.boots.values() if b is not kept)
+            oldest = min(others, key=lambda b: (b.last_seen, b.first_seen))
+            del known.boots[oldest.boot]
+            self._unsaved.pop((oldest.gateway, oldest.boot), None)
 
     def _tell(self, known: _Known, gateway: str, metric: str, *, so: bool) -> None:
         """Say what is so; of what is not it is said once, which ends an alarm of before, and no more."""
@@ -217,7 +229,7 @@ def load_lineage(session: Session, tenant: str) -> list[BootSeen]:
 
 
 def write_lineage(session: Session, tenant: str, rows: list[BootSeen]) -> None:
-    """Bring the table up to date."""
+    """Bring the table up to date, with the boots of each gateway that were heard last."""
     for row in rows:
         session.merge(
             GatewayBoot(
@@ -230,3 +242,15 @@ def write_lineage(session: Session, tenant: str, rows: list[BootSeen]) -> None:
                 conflict_at=row.conflict_at,
             )
         )
+    session.flush()
+    for gateway in {row.gateway for row in rows}:
+        _prune(session, tenant, gateway)
+
+
+def _prune(session: Session, tenant: str, gateway: str) -> None:
+    row = GatewayBoot
+    mine = row.tenant == tenant, row.gateway == gateway
+    newest_first = row.last_seen.desc(), row.first_seen.desc(), row.boot
+    gone = session.scalars(select(row.boot).where(*mine).order_by(*newest_first).offset(MAX_BOOTS)).all()
+    if gone:
+        session.execute(delete(row).where(*mine, row.boot.in_(gone)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_ingest.facts import Facts
-from cloud_ingest.lineage import CONFLICT_S, REPLACED_S, BootSeen, Lineage
+from cloud_ingest.lineage import CONFLICT_S, MAX_BOOTS, REPLACED_S, BootSeen, Lineage
 from cloud_ingest.records.models import Alarm, GatewayBoot
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.telemetry import Telemetry
@@ -141,6 +141,28 @@ def test_what_is_written_is_not_written_again_and_changes_meanwhile_are_not_forg
     assert cloud.lineage.unsaved() == []
 
 
+def test_invented_outboxes_push_out_neither_each_other_s_gateway_nor_the_one_that_speaks():
+    cloud = Cloud()
+    cloud.hear("a", 0)
+    for n in range(500):
+        cloud.hear(f"s{n}", 100.0 * n, boot=f"forged-{n}")
+        cloud.hear("a", 100.0 * n + 50)
+    assert cloud.replaced
+    rows = cloud.lineage.unsaved()
+    assert len(rows) == MAX_BOOTS
+    assert {"boot-1", "forged-499"} <= {r.boot for r in rows}
+    assert min(r.last_seen for r in rows) > T0 + 48_000 * SECOND, "those heard last"
+
+
+def test_a_cloud_whose_table_has_too_many_knows_those_that_were_heard_last():
+    rows = [BootSeen("gw-1", f"boot-{n}", T0, T0 + n, "s") for n in range(100)]
+    cloud = Cloud(rows[50:] + rows[:50])
+    cloud.hear("s", 100, boot="boot-99")
+    assert [r.first_seen for r in cloud.lineage.unsaved()] == [T0]
+    cloud.hear("s", 101, boot="boot-50")
+    assert [r.first_seen for r in cloud.lineage.unsaved()] == [T0, T0 + 101 * SECOND], "forgotten"
+
+
 @given(
     lives=st.lists(st.lists(st.floats(0.01, 100), min_size=1, max_size=8), min_size=1, max_size=8),
     data=st.data(),
@@ -187,6 +209,14 @@ async def test_boots_are_kept_in_the_transaction_of_what_came(ward: Ward):
     await ward.take(live(block(1, reading(1)), at=1, boot="boot-2", session="b", mono=2 * SECOND))
     rows = {r.boot: (r.first_seen, r.last_session, r.conflict_at) for r in await ward.rows(GatewayBoot)}
     assert rows == {"boot-1": (T0, "a", None), "boot-2": (T0, "b", None)}
+
+
+async def test_the_table_keeps_the_boots_that_were_heard_last(ward: Ward):
+    for n in range(MAX_BOOTS + 10):
+        await ward.take(live(block(1, reading(n)), at=n, boot=f"boot-{n}", session=f"s{n}", mono=n * SECOND))
+        ward.clock.advance(1)
+    kept = {r.boot for r in await ward.rows(GatewayBoot)}
+    assert kept == {f"boot-{n}" for n in range(10, MAX_BOOTS + 10)}
 
 
 async def test_a_clone_s_readings_under_the_same_numbers_are_told_of(ward: Ward):
