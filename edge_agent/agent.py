@@ -114,7 +114,10 @@ class EdgeAgent:
             self._trouble["configuration"] = "stored"
             return
         self.document = stored
-        self.uplink.config_hash = stored.digest
+        if self._store.copied:  # maybe the one before: only the cloud's next word makes it the one in force
+            self._trouble["configuration"] = "copy"
+        else:
+            self.uplink.config_hash = stored.digest
         log.info("configuration %d (%s) is in force, as stored", stored.version, stored.digest)
 
     def _known(self, stored: ConfigDocument) -> Knowledge | None:

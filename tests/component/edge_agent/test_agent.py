@@ -104,6 +104,23 @@ async def test_an_unusable_stored_document_does_not_keep_the_gateway_from_the_cl
     assert telemetry.by_label("config_refused_total", "reason") == {"stored": 1}
 
 
+async def test_a_copy_of_the_document_is_gone_by_and_said_until_the_cloud_sends_it_again(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    store = ConfigStore(tmp_path / "config")
+    store.save(signed(3, "a"))
+    store.path.write_bytes(b"damaged")
+    box = await open_outbox()
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
+        await consumer.until(lambda: bool(consumer.statuses) and consumer.statuses[-1].online)
+        assert [c.id for c in fleet.configs] == ["a"]
+        assert consumer.statuses[-1].trouble["configuration"] == "copy"
+        assert consumer.statuses[-1].config == ""
+        await consumer.publish_config(document(3, "a"))
+        await consumer.until(lambda: document(3, "a").digest in consumer.applied)
+        await consumer.until(lambda: "configuration" not in consumer.statuses[-1].trouble)
+
+
 async def test_a_published_document_is_stored_applied_and_shown_and_older_ones_are_refused(
     broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
 ):

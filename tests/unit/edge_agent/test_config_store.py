@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_a_saved_document_is_loaded_and_replaced(tmp_path: Path):
         document = ConfigDocument("gw", version, BODY)
         store.save(document)
         assert store.load() == document
-    assert [p.name for p in store.path.parent.iterdir()] == ["config"]
+    assert sorted(p.name for p in store.path.parent.iterdir()) == ["config", "config.copy"]
 
 
 def test_a_half_written_or_altered_document_counts_as_none_and_is_kept(tmp_path: Path):
@@ -57,6 +58,50 @@ def test_a_half_written_or_altered_document_counts_as_none_and_is_kept(tmp_path:
         assert store.load() is None
         assert not store.path.exists()
         assert (tmp_path / "config.garbled").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b.replace(b"p1", b"p2"), None])
+def test_a_damaged_file_is_made_again_from_its_copy(tmp_path: Path, damage: Callable[[bytes], bytes] | None):
+    store = ConfigStore(tmp_path / "config")
+    document = ConfigDocument("gw", 1, BODY)
+    store.save(document)
+    if damage is None:
+        store.path.unlink()
+    else:
+        store.path.write_bytes(damage(store.path.read_bytes()))
+    assert (store.load(), store.copied) == (document, True)
+    assert (tmp_path / "config.garbled").exists() == (damage is not None)
+    assert (store.load(), store.copied) == (document, False)
+    store.path.write_bytes(b"")
+    store.copy.write_bytes(b"")
+    assert (store.load(), store.copied) == (None, False)
+
+
+def test_a_file_that_cannot_be_read_is_no_end_while_there_is_a_copy(tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    document = ConfigDocument("gw", 1, BODY)
+    store.save(document)
+    store.path.unlink()
+    store.path.mkdir()
+    assert (store.load(), store.copied) == (document, True)
+    store.copy.unlink()
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        store.load()
+
+
+def test_a_missing_or_damaged_copy_is_made_again_and_one_that_cannot_be_made_does_no_harm(tmp_path: Path):
+    store = ConfigStore(tmp_path / "config")
+    (tmp_path / "config.copy.new").mkdir()
+    for version in (1, 2):
+        document = ConfigDocument("gw", version, BODY)
+        store.save(document)
+        assert (store.load(), store.copied) == (document, False)
+        assert not store.copy.exists()
+    (tmp_path / "config.copy.new").rmdir()
+    for _ in range(2):
+        assert store.load() == document
+        assert store.copy.read_bytes() == store.path.read_bytes()
+        store.copy.write_bytes(b"garbled")
 
 
 def test_a_failed_save_leaves_the_former_document(tmp_path: Path):
