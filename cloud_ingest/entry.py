@@ -48,7 +48,7 @@ _NUMBER: Final = re.compile(r"[+-]?\d{1,6}(?:[.,]\d{1,6})?")
 _INSTRUMENTAL: Final = frozenset({"rr_interval", "perfusion_index", "battery_level"}) | INTERNAL
 
 ENTERABLE: Final = frozenset(
-    key for key, m in METRICS.items() if (bool(m.codes) if m.kind == "coded" else key not in _INSTRUMENTAL)
+    key for key, m in METRICS.items() if key not in _INSTRUMENTAL and (m.kind == "numeric" or m.codes)
 )
 """What staff may enter: every clinical quantity, not what only an instrument says of itself."""
 ENTERABLE_BY_PATIENT: Final = frozenset(

@@ -68,6 +68,10 @@ class GatewayBoard:
         state = self._states.get(gateway)
         return state is not None and state.online
 
+    def told(self, gateway: str) -> bool:
+        """Whether one has told its status since we started."""
+        return gateway in self._sent
+
     def all(self) -> list[GatewayState]:
         """All that were heard of, by id."""
         return [self._states[g] for g in sorted(self._states)]

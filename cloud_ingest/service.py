@@ -17,6 +17,7 @@ from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts
 from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
+from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.outdated import Outdated
@@ -160,6 +161,7 @@ class CloudService:
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
         self._outdated = Outdated(self.facts, clock)
+        self._trouble = GatewayTrouble(self.facts)
         self.started = asyncio.Event()
 
     def _expect_signs(self) -> None:
@@ -395,6 +397,7 @@ class CloudService:
                     await self.publisher.runs(state.gateway, state.config)
                 await self.publisher.publish_again(self.gateways.all())
                 self._outdated.look(self.gateways.all(), self.publisher.document)
+                self._trouble.look(self.gateways, self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:
                     await self.retention.prune(self.clock.now_ns())
                 self.pipeline.flood.look()

@@ -62,6 +62,7 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "alarms_in_10_min": {"en": "alarms within 10 minutes", "zh": "10 分钟内的报警"},
     "part_failing": {"en": "failing part", "zh": "部件故障"},
     "config_outdated": {"en": "old configuration", "zh": "配置过期"},
+    "gateway_trouble": {"en": "trouble at the gateway", "zh": "网关故障"},
     "identity_conflict": {"en": "identity used twice", "zh": "身份重复使用"},
     "outbox_replaced": {"en": "new buffer", "zh": "缓冲区已更换"},
     "readings_lost": {"en": "lost readings", "zh": "丢失的读数"},
@@ -84,6 +85,24 @@ CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
         "breathlessness": {"en": "breathlessness", "zh": "呼吸困难"},
         "chest_pain": {"en": "chest pain", "zh": "胸痛"},
         "fainting": {"en": "fainting", "zh": "晕厥"},
+    },
+    "gateway_trouble": {
+        "none": {"en": "no trouble", "zh": "无故障"},
+        "unnamed": {"en": "trouble of another kind", "zh": "其他故障"},
+        "decisions_lost": {"en": "alarm decisions of its own were lost", "zh": "其自行判断的报警记录丢失"},
+        "configuration_unusable": {
+            "en": "its stored configuration is damaged or cannot be used",
+            "zh": "已存储的配置损坏或无法使用",
+        },
+        "cloud_refused": {
+            "en": "it refuses this cloud, whose signature it does not trust",
+            "zh": "不信任本服务器的签名, 拒绝其内容",
+        },
+        "rules_absent": {"en": "it has no rules, it decides on no alarms", "zh": "没有规则, 不判断报警"},
+        "rules_failed": {
+            "en": "its rules failed, it does not decide on all that it reads",
+            "zh": "规则出错, 未能判断全部读数",
+        },
     },
 }
 """What coded values are called; those of the others are the same in every language."""

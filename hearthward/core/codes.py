@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["INTERNAL", "METRICS", "OF_GATEWAYS", "Metric", "metric"]
+__all__ = ["INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
 
 Kind = Literal["numeric", "coded"]
 
@@ -72,8 +72,25 @@ SYMPTOMS: Final = (
 )
 """What a patient may report, one at a time; ``none`` says that there are none."""
 
+TROUBLES: Final = (
+    "none",
+    "unnamed",
+    "decisions_lost",
+    "configuration_unusable",
+    "cloud_refused",
+    "rules_absent",
+    "rules_failed",
+)
+"""What a gateway may say that it cannot do, the gravest of it; ``unnamed``: what is not known here."""
 OF_GATEWAYS: Final = frozenset(
-    {"config_outdated", "identity_conflict", "outbox_replaced", "readings_lost", "readings_unaccounted"}
+    {
+        "config_outdated",
+        "gateway_trouble",
+        "identity_conflict",
+        "outbox_replaced",
+        "readings_lost",
+        "readings_unaccounted",
+    }
 )
 """What the cloud notices of a gateway besides its signs of life."""
 INTERNAL: Final = OF_GATEWAYS | frozenset(
@@ -119,9 +136,10 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("duty_uncovered", None, None, "1", 0, 10_000, 10),
         _m("alarms_in_10_min", None, None, "1", 0, 1_000_000, 10),
         _m("part_failing", None, None, "1", 0, 1, 10),
-        # of a gateway: whether it runs an old configuration, whether two use its identity, whether its
-        # outbox was made anew (0 or 1), readings that it lost within the hour, those missing in the books
+        # of a gateway: whether it runs an old configuration, what it cannot do, whether two use its identity,
+        # whether its outbox was made anew (0 or 1), readings lost within the hour, those missing in the books
         _m("config_outdated", None, None, "1", 0, 1, 10),
+        _m("gateway_trouble", None, None, None, -_INF, _INF, 10, 0, "coded", TROUBLES),
         _m("identity_conflict", None, None, "1", 0, 1, 10),
         _m("outbox_replaced", None, None, "1", 0, 1, 10),
         _m("readings_lost", None, None, "1", 0, 1_000_000_000, 10),

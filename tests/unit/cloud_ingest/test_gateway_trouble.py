@@ -1,52 +1,75 @@
-"""What a gateway cannot do is known of it, whatever it says and however much."""
+"""What a gateway says that it cannot do is a fact, the gravest of it."""
 
 from __future__ import annotations
 
+import pytest
+
+from cloud_ingest.facts import Facts
 from cloud_ingest.feed import Feed
-from cloud_ingest.gateways import MOST_TROUBLES, GatewayBoard
+from cloud_ingest.gateway_trouble import GatewayTrouble, gravest
+from cloud_ingest.gateways import GatewayBoard
 from hearthward.core.clock import EventClock
+from hearthward.core.codes import TROUBLES
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Status
-from tests.unit.cloud_ingest.ward import T0
+from hearthward.core.wire import ConfigDocument, Status
+
+DOCUMENT = ConfigDocument("gw", 2, {"tenant": "main"})
 
 
-def board() -> GatewayBoard:
-    return GatewayBoard("main", Feed(), EventClock(T0), Telemetry())
+class Look:
+    """A gateway that tells of itself."""
+
+    def __init__(self) -> None:
+        self.facts, clock = Facts(), EventClock(10**18, frozen_monotonic=True)
+        self.board = GatewayBoard("main", Feed(), clock, Telemetry())
+        self.trouble = GatewayTrouble(self.facts)
+
+    def at(
+        self, *, online: bool = True, document: ConfigDocument | None = DOCUMENT, **trouble: str
+    ) -> str | None:
+        self.board.status("gw", Status(online=online, trouble=trouble))
+        return self.look(document)
+
+    def look(self, document: ConfigDocument | None = DOCUMENT) -> str | None:
+        self.trouble.look(self.board, lambda _: document)
+        found = self.facts.get("gateway:gw", "gateway_trouble")
+        return None if found is None else TROUBLES[int(found)]
 
 
-def trouble(gateways: GatewayBoard) -> dict[str, str]:
-    state = gateways.get("gw-1")
-    assert state is not None
-    return state.trouble
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        ({}, "none"),
+        ({"clock": "ahead"}, "none"),
+        ({"flux": "low"}, "unnamed"),
+        ({"decisions": "lost", "flux": "low"}, "decisions_lost"),
+        ({"configuration": "stored", "decisions": "lost"}, "configuration_unusable"),
+        ({"trust": "key", "configuration": "stored"}, "cloud_refused"),
+        ({"rules": "absent", "trust": "unsigned"}, "rules_absent"),
+        ({"rules": "failed", "clock": "behind"}, "rules_failed"),
+    ],
+)
+def test_the_gravest_is_told(trouble: dict[str, str], code: str):
+    assert gravest(trouble) == code
 
 
-def test_a_gateway_that_refuses_its_cloud_is_heard():
-    gateways = board()
-    gateways.status("gw-1", Status(online=True, wall=T0, trouble={"trust": "key"}))
-    assert trouble(gateways) == {"trust": "key"}
-    gateways.status("gw-1", Status(online=True, wall=T0 + 1))
-    assert trouble(gateways) == {}
+def test_it_is_so_until_the_gateway_says_otherwise():
+    look = Look()
+    assert look.at() == "none"
+    assert look.at(rules="failed") == "rules_failed"
+    assert look.at(online=False) == "rules_failed", "of one that is away nothing new is known"
+    assert look.at() == "none"
 
 
-def test_a_clock_that_is_corrected_shows_until_it_is_right():
-    gateways = board()
-    gateways.clock("gw-1", 5)  # not heard of yet: nobody to show it of
-    gateways.status("gw-1", Status(online=True, wall=T0, trouble={"trust": "key", "clock": "made up"}))
-    assert trouble(gateways) == {"trust": "key"}
-    gateways.clock("gw-1", -86_400)
-    assert trouble(gateways) == {"trust": "key", "clock": "ahead"}
-    gateways.status("gw-1", Status(online=True, wall=T0 + 1))
-    assert trouble(gateways) == {"clock": "ahead"}
-    gateways.clock("gw-1", 86_400)
-    assert trouble(gateways) == {"clock": "behind"}
-    gateways.clock("gw-1", 0)
-    assert trouble(gateways) == {}
+def test_before_its_first_status_nothing_is_known_of_it():
+    look = Look()
+    look.board.runs("gw", "a document", 1)
+    assert look.look() is None
 
 
-def test_what_is_kept_of_a_gateway_s_words_is_bounded():
-    gateways = board()
-    told = {f"{n:03}" + "x" * 500: "y" * 500 for n in range(500)}
-    gateways.status("gw-1", Status(online=True, wall=T0, trouble=told))
-    kept = trouble(gateways)
-    assert len(kept) == MOST_TROUBLES
-    assert max(map(len, [*kept, *kept.values()])) == 64
+def test_a_gateway_without_a_document_is_well_once_and_then_forgotten():
+    look = Look()
+    assert look.at(trust="key") == "cloud_refused"
+    assert look.look(None) == "none"
+    assert look.look(None) is None
+    assert look.at(trust="key", document=None) is None
