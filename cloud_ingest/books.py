@@ -13,10 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from cloud_ingest.balance import Book, replaced
 from cloud_ingest.facts import Facts
 from cloud_ingest.loss_ledger import hour_of
-from cloud_ingest.receipts import Ledger, Source
+from cloud_ingest.receipts import Ledger, Source, load_account
 from cloud_ingest.records import Records
 from cloud_ingest.records.ledger import Told, lost_since, read_books, write_accounts
 from hearthward.core.clock import SECOND, Clock
@@ -188,10 +190,7 @@ class Books:
         """Compare the books, and tell the rules. Raises StoreUnavailable."""
         since = self._clock.now_ns() - LOST_NS
         books, lost = await self._records.read(
-            lambda s: (
-                read_books(s, self._tenant, ranges=False),
-                lost_since(s, self._tenant, since),
-            )
+            lambda s: (self._read_books(s), lost_since(s, self._tenant, since))
         )
         for book in books:
             self._boots[book.gateway].add(book.boot)
@@ -202,6 +201,15 @@ class Books:
                 self._tell(gateway, UNACCOUNTED, found)
         for gateway in sorted({b.gateway for b in books} | lost.keys()):
             self._tell(gateway, LOST, lost.get(gateway, 0))
+
+    def _read_books(self, session: Session) -> list[Book]:
+        """All outboxes; with what is committed of those whose accounts are not in memory."""
+        books, ledger = read_books(session, self._tenant, ranges=False), self._ledger()
+        for book in books:
+            if book.told is not None and not ledger.whole and ledger.known(book.source) is None:
+                account = load_account(session, self._tenant, book.source)
+                book.committed, book.gaps = account.blocks, account.gaps
+        return books
 
     def _lasting(self, books: Iterable[Book]) -> dict[str, int | None]:
         """Numbers that have been unaccounted for long enough, by gateway; None: that is not known yet."""
@@ -214,8 +222,8 @@ class Books:
         for book in books:
             if book.told is None:
                 continue
-            committed = ledger.of(*book.source)
-            book.committed, book.gaps = committed.blocks, committed.gaps
+            if (account := ledger.known(book.source)) is not None:
+                book.committed, book.gaps = account.blocks, account.gaps
             unaccounted = book.standing(replaced=book.source in past).unaccounted
             if not unaccounted:
                 self._open.pop(book.source, None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -32,7 +32,7 @@ from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
 from cloud_ingest.lineage import BootSeen, Lineage, load_lineage, write_lineage
 from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
-from cloud_ingest.receipts import Ledger, Source, load_ledger, write_blocks, write_gaps
+from cloud_ingest.receipts import Ledger, Source, load_account, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
 from cloud_ingest.records.ledger import write_tally
 from cloud_ingest.refusals import Refusals
@@ -132,6 +132,16 @@ class Frames:
         read, patiently = self._records.read, self.turns.patience.until_done
         self.inspector.ledger = await patiently(lambda: read(lambda s: load_ledger(s, self.tenant)))
 
+    async def recall(self, sources: Iterable[Source]) -> None:
+        """Have the accounts of these in memory: before the ``inspector`` takes their frames."""
+        wanted, ledger = set(sources), self.ledger
+        for gateway, boot in wanted:
+            if not ledger.whole and ledger.known((gateway, boot)) is None:
+                find = partial(load_account, tenant=self.tenant, source=(gateway, boot))
+                account = await self.turns.patience.until_done(partial(self._records.read, find))
+                ledger.put((gateway, boot), account)
+        ledger.trim(keep=wanted)
+
     async def reload_attribution(self) -> None:
         """Associations have changed: what is taken from now on is attributed by the new ones. In a turn."""
         self.attribution = await self._records.read(lambda s: load_attribution(s, self.tenant))
@@ -195,12 +205,15 @@ class Frames:
         return [Arrived(message.topic, frame, len(message.payload), seen.offset)]
 
     async def _pass(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
+        sources = {(a.frame.gateway, a.frame.boot) for a in arrived}
+        await self.recall(sources)
         intake, waiting = self._sort(arrived, dead, readings=self._holding.due)
         try:
             found = await self.append(intake)
         except StoreUnavailable as error:
             self._store_failed(error)
             await self._load_ledger()
+            await self.recall(sources)
             intake, waiting = self._sort(arrived, dead, readings=False)
             found = []
         await self.commit(intake, found)

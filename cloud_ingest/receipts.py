@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 import msgpack
 from sqlalchemy import delete, select
@@ -16,10 +17,21 @@ from cloud_ingest.records.models import FrameRow, GapRow
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap
 
-__all__ = ["BlockState", "Committed", "Ledger", "compact", "load_ledger", "write_blocks", "write_gaps"]
+__all__ = [
+    "BlockState",
+    "Committed",
+    "Ledger",
+    "compact",
+    "load_account",
+    "load_ledger",
+    "write_blocks",
+    "write_gaps",
+]
 
 REMEMBERED: Final = 4_096
 """Digests kept per boot in memory: a resend comes soon, a clone shows soon."""
+MAX_ACCOUNTS: Final = 10_000
+"""Boots in memory: several of each gateway of a large hospital."""
 FRAME_ROWS_KEPT: Final = 512
 """Rows per boot with digests; older ones are merged into plain ranges."""
 Source = tuple[str, str]
@@ -78,35 +90,77 @@ class Committed:
 
 
 class Ledger:
-    """All gateways and boots of one tenant."""
+    """Gateways and boots of one tenant in memory: at most ``most``, those used last; the tables have all.
 
-    def __init__(self) -> None:
+    ``whole`` is whether all that the tables have is here: names of boots can be invented, and then it is not.
+    """
+
+    def __init__(self, most: int = MAX_ACCOUNTS) -> None:
         self._of: dict[Source, Committed] = {}
+        self._most = most
+        self.whole = True
 
     def of(self, gateway: str, boot: str) -> Committed:
         """One boot's account, made when asked for the first time."""
-        return self._of.setdefault((gateway, boot), Committed())
+        account = self._of.pop((gateway, boot), None) or Committed()
+        self._of[gateway, boot] = account
+        return account
 
-    def __iter__(self) -> Any:
-        return iter(self._of.items())
+    def known(self, source: Source) -> Committed | None:
+        """The same; None: it is not in memory. Changes nothing."""
+        return self._of.get(source)
+
+    def put(self, source: Source, account: Committed) -> None:
+        """Take an account from the tables."""
+        self._of[source] = account
+
+    def trim(self, keep: Container[Source] = ()) -> None:
+        """Forget accounts that are too many, none of ``keep``; what is not committed may not be forgotten."""
+        over = len(self._of) - self._most
+        for source in [s for s in itertools.islice(self._of, max(0, over)) if s not in keep]:
+            del self._of[source]
+            self.whole = False
+
+    def __len__(self) -> int:
+        return len(self._of)
 
 
-def load_ledger(session: Session, tenant: str) -> Ledger:
+def load_ledger(session: Session, tenant: str, most: int = MAX_ACCOUNTS) -> Ledger:
     """What the tables know."""
-    ledger = Ledger()
+    ledger = Ledger(most)
     rows = select(FrameRow).where(FrameRow.tenant == tenant).order_by(FrameRow.gateway, FrameRow.boot)
     for row in session.scalars(rows.order_by(FrameRow.first)):
-        account = ledger.of(row.gateway, row.boot)
-        if row.blocks is None:
-            account.blocks.add(row.first, row.last)
-            continue
-        first = row.first
-        for count, digest in msgpack.unpackb(row.blocks):
-            account.remember(first, first + count - 1, digest)
-            first += count
-    for gap in session.scalars(select(GapRow).where(GapRow.tenant == tenant)):
-        ledger.of(gap.gateway, gap.boot).gaps.add(gap.first, gap.last)
+        _remember(ledger.of(row.gateway, row.boot), row)
+        ledger.trim()
+    gaps = select(GapRow).where(GapRow.tenant == tenant).order_by(GapRow.gateway, GapRow.boot)
+    for gap in session.scalars(gaps):
+        if (account := ledger.known((gap.gateway, gap.boot))) is not None or ledger.whole:
+            (account or ledger.of(gap.gateway, gap.boot)).gaps.add(gap.first, gap.last)
+            ledger.trim()
     return ledger
+
+
+def load_account(session: Session, tenant: str, source: Source) -> Committed:
+    """What the tables know of one boot."""
+    gateway, boot = source
+    account, row, gap = Committed(), FrameRow, GapRow
+    mine = row.tenant == tenant, row.gateway == gateway, row.boot == boot
+    for found in session.scalars(select(row).where(*mine).order_by(row.first)):
+        _remember(account, found)
+    lost = gap.tenant == tenant, gap.gateway == gateway, gap.boot == boot
+    for first, last in session.execute(select(gap.first, gap.last).where(*lost)):
+        account.gaps.add(first, last)
+    return account
+
+
+def _remember(account: Committed, row: FrameRow) -> None:
+    if row.blocks is None:
+        account.blocks.add(row.first, row.last)
+        return
+    first = row.first
+    for count, digest in msgpack.unpackb(row.blocks):
+        account.remember(first, first + count - 1, digest)
+        first += count
 
 
 def write_blocks(session: Session, tenant: str, source: Source, blocks: Iterable[Block]) -> None:

@@ -128,7 +128,7 @@ class Replayer:
         if letter.state == State.REPLAYED:
             return Replayed(letter.id, letter.reason, State.REPLAYED, letter.outcome or "", changed=False)
         try:
-            came = self._look(letter) if dry_run else await self._let_in(letter, by)
+            came = await self._look(letter) if dry_run else await self._let_in(letter, by)
         except StoreError:
             await self._frames.start_over()
             raise
@@ -169,6 +169,7 @@ class Replayer:
             await self._mark(letter, came, by)
             return came
         intake, came = Intake(), Came(settled=True)  # what is wrong with its rows gets letters of its own
+        await self._frames.recall([(frame.gateway, frame.boot)])
         self._frames.inspector.take(frame, letter.topic, self._clock.now_ns(), intake)
         intake.receipts.clear()
         found = await self._frames.append(intake)
@@ -284,15 +285,16 @@ class Replayer:
 
     # -- what it would come to
 
-    def _look(self, letter: DeadLetter) -> Came:
+    async def _look(self, letter: DeadLetter) -> Came:
         """What a replay would come to, as far as it can be told without the store."""
         now, came, inspector = self._clock.now_ns(), Came(), self._frames.inspector
         if letter.boot is None:
             frame, refused = self._opened(letter)
             if frame is None:
                 return Came(refused=Counter([refused]))
-            account = inspector.ledger.of(frame.gateway, frame.boot)
             source = frame.gateway, frame.boot
+            await self._frames.recall([source])
+            account = inspector.ledger.of(*source)
             for block in frame.blocks:
                 state = account.judge(block)
                 if state is BlockState.COMMITTED:
