@@ -34,6 +34,7 @@ from rules.grace import Grace
 from rules.intake import FUTURE_SKEW
 from rules.model import Configuration, Readings, Rows, Tick, Transition, subject_key
 from rules.rule import RuleSet
+from rules.shifting import shifted
 from rules.state import State
 from rules.travelling import Travelling
 
@@ -77,9 +78,10 @@ class _Lost(Exception):
     """The engine failed in the middle of an input: its state cannot be used any more."""
 
 
-def _ahead(state: State, now: int) -> bool:
-    """Whether the state is of a later time: to it, everything that is measured now would be old."""
-    return any(wall > now + FUTURE_SKEW for wall, _ in state.sources.values())
+def _ahead(state: State, now: int) -> int:
+    """How far (ns) a state is of a later time than now: to it, everything measured now would be old."""
+    ahead = max((wall for wall, _ in state.sources.values()), default=0) - now
+    return ahead if ahead > FUTURE_SKEW else 0
 
 
 class EdgeDecider:
@@ -105,6 +107,7 @@ class EdgeDecider:
         self._time = SteadyTime(clock)
         self._engine = Engine(State.empty(gateway), responding=False)
         self._grace: Grace | None = None
+        self._document: Knowledge | None = None
         self._knowledge: Knowledge | None = None
         self._boot, self._stepped = "", 0
         self._open: dict[str, LocalAlarm] = {}
@@ -144,7 +147,10 @@ class EdgeDecider:
         """Decide by this from now on; None: the cloud has given no rules, nothing can be decided."""
         if knowledge is None:
             log.warning("the configuration has no rules: until one with rules comes, only the cloud decides")
-        self._knowledge, self._configured, self._anew = knowledge, True, True
+        elif self._document is None or knowledge.issued != self._document.issued:
+            self._time.told(knowledge.issued)
+        self._document, self._configured, self._anew = knowledge, True, True
+        self._know()
         self._undecided = self._timers_failed = False
         self._poison = RangeSet()
         self._work.set()
@@ -196,18 +202,31 @@ class EdgeDecider:
         if state is not None and state.node != self.gateway:
             log.error("the state kept of the rules is of gateway %s: deciding begins anew", state.node)
             state = None
-        if state is not None and _ahead(state, self._time.now()):
-            log.error("the state kept of the rules is of a later time than now: deciding begins anew")
-            state = None
         self._renumber()
-        self._engine = Engine(state or State.empty(self.gateway), responding=False)
+        self._resume(state)
         if state is not None:
             self._stepped = self._keeper.stepped(self._boot, self._stepped)
             self._look()
+            await self._recall()
             await self._catch_up()
         self._grace, self._anew = Grace(self._engine.state, self._time.now()), self._configured
         await self._catch_up()
         log.info("the rules go on from number %d, %d alarms open", self._stepped, len(self._open))
+
+    def _resume(self, state: State | None) -> None:
+        """Go on from a state; one of a later time than now is of a clock that has been put back since."""
+        if state is not None and (ahead := _ahead(state, self._time.now())):
+            log.warning("the state kept of the rules is of %.0f s from now: it is put back", ahead / SECOND)
+            state = shifted(state, -ahead)
+            self._time.was_set(-ahead)
+        self._engine = Engine(state or State.empty(self.gateway), responding=False)
+
+    async def _recall(self) -> None:
+        """Find again where the newest readings stand that are in the state already."""
+        try:
+            await self._rests.recall(self._outbox, self._stepped, lambda found: self._time.righted(found)[0])
+        except StoreUnavailable as error:
+            log.warning("what alarms rest on is not known for now: %s", error)
 
     def _renumber(self) -> None:
         """The outbox is new to us: step the newest of what is in it."""
@@ -230,9 +249,10 @@ class EdgeDecider:
 
     async def decide(self) -> None:
         """One round: step what is new in the outbox, and let the timers end that are due."""
-        if set_by := self._time.look():
-            self._set_time(set_by)
         await self._catch_up()
+        if self._mind_clock():
+            self._work.set()  # what is expected since when is to be put right before anything is silent
+            return
         try:
             self._timers(self._time.now() - (0 if self._clock.event_driven else LAG_NS))
         except _Lost:
@@ -242,9 +262,12 @@ class EdgeDecider:
         """Step everything that is in the outbox and was not yet, once it is known by what."""
         if self._boot != self._outbox.boot:
             self._renumber()
-        if self._anew and self._grace is not None:
-            self._put_in_force(self._grace, await self._next_came())
-        while self._configured and (accepted := self._outbox.accepted) > self._stepped:
+        while True:
+            self._mind_clock()
+            if self._anew and self._grace is not None:
+                self._put_in_force(self._grace, await self._next_came())
+            if not self._configured or (accepted := self._outbox.accepted) <= self._stepped:
+                return
             try:
                 blocks = await self._outbox.pending(self._stepped, CHUNK)
             except StoreUnavailable as error:
@@ -253,6 +276,8 @@ class EdgeDecider:
             if not blocks:
                 self._passed_over(accepted)
                 return
+            if self._mind_clock():
+                continue
             try:
                 for block in blocks:
                     self._take(block)
@@ -294,9 +319,8 @@ class EdgeDecider:
         return now
 
     def _judge(self, block: Block, knowledge: Knowledge) -> None:
-        batch = decode_block(block.payload)
-        self._rests.note(batch, block.first)
-        right, came = self._time.righted(batch)
+        right, came = self._time.righted(decode_block(block.payload))
+        self._rests.note(right, block.first)
         self._timers(min(came))
         last = max(came)
         rows = knowledge.rows(right, last)
@@ -329,13 +353,25 @@ class EdgeDecider:
 
     # -- configuration
 
-    def _set_time(self, by: int) -> None:
-        """The clock was set by so much: nobody was silent meanwhile, and nothing is of the future."""
+    def _mind_clock(self) -> bool:
+        """Whether the clock has been set: then all that is known goes on by its new time, alarms as well."""
+        by = self._time.look()
+        if not by:
+            return False
         self._telemetry.count("edge_clock_set_total")
-        if by < 0:
-            self._engine = Engine(State.empty(self.gateway), responding=False)
-        self._grace = Grace(self._engine.state, self._time.now())
-        self._anew = self._configured
+        self._engine = Engine(shifted(self._engine.state, by), responding=False)
+        self._rests.shift(by)
+        self._know()
+        if self._grace is not None:
+            self._grace, self._anew = Grace(self._engine.state, self._time.now()), self._configured
+        self._look()
+        self._keeper.hurry()
+        return True
+
+    def _know(self) -> None:
+        """See what the document says by the clock as it is: to one that is behind, all is of the future."""
+        document, behind = self._document, self._time.behind
+        self._knowledge = document.shifted(-behind) if document is not None and behind else document
 
     def _put_in_force(self, grace: Grace, at: int) -> None:
         """Have the rules know exactly what the document says, as of ``at`` (UTC ns)."""
@@ -362,8 +398,7 @@ class EdgeDecider:
         self._keeper.hurry()
 
     def _restore(self) -> None:
-        state = self._keeper.last(self._boot)
-        self._engine = Engine(state or State.empty(self.gateway), responding=False)
+        self._resume(self._keeper.last(self._boot))
         self._stepped = self._keeper.stepped(self._boot, self._stepped)
         self._look()
 

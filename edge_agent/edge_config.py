@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hearthward.core.codes import METRICS
@@ -24,7 +24,7 @@ class Knowledge:
     """The rules to be signalled (none in shadow), and what these must know of the patients at this gateway.
 
     ``devices`` are the gateway's own, ``places`` where patients are as people call it; ``digest`` is the
-    document's.
+    document's, ``issued`` when the cloud made it (UTC ns; 0: not known).
     """
 
     digest: str
@@ -33,6 +33,16 @@ class Knowledge:
     attribution: Attribution
     devices: frozenset[str]
     places: dict[str, str]
+    issued: int = 0
+
+    def shifted(self, by: int) -> Knowledge:
+        """The same as told by a clock that shows ``by`` ns more than the cloud's.
+
+        A gateway whose clock is behind has its patients' devices on them already, though that is to come by
+        its own clock.
+        """
+        contexts = {name: context.shifted(by) for name, context in self.contexts.items()}
+        return replace(self, contexts=contexts, attribution=self.attribution.shifted(by))
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -88,6 +98,7 @@ def knowledge_of(document: ConfigDocument) -> Knowledge | None:
             Attribution(_span(*row) for row in body["associations"]),
             frozenset(_text(device["id"]) for device in body["devices"]),
             {_text(patient): _text(place) for patient, place in body.get("places", {}).items()},
+            _time(body.get("issued", 0)),
         )
     except Exception as error:
         msg = f"configuration document: its rules cannot be read ({type(error).__name__}: {error})"
@@ -96,6 +107,13 @@ def knowledge_of(document: ConfigDocument) -> Knowledge | None:
         msg = "configuration document: its rules mean something else to this software than to the cloud"
         raise ConfigError(msg, reason="rules")
     return known
+
+
+def _time(value: Any) -> int:
+    if type(value) is not int:
+        msg = "a time that is no integer"
+        raise TypeError(msg)
+    return value
 
 
 def _span(device: Any, patient: Any, start: Any, end: Any) -> Span:

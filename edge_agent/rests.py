@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
 
+from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
+from hearthward.core.wire import Block, decode_block
 
 __all__ = ["KEPT", "Rests"]
 
@@ -14,6 +17,19 @@ KEPT: Final = 600
 """Readings of one signal of one device: ten minutes of what comes every second, days of what is rare."""
 SIGNALS: Final = 4096
 """More signals than any gateway's devices have; the one that was new first makes room."""
+RECALLED: Final = 60_000
+"""Readings noted again after a start: the last minutes of what a large gateway accepts."""
+CHUNK: Final = 4000
+
+
+class Waiting(Protocol):
+    """What is asked of an outbox here."""
+
+    async def pending(
+        self, after: int, max_readings: int, max_bytes: int = ..., until: int | None = None
+    ) -> list[Block]:
+        """Unreceipted blocks from ``after + 1`` on, in order."""
+        ...
 
 
 class _Ring:
@@ -31,6 +47,9 @@ class _Ring:
             return
         self.times[self.at], self.numbers[self.at] = time, number
         self.at = (self.at + 1) % KEPT
+
+    def shift(self, by: int) -> None:
+        self.times = array("q", [time + by for time in self.times])
 
     def find(self, time: int) -> int | None:
         try:
@@ -56,6 +75,19 @@ class Rests:
                 ring = rings[key] = _Ring()
             ring.put(batch.corrected[number], first + number)
 
+    async def recall(self, outbox: Waiting, upto: int, right: Callable[[ReadingBatch], ReadingBatch]) -> None:
+        """Note the newest readings that wait in the outbox, up to that number, with their right times."""
+        after = max(0, upto - RECALLED)
+        while after < upto:
+            blocks = await outbox.pending(after, CHUNK, until=upto)
+            if not blocks:
+                return
+            for block in blocks:
+                if not block.decisions:
+                    with contextlib.suppress(DecodeError):  # told when it was decided on
+                        self.note(right(decode_block(block.payload)), block.first)
+                after = block.last
+
     def of(self, inputs: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
         """The ranges of numbers of what a decision names as its inputs, as far as they are still known."""
         found = set()
@@ -65,6 +97,11 @@ class Rests:
             if number is not None:
                 found.add(number)
         return [(number, number) for number in sorted(found)]
+
+    def shift(self, by: int) -> None:
+        """The clock has been set by so much (ns): from now on transitions name its new times."""
+        for ring in self._rings.values():
+            ring.shift(by)
 
     def clear(self) -> None:
         """The outbox was made anew: its numbers begin again."""

@@ -1,85 +1,105 @@
-"""What time it is for the rules at the edge, whatever becomes of the wall clock.
+"""What time it is for the rules at the edge: that of the clock by which readings are stamped, at once.
 
-A clock that is set while patients are watched must not make anybody silent, nor anybody's values old. So time
-goes on by the monotonic clock, following the wall clock only while the two agree. A jump is not believed
-until it has stood for some minutes; what was stamped by the clock that jumped is put right meanwhile.
+Whether a clock that jumps is believed is the business of the clock alone (``hearthward.core.steady_clock``),
+so that readings, the frames that carry them and decisions always go by the same time. Here it is noticed that
+a clock has been set, and what was stamped before and is decided on after that is put right.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from hearthward.core.clock import SECOND, Clock
+from hearthward.core.clock import SECOND, Clock, told_by_device
 from hearthward.core.model import Quality, ReadingBatch
+from hearthward.core.steady_clock import JUMP_S
 
-__all__ = ["BELIEVE_S", "JUMP_S", "SteadyTime"]
+__all__ = ["FORMER_S", "SteadyTime"]
 
 log = logging.getLogger(__name__)
 
-JUMP_S: Final = 10.0
-"""By less than this a clock is corrected in its stride."""
-BELIEVE_S: Final = 300.0
-"""A clock that has jumped and goes on from there for so long is taken for right."""
+FORMER_S: Final = 600.0
+"""For so long there may be readings to decide on that a clock stamped before it was set."""
 
 
 class SteadyTime:
-    """The time as of the clock before its last jump; where a recording is played, the player's."""
+    """The time of a clock, and that of the same clock before it was last set.
+
+    Where a recording is played the time is the player's, and right by definition.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._follow()
+        self._ahead = clock.now_ns() - clock.monotonic_ns()
+        self._former: list[tuple[int, int]] = []
+        self._late: int | None = None
 
-    def _follow(self) -> None:
-        self._wall, self._mono = self._clock.now_ns(), self._clock.monotonic_ns()
-        self._believed = self._clock.synchronised()
-        self._jump: tuple[int, int] | None = None
+    @property
+    def behind(self) -> int:
+        """By how much (ns) at least the clock is known to be behind; 0: nothing speaks against it."""
+        late = self._late
+        return 0 if late is None or late <= JUMP_S * SECOND else late
+
+    def told(self, at: int) -> None:
+        """The cloud has said that it is ``at`` (UTC ns), now or some time ago."""
+        self._late = None if self._clock.event_driven else at - self.now()
 
     def now(self) -> int:
         """UTC nanoseconds."""
-        if self._clock.event_driven:
-            return self._clock.now_ns()
-        return self._wall + self._clock.monotonic_ns() - self._mono
+        return self._clock.now_ns()
 
     def look(self) -> int:
-        """Compare the clocks; returns by how much (ns) time has just been set, nearly always 0."""
+        """By how much (ns) the clock has been set since the last look, nearly always 0."""
         if self._clock.event_driven:
             return 0
-        off, mono = self._clock.now_ns() - self.now(), self._clock.monotonic_ns()
-        if abs(off) <= JUMP_S * SECOND:
-            self._follow()
+        ahead = self._clock.now_ns() - self._clock.monotonic_ns()
+        by, self._ahead = ahead - self._ahead, ahead
+        if abs(by) <= JUMP_S * SECOND:
             return 0
-        if self._jump is None or abs(off - self._jump[0]) > JUMP_S * SECOND:
-            log.warning("the clock has jumped by %.0f s", off / SECOND)
-            self._jump = off, mono
-        if self._believed and mono - self._jump[1] < BELIEVE_S * SECOND:
-            return 0
-        log.warning("the clock is taken for right, %.0f s from what it was", off / SECOND)
-        self._follow()
-        return off
+        log.warning("the clock has been set by %.0f s; deciding goes on by the new time", by / SECOND)
+        if self._late is not None:
+            self._late -= by
+        self.was_set(by)
+        return by
 
-    def right(self, times: Iterable[int]) -> list[int]:
-        """Times as stamped -> as they are by this clock: nearer to the clock that jumped, it is its stamp."""
-        found = list(times)
-        if self._jump is None:
-            return found
-        wall, now = self._clock.now_ns(), self.now()
-        return [t - (wall - now) if abs(t - wall) < abs(t - now) else t for t in found]
+    def was_set(self, by: int) -> None:
+        """What waits to be decided on may be stamped by the clock as it was until it was set by ``by`` ns."""
+        mono = self._clock.monotonic_ns()
+        former = [(by + before, until) for before, until in self._former if until > mono]
+        self._former = [*former, (by, mono + round(FORMER_S * SECOND))]
+
+    def right(self, times: Sequence[int]) -> list[int]:
+        """Times as stamped -> as they are by this clock: what is nearer to a former one is its stamp."""
+        if not self._former:
+            return list(times)
+        now, mono = self.now(), self._clock.monotonic_ns()
+        offsets = [0, *(by for by, until in self._former if until > mono)]
+        return [t + min(offsets, key=lambda by: abs(t + by - now)) for t in times]
 
     def righted(self, batch: ReadingBatch) -> tuple[ReadingBatch, list[int]]:
-        """The readings with their times put right, and when each came (UTC ns).
+        """The readings with their times put right, and when each came (UTC ns), never later than now.
 
         What has no time but that of its receipt came then; else the receive time, as a part of a key, may
-        have run ahead of a clock that was put back.
+        have run ahead of a clock that was put back. A time that a device itself has told stays.
         """
         now = self.now()
-        made = replace(batch, corrected=self.right(batch.corrected), received=[])
-        made.received = [min(r, now) for r in self.right(batch.received)]
+        corrected, received = self.right(batch.corrected), self.right(batch.received)
+        told = [
+            not quality & Quality.CLOCK_UNSET and told_by_device(dated, at)
+            for dated, quality, at in zip(batch.device_time, batch.quality, batch.corrected, strict=True)
+        ]
+        made = replace(
+            batch,
+            corrected=[
+                old if own else new for own, old, new in zip(told, batch.corrected, corrected, strict=True)
+            ],
+            received=[min(at, now) for at in received],
+        )
         came = [
-            corrected if dated is None or quality & Quality.CLOCK_UNSET else received
-            for dated, quality, corrected, received in zip(
+            min(at, now) if dated is None or quality & Quality.CLOCK_UNSET else came
+            for dated, quality, at, came in zip(
                 made.device_time, made.quality, made.corrected, made.received, strict=True
             )
         ]

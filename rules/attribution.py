@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hearthward.core.codes import METRICS
@@ -39,6 +39,14 @@ class Attribution:
             by_device[span.device].append(span)
         self._starts = {d: [s.start for s in spans] for d, spans in by_device.items()}
         self._spans = dict(by_device)
+
+    def shifted(self, by: int) -> Attribution:
+        """The same by a clock that shows ``by`` ns more."""
+        return Attribution(
+            replace(s, start=s.start + by, end=None if s.end is None else s.end + by)
+            for spans in self._spans.values()
+            for s in spans
+        )
 
     def patient(self, device: str, at: int) -> str | None:
         """Whose reading a device's reading measured at ``at`` is, or None when it was on nobody."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -158,6 +158,15 @@ class Context:
             if (limit := limits.get((rule.id, name))) is not None
             and parameter.low <= limit.value <= parameter.high
         }
+
+    def shifted(self, by: int) -> Context:
+        """The same by a clock that shows ``by`` ns more; hours of the day are left as they are."""
+        limits = (
+            replace(x, start=x.start + by, expires=None if x.expires is None else x.expires + by)
+            for x in self.limits
+        )
+        expected = None if self.expected is None else {m: at + by for m, at in self.expected.items()}
+        return replace(self, limits=tuple(limits), expected=expected)
 
     def content(self) -> list[Any]:
         """As plain data; ``Context.of`` is the way back."""

@@ -10,10 +10,10 @@ from edge_agent.annunciation.local import AWAY_S, LINK_LOST_S, PAUSE_S
 from edge_agent.annunciation.page_html import REFRESH_S
 from edge_agent.deciding import REPLAY_READINGS, TICK_S
 from edge_agent.keeping import KEEP_S
-from edge_agent.steady import BELIEVE_S
 from hearthward.app.bedside import PAGE_PORT
 from hearthward.core.clock import SECOND
 from hearthward.core.local_settings import CODE_LENGTH, LocalSettings
+from hearthward.core.steady_clock import BELIEVE_S
 from hearthward.core.wire import MAX_FRAME_BYTES
 from rules import load_rules
 from tests.unit.docs.pages import ROOT

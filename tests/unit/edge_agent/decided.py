@@ -59,6 +59,7 @@ def document(
         "contexts": {name: context.content() for name, context in known.items()},
         "associations": [[d, d.replace("dev", "pat"), T0 - 3600 * SECOND, None] for d in devices],
         "places": {},
+        "issued": T0,
     }
     return ConfigDocument(GATEWAY, version, body | more)
 

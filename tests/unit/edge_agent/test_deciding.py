@@ -254,44 +254,6 @@ async def test_rules_in_shadow_are_not_decided_at_the_edge(tmp_path: Path):
     assert edge.sent == []
 
 
-@pytest.mark.parametrize("jump", [-86_400, 86_400])
-async def test_a_clock_that_jumps_a_day_makes_nobody_silent_and_hides_no_silence(tmp_path: Path, jump: int):
-    rules = RuleSet((*RULES, make("no-data", Missing("spo2", 60.0), max_age_s=3600)))
-    people = {"pat_1": Context(expected={"spo2": T0}), "pat_2": Context(expected={"spo2": T0})}
-    edge = await Edge(tmp_path, knowledge(rules, contexts=people)).start()
-    await edge.read(reading(1, 97), reading(1, 97, "dev_2"))
-    edge.clock.jump(jump)
-    await edge.wait(1)
-    assert edge.sent == [], "nobody fell silent"
-    at = jump + 2
-    await edge.read(reading(at, 84, received=T0 + max(at, 1) * SECOND + 1))
-    (low,) = edge.sent
-    assert (low.rule, low.subject, low.onset) == ("spo2-low", "pat_1", T0 + 2 * SECOND)
-    await edge.wait(61)
-    assert edge.kinds[1:] == [("start", "no-data")] * 2
-    edge.clock.jump(-jump)
-    await edge.wait(1)
-    await edge.read(reading(64, 97, received=T0 + max(at, 1) * SECOND + 2))
-    assert sorted(edge.kinds[3:]) == [("end", "no-data"), ("end", "spo2-low")]
-
-
-async def test_a_clock_that_was_set_for_good_is_believed_after_some_minutes(tmp_path: Path):
-    edge = await Edge(tmp_path).start()
-    await edge.read(reading(1, 84))
-    for jump in (7200, -3600):
-        edge.clock.jump(jump)
-        await edge.wait(1)
-        await edge.wait(301)
-    now = (edge.clock.now_ns() - T0) / SECOND
-    await edge.read(reading(now, 83))
-    assert [(t.kind, t.onset) for t in edge.sent][-1] == ("start", T0 + round(now * SECOND))
-    assert edge.telemetry.value("edge_clock_set_total") == 2
-    edge.clock.jump(-7200)
-    edge.outbox.blocks.clear()
-    await edge.start()
-    assert edge.decider.alarms == [], "what was kept is of a later time"
-
-
 async def test_a_block_on_which_the_rules_fail_is_left_out_and_the_next_are_decided(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
