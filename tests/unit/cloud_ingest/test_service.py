@@ -21,6 +21,7 @@ from cloud_ingest.sources import MemorySource
 from cloud_ingest.stores import MemoryStore
 from edge_agent.config_store import check_document
 from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.codes import TROUBLES
 from hearthward.core.errors import ConfigError, RuleError
 from hearthward.core.ids import SeededIds
 from hearthward.core.settings import CloudSettings
@@ -237,6 +238,20 @@ async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_
         await cloud.source.wait_published(3)
         cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
         await becomes(0.0)
+
+
+async def test_what_a_gateway_cannot_do_is_a_fact_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    async with running(tmp_path / "r.db") as cloud:
+        await cloud.source.wait_published(1)
+        for trouble, code in (({"rules": "failed"}, "rules_failed"), ({}, "none")):
+            status = Status(online=True, trouble=trouble)
+            cloud.source.deliver(topic("main", "gw-1", "status"), status.encode())
+            async with asyncio.timeout(10):
+                while cloud.service.facts.get("gateway:gw-1", "gateway_trouble") != TROUBLES.index(code):  # noqa: ASYNC110 - nobody tells of it
+                    await asyncio.sleep(0.01)
 
 
 async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
