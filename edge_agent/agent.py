@@ -26,6 +26,8 @@ __all__ = ["EdgeAgent", "Fleet", "device_configs"]
 
 log = logging.getLogger(__name__)
 
+HUNG_S: Final = 180.0
+"""A part that did not get on for so long hangs: connecting and looking up a name take a part of that."""
 OnAccepted = Callable[[ReadingBatch, int, int], None]
 TRANSPORTS: Final = frozenset({"ble", "serial"})
 
@@ -96,6 +98,12 @@ class EdgeAgent:
             tasks.create_task(self.uplink.run(), name="edge-uplink")
             if self.decider is not None:
                 tasks.create_task(self.decider.run(), name="edge-decider")
+
+    def lives(self) -> bool:
+        """Whether no part hangs. One that waits for the disk does not: being killed mends no disk."""
+        if not self.outbox.lives():
+            return False
+        return self.outbox.at_disk or self.uplink.still_s < HUNG_S
 
     def _decide_by(self, knowledge: Knowledge | None) -> None:
         if self.decider is not None:

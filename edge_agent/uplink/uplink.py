@@ -88,6 +88,7 @@ class Uplink:
         self._ids = ids or RandomIds()
         self.session = self._ids.new("ses")
         self._status_due = asyncio.Event()
+        self._moved: float | None = None
         self._sender = Sender(
             outbox,
             tenant=tenant,
@@ -118,6 +119,14 @@ class Uplink:
     def config_hash(self, digest: str) -> None:
         self._receiver.config_hash = digest
 
+    @property
+    def still_s(self) -> float:
+        """Seconds since it last got on: tried to connect, or told its status; 0 while it does not run."""
+        return 0.0 if self._moved is None else asyncio.get_running_loop().time() - self._moved
+
+    def _moves(self) -> None:
+        self._moved = asyncio.get_running_loop().time()
+
     def status_changed(self) -> None:
         """Have the status published soon."""
         self._status_due.set()
@@ -130,12 +139,13 @@ class Uplink:
                 tasks.create_task(self._receiver.configure(), name="uplink-configure")
                 tasks.create_task(self._keep_connected(), name="uplink-connection")
         finally:
-            self.state = UplinkState.IDLE
+            self.state, self._moved = UplinkState.IDLE, None
 
     async def _keep_connected(self) -> None:
         pause, told = BACKOFF_FIRST_S, False
         while True:
             started = self._clock.monotonic_ns()
+            self._moves()
             self.state = UplinkState.CONNECTING
             reason = await self._one_connection()
             was_up = self.state is UplinkState.CONNECTED
@@ -227,6 +237,7 @@ class Uplink:
                 pass  # nothing changed: the regular one
             self._status_due.clear()
             await self._publish_status(client)
+            self._moves()
             await asyncio.sleep(STATUS_LEAST_S)
 
     async def _publish_status(self, client: aiomqtt.Client) -> None:

@@ -52,6 +52,8 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
 ) -> AsyncIterator[EdgeAgent]:
     """A gateway that runs while the context is open. Raises ConfigError when it cannot start.
 
+    What fails in it ends the body, and is raised.
+
     ``own``: the process is this gateway alone, and tells people of alarms on its terminal and page.
     ``cloud_key`` is the public key of the cloud in this very process, which is then the one to be believed.
     """
@@ -114,7 +116,11 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                 on_accepted=on_accepted,
                 decider=lambda agent: bedside.decider(agent, outbox, folder),
             )
-            async with bedside.serving(), background(agent.run, "edge"):
+            async with (
+                bedside.serving(),
+                background(outbox.failure, "edge-outbox"),  # a process that accepts nothing has to be another
+                background(agent.run, "edge"),
+            ):
                 yield agent
     finally:
         await outbox.close()
@@ -148,9 +154,9 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
     if event_clock is None:
         async with edge_running(
             settings, broker_url=settings.broker.url, clock=SteadyClock(), telemetry=telemetry, own=True
-        ):
+        ) as agent:
             log.info("gateway %s is up", settings.edge.gateway)
-            await serve()
+            await serve(agent.lives)
         return
     clock = EventClock()
     line = ControlClient(*parse_address(event_clock, "--event-clock"), clock)
@@ -168,5 +174,5 @@ async def run_edge(settings: Settings, *, event_clock: str | None) -> None:
             on_accepted=accepted,
             on_refused=lambda device: line.taken({device: 1}),
             own=True,
-        ):
-            await serve()
+        ) as agent:
+            await serve(agent.lives)

@@ -77,7 +77,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 cloud_running(settings, records, broker_url=broker_url, clock=clock, telemetry=telemetry)
             )
             await _ensure_gateway(cloud, settings)
-            await stack.enter_async_context(
+            edge = await stack.enter_async_context(
                 edge_running(
                     settings,
                     broker_url=broker_url,
@@ -87,7 +87,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 )
             )
             await _say_how_to_enter(cloud, settings.cloud.tenant)
-            await serve(cloud.lives)
+            await serve(lambda: cloud.lives() and edge.lives())
         plan = virtual_ward(settings.edge.gateway, settings.cloud.tenant)
         ward = await stack.enter_async_context(open_ward(plan))
         started = clock.now_ns() - SECOND
@@ -98,7 +98,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
             cloud_running(settings, records, broker_url=broker_url, clock=clock, telemetry=telemetry)
         )
         acks, tracker = Acknowledgements(), Tracker(clock)
-        await stack.enter_async_context(
+        edge = await stack.enter_async_context(
             edge_running(
                 settings,
                 broker_url=broker_url,
@@ -114,7 +114,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
                 lambda: live_ward(ward, seconds=None, acks=acks, tracker=tracker, books=Books()), "ward"
             )
         )
-        await serve(cloud.lives)
+        await serve(lambda: cloud.lives() and edge.lives())
 
 
 async def _ensure_gateway(cloud: Cloud, settings: Settings) -> None:

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edge_agent import ConfigStore, EdgeAgent, FakeFleet, Outbox, Uplink
+from edge_agent import agent as module
 from hearthward.core.clock import SECOND, SystemClock
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
@@ -89,6 +92,25 @@ async def test_the_stored_document_is_in_force_before_any_broker(
             await fleet.applied.wait()
         assert [c.id for c in fleet.configs] == ["a", "b"]
         assert agent.uplink.config_hash == document(3, "a", "b").digest
+
+
+async def test_an_uplink_that_does_not_get_on_hangs_unless_the_disk_is_waited_for(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+):
+    box = await open_outbox()
+    store = ConfigStore(tmp_path / "config")
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (agent, _):
+        await consumer.until(lambda: bool(consumer.statuses))
+        assert agent.lives()
+        monkeypatch.setattr(module, "HUNG_S", 0.0)
+        assert agent.uplink.still_s > 0
+        assert not agent.lives()
+        waiting = asyncio.ensure_future(box.append(make_batch(1, 1)))
+        while not box.at_disk:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0)
+        assert agent.lives()
+        await waiting
+    assert agent.uplink.still_s == 0
 
 
 async def test_an_unusable_stored_document_does_not_keep_the_gateway_from_the_cloud(
