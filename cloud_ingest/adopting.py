@@ -7,7 +7,7 @@ first and ended then. A gateway speaks of itself, its devices, and the patients 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -79,21 +79,10 @@ def read_decisions(
             if word.kind not in SENT:
                 msg = f"a decision of kind {word.kind[:32]!r}"
                 raise DecodeError(msg, reason="malformed")
-            good.append((i, _shifted(word, offset)))
+            good.append((i, word.shifted(offset) if offset else word))
         except DecodeError as error:
             bad.append((i, encode_decisions([part]), error))
     return good, bad
-
-
-def _shifted(word: Travelling, offset: int) -> Travelling:
-    if not offset:
-        return word
-    inputs = tuple(
-        {k: v + offset if k in {"time", "received"} and isinstance(v, int) else v for k, v in i.items()}
-        for i in word.inputs
-    )
-    times = {name: max(0, getattr(word, name) + offset) for name in ("onset", "at", "decided")}
-    return replace(word, **times, inputs=inputs)
 
 
 @dataclass(slots=True)

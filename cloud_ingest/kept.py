@@ -114,6 +114,9 @@ class _Kept:
     def push(self, time: int, value: float, *, frozen: bool) -> None:
         """Not done: what was kept stays."""
 
+    def shift(self, by: int) -> None:
+        """It has no times."""
+
     def pack(self) -> list[Any]:
         """Nothing of the past was kept."""
         return [[], []]

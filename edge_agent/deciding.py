@@ -361,6 +361,7 @@ class EdgeDecider:
         self._telemetry.count("edge_clock_set_total")
         self._engine = Engine(shifted(self._engine.state, by), responding=False)
         self._rests.shift(by)
+        self._keeper.shift(by)
         self._know()
         if self._grace is not None:
             self._grace, self._anew = Grace(self._engine.state, self._time.now()), self._configured

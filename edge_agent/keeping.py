@@ -133,6 +133,11 @@ class Keeper:
                 self._lose(f"{QUEUE} others wait for the outbox already")
         self._due.set()
 
+    def shift(self, by: int) -> None:
+        """The clock was set by so much (ns): what waits travels in frames of the new time."""
+        for key, (payload, rests_on) in list(self._queue.items()):
+            self._queue[key] = Travelling.decode(payload).shifted(by).encode(), rests_on
+
     def hurry(self) -> None:
         """Keep the state soon."""
         self._due.set()

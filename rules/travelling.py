@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, cast
 
 import msgpack
@@ -59,6 +59,15 @@ class Travelling:
             text=dict(transition.text),
             inputs=transition.inputs,
         )
+
+    def shifted(self, by: int) -> Travelling:
+        """The same by a clock that shows ``by`` ns more."""
+        inputs = tuple(
+            {k: v + by if k in {"time", "received"} and isinstance(v, int) else v for k, v in i.items()}
+            for i in self.inputs
+        )
+        times = {name: max(0, getattr(self, name) + by) for name in _TIMES}
+        return replace(self, **times, inputs=inputs)
 
     def encode(self) -> bytes:
         """Travelling -> bytes."""

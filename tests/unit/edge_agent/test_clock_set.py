@@ -226,6 +226,17 @@ async def test_what_an_alarm_rests_on_is_known_though_the_clock_was_set(jump: in
     assert edge.outbox.urgent.covers(2, 2), "decided on before"
 
 
+async def test_decisions_that_wait_for_the_outbox_are_of_the_time_at_which_they_travel():
+    edge = await Edge(None).start()
+    await edge.read(reading(1, 97))
+    await edge.read(reading(2, 84), keep=False)
+    edge.clock.jump(DAY)
+    await edge.wait(0)
+    (start,) = edge.sent
+    assert [start.onset, start.at, start.inputs[0]["time"]] == [T0 + (DAY + 2) * SECOND] * 3
+    assert edge.outbox.urgent.covers(2, 2)
+
+
 async def test_what_an_alarm_rests_on_is_known_after_a_restart(tmp_path: Path):
     edge = await Edge(tmp_path).start()
     await edge.read(reading(1, 97), reading(1, 130, metric="heart_rate"))
