@@ -7,12 +7,15 @@ from typing import Final
 
 from cloud_ingest.facts import Facts
 from cloud_ingest.gateways import CLOCK, GatewayBoard
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.codes import TROUBLES
 from hearthward.core.wire import ConfigDocument
 from rules.model import subject_key
 
-__all__ = ["GatewayTrouble", "gravest"]
+__all__ = ["STANDS_S", "GatewayTrouble", "gravest"]
 
+STANDS_S: Final = 60.0
+"""What does not pass within this time is told: a gateway that has just started has no rules yet."""
 METRIC: Final = "gateway_trouble"
 _CODES: Final = {
     "decisions": "decisions_lost",
@@ -44,8 +47,10 @@ class GatewayTrouble:
     well once, which ends its alarm, and then forgotten.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, clock: Clock) -> None:
         self._facts = facts
+        self._clock = clock
+        self._since: dict[str, int] = {}
 
     def look(self, board: GatewayBoard, document: Callable[[str], ConfigDocument | None]) -> None:
         """Take up what those that are connected say."""
@@ -54,9 +59,20 @@ class GatewayTrouble:
             if document(state.gateway) is None:
                 self._let_go(subject)
             elif state.online and board.told(state.gateway):
-                self._facts.put(subject, METRIC, float(TROUBLES.index(gravest(state.trouble))))
+                self._told(subject, TROUBLES.index(gravest(state.trouble)))
+            else:
+                self._since.pop(subject, None)
+
+    def _told(self, subject: str, code: int) -> None:
+        mono = self._clock.monotonic_ns()
+        if not code:
+            self._since.pop(subject, None)
+        elif mono - self._since.setdefault(subject, mono) < STANDS_S * SECOND:
+            return
+        self._facts.put(subject, METRIC, float(code))
 
     def _let_go(self, subject: str) -> None:
+        self._since.pop(subject, None)
         if self._facts.get(subject, METRIC):
             self._facts.put(subject, METRIC, 0.0)
         else:

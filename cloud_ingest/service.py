@@ -161,7 +161,7 @@ class CloudService:
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
         self._outdated = Outdated(self.facts, clock)
-        self._trouble = GatewayTrouble(self.facts)
+        self._trouble = GatewayTrouble(self.facts, clock)
         self.started = asyncio.Event()
 
     def _expect_signs(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import Feed
-from cloud_ingest.gateway_trouble import GatewayTrouble, gravest
+from cloud_ingest.gateway_trouble import STANDS_S, GatewayTrouble, gravest
 from cloud_ingest.gateways import GatewayBoard
 from hearthward.core.clock import EventClock
 from hearthward.core.codes import TROUBLES
@@ -20,15 +20,14 @@ class Look:
     """A gateway that tells of itself."""
 
     def __init__(self) -> None:
-        self.facts, clock = Facts(), EventClock(10**18, frozen_monotonic=True)
-        self.board = GatewayBoard("main", Feed(), clock, Telemetry())
-        self.trouble = GatewayTrouble(self.facts)
+        self.facts, self.clock = Facts(), EventClock(10**18, frozen_monotonic=True)
+        self.board = GatewayBoard("main", Feed(), self.clock, Telemetry())
+        self.trouble = GatewayTrouble(self.facts, self.clock)
 
-    def at(
-        self, *, online: bool = True, document: ConfigDocument | None = DOCUMENT, **trouble: str
-    ) -> str | None:
+    def says(self, *, after: float = 0, online: bool = True, **trouble: str) -> str | None:
+        self.clock.advance(after)
         self.board.status("gw", Status(online=online, trouble=trouble))
-        return self.look(document)
+        return self.look()
 
     def look(self, document: ConfigDocument | None = DOCUMENT) -> str | None:
         self.trouble.look(self.board, lambda _: document)
@@ -53,12 +52,16 @@ def test_the_gravest_is_told(trouble: dict[str, str], code: str):
     assert gravest(trouble) == code
 
 
-def test_it_is_so_until_the_gateway_says_otherwise():
+def test_what_stands_for_a_minute_is_so_until_the_gateway_says_otherwise():
     look = Look()
-    assert look.at() == "none"
-    assert look.at(rules="failed") == "rules_failed"
-    assert look.at(online=False) == "rules_failed", "of one that is away nothing new is known"
-    assert look.at() == "none"
+    assert look.says() == "none"
+    assert look.says(rules="absent") == "none"
+    assert look.says(rules="absent", after=STANDS_S - 1) == "none"
+    assert look.says(rules="failed", after=1) == "rules_failed"
+    assert look.says(online=False) == "rules_failed", "of one that is away nothing new is known"
+    assert look.says(trust="key") == "rules_failed", "it has its minute again"
+    assert look.says(trust="key", after=STANDS_S) == "cloud_refused"
+    assert look.says() == "none"
 
 
 def test_before_its_first_status_nothing_is_known_of_it():
@@ -69,7 +72,7 @@ def test_before_its_first_status_nothing_is_known_of_it():
 
 def test_a_gateway_without_a_document_is_well_once_and_then_forgotten():
     look = Look()
-    assert look.at(trust="key") == "cloud_refused"
+    look.says(trust="key")
+    assert look.says(trust="key", after=STANDS_S) == "cloud_refused"
     assert look.look(None) == "none"
     assert look.look(None) is None
-    assert look.at(trust="key", document=None) is None

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from cloud_ingest import config_publisher as publisher_module
+from cloud_ingest import gateway_trouble as trouble_module
 from cloud_ingest import outdated as outdated_module
 from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
@@ -244,6 +245,7 @@ async def test_what_a_gateway_cannot_do_is_a_fact_until_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(trouble_module, "STANDS_S", 0.0)
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
         for trouble, code in (({"rules": "failed"}, "rules_failed"), ({}, "none")):
