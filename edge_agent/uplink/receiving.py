@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 SAID_AGAIN_S: Final = 60.0
 """A refused receipt of one kind is logged once in this time; all are counted."""
+SHOWN_S: Final = 600.0
+"""The status shows for so long that receipts were refused."""
+HARMLESS: Final = frozenset({"session", "boot", "no-key"})
+"""Reasons that come of a gateway's own start: what was sent before it is sent, and receipted, again."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_MOST_S: Final = 60.0
 MOST_SIGNERS: Final = 4
@@ -53,6 +58,17 @@ class Receiver:
         self._documents: dict[bytes, ConfigDocument] = {}
         self._news = asyncio.Event()
         self._said: dict[str, int] = {}
+        self._refused: Counter[str] = Counter()
+        self._refused_at = -(2**62)
+
+    def trouble(self) -> dict[str, str]:
+        """``{"receipts": "digest 2, never-sent 1"}``: how many were refused since the start, and why.
+
+        For ten minutes after the last one; those that a start of this gateway accounts for are no trouble.
+        """
+        if self._clock.monotonic_ns() - self._refused_at >= SHOWN_S * SECOND:
+            return {}
+        return {"receipts": ", ".join(f"{reason} {n}" for reason, n in sorted(self._refused.items()))}
 
     # --- receipts
 
@@ -92,6 +108,9 @@ class Receiver:
         self._telemetry.count("receipts_refused_total", reason=reason)
         now = self._clock.monotonic_ns()
         last = self._said.get(reason)
+        if reason not in HARMLESS:
+            self._refused[reason] += 1
+            self._refused_at = now
         again = last is None or now - last >= SAID_AGAIN_S * SECOND
         if again:
             self._said[reason] = now

@@ -260,7 +260,7 @@ class Uplink:
             rejected=now.rejected,
             session=self.session,
             alarms=now.alarms,
-            trouble=now.trouble,
+            trouble=now.trouble | self._receiver.trouble(),
         ).encode()
 
     # --- receiving

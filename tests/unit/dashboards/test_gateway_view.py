@@ -75,8 +75,15 @@ async def test_the_page_says_that_it_is_behind(language: str, since: str, behind
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("refuses this cloud: it trusts another key", "its clock is ahead")),
-        ("zh-CN", ("拒绝本服务器, 其信任的是另一密钥", "时钟偏快")),
+        (
+            "en",
+            (
+                "refuses this cloud: it trusts another key",
+                "its clock is ahead",
+                "refused receipts (digest 2)",
+            ),
+        ),
+        ("zh-CN", ("拒绝本服务器, 其信任的是另一密钥", "时钟偏快", "拒绝了回执 (digest 2)")),
     ],
 )
 async def test_the_page_says_what_the_gateway_itself_cannot_do(language: str, words: tuple[str, ...]):
@@ -84,7 +91,7 @@ async def test_the_page_says_what_the_gateway_itself_cannot_do(language: str, wo
         world() as made,
         made.client(made.principal(Role.ENGINEER), cookie=True, **{"accept-language": language}) as client,
     ):
-        told = {"trust": "key", "clock": "ahead", "of a later": "release"}
+        told = {"trust": "key", "clock": "ahead", "receipts": "digest 2", "of a later": "release"}
         made.backend.put_gateway("main", Gateway(id=made.ids["main", "gatewayA"], online=True, trouble=told))
         page = (await client.get("/devices")).text
         items = (await client.get("/api/v1/gateways")).json()["items"]

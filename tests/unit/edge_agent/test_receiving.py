@@ -14,7 +14,7 @@ from edge_agent.uplink.sending import Sender
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.ids import SeededIds
-from hearthward.core.messages import ConfigDocument
+from hearthward.core.messages import ConfigDocument, Receipt, StoredBlock
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.keys import SigningKey
 
@@ -31,8 +31,8 @@ class Link:
 
     receiver: Receiver
 
-    def __init__(self, trust: CloudTrust, telemetry: Telemetry) -> None:
-        self.trust, self.telemetry = trust, telemetry
+    def __init__(self, trust: CloudTrust, telemetry: Telemetry, clock: EventClock, sender: Sender) -> None:
+        self.trust, self.telemetry, self.clock, self.sender = trust, telemetry, clock, sender
         self.tried: list[int] = []
         self.in_force: list[int] = []
         self.errors: list[Exception] = []
@@ -59,7 +59,7 @@ class Link:
 
 @asynccontextmanager
 async def linked(folder: Path, key: bytes | None = OURS.public) -> AsyncIterator[Link]:
-    clock, telemetry = EventClock(10**18), Telemetry()
+    clock, telemetry = EventClock(10**18, frozen_monotonic=True), Telemetry()
     box = await Outbox.open(
         folder / "box", clock=clock, ids=SeededIds(1), telemetry=telemetry, max_bytes=2 << 20
     )
@@ -75,7 +75,7 @@ async def linked(folder: Path, key: bytes | None = OURS.public) -> AsyncIterator
         config=lambda: "",
     )
     trust = CloudTrust(folder / "cloud-key", clock=clock, key=key)
-    link = Link(trust, telemetry)
+    link = Link(trust, telemetry, clock, sender)
     link.receiver = Receiver(
         sender,
         trust,
@@ -101,6 +101,32 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def full() -> StoreUnavailable:
     return StoreUnavailable("the disk is full")
+
+
+async def test_refused_receipts_are_told_of_by_reason_for_ten_minutes(tmp_path: Path):
+    async with linked(tmp_path) as link:
+        boot = link.sender.boot
+
+        def take(
+            *blocks: StoredBlock, gateway: str = "gw-1", session: str = "ses", key: SigningKey = OURS
+        ) -> None:
+            plain = Receipt(gateway, boot, session, blocks)
+            link.receiver.take_receipt(plain.signed(key.sign(plain.signed_part())).encode())
+
+        take(session="ses_before")
+        assert link.receiver.trouble() == {}, "sent before a start: sent again"
+        link.receiver.take_receipt(b"?")
+        for _ in range(2):
+            take(StoredBlock(1, 1, b"x" * 8))
+        take(key=THEIRS)
+        take(gateway="gw-2")
+        told = {"receipts": "gateway 1, malformed 1, never-sent 2, signature 1"}
+        assert link.receiver.trouble() == told
+        link.clock.advance(599)
+        take()
+        assert link.receiver.trouble() == told
+        link.clock.advance(1)
+        assert link.receiver.trouble() == {}
 
 
 async def test_a_document_that_cannot_be_kept_is_tried_until_it_can(tmp_path: Path):
