@@ -7,6 +7,7 @@ cloud says that it is back (it publishes the configuration anew).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 GAP_REPEAT_S: Final = 60.0
 """A gap that no frame of readings can carry is reported alone, so often."""
+RECOUNT_S: Final = 10.0
+"""So often it is looked what waits though it counts as sent; what did the last time, too, goes again."""
 STORE_RETRY_S: Final = 1.0
 FRAME_BYTES: Final = 1 << 18
 """Of a live frame."""
@@ -74,6 +77,8 @@ class Sender:
         self._told: list[Gap] = []
         self._gaps_alone: tuple[Gap, ...] = ()
         self._gaps_sent = -(2**62)
+        self._astray = RangeSet()
+        self._recounted = clock.monotonic_ns()
         self._eras = ClockEras(clock.now_ns(), clock.monotonic_ns(), outbox.accepted)
         self._wake = asyncio.Event()
         self._confirm_due = asyncio.Event()
@@ -112,6 +117,7 @@ class Sender:
         for block in self._stored:
             settled.add(block.first, block.last)
         self.window.reset(settled)
+        self._astray = RangeSet()
         self._wake.set()
 
     async def run(self, client: Publishing, tasks: asyncio.TaskGroup) -> None:
@@ -123,6 +129,7 @@ class Sender:
             gone = RangeSet((g.first, g.last) for g in self._outbox.gaps)
             self.window.drop(gone)
             self._book.drop(gone)
+            self._recount()
             try:
                 while (flight := await self._next_flight()) is not None:
                     tasks.create_task(self._publish_flight(client, flight), name="uplink-publish")
@@ -131,30 +138,36 @@ class Sender:
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
             await self._report_gaps(client)
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
-            except TimeoutError:
-                self._recount()
 
     def _pause(self) -> float | None:
         """Seconds until something falls due by itself; None: never."""
         due = self.window.next_due(self._resend_ns)
+        if self._outbox.backlog():
+            count = self._recounted + int(RECOUNT_S * SECOND)
+            due = count if due is None else min(due, count)
         if due is not None:
             return max(0.0, (due - self._clock.monotonic_ns()) / SECOND)
         if self.window.flights:
             return None  # their publishing wakes us
-        if self._outbox.backlog():
-            return self._resend_ns / SECOND
         return GAP_REPEAT_S if self._open_gaps() else None
 
     def _recount(self) -> None:
-        """Start over if readings wait though all count as sent: a safety net, never seen to be needed."""
-        idle = not self.window.flights and not self._stored
-        if idle and self._outbox.backlog() and self.window.next_span(self._outbox.accepted) is None:
+        """Send again what waits, counts as sent and is in no flight: deleted later, or overlooked."""
+        now = self._clock.monotonic_ns()
+        if now - self._recounted < RECOUNT_S * SECOND:
+            return
+        self._recounted = now
+        known = self._outbox.settled()
+        for block in self._stored:
+            known.add(block.first, block.last)
+        before, self._astray = self._astray, self.window.astray(known)
+        if again := RangeSet(part for first, last in self._astray for part in before.common(first, last)):
             self._telemetry.count("uplink_recounts_total")
-            log.error("%d readings wait though all were sent; sending them again", self._outbox.backlog())
-            self.start_over()
+            log.warning("%d readings wait though all were sent; sending them again", len(again))
+            self.window.unsend(again)
 
     async def _next_flight(self) -> Flight | None:
         now = self._clock.monotonic_ns()

@@ -144,6 +144,19 @@ class Window:
                 self.pace.answered(now - flight.sent)
         self._end()
 
+    def astray(self, known: RangeSet) -> RangeSet:
+        """What counts as sent though it is neither ``known`` to need no sending nor in a flight."""
+        accounted = known.copy()
+        for flight in self.flights:
+            for block in flight.blocks:
+                accounted.add(block.first, block.last)
+        return RangeSet(gap for first, last in self._claimed for gap in accounted.missing(first, last))
+
+    def unsend(self, numbers: RangeSet) -> None:
+        """Have these count as not sent."""
+        for first, last in numbers:
+            self._claimed.remove(first, last)
+
     def drop(self, gone: RangeSet) -> None:
         """Take blocks that the outbox no longer holds out of the flights."""
         for flight in self.flights:

@@ -45,6 +45,22 @@ def test_a_short_backlog_goes_in_order():
     assert sent == [b.first for b in blocks]
 
 
+def test_what_counts_as_sent_and_is_nowhere_is_found_and_sent():
+    window = Window(4)
+    flight = pick(window, [block(1, 10), block(21, 10)], 30)  # the outbox did not tell of 11 to 20
+    assert flight is not None
+    assert pick(window, [block(11, 10)], 30) is None
+    assert list(window.astray(RangeSet())) == [(11, 20)]
+    window.receipt(RangeSet([(1, 10)]), 0)
+    assert list(window.astray(RangeSet([(1, 10)]))) == [(11, 20)]
+    assert not window.astray(RangeSet([(1, 20)]))
+    window.unsend(RangeSet([(11, 20)]))
+    again = pick(window, [block(11, 10)], 30)
+    assert again is not None
+    assert [b.first for b in again.blocks] == [11]
+    assert not window.astray(RangeSet([(1, 10)]))
+
+
 def test_with_a_long_backlog_the_newest_goes_first_and_the_backlog_in_the_rest():
     window = Window(4)
     blocks = [block(1 + 100 * i, 100) for i in range(100)]
