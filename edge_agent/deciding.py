@@ -4,7 +4,7 @@ Inputs are the outbox's blocks, in order, each under its own first number and as
 block that is stepped again after a kill gives the same alarms under the same names. Before each block, and
 now and then between them, the timers run up to when the next came: what was silent then was so, too.
 
-What is decided is told here at once (``LocalAlarms``), put into the outbox as one block of decisions, and
+What is decided is told here at once (``LocalAlarms``), put into the outbox in blocks of decisions, and
 only then is the state that has it kept. A kill in between makes the same decision twice: what already
 stands in the outbox is left out then, the rest the cloud knows by alarm, kind and time.
 """
@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
-from edge_agent.annunciation.base import LocalAlarm
+from edge_agent.annunciation.base import LocalAlarm, Signals
+from edge_agent.annunciation.present import present
 from edge_agent.decision_store import Kept, StateStore
 from edge_agent.edge_config import Knowledge
 from edge_agent.keeping import Keeper, Outlet
@@ -32,13 +33,13 @@ from rules.context import Context
 from rules.engine import Engine
 from rules.grace import Grace
 from rules.intake import FUTURE_SKEW
-from rules.model import Configuration, Readings, Rows, Tick, Transition, subject_key
+from rules.model import Configuration, Readings, Rows, Tick, Transition
 from rules.rule import RuleSet
 from rules.shifting import shifted
 from rules.state import State
 from rules.travelling import Travelling
 
-__all__ = ["EdgeDecider", "Signals"]
+__all__ = ["EdgeDecider"]
 
 log = logging.getLogger(__name__)
 
@@ -55,23 +56,6 @@ WELL_S: Final = 60.0
 """It decides again once it has not failed for so long."""
 SENT: Final = frozenset({"start", "update", "escalate", "de-escalate", "end", "reset"})
 _OVER: Final = frozenset({"end", "reset"})
-_DEVICE: Final = subject_key("device", "")
-
-
-class Signals(Protocol):
-    """Where alarms are told at the gateway, such as ``edge_agent.annunciation.LocalAlarms``."""
-
-    def update(self, alarms: Iterable[LocalAlarm]) -> None:
-        """These alarms are present now."""
-        ...
-
-    def tells(self, alarm: str) -> bool:
-        """Whether an alarm is told there."""
-        ...
-
-    async def run(self) -> None:
-        """Tell until cancelled."""
-        ...
 
 
 class _Lost(Exception):
@@ -230,10 +214,11 @@ class EdgeDecider:
 
     def _renumber(self) -> None:
         """The outbox is new to us: step the newest of what is in it."""
+        if self._boot != self._outbox.boot:
+            self._poison = RangeSet()
         self._boot = self._outbox.boot
         self._stepped = max(0, self._outbox.accepted - REPLAY_READINGS)
         self._rests.clear()
-        self._poison = RangeSet()
 
     # -- inputs
 
@@ -439,24 +424,8 @@ class EdgeDecider:
 
     def _look(self) -> None:
         """Bring what is told here up to date with what is present."""
-        rules = self._engine.state.rules.by_id
         places = {} if self._knowledge is None else self._knowledge.places
-        self._open = {
-            a.id: LocalAlarm(
-                id=a.id,
-                place=places.get(a.patient) or a.patient.removeprefix(_DEVICE),
-                rule=a.rule,
-                kind=a.kind,
-                priority=a.priority,
-                onset=a.onset,
-                started=a.started,
-                title=dict(rules[a.rule].title),
-                text=a.text,
-                limit=a.limit,
-                values=a.values,
-            )
-            for a in self._engine.state.active()
-        }
+        self._open = present(self._engine.state, places)
         self._telemetry.gauge("edge_alarms_open", len(self._open))
         if self._signals is not None:
             self._signals.update(self._open.values())

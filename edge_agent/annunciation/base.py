@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from rules.rule import Kind, Priority
 
-__all__ = ["Annunciator", "Language", "LinkState", "LocalAlarm"]
+__all__ = ["Annunciator", "Language", "LinkState", "LocalAlarm", "Signals"]
 
 Language = Literal["en", "zh"]
 
@@ -67,4 +67,20 @@ class Annunciator(Protocol):
 
     def close(self) -> None:
         """Nothing is told any more."""
+        ...
+
+
+class Signals(Protocol):
+    """Where alarms are told at the gateway: what deciding needs of ``LocalAlarms``."""
+
+    def update(self, alarms: Iterable[LocalAlarm]) -> None:
+        """These alarms are present now."""
+        ...
+
+    def tells(self, alarm: str) -> bool:
+        """Whether an alarm is told there."""
+        ...
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
         ...
