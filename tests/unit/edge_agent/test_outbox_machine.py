@@ -199,6 +199,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.content[block.first] = block
         self.accepted = at - 1 + sum(b.count for b in promised)
         self.take_gaps()
+        self.append([1], fat=False)  # until then what was refused may be there at the next opening
 
     def settle_doubt(self) -> None:
         """What was in doubt at the last moment is either wholly there now or not at all."""
