@@ -103,7 +103,8 @@ class EdgeAgent:
         """Whether no part hangs. One that waits for the disk does not: being killed mends no disk."""
         if not self.outbox.lives():
             return False
-        return self.outbox.at_disk or self.uplink.still_s < HUNG_S
+        still_s = max(self.uplink.still_s, 0.0 if self.decider is None else self.decider.still_s)
+        return self.outbox.at_disk or still_s < HUNG_S
 
     def _decide_by(self, knowledge: Knowledge | None) -> None:
         if self.decider is not None:

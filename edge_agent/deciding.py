@@ -99,6 +99,7 @@ class EdgeDecider:
         self._poison = RangeSet()
         self._undecided = self._timers_failed = self._configured = self._anew = False
         self._failed: int | None = None
+        self._moved: float | None = None
         self._work = asyncio.Event()
         outbox.on_commit(self._work.set)
 
@@ -117,6 +118,11 @@ class EdgeDecider:
         """Whether all that is accepted was decided on, and all decisions stand in the outbox."""
         done = not self._configured or self._stepped >= self._outbox.accepted
         return done and not self._keeper.waiting
+
+    @property
+    def still_s(self) -> float:
+        """Seconds since it last got on, which it does several times a second; 0 while it does not decide."""
+        return 0.0 if self._moved is None else asyncio.get_running_loop().time() - self._moved
 
     @property
     def trouble(self) -> dict[str, str]:
@@ -161,6 +167,7 @@ class EdgeDecider:
 
     async def _attempt(self) -> None:
         """Go on from what was kept, then decide until cancelled or something fails."""
+        self._moved = None
         await self.begin()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -248,6 +255,7 @@ class EdgeDecider:
         if self._boot != self._outbox.boot:
             self._renumber()
         while True:
+            self._moved = asyncio.get_running_loop().time()
             self._mind_clock()
             if self._anew and self._grace is not None:
                 self._put_in_force(self._grace, await self._next_came())

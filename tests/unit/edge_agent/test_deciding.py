@@ -412,6 +412,35 @@ def _parameter(name: str, value: float, low: float, high: float) -> dict[str, An
     return {name: Parameter(value, low, high)}
 
 
+async def test_a_decider_that_waits_for_ever_is_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    edge = Edge(tmp_path)
+    edge.decider.configure(edge.known)
+    assert edge.decider.still_s == 0
+    loop, hung = asyncio.get_running_loop(), asyncio.Event()
+
+    async def never(*_: object) -> None:
+        hung.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(edge.decider.run())
+    async with asyncio.timeout(10):
+        while edge.decider.settled and edge.decider.still_s == 0:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0)
+    monkeypatch.setattr(edge.outbox, "pending", never)
+    edge.outbox.add(_batch(reading(1, 84)))
+    async with asyncio.timeout(10):
+        await hung.wait()
+    now = loop.time()
+    with monkeypatch.context() as later:
+        later.setattr(loop, "time", lambda: now + 300)
+        still = edge.decider.still_s
+    assert 300 <= still < 310
+    monkeypatch.undo()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_it_runs_and_stops_cleanly_keeping_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "TICK_S", 0.01)
     edge = Edge(tmp_path)
