@@ -333,8 +333,7 @@ def test_thirty_tiles_fit_a_full_hd_screen(browser: Browser):
         stop(big)
 
 
-@pytest.mark.parametrize("theme", ["day", "night"])
-@pytest.mark.parametrize("lang", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize(("lang", "theme"), [("en-GB", "day"), ("zh-CN", "night")])
 def test_axe_finds_nothing(server: Server, open_page: Open, lang: str, theme: str):
     axe = Axe()
 
