@@ -3,7 +3,8 @@
 A *flight* is a frame sent and not wholly receipted. What is urgent goes first, in a lane of its own. The
 rest goes in order as long as little waits; when more waits than the window carries, it splits into two
 lanes: the newest readings go at once, and the backlog follows from its oldest end, at its own pace, in what
-the window leaves it.
+the window leaves it. A flight that is not receipted however often it is sent goes aside: the cloud may fail
+on that very frame, and what comes after it shall not wait. It is sent again all the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from edge_agent.uplink.pace import FLIGHTS, MOST, Pace
+from edge_agent.uplink.pace import FLIGHTS, FRAME_MOST, MOST, Pace
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap
 
@@ -25,6 +26,10 @@ RESEND_STEADY: Final = 3
 """So often a flight is sent again at the same interval; then it doubles each time."""
 RESEND_SLOWEST: Final = 12
 """Up to this many intervals: who has not answered for so long needs no heap of repeats."""
+ASIDE_TRIES: Final = 5
+"""Sent so often without a receipt, a flight goes aside..."""
+ASIDE_MOST: Final = 16
+"""...if no more are there than this: a cloud that does not answer at all gets no more at a time."""
 
 
 class Lane(Enum):
@@ -47,7 +52,10 @@ class Span:
 
 @dataclass(slots=True)
 class Flight:
-    """A frame under way; ``blocks`` shrinks with every receipt; ``sent`` is monotonic nanoseconds."""
+    """A frame under way; ``blocks`` shrinks with every receipt; ``sent`` is monotonic nanoseconds.
+
+    One that is ``aside`` takes no place in its lane any more.
+    """
 
     lane: Lane
     blocks: tuple[Block, ...]
@@ -55,6 +63,7 @@ class Flight:
     sent: int
     publishing: bool = field(default=True)
     tries: int = 1
+    aside: bool = False
 
     def due(self, resend_ns: int) -> int:
         """When it is to be sent again."""
@@ -63,7 +72,7 @@ class Flight:
 
 
 class Window:
-    """At most ``size`` flights at a time, and as many urgent ones beside them."""
+    """At most ``size`` flights at a time, and as many urgent ones beside them; and those that are aside."""
 
     def __init__(self, size: int, pace: Pace | None = None) -> None:
         self.size = size
@@ -76,7 +85,7 @@ class Window:
     @property
     def most(self) -> int:
         """No more numbers than this are under way at a time."""
-        return 2 * self.size * FRAME_READINGS + MOST
+        return 2 * self.size * FRAME_READINGS + MOST + ASIDE_MOST * FRAME_MOST
 
     def reset(self, settled: RangeSet) -> None:
         """Forget all flights (a new connection); ``settled`` needs no sending."""
@@ -88,7 +97,7 @@ class Window:
         """What to send next of the numbers up to ``accepted``; None when nothing, or the window is full."""
         if (span := self._urgent(accepted, urgent)) is not None:
             return span
-        if sum(f.lane is not Lane.URGENT for f in self.flights) >= self.size:
+        if sum(f.lane is not Lane.URGENT for f in self._counting()) >= self.size:
             return None
         unsent = self._claimed.missing(1, accepted)
         if sum(b - max(a, self._floor) + 1 for a, b in unsent if b >= self._floor) > self._in_order:
@@ -100,8 +109,12 @@ class Window:
             return Span(lane, *live)
         return Span(lane, *backlog, self.pace.frame) if lane and backlog else None
 
+    def _counting(self) -> list[Flight]:
+        """The flights that take a place in their lane."""
+        return [f for f in self.flights if not f.aside]
+
     def _urgent(self, accepted: int, urgent: Iterable[tuple[int, int]]) -> Span | None:
-        if sum(f.lane is Lane.URGENT for f in self.flights) >= self.size:
+        if sum(f.lane is Lane.URGENT for f in self._counting()) >= self.size:
             return None
         for first, last in urgent:
             for piece in self._claimed.missing(first, min(last, accepted)):
@@ -113,13 +126,13 @@ class Window:
         return max(1, self.size // 2) * FRAME_READINGS
 
     def _lane(self, *, live: bool, backlog: bool) -> Lane | None:
-        late = [f for f in self.flights if f.lane is Lane.BACKLOG]
+        late = [f for f in self._counting() if f.lane is Lane.BACKLOG]
         under_way = sum(b.count for f in late for b in f.blocks)
         room = min(FLIGHTS, max(1, self.size // 2))
         open_to_backlog = len(late) < room and (not late or under_way + self.pace.frame <= self.pace.limit)
         if live and backlog and self.size == 1:
             return Lane.LIVE if self._last_lane is Lane.BACKLOG else Lane.BACKLOG
-        fresh = sum(f.lane is Lane.LIVE for f in self.flights)
+        fresh = sum(f.lane is Lane.LIVE for f in self._counting())
         if live and (not backlog or fresh < self.size - room):
             return Lane.LIVE
         return Lane.BACKLOG if backlog and open_to_backlog else None
@@ -173,8 +186,10 @@ class Window:
             return None
         flight = min(late, key=lambda f: f.due(resend_ns))
         flight.sent, flight.publishing, flight.tries = now, True, flight.tries + 1
-        if flight.lane is Lane.BACKLOG:
+        if flight.lane is Lane.BACKLOG and not flight.aside:
             self.pace.unanswered()
+        if flight.tries > ASIDE_TRIES and sum(f.aside for f in self.flights) < ASIDE_MOST:
+            flight.aside = True
         return flight
 
     def next_due(self, resend_ns: int) -> int | None:

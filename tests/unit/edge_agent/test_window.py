@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge_agent.uplink.window import Flight, Lane, Span, Window, common
+from edge_agent.uplink.window import ASIDE_MOST, ASIDE_TRIES, Flight, Lane, Span, Window, common
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block
 
@@ -188,6 +188,57 @@ def test_the_backlog_is_paced_by_its_receipts():
     assert window.pace.limit == limit // 2
 
 
+def unanswered(window: Window, flights: list[Flight]) -> None:
+    """Send these again until nobody waits for them any more."""
+    for flight in flights:
+        flight.publishing = False
+    for _ in range(ASIDE_TRIES * len(flights)):
+        again = window.again(10**18, 1)
+        assert again is not None
+        again.publishing = False
+        again.sent = min(f.sent for f in flights)  # the others are as due
+
+
+def test_frames_that_the_cloud_fails_on_do_not_keep_the_backlog_for_ever():
+    window = Window(4)
+    blocks = [block(1 + 100 * i, 100) for i in range(300)]
+    assert pick(window, blocks, 30_000)  # live
+    bad = [f for _ in range(2) if (f := pick(window, blocks, 30_000))]
+    assert [f.lane for f in bad] == [Lane.BACKLOG, Lane.BACKLOG]
+    assert pick(window, blocks, 30_000) is None
+    window.receipt(RangeSet((b.first, b.last) for b in window.flights[0].blocks), 1)
+    unanswered(window, bad)
+    assert all(f.aside for f in bad)
+    pace = window.pace.limit
+    sent = {f.blocks[0].first for f in bad}
+    while flight := pick(window, blocks, 30_000):
+        sent.update(b.first for b in flight.blocks)
+        window.receipt(RangeSet((b.first, b.last) for b in flight.blocks), flight.sent + 1)
+    assert window.flights == bad, "all others went, and these are still under way"
+    assert window.pace.limit >= pace
+    limit = window.pace.limit
+    bad[0].publishing = False
+    assert window.again(10**18, 1) is bad[0], "they are sent again all the same"
+    assert window.pace.limit == limit, "which says nothing of the way"
+    window.receipt(RangeSet((b.first, b.last) for f in bad for b in f.blocks), 10**18)
+    assert window.flights == []
+
+
+def test_a_cloud_that_answers_nothing_gets_no_more_than_so_many():
+    window = Window(2)
+    blocks = [block(1 + 500 * i, 500) for i in range(100)]
+    for n in range(1, 60):
+        while pick(window, blocks, 50_000, urgent=[(1, 20_000)]):
+            pass
+        for flight in window.flights:
+            flight.publishing = False
+        while again := window.again(n * 10**18, 1):
+            assert again.publishing
+    assert len(window.flights) <= ASIDE_MOST + 2 * window.size
+    assert sum(f.aside for f in window.flights) == ASIDE_MOST
+    assert sum(b.count for f in window.flights for b in f.blocks) <= window.most
+
+
 def test_common_is_the_intersection():
     assert common(RangeSet([(1, 3), (7, 9)]), 2, 8) == [(2, 3), (7, 8)]
     assert common(RangeSet(), 1, 5) == []
@@ -217,7 +268,7 @@ class Uplinks(RuleBasedStateMachine):
         waiting = {b.first for f in self.window.flights for b in f.blocks}
         wanted = [p for r in self.urgent for p in self.settled.missing(*r)]
         unsent = [b for b in self.blocks if b.first in self.urgent and b.first not in waiting]
-        room = sum(f.lane is Lane.URGENT for f in self.window.flights) < self.window.size
+        room = sum(f.lane is Lane.URGENT and not f.aside for f in self.window.flights) < self.window.size
         flight = pick(self.window, self.blocks, self.top, self.now, urgent=wanted)
         if unsent and room:
             assert flight is not None
@@ -267,7 +318,8 @@ class Uplinks(RuleBasedStateMachine):
         under_way = [b.first for f in flights for b in f.blocks]
         assert len(under_way) == len(set(under_way))
         assert set(under_way) <= {b.first for b in self.blocks}
-        lanes = Counter(f.lane for f in flights)
+        assert sum(f.aside for f in flights) <= ASIDE_MOST
+        lanes = Counter(f.lane for f in flights if not f.aside)
         assert lanes[Lane.URGENT] <= self.window.size
         assert lanes[Lane.LIVE] + lanes[Lane.BACKLOG] <= self.window.size
         assert lanes[Lane.BACKLOG] <= max(1, self.window.size // 2)
