@@ -19,6 +19,7 @@ from cloud_ingest.feed import Feed
 from cloud_ingest.frames import Frames
 from cloud_ingest.heartbeats import Heartbeats
 from cloud_ingest.manual import ManualEntry, ManualIntake
+from cloud_ingest.mishaps import RULES_FAILED, STATE_LOST, Mishaps
 from cloud_ingest.receipt_sender import Publish, ReceiptSender
 from cloud_ingest.receipts import Ledger
 from cloud_ingest.records import Records
@@ -85,8 +86,17 @@ class Pipeline:
             raise StoreRejected(msg)
         self.tenant = tenant
         self.heartbeats = Heartbeats()
+        facts = Facts() if facts is None else facts
+        self.mishaps = Mishaps(facts, clock)
         self.turns = Turns(
-            tenant, records, feed=feed, clock=clock, telemetry=telemetry, wake=wake, wording=wording
+            tenant,
+            records,
+            feed=feed,
+            clock=clock,
+            telemetry=telemetry,
+            wake=wake,
+            mishaps=self.mishaps,
+            wording=wording,
         )
         self.hooks = self.turns.hooks
         if watch is not None:
@@ -105,7 +115,7 @@ class Pipeline:
             skew=skew,
             alive=self.alive,
             delivered=self.delivered,
-            facts=Facts() if facts is None else facts,
+            facts=facts,
         )
         self._manual = ManualIntake(
             tenant, records, store, self.turns, clock=clock, skew=skew, tell=self._frames.tell_stored
@@ -117,7 +127,9 @@ class Pipeline:
         self._watch = watch
         self._busy_since = 0
         self.ticked = clock.monotonic_ns()
-        """When the timers were last looked at (monotonic ns): a sign of life."""
+        """When the timers were last looked at and all was committed (monotonic ns): the rules work."""
+        self.tried = self.ticked
+        """The same, but records that could not be written also count: no part hangs."""
 
     @property
     def state(self) -> State:
@@ -160,6 +172,7 @@ class Pipeline:
 
     async def start(self, rules: RuleSet) -> None:
         """Recover from the last snapshot and the journal, and put ``rules`` in force if they are others."""
+        self.mishaps.begin()
         found = await self.turns.decider.go_back()
         if isinstance(self._clock, EventClock):
             self._clock.follow(found.at)
@@ -180,7 +193,7 @@ class Pipeline:
             decider.step(partial(Configuration, now=self._clock.now_ns(), rules=None))
             decider.reset(lost)
             self.turns.tell(await self.turns.commit())
-        self._technical("state_lost", None, f"{len(lost)} alarms ended: the state of the rules was lost")
+        self._technical(STATE_LOST, None, f"{len(lost)} alarms ended: the state of the rules was lost")
 
     async def reload_attribution(self) -> None:
         """Associations have changed: attribute what comes from now on by the new ones."""
@@ -240,20 +253,25 @@ class Pipeline:
         ``rules_failed``, too.
         """
         self._frames.lineage.tick()
+        self.mishaps.look()
         decider, now = self.turns.decider, self._clock.now_ns()
         noticed = None if self._watch is None or self._clock.event_driven else self._watch.rows(now)
         if not (decider.ahead or decider.due(now) or self.heartbeats.due(now) or noticed):
-            self.ticked = self._clock.monotonic_ns()
+            self._looked()
             return
         try:
             await self.turns.act(lambda d: self._tick(d, noticed))
-            self.ticked = self._clock.monotonic_ns()
+            self._looked()
         except StoreUnavailable:
+            self.tried = self._clock.monotonic_ns()
             raise
         except Exception as error:
             self._telemetry.count("rules_failed_total")
-            self._technical("rules_failed", None, f"{type(error).__name__}: timers do not run")
+            self._technical(RULES_FAILED, None, f"{type(error).__name__}: timers do not run")
             raise
+
+    def _looked(self) -> None:
+        self.ticked = self.tried = self._clock.monotonic_ns()
 
     def _tick(self, decider: Decider, noticed: Rows | None) -> None:
         now = self._clock.now_ns()

@@ -60,6 +60,8 @@ PRUNE_EVERY: Final = 120
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
 PROBE_EVERY_S: Final = 5.0
+RECORDS_WAIT_S: Final = 1.0
+"""Timers that the records could not take are tried again after so long."""
 _DIGEST_CHARACTERS: Final = 64
 STORE_SERVER: Final = "component:store-server"
 """The server behind the store, where there is one."""
@@ -161,7 +163,7 @@ class CloudService:
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
         self._outdated = Outdated(self.facts, clock)
-        self._trouble = GatewayTrouble(self.facts, clock)
+        self._trouble = GatewayTrouble(self.facts, clock, self.pipeline.mishaps)
         self.started = asyncio.Event()
 
     def _expect_signs(self) -> None:
@@ -290,8 +292,15 @@ class CloudService:
 
     @property
     def ingest_silent_s(self) -> float:
-        """Seconds since the timers were last looked at: ingest's own sign of life."""
+        """Seconds since the timers were last looked at, and that committed: ingest's own sign of life."""
         return (self.clock.monotonic_ns() - self.pipeline.ticked) / SECOND
+
+    @property
+    def hangs_s(self) -> float:
+        """Seconds for which nothing has come of the timers, not even that the records cannot be written."""
+        if self.pipeline.stuck:
+            return 0.0
+        return (self.clock.monotonic_ns() - self.pipeline.tried) / SECOND
 
     @property
     def well(self) -> bool:
@@ -361,13 +370,18 @@ class CloudService:
     # -- timers
 
     async def _ticks(self) -> None:
+        wait, waits = self.settings.tick_s, False
         while True:
-            await asyncio.sleep(self.settings.tick_s)
+            await asyncio.sleep(wait)
+            wait = self.settings.tick_s
             try:
                 await self.pipeline.tick()
+                waits = False
             except StoreUnavailable as error:
                 self.telemetry.count("ticks_failed_total")
-                log.warning("timers wait for the records: %s", error)
+                if not waits:  # once: the log may be on that disk
+                    log.error("timers wait for the records: %s", error)  # noqa: TRY400 - no traceback needed
+                wait, waits = max(wait, RECORDS_WAIT_S), True
             except Exception:
                 # the pipeline has told of it; readings must go on being stored and judged
                 self.telemetry.count("ticks_failed_total")

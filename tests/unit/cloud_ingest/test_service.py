@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from cloud_ingest import config_publisher as publisher_module
 from cloud_ingest import gateway_trouble as trouble_module
 from cloud_ingest import outdated as outdated_module
 from cloud_ingest import service as service_module
-from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged
+from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged, ReadingsStored
 from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.models import ConfigDocumentRow, Gateway, JournalRow, TransitionRow
@@ -23,7 +23,7 @@ from cloud_ingest.stores import MemoryStore
 from edge_agent.config_store import check_document
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.codes import TROUBLES
-from hearthward.core.errors import ConfigError, RuleError
+from hearthward.core.errors import ConfigError, RuleError, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
@@ -370,3 +370,68 @@ async def test_the_alarms_of_a_patient_who_left_are_closed(tmp_path: Path):
         journaled = await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all()))
         await cloud.service.directory_changed()
         assert await cloud.records.read(lambda s: len(s.scalars(select(JournalRow)).all())) == journaled
+
+
+@asynccontextmanager
+async def long_ago(
+    path: Path, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Cloud]:
+    """A service with a timer that is due; its records ask ``refuse`` first, for two minutes already."""
+    async with running(path, RuleSet((rule(delay_s=5),))) as cloud:
+        real = cloud.records.run
+        cloud.send(frame(block(1, reading(0, 84))))
+        await cloud.until(ReadingsStored)
+
+        async def run(fn: Any, **how: Any) -> Any:
+            await refuse()
+            return await real(fn, **how)
+
+        monkeypatch.setattr(cloud.records, "run", run)
+        pipeline = cloud.service.pipeline
+        pipeline.ticked = pipeline.tried = pipeline.ticked - 120 * SECOND
+        cloud.clock.advance(120)
+        yield cloud
+
+
+async def test_a_full_disk_silences_the_rules_but_nothing_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "RECORDS_WAIT_S", 0.001)
+    full, tries = True, asyncio.Semaphore(0)
+
+    async def refuse() -> None:
+        tries.release()
+        if full:
+            msg = "database or disk is full"
+            raise StoreUnavailable(msg)
+
+    async with long_ago(tmp_path / "r.db", monkeypatch, refuse) as cloud:
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await tries.acquire()
+        # the engineers are called, and systemd does not kill what no restart would mend
+        assert cloud.service.ingest_silent_s > 60
+        assert cloud.service.hangs_s < 60
+        assert not cloud.service.well
+        full = False
+        await cloud.until(AlarmChanged)
+        async with asyncio.timeout(10):
+            while cloud.service.ingest_silent_s > 60:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+
+
+async def test_timers_that_do_not_come_back_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def refuse() -> None:
+        asked.set()
+        await go_on.wait()
+
+    async with long_ago(tmp_path / "r.db", monkeypatch, refuse) as cloud:
+        try:
+            async with asyncio.timeout(10):
+                await asked.wait()
+            assert cloud.service.hangs_s > 60
+        finally:
+            go_on.set()
+        await cloud.until(AlarmChanged)
