@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 START_POLL_S: Final = 0.01
 BACKUP: Final = subject_key("component", "backup")
 HUNG_S: Final = 60.0
-"""Timers that were not looked at for so long, though the records can be written, hang."""
+"""Timers of which nothing came for so long, not even that the records cannot be written, hang."""
 GRACE_S: Final = 1
 """Requests under way get so long when the server stops."""
 
@@ -75,7 +75,7 @@ class Cloud:
 
     def lives(self) -> bool:
         """Whether no part hangs: one that waits for a disk does not, and no kill would mend it."""
-        return self.service.pipeline.stuck or self.service.ingest_silent_s < HUNG_S
+        return self.service.hangs_s < HUNG_S
 
 
 @asynccontextmanager
