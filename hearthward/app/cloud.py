@@ -29,6 +29,7 @@ from cloud_ingest.stores.base import TimeSeriesStore
 from dashboards import create_app
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
+from hearthward.app.backup.restoring import must_be_whole
 from hearthward.app.backup.taking import Continuous
 from hearthward.app.edge import background
 from hearthward.app.lock import FolderLock
@@ -82,7 +83,10 @@ class Cloud:
 async def open_records(settings: Settings) -> AsyncIterator[Records]:
     """Lock the cloud's folder and open its records. Raises ConfigError."""
     folder = settings.data / "cloud"
+    if not folder.exists():
+        must_be_whole(settings.data)  # before the folder is made: it would be in the restore's way
     with FolderLock(folder, f"the data folder {folder}"):
+        must_be_whole(settings.data)
         records = await asyncio.to_thread(
             Records.open,
             folder / "records.db",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from hearthward.core.clock import SECOND, Clock, SystemClock, iso
 from hearthward.core.errors import ConfigError, DecodeError
 from hearthward.core.ids import RandomIds
 
-__all__ = ["Restored", "check", "restore"]
+__all__ = ["Restored", "check", "must_be_whole", "restore"]
 
 AT_ONCE: Final = 200
 """Deliveries in one transaction of the replay."""
@@ -52,25 +53,66 @@ class Restored:
 async def restore(source: Path, data: Path, *, tenant: str, clock: Clock, force: bool = False) -> Restored:
     """Make the cloud's data in ``data`` out of a backup. Raises ConfigError; ``data`` is then as it was.
 
-    ``force``: data that is there is moved aside, not removed. No cloud may run on it.
+    ``force``: data that is there is moved aside, not removed. No cloud may run on it. Killed at any moment,
+    it leaves ``cloud.restoring``, over which no cloud starts (``must_be_whole``), and may be done again.
     """
-    cloud, fresh = data / "cloud", data / "cloud.restoring"
+    cloud, fresh = _places(data)
     with FolderLock(cloud, f"the data folder {cloud}"):
-        there = (cloud / "records.db").exists()
+        there = _holds_data(cloud)
         if there and not force:
             msg = "already holds data: name another folder with --data, or move it aside with --force"
             raise ConfigError(msg, folder=str(cloud))
-        shutil.rmtree(fresh, ignore_errors=True)
+        await asyncio.to_thread(_remove, fresh)
+        before = _beside(cloud, clock)
         try:
             done = await _build(source, fresh, tenant, clock)
+            # the new folder is ours, too, from before it stands in its place
+            with FolderLock(fresh, f"the data folder {fresh}"):
+                await asyncio.to_thread(_settle, fresh, cloud.parent)
+                _move(cloud, before)
+                _move(fresh, cloud)
         except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
+            if not before.exists():
+                shutil.rmtree(fresh, ignore_errors=True)
             raise
-        before = _move_aside(cloud, clock) if there else None
-        for path in fresh.iterdir():
-            path.replace(cloud / path.name)
-        fresh.rmdir()
-    return replace(done, before=before)
+        if not there:
+            shutil.rmtree(before, ignore_errors=True)  # a lock, and no more
+    return replace(done, before=before if there else None)
+
+
+def must_be_whole(data: Path) -> None:
+    """Raise ConfigError, saying what to do, where a restore into ``data`` was not finished."""
+    cloud, fresh = _places(data)
+    if not fresh.exists():
+        return
+    moved = sorted(cloud.parent.glob(f"{cloud.name}.before-*"))
+    aside = f"; what was there is in {moved[-1]}" if moved and not _holds_data(cloud) else ""
+    msg = (
+        "a restore into this folder was not finished: do it again (`hearthward restore BACKUP --force`), "
+        f"or remove {fresh.name} to go on with what is in {cloud.name}{aside}"
+    )
+    raise ConfigError(msg, folder=str(fresh))
+
+
+def _places(data: Path) -> tuple[Path, Path]:
+    """The cloud's folder, links followed, and where its new content is made: beside it, to be renamed."""
+    cloud = (data / "cloud").resolve()
+    return cloud, cloud.with_name(f"{cloud.name}.restoring")
+
+
+def _holds_data(cloud: Path) -> bool:
+    """Whether anything is there but the lock."""
+    return cloud.is_dir() and any(path.name != ".lock" for path in cloud.iterdir())
+
+
+def _remove(fresh: Path) -> None:
+    """Remove what a restore before this one has left."""
+    try:
+        if fresh.exists():
+            shutil.rmtree(fresh)
+    except OSError as error:
+        msg = f"what is left of another restore cannot be removed: {error.strerror}"
+        raise ConfigError(msg, folder=str(fresh)) from error
 
 
 async def check(source: Path, scratch: Path, *, tenant: str, clock: Clock) -> Restored:
@@ -82,15 +124,42 @@ async def check(source: Path, scratch: Path, *, tenant: str, clock: Clock) -> Re
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _move_aside(cloud: Path, clock: Clock) -> Path:
-    """Move what is there away (all but the lock, which we hold); returns where it is now."""
+def _settle(fresh: Path, parent: Path) -> None:
+    """Give all of it to the owner of the folder it comes to (where root restores), and sync it."""
+    try:
+        owner = parent.stat()
+        for path in (*fresh.iterdir(), fresh):
+            if os.geteuid() == 0:
+                os.chown(path, owner.st_uid, owner.st_gid)
+            _sync(path)
+    except OSError as error:
+        msg = f"cannot be made ready: {error.strerror}"
+        raise ConfigError(msg, folder=str(fresh)) from error
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _beside(cloud: Path, clock: Clock) -> Path:
+    """Where what is there goes: a name beside it that nothing has."""
     stamp = iso(clock.now_ns())[:19].replace(":", "-")
-    before = cloud.with_name(f"cloud.before-{stamp}")
-    make_folder(before)
-    for path in cloud.iterdir():
-        if path.name != ".lock":
-            path.replace(before / path.name)
-    return before
+    before = cloud.with_name(f"{cloud.name}.before-{stamp}")
+    return before.with_name(f"{before.name}-{clock.monotonic_ns()}") if before.exists() else before
+
+
+def _move(folder: Path, to: Path) -> None:
+    """Rename a folder, synced. Raises ConfigError."""
+    try:
+        folder.rename(to)
+        _sync(to.parent)
+    except OSError as error:
+        msg = f"cannot be moved to {to}: {error.strerror}"
+        raise ConfigError(msg, file=str(folder)) from error
 
 
 async def _build(source: Path, fresh: Path, tenant: str, clock: Clock) -> Restored:
