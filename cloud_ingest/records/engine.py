@@ -50,6 +50,11 @@ _PRAGMAS: Final = (
 )
 
 
+_PASSING: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+)
+
+
 class _Now(TypedDict):
     now: int
     wall: int
@@ -116,7 +121,7 @@ class Records:
         except DBAPIError as error:
             records.close_now()
             msg = f"database {_shown(url)} cannot be opened for writing: {error.orig}"
-            if url.get_backend_name() != "sqlite":
+            if url.get_backend_name() != "sqlite" or _passes(error):
                 raise StoreUnavailable(msg) from error
             raise ConfigError(msg, url=_shown(url)) from error
         except BaseException:
@@ -241,6 +246,12 @@ def _in_session(engine: Engine, fn: Callable[[Session], T]) -> T:
             msg = f"the records database is damaged: {error.orig}; restore a copy"
             raise StoreRejected(msg) from error
         raise
+
+
+def _passes(error: DBAPIError) -> bool:
+    """Whether SQLite says that the disk is full or fails, or that somebody else is at the file."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _PASSING  # the other bits say where
 
 
 def _ensure_tenant(session: Session, tenant: str, clock: Clock) -> None:

@@ -36,6 +36,7 @@ from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
 from hearthward.app.player import EPOCH_NS
 from hearthward.app.reach import Telling, build_telling
+from hearthward.app.room import when_room
 from hearthward.app.stores import open_store
 from hearthward.app.web_probe import WebProbe
 from hearthward.core.clock import Clock, EventClock, SystemClock
@@ -80,14 +81,18 @@ class Cloud:
 
 
 @asynccontextmanager
-async def open_records(settings: Settings) -> AsyncIterator[Records]:
-    """Lock the cloud's folder and open its records. Raises ConfigError."""
+async def open_records(settings: Settings, *, patient: bool = False) -> AsyncIterator[Records]:
+    """Lock the cloud's folder and open its records.
+
+    A disk that is full or fails is waited for where ``patient``; else StoreUnavailable is raised. Raises
+    ConfigError.
+    """
     folder = settings.data / "cloud"
     if not folder.exists():
         must_be_whole(settings.data)  # before the folder is made: it would be in the restore's way
     with FolderLock(folder, f"the data folder {folder}"):
         must_be_whole(settings.data)
-        records = await asyncio.to_thread(
+        opened = partial(
             Records.open,
             folder / "records.db",
             clock=SystemClock(),
@@ -95,6 +100,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
             tenant=settings.cloud.tenant,
             profiles=frozenset(p.id for p in load_catalog()),
         )
+        records = await (when_room(folder, opened) if patient else asyncio.to_thread(opened))
         try:
             yield records
         finally:

@@ -70,7 +70,7 @@ async def run_everything(settings: Settings, *, virtual: bool) -> None:
     if virtual:
         settings = settings.model_copy(update={"data": settings.data / VIRTUAL})
     async with AsyncExitStack() as stack:
-        records = await stack.enter_async_context(open_records(settings))
+        records = await stack.enter_async_context(open_records(settings, patient=True))
         broker_url = await stack.enter_async_context(broker_running(settings, telemetry))
         if not virtual:
             cloud = await stack.enter_async_context(
@@ -137,7 +137,7 @@ async def run_cloud(settings: Settings, *, seed: Path | None) -> None:
     telemetry = Telemetry()
     plan = None if seed is None else WardPlan.read(seed)
     async with AsyncExitStack() as stack:
-        records = await stack.enter_async_context(open_records(settings))
+        records = await stack.enter_async_context(open_records(settings, patient=True))
         clock: Clock = await event_clock_of(records) if settings.cloud.event_clock else SteadyClock()
         if plan is not None:
             if plan.tenant != settings.cloud.tenant:

@@ -271,6 +271,27 @@ async def test_a_database_locked_by_another_is_unavailable_for_now(
     await records.close()
 
 
+def test_a_start_that_the_disk_or_another_hinders_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start() -> Records:
+        return Records.open(tmp_path / "records.db", clock=EventClock(), ids=SeededIds())
+
+    few = "PRAGMA journal_mode=WAL", "PRAGMA max_page_count=8"
+    monkeypatch.setattr("cloud_ingest.records.engine._PRAGMAS", few)
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        start()
+    monkeypatch.undo()
+    start().close_now()
+    monkeypatch.setattr("cloud_ingest.records.engine._PRAGMAS", ("PRAGMA busy_timeout=1",))
+    other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        start()
+    other.close()
+    start().close_now()
+
+
 async def test_only_what_may_happen_twice_is_committed_without_a_sync(records: Records) -> None:
     def level(session: Session) -> int:
         return int(session.execute(text("PRAGMA synchronous")).scalar_one())
