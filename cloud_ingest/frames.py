@@ -25,11 +25,12 @@ from cloud_ingest.dead_letter_flood import Flood, of_last_hour
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
 from cloud_ingest.edge_words import EdgeWords
-from cloud_ingest.facts import Facts
+from cloud_ingest.facts import FAILING, Facts
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
 from cloud_ingest.holding import Arrived, Holding
 from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
 from cloud_ingest.lineage import BootSeen, Lineage, load_lineage, write_lineage
+from cloud_ingest.mishaps import RULES_FAILED
 from cloud_ingest.outcome import Stored
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_account, load_ledger, write_blocks, write_gaps
@@ -51,7 +52,6 @@ log = logging.getLogger(__name__)
 
 STORE: Final = subject_key("component", "store")
 """The time-series store, as the rules know it."""
-FAILING: Final = "part_failing"
 
 Found = list[tuple[Part, list[Outcome]]]
 """Parts that were stored, and what the store said of their rows."""
@@ -176,13 +176,15 @@ class Frames:
                 log.exception("a frame failed")
                 await self.start_over()
                 for one in frames:
-                    await self._refusals.give_up(one.topic, one.frame.encode(), error)
+                    await self._refusals.give_up(one.topic, one.frame.encode(), error, one.frame.gateway)
 
     async def _open(self, message: Message, dead: list[Dead]) -> list[Arrived]:
         """The frame in a message; what cannot be believed is refused, and gets no receipt."""
         try:
-            frame = self.inspector.open(message, dead)
+            unread: list[Dead] = []
+            frame = self.inspector.open(message, unread)
             if frame is None:
+                dead.extend(self._refusals.unreadable(unread))
                 return []
             if frame.event_time is not self._clock.event_driven:
                 dead.extend(self._refusals.other_time(message, frame))
@@ -331,7 +333,7 @@ class Frames:
                 self._undecided(source, error, intake)
             else:
                 self._telemetry.count("rules_failed_total")
-                self.turns.technical("rules_failed", None, f"{type(error).__name__}: decisions not taken")
+                self.turns.technical(RULES_FAILED, None, f"{type(error).__name__}: decisions not taken")
             await self.turns.patience.until_done(decider.go_back)
         return words
 
@@ -354,7 +356,7 @@ class Frames:
     def _undecided(self, source: Source, error: Exception, intake: Intake) -> None:
         """These readings are stored but not judged: nobody may think that they were."""
         self._telemetry.count("rules_failed_total")
-        self.turns.technical("rules_failed", source[0], f"{type(error).__name__}: readings not judged")
+        self.turns.technical(RULES_FAILED, source[0], f"{type(error).__name__}: readings not judged")
         for part in (p for p in intake.parts if p.source == source):
             intake.refuse(part.dead(UNDECIDED, f"{type(error).__name__}: {error}", stored=True))
 

@@ -1,4 +1,4 @@
-"""What gateways say that they cannot do: a fact for the rules."""
+"""What gateways say that they cannot do, and what goes wrong here with what they send, as a fact."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from cloud_ingest.facts import Facts
 from cloud_ingest.gateways import CLOCK, GatewayBoard
+from cloud_ingest.mishaps import Mishaps
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.codes import TROUBLES
 from hearthward.core.wire import ConfigDocument
@@ -43,36 +44,50 @@ def gravest(trouble: Mapping[str, str]) -> str:
 class GatewayTrouble:
     """Looks now and then at the gateways' last status, and keeps the fact up to date.
 
-    What is known of a gateway that is away stays as it is. One that has no document any more is told to be
-    well once, which ends its alarm, and then forgotten.
+    The gravest of what it says and of our own ``mishaps`` with it counts; these are told at once. What is
+    known of a gateway that is away stays as it is. One that has no document any more is told to be well
+    once, which ends its alarm, and then forgotten.
     """
 
-    def __init__(self, facts: Facts, clock: Clock) -> None:
+    def __init__(self, facts: Facts, clock: Clock, mishaps: Mishaps | None = None) -> None:
         self._facts = facts
         self._clock = clock
+        self._mishaps = mishaps or Mishaps(facts, clock)
         self._since: dict[str, int] = {}
+        self._says: dict[str, int] = {}
 
     def look(self, board: GatewayBoard, document: Callable[[str], ConfigDocument | None]) -> None:
-        """Take up what those that are connected say."""
-        for state in board.all():
-            subject = subject_key("gateway", state.gateway)
-            if document(state.gateway) is None:
-                self._let_go(subject)
-            elif state.online and board.told(state.gateway):
-                self._told(subject, TROUBLES.index(gravest(state.trouble)))
+        """Take up what those that are connected say, and what happened with what any sent."""
+        states = {state.gateway: state for state in board.all()}
+        for gateway in sorted(states.keys() | self._mishaps.gateways):
+            state = states.get(gateway)
+            if document(gateway) is None:
+                self._let_go(gateway)
+                continue
+            if state is not None and state.online and board.told(gateway):
+                self._said(gateway, TROUBLES.index(gravest(state.trouble)))
             else:
-                self._since.pop(subject, None)
+                self._since.pop(gateway, None)
+            self._tell(gateway)
 
-    def _told(self, subject: str, code: int) -> None:
+    def _said(self, gateway: str, code: int) -> None:
+        """What it says now is so once it has stood."""
         mono = self._clock.monotonic_ns()
         if not code:
-            self._since.pop(subject, None)
-        elif mono - self._since.setdefault(subject, mono) < STANDS_S * SECOND:
+            self._since.pop(gateway, None)
+        elif mono - self._since.setdefault(gateway, mono) < STANDS_S * SECOND:
             return
-        self._facts.put(subject, METRIC, float(code))
+        self._says[gateway] = code
 
-    def _let_go(self, subject: str) -> None:
-        self._since.pop(subject, None)
+    def _tell(self, gateway: str) -> None:
+        subject, ours = subject_key("gateway", gateway), self._mishaps.of(gateway)
+        if gateway in self._says or ours or self._facts.get(subject, METRIC):
+            self._facts.put(subject, METRIC, float(max(ours, self._says.get(gateway, 0))))
+
+    def _let_go(self, gateway: str) -> None:
+        subject = subject_key("gateway", gateway)
+        self._since.pop(gateway, None)
+        self._says.pop(gateway, None)
         if self._facts.get(subject, METRIC):
             self._facts.put(subject, METRIC, 0.0)
         else:

@@ -22,7 +22,9 @@ __all__ = [
     "CLONED",
     "FUTURE",
     "MAX_DETAIL",
+    "OTHER_TIME",
     "UNDECIDED",
+    "UNREADABLE",
     "Answer",
     "Dead",
     "Inspector",
@@ -38,6 +40,10 @@ CLONED: Final = "cloned_gateway"
 """Why a block is refused whose numbers stand for other readings already."""
 UNDECIDED: Final = "undecided"
 """Why readings that are stored are kept here, too: the rules failed on them."""
+OTHER_TIME: Final = "other_time"
+"""Why frames are refused that go by a recording's time where the cloud does not, or the other way round."""
+UNREADABLE: Final = frozenset({"topic", "tenant", "identity", "malformed", "version", "oversized"})
+"""Why a message is no frame that can be believed; blocks may be refused for some of these, too."""
 TOGETHER: Final = 500
 MAX_CLONES: Final = 1_024
 """Blocks of clones that are remembered as dead-lettered already."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.dead_letters import write_dead
 from cloud_ingest.deciding import Decider
 from cloud_ingest.intake import UNDECIDED, Dead, screen
+from cloud_ingest.mishaps import RULES_FAILED
 from cloud_ingest.outcome import rows_to_judge
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import JournalRow
@@ -149,7 +150,7 @@ class ManualIntake:
             decider.step(partial(Readings, now=now, rows=rows, source=SOURCE, wall=now), (MANUAL, entry.id))
         except Exception as error:
             log.exception("the rules failed on an entry by hand")
-            self._turns.technical("rules_failed", None, f"{type(error).__name__}: entry not judged")
+            self._turns.technical(RULES_FAILED, None, f"{type(error).__name__}: entry not judged")
             await decider.go_back()
             dead = Dead("", MANUAL, UNDECIDED, type(error).__name__, encode_block(batch))
             return [replace(dead, boot=entry.id, seqs=range(1, len(batch) + 1))]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest import journal
 from cloud_ingest.deciding import Decider, Decision, transitions_of, write_decisions
 from cloud_ingest.feed import AlarmChanged, Feed, InactivationsChanged, TechnicalEvent
+from cloud_ingest.mishaps import Mishaps
 from cloud_ingest.patience import Patience
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import Alarm
@@ -65,9 +66,10 @@ class Turns:
         clock: Clock,
         telemetry: Telemetry,
         wake: Callable[[], None],
+        mishaps: Mishaps,
         wording: Wording | None = None,
     ) -> None:
-        self.tenant = tenant
+        self.tenant, self.mishaps = tenant, mishaps
         self.hooks = Hooks()
         self.began: Callable[[Sequence[Transition]], None] = lambda _transitions: None
         """Told of all transitions that were committed."""
@@ -175,5 +177,6 @@ class Turns:
             self._snapshot_seq = seq
 
     def technical(self, kind: str, gateway: str | None, detail: str) -> None:
-        """Tell that something is wrong with the machinery."""
+        """Tell that something is wrong with the machinery: the feed, and where it goes on the rules."""
+        self.mishaps.noticed(kind, gateway)
         self._feed.publish(TechnicalEvent(self.tenant, kind, gateway, detail, self._clock.now_ns()))

@@ -103,6 +103,18 @@ CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
             "en": "its rules failed, it does not decide on all that it reads",
             "zh": "规则出错, 未能判断全部读数",
         },
+        "frames_refused": {
+            "en": "the cloud cannot take what it sends; the gateway keeps it",
+            "zh": "服务器无法接收其发送的数据, 数据仍保留在网关",
+        },
+        "decisions_refused": {
+            "en": "the cloud refused an alarm that the gateway decided; see the dead letters",
+            "zh": "服务器拒收该网关判断的报警, 请查看死信",
+        },
+        "readings_not_judged": {
+            "en": "the cloud's rules fail on its readings: they are stored, but raise no alarms here",
+            "zh": "服务器规则处理其读数时出错: 读数已保存, 但不会在此触发报警",
+        },
     },
 }
 """What coded values are called; those of the others are the same in every language."""

@@ -78,10 +78,16 @@ TROUBLES: Final = (
     "decisions_lost",
     "configuration_unusable",
     "cloud_refused",
+    "frames_refused",
+    "decisions_refused",
     "rules_absent",
     "rules_failed",
+    "readings_not_judged",
 )
-"""What a gateway may say that it cannot do, the gravest of it; ``unnamed``: what is not known here."""
+"""What a gateway may say that it cannot do, the gravest last; ``unnamed``: what is not known here.
+
+``frames_refused``, ``decisions_refused`` and ``readings_not_judged`` the cloud says of what it sends.
+"""
 OF_GATEWAYS: Final = frozenset(
     {
         "config_outdated",
@@ -136,7 +142,7 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("duty_uncovered", None, None, "1", 0, 10_000, 10),
         _m("alarms_in_10_min", None, None, "1", 0, 1_000_000, 10),
         _m("part_failing", None, None, "1", 0, 1, 10),
-        # of a gateway: whether it runs an old configuration, what it cannot do, whether two use its identity,
+        # of a gateway: whether it runs an old configuration, what goes wrong, whether two use its identity,
         # whether its outbox was made anew (0 or 1), readings lost within the hour, those missing in the books
         _m("config_outdated", None, None, "1", 0, 1, 10),
         _m("gateway_trouble", None, None, None, -_INF, _INF, 10, 0, "coded", TROUBLES),

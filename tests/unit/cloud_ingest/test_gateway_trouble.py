@@ -8,6 +8,7 @@ from cloud_ingest.facts import Facts
 from cloud_ingest.feed import Feed
 from cloud_ingest.gateway_trouble import STANDS_S, GatewayTrouble, gravest
 from cloud_ingest.gateways import GatewayBoard
+from cloud_ingest.mishaps import QUIET_S, Mishaps
 from hearthward.core.clock import EventClock
 from hearthward.core.codes import TROUBLES
 from hearthward.core.telemetry import Telemetry
@@ -22,7 +23,8 @@ class Look:
     def __init__(self) -> None:
         self.facts, self.clock = Facts(), EventClock(10**18, frozen_monotonic=True)
         self.board = GatewayBoard("main", Feed(), self.clock, Telemetry())
-        self.trouble = GatewayTrouble(self.facts, self.clock)
+        self.mishaps = Mishaps(self.facts, self.clock)
+        self.trouble = GatewayTrouble(self.facts, self.clock, self.mishaps)
 
     def says(self, *, after: float = 0, online: bool = True, **trouble: str) -> str | None:
         self.clock.advance(after)
@@ -76,3 +78,17 @@ def test_a_gateway_without_a_document_is_well_once_and_then_forgotten():
     assert look.says(trust="key", after=STANDS_S) == "cloud_refused"
     assert look.look(None) == "none"
     assert look.look(None) is None
+
+
+def test_what_goes_wrong_with_what_it_sends_is_told_at_once_and_until_it_is_over():
+    look = Look()
+    look.mishaps.noticed("unknown_rule", "gw")
+    assert look.look(None) is None, "it is none of ours"
+    assert look.look() == "decisions_refused", "before its first status, too"
+    assert look.says() == "decisions_refused"
+    assert look.says(rules="failed") == "decisions_refused"
+    assert look.says(rules="failed", after=STANDS_S) == "rules_failed"
+    assert look.says() == "decisions_refused"
+    look.clock.advance(QUIET_S)
+    look.mishaps.look()
+    assert look.says(online=False) == "none"
