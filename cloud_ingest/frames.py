@@ -32,6 +32,7 @@ from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
 from cloud_ingest.lineage import BootSeen, Lineage, load_lineage, write_lineage
 from cloud_ingest.mishaps import RULES_FAILED
 from cloud_ingest.outcome import Stored
+from cloud_ingest.proving import Proving
 from cloud_ingest.receipt_sender import ReceiptSender
 from cloud_ingest.receipts import Ledger, Source, load_account, load_ledger, write_blocks, write_gaps
 from cloud_ingest.records import Records
@@ -89,6 +90,7 @@ class Frames:
         self._records, self._store, self._receipts = records, store, receipts
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self.inspector = Inspector(tenant, Ledger(), skew)
+        self._proving = Proving(tenant, records, store, turns.patience, skew)
         self.flood = Flood(clock, facts)
         self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
         self._holding = Holding(clock)
@@ -218,6 +220,12 @@ class Frames:
             await self.recall(sources)
             intake, waiting = self._sort(arrived, dead, readings=False)
             found = []
+        try:
+            await self.prove(intake)
+        except StoreUnavailable as error:
+            # they get no receipt, so they come again
+            self._telemetry.count("blocks_unsure_total", len(intake.unsure))
+            log.warning("%d blocks get no receipt now: %s", len(intake.unsure), error)
         await self.commit(intake, found)
         await self._receipts.send(intake.receipts)
         for one in waiting:
@@ -237,6 +245,11 @@ class Frames:
         ]
         intake.parts.sort(key=lambda p: (p.source, p.seqs[0]))
         return intake, waiting
+
+    async def prove(self, intake: Intake) -> None:
+        """Decide on blocks whose numbers are taken, by what. Raises StoreUnavailable with some undecided."""
+        if intake.unsure:
+            await self._proving.settle(intake, self.inspector)
 
     async def append(self, intake: Intake) -> Found:
         """Store all new readings; a part that the store refuses for ever becomes a dead letter.

@@ -10,7 +10,7 @@ from typing import Final
 from cloud_ingest.adopting import Decided, read_decisions
 from cloud_ingest.clocks import correct
 from cloud_ingest.loss_ledger import Tally
-from cloud_ingest.receipts import BlockState, Ledger, Source
+from cloud_ingest.receipts import BlockState, Committed, Ledger, Source, Unsure
 from cloud_ingest.screening import FUTURE, check_columns, screen
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Delivery, Origins
@@ -31,6 +31,7 @@ __all__ = [
     "Intake",
     "Part",
     "check_columns",
+    "decoded",
     "screen",
 ]
 
@@ -48,6 +49,8 @@ TOGETHER: Final = 500
 MAX_CLONES: Final = 1_024
 """Blocks of clones that are remembered as dead-lettered already."""
 _MAX_INT: Final = 2**63 - 1
+_TO_STORE: Final = {BlockState.NEW, BlockState.UNSURE}
+"""What takes the store to say more of it."""
 
 
 _Clone = tuple[Source, int, bytes]
@@ -135,6 +138,10 @@ class Intake:
     decisions: list[Decided] = field(default_factory=list)
     """What gateways' own rules have decided."""
     clones: list[_Clone] = field(default_factory=list)
+    doubted: list[_Clone] = field(default_factory=list)
+    """Kept like a clone's blocks, but no proof of one."""
+    unsure: list[Unsure] = field(default_factory=list)
+    """Not receipted yet: ``proving`` decides on them."""
     tally: Tally = field(default_factory=Tally)
     """For the loss ledger."""
     repeated: int = 0
@@ -192,6 +199,7 @@ class Inspector:
     ) -> int:
         """Sort a frame's blocks and gaps into ``intake``; everything that it took will be receipted.
 
+        But for ``intake.unsure``: what is known of these has to be looked up first.
         Without ``readings`` new blocks of readings are left out, as nothing can be stored now: returns how
         many readings that were. ``offset`` is what to add to times of the gateway's clock (ns).
         """
@@ -204,36 +212,54 @@ class Inspector:
         account = self.ledger.of(*source)
         fresh: list[Block] = []
         for block in frame.blocks:
-            state = account.judge(block)
-            if state is BlockState.NEW and not readings and not block.decisions:
+            state = self._judge(account, source, block, intake)
+            if state in _TO_STORE and not readings and not block.decisions:
                 left_out += block.count
+                continue
+            if state is BlockState.UNSURE:
+                intake.unsure.append(Unsure(source, frame.session, topic, block, now, offset))
                 continue
             answer.blocks[block.stored()] = None
             if state is BlockState.COMMITTED:
                 intake.repeated += block.count
             elif state is BlockState.CLONED:
-                self._refuse_clone(source, topic, block, now, intake)
+                self.refuse_clone(source, topic, block, now, intake)
             else:
                 account.add(block)
                 intake.blocks[source].append(block)
-                if block.decisions:
-                    intake.tally.decided(source, block.count, now)
-                    seqs = range(block.first, block.last + 1)
-                    self.read(source, topic, block, seqs, now, intake, offset)
-                else:
-                    fresh.append(block)
-        for together in _in_groups(fresh):
-            self._read_together(source, topic, together, now, intake, offset)
+                fresh.append(block)
+        self._take_fresh(source, topic, fresh, now, intake, offset)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
-        if left_out and not (answer.blocks or answer.gaps):
+        if (left_out or intake.unsure) and not (answer.blocks or answer.gaps):
             del intake.receipts[*source, frame.session]
         return left_out
 
+    def _take_fresh(
+        self, source: Source, topic: str, blocks: Sequence[Block], now: int, intake: Intake, offset: int
+    ) -> None:
+        with_readings: list[Block] = []
+        for block in blocks:
+            if block.decisions:
+                intake.tally.decided(source, block.count, now)
+                seqs = range(block.first, block.last + 1)
+                self.read(source, topic, block, seqs, now, intake, offset)
+            else:
+                with_readings.append(block)
+        for together in _in_groups(with_readings):
+            self._read_together(source, topic, together, now, intake, offset)
+
+    def _judge(self, account: Committed, source: Source, block: Block, intake: Intake) -> BlockState:
+        """Compare a block with what is there; what is in the dead letters as a clone's is known, too."""
+        state = account.judge(block)
+        if state is BlockState.UNSURE and self._known_clone((source, block.first, block.digest()), intake):
+            return BlockState.COMMITTED
+        return state
+
     def committed(self, intake: Intake) -> None:
         """What was taken into ``intake`` is committed."""
-        for mark in intake.clones:
+        for mark in (*intake.clones, *intake.doubted):
             self._clones[mark] = None
             if len(self._clones) > MAX_CLONES:
                 del self._clones[next(iter(self._clones))]
@@ -253,7 +279,7 @@ class Inspector:
             self._read_decisions(source, topic, block, seqs, now, intake, offset)
             return
         try:
-            batch = _decoded(block)
+            batch = decoded(block)
             check_columns(batch)
         except DecodeError as error:
             detail = f"boot {source[1]}, readings {block.first}-{block.last}: {error}"[:MAX_DETAIL]
@@ -269,7 +295,7 @@ class Inspector:
         batch, seqs = ReadingBatch(), [n for b in blocks for n in range(b.first, b.last + 1)]
         try:
             for block in blocks:
-                batch.extend(_decoded(block))
+                batch.extend(decoded(block))
             check_columns(batch)
         except DecodeError:
             for block in blocks:  # one of them: the others are good
@@ -329,18 +355,28 @@ class Inspector:
             detail = f"boot {source[1]}, decision {seqs[i]}: {wrong}"[:MAX_DETAIL]
             intake.refuse(Dead(topic, source[0], wrong.reason, detail, part, 0, source[1], [seqs[i]]))
 
-    def _refuse_clone(self, source: Source, topic: str, block: Block, now: int, intake: Intake) -> None:
+    def refuse_clone(
+        self, source: Source, topic: str, block: Block, now: int, intake: Intake, *, proven: bool = True
+    ) -> None:
+        """Keep a block aside whose numbers are taken; without proof of a clone nobody is told of one."""
         mark = source, block.first, block.digest()
-        if mark in self._clones or mark in intake.clones:
+        if self._known_clone(mark, intake):
             intake.repeated += block.count
             return
-        intake.clones.append(mark)
-        detail = (
-            f"boot {source[1]}, readings {block.first}-{block.last}: other readings are stored under these "
-            "numbers; two gateways use one identity or one outbox file was copied"
+        (intake.clones if proven else intake.doubted).append(mark)
+        why = (
+            "other readings are stored under these numbers; two gateways use one identity or one outbox file "
+            "was copied"
+            if proven
+            else "these numbers are taken, and it cannot be shown any more that this is what they stood for"
         )
+        detail = f"boot {source[1]}, readings {block.first}-{block.last}: {why}"
         intake.refuse(_dead(source, topic, block, CLONED, detail))
         intake.tally.cloned(source, block.count, now)
+
+    def _known_clone(self, mark: _Clone, intake: Intake) -> bool:
+        """Whether a block is in the dead letters already."""
+        return mark in self._clones or mark in intake.clones or mark in intake.doubted
 
 
 def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:
@@ -349,7 +385,7 @@ def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) ->
     return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], seqs)
 
 
-def _decoded(block: Block) -> ReadingBatch:
+def decoded(block: Block) -> ReadingBatch:
     """A block's readings. Raises DecodeError."""
     batch = decode_block(block.payload)
     if len(batch) != block.count:

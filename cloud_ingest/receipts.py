@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -21,15 +21,18 @@ __all__ = [
     "BlockState",
     "Committed",
     "Ledger",
+    "Unsure",
+    "Written",
     "compact",
     "load_account",
     "load_ledger",
     "write_blocks",
     "write_gaps",
+    "written",
 ]
 
 REMEMBERED: Final = 4_096
-"""Digests kept per boot in memory: a resend comes soon, a clone shows soon."""
+"""Digests kept per boot in memory: a resend comes soon, a clone shows soon. Others are looked up."""
 MAX_ACCOUNTS: Final = 10_000
 """Boots in memory: several of each gateway of a large hospital."""
 FRAME_ROWS_KEPT: Final = 512
@@ -45,6 +48,36 @@ class BlockState(Enum):
     COMMITTED = "committed"
     CLONED = "cloned"
     """The same sequence numbers with other content: two gateways share one identity."""
+    UNSURE = "unsure"
+    """The numbers are committed; by this content? No receipt before that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """A block that is UNSURE, of one session, with its ingest time and the offset of its gateway's clock."""
+
+    source: Source
+    session: str
+    topic: str
+    block: Block
+    now: int
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class Written:
+    """Digests of one boot's blocks in the tables, by first number, and the numbers that these blocks have."""
+
+    digests: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    numbers: RangeSet = field(default_factory=RangeSet)
+
+    def judge(self, block: Block) -> BlockState:
+        """Compare a block whose numbers are committed: COMMITTED, CLONED, or UNSURE still."""
+        known = self.digests.get(block.first)
+        if known is not None:
+            return BlockState.COMMITTED if known == (block.last, block.digest()) else BlockState.CLONED
+        whole = [(block.first, block.last)]
+        return BlockState.UNSURE if self.numbers.missing(*whole[0]) == whole else BlockState.CLONED
 
 
 @dataclass(slots=True)
@@ -63,9 +96,9 @@ class Committed:
         known = self.digests.get(block.first)
         if known is not None:
             return BlockState.COMMITTED if known == (block.last, block.digest()) else BlockState.CLONED
-        # an edge never cuts its blocks differently; where the digests are forgotten the range must do
+        # an edge never cuts its blocks differently
         cut = any(first <= block.last and block.first <= last for first, (last, _) in self.digests.items())
-        return BlockState.CLONED if missing or cut else BlockState.COMMITTED
+        return BlockState.CLONED if missing or cut else BlockState.UNSURE
 
     def add(self, block: Block) -> None:
         """The block is (about to be) committed."""
@@ -157,10 +190,26 @@ def _remember(account: Committed, row: FrameRow) -> None:
     if row.blocks is None:
         account.blocks.add(row.first, row.last)
         return
-    first = row.first
-    for count, digest in msgpack.unpackb(row.blocks):
-        account.remember(first, first + count - 1, digest)
+    for first, last, digest in _blocks_of(row.first, row.blocks):
+        account.remember(first, last, digest)
+
+
+def _blocks_of(first: int, packed: bytes) -> Iterator[tuple[int, int, bytes]]:
+    for count, digest in msgpack.unpackb(packed):
+        yield first, first + count - 1, digest
         first += count
+
+
+def written(session: Session, tenant: str, source: Source, first: int, last: int) -> Written:
+    """The digests of one boot's blocks among these numbers, as far as the tables still have them."""
+    row, found, (gateway, boot) = FrameRow, Written(), source
+    mine = row.tenant == tenant, row.gateway == gateway, row.boot == boot, row.blocks.is_not(None)
+    rows = session.execute(select(row.first, row.blocks).where(*mine, row.last >= first, row.first <= last))
+    for start, packed in rows:
+        for begin, end, digest in _blocks_of(start, packed or b"\x90"):
+            found.digests[begin] = end, digest
+            found.numbers.add(begin, end)
+    return found
 
 
 def write_blocks(session: Session, tenant: str, source: Source, blocks: Iterable[Block]) -> None:

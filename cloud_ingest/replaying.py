@@ -171,6 +171,7 @@ class Replayer:
         intake, came = Intake(), Came(settled=True)  # what is wrong with its rows gets letters of its own
         await self._frames.recall([(frame.gateway, frame.boot)])
         self._frames.inspector.take(frame, letter.topic, self._clock.now_ns(), intake)
+        await self._frames.prove(intake)
         intake.receipts.clear()
         found = await self._frames.append(intake)
         count(came, found)
@@ -297,7 +298,7 @@ class Replayer:
             account = inspector.ledger.of(*source)
             for block in frame.blocks:
                 state = account.judge(block)
-                if state is BlockState.COMMITTED:
+                if state in {BlockState.COMMITTED, BlockState.UNSURE}:
                     came.known += block.count
                 elif state is BlockState.CLONED:
                     came.refused[CLONED] += block.count
