@@ -16,11 +16,14 @@ from click import echo
 
 from tests.faults.faults import FAULTS
 from tests.faults.report import rows_of, text_of, to_json
-from tests.faults.rounds import Plan, Round, kept_if_bad, plan_of, run_session
+from tests.faults.rounds import Plan, Round, kept_if_bad, left_out, plan_of, run_session
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1: something was lost, doubled or silent, or an alarm took longer than 10 s."""
+    """Exit code 1: something was lost, doubled or silent, or an alarm took longer than 10 s.
+
+    2: nothing of that, but not all was made that was asked for: out of time, or not possible here.
+    """
     parser = argparse.ArgumentParser(
         prog="./dev faults",
         description="Edge, cloud and broker as processes of their own; each round breaks one thing, mends "
@@ -59,7 +62,17 @@ def main(arguments: list[str]) -> int:
         echo(f"again: ./dev faults --seed {seed} --only {r.fault} --round {r.number}")
     if bad:
         echo(f"logs and data are kept in {folder}")
-    return 1 if bad or not rounds else 0
+    missing = left_out(plan, rounds)
+    if missing:
+        echo(f"not made: {', '.join(missing)}")
+    return ending(bad=bool(bad), whole=not missing and not plan.skipped)
+
+
+def ending(*, bad: bool, whole: bool) -> int:
+    """The exit code: whether anything was bad, and whether all was made."""
+    if bad:
+        return 1
+    return 0 if whole else 2
 
 
 def _run(plan: Plan, seed: int, folder: Path, deadline: float) -> list[Round]:

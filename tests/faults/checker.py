@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ __all__ = [
     "Stored",
     "Verdict",
     "alarm_account",
+    "allowing",
     "compare",
     "dead_letters",
     "lines_in_export",
@@ -64,7 +65,8 @@ class Verdict:
     """Readings (not lines): ``lost``, ``doubled``, ``foreign`` (nobody sent them).
 
     ``aside`` stand in the dead letters with their reason, ``unaccepted`` died before they were accepted;
-    ``counted`` of the lost are declared as gaps; ``missing`` are the lines behind ``lost``.
+    ``counted`` are declared as gaps by the gateway, which was allowed to lose them, and no part of ``lost``;
+    ``missing`` are the lines behind both.
     """
 
     lost: int = 0
@@ -107,6 +109,12 @@ def compare(
         if key not in books.lines
     )
     return Verdict(lost, doubled, foreign, aside, unaccepted, missing=tuple(missing))
+
+
+def allowing(verdict: Verdict, declared: int, most: int) -> Verdict:
+    """Of what is lost, at most ``most`` readings count as ``counted``, if so many were declared."""
+    counted = min(verdict.lost, declared, most)
+    return replace(verdict, lost=verdict.lost - counted, counted=counted)
 
 
 def alarm_account(breaches: Counter[str], alarms: Iterable[dict[str, Any]]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The faults: each breaks something in a running system, and ends when it is mended again.
 
-A fault may return notes for its row. What it needs (a small disk, a journalled one) it says; how often it
-is made in a full run stands beside it.
+What a fault needs (a small disk, a journalled one) it says, and what may be lost by it; how often it is
+made in a full run stands beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.faults import rogue
 from tests.faults.disks import Ext4
 from tests.faults.parts import Part, Python
 from tests.faults.proxy import PUBACK, PUBLISH, CutAt, Freeze, Lossy, Proxy, Refuse, Slow, Swallow, Way
+from tests.faults.sight import numbers_in
 from tests.faults.system import System
 
 __all__ = ["FAULTS", "Fault"]
@@ -28,13 +29,20 @@ NEWEST: Final = 3
 """Damage is done to one of so many of the outbox's files, those written last."""
 TAIL: Final = 4096
 """In half of the rounds it is done to the last bytes in use: there is what waits."""
+WAITS_S: Final = 30.0
+"""A process that is started says within so long that it waits."""
 Inject = Callable[[System, random.Random], Awaitable[None]]
 Needs = Literal["plain", "tmpfs", "ext4", "store"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the table. ``ahead``: readings may be put aside as dated in the future."""
+    """One row of the table.
+
+    ``ahead``: readings may be put aside as dated in the future. ``may_lose``: why readings that were accepted
+    may be gone, as long as the gateway declares them and they are no more than what was destroyed
+    (``System.may_lose``); empty, as of most faults: nothing may be.
+    """
 
     name: str
     about: str
@@ -42,16 +50,17 @@ class Fault:
     inject: Inject
     needs: Needs = "plain"
     ahead: bool = False
+    may_lose: str = ""
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 
 
 def _fault(
-    name: str, about: str, rounds: int, *, needs: Needs = "plain", ahead: bool = False
+    name: str, about: str, rounds: int, *, needs: Needs = "plain", ahead: bool = False, may_lose: str = ""
 ) -> Callable[[Inject], Inject]:
     def enter(inject: Inject) -> Inject:
-        FAULTS[name] = Fault(name, about, rounds, inject, needs, ahead)
+        FAULTS[name] = Fault(name, about, rounds, inject, needs, ahead, may_lose)
         return inject
 
     return enter
@@ -198,6 +207,27 @@ async def _disk_full(system: System, rng: random.Random) -> None:
         system.disk.free()
 
 
+@_fault(
+    "disk-full-cloud",
+    "the cloud's disk is full for 1-3 s; in half of the rounds it is killed and started on it",
+    10,
+    needs="tmpfs",
+)
+async def _disk_full_cloud(system: System, rng: random.Random) -> None:
+    await asyncio.to_thread(system.cloud_disk.fill)
+    try:
+        await asyncio.sleep(1 + 2 * rng.random())
+        if rng.random() < HALF:
+            said = "the start waits"
+            before = system.cloud.said(said)
+            system.cloud.kill()
+            system.cloud.start()
+            complaint = "a cloud that was started on a full disk does not wait for room"
+            await system.until(lambda: system.cloud.said(said) > before, complaint, WAITS_S)
+    finally:
+        system.cloud_disk.free()
+
+
 async def _damaged(system: System, rng: random.Random, damage: Callable[[Path, int], None]) -> None:
     """Damage a backlog that is nowhere else yet: a file written lately, within what is in use of it."""
     system.edge_link.behaviour = Swallow()
@@ -207,14 +237,21 @@ async def _damaged(system: System, rng: random.Random, damage: Callable[[Path, i
     files = [p for p in (*folder.glob("outbox*"), *folder.glob("outbox*/**/*")) if p.is_file()]
     files.sort(key=lambda path: path.stat().st_mtime_ns)
     path = rng.choice(files[-NEWEST:])
-    used = len(path.read_bytes().rstrip(b"\0"))
+    content = path.read_bytes()
+    system.may_lose += numbers_in(content)
+    used = len(content.rstrip(b"\0"))
     first = max(0, used - TAIL) if rng.random() < HALF else 0
     damage(path, rng.randrange(first, max(first + 1, used)))
     system.heal()
     system.start_edge()
 
 
-@_fault("bit-flip", "one bit flipped in a file of the outbox while readings wait in it", 40)
+@_fault(
+    "bit-flip",
+    "one bit flipped in a file of the outbox while readings wait in it",
+    40,
+    may_lose="they were nowhere else yet: at most the segment that was damaged",
+)
 async def _bit_flip(system: System, rng: random.Random) -> None:
     def flip(path: Path, at: int) -> None:
         data = bytearray(path.read_bytes())
@@ -224,7 +261,12 @@ async def _bit_flip(system: System, rng: random.Random) -> None:
     await _damaged(system, rng, flip)
 
 
-@_fault("truncation", "a file of the outbox cut short while readings wait in it", 20)
+@_fault(
+    "truncation",
+    "a file of the outbox cut short while readings wait in it",
+    20,
+    may_lose="they were nowhere else yet: at most the segment that was cut short",
+)
 async def _truncation(system: System, rng: random.Random) -> None:
     def cut(path: Path, at: int) -> None:
         with path.open("r+b") as file:

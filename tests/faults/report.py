@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tests.faults.faults import FAULTS
-from tests.faults.rounds import Round
+from tests.faults.rounds import ACCOUNT, Round
 
 __all__ = ["Row", "rows_of", "text_of", "to_json"]
 
@@ -36,7 +36,7 @@ class Row:
 
 def rows_of(rounds: Sequence[Round]) -> list[Row]:
     """In the order of the table of faults; the sessions' whole accounts last."""
-    names = [*FAULTS, "whole session"]
+    names = [*FAULTS, ACCOUNT]
     return [_row(name, mine) for name in names if (mine := [r for r in rounds if r.fault == name])]
 
 

@@ -1,13 +1,14 @@
-"""Reads the project's own wire format, to tell which lines a frame or a dead letter carries."""
+"""Reads the project's own formats: which lines a frame or dead letter carries, how much an outbox's file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edge_agent.segments.records import Kind, scan
 from hearthward.core.errors import DecodeError
 from hearthward.core.wire import Frame, carries_decisions, decode_block
 
-__all__ = ["lines_in", "lines_of"]
+__all__ = ["lines_in", "lines_of", "numbers_in"]
 
 
 def lines_of(frames: Iterable[bytes]) -> set[tuple[str, int]]:
@@ -36,3 +37,8 @@ def lines_in(block: bytes) -> set[tuple[str, int]]:
         for device, metric, value in zip(batch.device, batch.metric, batch.value, strict=True)
         if metric == "perfusion_index" and value is not None
     }
+
+
+def numbers_in(file: bytes) -> int:
+    """How many numbers (readings and decisions) stand in a file of the outbox; in one of its books: none."""
+    return sum(row.count for row in scan(file) if row.kind == Kind.BLOCK)
