@@ -1,7 +1,8 @@
 """What only grows is bounded: by age, and dead letters by number and size, too; what is dropped is counted.
 
 In small batches, so that nobody waits for the records' writer. What an alarm that is not over needs is never
-dropped, nor are the audit, alarms, transitions and readings.
+dropped, nor are the audit, alarms, transitions and readings. Of dead letters those go first that are no loss:
+let in meanwhile, or of frames without a receipt, which gateways still have.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, exists, func, or_, select
+from sqlalchemy import Select, case, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import journal
@@ -91,18 +92,18 @@ class Retention:
             prune_ledger(session, self._tenant, now, max(1, round(self._settings.ledger_days)))
 
     def _dead_letters(self, session: Session, now: int) -> dict[str, int]:
-        """Drop a batch of the oldest letters; how many of which reason. Those let in are no loss."""
+        """Drop a batch of letters that are too old or too many; how many of which reason."""
         kept, mine = self._settings, DeadLetter.tenant == self._tenant
-        edge = max(
-            _too_many(session, mine, kept.dead_letters), _too_large(session, mine, kept.dead_letter_bytes)
-        )
-        old = [DeadLetter.id <= edge]
-        if kept.dead_letters_days:
-            old.append(DeadLetter.at < now - round(kept.dead_letters_days * _DAY))
+        old = now - round(kept.dead_letters_days * _DAY) if kept.dead_letters_days else 0
+        going: Sequence[int] = session.scalars(
+            select(DeadLetter.id).where(mine, DeadLetter.at < old).order_by(DeadLetter.at).limit(BATCH)
+        ).all()
+        if not going:
+            going = _too_many(session, mine, kept.dead_letters, kept.dead_letter_bytes)
         chosen = select(
             DeadLetter.id, DeadLetter.reason, DeadLetter.state, DeadLetter.readings, DeadLetter.at
         )
-        rows = session.execute(chosen.where(mine, or_(*old)).order_by(DeadLetter.id).limit(BATCH)).all()
+        rows = session.execute(chosen.where(DeadLetter.id.in_(going))).all()
         gone: dict[str, int] = {}
         for row in rows:
             gone[row.reason] = gone.get(row.reason, 0) + 1
@@ -181,14 +182,21 @@ def count(
     row.readings += readings
 
 
-def _too_many(session: Session, mine: Any, most: int) -> int:
-    """The newest id that is one too many; 0: none."""
-    newest = select(DeadLetter.id).where(mine).order_by(DeadLetter.id.desc()).offset(most).limit(1)
-    return session.scalar(newest) or 0
-
-
-def _too_large(session: Session, mine: Any, most: int) -> int:
-    """The newest id with which the letters' content is larger than ``most``; 0: none."""
-    total = func.sum(DeadLetter.size).over(order_by=DeadLetter.id.desc())
-    sums = select(DeadLetter.id.label("id"), total.label("total")).where(mine).subquery()
-    return session.scalar(select(func.max(sums.c.id)).where(sums.c.total > most)) or 0
+def _too_many(session: Session, mine: Any, most: int, most_bytes: int) -> Sequence[int]:
+    """A batch of those beyond ``most`` or ``most_bytes``: first what is no loss, then the oldest."""
+    letters, size = session.execute(
+        select(func.count(), func.coalesce(func.sum(DeadLetter.size), 0)).where(mine)
+    ).one()
+    if letters <= most and size <= most_bytes:
+        return ()
+    no_loss = or_(DeadLetter.boot.is_(None), DeadLetter.state == State.REPLAYED)
+    worth = case((no_loss, 0), else_=1)
+    found: list[int] = []
+    for ident, its_size in session.execute(
+        select(DeadLetter.id, DeadLetter.size).where(mine).order_by(worth, DeadLetter.id).limit(BATCH)
+    ):
+        if letters <= most and size <= most_bytes:
+            break
+        found.append(ident)
+        letters, size = letters - 1, size - its_size
+    return found

@@ -23,7 +23,7 @@ class DeadLetter(Base):
         Index(None, "tenant", "at"),
         Index(None, "tenant", "reason", "state", "at"),
         Index(None, "tenant", "gateway", "at"),
-        Index(None, "tenant", "id", "size"),
+        Index(None, "tenant", "id", "size", "boot", "state"),
     )
     id: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     tenant: Mapped[str]

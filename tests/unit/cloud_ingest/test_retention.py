@@ -152,7 +152,9 @@ async def test_pauses_that_ended_long_ago_go(ward: Ward):
     assert (await counted(ward))["inactivations", ""] == (1, 0)
 
 
-async def refused(ward: Ward, *ages: float, size: int = 10, state: str = "kept") -> None:
+async def refused(
+    ward: Ward, *ages: float, size: int = 10, state: str = "kept", boot: str | None = "boot-1"
+) -> None:
     """Dead letters so many days old at NOW, in this order."""
 
     def write(session: Session) -> None:
@@ -168,6 +170,7 @@ async def refused(ward: Ward, *ages: float, size: int = 10, state: str = "kept")
                     size=size,
                     readings=3,
                     state=state,
+                    boot=boot,
                 )
             )
 
@@ -205,6 +208,18 @@ async def test_dead_letters_are_bounded_by_size(ward: Ward):
     await refused(ward, 1, size=2_000_000)
     await retention(ward, dead_letter_bytes=1 << 20).prune(NOW)
     assert await ages(ward) == []
+
+
+async def test_letters_without_a_receipt_go_before_those_that_are_the_only_copy(ward: Ward):
+    await refused(ward, *range(80, 20, -1))
+    await refused(ward, 20, 19, 18, 17, state="replayed")
+    await refused(ward, *range(16, 6, -1), size=500_000, boot=None)
+    await refused(ward, *range(6, 0, -1))
+    await retention(ward, dead_letter_bytes=3_000_000).prune(NOW)
+    assert await ages(ward) == [*range(80, 20, -1), *range(11, 0, -1)]
+    await refused(ward, *[0] * 39)
+    await retention(ward, dead_letters=100).prune(NOW)
+    assert await ages(ward) == [*range(75, 20, -1), *range(6, 0, -1), *[0] * 39]
 
 
 async def test_inputs_go_after_a_day_and_the_audit_never(ward: Ward):

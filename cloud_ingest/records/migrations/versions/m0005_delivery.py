@@ -71,7 +71,11 @@ def _dead_letters() -> None:
         op.f("ix_dead_letter_tenant_reason_state_at"), "dead_letter", ["tenant", "reason", "state", "at"]
     )
     op.create_index(op.f("ix_dead_letter_tenant_gateway_at"), "dead_letter", ["tenant", "gateway", "at"])
-    op.create_index(op.f("ix_dead_letter_tenant_id_size"), "dead_letter", ["tenant", "id", "size"])
+    op.create_index(
+        op.f("ix_dead_letter_tenant_id_size_boot_state"),
+        "dead_letter",
+        ["tenant", "id", "size", "boot", "state"],
+    )
 
 
 def _retention() -> None:
