@@ -12,12 +12,14 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cloud_ingest.stores.base import Delivery
 from hearthward.app.backup.archive import Log, encode
+from hearthward.app.backup.aside import Aside
 from hearthward.app.backup.manifest import MANIFEST, Manifest, Part, copy_database, copy_small_files
 from hearthward.app.files import make_folder
 from hearthward.core.clock import SECOND, Clock
@@ -31,8 +33,16 @@ log = logging.getLogger(__name__)
 
 BUFFER: Final = 64 << 20
 """Bytes that wait for the backup's disk; beyond them the next round copies the whole series again."""
+OLD_S: Final = 60.0
+"""An older copy is told."""
 SHARE: Final = 5
-"""A round is followed by a pause of at least so many times its own length."""
+"""A round is followed by a pause of so many times its own length, as far as the copy stays fresh."""
+LOOK_S: Final = 5.0
+"""How often the copy's age is looked at."""
+BASE_AGAIN_S: Final = 600.0
+"""After so long a whole copy of the series that failed is tried again, while the one before it serves."""
+CLOSE_S: Final = 2.0
+"""How long the end waits for what is being copied."""
 RECORDS: Final = "records.db"
 SERIES: Final = "series.db"
 _COUNTED: Final = ("alarms", "transitions", "patients", "devices", "users")
@@ -71,11 +81,21 @@ def counts_of(path: Path) -> dict[str, int]:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A whole copy of the series under way, into ``name``; it gives the copy, or why there is none."""
+
+    name: str
+    task: asyncio.Task[Part | Exception]
+    began: int
+
+
 class Continuous:
-    """Keeps ``folder`` a backup that is never older than a few seconds more than ``every_s``.
+    """Keeps ``folder`` a backup that is never older than a minute (or two rounds, where they are rarer).
 
     ``stored`` is told of every append (``cloud_ingest.stores.archiving``), in the event loop. ``failing``
-    says whether the last round failed. The folder has a lock: two clouds must not write one backup.
+    says whether the copy is older than that, or something could not be copied. The folder has a lock: two
+    clouds must not write one backup.
     """
 
     def __init__(
@@ -90,21 +110,36 @@ class Continuous:
     ) -> None:
         self._cloud, self._folder = cloud, folder
         self._every_s, self._base_every_s = every_s, base_every_s
+        self._old_s = max(OLD_S, 2 * every_s)
         self._clock, self._telemetry = clock, telemetry
         self._lock = FileLock(folder / ".lock", f"the backup folder {folder}")
+        self._aside = Aside()
+        self._opened = False
         self._waiting: list[bytes] = []
         self._bytes = 0
         self._whole = True
         """Whether the logs have all since the base; not before the first base of this process."""
-        self._log: Log | None = None
+        self._logs: list[Log] = []
+        """What was stored since the base, in order; the last one grows."""
         self._series: Part | None = None
-        self._base_at = 0
+        self._base_due = 0
+        """When the series are to be copied anew (monotonic ns)."""
+        self._base_failed = False
+        self._coming: _Base | None = None
+        self._since: Log | None = None
+        """The log that was new when the copy that comes, or failed, began: it has all that came after."""
         self._number = 0
+        self._fresh_at: int | None = None
+        """When the round began whose manifest stands, or this process (monotonic ns)."""
+        self._round_at = 0
+        self._known = False
+        """Whether a round of this process has succeeded."""
+        self._failed = False
         self.failing = False
 
     def stored(self, tenant: str, deliveries: Sequence[Delivery]) -> None:
         """These have been stored."""
-        if self._log is None:
+        if not self._logs:
             return  # before the first base: it will have them
         for delivery in deliveries:
             record = encode(tenant, delivery)
@@ -115,25 +150,47 @@ class Continuous:
             self._bytes, self._whole = 0, False
 
     async def run(self, told: Callable[[float], None] = lambda _failing: None) -> None:
-        """Go round until cancelled; a round that fails is tried again.
+        """Go round until cancelled; what fails is tried again, what hangs is told.
 
-        ``told`` is given 1 when rounds begin to fail, and 0 when one has not. Raises ConfigError: the folder
-        cannot be made, or is in use.
+        ``told`` is given 1 while ``failing``, and 0 once a round has succeeded and it is not.
         """
-        await asyncio.to_thread(self._open)
+        self._fresh_at = self._clock.monotonic_ns()
         try:
-            while True:
-                started = self._clock.monotonic_ns()
-                failing = not await self._round_safely()
-                self.failing = failing
-                told(float(failing))
-                took = (self._clock.monotonic_ns() - started) / SECOND
-                self._telemetry.gauge("backup_round_seconds", took)
-                await asyncio.sleep(max(self._every_s - took, SHARE * took if took > 1 else 0.0, 0.0))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._rounds(told), name="backup rounds")
+                while True:
+                    await asyncio.sleep(min(LOOK_S, self._every_s))
+                    self._tell(told)
         finally:
-            if self._log is not None:
-                self._log.close()
-            self._lock.release()
+            if self._coming is not None:
+                self._coming.task.cancel()
+            await asyncio.to_thread(self._aside.last, self._close, CLOSE_S)
+
+    async def _rounds(self, told: Callable[[float], None]) -> None:
+        while True:
+            self._failed = not await self._round_safely()
+            self._tell(told)
+            await asyncio.sleep(self._pause_s())
+
+    def _tell(self, told: Callable[[float], None]) -> None:
+        now = self._clock.monotonic_ns()
+        age = (now - (now if self._fresh_at is None else self._fresh_at)) / SECOND
+        self._telemetry.gauge("backup_age_seconds", age)
+        self.failing = self._failed or age > self._old_s
+        if self.failing or self._known:
+            told(float(self.failing))
+
+    def _pause_s(self) -> float:
+        """Until the next round: a long one is followed by a long pause, as far as the copy stays fresh."""
+        took = (self._clock.monotonic_ns() - self._round_at) / SECOND
+        self._telemetry.gauge("backup_round_seconds", took)
+        if took < 1:
+            share = 0.0
+        elif self._failed or 2 * took > self._old_s:
+            share = self._every_s
+        else:
+            share = min(SHARE * took, self._old_s - 3 * took)
+        return max(self._every_s - took, share, 0.0)
 
     def _open(self) -> None:
         make_folder(self._folder)
@@ -144,63 +201,121 @@ class Continuous:
             ]
             self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
 
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # a share that is away: the process's end closes them
+            _close_all(self._logs)
+            self._lock.release()
+
     async def _round_safely(self) -> bool:
+        self._round_at = self._clock.monotonic_ns()
         try:
+            if not self._opened:
+                await self._aside.do(self._open)
+                self._opened = True
             await self.round()
         except (ConfigError, OSError, sqlite3.Error) as error:
             self._telemetry.count("backup_rounds_failed_total")
             log.error("no backup could be made in %s: %s", self._folder, error)  # noqa: TRY400
             return False
+        except Exception:  # whatever it is: alarms go on without a backup
+            self._telemetry.count("backup_rounds_failed_total")
+            log.exception("no backup could be made in %s", self._folder)
+            return False
         self._telemetry.count("backup_rounds_total")
         self._telemetry.gauge("backup_moment_seconds", self._clock.now_ns() / SECOND)
-        return True
+        return not self._base_failed
 
     async def round(self) -> Manifest:
         """One round. Raises ConfigError, OSError, sqlite3.Error."""
-        moment, mono = self._clock.now_ns(), self._clock.monotonic_ns()
         self._number += 1
-        series = self._series
-        if series is None or not self._whole or mono - self._base_at >= self._base_every_s * SECOND:
-            series = await self._base(mono)
-        records = await asyncio.to_thread(
-            copy_database, self._cloud / RECORDS, self._folder, f"records-{self._number:09}.db"
-        )
+        series = await self._base()
+        moment = self._clock.now_ns()
+        began = self._round_at = self._clock.monotonic_ns()
+        name = f"records-{self._number:09}.db"
+        records = await self._aside.do(partial(copy_database, self._cloud / RECORDS, self._folder, name))
+        if not self._whole:
+            msg = "more was stored than could wait for it: the whole series are copied again"
+            raise ConfigError(msg, file=str(self._folder))
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         try:
-            await asyncio.to_thread(self._append, waiting)
+            await self._aside.do(partial(self._append, waiting))
         except BaseException:
             self._waiting = waiting + self._waiting
             self._bytes = sum(map(len, self._waiting))
             raise
-        return await asyncio.to_thread(self._finish, moment, replace(records, target=RECORDS), series)
+        named = replace(records, target=RECORDS)
+        manifest = await self._aside.do(partial(self._finish, moment, named, series))
+        self._fresh_at, self._known = began, True
+        return manifest
 
-    async def _base(self, mono: int) -> Part:
-        """Begin a new log, then copy the whole series: what comes meanwhile is in both."""
-        self._series = None
-        if self._log is not None:
-            self._log.close()
-        self._waiting, self._bytes, self._whole = [], 0, True
-        self._log = await asyncio.to_thread(Log, self._folder / f"archive-{self._number:09}.log")
-        name = f"series-{self._number:09}.db"
-        copied = await asyncio.to_thread(copy_database, self._cloud / SERIES, self._folder, name)
-        self._series, self._base_at = replace(copied, target=SERIES), mono
+    async def _base(self) -> Part:
+        """The whole copy of the series that stands; a new one is made beside the rounds when it is due.
+
+        While there is none, it is waited for. Raises ConfigError, OSError, sqlite3.Error.
+        """
+        now = self._clock.monotonic_ns()
+        if not self._whole:  # the logs have a gap: only a new copy, with a new log, helps
+            self._series, self._coming, self._since, self._whole = None, None, None, True
+        if self._coming is None and (self._series is None or now >= self._base_due):
+            await self._begin(now)
+        if self._coming is not None and (self._series is None or self._coming.task.done()):
+            await asyncio.wait({self._coming.task})
+            await self._adopt(self._coming, self._coming.task.result())
+        if self._series is None:  # not reached: _adopt raises
+            msg = "there is no whole copy of the series"
+            raise ConfigError(msg, file=str(self._folder))
         return self._series
 
+    async def _begin(self, now: int) -> None:
+        """Begin a new log, then to copy the whole series: what comes meanwhile is in both."""
+        if self._since is None:
+            path = self._folder / f"archive-{self._number:09}.log"
+            self._since = await self._aside.do(partial(Log, path))
+            self._logs.append(self._since)
+        name = f"series-{self._number:09}.db"
+        copying = asyncio.create_task(self._copy_series(name), name="backup of the series")
+        self._coming = _Base(name, copying, now)
+
+    async def _copy_series(self, name: str) -> Part | Exception:
+        copy = partial(copy_database, self._cloud / SERIES, self._folder, name)
+        try:
+            return replace(await self._aside.do(copy), target=SERIES)
+        except (ConfigError, OSError, sqlite3.Error) as error:
+            return error
+
+    async def _adopt(self, base: _Base, copied: Part | Exception) -> None:
+        """It stands from now on, and logs before its own are done with; or it is tried again later."""
+        self._coming = None
+        self._base_failed = isinstance(copied, Exception)
+        if isinstance(copied, Exception):
+            self._base_due = self._clock.monotonic_ns() + round(BASE_AGAIN_S * SECOND)
+            if self._series is None:
+                raise copied
+            log.error("the series could not be copied anew: %s", copied)
+            return
+        self._series, since = copied, self._since
+        self._base_due = base.began + round(self._base_every_s * SECOND)
+        done = [written for written in self._logs if written is not since]
+        self._logs, self._since = [written for written in self._logs if written is since], None
+        await self._aside.do(partial(_close_all, done))
+
     def _append(self, records: Sequence[bytes]) -> None:
-        if self._log is not None and records:
-            self._log.append(records)
+        if self._logs and records:
+            self._logs[-1].append(records)
 
     def _finish(self, moment: int, records: Part, series: Part) -> Manifest:
-        archive: tuple[Part, ...] = ()
-        if self._log is not None and self._log.size:
-            archive = (Part(self._log.path.name, self._log.path.name, self._log.size, self._log.digest),)
+        archive = tuple(Part(a.path.name, a.path.name, a.size, a.digest) for a in self._logs if a.size)
         parts = (records, series, *copy_small_files(self._cloud, self._folder))
         manifest = Manifest(moment, parts, archive, counts=counts_of(self._folder / records.file))
         manifest.write(self._folder)
-        kept = manifest.files | {".lock", MANIFEST}
-        if self._log is not None:
-            kept |= {self._log.path.name}
+        kept = manifest.files | {".lock", MANIFEST} | {written.path.name for written in self._logs}
+        coming = None if self._coming is None else self._coming.name
         for path in self._folder.iterdir():
-            if path.is_file() and path.name not in kept:
+            if path.is_file() and path.name not in kept and not (coming and path.name.startswith(coming)):
                 path.unlink()
         return manifest
+
+
+def _close_all(logs: Sequence[Log]) -> None:
+    for written in logs:
+        written.close()
