@@ -32,7 +32,8 @@ TAIL: Final = 4096
 WAITS_S: Final = 30.0
 """A process that is started says within so long that it waits."""
 Inject = Callable[[System, random.Random], Awaitable[None]]
-Needs = Literal["plain", "tmpfs", "ext4", "store"]
+Needs = Literal["plain", "tmpfs", "tmpfs-cloud", "ext4", "store"]
+"""``tmpfs``: the edge's data folder; ``tmpfs-cloud``: the cloud's, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +212,10 @@ async def _disk_full(system: System, rng: random.Random) -> None:
     "disk-full-cloud",
     "the cloud's disk is full for 1-3 s; in half of the rounds it is killed and started on it",
     10,
-    needs="tmpfs",
+    needs="tmpfs-cloud",
 )
 async def _disk_full_cloud(system: System, rng: random.Random) -> None:
+    assert system.cloud_disk.kind != "plain", "that would fill this machine's disk"
     await asyncio.to_thread(system.cloud_disk.fill)
     try:
         await asyncio.sleep(1 + 2 * rng.random())

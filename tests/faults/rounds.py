@@ -126,7 +126,8 @@ async def plan_of(seed: int, names: Sequence[str], most: int | None, folder: Pat
         if reason:
             skipped[name] = reason
             continue
-        disk = fault.needs if fault.needs in {"ext4", "store"} else "plain" if reasons["tmpfs"] else "tmpfs"
+        own = fault.needs in {"ext4", "store", "tmpfs-cloud"}
+        disk = fault.needs if own else "plain" if reasons["tmpfs"] else "tmpfs"
         numbers = range(fault.rounds if most is None else min(most, fault.rounds))
         for number in numbers if only is None else [only]:
             turns.setdefault((brokers[number % len(brokers)], disk), []).append(Turn(fault, number))
@@ -147,8 +148,8 @@ async def selection(seed: int, folder: Path) -> Plan:
     """
     brokers = [kind for kind in BROKERS if await Broker.find(kind)]
     reasons = _reasons(folder)
-    disk = next((kind for kind in ("ext4", "tmpfs") if reasons[kind] is None), "plain")
-    can = {"plain"} | ({"tmpfs", disk} if disk != "plain" else set())
+    disk = next((kind for kind in ("ext4", "tmpfs-cloud") if reasons[kind] is None), "plain")
+    can = {"plain"} | ({"tmpfs", "tmpfs-cloud", disk} if disk != "plain" else set())
     can |= set() if reasons["store"] else {"store"}
     names = [name for name, fault in FAULTS.items() if fault.needs in can]
     random.Random(seed).shuffle(names)
@@ -171,7 +172,8 @@ async def selection(seed: int, folder: Path) -> Plan:
 def _reasons(folder: Path) -> dict[str, str | None]:
     """Why the places that some faults need cannot be had; None: they can."""
     reasons = {kind: why_no_mounts(kind, folder) for kind in ("tmpfs", "ext4")}
-    return reasons | {"store": None if Victoria.find() else "victoria-metrics is not installed"}
+    store = None if Victoria.find() else "victoria-metrics is not installed"
+    return reasons | {"tmpfs-cloud": reasons["tmpfs"], "store": store}
 
 
 def _disks(kind: str, folder: Path) -> tuple[Disk, Disk]:
@@ -179,9 +181,9 @@ def _disks(kind: str, folder: Path) -> tuple[Disk, Disk]:
     edge, cloud = folder / "edge-disk", folder / "cloud-disk"
     if kind == "ext4":
         return Ext4(edge, EDGE_MB), Ext4(cloud, CLOUD_MB)
-    if kind == "tmpfs":
+    if kind == "tmpfs-cloud":
         return Tmpfs(edge, EDGE_MB), Tmpfs(cloud, CLOUD_MB)
-    return Disk(edge), Disk(cloud)
+    return (Tmpfs(edge, EDGE_MB) if kind == "tmpfs" else Disk(edge)), Disk(cloud)
 
 
 async def run_session(
