@@ -291,11 +291,9 @@ def _named(lines: Sequence[Line]) -> str:
     shown = ", ".join(f"{line.device}#{line.serial}" for line in lines[:8])
     return shown + (f" and {len(lines) - 8} more" if len(lines) > 8 else "")
 
-    """At rest: all lines of the session, all breaches, the numbering; ``counted``: so many may be lost."""
-
 
 async def _account(system: System, counted: int) -> Round:
-    """At rest: all lines of the session, all breaches, the numbering; ``counted``: what its rounds may lose."""
+    """At rest: all lines of the session, all breaches, the numbering; ``counted`` may be lost."""
     result = Round(ACCOUNT, 0)
     started = time.monotonic()
     await system.driver.stop()
