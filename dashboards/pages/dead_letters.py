@@ -28,10 +28,12 @@ REASONS: Final = {
     **OF_READINGS,
     "identity": N_("under another gateway's name"),
     "internal_error": N_("failed in our own software"),
+    "not_its_patient": N_("about nobody of that gateway"),
     "other_time": N_("of a recording, or not of one"),
     "tenant": N_("for another organisation"),
     "topic": N_("no address of ours"),
     "undecided": N_("stored, but not judged"),
+    "unknown_rule": N_("by a rule that is not in force here"),
     "version": N_("of another version"),
 }
 STATES: Final = {
