@@ -22,9 +22,16 @@ def add_operation_commands(group: click.Group, told: Wrap, settings: Callable[..
     @group.command()
     @click.argument("kind", type=click.Choice(["edge", "cloud"]))
     @click.option("--user", default="hearthward", show_default=True, help="The user to run as.")
+    @click.option(
+        "--backup",
+        type=_FOLDER,
+        help="A folder that the cloud may write, too (default: backup.folder of the settings).",
+    )
     @click.pass_context
     @told
-    def systemd(context: click.Context, kind: Literal["edge", "cloud"], user: str) -> None:
+    def systemd(
+        context: click.Context, kind: Literal["edge", "cloud"], user: str, backup: Path | None
+    ) -> None:
         """Print a systemd unit for this installation.
 
         It starts again whatever happens, is watched by systemd's watchdog and may do no more than it needs.
@@ -34,7 +41,10 @@ def add_operation_commands(group: click.Group, told: Wrap, settings: Callable[..
         from hearthward.app.systemd import unit
 
         data: Path | None = context.obj["data"]
-        click.echo(unit(kind, user=user, data=None if data is None else data.absolute()), nl=False)
+        if kind == "cloud" and backup is None:
+            backup = settings(context).backup.folder
+        where = None if data is None else data.absolute()
+        click.echo(unit(kind, user=user, data=where, backup=backup), nl=False)
 
     @group.command()
     @click.argument("folder", type=_FOLDER)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 STATE: Final = Path("/var/lib/hearthward")
 SIGNS_PER_PERIOD: Final = 3
 """Signs in the time after which the watchdog kills."""
+_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named to be refused
+"""By ProtectHome= and PrivateTmp= of the units."""
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _MICRO: Final = 1_000_000
 
@@ -67,25 +69,41 @@ class Notify:
             self.send("STOPPING=1\nSTATUS=Stopping")
 
 
-def unit(kind: Literal["edge", "cloud"], *, user: str, data: Path | None = None) -> str:
+def unit(
+    kind: Literal["edge", "cloud"], *, user: str, data: Path | None = None, backup: Path | None = None
+) -> str:
     """The text of the unit file for this installation; ``data`` is /var/lib/hearthward unless given.
 
+    ``backup``: a folder that the cloud may write, too; one that is not there is no reason not to start.
     Raises ConfigError for a user or folder that cannot be.
     """
     if not _USER.fullmatch(user):
         msg = f"{user!r} is no user's name"
         raise ConfigError(msg, key="user")
     folder = STATE if data is None else data
-    if not folder.is_absolute() or set(str(folder)) & set(" %\"'\\\n"):
-        msg = f"the data folder must be an absolute path without blanks or quotes, not {folder}"
-        raise ConfigError(msg, folder=str(folder))
+    _reachable(folder, "data")
     template = Path(__file__).parent / "units" / f"hearthward-{kind}.service"
     command = f"{sys.executable} -m hearthward"
     state = folder.name if folder.parent == STATE.parent else ""
-    lines = template.read_text(encoding="utf-8").format(command=command, user=user, data=folder, state=state)
-    if state:
-        return lines
-    # a folder elsewhere: systemd makes only those below /var/lib
-    own = f"ReadWritePaths={folder}"
-    kept = [own if line.startswith("StateDirectory=") else line for line in lines.splitlines()]
-    return "\n".join(line for line in kept if not line.startswith("StateDirectoryMode=")) + "\n"
+    text = template.read_text(encoding="utf-8").format(command=command, user=user, data=folder, state=state)
+    lines = text.splitlines()
+    if not state:  # a folder elsewhere: systemd makes only those below /var/lib
+        own = f"ReadWritePaths={folder}"
+        lines = [own if line.startswith("StateDirectory=") else line for line in lines]
+        lines = [line for line in lines if not line.startswith("StateDirectoryMode=")]
+    if backup is not None and kind == "cloud":
+        _reachable(backup, "backup")
+        lines.insert(lines.index("UMask=0077"), f"ReadWritePaths=-{backup}")
+    return "\n".join(lines) + "\n"
+
+
+def _reachable(folder: Path, what: str) -> None:
+    """Raise ConfigError for a folder that the unit cannot name, or that its process would not see."""
+    if not folder.is_absolute() or set(str(folder)) & set(" %\"'\\\n"):
+        msg = f"the {what} folder must be an absolute path without blanks or quotes, not {folder}"
+        raise ConfigError(msg, folder=str(folder))
+    if hidden := [there for there in _HIDDEN if folder.is_relative_to(there)]:
+        msg = (
+            f"the {what} folder cannot be below {hidden[0]}, which services of this unit do not see: {folder}"
+        )
+        raise ConfigError(msg, folder=str(folder))

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hearthward.app.cli import main
 from hearthward.app.systemd import Notify, unit
 from hearthward.core.errors import ConfigError
 
@@ -78,12 +80,31 @@ def test_systemd_itself_finds_nothing_wrong_with_it(kind, tmp_path: Path):  # no
     if program is None:
         pytest.skip("systemd-analyze is not installed")
     path = tmp_path / f"hearthward-{kind}.service"
-    path.write_text(unit(kind, user="root"))
+    path.write_text(unit(kind, user="root", backup=Path("/mnt/backup/hearthward")))
     done = subprocess.run(
         [program, "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
     )
     ours = [line for line in (done.stdout + done.stderr).splitlines() if path.name in line]
     assert not ours
+
+
+def test_a_cloud_may_write_its_backup_and_starts_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writable = "ReadWritePaths=-/mnt/backup/hearthward"
+    folder = Path("/mnt/backup/hearthward")
+    assert writable in unit("cloud", user="ward", backup=folder).splitlines()
+    both = unit("cloud", user="ward", data=Path("/srv/ward-3"), backup=folder).splitlines()
+    assert [line for line in both if line.startswith("ReadWritePaths=")] == [
+        "ReadWritePaths=/srv/ward-3",
+        writable,
+    ]
+    assert "ReadWritePaths" not in unit("edge", user="ward", backup=folder)
+    # of the settings, or as it is named on the command line
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke
+    assert "ReadWritePaths" not in run(main, ["systemd", "cloud"]).output
+    assert writable in run(main, ["systemd", "cloud", "--backup", str(folder)]).output.splitlines()
+    Path("hearthward.toml").write_text(f'[backup]\nfolder = "{folder}"\n')
+    assert writable in run(main, ["systemd", "cloud"]).output.splitlines()
 
 
 def test_what_cannot_be_in_a_unit_is_refused():
@@ -93,3 +114,7 @@ def test_what_cannot_be_in_a_unit_is_refused():
         unit("edge", user="ward", data=Path("data"))
     with pytest.raises(ConfigError, match="absolute path"):
         unit("edge", user="ward", data=Path("/srv/a b"))
+    with pytest.raises(ConfigError, match="backup folder must be an absolute path"):
+        unit("cloud", user="ward", backup=Path("backup"))
+    with pytest.raises(ConfigError, match="backup folder cannot be below /home"):
+        unit("cloud", user="ward", backup=Path("/home/ward/backup"))
