@@ -215,7 +215,7 @@ class CloudService:
         found: dict[str, str] = {}
         if not self.started.is_set():
             found["ingest"] = "is starting or has stopped"
-        elif self.pipeline.stuck:
+        elif self.pipeline.stuck or self.pipeline.tried > self.pipeline.ticked:
             found["ingest"] = "waits for its store or the records: they cannot be written now; see the log"
         if not self.source.connected:
             found["broker"] = "is not connected; gateways keep their readings until it is"

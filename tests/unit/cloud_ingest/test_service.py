@@ -413,11 +413,13 @@ async def test_a_full_disk_silences_the_rules_but_nothing_hangs(
         assert cloud.service.ingest_silent_s > 60
         assert cloud.service.hangs_s < 60
         assert not cloud.service.well
+        assert "cannot be written now" in cloud.service.trouble()["ingest"]
         full = False
         await cloud.until(AlarmChanged)
         async with asyncio.timeout(10):
             while cloud.service.ingest_silent_s > 60:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)
+        assert cloud.service.trouble() == {}
 
 
 async def test_timers_that_do_not_come_back_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
