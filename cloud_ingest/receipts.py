@@ -96,9 +96,8 @@ class Committed:
         known = self.digests.get(block.first)
         if known is not None:
             return BlockState.COMMITTED if known == (block.last, block.digest()) else BlockState.CLONED
-        # an edge never cuts its blocks differently
-        cut = any(first <= block.last and block.first <= last for first, (last, _) in self.digests.items())
-        return BlockState.CLONED if missing or cut else BlockState.UNSURE
+        # an edge never cuts its blocks differently: what is new in a part is another's
+        return BlockState.CLONED if missing else BlockState.UNSURE
 
     def add(self, block: Block) -> None:
         """The block is (about to be) committed."""

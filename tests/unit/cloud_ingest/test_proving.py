@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from cloud_ingest.facts import Facts
+from cloud_ingest.intake import Intake
 from cloud_ingest.lineage import CONFLICT
 from cloud_ingest.proving import FORGOTTEN_NS, GAP_NS, LONGEST_NS, spans
 from cloud_ingest.receipts import compact
 from cloud_ingest.records.models import DeadLetter, FrameRow
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreUnavailable
-from hearthward.core.wire import Block, Frame, Gap
+from hearthward.core.wire import Block, Frame, Gap, encode_decisions
 from rules.model import subject_key
 from tests.unit.cloud_ingest.ward import T0, TENANT, HandClock, Ward, block, live, reading
 from tests.unit.cloud_ingest.ward import spans as named
@@ -180,6 +181,48 @@ async def test_without_the_store_there_is_no_receipt_and_nothing_is_decided(
     monkeypatch.setattr(ward.store, "read", real)
     assert await asked(ward, rows(1)) == ((1, 3),)
     assert await letters(ward) == []
+
+
+async def test_blocks_that_are_cut_otherwise_are_a_clone_s(ward: Ward):
+    await ward.take(spoken(rows(1), rows(4)))
+    cut = block(2, reading(2), reading(3))
+    assert await asked(ward, cut) == ((2, 3),)
+    assert [x.payload for x in await letters(ward)] == [cut.payload]
+    assert cloned(ward)
+
+
+async def test_decisions_are_known_by_their_digest_or_kept(ward: Ward):
+    said = Block(1, 1, encode_decisions([b"a word"]))
+    await ward.take(spoken(said))
+    await forget(ward)
+    before = len(await letters(ward))
+    assert await asked(ward, said) == ((1, 1),)
+    assert len(await letters(ward)) == before
+    await forget_all(ward)
+    await ward.records.run(lambda s: s.query(DeadLetter).delete())
+    assert await asked(ward, said) == ((1, 1),)
+    assert [x.payload for x in await letters(ward)] == [said.payload]
+    assert not cloned(ward), "that proves nothing"
+
+
+async def test_a_letter_of_a_whole_frame_is_let_in_only_with_what_can_be_decided(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+):
+    await ward.take(spoken(rows(1)))
+    await forget_all(ward)
+    intake = Intake()
+    inspector = ward.pipeline._frames.inspector
+    inspector.take(spoken(rows(1)), "t", ward.clock.now_ns(), intake)
+    assert (intake.receipts, len(intake.unsure)) == ({}, 1)
+
+    async def away(*_: object, **__: object) -> Any:
+        msg = "away"
+        raise StoreUnavailable(msg)
+
+    monkeypatch.setattr(ward.store, "read", away)
+    with pytest.raises(StoreUnavailable):
+        await ward.pipeline._frames.prove(intake)
+    assert (intake.receipts, len(intake.unsure)) == ({}, 1)
 
 
 async def test_times_that_were_corrected_otherwise_are_found(ward: Ward):
