@@ -11,16 +11,23 @@ import pytest
 from cloud_ingest import mishaps as mishaps_module
 from cloud_ingest.dead_letter_flood import DEAD_LETTERS, LETTERS
 from cloud_ingest.facts import FAILING, Facts
+from cloud_ingest.gateway_trouble import GatewayTrouble
+from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.intake import Dead
 from cloud_ingest.mishaps import INGEST, QUIET_S, RULES, Mishaps
-from cloud_ingest.records.models import DeadLetter
+from cloud_ingest.pipeline import Pipeline
+from cloud_ingest.records.models import Alarm, DeadLetter
 from cloud_ingest.refusals import AGAIN_NS
 from cloud_ingest.sources import Message
+from cloud_ingest.watch import Watch
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.codes import TROUBLES
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import ConfigDocument
+from rules import load_rules
 from tests.unit.cloud_ingest.test_edge_words import decided, word
 from tests.unit.cloud_ingest.test_pipeline import fails_on
-from tests.unit.cloud_ingest.ward import T0, Ward, block, frame, message, reading
+from tests.unit.cloud_ingest.ward import T0, TENANT, HandClock, Ward, block, frame, live, message, reading
 
 
 class Lately:
@@ -123,6 +130,38 @@ async def test_readings_that_the_rules_fail_on_are_told_of(ward: Ward, monkeypat
     ward.clock.advance(QUIET_S)
     await ward.pipeline.tick()
     assert (known(ward, RULES), trouble(ward)) == (0.0, "none")
+
+
+async def test_engineers_and_nurses_get_an_alarm_of_readings_that_nobody_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = Ward(tmp_path / "told.db", clock=HandClock(T0, frozen_monotonic=True), rules=load_rules())
+    watch, board = Watch(made.clock, Telemetry()), GatewayBoard(TENANT, made.feed, made.clock, Telemetry())
+    made.pipeline = Pipeline(
+        TENANT,
+        made.records,
+        made.store,
+        made.publish,
+        feed=made.feed,
+        clock=made.clock,
+        telemetry=made.telemetry,
+        watch=watch,
+        facts=watch.facts,
+    )
+    trouble = GatewayTrouble(watch.facts, made.clock, made.pipeline.mishaps)
+    await made.start()
+    try:
+        fails_on(monkeypatch, "pat_1")
+        for n in (1, 11, 21):
+            made.clock.advance(10)
+            await made.take(live(block(n, reading(n, 60.0)), at=n))
+            trouble.look(board, lambda gateway: ConfigDocument(gateway, 1, {}))
+            await made.pipeline.tick()
+        alarms = {(a.rule, a.patient): a for a in await made.rows(Alarm)}
+        assert {("part-failing", RULES), ("gateway-trouble", "gateway:gw-1")} <= alarms.keys()
+        assert "raise no alarms" in alarms["gateway-trouble", "gateway:gw-1"].text_en
+    finally:
+        await made.close()
 
 
 async def test_a_frame_that_our_code_fails_on_is_told_of_each_time(
