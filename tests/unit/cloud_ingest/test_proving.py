@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,10 +15,12 @@ from cloud_ingest.lineage import CONFLICT
 from cloud_ingest.proving import FORGOTTEN_NS, GAP_NS, LONGEST_NS, spans
 from cloud_ingest.receipts import compact
 from cloud_ingest.records.models import DeadLetter, FrameRow
+from cloud_ingest.stores import MemoryStore
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.wire import Block, Frame, Gap, encode_decisions
 from rules.model import subject_key
+from tests.unit.cloud_ingest.stores.test_spool import Bench
 from tests.unit.cloud_ingest.ward import T0, TENANT, HandClock, Ward, block, live, reading
 from tests.unit.cloud_ingest.ward import spans as named
 
@@ -223,6 +225,30 @@ async def test_a_letter_of_a_whole_frame_is_let_in_only_with_what_can_be_decided
     with pytest.raises(StoreUnavailable):
         await ward.pipeline._frames.prove(intake)
     assert (intake.receipts, len(intake.unsure)) == ({}, 1)
+
+
+async def test_what_only_a_server_has_is_asked_of_it(tmp_path: Path):
+    """Behind a spool: shipped, and gone from its file; the server is away, and comes back."""
+    bench = Bench(tmp_path)
+    clock = HandClock(T0, frozen_monotonic=True)
+    ward = await Ward(tmp_path / "records.db", clock=clock, store=cast("MemoryStore", bench.store)).start()
+    try:
+        await ward.take(spoken(rows(1), rows(4)))
+        await bench.settle()
+        assert await bench.prune() > 0
+        await forget_all(ward)
+        bench.server.away = True
+        assert await asked(ward, rows(1)) == ()
+        bench.server.away = False
+        assert await asked(ward, rows(1)) == ((1, 3),)
+        assert await letters(ward) == []
+        other = rows(4, value=50.0)
+        assert await asked(ward, other) == ((4, 6),)
+        assert [x.payload for x in await letters(ward)] == [other.payload]
+        assert len(await ward.stored()) == 6
+    finally:
+        await bench.store.close()
+        await ward.close()
 
 
 async def test_times_that_were_corrected_otherwise_are_found(ward: Ward):
