@@ -90,7 +90,7 @@ class Frames:
         self._records, self._store, self._receipts = records, store, receipts
         self._feed, self._clock, self._telemetry = feed, clock, telemetry
         self.inspector = Inspector(tenant, Ledger(), skew)
-        self._proving = Proving(tenant, records, store, turns.patience, skew)
+        self._proving = Proving(tenant, records, store, turns.patience, clock=clock, skew=skew)
         self.flood = Flood(clock, facts)
         self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
         self._holding = Holding(clock)

@@ -27,8 +27,8 @@ from cloud_ingest.records import Records
 from cloud_ingest.records.models import DeadLetter
 from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.stores.points import Key, key_of
-from hearthward.core.clock import SECOND
-from hearthward.core.errors import DecodeError
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DecodeError, StoreUnavailable
 from hearthward.core.model import Reading
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import carries_decisions, decode_block
@@ -45,6 +45,8 @@ FORGOTTEN_NS: Final = 30 * 86_400 * SECOND
 """Readings older than this a server may have dropped: that it has them not proves no clone."""
 MOST_LETTERS: Final = 2_000
 """The newest letters of an outbox that are looked at."""
+ASK_AGAIN_NS: Final = 30 * SECOND
+"""A store that could not be read is left alone for so long: all frames wait while it is asked."""
 
 
 @dataclass(slots=True)
@@ -86,10 +88,18 @@ class Proving:
     """Decides on ``Intake.unsure``; ``skew`` (ns) is how far times of one reading may differ."""
 
     def __init__(
-        self, tenant: str, records: Records, store: TimeSeriesStore, patience: Patience, skew: int
+        self,
+        tenant: str,
+        records: Records,
+        store: TimeSeriesStore,
+        patience: Patience,
+        *,
+        clock: Clock,
+        skew: int,
     ) -> None:
         self._tenant, self._records, self._store, self._patience = tenant, records, store, patience
-        self._skew = skew
+        self._clock, self._skew = clock, skew
+        self._failed_at: int | None = None
 
     async def settle(self, intake: Intake, inspector: Inspector) -> None:
         """Have each unsure block receipted: known, or in ``intake.dead``.
@@ -156,11 +166,21 @@ class Proving:
         for one in asked:
             for device, found in one.times.items():
                 times[device] |= found
+        if times and self._failed_at is not None:
+            if self._clock.monotonic_ns() - self._failed_at < ASK_AGAIN_NS:
+                msg = "the store could not be read a moment ago"
+                raise StoreUnavailable(msg)
+            self._failed_at = None
         margin = 2 * self._skew + SECOND
         for device in sorted(times):
             for first, last in spans(times[device]):
                 start, end = max(0, first - margin), last + margin + 1
-                wanted.found(await self._store.read(self._tenant, [device], None, start, end))
+                try:
+                    kept = await self._store.read(self._tenant, [device], None, start, end)
+                except StoreUnavailable:
+                    self._failed_at = self._clock.monotonic_ns()
+                    raise
+                wanted.found(kept)
 
     async def _look_in_letters(self, source: Source, numbers: RangeSet, wanted: _Wanted) -> set[bytes]:
         """The contents of letters with any of these numbers; rows in them are found."""

@@ -12,7 +12,7 @@ import pytest
 from cloud_ingest.facts import Facts
 from cloud_ingest.intake import Intake
 from cloud_ingest.lineage import CONFLICT
-from cloud_ingest.proving import FORGOTTEN_NS, GAP_NS, LONGEST_NS, spans
+from cloud_ingest.proving import ASK_AGAIN_NS, FORGOTTEN_NS, GAP_NS, LONGEST_NS, spans
 from cloud_ingest.receipts import compact
 from cloud_ingest.records.models import DeadLetter, FrameRow
 from cloud_ingest.stores import MemoryStore
@@ -181,6 +181,8 @@ async def test_without_the_store_there_is_no_receipt_and_nothing_is_decided(
     assert await asked(ward, rows(1)) == ()
     assert await letters(ward) == []
     monkeypatch.setattr(ward.store, "read", real)
+    assert await asked(ward, rows(1)) == (), "it is left alone for a while: all frames wait meanwhile"
+    ward.clock.advance(ASK_AGAIN_NS / SECOND)
     assert await asked(ward, rows(1)) == ((1, 3),)
     assert await letters(ward) == []
 
@@ -240,6 +242,7 @@ async def test_what_only_a_server_has_is_asked_of_it(tmp_path: Path):
         bench.server.away = True
         assert await asked(ward, rows(1)) == ()
         bench.server.away = False
+        ward.clock.advance(ASK_AGAIN_NS / SECOND)
         assert await asked(ward, rows(1)) == ((1, 3),)
         assert await letters(ward) == []
         other = rows(4, value=50.0)
