@@ -48,9 +48,15 @@ async def _measure() -> Outcome:
     rate = INSTRUMENTS * 3 / EVERY_S
     outcome = Outcome("gateways", f"readings lost and doubled at {rate:.0f} a second; {BROKER}, SQLite store")
     with work_folder() as folder:
-        disks = (Disk(folder / name) for name in ("edge", "cloud"))
+        edge, cloud = Disk(folder / "edge"), Disk(folder / "cloud")
         async with System(
-            folder / "system", BROKER, *disks, instruments=INSTRUMENTS, every_s=EVERY_S, outbox_bytes=64 << 20
+            folder / "system",
+            BROKER,
+            edge,
+            cloud,
+            instruments=INSTRUMENTS,
+            every_s=EVERY_S,
+            outbox_bytes=64 << 20,
         ) as system:
             _add(outcome, f"{OUTAGE_S:.0f} s without the network", await _outage(system))
             _add(outcome, f"kill -9 after {CUT_OFF_S:.0f} s cut off", await _killed(system))
