@@ -47,7 +47,7 @@ UNREADABLE: Final = frozenset({"topic", "tenant", "identity", "malformed", "vers
 """Why a message is no frame that can be believed; blocks may be refused for some of these, too."""
 TOGETHER: Final = 500
 MAX_CLONES: Final = 1_024
-"""Blocks of clones that are remembered as dead-lettered already."""
+"""Blocks that are remembered as dead-lettered, or found, under numbers that are taken."""
 _MAX_INT: Final = 2**63 - 1
 _TO_STORE: Final = {BlockState.NEW, BlockState.UNSURE}
 """What takes the store to say more of it."""
@@ -138,8 +138,8 @@ class Intake:
     decisions: list[Decided] = field(default_factory=list)
     """What gateways' own rules have decided."""
     clones: list[_Clone] = field(default_factory=list)
-    doubted: list[_Clone] = field(default_factory=list)
-    """Kept like a clone's blocks, but no proof of one."""
+    kept: list[_Clone] = field(default_factory=list)
+    """Other blocks under numbers that are taken whose content is kept, and that accuse nobody."""
     unsure: list[Unsure] = field(default_factory=list)
     """Not receipted yet: ``proving`` decides on them."""
     tally: Tally = field(default_factory=Tally)
@@ -251,7 +251,7 @@ class Inspector:
             self._read_together(source, topic, together, now, intake, offset)
 
     def _judge(self, account: Committed, source: Source, block: Block, intake: Intake) -> BlockState:
-        """Compare a block with what is there; what is in the dead letters as a clone's is known, too."""
+        """Compare a block with what is there; what was looked up a short while ago is known."""
         state = account.judge(block)
         if state is BlockState.UNSURE and self._known_clone((source, block.first, block.digest()), intake):
             return BlockState.COMMITTED
@@ -259,7 +259,7 @@ class Inspector:
 
     def committed(self, intake: Intake) -> None:
         """What was taken into ``intake`` is committed."""
-        for mark in (*intake.clones, *intake.doubted):
+        for mark in (*intake.clones, *intake.kept):
             self._clones[mark] = None
             if len(self._clones) > MAX_CLONES:
                 del self._clones[next(iter(self._clones))]
@@ -363,7 +363,7 @@ class Inspector:
         if self._known_clone(mark, intake):
             intake.repeated += block.count
             return
-        (intake.clones if proven else intake.doubted).append(mark)
+        (intake.clones if proven else intake.kept).append(mark)
         why = (
             "other readings are stored under these numbers; two gateways use one identity or one outbox file "
             "was copied"
@@ -375,8 +375,8 @@ class Inspector:
         intake.tally.cloned(source, block.count, now)
 
     def _known_clone(self, mark: _Clone, intake: Intake) -> bool:
-        """Whether a block is in the dead letters already."""
-        return mark in self._clones or mark in intake.clones or mark in intake.doubted
+        """Whether a block was found, or is in the dead letters, already."""
+        return mark in self._clones or mark in intake.clones or mark in intake.kept
 
 
 def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:

@@ -116,7 +116,7 @@ class Proving:
             intake.unsure = [u for u in intake.unsure if u.source != source]
 
     async def _states(self, source: Source, found: Sequence[Unsure]) -> list[tuple[BlockState, bool]]:
-        """What each block is, and whether that is proven."""
+        """What each block is, and whether that is proven: COMMITTED by its digest, or CLONED."""
         first, last = min(u.block.first for u in found), max(u.block.last for u in found)
         tables: Written = await self._read(
             partial(written, tenant=self._tenant, source=source, first=first, last=last)
@@ -125,15 +125,15 @@ class Proving:
         asked = {id(u): self._asked(u) for u in found if told[id(u)] is BlockState.UNSURE}
         wanted = _Wanted(asked.values())
         await self._look_in_store(asked.values(), wanted)
-        proven = {at for at, one in asked.items() if one.proven}
-        proven |= {at for at, state in told.items() if state is BlockState.COMMITTED}
-        others = RangeSet((u.block.first, u.block.last) for u in found if id(u) not in proven)
+        there = {at for at, one in asked.items() if one.proven}
+        there |= {at for at, state in told.items() if state is BlockState.COMMITTED}
+        others = RangeSet((u.block.first, u.block.last) for u in found if id(u) not in there)
         letters = await self._look_in_letters(source, others, wanted) if others else set()
         states = []
         for u in found:
             one = asked.get(id(u))
-            if id(u) in proven or u.block.payload in letters or (one is not None and one.proven):
-                states.append((BlockState.COMMITTED, True))
+            if id(u) in there or u.block.payload in letters or (one is not None and one.proven):
+                states.append((BlockState.COMMITTED, told[id(u)] is BlockState.COMMITTED))
             else:
                 states.append((BlockState.CLONED, one is None or _proves_clone(one)))
         return states
@@ -201,7 +201,10 @@ def _decide(unsure: Unsure, state: BlockState, intake: Intake, inspector: Inspec
     answer.blocks[block.stored()] = None
     if state is BlockState.COMMITTED:
         intake.repeated += block.count
-        inspector.ledger.of(*source).add(block)
+        if proven:
+            inspector.ledger.of(*source).add(block)
+        else:  # its content is kept, maybe under other numbers or as a clone's: this need not be its digest
+            intake.kept.append((source, block.first, block.digest()))
     else:
         inspector.refuse_clone(source, unsure.topic, block, unsure.now, intake, proven=proven)
 
