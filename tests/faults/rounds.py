@@ -235,7 +235,8 @@ async def _round(system: System, turn: Turn, seed: int) -> Round:
         during = [await _told(system, line) for line in system.during]
         result.silent = [result.alarm_s is not None, *during].count(False)
         most = system.may_lose - destroyed if turn.fault.may_lose else 0
-        verdict = await system.settled(started, aside=turn.fault.ahead, declared=declared, most=most)
+        since = system.accounted  # what waited when the round began may be destroyed with it
+        verdict = await system.settled(since, aside=turn.fault.ahead, declared=declared, most=most)
         result.lost, result.counted = verdict.lost, verdict.counted
         result.doubled = verdict.doubled + verdict.foreign
         result.aside, result.unaccepted = verdict.aside, verdict.unaccepted
@@ -249,6 +250,7 @@ async def _round(system: System, turn: Turn, seed: int) -> Round:
             )
     except (AssertionError, TimeoutError) as error:
         result.complaints.append(f"{type(error).__name__}: {error}")
+        system.accounted = time.monotonic()
         await system.revive()
     result.complaints += system.complaints
     system.heal()

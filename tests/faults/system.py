@@ -92,6 +92,8 @@ class System:
     """What else a fault has to say against us."""
     may_lose: int = field(default=0, init=False)
     """Numbers in all that faults have destroyed of the outbox: so many the gateway may declare lost."""
+    accounted: float = field(default=0.0, init=False)
+    """Lines sent before this (monotonic seconds) were accounted for; later ones a fault may still hit."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
     _turn: int = field(default=0, init=False)
 
@@ -287,6 +289,7 @@ class System:
             verdict = compare(self.driver.books, self.stored, lines, self.put_aside if aside else frozenset())
             verdict = allowing(verdict, self.declared - declared, most)
             if not verdict.lost or time.monotonic() - until > SETTLE_S:
+                self.accounted = until
                 return verdict
             self.alive()
             await asyncio.sleep(4 * LOOK_S)
