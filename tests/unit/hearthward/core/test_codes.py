@@ -31,9 +31,11 @@ PINNED = {
 }
 BY_HAND = {"consciousness": "A", "supplemental_oxygen": "air", "symptom": "none"}
 """Coded, with the code that says that all is well."""
-CODED = {
-    f"device_{part}" for part in ("manufacturer", "model", "serial", "hardware", "firmware", "software")
-} | set(BY_HAND) | {"gateway_trouble"}
+CODED = (
+    {f"device_{part}" for part in ("manufacturer", "model", "serial", "hardware", "firmware", "software")}
+    | set(BY_HAND)
+    | {"gateway_trouble"}
+)
 
 
 @pytest.mark.parametrize("key", PINNED)
