@@ -47,8 +47,16 @@ class Telemetry:
         return iter(sorted(rows))
 
 
+def _one_line(record: logging.LogRecord) -> bool:
+    """Put a Python warning, which brings the line of code with it, on one line."""
+    record.msg, record.args = " ".join(record.getMessage().split()), None
+    return True
+
+
 def setup_logging(level: str = "INFO") -> None:
     """Log to stderr, one line a record; third parties' chatter only from WARNING on."""
+    logging.captureWarnings(capture=True)
+    logging.getLogger("py.warnings").addFilter(_one_line)
     logging.basicConfig(
         level=level,
         stream=sys.stderr,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +80,17 @@ def test_logging_goes_to_stderr_one_line_a_record(capsys: pytest.CaptureFixture[
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert "INFO    hearthward.test: started on 127.0.0.1" in captured.err
+
+
+@pytest.mark.usefixtures("_loggers")
+def test_a_warning_of_python_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)  # an earlier test's
+        setup_logging("INFO")
+        warnings.warn("a library lacks something", UserWarning, stacklevel=1)
+        logging.captureWarnings(capture=False)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "WARNING py.warnings: " in said
+    assert "UserWarning: a library lacks something" in said
