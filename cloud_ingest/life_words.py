@@ -69,6 +69,10 @@ _WHY: Final[dict[tuple[str, str], Text]] = {
     ("tell", "no_wall"): {"en": "no wall is heard in the ward", "zh": "病区无可用大屏"},
     ("start", "adopted"): {"en": "opened by a gateway's own rules", "zh": "由网关自身规则判断"},
     ("end", "ended_there"): {"en": "the gateway saw it end", "zh": "网关判断已结束"},
+    ("end", "next_came"): {
+        "en": "it was clear here, and the gateway tells of the next one",
+        "zh": "本处已恢复正常,网关又报告了下一次",
+    },
     ("end", "told_elsewhere"): {"en": "a gateway has told all about it", "zh": "网关已处理"},
     ("signal", "root"): {"en": "part of another alarm, or no longer", "zh": "归入或脱离另一报警"},
 }

@@ -49,6 +49,8 @@ class Adoption(Episodes):
         compiled = self.plan(event.subject, subject).rules.get(event.rule)
         known = subject.shared.get(event.rule, NOTHING).named(event.alarm)
         word = self._heard(event, subject)
+        if compiled is not None:
+            self._let_end(event, subject, word, compiled)
         if compiled is None:
             self._history(event, subject, word, rule, None)
         elif word.end == OPEN:
@@ -87,6 +89,20 @@ class Adoption(Episodes):
         shared = shared.with_word(word).with_seen(found)
         subject.share(event.rule, shared)
         return word
+
+    def _let_end(self, event: Adopt, subject: Subject, word: Elsewhere, compiled: Compiled) -> None:
+        """End what only a word kept open whose end was lost: the gateway speaks of the next one already.
+
+        It was seen to be clear here in between, for as long as the rule wants; so the next one is told anew.
+        """
+        episode = subject.episodes.get(compiled.key)
+        if episode is None or episode.condition != "active" or episode.clear_at is None:
+            return
+        over = episode.clear_at + compiled.clear_after
+        if over <= min(word.onset, subject.clock) and not self.held(subject, compiled, episode):
+            done = replace(episode, why="next_came", late=self.now - over > LATE_AFTER)
+            self._end(event.subject, subject, compiled, done, over)
+            self._origin(event)
 
     # -- it goes on
 

@@ -167,6 +167,16 @@ def test_a_gateway_that_was_started_anew_has_one_alarm_here():
     assert [t.kind for t in it.say(41, 30, 40, alarm="edge-2")] == ["end"]
 
 
+def test_an_end_that_was_lost_on_the_way_does_not_keep_the_next_alarm_silent():
+    it = Heard(LOW)
+    it.say(11, 10)
+    it.read(12, spo2=97)
+    assert it.active == ["low"], "the gateway is given the time to say so itself"
+    found = it.say(23, 22, alarm="edge-2")
+    assert [(t.kind, t.alarm, t.at) for t in found] == [("end", "edge", at(12)), ("start", "edge-2", at(22))]
+    assert found[0].detail["why"] == "next_came"
+
+
 def test_a_word_that_was_overtaken_opens_nothing():
     it = Heard(LOW)
     it.say(50, 30, 40, alarm="second")
