@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,21 +19,27 @@ __all__ = ["DecisionStore", "Kept", "StateStore"]
 
 log = logging.getLogger(__name__)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FORMER: Final = 1
+"""Without the words; still read."""
 _DIGEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The state after the block that ends with number ``stepped`` of the outbox ``boot``, as bytes."""
+    """The state after the block that ends with number ``stepped`` of the outbox ``boot``, as bytes.
+
+    ``words`` are the newest decisions as they travelled (``edge_agent.retelling``).
+    """
 
     boot: str
     stepped: int
     state: bytes
+    words: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
         """Kept -> bytes, with a digest before them."""
-        packed = zlib.compress(msgpack.packb([_VERSION, self.boot, self.stepped, self.state]), 1)
+        packed = zlib.compress(msgpack.packb([_VERSION, *astuple(self)]), 1)
         return hashlib.blake2b(packed, digest_size=_DIGEST).digest() + packed
 
     @classmethod
@@ -44,12 +50,12 @@ class Kept:
             msg = "its digest does not match its content"
             raise RuleError(msg)
         try:
-            version, boot, stepped, state = msgpack.unpackb(zlib.decompress(packed))
-            kept = cls(boot, stepped, state)
+            version, boot, stepped, state, *more = msgpack.unpackb(zlib.decompress(packed))
+            kept = cls(boot, stepped, state, *(tuple(words) for words in more))
         except Exception as error:
             msg = f"it cannot be read: {type(error).__name__}"
             raise RuleError(msg) from error
-        if version != _VERSION:
+        if version not in {_VERSION, _FORMER}:
             msg = f"it is of version {version!r:.20}; this software reads {_VERSION}"
             raise RuleError(msg)
         return kept, State.from_bytes(state)

@@ -10,7 +10,7 @@ from edge_agent.decision_store import Kept
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
-from hearthward.core.wire import Block, encode_block, encode_decisions
+from hearthward.core.wire import Block, Gap, encode_block, encode_decisions
 from rules.state import State
 
 __all__ = ["FakeFleet", "FakeOutbox", "FakeStateStore"]
@@ -58,6 +58,7 @@ class FakeOutbox:
         self.accepted = 0
         self.full = False
         self.urgent = RangeSet()
+        self.gaps: tuple[Gap, ...] = ()
         self._listeners: list[Callable[[], None]] = []
 
     def add(self, batch: ReadingBatch) -> Block:

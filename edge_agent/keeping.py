@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from edge_agent.decision_store import Kept, StateStore
+from edge_agent.retelling import Key, Words
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Block, decode_decisions
+from hearthward.core.wire import Block, Gap, decode_decisions
 from rules.state import State
 from rules.travelling import Travelling
 
@@ -36,8 +38,6 @@ LOST_S: Final = 600.0
 """A loss is told for so long."""
 
 Spans = list[tuple[int, int]]
-Key = tuple[str, str, int]
-"""Of a decision: alarm, kind, event time."""
 
 
 class Outlet(Protocol):
@@ -51,6 +51,11 @@ class Outlet(Protocol):
     @property
     def accepted(self) -> int:
         """The last number ever given out."""
+        ...
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Numbers that are lost."""
         ...
 
     async def pending(
@@ -82,6 +87,7 @@ class Keeper:
         self._queue: dict[Key, tuple[bytes, Spans]] = {}
         self._lost: int | None = None
         self._known: dict[Key, None] = {}
+        self._words = Words()
         self._kept: Kept | None = None
         self._due = asyncio.Event()
         self._appending: asyncio.Task[None] | None = None
@@ -103,6 +109,9 @@ class Keeper:
             if found is None:
                 return None
             self._kept, state = found
+            self._words.resume(self._kept.words)
+            if self._kept.boot != self._outbox.boot:
+                self._tell_again()
             return state
 
     @property
@@ -128,6 +137,7 @@ class Keeper:
         if key not in self._known:
             self._know(key)
             self._queue[key] = decision.encode(), rests_on
+            self._words.add(key, self._queue[key][0])
             if len(self._queue) > QUEUE:
                 del self._queue[next(iter(self._queue))]
                 self._lose(f"{QUEUE} others wait for the outbox already")
@@ -137,6 +147,7 @@ class Keeper:
         """The clock was set by so much (ns): what waits travels in frames of the new time."""
         for key, (payload, rests_on) in list(self._queue.items()):
             self._queue[key] = Travelling.decode(payload).shifted(by).encode(), rests_on
+        self._words.shift(by)
 
     def hurry(self) -> None:
         """Keep the state soon."""
@@ -144,16 +155,25 @@ class Keeper:
 
     def remember(self, block: Block) -> None:
         """These decisions stand in the outbox: they are not put there a second time."""
-        found: set[Key] = set()
+        found: dict[Key, bytes] = {}
         try:
             for payload in decode_decisions(block.payload):
                 known = Travelling.decode(payload)
-                found.add((known.alarm, known.kind, known.at))
+                found[known.alarm, known.kind, known.at] = payload
         except DecodeError as error:
             log.error("block %d of decisions cannot be read: %s", block.first, error)  # noqa: TRY400
-        for key in found:
+        for key, payload in found.items():
             self._know(key)
             self._queue.pop(key, None)
+            self._words.add(key, payload)
+
+    def _tell_again(self) -> None:
+        """Part of the outbox is lost: put the newest decisions there once more."""
+        again = [(key, payload) for key, payload in self._words if key not in self._queue]
+        if again:
+            log.warning("the outbox was damaged: the newest %d decisions are told again", len(again))
+            self._telemetry.count("edge_decisions_retold_total", len(again))
+        self._queue.update({key: (payload, []) for key, payload in again})
 
     def _know(self, key: Key) -> None:
         self._known[key] = None
@@ -182,7 +202,9 @@ class Keeper:
         """Keep what ``make`` gives, if anything has come since the last time."""
         asked = self._due.is_set()
         self._due.clear()
-        kept = make()
+        if self._words.damaged(self._outbox.gaps):
+            self._tell_again()
+        kept = replace(make(), words=self._words.kept())
         if not asked and not self._queue and self._kept is not None and self._kept.stepped == kept.stepped:
             return
         if self._queue:

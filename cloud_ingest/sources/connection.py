@@ -25,7 +25,9 @@ __all__ = ["Broker", "Connection"]
 T = TypeVar("T")
 
 OPERATION_TIMEOUT_S: Final = 10.0
-"""How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
+"""How long the broker may take for a SUBACK or PUBACK before the connection counts as dead."""
+CONNACK_TIMEOUT_S: Final = 4.0
+"""... and for a CONNACK: nothing else is on the line then, and a broker that is starting may never answer."""
 CONNECT_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 2.0
 KEEPALIVE_S: Final = 3
@@ -129,7 +131,7 @@ class Connection(aiomqtt.Client):
 
         ``asyncio.wait_for`` forgets it before Python 3.12, and whoever is publishing would never stop.
         """
-        limit = self.timeout if timeout is None else timeout
+        limit = CONNACK_TIMEOUT_S if fut is self._connected else self.timeout if timeout is None else timeout
         try:
             async with asyncio.timeout(None if limit == math.inf else limit):
                 return await fut

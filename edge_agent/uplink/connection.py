@@ -22,7 +22,9 @@ __all__ = ["BrokerAddress", "Connection"]
 T = TypeVar("T")
 
 OPERATION_S: Final = 8.0
-"""How long the broker may take for a CONNACK, SUBACK or PUBACK before the connection counts as dead."""
+"""How long the broker may take for a SUBACK or PUBACK before the connection counts as dead."""
+CONNACK_S: Final = 4.0
+"""... and for a CONNACK: nothing else is on the line then, and a broker that is starting may never answer."""
 CONNECT_S: Final = 3.0
 CLOSE_S: Final = 2.0
 KEEPALIVE_S: Final = 4
@@ -139,7 +141,7 @@ class Connection(aiomqtt.Client):
 
         ``asyncio.wait_for`` does before Python 3.12, and a task that goes on then keeps its group for ever.
         """
-        limit = self.timeout if timeout is None else timeout
+        limit = CONNACK_S if fut is self._connected else self.timeout if timeout is None else timeout
         try:
             async with asyncio.timeout(None if limit == math.inf else limit):
                 return await fut

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cloud_ingest.sources import Broker as Address
-from cloud_ingest.sources import MqttSource
+from cloud_ingest.sources import MqttSource, connection
 from cloud_ingest.sources.connection import Connection
 from cloud_ingest.sources.mqtt import SourceState
 from hearthward.core.errors import UplinkError
@@ -111,6 +111,25 @@ async def test_what_nobody_expects_ends_the_run(broker: Nats):
     with pytest.raises(ExceptionGroup) as caught:
         await source_at(broker.port).run(lambda _m: None, broken)
     assert caught.group_contains(LookupError)
+    assert left_over() == []
+
+
+async def test_a_broker_that_takes_the_connection_and_never_answers_is_tried_again_soon(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(connection, "CONNACK_TIMEOUT_S", 0.2)
+    asked: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
+    async with server:
+        running = asyncio.create_task(
+            source_at(server.sockets[0].getsockname()[1]).run(lambda _m: None, nothing)
+        )
+        await eventually(lambda: len(asked) >= 2)
+        await stop(running)
+        for writer in asked:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
     assert left_over() == []
 
 

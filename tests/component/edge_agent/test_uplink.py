@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_agent import Outbox, Uplink
+from edge_agent.uplink import connection
 from edge_agent.uplink import uplink as module
 from hearthward.core.clock import EventClock, SystemClock
 from hearthward.core.errors import ConfigError
@@ -305,3 +306,18 @@ async def test_stopping_while_connecting_leaves_nothing_behind(open_outbox: Open
         with suppress(OSError):
             await writer.wait_closed()
     assert [t.get_name() for t in asyncio.all_tasks() if "mqtt" in t.get_name()] == []
+
+
+async def test_a_broker_that_takes_the_connection_and_never_answers_is_tried_again_soon(
+    open_outbox: Opener, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "CONNACK_S", 0.2)
+    asked: list[asyncio.StreamWriter] = []
+    box = await open_outbox()
+    server = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
+    async with server, uplink(box, server.sockets[0].getsockname()[1], telemetry):
+        await eventually(lambda: len(asked) >= 2)
+    for writer in asked:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import stat
+import zlib
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,7 @@ from rules import State
 from tests.unit.edge_agent.decided import RULES
 
 STATE = State.empty("gw-1", RULES).to_bytes()
-KEPT = Kept("boot-1", 42, STATE)
+KEPT = Kept("boot-1", 42, STATE, (b"a word", b"another"))
 
 
 def test_what_is_kept_comes_back(tmp_path: Path):
@@ -28,6 +31,13 @@ def test_what_is_kept_comes_back(tmp_path: Path):
     assert state.rules.hash == RULES.hash
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert [p.name for p in store.path.parent.iterdir()] == [store.path.name]
+
+
+def test_the_file_of_the_release_before_has_no_words():
+    packed = zlib.compress(msgpack.packb([1, "boot-1", 42, STATE]))
+    raw = hashlib.blake2b(packed, digest_size=16).digest() + packed
+    assert Kept.decode(raw)[0] == Kept("boot-1", 42, STATE)
+    assert Kept.decode(KEPT.encode())[0] == KEPT
 
 
 @given(st.integers(0, len(KEPT.encode()) - 1), st.integers(0, 7))

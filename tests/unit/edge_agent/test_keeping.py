@@ -14,10 +14,11 @@ from edge_agent import keeping as module
 from edge_agent.decision_store import Kept
 from edge_agent.keeping import Keeper
 from edge_agent.outbox import DECISIONS_BYTES
+from edge_agent.retelling import RETOLD
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import MAX_BLOCK, Block, decode_decisions, encode_decisions
+from hearthward.core.wire import MAX_BLOCK, Block, Gap, decode_decisions, encode_decisions
 from rules import State
 from rules.travelling import Travelling
 
@@ -230,3 +231,45 @@ async def test_what_is_decided_while_it_waits_goes_after_it_and_once():
     kit.outbox.go.set()
     await again
     assert kit.outbox.alarms == ["a", "b"]
+
+
+async def test_after_damage_to_the_outbox_the_newest_decisions_are_told_again_once():
+    kit = Kit()
+    for alarm in "ab":
+        kit.keeper.put(decision(alarm), [])
+        kit.keeper.put(decision(alarm, "end"), [])
+    await kit.keeper.keep(kit.make)
+    kit.outbox.gaps = (Gap(1, 2, "full"),)
+    await kit.keeper.keep(kit.make)
+    assert kit.outbox.alarms == ["a", "a", "b", "b"], "what was dropped for want of room was no decision"
+    kit.outbox.gaps = (Gap(1, 2, "full"), Gap(3, 4, "corrupt"))
+    for _ in range(2):
+        await kit.keeper.keep(kit.make)
+    assert kit.outbox.alarms == ["a", "a", "b", "b"] * 2
+    assert kit.telemetry.value("edge_decisions_retold_total") == 4
+
+
+@pytest.mark.parametrize("boot", ["boot-1", "boot-2"])
+async def test_after_a_start_with_a_damaged_outbox_they_are_told_again_too(boot: str):
+    kit = Kit()
+    kit.keeper.put(decision("a", "end"), [])
+    await kit.keeper.keep(kit.make)
+    kit.outbox = SlowOutbox()
+    kit.outbox.boot = boot
+    if boot == "boot-1":
+        kit.outbox.gaps = (Gap(1, 1, "corrupt"),)
+    keeper = Keeper(kit.outbox, kit.store, kit.clock, kit.telemetry)
+    await keeper.load()
+    await keeper.keep(kit.make)
+    assert kit.outbox.alarms == ["a"]
+
+
+async def test_of_very_many_decisions_the_newest_are_told_again():
+    kit = Kit()
+    for n in range(RETOLD + 10):
+        kit.keeper.put(decision(str(n)), [])
+    await kit.keeper.keep(kit.make)
+    kit.outbox.blocks.clear()
+    kit.outbox.gaps = (Gap(1, 1, "corrupt"),)
+    await kit.keeper.keep(kit.make)
+    assert kit.outbox.alarms == [str(n) for n in range(10, RETOLD + 10)]
