@@ -14,7 +14,7 @@ from dashboards.models import User
 from hearthward.core.clock import Clock
 from hearthward.core.errors import AccessError
 from hearthward.core.ids import Ids
-from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.access import ALONE, OF_ONE, Principal, Role, Scope
 
 __all__ = ["FakePeople"]
 
@@ -150,7 +150,7 @@ class FakePeople(ABC):
         for ward in wards or ():
             if not self._knows("ward", ward):
                 raise DirectoryError(field="wards", code="unknown", value=ward)
-        if (Role.PATIENT in chosen) != (patient is not None):
+        if bool(chosen & OF_ONE) != (patient is not None):
             raise DirectoryError(field="patient", code="invalid" if patient else "required", value=patient)
         if patient is not None and not self._knows("patient", patient):
             raise DirectoryError(field="patient", code="unknown", value=patient)
@@ -194,7 +194,7 @@ def _roles(roles: Sequence[str]) -> frozenset[Role]:
     known = frozenset(Role)
     chosen = frozenset(Role(r) for r in roles if r in known)
     unknown = [r for r in roles if r not in known]
-    alone = chosen & {Role.PATIENT, Role.DISPLAY}
+    alone = chosen & ALONE
     if unknown or not chosen or (alone and len(chosen) > 1):
         code = "invalid" if roles else "required"
         raise DirectoryError(field="roles", code=code, value=", ".join(unknown or roles))

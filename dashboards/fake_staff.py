@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from cloud_ingest.records.contacts import check_email, check_phone
 from cloud_ingest.records.proofs import normal_badge
-from cloud_ingest.records.staff import AT_WORK, check_email, check_phone, check_pin
+from cloud_ingest.records.staff import AT_WORK, check_pin
 from dashboards.backend import DirectoryError
 from dashboards.fake_people import FakePeople
 from dashboards.fake_shifts import FakeShifts

@@ -93,6 +93,8 @@ class Patient(_View):
     birth_date: str | None = Field(None, description="ISO 8601 date")
     mrn: str | None = None
     language: str = "en"
+    phone: str | None = Field(None, description="E.164: + and digits")
+    email: str | None = None
     pregnant: bool = Field(default=False, description="scores for adults that are not do not apply")
     ended: Instant | None = None
 
@@ -362,7 +364,7 @@ class User(_View):
     name: str
     roles: list[str]
     wards: list[str] | None = Field(None, description="null: every ward")
-    patient: str | None = Field(None, description="whose data a login with the role patient sees")
+    patient: str | None = Field(None, description="whom a login with the role patient or family is about")
     language: str | None = Field(None, description="null: what the browser asks for")
     created: Instant
     disabled: Instant | None = None

@@ -20,6 +20,7 @@ from cloud_ingest.records.alarm_models import (
     TransitionRow,
 )
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
+from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, Consent
 from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
 from cloud_ingest.records.edge_alarm_models import EdgeAlarm
@@ -44,8 +45,12 @@ __all__ = [
     "AuditRow",
     "Base",
     "Bed",
+    "CareMark",
+    "CareMessage",
+    "CareTask",
     "ChannelTest",
     "ConfigDocumentRow",
+    "Consent",
     "DeadLetter",
     "DeliveryAttempt",
     "Device",
@@ -125,7 +130,7 @@ class Bed(Base):
 
 
 class Patient(Base):
-    """A person; ``birth_date`` is ISO 8601, ``mrn`` the hospital's own number."""
+    """A person; ``birth_date`` is ISO 8601, ``mrn`` the hospital's own number, ``phone`` E.164."""
 
     __tablename__ = "patients"
     __table_args__ = (UniqueConstraint("tenant", "mrn"), Index(None, "tenant", "name"))
@@ -135,6 +140,8 @@ class Patient(Base):
     birth_date: Mapped[str | None]
     mrn: Mapped[str | None]
     language: Mapped[str]
+    phone: Mapped[str | None]
+    email: Mapped[str | None]
     pregnant: Mapped[bool] = mapped_column(default=False)
     created: Mapped[int]
     ended: Mapped[int | None]
@@ -293,7 +300,7 @@ class WebSession(Base):
 
 
 class OneTimeLink(Base):
-    """A link that logs in once, hashed like a session's token."""
+    """A link that logs in once, hashed like a session's token; ``created_by`` None: by the machine."""
 
     __tablename__ = "one_time_links"
     __table_args__ = (within_tenant("user", "users"),)
@@ -304,6 +311,7 @@ class OneTimeLink(Base):
     created: Mapped[int]
     expires: Mapped[int]
     used: Mapped[int | None]
+    created_by: Mapped[str | None]
 
 
 class AuditRow(Base):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict, Unpack
 
 from sqlalchemy import exists, or_, select
 
+from cloud_ingest.records.contacts import check_email, check_phone
 from cloud_ingest.records.models import Assignment, Association, Bed, Encounter, Patient, Ward
 from cloud_ingest.records.scoping import (
     Repository,
@@ -26,14 +27,21 @@ __all__ = ["Encounters", "Patients"]
 Kind = Literal["ward", "home"]
 
 
-class PatientFields(TypedDict, total=False):
-    """What can be changed of a patient."""
+class Particulars(TypedDict, total=False):
+    """What may be known of a patient besides the name."""
 
-    name: str
     birth_date: str | None
     mrn: str | None
     language: str
+    phone: str | None
+    email: str | None
     pregnant: bool
+
+
+class PatientFields(Particulars, total=False):
+    """What can be changed of a patient."""
+
+    name: str
 
 
 class EncounterFields(TypedDict, total=False):
@@ -49,27 +57,15 @@ class Patients(Repository):
     """The people who are cared for."""
 
     def create(
-        self,
-        scope: Scope,
-        *,
-        name: str,
-        birth_date: str | None = None,
-        mrn: str | None = None,
-        language: str = "en",
-        pregnant: bool = False,
-        ident: str | None = None,
+        self, scope: Scope, *, name: str, ident: str | None = None, **fields: Unpack[Particulars]
     ) -> Patient:
-        """Enter a patient. Raises ConfigError: no name, no such date, number taken."""
+        """Enter a patient. Raises ConfigError: no name, no such date, number taken, no contact."""
         require_whole(scope, "entering a patient")
         row = Patient(
             tenant=scope.tenant,
             id=self._new_id(Patient, scope, ident, "pat", "patient"),
-            name=check_text(name, "name"),
-            birth_date=check_birth_date(birth_date, self.wall),
-            mrn=self._mrn(scope, mrn),
-            language=check_language(language),
-            pregnant=pregnant,
             created=self.now,
+            **self._checked(scope, {"name": name, "language": "en", **fields}),
         )
         self.session.add(row)
         self.session.flush()
@@ -78,16 +74,20 @@ class Patients(Repository):
     def change(self, scope: Scope, patient: str, **fields: Unpack[PatientFields]) -> Patient:
         """Correct a patient's particulars; only what is given changes."""
         row = self.get(scope, patient)
-        if "name" in fields:
-            fields["name"] = check_text(fields["name"], "name")
-        if "birth_date" in fields:
-            fields["birth_date"] = check_birth_date(fields["birth_date"], self.wall)
-        if "mrn" in fields:
-            fields["mrn"] = self._mrn(scope, fields["mrn"], but=patient)
-        if "language" in fields:
-            fields["language"] = check_language(fields["language"])
-        self._change(row, dict(fields))
+        self._change(row, self._checked(scope, fields, but=patient))
         return row
+
+    def _checked(self, scope: Scope, fields: Mapping[str, Any], *, but: str = "") -> dict[str, Any]:
+        """The particulars as they are kept."""
+        checks: dict[str, Callable[[Any], Any]] = {
+            "name": lambda name: check_text(name, "name"),
+            "birth_date": lambda date: check_birth_date(date, self.wall),
+            "mrn": lambda mrn: self._mrn(scope, mrn, but=but),
+            "language": check_language,
+            "phone": check_phone,
+            "email": check_email,
+        }
+        return {key: checks[key](value) if key in checks else value for key, value in fields.items()}
 
     def end(self, scope: Scope, patient: str, *, at: int | None = None) -> Patient:
         """Close a patient's record: stays, device associations and assignments end. Nothing is deleted."""

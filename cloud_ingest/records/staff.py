@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
+from cloud_ingest.records.contacts import check_email, check_phone
 from cloud_ingest.records.models import PushSubscription, User
 from cloud_ingest.records.scoping import Repository, refuse_code, require_whole
 from hearthward.trust.access import Role, Scope
@@ -23,17 +24,12 @@ __all__ = [
     "PushSubscriptions",
     "Staff",
     "channels_of",
-    "check_email",
     "check_endpoint",
-    "check_phone",
     "check_pin",
 ]
 
 AT_WORK: Final = frozenset({Role.NURSE, Role.DOCTOR, Role.ENGINEER, Role.ADMIN})
 """Roles of people who can be told of alarms because they work here."""
-E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-EMAIL: Final = re.compile(r"[^@\s<>,;:\"()\[\]\\]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
-MAX_EMAIL: Final = 254
 PIN: Final = re.compile(r"[0-9]{4,8}")
 MAX_ENDPOINT: Final = 1000
 MOST_BROWSERS: Final = 20
@@ -167,28 +163,6 @@ def channels_of(user: User, channels: Sequence[str], *, push: bool) -> tuple[str
     """By which of the configured ``channels`` a user can be reached, in their order."""
     can = {"in_app": True, "sms": user.phone, "voice": user.phone, "email": user.email, "push": push}
     return tuple(channel for channel in channels if can.get(channel))
-
-
-def check_phone(phone: str | None, field: str = "phone") -> str | None:
-    """A number in the international form (E.164) without blanks, or none."""
-    number = re.sub(r"[\s().-]", "", phone or "")
-    if not number:
-        return None
-    if not E164.fullmatch(number):
-        refuse_code(
-            field, "phone", phone, f"{phone!r}: give it as +, country, number, such as +8613800138000"
-        )
-    return number
-
-
-def check_email(email: str | None, field: str = "email") -> str | None:
-    """An address, or none."""
-    address = (email or "").strip()
-    if not address:
-        return None
-    if len(address) > MAX_EMAIL or not address.isprintable() or not EMAIL.fullmatch(address):
-        refuse_code(field, "email", email, f"{email!r} is no address; give one such as name@hospital.example")
-    return address
 
 
 def check_pin(pin: str, field: str = "pin") -> str:

@@ -12,7 +12,7 @@ from cloud_ingest.records.models import LoginFailure, Patient, User, Ward, WebSe
 from cloud_ingest.records.scoping import Repository, check_language, check_text, refuse, require_whole
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import AccessError
-from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.access import ALONE, OF_ONE, Principal, Role, Scope
 
 __all__ = ["LOGIN", "Users", "principal_of"]
 
@@ -216,8 +216,10 @@ class Users(Repository):
                 refuse("ward", f"the ward {ward!r} is closed; choose another", reason="not_found")
 
     def _check_patient(self, scope: Scope, roles: Sequence[str], patient: str | None) -> None:
-        if (Role.PATIENT in roles) != (patient is not None):
-            refuse("patient", "a login with the role patient, and only such a one, names its patient")
+        if bool(OF_ONE.intersection(roles)) != (patient is not None):
+            refuse(
+                "patient", "a login with the role patient or family, and only such a one, names its patient"
+            )
         if patient is not None:
             self._find(Patient, scope, patient, "patient")
 
@@ -234,7 +236,7 @@ def _roles(roles: Collection[str]) -> list[str]:
     chosen = sorted({str(role) for role in roles})
     if not chosen:
         refuse("roles", f"give at least one of {', '.join(known)}")
-    alone = {str(Role.PATIENT), str(Role.DISPLAY)} & set(chosen)
+    alone = {str(role) for role in ALONE} & set(chosen)
     if alone and len(chosen) > 1:
         refuse("roles", f"{min(alone)} cannot be combined with another role; make a second login")
     return chosen

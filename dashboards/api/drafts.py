@@ -70,6 +70,8 @@ class PatientDraft(Draft):
     birth_date: Date = None
     mrn: OptionalText = Field(None, examples=["100234"], description="the hospital's own number")
     language: Literal["en", "zh"] = "en"
+    phone: OptionalText = Field(None, examples=["+8613800138000"], description="E.164")
+    email: OptionalText = None
     pregnant: Flag = False
 
 

@@ -31,9 +31,9 @@ class UserDraft(Draft):
 
     login: Annotated[str, Field(min_length=1, max_length=64, examples=["li.na"])]
     name: Text = Field(examples=["Li Na"])
-    roles: list[Role] = Field(min_length=1, description="patient and display stand alone")
+    roles: list[Role] = Field(min_length=1, description="patient, family and display stand alone")
     wards: list[Key] | None = Field(None, description="null: every ward")
-    patient: OptionalKey = Field(None, description="whose data a login with the role patient sees")
+    patient: OptionalKey = Field(None, description="whom a login with the role patient or family is about")
     language: Literal["en", "zh"] | None = None
 
 

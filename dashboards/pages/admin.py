@@ -59,6 +59,8 @@ FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
         Input("mrn", N_("Hospital number")),
         Input("birth_date", N_("Date of birth"), kind="date"),
         Input("language", N_("Language"), TONGUES, required=True),
+        Input("phone", N_("Phone"), hint=N_("with the country, such as +8613800138000")),
+        Input("email", N_("E-mail")),
         Input("pregnant", N_("Pregnant"), YES_OR_NO, hint=N_("NEWS2 is not for the pregnant")),
     ),
     "encounter": (

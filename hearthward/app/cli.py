@@ -554,7 +554,7 @@ def users() -> None:
     """People who may log in: add, passwd, list."""
 
 
-_ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "admin", "display"])
+_ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "family", "admin", "display"])
 
 
 @users.command("add")
@@ -562,7 +562,7 @@ _ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "admin", "displ
 @click.option("--role", "roles", type=_ROLES, multiple=True, required=True)
 @click.option("--name", help="The person's name (default: the login).")
 @click.option("--ward", "wards", multiple=True, help="Ward id; none means every ward.")
-@click.option("--patient", help="Patient id, for the role patient.")
+@click.option("--patient", help="Patient id, for the roles patient and family.")
 @click.pass_context
 @_told
 def users_add(context: click.Context, /, login: str, **options: Any) -> None:

@@ -15,6 +15,8 @@ from typing import Final, Literal
 from hearthward.core.errors import AccessError
 
 __all__ = [
+    "ALONE",
+    "OF_ONE",
     "POLICY",
     "Action",
     "Principal",
@@ -34,6 +36,7 @@ class Role(StrEnum):
     DOCTOR = "doctor"
     ENGINEER = "engineer"
     PATIENT = "patient"
+    FAMILY = "family"
     ADMIN = "admin"
     DISPLAY = "display"
 
@@ -78,6 +81,16 @@ class Action(StrEnum):
     MANAGE_USERS = "manage_users"
     VIEW_AUDIT = "view_audit"
     VIEW_OWN_ACCOUNT = "view_own_account"
+    VIEW_OWN_PAGE = "view_own_page"
+    VIEW_MESSAGES = "view_messages"
+    WRITE_MESSAGE = "write_message"
+    VIEW_CARE_PLAN = "view_care_plan"
+    MANAGE_CARE_PLAN = "manage_care_plan"
+    MARK_TASK = "mark_task"
+    VIEW_CONSENT = "view_consent"
+    GIVE_CONSENT = "give_consent"
+    INVITE_PERSON = "invite_person"
+    TRY_RULE = "try_rule"
 
 
 PrincipalKind = Literal["user", "display", "service"]
@@ -162,6 +175,14 @@ _CARE: Final = frozenset(
         Action.ASSIGN_DEVICE,
         Action.VIEW_DEVICES,
         Action.VIEW_OWN_ACCOUNT,
+        Action.VIEW_MESSAGES,
+        Action.WRITE_MESSAGE,
+        Action.VIEW_CARE_PLAN,
+        Action.MANAGE_CARE_PLAN,
+        Action.MARK_TASK,
+        Action.VIEW_CONSENT,
+        Action.INVITE_PERSON,
+        Action.TRY_RULE,
     }
 )
 _CLINICAL: Final = frozenset(
@@ -173,9 +194,19 @@ _CLINICAL: Final = frozenset(
         Action.ENTER_READING,
         Action.SET_LIMIT,
         Action.GIVE_ORDER,
+        Action.WRITE_MESSAGE,
+        Action.MANAGE_CARE_PLAN,
+        Action.MARK_TASK,
     }
 )
 """What takes clinical responsibility for one patient."""
+_OWN: Final = frozenset({Action.VIEW_OWN_PAGE, Action.GIVE_CONSENT})
+"""What is the patient's alone."""
+
+OF_ONE: Final = frozenset({Role.PATIENT, Role.FAMILY})
+"""Roles that are about one patient."""
+ALONE: Final = OF_ONE | {Role.DISPLAY}
+"""Roles that stand alone: who has another one too, has a second login."""
 
 POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     {
@@ -210,10 +241,18 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.VIEW_ALARMS,
                 Action.ENTER_READING,
                 Action.VIEW_OWN_ACCOUNT,
+                Action.VIEW_MESSAGES,
+                Action.WRITE_MESSAGE,
+                Action.VIEW_CARE_PLAN,
+                Action.MARK_TASK,
+                Action.VIEW_CONSENT,
             }
-        ),
+        )
+        | _OWN,
+        # Looks at one patient's page as far as that patient's consent goes (dashboards/consent.py), no more.
+        Role.FAMILY: frozenset({Action.VIEW_OWN_PAGE, Action.VIEW_CONSENT, Action.VIEW_OWN_ACCOUNT}),
         # Sees and keeps the directory, the users and the audit; takes no clinical responsibility.
-        Role.ADMIN: frozenset(Action) - _CLINICAL,
+        Role.ADMIN: frozenset(Action) - _CLINICAL - _OWN,
         # A wall: reads its wards; accepting there needs a person.
         Role.DISPLAY: frozenset(
             {Action.VIEW_WARD, Action.VIEW_READINGS, Action.VIEW_ALARMS, Action.REPORT_WALL}
@@ -229,7 +268,7 @@ def allowed(principal: Principal, action: Action, resource: Resource) -> bool:
         return False
     if not any(action in POLICY[role] for role in principal.roles):
         return False
-    if Role.PATIENT in principal.roles and principal.patient is None:
+    if not principal.roles.isdisjoint(OF_ONE) and principal.patient is None:
         return False
     item = resource.patient is not None or resource.ward is not None
     if principal.patient is not None:
@@ -250,8 +289,8 @@ def require(principal: Principal | None, action: Action, resource: Resource) -> 
 
 
 def scope_of(principal: Principal) -> Scope:
-    """The rows a principal may touch. Raises AccessError for a patient role without its patient."""
-    if Role.PATIENT in principal.roles and principal.patient is None:
-        msg = "this login has the role patient but belongs to no patient: an administrator must set it"
+    """The rows a principal may touch. Raises AccessError for a patient's role without its patient."""
+    if not principal.roles.isdisjoint(OF_ONE) and principal.patient is None:
+        msg = "this login is a patient's or a relative's but of no patient: an administrator must set it"
         raise AccessError(msg, user=principal.user)
     return Scope(principal.tenant, principal.wards, principal.patient)

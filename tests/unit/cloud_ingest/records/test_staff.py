@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cloud_ingest.records import Proofs, Records
+from cloud_ingest.records.contacts import check_email, check_phone
 from cloud_ingest.records.models import PushSubscription, Team, TeamMember, User
-from cloud_ingest.records.staff import MOST_BROWSERS, channels_of, check_email, check_endpoint, check_phone
+from cloud_ingest.records.staff import MOST_BROWSERS, channels_of, check_endpoint
 from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import AccessError, ConfigError

@@ -140,7 +140,7 @@ def test_a_patient_sees_only_their_own_data() -> None:
 def test_a_patient_login_without_a_patient_is_refused() -> None:
     nobody = somebody(Role.PATIENT)
     assert not allowed(nobody, Action.VIEW_READINGS, Resource("patient", "main", patient="p1"))
-    with pytest.raises(AccessError, match="belongs to no patient"):
+    with pytest.raises(AccessError, match="of no patient"):
         scope_of(nobody)
 
 
