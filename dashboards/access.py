@@ -138,13 +138,19 @@ class Guard:
         who = context.who
         if self.action is None:
             return
-        target = str(next(iter(request.path_params.values()), ""))
+        target = _subject(request, who)
         if not any(allowed(who, a, Resource(self.kind, who.tenant)) for a in (self.action, *self.others)):
             await context.audit(self.action, self.kind, target=target, outcome="refused")
             require(who, self.action, Resource(self.kind, who.tenant))
         if self.reads:
             query = {k: v for k, v in request.query_params.items() if k != "csrf"}
             await context.audit(self.action, self.kind, target=target, detail=query)
+
+
+def _subject(request: Request, who: Principal) -> str:
+    """What is asked about: the item of the path, else the patient asked for, else the caller's own."""
+    item = next(iter(request.path_params.values()), None) or request.query_params.get("patient")
+    return str(item or who.patient or "")
 
 
 def _service(services: Mapping[str, Principal], token: str) -> Principal | None:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from cloud_ingest.entry import Draft, manual_device
 from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.channels_port import ChannelsPort
+from dashboards.consent_port import ConsentPort
 from dashboards.dead_letters_port import DeadLettersPort
 from dashboards.ledger_port import LedgerPort
 from dashboards.models import (
@@ -227,7 +228,15 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
 
 
 class Backend(
-    ChannelsPort, LedgerPort, DeadLettersPort, PeoplePort, ResponsePort, RulesPort, WhyPort, Protocol
+    ChannelsPort,
+    ConsentPort,
+    LedgerPort,
+    DeadLettersPort,
+    PeoplePort,
+    ResponsePort,
+    RulesPort,
+    WhyPort,
+    Protocol,
 ):
     """What the web needs of the product."""
 

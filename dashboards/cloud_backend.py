@@ -31,6 +31,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_channels import CloudChannels
+from dashboards.cloud_consent import CloudConsent
 from dashboards.cloud_dead_letters import CloudDeadLetters
 from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
@@ -70,7 +71,15 @@ OWN_ID: Final = frozenset({"gateway", "device"})
 
 
 class CloudBackend(
-    CloudResponse, CloudPeople, CloudRules, CloudWhy, CloudStaff, CloudChannels, CloudLedger, CloudDeadLetters
+    CloudResponse,
+    CloudPeople,
+    CloudConsent,
+    CloudRules,
+    CloudWhy,
+    CloudStaff,
+    CloudChannels,
+    CloudLedger,
+    CloudDeadLetters,
 ):
     """What the web needs, asked of the real parts.
 
@@ -86,6 +95,7 @@ class CloudBackend(
         answers: Answers | None = None,
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
+        CloudConsent.__init__(self, service.records)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())

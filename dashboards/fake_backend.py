@@ -27,6 +27,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.fake_channels import FakeChannels
+from dashboards.fake_consent import FakeConsent
 from dashboards.fake_dead_letters import FakeDeadLetters
 from dashboards.fake_entries import FakeEntries
 from dashboards.fake_ledger import FakeLedger
@@ -87,12 +88,21 @@ class _Tenant:
 
 
 class FakeBackend(
-    FakeResponse, FakeStaff, FakeRules, FakeEntries, FakeWhy, FakeChannels, FakeLedger, FakeDeadLetters
+    FakeResponse,
+    FakeStaff,
+    FakeConsent,
+    FakeRules,
+    FakeEntries,
+    FakeWhy,
+    FakeChannels,
+    FakeLedger,
+    FakeDeadLetters,
 ):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
         FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
+        FakeConsent.__init__(self)
         FakeRules.__init__(self)
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
-from cloud_ingest.records.models import AuditRow
+from cloud_ingest.records.models import Alarm, AuditRow, Patient
 from cloud_ingest.records.scoping import Repository, require_whole
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Scope
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cloud_ingest.records.engine import Records
 
 __all__ = ["Audit", "RecordsAuditLog"]
+
+MOST_LOOKS: Final = 5_000
+"""So many of the newest are read at most."""
 
 
 class Audit(Repository):
@@ -62,6 +65,23 @@ class Audit(Repository):
         if before is not None:
             query = query.where(AuditRow.seq < before)
         return self.session.scalars(query.order_by(AuditRow.seq.desc()).limit(limit)).all()
+
+    def looks(self, scope: Scope, patient: str, since: int) -> Sequence[AuditRow]:
+        """Who was shown something of a patient in scope (or of one of their alarms), the newest first."""
+        seen = select(Patient.id).where(
+            Patient.tenant == scope.tenant, Patient.id == patient, *self._patient_limit(Patient.id, scope)
+        )
+        if self.session.scalars(seen).one_or_none() is None:
+            return []
+        alarms = select(Alarm.id).where(Alarm.tenant == scope.tenant, Alarm.patient == patient)
+        query = select(AuditRow).where(
+            AuditRow.tenant == scope.tenant,
+            or_(AuditRow.resource_id == patient, AuditRow.resource_id.in_(alarms)),
+            AuditRow.at >= since,
+            AuditRow.outcome == "done",
+            AuditRow.action.startswith("view_", autoescape=True),
+        )
+        return self.session.scalars(query.order_by(AuditRow.at.desc()).limit(MOST_LOOKS)).all()
 
 
 class RecordsAuditLog:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.assignments import Assignments, Handovers
 from cloud_ingest.records.audit import Audit
+from cloud_ingest.records.consents import Consents
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.escalation import Policies
 from cloud_ingest.records.inactivations import Inactivations
@@ -165,6 +166,10 @@ class Records:
     def audit(self, session: Session) -> Audit:
         """The append-only audit."""
         return Audit(session, **self._now())
+
+    def consents(self, session: Session) -> Consents:
+        """Whom patients let see what."""
+        return Consents(session, **self._now())
 
     def inactivations(self, session: Session) -> Inactivations:
         """What is switched off, to read."""

@@ -318,7 +318,11 @@ class AuditRow(Base):
     """Who did what to what, and whether they were let."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index(None, "tenant", "at"), Index(None, "tenant", "resource_kind", "resource_id"))
+    __table_args__ = (
+        Index(None, "tenant", "at"),
+        Index(None, "tenant", "resource_kind", "resource_id"),
+        Index(None, "tenant", "resource_id", "at"),
+    )
     seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     at: Mapped[int]
     tenant: Mapped[str]

@@ -103,7 +103,7 @@ def _care_plan() -> None:
 
 
 def _consent() -> None:
-    """Whom a patient lets see what, until when."""
+    """Whom a patient lets see what, until when; and a quick way to who looked."""
     op.create_table(
         "consents",
         sa.Column("tenant", sa.String(), nullable=False),
@@ -124,3 +124,4 @@ def _consent() -> None:
     )
     op.create_index(op.f("ix_consents_tenant_patient"), "consents", ["tenant", "patient"])
     op.create_index(op.f("ix_consents_tenant_person"), "consents", ["tenant", "person"])
+    op.create_index(op.f("ix_audit_tenant_resource_id_at"), "audit", ["tenant", "resource_id", "at"])
