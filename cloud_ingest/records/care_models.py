@@ -35,6 +35,8 @@ class CareMessage(Base):
     written: Mapped[int]
     """When it was written, by the sender's own clock."""
     at: Mapped[int]
+    sent: Mapped[int | None]
+    """When it was first put before the other side: in their list of messages, or by a push."""
     seen: Mapped[int | None]
     seen_by: Mapped[str | None]
 
@@ -66,6 +68,8 @@ class CareTask(Base):
     window_s: Mapped[int]
     """It counts for its time if it is done so long before or after."""
     remind: Mapped[bool]
+    reminded: Mapped[int | None]
+    """The time (one of its own) of which a reminder was sent last."""
     start: Mapped[int]
     end: Mapped[int | None]
     created: Mapped[int]
