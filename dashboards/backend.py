@@ -17,6 +17,7 @@ from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.channels_port import ChannelsPort
 from dashboards.consent_port import ConsentPort
 from dashboards.dead_letters_port import DeadLettersPort
+from dashboards.directory_port import DirectoryPort
 from dashboards.ledger_port import LedgerPort
 from dashboards.models import (
     Alarm,
@@ -230,6 +231,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
 class Backend(
     ChannelsPort,
     ConsentPort,
+    DirectoryPort,
     LedgerPort,
     DeadLettersPort,
     PeoplePort,

@@ -33,6 +33,7 @@ from dashboards.backend import (
 from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_consent import CloudConsent
 from dashboards.cloud_dead_letters import CloudDeadLetters
+from dashboards.cloud_directory import CloudDirectory
 from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
@@ -80,6 +81,7 @@ class CloudBackend(
     CloudChannels,
     CloudLedger,
     CloudDeadLetters,
+    CloudDirectory,
 ):
     """What the web needs, asked of the real parts.
 
@@ -102,6 +104,7 @@ class CloudBackend(
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)
         CloudDeadLetters.__init__(self, service)
+        CloudDirectory.__init__(self, service, self._item)
         CloudResponse.__init__(self, service, passwords or Passwords())
         self.clock = service.clock
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)

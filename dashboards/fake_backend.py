@@ -29,6 +29,7 @@ from dashboards.backend import (
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_consent import FakeConsent
 from dashboards.fake_dead_letters import FakeDeadLetters
+from dashboards.fake_directory import FakeDirectory
 from dashboards.fake_entries import FakeEntries
 from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_response import FakeResponse
@@ -97,6 +98,7 @@ class FakeBackend(
     FakeChannels,
     FakeLedger,
     FakeDeadLetters,
+    FakeDirectory,
 ):
     """An in-memory product."""
 
@@ -358,6 +360,9 @@ class FakeBackend(
             detail=dict(detail or {}),
         )
         self._of(principal.tenant).audit.append(entry)
+
+    def _lines(self, tenant: str) -> Sequence[AuditEntry]:
+        return self._of(tenant).audit
 
     async def audit_entries(self, scope: Scope, *, limit: int = 200) -> Sequence[AuditEntry]:
         """See the port."""

@@ -161,6 +161,8 @@ class Association(_View):
     patient: str
     start: Instant
     end: Instant | None = None
+    superseded_at: Instant | None = Field(None, description="when it was corrected: it does not count")
+    superseded_by: str | None = Field(None, description="the association that stands in its place")
 
 
 Item = Ward | Bed | Patient | Encounter | Gateway | Device | Association
@@ -354,6 +356,8 @@ class AuditEntry(_View):
     target: str = ""
     outcome: str = ""
     detail: dict[str, Any] = Field(default_factory=dict)
+    seq: int = Field(0, description="its number in the log")
+    actor_name: str = ""
 
 
 class User(_View):

@@ -26,6 +26,7 @@ from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.escalation import Policies
 from cloud_ingest.records.inactivations import Inactivations
 from cloud_ingest.records.ledger import LossLedger
+from cloud_ingest.records.lookup import Lookup
 from cloud_ingest.records.models import Tenant
 from cloud_ingest.records.sessions import Sessions
 from cloud_ingest.records.shifts import Shifts
@@ -150,6 +151,10 @@ class Records:
     def directory(self, session: Session) -> Directory:
         """Wards, beds, patients, encounters, gateways, devices and associations."""
         return Directory(session, profiles=self.profiles, **self._now())
+
+    def lookup(self, session: Session) -> Lookup:
+        """The directory a page at a time."""
+        return Lookup(session, self.directory(session), self.clock.now_ns())
 
     def users(self, session: Session) -> Users:
         """Who can log in."""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Literal, TypedDict, Unpack
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from cloud_ingest.records.models import Association, Device, Gateway, Patient, Ward
 from cloud_ingest.records.scoping import (
@@ -125,10 +125,14 @@ class Gateways(Repository):
 
     def list(self, scope: Scope, *, ended: bool = False) -> Sequence[Gateway]:
         """The gateways by id; those out of use only when asked for."""
-        query = select(Gateway).where(Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope))
+        query = select(Gateway).where(*self.limits(scope))
         if not ended:
             query = query.where(Gateway.ended.is_(None))
         return self.session.scalars(query.order_by(Gateway.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)]
 
     def _ward(self, scope: Scope, ward: str | None) -> str | None:
         if ward is not None:
@@ -220,14 +224,16 @@ class Devices(Repository):
 
     def list(self, scope: Scope, *, gateway: str | None = None, ended: bool = False) -> Sequence[Device]:
         """The devices by id; those out of use only when asked for."""
-        query = select(Device).where(
-            Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)
-        )
+        query = select(Device).where(*self.limits(scope))
         if gateway is not None:
             query = query.where(Device.gateway == gateway)
         if not ended:
             query = query.where(Device.ended.is_(None))
         return self.session.scalars(query.order_by(Device.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)]
 
     def _gateway(self, scope: Scope, gateway: str) -> Gateway:
         place = self._find(Gateway, scope, gateway, "gateway", *self._ward_limit(Gateway.ward, scope))
@@ -339,9 +345,7 @@ class Associations(Repository):
         superseded: bool = False,
     ) -> Sequence[Association]:
         """The associations in order of start; ended and superseded ones only when asked for."""
-        query = select(Association).where(
-            Association.tenant == scope.tenant, *self._patient_limit(Association.patient, scope)
-        )
+        query = select(Association).where(*self.limits(scope))
         if device is not None:
             query = query.where(Association.device == device)
         if patient is not None:
@@ -351,6 +355,10 @@ class Associations(Repository):
         if not superseded:
             query = query.where(Association.superseded_at.is_(None))
         return self.session.scalars(query.order_by(Association.start, Association.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Association.tenant == scope.tenant, *self._patient_limit(Association.patient, scope)]
 
     @staticmethod
     def _present(row: Association) -> None:

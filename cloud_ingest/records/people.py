@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from cloud_ingest.records.contacts import check_email, check_phone
 from cloud_ingest.records.models import Assignment, Association, Bed, Encounter, Patient, Ward
@@ -104,10 +104,14 @@ class Patients(Repository):
 
     def list(self, scope: Scope, *, ended: bool = False) -> Sequence[Patient]:
         """The patients by name; closed records only when asked for."""
-        query = select(Patient).where(Patient.tenant == scope.tenant, *self._patient_limit(Patient.id, scope))
+        query = select(Patient).where(*self.limits(scope))
         if not ended:
             query = query.where(Patient.ended.is_(None))
         return self.session.scalars(query.order_by(Patient.name, Patient.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Patient.tenant == scope.tenant, *self._patient_limit(Patient.id, scope)]
 
     def _mrn(self, scope: Scope, mrn: str | None, *, but: str = "") -> str | None:
         if mrn is None or not mrn.strip():
@@ -237,9 +241,7 @@ class Encounters(Repository):
         ended: bool = False,
     ) -> Sequence[Encounter]:
         """The stays in order of start; those that have ended only when asked for."""
-        query = select(Encounter).where(
-            Encounter.tenant == scope.tenant, *self._patient_limit(Encounter.patient, scope)
-        )
+        query = select(Encounter).where(*self.limits(scope))
         if ward is not None:
             query = query.where(Encounter.ward == ward)
         if patient is not None:
@@ -247,6 +249,10 @@ class Encounters(Repository):
         if not ended:
             query = query.where(or_(Encounter.end.is_(None), Encounter.end > self.now))
         return self.session.scalars(query.order_by(Encounter.start, Encounter.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Encounter.tenant == scope.tenant, *self._patient_limit(Encounter.patient, scope)]
 
     def _ward(self, scope: Scope, kind: str, bed: str | None, ward: str | None) -> str | None:
         """The ward that is responsible, checked together with the bed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from cloud_ingest.records.models import Bed, Encounter, Ward
 from cloud_ingest.records.scoping import Repository, check_text, refuse, require_whole
@@ -85,10 +85,14 @@ class Wards(Repository):
 
     def list(self, scope: Scope, *, ended: bool = False) -> Sequence[Ward]:
         """The wards by name; closed ones only when asked for."""
-        query = select(Ward).where(Ward.tenant == scope.tenant, *self._ward_limit(Ward.id, scope))
+        query = select(Ward).where(*self.limits(scope))
         if not ended:
             query = query.where(Ward.ended.is_(None))
         return self.session.scalars(query.order_by(Ward.name, Ward.id)).all()
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Ward.tenant == scope.tenant, *self._ward_limit(Ward.id, scope)]
 
     def _name(self, scope: Scope, name: str) -> str:
         name = check_text(name, "name")
@@ -143,13 +147,17 @@ class Beds(Repository):
 
     def list(self, scope: Scope, *, ward: str | None = None, ended: bool = False) -> Sequence[Bed]:
         """The beds by ward and label; those taken away only when asked for."""
-        query = select(Bed).where(Bed.tenant == scope.tenant, *self._ward_limit(Bed.ward, scope))
+        query = select(Bed).where(*self.limits(scope))
         if ward is not None:
             query = query.where(Bed.ward == ward)
         if not ended:
             query = query.where(Bed.ended.is_(None))
         beds = self.session.scalars(query).all()
         return sorted(beds, key=lambda bed: (bed.ward, natural(bed.label), bed.id))
+
+    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """Which rows a scope covers."""
+        return [Bed.tenant == scope.tenant, *self._ward_limit(Bed.ward, scope)]
 
     def _label(self, scope: Scope, ward: str, label: str) -> str:
         label = check_text(label, "label")
