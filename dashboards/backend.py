@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cloud_ingest.entry import Draft, manual_device
+from dashboards.accounts_port import AccountsPort
 from dashboards.alarm_query import AlarmQuery, is_equipment
 from dashboards.channels_port import ChannelsPort
 from dashboards.consent_port import ConsentPort
@@ -69,6 +70,7 @@ REASONS: Final = {
     "in_use": "{field}: {value} is still in use; end what uses it first",
     "short": "{field} is too short (10 characters at least)",
     "invalid": "{field}: {value} is not valid",
+    "several": "{field}: {value} fits several; give the id",
     "serial": "{field} is required for a serial device, which cannot be identified when it connects",
     "transport": "{field}: {value} is not for a device with this connection",
     "bounds": "{field} must lie within {value}",
@@ -84,6 +86,8 @@ REASONS: Final = {
     "overlap": "{field}: this person is on duty there already at {value}",
     "begun": "{field}: it has begun; change its end, or cancel the rest and enter another",
     "digits": "{field}: give 4 to 8 digits",
+    "last": "{field}: {value} is the last administrator; make another one first",
+    "disabled": "{field}: {value} is let in no longer; let them in again first",
     "simple": "{field} is guessed at once; give digits that are not the same or in a row",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
@@ -229,6 +233,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
 
 
 class Backend(
+    AccountsPort,
     ChannelsPort,
     ConsentPort,
     DirectoryPort,
@@ -275,8 +280,11 @@ class Backend(
         """Who may log in, by login. Raises AccessError for a scope of less than the whole tenant."""
         ...
 
-    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
-        """Add a login: login, name, roles, wards, patient, language. Raises DirectoryError, AccessError."""
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str | None) -> User:
+        """Add a login: login, name, roles, wards, patient, language; without a password only a link lets in.
+
+        Raises DirectoryError, AccessError.
+        """
         ...
 
     async def set_password(self, scope: Scope, login: str, password: str) -> User | None:

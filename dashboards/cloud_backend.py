@@ -30,6 +30,7 @@ from dashboards.backend import (
     VitalSample,
     newest_by_metric,
 )
+from dashboards.cloud_accounts import CloudAccounts
 from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_consent import CloudConsent
 from dashboards.cloud_dead_letters import CloudDeadLetters
@@ -74,6 +75,7 @@ OWN_ID: Final = frozenset({"gateway", "device"})
 class CloudBackend(
     CloudResponse,
     CloudPeople,
+    CloudAccounts,
     CloudConsent,
     CloudRules,
     CloudWhy,
@@ -97,6 +99,7 @@ class CloudBackend(
         answers: Answers | None = None,
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
+        CloudAccounts.__init__(self, service)
         CloudConsent.__init__(self, service.records)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
@@ -110,7 +113,7 @@ class CloudBackend(
         self._desk = EntryDesk(service.clock, self._earlier, service.pipeline.enter)
 
     # --- people -------------------------------------------------------------------------------
-    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str | None) -> User:
         """See the port."""
         added = await super().add_user(scope, fields, password)
         await self._service.duty_changed()  # somebody more to be told

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.records import models as rows
-from dashboards.backend import DirectoryError, Login, Throttled
+from dashboards.backend import REASONS, DirectoryError, Login, Throttled
 from dashboards.cloud_views import directory_error
 from dashboards.models import User
 from hearthward.core.errors import AccessError, ConfigError
@@ -17,7 +17,7 @@ from hearthward.trust.access import Principal, Scope
 from hearthward.trust.passwords import Passwords
 from hearthward.trust.sessions import expired, hash_token
 
-__all__ = ["CloudPeople"]
+__all__ = ["CloudPeople", "refusal", "user_of"]
 
 
 class CloudPeople:
@@ -90,32 +90,37 @@ class CloudPeople:
     async def users(self, scope: Scope) -> Sequence[User]:
         """See the port."""
         found = await self._records.read(lambda s: self._records.users(s).list(scope))
-        return [_user(row) for row in found]
+        return [user_of(row) for row in found]
 
-    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str | None) -> User:
         """See the port."""
         try:
-            return _user(await self._accounts.add(scope, **fields, password=password))
+            return user_of(await self._accounts.add(scope, **fields, password=password))
         except ConfigError as error:
-            raise _refusal(error, fields) from error
+            raise refusal(error, fields) from error
 
     async def set_password(self, scope: Scope, login: str, password: str) -> User | None:
         """See the port."""
         try:
-            return _user(await self._accounts.set_password(scope, login, password))
+            return user_of(await self._accounts.set_password(scope, login, password))
         except ConfigError as error:
             if error.details.get("reason") == "not_found":
                 return None
             raise DirectoryError(field="password", code="short") from error
 
 
-def _user(row: rows.User) -> User:
+def user_of(row: rows.User) -> User:
+    """A login as the web shows it."""
     return User(**{name: getattr(row, name) for name in User.model_fields})
 
 
-def _refusal(error: ConfigError, fields: Mapping[str, Any]) -> ConfigError:
+def refusal(error: ConfigError, fields: Mapping[str, Any]) -> ConfigError:
     """The records' refusal by the name of the input: an unknown ward is one of ``wards``."""
     if error.details.get("field") == "ward":
         error.details["field"] = "wards"
         error.message = error.message.replace("ward:", "wards:", 1)
+    code = error.details.get("code")
+    if code in REASONS:
+        field, value = str(error.details.get("field")), error.details.get("value", "")
+        return DirectoryError(field=field, code=str(code), value=value)
     return directory_error(error, fields)

@@ -26,6 +26,7 @@ from dashboards.backend import (
     by_hand,
     newest_by_metric,
 )
+from dashboards.fake_accounts import FakeAccounts
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_consent import FakeConsent
 from dashboards.fake_dead_letters import FakeDeadLetters
@@ -91,6 +92,7 @@ class _Tenant:
 class FakeBackend(
     FakeResponse,
     FakeStaff,
+    FakeAccounts,
     FakeConsent,
     FakeRules,
     FakeEntries,
@@ -104,6 +106,7 @@ class FakeBackend(
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
         FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
+        FakeAccounts.__init__(self)
         FakeConsent.__init__(self)
         FakeRules.__init__(self)
         FakeEntries.__init__(self)

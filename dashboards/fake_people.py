@@ -16,14 +16,16 @@ from hearthward.core.errors import AccessError
 from hearthward.core.ids import Ids
 from hearthward.trust.access import ALONE, OF_ONE, Principal, Role, Scope
 
-__all__ = ["FakePeople"]
+__all__ = ["FakePeople", "Known", "roles_of", "whole_only"]
 
 MIN_PASSWORD: Final = 10
 LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 
 
 @dataclass(slots=True)
-class _Person:
+class Known:
+    """A login as it is kept."""
+
     password: str
     principal: Principal
     user: User
@@ -36,7 +38,7 @@ class FakePeople(ABC):
         self.clock = clock
         self.tenant = tenant
         self.ids = ids
-        self._people: dict[tuple[str, str], _Person] = {}
+        self._people: dict[tuple[str, str], Known] = {}
         self._links: dict[str, str] = {}
         self._sessions: dict[str, Principal] = {}
 
@@ -59,7 +61,7 @@ class FakePeople(ABC):
             language=language,
             created=self.clock.now_ns(),
         )
-        self._people[principal.tenant, login] = _Person(password, principal, user)
+        self._people[principal.tenant, login] = Known(password, principal, user)
         return user
 
     def _names(self, tenant: str) -> dict[str, str]:
@@ -102,7 +104,9 @@ class FakePeople(ABC):
     async def login(self, login: str, password: str) -> Login | None:
         """See the port."""
         known = self._people.get((self.tenant, login))
-        if known is None or known.password != password:
+        if known is None or not known.password or known.password != password:
+            return None
+        if known.user.disabled is not None:
             return None
         return Login(self.open_session(known.principal), known.principal)
 
@@ -116,7 +120,9 @@ class FakePeople(ABC):
 
     async def link_login(self, token: str) -> str | None:
         """See the port."""
-        return self._links.get(token)
+        login = self._links.get(token)
+        known = self._people.get((self.tenant, login or ""))
+        return None if known is None or known.user.disabled is not None else login
 
     async def use_link(self, token: str, password: str) -> Login | None:
         """See the port."""
@@ -133,20 +139,21 @@ class FakePeople(ABC):
 
     async def users(self, scope: Scope) -> Sequence[User]:
         """See the port."""
-        _whole(scope)
+        whole_only(scope)
         return [p.user for (tenant, _), p in sorted(self._people.items()) if tenant == scope.tenant]
 
-    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str) -> User:
+    async def add_user(self, scope: Scope, fields: Mapping[str, Any], password: str | None) -> User:
         """See the port."""
-        _whole(scope)
-        _long_enough(password)
+        whole_only(scope)
+        if password is not None:
+            _long_enough(password)
         login = str(fields["login"]).strip().lower()
         roles, wards, patient = fields["roles"], fields.get("wards"), fields.get("patient")
         if not LOGIN.fullmatch(login):
             raise DirectoryError(field="login", code="invalid", value=login)
         if (scope.tenant, login) in self._people:
             raise DirectoryError(field="login", code="taken", value=login)
-        chosen = _roles(roles)
+        chosen = roles_of(roles)
         for ward in wards or ():
             if not self._knows("ward", ward):
                 raise DirectoryError(field="wards", code="unknown", value=ward)
@@ -163,11 +170,11 @@ class FakePeople(ABC):
             patient=patient,
             kind="display" if Role.DISPLAY in chosen else "user",
         )
-        return self.add_person(login, password, principal, language=fields.get("language"))
+        return self.add_person(login, password or "", principal, language=fields.get("language"))
 
     async def set_password(self, scope: Scope, login: str, password: str) -> User | None:
         """See the port."""
-        _whole(scope)
+        whole_only(scope)
         _long_enough(password)
         known = self._people.get((scope.tenant, login.strip().lower()))
         if known is None:
@@ -179,7 +186,8 @@ class FakePeople(ABC):
         return known.user
 
 
-def _whole(scope: Scope) -> None:
+def whole_only(scope: Scope) -> None:
+    """Raise AccessError unless the scope is the whole tenant."""
     if scope.confined:
         msg = "managing users concerns the whole organisation"
         raise AccessError(msg)
@@ -190,7 +198,8 @@ def _long_enough(password: str) -> None:
         raise DirectoryError(field="password", code="short")
 
 
-def _roles(roles: Sequence[str]) -> frozenset[Role]:
+def roles_of(roles: Sequence[str]) -> frozenset[Role]:
+    """The roles that somebody can have together. Raises DirectoryError."""
     known = frozenset(Role)
     chosen = frozenset(Role(r) for r in roles if r in known)
     unknown = [r for r in roles if r not in known]

@@ -45,7 +45,9 @@ class MissingError(HearthwardError):
         super().__init__(f"there is no {kind} {key!r}", kind=kind, key=key)
 
 
-CONFLICTS: Final = frozenset({"taken", "in_use", "ended", "state", "trial", "overlap", "begun"})
+CONFLICTS: Final = frozenset(
+    {"taken", "in_use", "ended", "state", "trial", "overlap", "begun", "last", "disabled"}
+)
 """Codes of a DirectoryError that say that something else stands in the way."""
 RULE_STATUS: Final = dict.fromkeys(("too_long", "reason", "past", "unknown_user", "subject"), 422)
 """Codes of a RuleError that do not mean that something else stands in the way."""

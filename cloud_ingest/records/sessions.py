@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 
 from cloud_ingest.records.models import OneTimeLink, User, WebSession
 from cloud_ingest.records.scoping import Repository
@@ -14,7 +16,16 @@ from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S, expired
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "Standing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a login stands: open sessions, the newest's beginning, and until when a link waits to be used."""
+
+    sessions: int = 0
+    since: int | None = None
+    link_until: int | None = None
 
 
 class Sessions(Repository):
@@ -57,9 +68,38 @@ class Sessions(Repository):
             delete(WebSession).where(WebSession.tenant == scope.tenant, WebSession.token_hash == token_hash)
         )
 
-    def add_link(self, scope: Scope, user: str, token_hash: str, *, purpose: str = "login") -> OneTimeLink:
-        """Keep a link that logs a user in once; their earlier unused links for the purpose end."""
-        self._find(User, scope, user, "user")
+    def close_all(self, scope: Scope, user: str) -> int:
+        """Log somebody out everywhere; how many sessions that ended."""
+        query = delete(WebSession).where(WebSession.tenant == scope.tenant, WebSession.user == user)
+        return len(self.session.scalars(query.returning(WebSession.token_hash)).all())
+
+    def standing(self, scope: Scope, users: Collection[str]) -> Mapping[str, Standing]:
+        """How these logins stand now, by user."""
+        opened = (
+            select(WebSession.user, func.count(), func.max(WebSession.created))
+            .where(
+                WebSession.tenant == scope.tenant,
+                WebSession.user.in_(users),
+                or_(WebSession.expires.is_(None), WebSession.expires > self.wall),
+            )
+            .group_by(WebSession.user)
+        )
+        links = (
+            select(OneTimeLink.user, func.max(OneTimeLink.expires))
+            .where(
+                OneTimeLink.tenant == scope.tenant,
+                OneTimeLink.user.in_(users),
+                OneTimeLink.used.is_(None),
+                OneTimeLink.expires > self.wall,
+            )
+            .group_by(OneTimeLink.user)
+        )
+        sessions = {user: (n, since) for user, n, since in self.session.execute(opened)}
+        waiting: dict[str, int] = {user: until for user, until in self.session.execute(links)}  # noqa: C416 - rows are no pairs
+        return {user: Standing(*sessions.get(user, (0, None)), waiting.get(user)) for user in users}
+
+    def drop_links(self, scope: Scope, user: str, *, purpose: str = "login") -> None:
+        """Links of somebody's that wait to be used lead nowhere any more."""
         self.session.execute(
             delete(OneTimeLink).where(
                 OneTimeLink.tenant == scope.tenant,
@@ -68,13 +108,28 @@ class Sessions(Repository):
                 OneTimeLink.used.is_(None),
             )
         )
+
+    def add_link(
+        self,
+        scope: Scope,
+        user: str,
+        token_hash: str,
+        *,
+        purpose: str = "login",
+        lifetime_s: int = LINK_LIFETIME_S,
+        by: str | None = None,
+    ) -> OneTimeLink:
+        """Keep a link that logs a user in once; their earlier unused links for the purpose end."""
+        self._find(User, scope, user, "user")
+        self.drop_links(scope, user, purpose=purpose)
         row = OneTimeLink(
             token_hash=token_hash,
             tenant=scope.tenant,
             user=user,
             purpose=purpose,
             created=self.wall,
-            expires=self.wall + LINK_LIFETIME_S * SECOND,
+            expires=self.wall + lifetime_s * SECOND,
+            created_by=by,
         )
         self.session.add(row)
         self.session.flush()

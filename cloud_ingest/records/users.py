@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select
 
 from cloud_ingest.records.models import LoginFailure, Patient, User, Ward, WebSession
-from cloud_ingest.records.scoping import Repository, check_language, check_text, refuse, require_whole
+from cloud_ingest.records.scoping import (
+    Repository,
+    check_language,
+    check_text,
+    refuse,
+    refuse_code,
+    require_whole,
+)
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import ALONE, OF_ONE, Principal, Role, Scope
 
-__all__ = ["LOGIN", "Users", "principal_of"]
+__all__ = ["LOGIN", "AskedUsers", "Users", "principal_of"]
 
 LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 FREE_FAILURES: Final = 4
@@ -23,6 +31,17 @@ FIRST_WAIT_S: Final = 15
 LONGEST_WAIT_S: Final = 900
 FORGOTTEN_S: Final = 3_600
 """Failures older than this no longer count."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedUsers:
+    """Which users: ``text`` is in login or name; ``state`` is ``""``, ``in`` or ``disabled``."""
+
+    text: str = ""
+    role: str = ""
+    state: str = ""
+    first: int = 0
+    limit: int = 50
 
 
 class UserFields(TypedDict, total=False):
@@ -112,6 +131,10 @@ class Users(Repository):
         if "language" in fields:
             chosen = fields["language"]
             values["language"] = None if chosen is None else check_language(chosen)
+        if "roles" in fields and Role.ADMIN not in fields["roles"]:
+            self._keep_an_admin(row, "roles")
+        if fields.get("wards") is not None:
+            self._keep_an_admin(row, "wards")
         patient = values["patient"] = fields.get("patient", row.patient)
         self._check_patient(scope, _roles(fields.get("roles", row.roles)), patient)
         self._change(row, values)
@@ -132,8 +155,9 @@ class Users(Repository):
         self.get(scope, user).password_hash = password_hash
 
     def disable(self, scope: Scope, user: str) -> User:
-        """Let a user in no longer, and log them out."""
+        """Let a user in no longer, and log them out. Raises ConfigError for the last administrator."""
         row = self.get(scope, user)
+        self._keep_an_admin(row, "login")
         self._change(row, {"disabled": self.wall})
         self._log_out(row)
         return row
@@ -162,6 +186,22 @@ class Users(Repository):
         if not disabled:
             query = query.where(User.disabled.is_(None))
         return self.session.scalars(query.order_by(User.login)).all()
+
+    def search(self, scope: Scope, asked: AskedUsers) -> tuple[Sequence[User], int]:
+        """A page of those asked for, by login name, and how many there are in all."""
+        require_whole(scope, "managing users")
+        limits: list[ColumnElement[bool]] = [User.tenant == scope.tenant]
+        if asked.text:
+            limits.append(
+                or_(*(column.icontains(asked.text, autoescape=True) for column in (User.login, User.name)))
+            )
+        if asked.role:
+            limits.append(cast(User.roles, String).contains(f'"{asked.role}"', autoescape=True))
+        if asked.state:
+            limits.append(User.disabled.is_(None) if asked.state == "in" else User.disabled.is_not(None))
+        total = self.session.scalar(select(func.count()).select_from(User).where(*limits)) or 0
+        query = select(User).where(*limits).order_by(User.login).offset(asked.first).limit(asked.limit)
+        return self.session.scalars(query).all(), total
 
     def of_ids(self, tenant: str, ids: Collection[str]) -> Sequence[User]:
         """The users of these ids, whoever asks: for saying who did something."""
@@ -209,6 +249,21 @@ class Users(Repository):
         row = self.session.get(LoginFailure, (scope.tenant, name))
         if row is not None:
             self.session.delete(row)
+
+    def _keep_an_admin(self, row: User, field: str) -> None:
+        """Refuse what would leave nobody who can manage logins."""
+        if Role.ADMIN not in row.roles or row.disabled is not None or row.wards is not None:
+            return
+        query = select(User).where(
+            User.tenant == row.tenant,
+            User.id != row.id,
+            User.disabled.is_(None),
+            cast(User.roles, String).contains(f'"{Role.ADMIN}"', autoescape=True),
+        )
+        if all(other.wards is not None for other in self.session.scalars(query)):
+            refuse_code(
+                field, "last", row.login, f"{row.login} is the last administrator: make another one first"
+            )
 
     def _log_out(self, row: User) -> None:
         self.session.execute(

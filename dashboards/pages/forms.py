@@ -29,6 +29,9 @@ REASONS: Final = {
     "begun": N_("has begun: change its end, or cancel the rest and enter another"),
     "past": N_("has passed already: {value}"),
     "digits": N_("give 4 to 8 digits"),
+    "last": N_("{value} is the last administrator: make another one first"),
+    "disabled": N_("{value} is let in no longer: let them in again first"),
+    "short": N_("is too short"),
     "simple": N_("is guessed at once: give digits that are not the same or in a row"),
 }
 """What a refused field says on the page, by the code of a DirectoryError."""

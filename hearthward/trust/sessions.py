@@ -12,11 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["LINK_LIFETIME_S", "SESSION_LIFETIME_S", "Token", "expired", "hash_token", "new_token"]
+__all__ = [
+    "INVITATION_LIFETIME_S",
+    "LINK_LIFETIME_S",
+    "SESSION_LIFETIME_S",
+    "Token",
+    "expired",
+    "hash_token",
+    "new_token",
+]
 
 SESSION_LIFETIME_S: Final = 12 * 3600
 """A shift; after it people log in again. A wall display's session has no end."""
 LINK_LIFETIME_S: Final = 24 * 3600
+INVITATION_LIFETIME_S: Final = 72 * 3600
+"""Of a link that a person is given by another: over a weekend."""
 _BYTES: Final = 32
 
 
