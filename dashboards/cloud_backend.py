@@ -31,6 +31,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_accounts import CloudAccounts
+from dashboards.cloud_care import CloudCare
 from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_consent import CloudConsent
 from dashboards.cloud_dead_letters import CloudDeadLetters
@@ -84,6 +85,7 @@ class CloudBackend(
     CloudLedger,
     CloudDeadLetters,
     CloudDirectory,
+    CloudCare,
 ):
     """What the web needs, asked of the real parts.
 
@@ -100,6 +102,7 @@ class CloudBackend(
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudAccounts.__init__(self, service)
+        CloudCare.__init__(self, service)
         CloudConsent.__init__(self, service.records)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)

@@ -27,6 +27,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.fake_accounts import FakeAccounts
+from dashboards.fake_care import FakeCare
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_consent import FakeConsent
 from dashboards.fake_dead_letters import FakeDeadLetters
@@ -101,12 +102,14 @@ class FakeBackend(
     FakeLedger,
     FakeDeadLetters,
     FakeDirectory,
+    FakeCare,
 ):
     """An in-memory product."""
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
         FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
         FakeAccounts.__init__(self)
+        FakeCare.__init__(self)
         FakeConsent.__init__(self)
         FakeRules.__init__(self)
         FakeEntries.__init__(self)

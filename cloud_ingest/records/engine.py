@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.assignments import Assignments, Handovers
 from cloud_ingest.records.audit import Audit
+from cloud_ingest.records.care import Care
 from cloud_ingest.records.consents import Consents
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.escalation import Policies
@@ -211,6 +212,10 @@ class Records:
     def ledger(self, session: Session) -> LossLedger:
         """The loss ledger."""
         return LossLedger(session, **self._now())
+
+    def care(self, session: Session) -> Care:
+        """Messages, the care plan and what was done of it."""
+        return Care(session, **self._now())
 
     def _now(self) -> _Now:
         return {"now": self.clock.now_ns(), "wall": self.wall.now_ns(), "ids": self.ids}
