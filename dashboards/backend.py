@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from cloud_ingest.entry import Draft, manual_device
 from dashboards.accounts_port import AccountsPort
@@ -34,6 +34,8 @@ from dashboards.models import (
 from dashboards.people_port import PeoplePort
 from dashboards.response_port import ResponsePort
 from dashboards.rules_port import RulesPort
+from dashboards.trend_port import TrendPort
+from dashboards.whatif_port import WhatIfPort
 from dashboards.why_port import WhyPort
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
@@ -89,6 +91,8 @@ REASONS: Final = {
     "digits": "{field}: give 4 to 8 digits",
     "last": "{field}: {value} is the last administrator; make another one first",
     "disabled": "{field}: {value} is let in no longer; let them in again first",
+    "busy": "{field}: too many trials are waiting already; try again when one of them is done",
+    "nobody": "{field}: nobody was in care there in this period",
     "simple": "{field} is guessed at once; give digits that are not the same or in a row",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""
@@ -154,7 +158,11 @@ class RosterDevice:
 
 @dataclass(frozen=True, slots=True)
 class RosterEntry:
-    """A patient with an open encounter, as a tile of the wall."""
+    """A patient with an open encounter, as a tile of the wall.
+
+    ``scored``: NEWS2 is meant for such a patient, who is neither known to be a child nor pregnant; ``scale``
+    is the scale of SpO2 in it.
+    """
 
     patient: str
     name: str
@@ -163,6 +171,8 @@ class RosterEntry:
     bed_label: str
     home: bool
     devices: tuple[RosterDevice, ...] = ()
+    scored: bool = True
+    scale: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +254,8 @@ class Backend(
     PeoplePort,
     ResponsePort,
     RulesPort,
-    WhyPort,
+    TrendPort,
+    WhatIfPort, WhyPort,
     Protocol,
 ):
     """What the web needs of the product."""

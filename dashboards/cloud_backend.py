@@ -41,6 +41,7 @@ from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
 from dashboards.cloud_rules import CloudRules
 from dashboards.cloud_staff import CloudStaff
+from dashboards.cloud_trend import CloudTrend
 from dashboards.cloud_views import (
     device_of,
     directory_error,
@@ -86,6 +87,7 @@ class CloudBackend(
     CloudDeadLetters,
     CloudDirectory,
     CloudCare,
+    CloudTrend,
 ):
     """What the web needs, asked of the real parts.
 
@@ -106,6 +108,7 @@ class CloudBackend(
         CloudConsent.__init__(self, service.records)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
+        CloudTrend.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)

@@ -37,6 +37,7 @@ from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_response import FakeResponse
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
+from dashboards.fake_trend import FakeTrend
 from dashboards.fake_views import end_of, plain, sample_of, value_of
 from dashboards.fake_why import FakeWhy
 from dashboards.models import (
@@ -103,6 +104,7 @@ class FakeBackend(
     FakeDeadLetters,
     FakeDirectory,
     FakeCare,
+    FakeTrend,
 ):
     """An in-memory product."""
 

@@ -3,6 +3,7 @@
 from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, TimeSeriesStore
 from cloud_ingest.stores.fake import MemoryServer, MemoryStore
 from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.stores.summaries import Summary
 
 __all__ = [
     "FOREVER",
@@ -12,5 +13,6 @@ __all__ = [
     "Origins",
     "Outcome",
     "SqliteStore",
+    "Summary",
     "TimeSeriesStore",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, Tell, TimeSeriesStore
+from cloud_ingest.stores.summaries import Summary
 from hearthward.core.model import ReadingBatch
 
 __all__ = ["ArchivingStore"]
@@ -55,6 +56,12 @@ class ArchivingStore:
     ) -> int:
         """See TimeSeriesStore."""
         return await self._inner.count(tenant, devices, metrics, start, end)
+
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """See TimeSeriesStore."""
+        return await self._inner.summaries(tenant, device, metric, start, end, step)
 
     async def run(self, tell: Tell) -> None:
         """See TimeSeriesStore."""

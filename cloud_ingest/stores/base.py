@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
 
+from cloud_ingest.stores.summaries import Summary
 from hearthward.core.errors import StoreRejected
 from hearthward.core.model import Reading, ReadingBatch
 
@@ -113,6 +114,16 @@ class TimeSeriesStore(Protocol):
         end: int = FOREVER,
     ) -> int:
         """How many readings ``read`` would give without a limit."""
+        ...
+
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """Values with ``start <= corrected < end`` summed up in buckets of ``step`` ns, by time.
+
+        Buckets begin at multiples of ``step``; one without a value is left out; see ``summaries``. Raises
+        StoreRejected for a step that is not positive.
+        """
         ...
 
     async def run(self, tell: Tell) -> None:

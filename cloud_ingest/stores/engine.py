@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from cloud_ingest.stores.points import Format
+from cloud_ingest.stores.summaries import Summary
 from hearthward.core.addresses import is_loopback
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 
@@ -66,6 +67,15 @@ class Engine(Protocol):
         self, tenant: str, devices: Sequence[str], first: int, last: int
     ) -> dict[tuple[str, str], int]:
         """The time of the newest point of each (device, metric) in that period."""
+        ...
+
+    def summaries(
+        self, tenant: str, device: str, metric: str, first: int, stop: int, step: int
+    ) -> list[Summary]:
+        """Whole buckets of ``step`` (in units, like the times), ``first`` to before ``stop``, added up there.
+
+        The server's own sums: a reading that was written twice counts twice. Times of the answer are units.
+        """
         ...
 
     def settle(self) -> None:

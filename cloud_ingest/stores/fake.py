@@ -14,6 +14,7 @@ from cloud_ingest.stores.base import (
     in_order,
     marks,
 )
+from cloud_ingest.stores.summaries import Summary, check_step, summed_up
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
@@ -91,6 +92,13 @@ class MemoryStore:
     ) -> int:
         """How many readings there are."""
         return len(self._select(tenant, devices, metrics, start, end))
+
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """Values summed up; see TimeSeriesStore."""
+        check_step(step)
+        return summed_up(self._select(tenant, [device], [metric], start, end), step)
 
     async def run(self, tell: Tell) -> None:
         """Nothing goes on in the background."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cloud_ingest.stores.engine import Examined, Series, Server, ServerClient
 from cloud_ingest.stores.points import MEASUREMENT, Format, clean
+from cloud_ingest.stores.summaries import NOT_SHOWN, Summary, Tally
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 
@@ -21,6 +22,7 @@ __all__ = ["InfluxDB2"]
 
 LATEST: Final = 2**63 - 2
 """The last time it knows (ns)."""
+_SUMS: Final = ("min", "max", "sum", "count", "last")
 _NO_LABELS: Final = frozenset({"", "result", "table", "_time", "_value", "_field"})
 
 
@@ -60,6 +62,26 @@ class InfluxDB2:
             found[which] = max(found.get(which, 0), *series.times)
         return found
 
+    def summaries(
+        self, tenant: str, device: str, metric: str, first: int, stop: int, step: int
+    ) -> list[Summary]:
+        """Values summed up by Flux; see Engine."""
+        filters = self._filters(tenant, [device], [metric], 'r._field == "value"')
+        query = (
+            f"data = {self._range(first, stop)} |> filter(fn: (r) => {filters}) |> window(every: {step}ns)"
+        )
+        for name in _SUMS:
+            kept = '"_start", "_time", "_value", "quality", "what"'
+            query += (
+                f'\ndata |> {name}() |> set(key: "what", value: "{name}")'
+                f' |> keep(columns: [{kept}]) |> yield(name: "{name}")'
+            )
+        table = Tally.table()
+        for cells in _cells(self._rows(query)):
+            if not int(cells.get("quality") or 0) & NOT_SHOWN:
+                _tell(table[_time(cells["_start"])], cells)
+        return [made for at in sorted(table) if (made := table[at].summary(at)) is not None]
+
     def settle(self) -> None:
         """What was acknowledged can be read."""
 
@@ -82,6 +104,20 @@ class InfluxDB2:
         last: int,
         *more: str,
     ) -> str:
+        return (
+            f"{self._range(first, last + 1)}"
+            f" |> filter(fn: (r) => {self._filters(tenant, devices, metrics, *more)})"
+            ' |> drop(columns: ["_start", "_stop", "_measurement"])'
+        )
+
+    def _range(self, first: int, stop: int) -> str:
+        bucket = _quoted(self._client.server.bucket)
+        return (
+            f'from(bucket: "{bucket}") |> range(start: time(v: {first}), stop: time(v: {min(stop, LATEST)}))'
+        )
+
+    @staticmethod
+    def _filters(tenant: str, devices: Sequence[str], metrics: Sequence[str] | None, *more: str) -> str:
         conditions = [
             f'r._measurement == "{MEASUREMENT}"',
             f'r.tenant == "{_quoted(clean(tenant))}"',
@@ -89,12 +125,7 @@ class InfluxDB2:
             *([] if metrics is None else [_one_of("metric", metrics)]),
             *more,
         ]
-        return (
-            f'from(bucket: "{_quoted(self._client.server.bucket)}")'
-            f" |> range(start: time(v: {first}), stop: time(v: {min(last, LATEST - 1) + 1}))"
-            f" |> filter(fn: (r) => {' and '.join(conditions)})"
-            ' |> drop(columns: ["_start", "_stop", "_measurement"])'
-        )
+        return " and ".join(conditions)
 
     def _rows(self, query: str) -> list[list[str]]:
         try:
@@ -112,8 +143,32 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
 
 
+def _tell(tally: Tally, cells: dict[str, str]) -> None:
+    """Put a row of an answer into the tally of its bucket; its column ``what`` says what it is."""
+    number = float(cells["_value"])
+    match cells["what"]:
+        case "min":
+            tally.lows.append(number)
+        case "max":
+            tally.highs.append(number)
+        case "sum":
+            tally.sums.append(number)
+        case "count":
+            tally.counts.append(int(number))
+        case "last":
+            tally.lasts.append((_time(cells["_time"]), number))
+
+
 def _series(rows: Iterable[Sequence[str]]) -> Iterator[Series]:
-    """Tables of CSV as series: every change of columns has a heading of its own. Raises StoreUnavailable."""
+    """Tables of CSV as series."""
+    for cells in _cells(rows):
+        name, text = cells["_field"], cells["_value"]
+        labels = {k: v for k, v in cells.items() if k not in _NO_LABELS and v}
+        yield Series(labels, name, [_time(cells["_time"])], [float(text) if name == "value" else int(text)])
+
+
+def _cells(rows: Iterable[Sequence[str]]) -> Iterator[dict[str, str]]:
+    """Rows of CSV by column: every change of columns has a heading of its own. Raises StoreUnavailable."""
     heading: Sequence[str] = ()
     for row in rows:
         if not any(row):
@@ -124,12 +179,7 @@ def _series(rows: Iterable[Sequence[str]]) -> Iterator[Series]:
             msg = f"the time-series server could not answer: {' '.join(row)[:200]}"
             raise StoreUnavailable(msg)
         else:
-            cells = dict(zip(heading, row, strict=False))
-            name, text = cells["_field"], cells["_value"]
-            labels = {k: v for k, v in cells.items() if k not in _NO_LABELS and v}
-            yield Series(
-                labels, name, [_time(cells["_time"])], [float(text) if name == "value" else int(text)]
-            )
+            yield dict(zip(heading, row, strict=False))
 
 
 def _time(text: str) -> int:

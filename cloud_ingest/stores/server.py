@@ -13,13 +13,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, Tell, check_delivery, in_order
 from cloud_ingest.stores.engine import Engine
 from cloud_ingest.stores.lanes import Place, Recent, lanes_of
 from cloud_ingest.stores.points import Key, Labels, Origin, key_of, unclean
+from cloud_ingest.stores.summaries import Summary, check_step, joined, summed_up, whole
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
@@ -253,6 +254,30 @@ class ServerStore:
     ) -> int:
         """How many readings there are: they are read for it, as points that make no row do not count."""
         return len(await self.read(tenant, devices, metrics, start, end))
+
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """Values summed up by the server, but for the ends that are no whole buckets; see TimeSeriesStore."""
+        check_step(step)
+        unit = self._format.unit
+        first, stop = whole(start, end, step)
+
+        def read(begin: int, until: int) -> list[Summary]:
+            found = self._read(tenant, [device], [metric], begin, until) if begin < until else []
+            return summed_up(found, step)
+
+        def work() -> list[Summary]:
+            if start >= end:
+                return []
+            self._settle(tenant, [device], start, end)
+            if step % unit or first >= stop:
+                return read(start, end)
+            found = self.engine.summaries(tenant, device, metric, first // unit, stop // unit, step // unit)
+            middle = [replace(s, time=s.time * unit) for s in found]
+            return joined([*read(start, first), *middle, *read(stop, end)])
+
+        return await self._in(self._readers, work)
 
     async def run(self, tell: Tell) -> None:
         """Nothing goes on in the background."""

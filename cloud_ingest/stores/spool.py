@@ -13,6 +13,7 @@ from cloud_ingest.stores.base import FOREVER, Delivery, Origins, Outcome, Tell, 
 from cloud_ingest.stores.points import Key, key_of
 from cloud_ingest.stores.shipper import Shipper, Shipping
 from cloud_ingest.stores.spool_file import SpoolFile
+from cloud_ingest.stores.summaries import Summary, check_step, joined, summed_up
 from hearthward.core.clock import Clock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
@@ -125,6 +126,31 @@ class SpooledStore:
         if start >= await self.file.moved_before():
             return await self.file.count(tenant, devices, metrics, start, end)
         return len(await self.read(tenant, devices, metrics, start, end))
+
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """Values of both summed up; see TimeSeriesStore.
+
+        Buckets of the server's part of which something still stands here too (it came late, or is the newest
+        of its kind) are added up from the readings, each once.
+        """
+        check_step(step)
+        here = await self.file.summaries(tenant, device, metric, start, end, step)
+        moved = await self.file.moved_before()
+        if start >= moved:
+            return here
+        until = min(end, moved)
+        left = await self.file.summaries(tenant, device, metric, start, until, step)
+        parts, at = list[Summary](), start
+        for bucket in left:
+            begin, stop = max(start, bucket.time), min(until, bucket.time + step)
+            parts += await self.inner.summaries(tenant, device, metric, at, begin, step)
+            parts += summed_up(await self.read(tenant, [device], [metric], begin, stop), step)
+            at = stop
+        parts += await self.inner.summaries(tenant, device, metric, at, until, step)
+        parts += await self.file.summaries(tenant, device, metric, until, end, step)
+        return joined(parts)
 
     # -- life
 

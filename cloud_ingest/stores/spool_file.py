@@ -95,7 +95,9 @@ class SpoolFile(SqliteStore):
     """A SqliteStore that also remembers what has to be shipped."""
 
     def _take_over(self, db: sqlite3.Connection) -> None:
+        # What is moved to the server would still be in its sum: a spool keeps none.
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        db.execute("DELETE FROM hours")
 
     # -- what is accepted
 

@@ -7,6 +7,7 @@ numbers in the rows; times that equal the key's time are stored as the differenc
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +26,25 @@ from cloud_ingest.stores.base import (
     in_order,
     marks,
 )
+from cloud_ingest.stores.hours import HOUR_NS, Claim, Hours, added_up, summaries_of
+from cloud_ingest.stores.hours import SCHEMA as HOURS_SCHEMA
+from cloud_ingest.stores.summaries import Summary, check_step
 from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 READERS: Final = 2
 BUSY_MS: Final = 5_000
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""1: without ``hours``."""
+REST_S: Final = 60.0
+"""Once all closed hours are summed up, those that have closed since wait at most so long."""
+BREATH_S: Final = 0.2
+"""Between two series: who reads and writes goes first."""
 _APPLICATION: Final = 0x48575453
 """``HWTS`` in the file's header: another program's file is not written to."""
 
@@ -89,6 +99,7 @@ class SqliteStore:
         self._series: dict[tuple[str, str, str], int] = {}
         self._texts: dict[str, int] = {}
         self._origins: dict[tuple[str, str], int] = {}
+        self._hours = Hours()
         try:
             self._db = self._writer.submit(self._open).result()
         except (sqlite3.Error, OSError) as error:
@@ -113,7 +124,9 @@ class SqliteStore:
 
     def _append(self, tenant: str, deliveries: Sequence[Delivery]) -> list[list[Outcome]]:
         with self._transaction():
-            outcomes = self._insert_all([self._rows(tenant, d) for d in deliveries])
+            rows = [self._rows(tenant, d) for d in deliveries]
+            outcomes = self._insert_all(rows)
+            self._hours.touched(self._db, ((row[0], row[4]) for part in rows for row in part))
             self._appended(tenant, deliveries, outcomes)
             return outcomes
 
@@ -275,9 +288,58 @@ class SqliteStore:
 
         return await self._in(self._readers, work)
 
+    async def summaries(
+        self, tenant: str, device: str, metric: str, start: int, end: int, step: int
+    ) -> list[Summary]:
+        """Values summed up; see TimeSeriesStore."""
+        check_step(step)
+
+        def work() -> list[Summary]:
+            db = self._reader()
+            series = self._find_series(db, tenant, [device], [metric])
+            return summaries_of(db, series[0], start, end, step) if series else []
+
+        return await self._in(self._readers, work)
+
     async def run(self, tell: Tell) -> None:
-        """Nothing goes on in the background."""
+        """Sum up the hours that are closed, until cancelled."""
         tell(None)
+        after = -1
+        while not self._read_only:
+            try:
+                claimed, after = await self.sum_up(after)
+            except StoreUnavailable as error:  # nothing is lost by it: the readings are added up themselves
+                log.warning("closed hours are not summed up: %s", error)
+                claimed, after = False, -1
+            await asyncio.sleep(BREATH_S if claimed or after >= 0 else REST_S)
+
+    async def sum_up(self, after: int = -1) -> tuple[bool, int]:
+        """Sum up some hours of one series; whether there were any, and after which series to go on.
+
+        They are claimed before they are added up, so what is written meanwhile is noticed.
+        """
+        claim, after = await self._in(self._readers, lambda: self._hours.next_claim(self._reader(), after))
+        if claim is None:
+            return False, after
+        await self._in(self._writer, lambda: self._hours.claim(self._db, claim))
+        try:
+            await self._sum_up(claim)
+        except StoreError:
+            await self._in(self._writer, lambda: self._hours.give_back(claim))
+            raise
+        return True, after
+
+    async def _sum_up(self, claim: Claim) -> None:
+        begin, stop = claim.first * HOUR_NS, claim.stop * HOUR_NS
+        sums = await self._in(
+            self._readers, lambda: added_up(self._reader(), claim.series, begin, stop, HOUR_NS)
+        )
+
+        def keep() -> None:
+            with self._transaction():
+                self._hours.keep(self._db, claim, sums)
+
+        await self._in(self._writer, keep)
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
@@ -334,10 +396,8 @@ class SqliteStore:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         if empty:
-            db.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION};"
-                f" PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-            )
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {HOURS_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         self._take_over(db)
 
     def _take_over(self, db: sqlite3.Connection) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cloud_ingest.stores.engine import Examined, Series, Server, ServerClient
 from cloud_ingest.stores.points import MEASUREMENT, Format, clean
+from cloud_ingest.stores.summaries import NOT_SHOWN, Summary, Tally
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 
 __all__ = ["VictoriaMetrics"]
@@ -23,6 +24,16 @@ PREFIX: Final = f"{MEASUREMENT}_"
 EARLIEST: Final = 2 * 86_400_000
 """A period that begins before (or near) 1970 finds nothing (measured)."""
 _FLAG: Final = re.compile(r'^flag\{name="(?P<name>[^"]+)", value="(?P<value>[^"]*)", is_set="(?P<set>\w+)"\}')
+BUCKETS_AT_ONCE: Final = 10_000
+"""It answers with 30,000 of a series at most."""
+_LOW, _HIGH, _SUM, _COUNT, _LAST, _WHEN = _SUMS = (
+    "min_over_time",
+    "max_over_time",
+    "sum_over_time",
+    "count_over_time",
+    "last_over_time",
+    "tlast_over_time",
+)
 _DEDUPLICATION: Final = "dedup.minScrapeInterval"
 _RETENTION: Final = "retentionPeriod"
 _SHORT_RETENTION: Final = re.compile(r"^\d+(\.\d+)?[hd]$|^[1-9]$|^1[01]$")
@@ -71,6 +82,25 @@ class VictoriaMetrics:
             for r in found
         }
 
+    def summaries(
+        self, tenant: str, device: str, metric: str, first: int, stop: int, step: int
+    ) -> list[Summary]:
+        """Values summed up by MetricsQL; those of a million and more are not among them. See Engine."""
+        chosen = _selector(f'__name__="{PREFIX}value"', tenant, [device], [metric])
+        names = ", ".join(f'"{name}"' for name in _SUMS)
+        query = f"aggr_over_time(({names}), {chosen}[{step}ms])"
+        table = Tally.table()
+        at = max(first, -(-EARLIEST // step) * step)
+        while at < stop:
+            until = min(stop, at + BUCKETS_AT_ONCE * step)
+            # A point of the answer is about the time up to and with its own, as long as the window.
+            fields = [("query", query), ("step", f"{step}ms"), ("nocache", "1"), ("latency_offset", "1ms")]
+            fields += [("start", _seconds(at + step - 1)), ("end", _seconds(until - 1))]
+            found = json.loads(self._asked("/api/v1/query_range", fields))["data"]["result"]
+            _tell(table, [r for r in found if _shown(r["metric"])], step)
+            at = until
+        return [made for at in sorted(table) if (made := table[at].summary(at)) is not None]
+
     def settle(self) -> None:
         """Have it look through what it has not sorted in yet (it would within a second or two)."""
         self._asked("/internal/force_flush", None)
@@ -103,6 +133,28 @@ class VictoriaMetrics:
             return self._client.call(path, fields)
         except StoreRejected as error:
             raise StoreUnavailable(error.message) from error
+
+
+def _shown(labels: dict[str, str]) -> bool:
+    return not int(labels.get("quality", 0)) & NOT_SHOWN
+
+
+def _tell(table: dict[int, Tally], found: Sequence[dict[str, Any]], step: int) -> None:
+    """Put an answer's numbers into the tallies of their buckets; its label ``rollup`` says what each is."""
+    by_kind: dict[str, dict[tuple[Any, ...], dict[int, float]]] = {name: {} for name in _SUMS}
+    for row in found:
+        labels = {k: v for k, v in row["metric"].items() if k not in {"rollup", "__name__"}}
+        points = {round(float(t) * 1000) + 1 - step: float(v) for t, v in row["values"]}
+        by_kind[row["metric"]["rollup"]][tuple(sorted(labels.items()))] = points
+    for series, counts in by_kind[_COUNT].items():
+        for at, count in counts.items():
+            tally = table[at]
+            tally.counts.append(round(count))
+            tally.lows.append(by_kind[_LOW][series][at])
+            tally.highs.append(by_kind[_HIGH][series][at])
+            tally.sums.append(by_kind[_SUM][series][at])
+            when = round(by_kind[_WHEN][series][at] * 1000)
+            tally.lasts.append((when, by_kind[_LAST][series][at]))
 
 
 def _selector(name: str, tenant: str, devices: Sequence[str], metrics: Sequence[str] | None) -> str:
