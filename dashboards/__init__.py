@@ -36,13 +36,21 @@ def create_app(
 
     ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
     tokens to service principals; ``rulebook`` is where ``service.rules`` come from (None: they count as
-    shipped); ``twilio`` tells calls of Twilio's from forged ones (None: none are taken). The wall goes by
-    ``service.clock``. Call ``app.state.hub.close()`` before asking uvicorn to stop.
+    shipped); ``settings`` have the address under which people reach the pages; ``twilio`` tells calls of
+    Twilio's from forged ones (None: none are taken). The wall goes by ``service.clock``. Call
+    ``app.state.hub.close()`` before asking uvicorn to stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend
 
-    del settings, clock
+    del clock
     answers = None if twilio is None else twilio.answers
     backend = CloudBackend(service, rulebook=rulebook, answers=answers)
-    return build_app(backend, telemetry=telemetry, profiles=profiles, services=services, twilio=twilio)
+    return build_app(
+        backend,
+        telemetry=telemetry,
+        profiles=profiles,
+        services=services,
+        twilio=twilio,
+        public_url=None if settings is None else settings.public_url,
+    )

@@ -26,7 +26,7 @@ from dashboards.models import ProfileChoice
 from dashboards.pages import ROUTERS as PAGES
 from dashboards.pages.render import ASSETS, asset_digest, page
 from dashboards.pages.session import to_login
-from dashboards.problems import Problem, ProblemField, from_error, problem_of, respond
+from dashboards.problems import MissingError, Problem, ProblemField, from_error, problem_of, respond
 from dashboards.repeats import Repeats
 from dashboards.unlock import Unlocks
 from hearthward.core.errors import HearthwardError
@@ -62,13 +62,17 @@ def _context(request: Request) -> Context:
     return known or Context(request.app.state.backend, None, "", language)
 
 
-def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+def _answer(
+    request: Request, problem: Problem, headers: dict[str, str] | None = None, *, missing: object = None
+) -> Response:
     request.app.state.telemetry.count("hearthward_web_errors_total", status=str(problem.status))
     if not _wants_page(request):
         return respond(problem, headers)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return to_login(request)
-    return page(request, _context(request), "error.html", status=problem.status, problem=problem)
+    return page(
+        request, _context(request), "error.html", status=problem.status, problem=problem, missing=missing
+    )
 
 
 def _where(request: Request) -> str:
@@ -82,7 +86,8 @@ def _errors(app: FastAPI) -> None:
         problem = from_error(error, _where(request))
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("%s failed: %s", problem.where, error.message)
-        return _answer(request, problem, headers if problem.retry else None)
+        missing = error.details.get("kind") if isinstance(error, MissingError) else None
+        return _answer(request, problem, headers if problem.retry else None, missing=missing)
 
     @app.exception_handler(RequestValidationError)
     async def shape(request: Request, error: RequestValidationError) -> Response:
@@ -116,12 +121,14 @@ def build_app(
     services: Mapping[str, Principal] | None = None,
     ids: Ids | None = None,
     twilio: TwilioBack | None = None,
+    public_url: str | None = None,
 ) -> FastAPI:
     """Build the application.
 
     ``profiles`` are the catalogue's choices for devices. ``services`` maps tokens to service principals (the
-    CLI's token file). ``twilio`` tells calls of Twilio's from forged ones (None: none are taken). Call
-    ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by themselves.
+    CLI's token file). ``twilio`` tells calls of Twilio's from forged ones (None: none are taken).
+    ``public_url`` is where people reach the pages, for links that are handed on (None: where the caller is).
+    Call ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by themselves.
     """
     ids = ids or RandomIds()
     hub = LiveHub(backend, telemetry, boot=ids.new("live"), profiles=profiles)
@@ -148,6 +155,7 @@ def build_app(
     app.state.hub = hub
     app.state.ids = ids
     app.state.twilio = twilio
+    app.state.public_url = public_url
     app.state.unlocks = Unlocks(backend.clock)
     app.state.repeats = Repeats(backend.clock)
     for router in (*API, *PAGES):

@@ -14,6 +14,10 @@ __all__ = ["ConsentPort"]
 class ConsentPort(Protocol):
     """What the web needs of consent. It goes by real time; refusals are DirectoryError."""
 
+    def real_now(self) -> int:
+        """Real time (UTC ns), which differs from ``clock`` while a recording is played."""
+        ...
+
     async def relatives(self, scope: Scope, patient: str) -> Sequence[Relative]:
         """Who has a login as a relative of a patient in scope, by name, with what holds now."""
         ...

@@ -30,6 +30,14 @@ class FakeConsent(FakePeople):
     def _of(self, tenant: str) -> Any:
         """What is kept of a tenant."""
 
+    def real_now(self) -> int:
+        """See the port."""
+        return self.clock.now_ns()
+
+    def put_consent(self, tenant: str, given: Consent) -> None:
+        """Keep a consent, whoever the person is."""
+        self._consents[tenant].append(given)
+
     def _now_of(self, given: Consent) -> Consent:
         over = given.until is not None and given.until <= self.clock.now_ns()
         return given.model_copy(update={"state": "over"}) if over and given.state == "in_force" else given

@@ -3,11 +3,13 @@
 from dashboards.api.alarms import router as alarms
 from dashboards.api.burden import router as burden
 from dashboards.api.channels import router as channels
+from dashboards.api.consent import router as consent
 from dashboards.api.dead_letters import router as dead_letters
 from dashboards.api.directory import router as directory
 from dashboards.api.entry import router as entry
 from dashboards.api.escalation import router as escalation
 from dashboards.api.handover import router as handover
+from dashboards.api.invitations import router as invitations
 from dashboards.api.ledger import router as ledger
 from dashboards.api.limits import router as limits
 from dashboards.api.live import router as live
@@ -30,6 +32,8 @@ PEOPLE = (staff, shifts, handover, escalation)
 ROUTERS = (
     session,
     users,
+    invitations,
+    consent,
     directory,
     readings,
     entry,

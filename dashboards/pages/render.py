@@ -33,6 +33,7 @@ HOMES: Final = (
     (Role.ADMIN, "/admin"),
     (Role.ENGINEER, "/devices"),
     (Role.PATIENT, "/me"),
+    (Role.FAMILY, "/me"),
 )
 
 
@@ -86,6 +87,8 @@ LINKS: Final = (
     ("/handover", N_("Hand-over"), (Action.HAND_OVER,)),
     ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
     ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
+    ("/users", N_("Users"), (Action.VIEW_USERS,)),
+    ("/me/consent", N_("Who sees what"), (Action.GIVE_CONSENT,)),
     ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
     ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
     ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),

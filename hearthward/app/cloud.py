@@ -143,6 +143,7 @@ async def cloud_running(
         app = create_app(
             service,
             telemetry=telemetry,
+            settings=settings.web,
             profiles=profile_choices(load_catalog()),
             services={token: _command_line(settings.cloud.tenant)},
             rulebook=rulebook,

@@ -17,6 +17,7 @@ from cloud_ingest.loss_ledger import Count, hour_of
 from cloud_ingest.records.limits import LimitDraft
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
+from dashboards.consent_models import PARTS, Consent
 from dashboards.dead_letter_models import DeadLetterDetail
 from dashboards.fake_backend import FakeBackend
 from dashboards.live.hub import LiveHub
@@ -26,7 +27,7 @@ from hearthward.core.clock import EventClock
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading
 from hearthward.core.telemetry import Telemetry
-from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.access import OF_ONE, Principal, Role, Scope
 from rules import RuleSet
 from tests.unit.cloud_ingest.made import made_rule
 
@@ -193,6 +194,17 @@ class World:
         patient = self.ids[tenant, f"patient{place}"]
         doctor = replace(self.principal(Role.DOCTOR, tenant=tenant), name=f"{prefix}Doctor")
         draft = LimitDraft("spo2-low", "limit", 88, f"{prefix}Patient {place} has COPD")
+        given = Consent(
+            id=f"{tenant}-con-{place}",
+            patient=patient,
+            person="usr_family" if place == "A" else "usr_other",
+            person_name=f"{prefix}Relative",
+            sees=list(PARTS),
+            start=T0,
+            state="in_force",
+        )
+        backend.put_consent(tenant, given)
+        self.ids[tenant, f"consent{place}"] = given.id
         limit = await backend.set_limit(scope, patient, draft, who=doctor)
         order = await backend.give_order(
             scope, patient, "spo2_scale_2", reason=f"{prefix}Patient {place}", expires=None, who=doctor
@@ -239,7 +251,7 @@ class World:
             tenant=tenant,
             roles=frozenset({role}),
             wards=None if wards is None else frozenset({self.ids[tenant, f"ward{w}"] for w in wards}),
-            patient=self.ids[tenant, "patientA"] if role is Role.PATIENT else None,
+            patient=self.ids[tenant, "patientA"] if role in OF_ONE else None,
             kind="display" if role is Role.DISPLAY else "user",
         )
 

@@ -1,0 +1,97 @@
+"""The patient's page about consent: who may see what, until when, and who looked; a relative's part of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+
+from dashboards.access import Context, Guard
+from dashboards.api.consent import KIND, LOOKED_BACK, ConsentBody, give, own_patient, revoke
+from dashboards.backend import DirectoryError
+from dashboards.consent_models import PARTS
+from dashboards.i18n import N_
+from dashboards.models import Patient
+from dashboards.pages.forms import REASONS, Attempt, blame, form_of
+from dashboards.pages.render import page
+from dashboards.shift_times import DAY
+from hearthward.trust.access import Action
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+SHOWN: Final = 60
+"""Visits on the page; the API has all."""
+SPANS: Final = {
+    "7": N_("for 1 week"),
+    "30": N_("for 1 month"),
+    "90": N_("for 3 months"),
+    "": N_("until I take it back"),
+}
+"""Days -> how long a consent holds."""
+DONE: Final = {
+    "give": N_("Saved. It holds from now on."),
+    "revoke": N_("Taken back. They see nothing any more from now on."),
+}
+
+See = Annotated[Context, Depends(Guard(Action.VIEW_CONSENT, KIND, reads=True))]
+Give = Annotated[Context, Depends(Guard(Action.GIVE_CONSENT, KIND))]
+
+
+async def _show(
+    request: Request, context: Context, *, attempt: Attempt | None = None, done: str = ""
+) -> Response:
+    backend, scope, patient = context.backend, context.scope, own_patient(context)
+    own = context.may(Action.GIVE_CONSENT, KIND)
+    relatives = [r for r in await backend.relatives(scope, patient) if own or r.id == context.who.user]
+    person = await backend.item(scope, "patient", patient)
+    looks = await backend.looks(scope, patient, backend.real_now() - LOOKED_BACK) if own else ()
+    return page(
+        request,
+        context,
+        "consent.html",
+        status=422 if attempt else 200,
+        own=own,
+        patient_name=person.name if isinstance(person, Patient) else "",
+        relatives=[r for r in relatives if not r.disabled],
+        looks=[look for look in looks if look.who != "self"][:SHOWN],
+        parts=PARTS,
+        spans=SPANS,
+        reasons=REASONS,
+        attempt=attempt,
+        done=DONE.get(done, ""),
+    )
+
+
+@router.get("/me/consent")
+async def consent(request: Request, context: See, done: str = "") -> Response:
+    """Who may see what and who looked."""
+    return await _show(request, context, done=done)
+
+
+@router.post("/me/consent")
+async def post_consent(request: Request, context: Give) -> Response:
+    """Let a relative see something for a time."""
+    form = await form_of(request)
+    person, days = form.get("person", ""), form.get("days", "")
+    sees = [str(part) for part in (await request.form()).getlist("sees")]
+    until = context.backend.real_now() + int(days) * DAY if days in SPANS and days else None
+    try:
+        if days not in SPANS:
+            raise DirectoryError(field="days", code="invalid", value=days)
+        body = ConsentBody.model_validate({"person": person, "sees": sees, "until": until})
+        await give(context, body)
+    except (ValidationError, DirectoryError) as error:
+        attempt = blame(person, form, error)
+        attempt.chosen = tuple(sees)
+        return await _show(request, context, attempt=attempt)
+    return RedirectResponse("/me/consent?done=give", status_code=303)
+
+
+@router.post("/me/consent/{consent}/revoke")
+async def post_revoke(context: Give, consent: str) -> Response:
+    """Take a consent back."""
+    await revoke(context, consent)
+    return RedirectResponse("/me/consent?done=revoke", status_code=303)
