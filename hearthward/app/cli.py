@@ -20,6 +20,7 @@ from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.release_commands import add_release_commands
 from hearthward.app.trust_commands import add_trust_commands
+from hearthward.app.user_commands import add_user_commands
 from hearthward.core.errors import DecodeError, HearthwardError
 
 __all__ = ["main"]
@@ -547,47 +548,4 @@ add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
 add_deadletter_commands(main, _told, _settings)
 add_trust_commands(main, _told, _settings)
-
-
-@main.group()
-def users() -> None:
-    """People who may log in: add, passwd, list."""
-
-
-_ROLES = click.Choice(["nurse", "doctor", "engineer", "patient", "family", "admin", "display"])
-
-
-@users.command("add")
-@click.argument("login")
-@click.option("--role", "roles", type=_ROLES, multiple=True, required=True)
-@click.option("--name", help="The person's name (default: the login).")
-@click.option("--ward", "wards", multiple=True, help="Ward id; none means every ward.")
-@click.option("--patient", help="Patient id, for the roles patient and family.")
-@click.pass_context
-@_told
-def users_add(context: click.Context, /, login: str, **options: Any) -> None:
-    """Add a person and print a one-time password."""
-    from hearthward.app.people import add_user
-
-    click.echo(asyncio.run(add_user(_settings(context), login, **options)))
-
-
-@users.command("passwd")
-@click.argument("login")
-@click.pass_context
-@_told
-def users_passwd(context: click.Context, login: str) -> None:
-    """Give a person a new password and print it; ends their sessions."""
-    from hearthward.app.people import new_password
-
-    click.echo(asyncio.run(new_password(_settings(context), login)))
-
-
-@users.command("list")
-@click.pass_context
-@_told
-def users_list(context: click.Context) -> None:
-    """List the people who may log in."""
-    from hearthward.app.people import list_users
-
-    click.echo(asyncio.run(list_users(_settings(context))))
+add_user_commands(main, _told, _settings)
