@@ -255,7 +255,8 @@ class Backend(
     ResponsePort,
     RulesPort,
     TrendPort,
-    WhatIfPort, WhyPort,
+    WhatIfPort,
+    WhyPort,
     Protocol,
 ):
     """What the web needs of the product."""

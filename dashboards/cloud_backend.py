@@ -17,6 +17,7 @@ from cloud_ingest.records import models as rows
 from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
+from cloud_ingest.trying import Trier
 from dashboards.backend import (
     AlarmChanged,
     DirectoryChanged,
@@ -50,8 +51,10 @@ from dashboards.cloud_views import (
     patients_of,
     roster_of,
     samples_of,
+    scored,
     values_of,
 )
+from dashboards.cloud_whatif import CloudWhatIf
 from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
 from hearthward.core.errors import ConfigError
@@ -81,6 +84,7 @@ class CloudBackend(
     CloudConsent,
     CloudRules,
     CloudWhy,
+    CloudWhatIf,
     CloudStaff,
     CloudChannels,
     CloudLedger,
@@ -101,6 +105,7 @@ class CloudBackend(
         passwords: Passwords | None = None,
         rulebook: Rulebook | None = None,
         answers: Answers | None = None,
+        trier: Trier | None = None,
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudAccounts.__init__(self, service)
@@ -108,6 +113,7 @@ class CloudBackend(
         CloudConsent.__init__(self, service.records)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
+        CloudWhatIf.__init__(self, service, trier)
         CloudTrend.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
@@ -321,7 +327,8 @@ class CloudBackend(
     # --- live ---------------------------------------------------------------------------------------
     async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
         """See the port."""
-        return await self._records.read(lambda s: roster_of(self._records.directory(s), scope))
+        entries = await self._records.read(lambda s: roster_of(self._records.directory(s), scope))
+        return scored(entries, self._service.pipeline.state.context)
 
     async def latest(self, scope: Scope) -> Sequence[VitalSample]:
         """See the port."""

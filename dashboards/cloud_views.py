@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from cloud_ingest.attribution import Attribution
@@ -11,6 +12,7 @@ from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.directory import Directory
 from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample, by_hand
+from dashboards.live.score import as_number
 from dashboards.models import (
     Association,
     Bed,
@@ -29,6 +31,7 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch, Source, quality_names
 from hearthward.core.text import natural
 from hearthward.trust.access import Scope
+from rules import Context
 
 __all__ = [
     "device_of",
@@ -38,6 +41,7 @@ __all__ = [
     "patients_of",
     "roster_of",
     "samples_of",
+    "scored",
     "values_of",
 ]
 
@@ -98,8 +102,11 @@ def gateway_of(
 
 def device_of(row: rows.Device, state: GatewayState | None) -> Device:
     """A device's row with what its gateway tells of it now."""
-    kept = {name: getattr(row, name) for name in Device.model_fields if name != "rejected"}
-    return Device(**kept, rejected=dict(state.rejected.get(row.id, {})) if state else {})
+    told = {"rejected", "state"}
+    kept = {name: getattr(row, name) for name in Device.model_fields if name not in told}
+    if state is None:
+        return Device(**kept)
+    return Device(**kept, state=state.devices.get(row.id, ""), rejected=dict(state.rejected.get(row.id, {})))
 
 
 def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigError:
@@ -151,12 +158,21 @@ def roster_of(directory: Directory, scope: Scope) -> list[RosterEntry]:
     return sorted(entries, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
 
 
+def scored(entries: Iterable[RosterEntry], known: Callable[[str], Context]) -> list[RosterEntry]:
+    """With what the rules know of each patient: whether NEWS2 is meant for them, and by which scale."""
+    found = ((entry, known(entry.patient)) for entry in entries)
+    return [
+        replace(entry, scored=context.adult is not False and not context.pregnant, scale=context.spo2_scale)
+        for entry, context in found
+    ]
+
+
 def samples_of(batch: ReadingBatch) -> list[VitalSample]:
-    """What the wall needs of stored readings."""
+    """What the wall needs of stored readings; a code as the number that rules look at."""
     columns = (
         batch.device,
         batch.metric,
-        batch.value,
+        map(as_number, batch.metric, batch.value, batch.code),
         batch.corrected,
         batch.received,
         batch.quality,

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from cloud_ingest.contexts import grown_up
 from cloud_ingest.entry import manual_device, manual_patient
 from dashboards.backend import (
     AlarmChanged,
@@ -39,6 +40,7 @@ from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
 from dashboards.fake_trend import FakeTrend
 from dashboards.fake_views import end_of, plain, sample_of, value_of
+from dashboards.fake_whatif import FakeWhatIf
 from dashboards.fake_why import FakeWhy
 from dashboards.models import (
     AlarmDetail,
@@ -99,6 +101,7 @@ class FakeBackend(
     FakeRules,
     FakeEntries,
     FakeWhy,
+    FakeWhatIf,
     FakeChannels,
     FakeLedger,
     FakeDeadLetters,
@@ -144,7 +147,7 @@ class FakeBackend(
         items["gateway"][gateway.id] = gateway
         for key, device in items["device"].items():
             if device.gateway == gateway.id:
-                told = {"rejected": gateway.rejected.get(key, {})}
+                told = {"rejected": gateway.rejected.get(key, {}), "state": gateway.states.get(key, "")}
                 items["device"][key] = device.model_copy(update=told)
         self._publish(GatewayChanged(tenant, gateway))
 
@@ -379,7 +382,7 @@ class FakeBackend(
     # --- live ------------------------------------------------------------------------------------------
     async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
         """See the port."""
-        tables = self._of(scope.tenant).items
+        tables, now = self._of(scope.tenant).items, self.clock.now_ns()
         out = []
         for encounter in tables["encounter"].values():
             if encounter.end is not None or not self._patient_visible(scope, encounter.patient):
@@ -392,14 +395,17 @@ class FakeBackend(
             devices.append(by_hand(encounter.patient, encounter.start))
             ward = tables["ward"].get(encounter.ward)
             bed = tables["bed"].get(encounter.bed)
+            person = tables["patient"][encounter.patient]
             entry = RosterEntry(
                 patient=encounter.patient,
-                name=tables["patient"][encounter.patient].name,
+                name=person.name,
                 ward=encounter.ward,
                 ward_name=ward.name if ward else "",
                 bed_label=bed.label if bed else "",
                 home=encounter.kind == "home",
                 devices=tuple(devices),
+                scored=grown_up(person.birth_date, now) is not False and not person.pregnant,
+                scale=self._scale(scope.tenant, encounter.patient),
             )
             out.append(entry)
         return sorted(out, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))

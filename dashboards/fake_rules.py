@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cloud_ingest.asof import limits_of
 from cloud_ingest.records.limits import LimitDraft, check_limit, check_order, check_reason
 from cloud_ingest.records.models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.releases import ON_TRIAL, Act, check_person, check_step
 from cloud_ingest.rulebook import TRIAL_NS, Entry, RuleHistory, Trial, tried
-from dashboards.backend import DirectoryError
+from dashboards.backend import DirectoryChanged, DirectoryError, LiveEvent
 from dashboards.rule_models import Limit, Order, Release, RuleDetail, RuleView
 from dashboards.rule_views import (
     detail_view,
@@ -33,7 +33,7 @@ from hearthward.core.ids import Ids
 from hearthward.trust.access import Principal, Scope
 from rules import Limit as HeldLimit
 from rules import Rule, RuleFileError, RuleSet, load_rules
-from rules.loader import load_rule
+from rules.loader import LIBRARY, load_rule
 
 __all__ = ["FakeRules"]
 
@@ -62,14 +62,25 @@ class FakeRules(ABC):
     def __init__(self) -> None:
         self.shipped: RuleSet | None = None
         """The rules that count as shipped (None: the library)."""
+        self.texts: dict[str, str] = {}
+        """The files of those that count as shipped, where they are not the library's."""
         self._books: dict[str, _Book] = {}
 
     @abstractmethod
     def _sees(self, scope: Scope, patient: str) -> bool:
         """Whether there is such a patient in scope."""
 
+    @abstractmethod
+    def _publish(self, event: LiveEvent) -> None: ...
+
     def _book(self, scope: Scope) -> _Book:
         return self._books.setdefault(scope.tenant, _Book())
+
+    def _scale(self, tenant: str, patient: str) -> Literal[1, 2]:
+        """The scale of SpO2 that is ordered for a patient."""
+        now, rows = self.clock.now_ns(), self._books.setdefault(tenant, _Book()).orders
+        ordered = any(o.patient == patient and o.kind == "spo2_scale_2" and _present(o, now) for o in rows)
+        return 2 if ordered else 1
 
     def _rules(self) -> RuleSet:
         return _library() if self.shipped is None else self.shipped
@@ -159,6 +170,7 @@ class FakeRules(ABC):
             expires=expires,
         )
         book.orders.append(row)
+        self._publish(DirectoryChanged(scope.tenant))
         return order_view(row, now)
 
     async def end_order(
@@ -166,6 +178,7 @@ class FakeRules(ABC):
     ) -> Order | None:
         """See the port."""
         row = self._ended(scope, patient, self._book(scope).orders, key, "order", reason, who)
+        self._publish(DirectoryChanged(scope.tenant))
         return None if row is None else order_view(row, self.clock.now_ns())
 
     def _limits_of(self, scope: Scope, patient: str) -> tuple[HeldLimit, ...]:
@@ -216,8 +229,14 @@ class FakeRules(ABC):
             )
             for rule, at in sorted(kept, key=lambda pair: -pair[1])
         ]
-        source = next((r.source for r in releases if r.state == "active"), "")
+        source = next((r.source for r in releases if r.state == "active"), self._text(key))
         return detail_view(key, RuleHistory(entry, source, releases, versions))
+
+    def _text(self, key: str) -> str:
+        file = LIBRARY / f"{key}.yaml"
+        if self.shipped is None and file.is_file():
+            return file.read_text("utf-8")
+        return self.texts.get(key, "")
 
     async def releases(self, scope: Scope) -> Sequence[Release]:
         """See the port."""

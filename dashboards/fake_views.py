@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from dashboards.backend import VitalSample
+from dashboards.live.score import as_number
 from dashboards.models import Alarm, AlarmDetail, Association, Encounter, Value
 from hearthward.core.clock import naive_iso
 from hearthward.core.codes import METRICS
@@ -27,7 +28,8 @@ def plain(alarm: AlarmDetail) -> Alarm:
 
 def sample_of(r: Reading) -> VitalSample:
     """What the wall needs of a reading."""
-    return VitalSample(r.device, r.metric, r.value, r.corrected, r.received, r.quality, r.group)
+    value = as_number(r.metric, r.value, r.code)
+    return VitalSample(r.device, r.metric, value, r.corrected, r.received, r.quality, r.group)
 
 
 def value_of(r: Reading, patient: str | None, author_name: str | None) -> Value:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.live.score import SCORED, score_of
 from dashboards.live.states import (
     INTERMITTENT_S,
     RANK,
@@ -29,11 +30,12 @@ TREND_POINTS: Final = 90
 TREND_NS: Final = 60_000_000_000
 BY_HAND_S: Final = 3600.0
 """How often vital signs are expected by hand: where devices would send them, people look every few hours."""
-WANTED: Final = frozenset(m for v in VITALS for m in (*v.metrics, v.second) if m)
+WANTED: Final = SCORED | {m for v in VITALS for m in (*v.metrics, v.second) if m}
 
 TileView = dict[str, Any]
 """A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms,
-latched too), ``q`` (second measurements that are being waited for) and ``i`` (what is switched off)."""
+latched too), ``q`` (second measurements that are being waited for), ``i`` (what is switched off) and ``n``
+(NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient)."""
 ON_WALL: Final = frozenset({"active", "latched"})
 
 
@@ -51,6 +53,7 @@ class _Tile:
     entry: RosterEntry
     trend: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=TREND_POINTS))
     shown: dict[str, list[Any]] = field(default_factory=dict)
+    score: list[Any] | Literal[False] | None = None
 
 
 class Board:
@@ -172,8 +175,9 @@ class Board:
             if tile is None:
                 continue
             shown = {vital.key: self._value(tile.entry, vital, now) for vital in VITALS}
-            if shown != tile.shown:
-                tile.shown = shown
+            score = self._score(tile.entry, now)
+            if (shown, score) != (tile.shown, tile.score):
+                tile.shown, tile.score = shown, score
                 changed.add(patient)
         return changed
 
@@ -217,7 +221,7 @@ class Board:
         off = [
             self._inactive(i) for key in sorted(self._subjects(tile.entry)) for i in self._off.get(key, ())
         ]
-        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked, "i": off}
+        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked, "i": off, "n": tile.score}
 
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
         """Alarms that have no tile: of equipment and components, and of patients without an encounter.
@@ -322,6 +326,16 @@ class Board:
                 if best is None or rank < best[0]:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]
+
+    def _score(self, entry: RosterEntry, now: int) -> list[Any] | Literal[False] | None:
+        """NEWS2 of what was measured on the patient, by devices and by hand."""
+        if not entry.scored:
+            return False
+        found = (self._usable.get((d.device, m)) for d in entry.devices for m in SCORED)
+        since = {d.device: d.since for d in entry.devices}
+        return score_of(
+            (s for s in found if s is not None and s.corrected >= since[s.device]), now, entry.scale
+        )
 
     def _sample(self, device: RosterDevice, metric: str) -> VitalSample | None:
         sample = self._newest.get((device.device, metric))
