@@ -108,6 +108,19 @@ SCRIPT: Final = {
     "trend": N_("heart rate, last 60 s"),
     "empty": N_("No patients yet. An administrator enters them under Directory."),
     "failed": N_("The server could not do that. Try again."),
+    "news_lacks": N_("at least so much; not known: {what}"),
+    "news_scale_2": N_("SpO2 scale 2"),
+    "news_oldest": N_("oldest value {time}"),
+    "news_unknown": N_("nothing known to score"),
+    "n_respiratory_rate": N_("respiration"),
+    "n_spo2": N_("oxygen saturation"),
+    "n_supplemental_oxygen": N_("air or oxygen"),
+    "n_systolic": N_("systolic pressure"),
+    "n_pulse": N_("pulse"),
+    "n_consciousness": N_("consciousness"),
+    "n_temperature": N_("temperature"),
+    "check_due": N_("Sound check for the shift that began at {time}"),
+    "check_failed": N_("This wall was not heard. Mend its sound, then check it again"),
 }
 """Key -> English text of every string that scripts show; delivered translated with the page."""
 

@@ -38,6 +38,17 @@ async def wall(
     )
 
 
+@router.get("/ward/print")
+async def sheet(
+    request: Request, context: Annotated[Context, Depends(Guard(Action.VIEW_WARD, "wall", reads=True))]
+) -> Response:
+    """The wall on paper: every value with its age when it was asked for; no script and no database needed."""
+    hub: LiveHub = request.app.state.hub
+    seen = hub.snapshot(context.scope)
+    found = {key: seen[key] for key in ("now", "tiles", "loose")}
+    return page(request, context, "wall_sheet.html", trouble=seen["why"], **found)
+
+
 @router.get("/ward/patient/{patient}")
 async def detail(
     request: Request,
