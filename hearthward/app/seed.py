@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.records import Proofs, Records
 from cloud_ingest.records.accounts import Accounts
+from cloud_ingest.records.consents import PARTS
 from cloud_ingest.records.shifts import DutyRole
 from cloud_ingest.records.staff import check_pin
 from hearthward.app.ward import PlannedPatient, WardPlan
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
-from hearthward.trust.access import Scope
+from hearthward.trust.access import OF_ONE, Scope
 from hearthward.trust.passwords import Passwords, readable_password
 from rules.response.policy import Policy
 
@@ -98,7 +99,7 @@ def _enter_patient(
 async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
     """The people of ``STAFF`` and the other logins, with fresh passwords and PINs: made, or renewed.
 
-    To be called after ``enter_plan``: they work in its ward, and the first patient at home has a login.
+    To be called after ``enter_plan``: they work in its ward; the first patient at home and a relative have logins.
     """
     scope = Scope.system(plan.tenant)
     passwords = Passwords()
@@ -117,7 +118,7 @@ async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
                 roles=[person.role],
                 password=password,
                 wards=[WARD_ID] if person.role in _OF_WARD else None,
-                patient=_someone(plan).id if person.role == "patient" else None,
+                patient=_someone(plan).id if person.role in OF_ONE else None,
                 language=person.language,
             )
             known[person.login] = made.id
@@ -126,7 +127,16 @@ async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
             pin = _pin()
             await proofs.set_pin(scope, known[person.login], pin)
         logins.append(Login(person.role, person.login, password, pin))
+    await records.run(lambda s: _allow(records, s, scope, known))
     return logins
+
+
+def _allow(records: Records, session: Session, scope: Scope, users: Mapping[str, str]) -> None:
+    """The demo's patient lets the relative see everything, unless they once decided otherwise."""
+    patient, relative = records.users(session).get(scope, users["patient"]), users["family"]
+    consents = records.consents(session)
+    if patient.patient is not None and not consents.list(scope, patient.patient):
+        consents.give(scope, patient.patient, relative, sees=PARTS, until=None, by=patient.id)
 
 
 async def enter_staff(records: Records, plan: WardPlan, start: int) -> None:
@@ -234,6 +244,7 @@ STAFF: Final = (
 NURSES: Final = ("nurse", "nurse2")
 _OTHERS: Final = (
     Person("patient", "patient", "Patient's own login"),
+    Person("family", "family", "Patient's relative"),
     Person("admin", "admin", "Administrator"),
     Person("display", "display", "Wall display"),
 )
