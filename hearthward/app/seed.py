@@ -99,7 +99,7 @@ def _enter_patient(
 async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
     """The people of ``STAFF`` and the other logins, with fresh passwords and PINs: made, or renewed.
 
-    To be called after ``enter_plan``: they work in its ward; the first patient at home and a relative have logins.
+    To be called after ``enter_plan``: they work in its ward; its first patient at home and a relative log in.
     """
     scope = Scope.system(plan.tenant)
     passwords = Passwords()
