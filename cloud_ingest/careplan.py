@@ -95,7 +95,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What became of a slot; ``by`` is the user who said so, or "" for a reading. ``at``: when it was done."""
+    """What became of a slot, and when (``at``); ``by`` is the user who said so, or "" for a reading."""
 
     slot: Slot
     state: DueState
@@ -184,7 +184,9 @@ def occurrences(
     now: int,
 ) -> list[Occurrence]:
     """What became of each slot; ``marks`` and ``measured`` (when) by task and due. A reading goes first."""
-    return [_occurrence(s, marks.get((s.task.id, s.due)), measured.get((s.task.id, s.due)), now) for s in found]
+    return [
+        _occurrence(s, marks.get((s.task.id, s.due)), measured.get((s.task.id, s.due)), now) for s in found
+    ]
 
 
 def _occurrence(slot: Slot, mark: Mark | None, measured: int | None, now: int) -> Occurrence:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cloud_ingest.rulebook import Rulebook
     from cloud_ingest.service import CloudService
+    from cloud_ingest.trying import Trier
     from dashboards.api.twilio import TwilioBack
     from hearthward.core.clock import Clock
     from hearthward.core.settings import WebSettings
@@ -31,21 +32,24 @@ def create_app(
     services: Mapping[str, Principal] | None = None,
     rulebook: Rulebook | None = None,
     twilio: TwilioBack | None = None,
+    trier: Trier | None = None,
 ) -> FastAPI:
     """Build the web application over the running product.
 
     ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
     tokens to service principals; ``rulebook`` is where ``service.rules`` come from (None: they count as
-    shipped); ``settings`` have the address under which people reach the pages; ``twilio`` tells calls of
-    Twilio's from forged ones (None: none are taken). The wall goes by ``service.clock``. Call
-    ``app.state.hub.close()`` before asking uvicorn to stop.
+    shipped); ``settings`` have the address under which people reach the pages, and whom patients call;
+    ``twilio`` tells calls of Twilio's from forged ones (None: none are taken); ``trier`` tries changed rules
+    (None: in this very process). The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before
+    asking uvicorn to stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend
+    from dashboards.watching import Phones
 
     del clock
     answers = None if twilio is None else twilio.answers
-    backend = CloudBackend(service, rulebook=rulebook, answers=answers)
+    backend = CloudBackend(service, rulebook=rulebook, answers=answers, trier=trier)
     return build_app(
         backend,
         telemetry=telemetry,
@@ -53,4 +57,5 @@ def create_app(
         services=services,
         twilio=twilio,
         public_url=None if settings is None else settings.public_url,
+        phones=None if settings is None else Phones(settings.care_number, settings.emergency_number),
     )

@@ -28,7 +28,10 @@ from dashboards.pages.render import ASSETS, asset_digest, page
 from dashboards.pages.session import to_login
 from dashboards.problems import MissingError, Problem, ProblemField, from_error, problem_of, respond
 from dashboards.repeats import Repeats
+from dashboards.sound_checks import SoundChecks
+from dashboards.tries import Tries
 from dashboards.unlock import Unlocks
+from dashboards.watching import Phones
 from hearthward.core.errors import HearthwardError
 from hearthward.core.ids import Ids, RandomIds
 from hearthward.core.telemetry import Telemetry
@@ -122,21 +125,24 @@ def build_app(
     ids: Ids | None = None,
     twilio: TwilioBack | None = None,
     public_url: str | None = None,
+    phones: Phones | None = None,
 ) -> FastAPI:
     """Build the application.
 
     ``profiles`` are the catalogue's choices for devices. ``services`` maps tokens to service principals (the
     CLI's token file). ``twilio`` tells calls of Twilio's from forged ones (None: none are taken).
-    ``public_url`` is where people reach the pages, for links that are handed on (None: where the caller is).
+    ``public_url`` is where people reach the pages, for links that are handed on (None: where the caller is);
+    ``phones`` whom patients can call.
     Call ``app.state.hub.close()`` before asking uvicorn to stop: streams never end by themselves.
     """
     ids = ids or RandomIds()
+    tries = Tries(backend.clock, ids)
     hub = LiveHub(backend, telemetry, boot=ids.new("live"), profiles=profiles)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        async with hub.running():
+        async with tries.running(), hub.running():
             yield
 
     app = FastAPI(
@@ -153,11 +159,14 @@ def build_app(
     app.state.profiles = tuple(profiles)
     app.state.services = dict(services or {})
     app.state.hub = hub
+    app.state.tries = tries
     app.state.ids = ids
     app.state.twilio = twilio
     app.state.public_url = public_url
+    app.state.phones = phones or Phones()
     app.state.unlocks = Unlocks(backend.clock)
     app.state.repeats = Repeats(backend.clock)
+    app.state.sound_checks = SoundChecks(backend)
     for router in (*API, *PAGES):
         app.include_router(router)
     if not (ASSETS / "vendor" / "htmx.min.js").is_file():

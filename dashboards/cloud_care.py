@@ -131,7 +131,9 @@ class CloudCare:
     async def care_plan(self, scope: Scope, patient: str, start: int, end: int) -> CarePlan | None:
         """See the port."""
 
-        def read(_: Session, care: Care) -> tuple[list[careplan.Task], Mapping[tuple[str, int], careplan.Mark]]:
+        def read(
+            _: Session, care: Care
+        ) -> tuple[list[careplan.Task], Mapping[tuple[str, int], careplan.Mark]]:
             tasks = [task_of(row) for row in care.tasks(scope, patient, since=start)]
             return tasks, care.marks(scope, [t.id for t in tasks], start, end)
 

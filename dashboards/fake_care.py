@@ -62,7 +62,9 @@ class FakeCare:
     # --- messages -------------------------------------------------------------------------------
     async def messages(self, scope: Scope, patient: str) -> Sequence[CareMessage] | None:
         """See the port."""
-        return [_seen_by(scope, m) for m in self._mail(scope, patient)] if self._sees(scope, patient) else None
+        return (
+            [_seen_by(scope, m) for m in self._mail(scope, patient)] if self._sees(scope, patient) else None
+        )
 
     def _mail(self, scope: Scope, patient: str) -> list[CareMessage]:
         found = [m for m in self._books[scope.tenant].messages.values() if m.patient == patient]

@@ -54,14 +54,18 @@ class Waiting:
 
 def check_message(text: str, client: str) -> tuple[str, str]:
     """A message that people can read, and its sender's key. Raises ConfigError (``text``, ``client``)."""
-    text = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", " ").split("\n")).strip()
+    text = "\n".join(
+        line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", " ").split("\n")
+    ).strip()
     if not text:
         refuse_code("text", "required", "", "text: write something")
     if len(text) > LONGEST_MESSAGE or not text.replace("\n", " ").isprintable():
         problem = f"text: give at most {LONGEST_MESSAGE} printable characters"
         refuse_code("text", "bounds", LONGEST_MESSAGE, problem)
     if not client or len(client) > LONGEST_CLIENT or not client.isascii() or not client.isprintable():
-        refuse_code("client", "invalid", client[:20], "client: give 1 to 64 ASCII characters of your own choice")
+        refuse_code(
+            "client", "invalid", client[:20], "client: give 1 to 64 ASCII characters of your own choice"
+        )
     return text, client
 
 
@@ -136,7 +140,15 @@ class Care(Repository):
         return self.session.scalars(newest).all()[::-1]
 
     def write(
-        self, scope: Scope, patient: str, *, author: str, from_care: bool, text: str, client: str, written: int
+        self,
+        scope: Scope,
+        patient: str,
+        *,
+        author: str,
+        from_care: bool,
+        text: str,
+        client: str,
+        written: int,
     ) -> CareMessage:
         """Keep a message; sent again with the same ``client`` key it is the one that is there."""
         text, client = check_message(text, client)
@@ -211,7 +223,7 @@ class Care(Repository):
         }
         newest = select(CareMessage.patient, func.max(CareMessage.at).label("at")).where(*limits)
         last = newest.group_by(CareMessage.patient).order_by(func.max(CareMessage.at).desc()).limit(limit)
-        kept = {**dict.fromkeys(unseen), **{patient: at for patient, at in self.session.execute(last)}}
+        kept = set(unseen) | {patient for patient, _ in self.session.execute(last)}
         rows = self.session.scalars(
             select(CareMessage)
             .where(*limits, CareMessage.patient.in_(kept))
@@ -223,7 +235,9 @@ class Care(Repository):
         return sorted(waiting, key=lambda w: (w.since is None, w.since or -w.last.at, w.last.patient))
 
     def _is_last(self) -> ColumnElement[bool]:
-        other = select(CareMessage.at.label("at"), CareMessage.patient.label("p"), CareMessage.tenant.label("t"))
+        other = select(
+            CareMessage.at.label("at"), CareMessage.patient.label("p"), CareMessage.tenant.label("t")
+        )
         older = other.subquery("newer")
         newest = (
             select(func.max(older.c.at))
@@ -237,7 +251,9 @@ class Care(Repository):
         """The tasks that hold now, or held at some time from ``since`` on; by their first time of day."""
         self.person(scope, patient)
         query = select(CareTask).where(CareTask.tenant == scope.tenant, CareTask.patient == patient)
-        query = query.where(or_(CareTask.end.is_(None), CareTask.end > (self.now if since is None else since)))
+        query = query.where(
+            or_(CareTask.end.is_(None), CareTask.end > (self.now if since is None else since))
+        )
         return sorted(self.session.scalars(query), key=lambda t: (t.times, t.created, t.id))
 
     def add_task(self, scope: Scope, patient: str, draft: TaskDraft, *, by: str) -> CareTask:
@@ -279,7 +295,9 @@ class Care(Repository):
             self._change(row, {"end": max(self.now, row.start + 1), "ended_by": by})
         return row
 
-    def marks(self, scope: Scope, tasks: Collection[str], first: int, last: int) -> Mapping[tuple[str, int], Mark]:
+    def marks(
+        self, scope: Scope, tasks: Collection[str], first: int, last: int
+    ) -> Mapping[tuple[str, int], Mark]:
         """What was said of these tasks at their times within [first, last)."""
         rows = self.session.scalars(
             select(CareMark).where(

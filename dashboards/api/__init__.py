@@ -2,6 +2,7 @@
 
 from dashboards.api.alarms import router as alarms
 from dashboards.api.burden import router as burden
+from dashboards.api.care import router as care
 from dashboards.api.channels import router as channels
 from dashboards.api.consent import router as consent
 from dashboards.api.dead_letters import router as dead_letters
@@ -18,11 +19,13 @@ from dashboards.api.readings import router as readings
 from dashboards.api.rules import router as rules
 from dashboards.api.session import router as session
 from dashboards.api.shifts import router as shifts
+from dashboards.api.sound_check import router as sound_check
 from dashboards.api.staff import router as staff
 from dashboards.api.switches import router as switches
 from dashboards.api.system import router as system
 from dashboards.api.twilio import router as twilio
 from dashboards.api.users import router as users
+from dashboards.api.whatif import router as whatif
 from dashboards.api.why import router as why
 
 __all__ = ["ROUTERS"]
@@ -36,15 +39,18 @@ ROUTERS = (
     consent,
     directory,
     readings,
+    care,
     entry,
     alarms,
     switches,
     why,
     limits,
     rules,
+    whatif,
     *PEOPLE,
     *CHANNELS,
     live,
+    sound_check,
     system,
     dead_letters,
 )

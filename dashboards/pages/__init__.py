@@ -2,7 +2,10 @@
 
 from dashboards.pages.admin import router as admin
 from dashboards.pages.alarms import router as alarms
+from dashboards.pages.assign import router as assign
+from dashboards.pages.audit import router as audit
 from dashboards.pages.burden import router as burden
+from dashboards.pages.care_plan import router as care_plan
 from dashboards.pages.channels import router as channels
 from dashboards.pages.consent import router as consent
 from dashboards.pages.dead_letters import router as dead_letters
@@ -10,34 +13,46 @@ from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
 from dashboards.pages.escalation import router as escalation
 from dashboards.pages.handover import router as handover
+from dashboards.pages.installed import router as installed
 from dashboards.pages.invitations import router as invitations
 from dashboards.pages.ledger import router as ledger
 from dashboards.pages.limits import router as limits
 from dashboards.pages.me import router as me
+from dashboards.pages.me_messages import router as me_messages
+from dashboards.pages.me_plan import router as me_plan
+from dashboards.pages.me_values import router as me_values
+from dashboards.pages.messages import router as messages
 from dashboards.pages.oncall import router as oncall
+from dashboards.pages.picking import router as picking
 from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
 from dashboards.pages.staff import router as staff
 from dashboards.pages.switches import router as switches
 from dashboards.pages.users import router as users
 from dashboards.pages.wall import router as wall
+from dashboards.pages.whatif import router as whatif
 from dashboards.pages.why import router as why
 
 __all__ = ["ROUTERS"]
 
 PEOPLE = (staff, oncall, handover, escalation)
+OWN = (me, me_messages, me_plan, me_values, installed, messages, care_plan)
 ROUTERS = (
     session,
     wall,
     alarms,
     switches,
     admin,
+    picking,
+    assign,
+    audit,
     devices,
     entry,
     limits,
     rules,
+    whatif,
     why,
-    me,
+    *OWN,
     consent,
     invitations,
     users,

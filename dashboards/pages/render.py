@@ -83,12 +83,12 @@ def _environment(language: str) -> Environment:
 LINKS: Final = (
     ("/ward", N_("Ward wall"), (Action.VIEW_WARD,)),
     ("/alarms", N_("Alarms"), (Action.VIEW_WARD, Action.VIEW_TECHNICAL_ALARMS)),
+    ("/messages", N_("Messages"), (Action.MANAGE_CARE_PLAN,)),
     ("/staff", N_("Staff"), (Action.VIEW_STAFF,)),
     ("/handover", N_("Hand-over"), (Action.HAND_OVER,)),
     ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
     ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
     ("/users", N_("Users"), (Action.VIEW_USERS,)),
-    ("/me/consent", N_("Who sees what"), (Action.GIVE_CONSENT,)),
     ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
     ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
     ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),

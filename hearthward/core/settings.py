@@ -96,6 +96,21 @@ class WebSettings(Part):
         description="how this server is reached from outside, such as https://alarms.example.org: "
         "for links in messages, and for answering calls",
     )
+    care_number: str | None = Field(
+        None, description="the care team's telephone number, to be called with one click by patients"
+    )
+    emergency_number: str | None = Field(
+        None, description="the emergency number where the patients live, such as 112 or 120"
+    )
+
+    @field_validator("care_number", "emergency_number")
+    @classmethod
+    def _number(cls, number: str | None) -> str | None:
+        digits = re.sub(r"[\s().-]", "", number or "")
+        if digits and not re.fullmatch(r"\+?[0-9]{3,15}", digits):
+            msg = f"{number!r} is no telephone number: give one such as 120 or +8613800138000"
+            raise ValueError(msg)
+        return digits or None
 
     @field_validator("public_url")
     @classmethod
