@@ -68,15 +68,15 @@ class Times:
 
     def day(self, day: date) -> str:
         """``today``, ``Friday, 20 November``."""
-        say = translations(self.language).gettext
+        gettext = translations(self.language).gettext
         match (day - self.today()).days:
             case 0:
-                return say("today")
+                return gettext("today")
             case -1:
-                return say("yesterday")
+                return gettext("yesterday")
             case 1:
-                return say("tomorrow")
-        return format_date(day, say("EEEE, d MMMM"), locale=self.language)
+                return gettext("tomorrow")
+        return format_date(day, gettext("EEEE, d MMMM"), locale=self.language)
 
     def weekday(self, day: date) -> str:
         """``Fri``."""
