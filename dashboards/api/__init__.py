@@ -23,6 +23,7 @@ from dashboards.api.sound_check import router as sound_check
 from dashboards.api.staff import router as staff
 from dashboards.api.switches import router as switches
 from dashboards.api.system import router as system
+from dashboards.api.trends import router as trends
 from dashboards.api.twilio import router as twilio
 from dashboards.api.users import router as users
 from dashboards.api.whatif import router as whatif
@@ -39,6 +40,7 @@ ROUTERS = (
     consent,
     directory,
     readings,
+    trends,
     care,
     entry,
     alarms,

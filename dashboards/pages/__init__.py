@@ -23,6 +23,7 @@ from dashboards.pages.me_plan import router as me_plan
 from dashboards.pages.me_values import router as me_values
 from dashboards.pages.messages import router as messages
 from dashboards.pages.oncall import router as oncall
+from dashboards.pages.patient import router as patient
 from dashboards.pages.picking import router as picking
 from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
@@ -40,6 +41,7 @@ OWN = (me, me_messages, me_plan, me_values, installed, messages, care_plan)
 ROUTERS = (
     session,
     wall,
+    patient,
     alarms,
     switches,
     admin,
