@@ -26,6 +26,8 @@ __all__ = ["COOKIE", "LANG_COOKIE", "Context", "Guard", "csrf_token", "read_toke
 COOKIE: Final = "hearthward_session"
 LANG_COOKIE: Final = "hearthward_lang"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+UNTOLD: Final = frozenset({"csrf", "q"})
+"""What of a query the audit does not keep: words that are searched for may be a patient's name."""
 
 
 def csrf_token(session: str) -> str:
@@ -143,7 +145,7 @@ class Guard:
             await context.audit(self.action, self.kind, target=target, outcome="refused")
             require(who, self.action, Resource(self.kind, who.tenant))
         if self.reads:
-            query = {k: v for k, v in request.query_params.items() if k != "csrf"}
+            query = {k: v for k, v in request.query_params.items() if k not in UNTOLD}
             await context.audit(self.action, self.kind, target=target, detail=query)
 
 

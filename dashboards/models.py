@@ -147,6 +147,7 @@ class Device(_View):
     timezone: str | None = None
     interval_s: float | None = Field(None, description="expected seconds between values")
     label: str = ""
+    state: str = Field("", description="of its session, as its gateway told; empty: nothing told")
     rejected: dict[str, int] = Field(
         default_factory=dict, description="reason -> frames refused since the gateway started"
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from dashboards.access import Context, Guard
 from dashboards.api.drafts import BLE_ADDRESS, CHANGES, DRAFTS, EndDraft
 from dashboards.backend import DirectoryError
+from dashboards.directory_port import AskedItems
 from dashboards.models import (
     Association,
     Bed,
@@ -31,6 +32,8 @@ from hearthward.trust.access import Action
 __all__ = ["ENTRIES", "Entry", "change_item", "create_item", "end_item", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["directory"], responses=ERROR_RESPONSES)
+MOST: Final = 1000
+MOST_OFFSET: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +165,24 @@ def _add(entry: Entry) -> None:
     many = create_model(
         f"{entry.model.__name__}List",
         items=(list[entry.model], Field(description=f"the {plural} in scope")),  # type: ignore[name-defined]
+        total=(int, Field(description="how many are asked for, on all pages")),
     )
     conflict: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "Conflict"}}
 
-    async def list_all(context: Context, ended: Annotated[bool, Query()] = False) -> Any:  # noqa: FBT002 - a query flag
-        return {"items": await context.backend.items(context.scope, kind, ended=ended)}
+    async def list_all(
+        context: Context,
+        ended: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query flag
+        q: Annotated[str, Query(max_length=120)] = "",
+        limit: Annotated[int | None, Query(ge=1, le=MOST)] = None,
+        offset: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0,
+    ) -> Any:
+        if limit is None and not q and not offset:
+            found = await context.backend.items(context.scope, kind, ended=ended)
+            return {"items": found, "total": len(found)}
+        page = await context.backend.item_page(
+            context.scope, AskedItems(kind, q, ended=ended, offset=offset, limit=limit or MOST)
+        )
+        return {"items": page.items, "total": page.total}
 
     async def get_one(context: Context, key: str) -> Any:
         return await _get(context, entry, key)
@@ -182,7 +198,8 @@ def _add(entry: Entry) -> None:
         return await end_item(context, entry, key, body.at if body else None)
 
     add = router.add_api_route
-    _typed(list_all, f"list_{plural}", f"All {plural} in the caller's scope.", context=see, ended=bool)
+    text = f"All {plural} in the caller's scope, or a page of those that have the words of ``q``."
+    _typed(list_all, f"list_{plural}", text, context=see)
     add(f"/{plural}", list_all, methods=["GET"], response_model=many)
     _typed(get_one, f"get_{kind}", f"One {kind}.", context=see)
     add(f"/{plural}/{{key}}", get_one, methods=["GET"], response_model=entry.model)

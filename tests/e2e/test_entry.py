@@ -150,7 +150,7 @@ def test_the_forms_fit_a_phone_and_everybody(
     for who in ("nurse", "patient"):
         page = open_page(who, lang=lang, theme=theme, size=(390, 844))
         if who == "nurse":
-            page.goto(f"{server.base}/admin")
+            page.goto(f"{server.base}/admin/patient")
             page.goto(server.base + (page.locator('a[href$="/entry"]').first.get_attribute("href") or ""))
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         found = Axe().run(page).response["violations"]

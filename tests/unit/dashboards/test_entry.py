@@ -290,7 +290,7 @@ async def test_the_way_to_the_form_is_shown_to_those_who_may_use_it():
                 detail = await client.get(f"/ward/patient/{made.ids['main', 'patientA']}")
                 assert (link in detail.text) is may, role
         async with made.client(made.principal(Role.NURSE), cookie=True) as client:
-            assert link in (await client.get("/admin")).text
+            assert link in (await client.get("/admin/patient")).text
 
 
 def test_every_refusal_has_a_text_on_the_page():

@@ -195,4 +195,5 @@ async def test_the_directory_keeps_whether_somebody_is_pregnant():
         async with client(made, Role.ADMIN, cookie=True) as browser:
             form = {"name": "Eva", "language": "en", "pregnant": "", "mrn": "", "birth_date": ""}
             assert (await browser.post("/admin/patient", data=form)).status_code == 303
-            assert 'value="true" selected' in (await browser.get("/admin")).text
+            page = f"/admin/patient/{made.ids['main', 'patientA']}"
+            assert 'value="true" selected' in (await browser.get(page)).text
