@@ -1,8 +1,9 @@
 """What alarms ask of people: how many, how they were answered, and where they come from.
 
 Worked out from the record of the journal (the ``transitions``), one alarm at a time. An alarm counts where
-its patient lay when it was first signalled, on the day it began. What a rule on trial decided, what came too
-late to signal and what was only asked again is no alarm. A bed-day is 24 hours of one patient's stay.
+its patient lay when it was first signalled, on the day and in the hour it began. What a rule on trial
+decided, what came too late to signal and what was only asked again is no alarm. A bed-day is 24 hours of one
+patient's stay.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from hearthward.core.clock import SECOND
 
 __all__ = ["AGAIN_NS", "DAY", "Asked", "Burden", "By", "Fact", "Figures", "Row", "Source", "Stay", "burden"]
 
-By = Literal["ward", "rule", "patient", "day"]
+By = Literal["ward", "rule", "patient", "day", "hour"]
 DAY: Final = 86_400 * SECOND
 AGAIN_NS: Final = 300 * SECOND
 """An alarm of the same rule and subject so soon after the end of the one before is the same trouble again."""
+HOURS: Final = 24
 SOURCES: Final = 10
 """Top sources shown."""
 
@@ -104,7 +106,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The figures of one ward, rule, subject or day (ISO date)."""
+    """The figures of one ward, rule, subject, day (ISO date) or hour of the day (``00`` to ``23``)."""
 
     key: str
     figures: Figures
@@ -122,7 +124,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Burden:
-    """The whole answer; rows with the most alarms first, days in their order."""
+    """The whole answer; rows with the most alarms first, days and hours in their order."""
 
     asked: Asked
     total: Figures
@@ -205,7 +207,7 @@ def burden(
         sources[fact.rule, subject] += 1
     _spread(stays, asked, total, rows, days, shown)
     found = [Row(key, tally.figures()) for key, tally in rows.items()]
-    found.sort(key=lambda r: r.key if asked.by == "day" else (-r.figures.alarms, r.key))
+    found.sort(key=lambda r: r.key if asked.by in {"day", "hour"} else (-r.figures.alarms, r.key))
     top = tuple(
         Source(rule, subject, n, n / total.alarms)
         for (rule, subject), n in sorted(sources.items(), key=lambda s: (-s[1], s[0]))[:SOURCES]
@@ -221,7 +223,7 @@ def _spread(
     days: _Days,
     shown: Callable[[str], bool],
 ) -> None:
-    """Add the bed time of ``stays`` to whom it belongs; all rules share all of it."""
+    """Add the bed time of ``stays`` to whom it belongs; rules share it, and an hour has a 24th."""
     for stay in stays:
         start = max(stay.start, asked.start)
         end = asked.end if stay.end is None else min(stay.end, asked.end)
@@ -235,9 +237,9 @@ def _spread(
         elif asked.by == "day":
             for key, length in days.split(start, end):
                 rows[key].bed_ns += length
-    if asked.by == "rule":
+    if asked.by in {"rule", "hour"}:
         for tally in rows.values():
-            tally.bed_ns = total.bed_ns
+            tally.bed_ns = total.bed_ns if asked.by == "rule" else total.bed_ns // HOURS
 
 
 def _key(fact: Fact, subject: str, by: By, days: _Days) -> str:
@@ -250,13 +252,15 @@ def _key(fact: Fact, subject: str, by: By, days: _Days) -> str:
             return subject
         case "day":
             return days.of(fact.started)
+        case "hour":
+            return days.hour(fact.started)
 
 
 class _Days:
     """The days of a time zone; a moment's day is looked up, not worked out, 100,000 times."""
 
     def __init__(self, asked: Asked) -> None:
-        zone = ZoneInfo(asked.zone)
+        zone = self._zone = ZoneInfo(asked.zone)
         self._starts: list[int] = []
         self._dates: list[str] = []
         if asked.by != "day":
@@ -273,6 +277,10 @@ class _Days:
     def of(self, at: int) -> str:
         """The ISO date of a moment of the period."""
         return self._dates[max(0, bisect_right(self._starts, at) - 1)]
+
+    def hour(self, at: int) -> str:
+        """The hour of the day of a moment."""
+        return f"{datetime.fromtimestamp(at // SECOND, UTC).astimezone(self._zone).hour:02d}"
 
     def split(self, start: int, end: int) -> Iterator[tuple[str, int]]:
         """(date, ns) for each day that [start, end) touches."""

@@ -43,10 +43,12 @@ class AlarmQuery:
     worklist: bool | None = None
     asked: bool = False
     """Only second measurements that are being waited for; otherwise none of them."""
+    trial: bool = False
+    """Only what a rule on trial would have signalled: no alarms."""
     limit: int = 200
 
     def takes(self, alarm: Alarm) -> bool:
-        """Whether an alarm is asked for; ``ward``, ``before`` and ``limit`` are not looked at."""
+        """Whether an alarm is asked for; ``ward``, ``before``, ``trial`` and ``limit`` are not looked at."""
         return (
             (not self.active_only or alarm.condition == "active")
             and (not self.open_only or alarm.condition in {"active", "latched"})

@@ -79,9 +79,11 @@ class FiguresView(_View):
 
 
 class RowView(_View):
-    """The figures of one ward, rule, subject or day."""
+    """The figures of one ward, rule, subject, day or hour of the day."""
 
-    key: str = Field(description="id, or ISO date; empty: what has none, or is not the caller's to see")
+    key: str = Field(
+        description="id, ISO date, or hour from 00 to 23; empty: what has none, or is not the caller's to see"
+    )
     name: dict[str, str] = Field(description="by language")
     figures: FiguresView
 
@@ -156,6 +158,6 @@ class Names:
             return {}
         if by == "rule":
             return dict(self._rules.get(key, {"en": key}))
-        if by == "day":
+        if by in {"day", "hour"}:
             return {"en": key}
         return {"en": (self._wards if by == "ward" else self._subjects).get(key, key)}

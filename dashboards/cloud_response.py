@@ -225,6 +225,7 @@ def _filters(query: AlarmQuery) -> AlarmFilters:
         since=query.start,
         until=query.end,
         asked=query.asked,
+        shadow=query.trial,
     )
 
 

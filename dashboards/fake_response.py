@@ -70,6 +70,8 @@ class FakeResponse(FakePeople, ABC):
         """Badge -> login."""
         self.pins: dict[str, str] = {}
         """Login -> PIN."""
+        self.trials: dict[str, list[AlarmDetail]] = {}
+        """Tenant -> what rules on trial would have signalled."""
         self._off: list[Inactivation] = []
         self._walls: dict[str, tuple[frozenset[str] | None, bool, int]] = {}
 
@@ -104,7 +106,7 @@ class FakeResponse(FakePeople, ABC):
             raise DirectoryError(field="before", code="unknown", value=query.before)
         found = [
             alarm_seen(scope, plain(a))
-            for a in self._details(scope.tenant)
+            for a in (self.trials.get(scope.tenant, ()) if query.trial else self._details(scope.tenant))
             if query.takes(a) and self._subject_visible(scope, a.patient)
         ]
         if query.ward is not None:

@@ -50,11 +50,15 @@ class RuleFileError(ConfigError):
 
 @dataclass(slots=True)
 class Document:
-    """Plain data of one file and the line of each path of keys and indices in it."""
+    """Plain data of one file, the line of each path of keys and indices in it, and where its scalars stand.
+
+    ``spans`` are places in the decoded text: from, until before.
+    """
 
     file: str
     data: Any = None
     lines: dict[Where, int] = field(default_factory=dict)
+    spans: dict[Where, tuple[int, int]] = field(default_factory=dict)
 
     def line(self, path: Where) -> int:
         """The line of ``path`` or of the nearest thing around it."""
@@ -149,6 +153,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_YAML}seq":
             return [self.plain(item, (*path, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            self.document.spans[path] = node.start_mark.index, node.end_mark.index
             return self.loader.construct_object(node)
         _refuse(self.document, line, f"tag {node.tag!r} is not used in rules")
 

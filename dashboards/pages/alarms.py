@@ -16,6 +16,7 @@ from dashboards.api.switches import see_inactivations
 from dashboards.backend import AlarmQuery, DirectoryError, RosterEntry, is_equipment
 from dashboards.i18n import N_
 from dashboards.models import Alarm, AlarmDetail, AlarmKind, Priority, Signal, Ward
+from dashboards.pages.alarm_chart import timeline
 from dashboards.pages.alarm_words import CONDITIONS, DONE, OFF, REFUSED, SIGNALS, VIEWS
 from dashboards.pages.channels import CHANNELS
 from dashboards.pages.render import page, safe_path
@@ -63,14 +64,16 @@ async def alarms(request: Request, context: List, before: str | None = None) -> 
     more = len(found) == query.limit
     link = urlencode({**{k: v for k, v in asked.items() if v}, "before": found[-1].id}) if more else ""
     rows = found if asked["show"] in {"all", "worklist"} else worst_first(found)
+    named = await places(context, [a.patient for a in rows])
     return page(
         request,
         context,
         "alarms.html",
         status=422 if wrong else 200,
         rows=rows,
+        chart=timeline(context, rows, named, context.backend.clock.now_ns()),
         under=lambda a: a.root is not None and any(b.id == a.root for b in rows),
-        places=await places(context, [a.patient for a in rows]),
+        places=named,
         asked=asked,
         wrong=wrong,
         more=link,

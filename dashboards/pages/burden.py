@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -13,10 +13,11 @@ from fastapi.responses import Response
 
 from cloud_ingest.burden import DAY, Asked
 from dashboards.access import Context
-from dashboards.api.burden import BurdenQuery, See, asked_of, burden_of, query_of
+from dashboards.api.burden import BurdenQuery, See, asked_of, burden_of, query_of, spread_of
 from dashboards.backend import DirectoryError
 from dashboards.burden_models import BurdenView, FiguresView
 from dashboards.i18n import N_
+from dashboards.pages.burden_chart import over_time
 from dashboards.pages.render import page
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
@@ -29,6 +30,7 @@ BYS: Final = {
     "rule": N_("by rule"),
     "patient": N_("by patient or device"),
     "day": N_("by day"),
+    "hour": N_("by hour of the day"),
 }
 WRONG: Final = {
     "from": N_("The start cannot be understood, or the period is longer than 400 days."),
@@ -50,6 +52,8 @@ async def burden(
         wrong = error.field
         asked = await asked_of(context, BurdenQuery(by=query.by))
     found = await burden_of(context, asked)
+    over = asked.by if asked.by == "hour" else "day"
+    drawn = found if found.by == over else await spread_of(context, replace(asked, by="day"))
     wards = await context.backend.items(context.scope, "ward")
     rules = await context.backend.rules(context.scope)
     return page(
@@ -63,6 +67,7 @@ async def burden(
         wards=wards,
         rules=rules,
         bys=BYS,
+        chart=over_time(context, drawn),
         tongue=context.language.split("_", maxsplit=1)[0],
         most=max((r.figures.alarms for r in found.rows), default=0),
         csv=urlencode(_address(query)),
@@ -89,7 +94,7 @@ def _address(query: BurdenQuery) -> dict[str, str]:
 def _alarms(context: Context, found: BurdenView, key: str, figures: FiguresView) -> str:
     """Where the alarms of a row are listed; empty where there are none to list for the caller."""
     asked = Asked(found.start, found.end, found.by, found.ward, found.rule, found.zone)
-    if not figures.alarms or not key:
+    if not figures.alarms or not key or found.by == "hour":
         return ""
     if found.by == "day":
         zone = ZoneInfo(found.zone)

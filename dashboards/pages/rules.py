@@ -13,12 +13,18 @@ from pydantic import ValidationError
 from cloud_ingest.records.releases import STEPS, Act
 from dashboards.access import Context, Guard
 from dashboards.api.rules import ACTIONS, RuleDraft, advance, draft_rule
-from dashboards.backend import DirectoryError
+from dashboards.backend import AlarmQuery, DirectoryError
 from dashboards.i18n import N_
+from dashboards.pages.alarms import places
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
-from dashboards.rule_models import Release
+from dashboards.rule_models import Release, RuleDetail
 from hearthward.trust.access import Action
+from rules import Rule
+from rules.context import Context as Known
+from rules.explain import explain
+from rules.rule_words import about
+from rules.state import Subject
 
 __all__ = ["router"]
 
@@ -32,6 +38,8 @@ REASONS: Final = {
     "examples": N_("its own examples fail: {value}"),
     "rule": N_("the rule is not accepted: {value}"),
 }
+TRIALS: Final = 50
+"""So many of a trial's are shown."""
 OPEN: Final = frozenset({"draft", "shadow", "approved"})
 STATES: Final = {
     "draft": N_("draft"),
@@ -149,12 +157,48 @@ async def _detail(
         "rule.html",
         status=409 if wrong else 200,
         detail=found,
+        may_try=_may_try(context, found),
+        words=_in_words(found),
+        trials=await _trials(context, found),
         acts={release.id: _acts(context, release) for release in found.releases},
         changes={r.id: _changes(found.text, found.texts[r.id]) for r in found.releases if r.state in OPEN},
         **_words(context),
         done=done,
         wrong=wrong,
     )
+
+
+def _in_words(found: RuleDetail) -> dict[str, Any]:
+    """The rule in force in sentences: its condition as a tree, then its times; empty for one not kept."""
+    if found.rule is None:
+        return {}
+    shown = next((v for v in found.versions if v.hash == found.rule.hash), None)
+    if shown is None:
+        return {}
+    rule = Rule.from_content(shown.content)
+    return {"condition": explain(rule, Subject(), Known(), 0).root, "about": list(about(rule))}
+
+
+async def _trials(context: Context, found: RuleDetail) -> dict[str, Any]:
+    """What the rule on trial would have signalled; empty for who may not see alarms of patients."""
+    trial = found.rule.trial if found.rule else None
+    if trial is None or not context.may(Action.VIEW_ALARMS, "alarm"):
+        return {}
+    query = AlarmQuery(rule=found.id, trial=True, start=trial.since, limit=TRIALS)
+    rows = [
+        a
+        for a in await context.backend.alarms(context.scope, query)
+        if a.rule_hash == trial.release.hash and not a.worklist
+    ]
+    await context.audit(Action.VIEW_ALARMS, "alarm", target=found.id, detail={"trial": trial.release.id})
+    return {"rows": rows, "places": await places(context, [a.patient for a in rows])}
+
+
+def _may_try(context: Context, found: RuleDetail) -> bool:
+    """Whether what-if is offered: a rule in force, about patients, whose file is at hand."""
+    rule = found.rule
+    tried = rule is not None and rule.subject == "patient" and rule.state != "shadow" and bool(found.text)
+    return tried and context.may(Action.TRY_RULE, "rule")
 
 
 def _acts(context: Context, release: Release) -> list[tuple[Act, str]]:

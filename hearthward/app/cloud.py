@@ -39,6 +39,7 @@ from hearthward.app.reach import Telling, build_telling
 from hearthward.app.room import when_room
 from hearthward.app.stores import open_store
 from hearthward.app.web_probe import WebProbe
+from hearthward.app.whatif import ChildTrier
 from hearthward.core.clock import Clock, EventClock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import RandomIds
@@ -148,6 +149,7 @@ async def cloud_running(
             services={token: _command_line(settings.cloud.tenant)},
             rulebook=rulebook,
             twilio=telling.twilio,
+            trier=ChildTrier(settings),
         )
         await stack.enter_async_context(_web(app, settings, listening))
         service.pulse.expect(WEB)

@@ -32,7 +32,7 @@ from hearthward.core.settings import Settings
 from rules.context import Context
 from rules.replay import Track
 
-__all__ = ["History", "read_history"]
+__all__ = ["History", "kept_records", "read_history"]
 
 SLICE: Final = 6 * 3600 * SECOND
 """So much is read at once."""
@@ -57,7 +57,7 @@ async def read_history(settings: Settings, start: int, end: int, patients: Colle
     folder = settings.data / "cloud"
     tenant = settings.cloud.tenant
     out = History()
-    with _records(folder / "records.db") as session:
+    with kept_records(folder / "records.db") as session:
         attribution = load_attribution(session, tenant)
         known_then = contexts(session, tenant, end, load_catalog())
         out.contexts = {subject: _from(context, start) for subject, context in known_then.items()}
@@ -78,7 +78,8 @@ async def read_history(settings: Settings, start: int, end: int, patients: Colle
 
 
 @contextmanager
-def _records(path: Path) -> Iterator[Session]:
+def kept_records(path: Path) -> Iterator[Session]:
+    """The records beside whoever writes them. Raises ConfigError when there are none."""
     if not path.is_file():
         msg = f"no stored history: {path} is not there; name the data folder with --data"
         raise ConfigError(msg, path=str(path))

@@ -1,0 +1,64 @@
+"""The burden of alarms over days, or over the hours of the day, as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from dashboards.access import Context
+from dashboards.burden_models import BurdenView
+from dashboards.drawings import Series, columns
+from dashboards.i18n import translations
+from hearthward.core.clock import SECOND
+
+__all__ = ["Chart", "over_time"]
+
+HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture, and what it shows."""
+
+    title: str
+    drawn: Markup
+    labels: list[str]
+    series: list[Series]
+
+
+def over_time(context: Context, found: BurdenView) -> Chart | None:
+    """Alarms by day or by hour, priority on priority; None where there is nothing to show."""
+    if not found.total.alarms:
+        return None
+    gettext = translations(context.language).gettext
+    labels = [f"{n:02d}" for n in range(HOURS)] if found.by == "hour" else _days(found)
+    known = {row.key: row.figures for row in found.rows}
+
+    def values(name: str) -> list[float]:
+        return [getattr(known[key], name) if key in known else 0 for key in labels]
+
+    series = [
+        Series(gettext("▲ high"), "h", values("high")),
+        Series(gettext("◆ medium"), "m", values("medium")),
+        Series(gettext("● low"), "l", values("low")),
+    ]
+    title = gettext("Alarms by hour of the day") if found.by == "hour" else gettext("Alarms by day")
+    most = max(known[key].alarms if key in known else 0 for key in labels)
+    told = gettext("{n} alarms; the most in one column: {most}").format(n=found.total.alarms, most=most)
+    shown = [label if found.by == "hour" else label[5:] for label in labels]
+    return Chart(title, columns(shown, series, title=title, description=told, stacked=True), labels, series)
+
+
+def _days(found: BurdenView) -> list[str]:
+    """Every date of the period, also those on which nothing was."""
+    zone = ZoneInfo(found.zone)
+
+    def day(at: int) -> date:
+        return datetime.fromtimestamp(at // SECOND, UTC).astimezone(zone).date()
+
+    first, last = day(found.start), day(found.end - 1)
+    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]

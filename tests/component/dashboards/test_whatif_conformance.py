@@ -1,0 +1,113 @@
+"""Changed rules tried on history: one suite over the fake and the real records and store, and a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cloud_ingest.trying import TryAsked
+from hearthward.app.whatif import ChildTrier
+from hearthward.core.errors import ConfigError
+from hearthward.core.settings import Settings
+from hearthward.trust.access import Scope
+from rules import Rule
+from rules.amend import amended
+from rules.loader import LIBRARY, load_rule
+from tests.component.dashboards.test_backend_conformance import (
+    SCOPE,
+    T0,
+    FakeSide,
+    S,
+    Side,
+    furnish,
+    real,
+)
+
+TEXT = (LIBRARY / "spo2-low.yaml").read_text("utf-8")
+
+
+@pytest.fixture(params=["fake", "real"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
+    if request.param == "fake":
+        yield FakeSide()
+        return
+    async with real(tmp_path) as made:
+        yield made
+
+
+def rule(**moved: float) -> Rule:
+    paths = {"limit": "parameters/limit/value", "delay_s": "delay_s"}
+    return load_rule(amended(TEXT, {paths[k]: v for k, v in moved.items()}), "spo2-low").rule
+
+
+def asked(*patients: str, **moved: float) -> TryAsked:
+    return TryAsked(rule(), rule(**moved), patients, T0 - 3600 * S, T0 + 3600 * S)
+
+
+async def measured(side: Side) -> dict[str, str]:
+    """Two dips: 88 for half a minute, then 84."""
+    ids = await furnish(side)
+    values = (97, 88, 88, 88, 97, 97, 84, 84, 84, 97, 97)
+    for n, value in enumerate(values):
+        await side.measure("oxi", "spo2", value, T0 + (n + 1) * 10 * S)
+    return ids
+
+
+async def test_what_would_be_lost_and_with_which_worst_value(side: Side):
+    ids = await measured(side)
+    seen: list[tuple[int, int]] = []
+    wanted = asked(ids["patient"], ids["second"], limit=86)
+    found = await side.backend.try_rule(SCOPE, wanted, lambda done, of: seen.append((done, of)))
+    assert (found.before.alarms, found.after.alarms, found.lost_count, found.gained_count) == (2, 1, 1, 0)
+    (lost,) = found.lost
+    assert (lost.patient, lost.peak, lost.onset, lost.ended) == (
+        ids["patient"],
+        88,
+        T0 + 20 * S,
+        T0 + 50 * S,
+    )
+    assert [one.patient for one in found.patients] == [ids["patient"]], "of the other one nothing is known"
+    assert found.readings == 11
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+async def test_nobody_out_of_scope_is_looked_at(side: Side):
+    ids = await measured(side)
+    elsewhere = Scope("main", frozenset({ids["other"]}))
+    found = await side.backend.try_rule(elsewhere, asked(ids["patient"], limit=86), lambda *_: None)
+    assert (found.patients, found.lost_count) == ([], 0)
+
+
+async def test_readings_follow_the_patient_and_the_period(side: Side):
+    ids = await measured(side)
+    side.clock.follow(T0 + 300 * S)
+    await side.backend.end(SCOPE, "association", ids["worn"], T0 + 65 * S)
+    found = await side.backend.try_rule(SCOPE, asked(ids["patient"], limit=86), lambda *_: None)
+    assert (found.before.alarms, found.after.alarms, found.readings) == (1, 0, 6)
+
+
+async def test_a_process_of_its_own_says_the_same(tmp_path: Path):
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    async with real(folder) as side:
+        ids = await measured(side)
+        here = await side.backend.try_rule(SCOPE, asked(ids["patient"], limit=86), lambda *_: None)
+    (folder / "readings.db").rename(folder / "series.db")
+    trier = ChildTrier(Settings(data=tmp_path))
+    seen: list[tuple[int, int]] = []
+    wanted = asked(ids["patient"], limit=86)
+    assert await trier(wanted, lambda done, of: seen.append((done, of))) == here
+    assert seen[-1] == (1, 1)
+    given_up = asyncio.ensure_future(trier(wanted, lambda *_: None))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+
+
+async def test_a_process_that_finds_no_records_says_so(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no stored history"):
+        await ChildTrier(Settings(data=tmp_path))(asked("pat", limit=86), lambda *_: None)
