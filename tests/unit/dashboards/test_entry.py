@@ -235,16 +235,16 @@ async def test_an_earlier_time_is_the_readers_own(typed: str, zone: str, expecte
 
 async def test_a_patients_own_page_takes_a_symptom_and_says_that_nobody_may_be_reading():
     async with world() as made, made.client(made.principal(Role.PATIENT), cookie=True) as client:
-        done = await fill(client, "/me", symptom="breathlessness")
+        done = await fill(client, "/me/feel", symptom="breathlessness")
         assert done.status_code == 303
         shown = (await client.get(done.headers["location"])).text
         assert "Short of breath" in shown
         assert "Nobody may be reading it right now" in shown
         assert 'name="consciousness"' not in shown
-        wrong = await fill(client, "/me", blood_glucose="5.5", **{"unit:blood_glucose": "mg/dL"})
+        wrong = await fill(client, "/me/measure", blood_glucose="5.5", **{"unit:blood_glucose": "mg/dL"})
         assert wrong.status_code == 422
         assert "5.5 is not within 10 to 2000 mg/dL" in wrong.text
-        right = await fill(client, "/me", blood_glucose="5.5", **{"unit:blood_glucose": "mmol/L"})
+        right = await fill(client, "/me/measure", blood_glucose="5.5", **{"unit:blood_glucose": "mmol/L"})
         assert right.status_code == 303
         assert [v.value for v in await by_hand(made) if v.metric == "blood_glucose"] == [99.1]
 

@@ -36,7 +36,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "associations": {"device": "{deviceA}", "patient": "{patientA}"},
     "login": {"login": "x", "password": "y"},
     "users": {"login": "new.nurse", "name": "New Nurse", "roles": ["nurse"]},
+    "{login}": {"name": "Another Name"},
+    "invitations": {"relative": True, "name": "Ann"},
+    "consents": {"person": "usr_family", "sees": ["values"]},
     "entries": {"values": {"pain": 3}},
+    "messages": {"text": "I feel dizzy."},
+    "tasks": {"kind": "medicine", "title": "A pill", "times": ["08:00"]},
+    "marks": {"due": "2026-01-01T00:00:00Z", "state": "done"},
     "limits": {"rule": "spo2-low", "parameter": "limit", "value": 86, "reason": "COPD"},
     "orders": {"kind": "spo2_scale_2", "reason": "hypercapnic"},
     **{
@@ -71,7 +77,7 @@ BODIES: dict[str, dict[str, Any]] = {
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
 OTHERS = (
     *("{key}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}"),
-    *("{user}", "{team}", "{shift}", "{assignment}"),
+    *("{user}", "{team}", "{shift}", "{assignment}", "{consent}", "{task}"),
 )
 """Parts of addresses that are an id of one tenant."""
 SIGNED = {"/api/v1/channels/twilio/status/{token}", "/api/v1/channels/twilio/voice/{token}"}
@@ -97,7 +103,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     path = path.replace("{user}", made.ids.get((tenant, "second"), "none"))
     path = path.replace("{letter}", "1")  # of each tenant there is one
     path = path.replace("{policy}", "default").replace("{version}", "1")
-    for name in ("limit", "order", "release", "team", "shift", "assignment"):
+    for name in ("limit", "order", "release", "team", "shift", "assignment", "consent", "task"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))
     path = path.replace("{channel}", "sms").replace("{subscription}", f"psh-{tenant}")
     path = path.replace("{login}", f"{tenant}-nurse").replace("{rule}", "spo2-low")
@@ -146,6 +152,8 @@ def test_what_is_public_is_on_this_list():
         "/link/{token}",
         "/lang/{language}",
         "/service-worker.js",
+        "/manifest.webmanifest",
+        "/offline",
         *SIGNED,
     }
 

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from cloud_ingest.balance import Book
 from cloud_ingest.loss_ledger import Count, hour_of
+from cloud_ingest.records.care import TaskDraft
 from cloud_ingest.records.limits import LimitDraft
 from dashboards.access import Guard, csrf_token
 from dashboards.app import build_app
@@ -213,10 +214,25 @@ class World:
         assert order is not None
         self.ids[tenant, f"limit{place}"] = limit.id
         self.ids[tenant, f"order{place}"] = order.id
+        await self._home(tenant, place, prefix)
         if place == "A":
             text = RULE if tenant == "main" else RULE.replace("delay_s: 0", "delay_s: 5")
             made = await backend.draft_rule(scope, text, note=f"{prefix}note", who=doctor)
             self.ids[tenant, "releaseA"] = made.id
+
+    async def _home(self, tenant: str, place: str, prefix: str) -> None:
+        """A task of the ward's patient, who has written and was answered."""
+        patient = self.ids[tenant, f"patient{place}"]
+        nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
+        own = Principal(
+            f"{tenant}-own-{place}", f"{prefix}Own", tenant, frozenset({Role.PATIENT}), patient=patient
+        )
+        draft = TaskDraft("medicine", None, f"{prefix}Pill {place}", ("00:00", "08:00"), None, "UTC")
+        task = await self.backend.add_task(nurse, patient, draft)
+        assert task is not None
+        self.ids[tenant, f"task{place}"] = task.id
+        for who, text in ((own, "writes"), (nurse, "is answered")):
+            await self.backend.write_message(who, patient, f"{prefix}Patient {place} {text}", client="1")
 
     async def _room(self, tenant: str, prefix: str) -> None:
         """A second nurse with PIN and badge; for each ward a team, a shift, an assignment, a hand-over."""
