@@ -161,7 +161,7 @@ class RosterEntry:
     """A patient with an open encounter, as a tile of the wall.
 
     ``scored``: NEWS2 is meant for such a patient, who is neither known to be a child nor pregnant; ``scale``
-    is the scale of SpO2 in it.
+    is the scale of SpO2 in it. ``owners`` are the names of those who look after the patient.
     """
 
     patient: str
@@ -173,6 +173,7 @@ class RosterEntry:
     devices: tuple[RosterDevice, ...] = ()
     scored: bool = True
     scale: Literal[1, 2] = 1
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ from dashboards.cloud_views import (
 from dashboards.cloud_whatif import CloudWhatIf
 from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
+from dashboards.owners import with_owners
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -328,7 +329,7 @@ class CloudBackend(
     async def roster(self, scope: Scope) -> Sequence[RosterEntry]:
         """See the port."""
         entries = await self._records.read(lambda s: roster_of(self._records.directory(s), scope))
-        return scored(entries, self._service.pipeline.state.context)
+        return await with_owners(self, scope, scored(entries, self._service.pipeline.state.context))
 
     async def latest(self, scope: Scope) -> Sequence[VitalSample]:
         """See the port."""

@@ -56,6 +56,7 @@ from dashboards.models import (
     Value,
     Ward,
 )
+from dashboards.owners import with_owners
 from hearthward.core.clock import Clock
 from hearthward.core.ids import Ids, SeededIds
 from hearthward.core.model import Reading
@@ -273,10 +274,21 @@ class FakeBackend(
         patient = row.id if kind == "patient" else getattr(row, "patient", None)
         if patient is not None:
             return self._patient_visible(scope, patient)
+        if kind == "device" and self._on_visible(scope, row):
+            return True
         if scope.patient is not None:
             return False
+        if kind == "device":
+            row = self._of(scope.tenant).items["gateway"].get(row.gateway)
         ward = row.id if kind == "ward" else getattr(row, "ward", None)
         return scope.wards is None or ward is None or ward in scope.wards
+
+    def _on_visible(self, scope: Scope, device: Device) -> bool:
+        """Whether a device measures a patient of the scope now."""
+        worn = self._of(scope.tenant).items["association"].values()
+        return any(
+            a.device == device.id and a.end is None and self._patient_visible(scope, a.patient) for a in worn
+        )
 
     def _patient_visible(self, scope: Scope, patient: str | None) -> bool:
         if scope.wards is None and scope.patient is None:
@@ -408,7 +420,8 @@ class FakeBackend(
                 scale=self._scale(scope.tenant, encounter.patient),
             )
             out.append(entry)
-        return sorted(out, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
+        in_order = sorted(out, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
+        return await with_owners(self, scope, in_order)
 
     async def latest(self, scope: Scope) -> Sequence[VitalSample]:
         """See the port."""

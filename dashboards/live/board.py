@@ -207,6 +207,7 @@ class Board:
                     "ward": entry.ward or "",
                     "wardName": entry.ward_name,
                     "home": entry.home,
+                    "by": ", ".join(entry.owners),
                     "t": [[t // MS, v] for t, v in tile.trend if now - t <= TREND_NS],
                 }
             )

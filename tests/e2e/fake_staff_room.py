@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time, timedelta
 from typing import Final
 
+from dashboards.backend import DirectoryChanged
 from dashboards.fake_backend import FakeBackend
 from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
 from dashboards.shift_times import at_local, day_of
@@ -50,6 +51,7 @@ async def furnish(backend: FakeBackend, scope: Scope, patients: list[str]) -> No
     note = "Bed 3 waits for X-ray; the family of bed 2 comes at four."
     draft = HandOverDraft("usr_okoro", "usr_nurse", ward, note, tuple(patients[:2]), ())
     await backend.hand_over(scope, draft, who=ADMIN)
+    backend._publish(DirectoryChanged(scope.tenant))
 
 
 async def _schedule(backend: FakeBackend, scope: Scope, ward: str) -> None:

@@ -1,0 +1,138 @@
+"""NEWS2 on a tile: the same score as the rules make of the same values."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.live.board import Board
+from dashboards.live.score import MAX_AGE_S, as_number, score_of
+from hearthward.core.model import Quality
+from hearthward.trust.access import Role, Scope
+from rules import load_rules
+from tests.unit.dashboards.webworld import PROFILES, T0, S, World, reading, seeded, world
+
+COMPLETE = {
+    "respiratory_rate": 21.0,
+    "spo2": 95.0,
+    "supplemental_oxygen": 1.0,
+    "nibp_systolic": 110.0,
+    "heart_rate": 90.0,
+    "consciousness": 0.0,
+    "body_temperature": 37.0,
+}
+"""2 + 1 + 2 + 1 points."""
+
+
+def samples(values: dict[str, float], at: int = T0, **more: Any) -> list[VitalSample]:
+    device = more.pop("device", "hand")
+    return [VitalSample(device, m, v, at, at, more.get("quality", 0)) for m, v in values.items()]
+
+
+def test_a_complete_score_is_a_number_and_lacks_nothing():
+    assert score_of(samples(COMPLETE), T0) == [6, 2, [], T0 // 1_000_000, 1]
+
+
+def test_what_is_not_known_makes_it_the_least_that_it_can_be():
+    found = score_of(samples({"spo2": 90.0, "heart_rate": 70.0}), T0)
+    assert found is not None
+    assert found[:2] == [3, 3]
+    assert found[2] == ["respiratory_rate", "supplemental_oxygen", "systolic", "consciousness", "temperature"]
+    assert score_of([], T0) is None
+
+
+@pytest.mark.parametrize(("age_s", "known"), [(3600, True), (3601, False)])
+def test_a_value_that_is_too_old_for_the_rules_scores_nothing(age_s: int, known: bool):  # noqa: FBT001
+    assert (score_of(samples({"spo2": 90.0}), T0 + age_s * S) is not None) is known
+
+
+def test_the_ages_are_those_of_the_librarys_rules():
+    rule = next(r for r in load_rules() if r.id == "news2-urgent")
+    assert {m: i.max_age_s for m, i in rule.inputs.items()} == MAX_AGE_S
+
+
+def test_the_worst_of_several_sources_counts_and_the_oldest_value_is_told():
+    two = samples({"heart_rate": 70.0}) + samples({"pulse_rate": 131.0}, T0 - 60 * S, device="oxi")
+    found = score_of(two, T0)
+    assert found is not None
+    assert (found[0], found[3]) == (3, (T0 - 60 * S) // 1_000_000)
+
+
+def test_the_second_scale_judges_by_oxygen():
+    low = samples({"spo2": 90.0})
+    assert [score_of(low, T0, scale)[0] for scale in (1, 2)] == [3, 0]  # type: ignore[index, arg-type]
+    much = samples({"spo2": 97.0, "supplemental_oxygen": 1.0})
+    assert score_of(much, T0, 2)[0] == 5  # type: ignore[index]
+
+
+def test_values_of_a_demonstration_count_only_alone():
+    demo = samples({"spo2": 80.0}, quality=Quality.DEMO)
+    assert score_of(demo, T0)[0] == 3  # type: ignore[index]
+    assert score_of(demo + samples({"heart_rate": 70.0}), T0)[0] == 0  # type: ignore[index]
+    assert score_of(samples({"spo2": 80.0}, quality=Quality.SENSOR_OFF), T0) is None
+
+
+def test_codes_count_as_the_rules_count_them():
+    assert as_number("consciousness", None, "A") == 0
+    assert as_number("consciousness", None, "V") == 2
+    assert as_number("supplemental_oxygen", None, "oxygen") == 1
+    assert as_number("consciousness", None, "?") is None
+    assert as_number("spo2", 97.0, None) == 97.0
+
+
+HAND = RosterDevice("hand", "", None, None, T0, manual=True)
+OXI = RosterDevice("oxi", "gw", "sig-pulse-oximeter", None, T0)
+ENTRY = RosterEntry("p1", "Rosa", "w1", "Ward A", "A-01", home=False, devices=(OXI, HAND))
+
+
+def board(entry: RosterEntry = ENTRY) -> Board:
+    made = Board(PROFILES)
+    made.set_roster([entry])
+    return made
+
+
+def test_a_tile_scores_devices_and_what_was_entered_by_hand():
+    made = board()
+    made.take(samples({"spo2": 95.0}, device="oxi") + samples({"consciousness": 1.0}))
+    assert made.refresh(T0) == {"p1"}
+    assert made.tile("p1")["n"][:2] == [4, 3]
+    assert made.refresh(T0) == set()
+    made.take(samples({"body_temperature": 39.5}, T0 + S))
+    assert made.refresh(T0 + S) == {"p1"}, "what no vital sign of the tile shows changes the score"
+    assert made.tile("p1")["n"][0] == 6
+
+
+def test_values_of_the_patient_before_score_nothing():
+    made = board()
+    made.take(samples({"spo2": 80.0}, T0 - S, device="oxi"))
+    made.refresh(T0)
+    assert made.tile("p1")["n"] is None
+
+
+def test_where_news2_is_not_meant_for_the_patient_there_is_none():
+    made = board(replace(ENTRY, scored=False))
+    made.take(samples(COMPLETE))
+    made.refresh(T0)
+    assert made.tile("p1")["n"] is False
+
+
+async def shown(made: World, name: str = "Patient A") -> Any:
+    hub = await seeded(made)
+    return next(t for t in hub.snapshot(Scope.system("main"))["tiles"] if t["name"] == name)["n"]
+
+
+async def test_an_order_changes_the_scale_on_the_wall():
+    async with world() as made:
+        scope, patient = Scope.system("main"), made.ids["main", "patientB"]
+        (order,) = await made.backend.orders(scope, patient) or ()
+        made.backend.put_readings("main", [reading("main-oxi-B", "spo2", 90, made.clock.now_ns())])
+        assert (await shown(made, "Patient B"))[4] == 2
+        await made.backend.end_order(scope, patient, order.id, reason="x", who=made.principal(Role.DOCTOR))
+        async with asyncio.timeout(5):
+            while (await shown(made, "Patient B"))[4] == 2:  # noqa: ASYNC110 - the hub has no event
+                await asyncio.sleep(0)
+        assert (await shown(made, "Patient B"))[0] == 3
