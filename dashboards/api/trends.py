@@ -89,7 +89,7 @@ async def _rows(
 
 
 def _row(v: Value) -> Sequence[object]:
-    number = None if v.value is None else v.value
+    number = int(v.value) if v.value is not None and v.value.is_integer() else v.value
     who = v.author_name or v.author
     return (
         *(iso(v.time), iso(v.received), v.metric, number, v.code, v.unit, v.device, v.device_time),

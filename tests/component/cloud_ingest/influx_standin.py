@@ -34,6 +34,12 @@ _QUERY = re.compile(
     r"( \|> drop\(columns: \[(?P<drop>[^\]]*)\]\))?"
     r"(?P<last> \|> last\(\))?( \|> limit\(n: \d+\))?$"
 )
+_SUMS = re.compile(r"^data = (?P<source>from.*\)) \|> window\(every: (?P<every>\d+)ns\)$")
+_YIELD = re.compile(
+    r'^data \|> (?P<what>min|max|sum|count|last)\(\) \|> set\(key: "what", value: "(?P=what)"\)'
+    r' \|> keep\(columns: \["_start", "_time", "_value", "quality", "what"\]\)'
+    r' \|> yield\(name: "(?P=what)"\)$'
+)
 _EQUALS = re.compile(r'r\.(\w+) == "((?:[^"\\]|\\.)*)"')
 
 
@@ -106,6 +112,10 @@ class InfluxStandIn:
         return 204, {}
 
     def query(self, flux: str) -> tuple[int, str]:
+        first, *rest = flux.split("\n")
+        sums = _SUMS.match(first)
+        if sums is not None:
+            return self._sums(sums, [_YIELD.match(line) for line in rest])
         asked = _QUERY.match(flux)
         if asked is None:
             return 400, json.dumps({"code": "invalid", "message": f"not understood here: {flux}"})
@@ -120,6 +130,35 @@ class InfluxStandIn:
             wanted.setdefault(name, set()).add(re.sub(r"\\(.)", r"\1", text))
         dropped = set(re.findall(r'"(\w+)"', asked["drop"] or ""))
         return 200, self._csv(wanted, (start, stop), dropped, newest=bool(asked["last"]))
+
+    def _sums(self, sums: re.Match[str], yields: list[re.Match[str] | None]) -> tuple[int, str]:
+        """Each window of each series by itself; what ``sum`` and ``count`` give has no time."""
+        asked = _QUERY.match(sums["source"])
+        if asked is None or not yields or not all(yields):
+            return 400, json.dumps({"code": "invalid", "message": "not understood here"})
+        start, stop = (int(re.sub(r"\D", "", asked[name])) for name in ("start", "stop"))
+        wanted: dict[str, set[str]] = {}
+        for name, text in _EQUALS.findall(asked["filter"]):
+            wanted.setdefault(name, set()).add(re.sub(r"\\(.)", r"\1", text))
+        every, out = int(sums["every"]), list[str]()
+        for found in yields:
+            what = found["what"] if found else ""
+            timed = what in {"min", "max", "last"}
+            columns = ["_start", *(["_time"] if timed else []), "_value", "quality", "what"]
+            out.append(",".join(["", "result", "table", *columns]))
+            for (measurement, tags, name), times in sorted(self.points.items(), key=lambda item: item[0]):
+                row = {"_measurement": measurement, "_field": name, **dict(tags)}
+                if any(row.get(k) not in values for k, values in wanted.items()):
+                    continue
+                windows: dict[int, list[tuple[int, float]]] = {}
+                for at in sorted(t for t in times if start <= t < stop):
+                    windows.setdefault(max(start, at // every * every), []).append((at, float(times[at])))
+                for begin, points in windows.items():
+                    at, value = _aggregate(what, points)
+                    cells = [_stamp(begin), *([_stamp(at)] if timed else []), str(value)]
+                    out.append(",".join(["", what, "0", *cells, row.get("quality", ""), what]))
+            out.append("")
+        return 200, "\r\n".join(out) + "\r\n"
 
     def _csv(
         self, wanted: dict[str, set[str]], period: tuple[int, int], dropped: set[str], *, newest: bool
@@ -196,6 +235,15 @@ class InfluxStandIn:
                 del args
 
         return Handler
+
+
+def _aggregate(what: str, points: list[tuple[int, float]]) -> tuple[int, float]:
+    values = [v for _, v in points]
+    if what == "last":
+        return points[-1]
+    if what in {"min", "max"}:
+        return (min if what == "min" else max)(points, key=lambda p: p[1])
+    return 0, sum(values) if what == "sum" else len(values)
 
 
 def _stamp(ns: int) -> str:

@@ -7,11 +7,12 @@ from itertools import count
 
 import pytest
 
-from cloud_ingest.stores import FOREVER, Delivery, Origins, Outcome, TimeSeriesStore
+from cloud_ingest.stores import FOREVER, Delivery, Origins, Outcome, Summary, TimeSeriesStore
+from cloud_ingest.stores.summaries import summed_up
 from hearthward.core.errors import StoreRejected
 from hearthward.core.model import Quality, Reading, ReadingBatch
 
-__all__ = ["SECOND", "T0", "StoreSuite", "everything", "origins", "reading"]
+__all__ = ["SECOND", "T0", "StoreSuite", "close", "everything", "origins", "reading"]
 
 T0 = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000
@@ -42,6 +43,15 @@ async def everything(
     store: TimeSeriesStore, tenant: str, devices: tuple[str, ...] = ("dev_1", "dev_2")
 ) -> list[Reading]:
     return list(await store.read(tenant, devices, None, 0, FOREVER))
+
+
+def close(found: list[Summary], expected: list[Summary]) -> bool:
+    """Whether they are the same but for the last digits of their means."""
+    return len(found) == len(expected) and all(
+        (a.time, a.low, a.high, a.last, a.count) == (b.time, b.low, b.high, b.last, b.count)
+        and a.mean == pytest.approx(b.mean)
+        for a, b in zip(found, expected, strict=True)
+    )
 
 
 class StoreSuite:
@@ -175,3 +185,35 @@ class StoreSuite:
             [Outcome.DUPLICATE, Outcome.NEW],
         ]
         assert await store.append_many(tenant, []) == []
+
+    async def test_sums_values_up_in_buckets(self, store: TimeSeriesStore, tenant: str):
+        rows = [reading(i, value=90.0 + i % 7, corrected=T0 + i * SECOND + i) for i in range(0, 300, 3)]
+        await store.append(tenant, ReadingBatch.of(rows), origins(*range(1, len(rows) + 1)))
+        others = [
+            reading(61, value=None, code="BM 85", digest=1),
+            reading(62, value=1.0, quality=int(Quality.SENSOR_OFF), digest=2),
+            reading(63, value=2.0, quality=int(Quality.FUTURE), digest=3),
+            reading(64, value=3.0, quality=int(Quality.MOTION), digest=4),
+            reading(65, value=4.0, metric="pulse_rate", digest=5),
+            reading(66, value=5.0, device="dev_2", digest=6),
+        ]
+        await store.append(tenant, ReadingBatch.of(others), origins(*range(201, 207)))
+        minute, spo2 = 60 * SECOND, [r for r in (*rows, others[3]) if r.metric == "spo2"]
+        for start, end, step in (
+            (T0, T0 + 300 * SECOND, minute),
+            (T0 + 5 * SECOND, T0 + 200 * SECOND, minute),
+            (T0 + 5 * SECOND + 1, T0 + 9 * SECOND + 9, minute),
+            (T0 - 900 * SECOND, T0 + 900 * SECOND, 2 * minute),
+            (T0 + 60 * SECOND + 60, T0 + 120 * SECOND, 10 * SECOND),
+        ):
+            inside = sorted((r for r in spo2 if start <= r.corrected < end), key=lambda r: r.corrected)
+            found = await store.summaries(tenant, "dev_1", "spo2", start, end, step)
+            assert close(found, summed_up(inside, step)), (start - T0, end - T0, step)
+        for device, metric, end in (
+            ("dev_1", "etco2", minute),
+            ("dev_9", "spo2", minute),
+            ("dev_1", "spo2", 0),
+        ):
+            assert await store.summaries(tenant, device, metric, T0, T0 + end, minute) == []
+        with pytest.raises(StoreRejected):
+            await store.summaries(tenant, "dev_1", "spo2", T0, T0 + minute, 0)

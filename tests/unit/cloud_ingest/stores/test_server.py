@@ -10,11 +10,12 @@ from cloud_ingest.stores import FOREVER, Outcome
 from cloud_ingest.stores.engine import Examined, Series
 from cloud_ingest.stores.points import Format
 from cloud_ingest.stores.server import ServerStore
+from cloud_ingest.stores.summaries import NOT_SHOWN, Summary, Tally, summed_up
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from tests.component.cloud_ingest.influx_standin import parse_line
-from tests.unit.cloud_ingest.stores.suite import SECOND, T0, everything, origins, reading
+from tests.unit.cloud_ingest.stores.suite import SECOND, T0, close, everything, origins, reading
 
 
 class FakeEngine:
@@ -26,6 +27,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.points: dict[tuple[tuple[str, str], ...], dict[int, dict[str, float]]] = {}
         self.asked: list[tuple[int, int]] = []
+        self.summed: list[tuple[int, int, int]] = []
         self.lines = self.settled = 0
         self.torn: int | None = None
 
@@ -62,6 +64,22 @@ class FakeEngine:
             found[which] = max(found.get(which, 0), *series.times)
         self.asked.pop()
         return found
+
+    def summaries(
+        self, tenant: str, device: str, metric: str, first: int, stop: int, step: int
+    ) -> list[Summary]:
+        self.summed.append((first, stop, step))
+        table = Tally.table()
+        for series in self.series(tenant, [device], [metric], first, stop - 1):
+            if series.name == "value" and not int(series.labels.get("quality", 0)) & NOT_SHOWN:
+                for at, number in zip(series.times, series.numbers, strict=True):
+                    tally = table[at // step * step]
+                    for kept in (tally.lows, tally.highs, tally.sums):
+                        kept.append(number)
+                    tally.counts.append(1)
+                    tally.lasts.append((at, number))
+        self.asked.pop()
+        return [made for at in sorted(table) if (made := table[at].summary(at)) is not None]
 
     def settle(self) -> None:
         self.settled += 1
@@ -174,3 +192,17 @@ async def test_a_closed_store_says_so(engine: FakeEngine, clock: EventClock):
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await everything(store, "main")
+
+
+async def test_whole_buckets_are_summed_up_by_the_server_and_only_the_ends_are_read(
+    store: ServerStore, engine: FakeEngine, clock: EventClock
+):
+    rows = [reading(i, value=90.0 + i % 5) for i in range(60)]
+    await store.append("main", ReadingBatch.of(rows), origins(*range(60)))
+    clock.advance(100)
+    engine.asked.clear()
+    found = await store.summaries("main", "dev_1", "spo2", T0 + 5 * SECOND, T0 + 47 * SECOND, 10 * SECOND)
+    assert close(found, summed_up(rows[5:47], 10 * SECOND))
+    ms = T0 // 10**6
+    assert engine.summed == [(ms + 10_000, ms + 40_000, 10_000)]
+    assert engine.asked == [(ms + 5_000, ms + 9_999), (ms + 40_000, ms + 46_999)]

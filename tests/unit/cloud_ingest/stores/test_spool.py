@@ -15,11 +15,12 @@ from cloud_ingest.stores import FOREVER, MemoryServer, MemoryStore, Outcome, Sql
 from cloud_ingest.stores.shipper import VANISHED, Shipping
 from cloud_ingest.stores.spool import SpooledStore
 from cloud_ingest.stores.spool_file import SpoolFile
+from cloud_ingest.stores.summaries import summed_up
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from tests.unit.cloud_ingest.stores.suite import SECOND, T0, everything, origins, reading
+from tests.unit.cloud_ingest.stores.suite import SECOND, T0, close, everything, origins, reading
 
 SAFETY_S = 60.0
 DEVICES = ("dev_1", "dev_2")
@@ -411,3 +412,23 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpoolMachine = SpoolMachine.TestCase
 TestSpoolMachine.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+async def test_sums_of_both_are_one_and_nothing_counts_twice(bench: Bench):
+    rows = [reading(i, value=90.0 + i % 7) for i in range(100)]
+    await bench.add(*rows)
+    await bench.settle()
+    assert await bench.store.file.prune(T0 + 50 * SECOND) > 0
+    late = reading(20, value=70.0, digest=99)
+    await bench.add(late, first=500)  # older than what is here, and not shipped yet
+    both = sorted([*rows, late], key=lambda r: r.corrected)
+    for start, end, step in ((0, 100, 10), (13, 77, 10), (18, 22, 1), (0, 40, 60), (60, 90, 7)):
+        begin, stop = T0 + start * SECOND, T0 + end * SECOND
+        found = await bench.store.summaries("main", "dev_1", "spo2", begin, stop, step * SECOND)
+        inside = [r for r in both if begin <= r.corrected < stop]
+        assert close(found, summed_up(inside, step * SECOND)), (start, end, step)
+    await bench.settle()
+    assert close(
+        await bench.store.summaries("main", "dev_1", "spo2", T0, T0 + 100 * SECOND, 10 * SECOND),
+        summed_up(both, 10 * SECOND),
+    )
