@@ -45,7 +45,7 @@ class FakeCare:
     ids: Ids
 
     def __init__(self) -> None:
-        self._books: defaultdict[str, _Book] = defaultdict(_Book)
+        self._care_books: defaultdict[str, _Book] = defaultdict(_Book)
 
     def _of(self, tenant: str) -> Any:
         raise NotImplementedError
@@ -67,7 +67,7 @@ class FakeCare:
         )
 
     def _mail(self, scope: Scope, patient: str) -> list[CareMessage]:
-        found = [m for m in self._books[scope.tenant].messages.values() if m.patient == patient]
+        found = [m for m in self._care_books[scope.tenant].messages.values() if m.patient == patient]
         return sorted(found, key=lambda m: (m.at, m.id))
 
     async def write_message(
@@ -83,7 +83,7 @@ class FakeCare:
             refuse_people(error)
         if self._of(scope.tenant).items["patient"][patient].ended is not None:
             raise DirectoryError(field="patient", code="ended", value=patient)
-        book = self._books[scope.tenant].messages
+        book = self._care_books[scope.tenant].messages
         there = next((m for m in book.values() if (m.author, m.client) == (who.user, client)), None)
         if there is not None:
             if (there.patient, there.text) != (patient, text):
@@ -114,7 +114,7 @@ class FakeCare:
         for message in new:
             name = self._name(scope.tenant, who.user) or who.user
             change = {"seen": now, "seen_name": name, "sent": message.sent or now}
-            self._books[scope.tenant].messages[message.id] = message.model_copy(update=change)
+            self._care_books[scope.tenant].messages[message.id] = message.model_copy(update=change)
         return len(new)
 
     async def unseen_messages(self, who: Principal, patient: str) -> int:
@@ -127,7 +127,7 @@ class FakeCare:
     async def inbox(self, who: Principal) -> Sequence[Conversation]:
         """See the port."""
         scope, now = scope_of(who), self.clock.now_ns()
-        book = self._books[scope.tenant].messages
+        book = self._care_books[scope.tenant].messages
         patients = {m.patient for m in book.values() if self._sees(scope, m.patient)}
         found = [self._conversation(scope, patient) for patient in patients]
         if cares(who):
@@ -159,12 +159,12 @@ class FakeCare:
         """See the port."""
         if not self._sees(scope, patient):
             return None
-        book, now = self._books[scope.tenant], self.clock.now_ns()
+        book, now = self._care_books[scope.tenant], self.clock.now_ns()
         tasks = [t for p, t in book.tasks.values() if p == patient and (t.end is None or t.end > start)]
         tasks.sort(key=lambda t: (t.times, t.start, t.id))
         times = careplan.slots(tasks, start, end)
         measured = {
-            (s.task.id, s.due): at for s in times if (at := self._first(scope.tenant, patient, s)) is not None
+            (s.task.id, s.due): at for s in times if (at := self._first_reading(scope.tenant, patient, s)) is not None
         }
         done = careplan.occurrences(times, book.marks, measured, now)
         return CarePlan(
@@ -176,7 +176,7 @@ class FakeCare:
             kept=kept_of(careplan.adherence(done)),
         )
 
-    def _first(self, tenant: str, patient: str, slot: careplan.Slot) -> int | None:
+    def _first_reading(self, tenant: str, patient: str, slot: careplan.Slot) -> int | None:
         stored: Sequence[Reading] = self._of(tenant).readings
         times = [
             r.corrected
@@ -211,22 +211,22 @@ class FakeCare:
             kept.remind,
             self.clock.now_ns(),
         )
-        self._books[scope.tenant].tasks[task.id] = patient, task
+        self._care_books[scope.tenant].tasks[task.id] = patient, task
         return task_view(task)
 
-    def _task(self, scope: Scope, patient: str, key: str) -> careplan.Task | None:
-        owner, task = self._books[scope.tenant].tasks.get(key, (None, None))
+    def _planned(self, scope: Scope, patient: str, key: str) -> careplan.Task | None:
+        owner, task = self._care_books[scope.tenant].tasks.get(key, (None, None))
         return task if owner == patient and self._sees(scope, patient) else None
 
     async def end_task(self, who: Principal, patient: str, task: str) -> CareTask | None:
         """See the port."""
         scope = scope_of(who)
-        known = self._task(scope, patient, task)
+        known = self._planned(scope, patient, task)
         if known is None:
             return None
         if known.end is None:
             known = replace(known, end=max(self.clock.now_ns(), known.start + 1))
-            self._books[scope.tenant].tasks[task] = patient, known
+            self._care_books[scope.tenant].tasks[task] = patient, known
         return task_view(known)
 
     async def mark_task(
@@ -241,11 +241,11 @@ class FakeCare:
     ) -> TaskDue | None:
         """See the port."""
         scope, now = scope_of(who), self.clock.now_ns()
-        known = self._task(scope, patient, task)
+        known = self._planned(scope, patient, task)
         if known is None:
             return None
         _, text = check_mark(known, due, state, note, now)
-        self._books[scope.tenant].marks[task, due] = careplan.Mark(state, text, now, who.user)
+        self._care_books[scope.tenant].marks[task, due] = careplan.Mark(state, text, now, who.user)
         plan = await self.care_plan(scope, patient, due, due + 1)
         return None if plan is None else next(d for d in plan.dues if d.task == task)
 
@@ -253,7 +253,7 @@ class FakeCare:
         """See the port."""
         if not self._sees(scope, patient):
             return None
-        zones = [t.timezone for p, t in self._books[scope.tenant].tasks.values() if p == patient]
+        zones = [t.timezone for p, t in self._care_books[scope.tenant].tasks.values() if p == patient]
         items = self._of(scope.tenant).items
         worn = [a.device for a in items["association"].values() if a.patient == patient and a.end is None]
         gateways = sorted({items["device"][d].gateway for d in worn})

@@ -232,7 +232,7 @@ class World:
         assert task is not None
         self.ids[tenant, f"task{place}"] = task.id
         for who, text in ((own, "writes"), (nurse, "is answered")):
-            await self.backend.write_message(who, patient, f"{prefix}Patient {place} {text}", client="1")
+            await self.backend.write_message(who, patient, f"{prefix}Patient {place} {text}", client=place)
 
     async def _room(self, tenant: str, prefix: str) -> None:
         """A second nurse with PIN and badge; for each ward a team, a shift, an assignment, a hand-over."""
