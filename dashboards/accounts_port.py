@@ -63,7 +63,7 @@ class AccountsPort(Protocol):
         """A new link for a login about a patient in the caller's scope. Raises DirectoryError."""
         ...
 
-    def texts(self) -> bool:
+    def can_text(self) -> bool:
         """Whether an SMS channel is configured."""
         ...
 

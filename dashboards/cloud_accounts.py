@@ -146,7 +146,7 @@ class CloudAccounts:
                 return None
             refuse_people(error)
 
-    def texts(self) -> bool:
+    def can_text(self) -> bool:
         """See the port."""
         return SMS in self._service.channels
 

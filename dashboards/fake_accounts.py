@@ -160,7 +160,7 @@ class FakeAccounts(FakePeople):
         known = next((k for k in self._about(who.tenant, patient) if k.user.login == login), None)
         return None if known is None else self._issue(who.tenant, known)
 
-    def texts(self) -> bool:
+    def can_text(self) -> bool:
         """See the port."""
         return self.sms
 

@@ -35,7 +35,7 @@ def qr_code(text: str, title: str) -> Markup:
 
 def texts(request: Request, backend: Backend) -> bool:
     """Whether a link can be sent by SMS: there is a channel, and an address that a telephone can open."""
-    return backend.texts() and request.app.state.public_url is not None
+    return backend.can_text() and request.app.state.public_url is not None
 
 
 async def send_by_sms(request: Request, backend: Backend, link: NewLink) -> Texted:

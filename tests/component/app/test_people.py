@@ -25,7 +25,7 @@ from cloud_ingest.stores.fake import MemoryStore
 from dashboards import create_app
 from hearthward.app.lock import FolderLock
 from hearthward.app.owner import owner_file, write_owner
-from hearthward.app.people import add_user, list_users, new_password
+from hearthward.app.people import add_user, let_in, list_users, log_out, new_link, new_password
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import AccessError, ConfigError, HearthwardError, StoreUnavailable
 from hearthward.core.ids import RandomIds
@@ -36,6 +36,7 @@ from hearthward.trust.passwords import Passwords
 from rules import load_rules
 
 SCOPE = Scope.system("main")
+CHOSEN = "right horse battery"
 TOKEN = "the-owner's-token"  # noqa: S105 - of this test's own server
 ADMIN = frozenset({Role.ADMIN})
 
@@ -166,6 +167,48 @@ async def test_a_login_is_added_listed_and_gets_another_password(side: Settings)
     assert (await who_is(side, "li.na", second)).user == who.user
 
 
+async def test_a_link_lets_somebody_choose_a_password_once(side: Settings):
+    await nurse(side)
+    text = await new_link(side, "Li.Na")
+    assert text.startswith("li.na chooses a password here")
+    url = text.rpartition("\n")[2]
+    assert url.startswith("http://127.0.0.1:")
+    async with opened(side) as records:
+        accounts, secret = Accounts(records, Passwords()), url.rpartition("/link/")[2]
+        who = await accounts.use_link(SCOPE, secret, password=CHOSEN)
+        assert who.name == "Li Na"
+        with pytest.raises(AccessError):
+            await accounts.use_link(SCOPE, secret, password=CHOSEN)
+
+
+async def test_somebody_is_let_in_no_longer_and_again(side: Settings):
+    first = password_in(await nurse(side))
+    secret = (await new_link(side, "li.na")).rpartition("/link/")[2]
+    assert "let in no longer" in await let_in(side, "li.na", allowed=False)
+    assert "(disabled)" in await list_users(side)
+    with pytest.raises(AccessError):
+        await who_is(side, "li.na", first)
+    with pytest.raises(ConfigError, match="let in no longer"):
+        await new_link(side, "li.na")
+    assert "may log in again" in await let_in(side, "li.na", allowed=True)
+    who = await who_is(side, "li.na", first)
+    async with opened(side) as records:
+        accounts = Accounts(records, Passwords())
+        with pytest.raises(AccessError):
+            await accounts.use_link(SCOPE, secret, password=CHOSEN)
+        token = await accounts.open_session(who)
+        assert await accounts.principal(SCOPE, token.secret) == who
+    assert "logged out everywhere" in await log_out(side, "li.na")
+    async with opened(side) as records:
+        assert await Accounts(records, Passwords()).principal(SCOPE, token.secret) is None
+
+
+async def test_the_last_administrator_is_not_locked_out(side: Settings):
+    await nurse(side, "boss", roles=("admin",))
+    with pytest.raises(ConfigError, match="last administrator"):
+        await let_in(side, "boss", allowed=False)
+
+
 async def test_wards_patients_and_disabled_logins_are_shown(side: Settings):
     async with opened(side) as records:
 
@@ -206,8 +249,9 @@ async def test_a_refusal_names_the_field_either_way(side: Settings, fields: dict
 @pytest.mark.parametrize("login", ["nobody", "no/body", "..", "", "a b\r\nX: y"])
 async def test_an_unknown_login_gets_no_password(side: Settings, login: str):
     await nurse(side)
-    with pytest.raises(ConfigError, match="there is no"):
-        await new_password(side, login)
+    for act in (new_password(side, login), new_link(side, login), log_out(side, login)):
+        with pytest.raises(ConfigError, match="there is no"):
+            await act
 
 
 async def test_both_ways_are_audited_without_names_or_passwords(side: Settings):

@@ -1,0 +1,283 @@
+"""Logins, invitations and consent of the web's port: one suite over the fake and the real records."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cloud_ingest.channels.fake import FakeChannel
+from dashboards.accounts_port import AskedUsers, Invitee
+from dashboards.backend import DirectoryError
+from hearthward.core.errors import AccessError, DeliveryPermanent
+from hearthward.trust.access import Principal, Role, Scope, scope_of
+from tests.component.dashboards.test_backend_conformance import (
+    PASSWORD,
+    SCOPE,
+    FakeSide,
+    RealSide,
+    Side,
+    furnish,
+    real,
+)
+
+DAY = 86_400_000_000_000
+NURSE = Principal("usr_nora", "Nora", "main", frozenset({Role.NURSE}))
+
+
+@pytest.fixture(params=["fake", "real"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
+    if request.param == "fake":
+        yield FakeSide()
+        return
+    async with real(tmp_path) as made:
+        yield made
+
+
+async def join(side: Side, patient: str, invitee: Invitee) -> Principal:
+    """Invite somebody, and have them choose a password."""
+    link = await side.backend.invite(NURSE, patient, invitee)
+    assert link is not None
+    opened = await side.backend.use_link(link.secret, PASSWORD)
+    assert opened is not None
+    return opened.principal
+
+
+async def test_an_invitation_makes_a_login_that_only_its_link_opens(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    link = await backend.invite(NURSE, patient, Invitee(relative=True, name=" Ann ", phone="+8613800138000"))
+    assert link is not None
+    assert link.secret not in repr(link)
+    assert (link.user.name, link.user.roles, link.user.patient) == ("Ann", ["family"], patient)
+    assert link.phone == "+8613800138000"
+    assert await backend.login(link.user.login, "") is None
+    (account,) = await backend.accounts_about(SCOPE, patient) or ()
+    assert (account.joined, account.sessions, account.link_until) == (False, 0, link.expires)
+    opened = await backend.use_link(link.secret, PASSWORD)
+    assert opened is not None
+    assert (opened.principal.roles, opened.principal.patient) == ({Role.FAMILY}, patient)
+    assert await backend.use_link(link.secret, PASSWORD) is None
+    (account,) = await backend.accounts_about(SCOPE, patient) or ()
+    assert (account.joined, account.sessions, account.link_until) == (True, 1, None)
+
+
+async def test_a_patient_has_one_login_and_each_link_takes_the_place_of_the_one_before(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    await backend.change(SCOPE, "patient", patient, {"phone": "+8613800138009", "language": "zh"})
+    first = await backend.invite(NURSE, patient, Invitee())
+    second = await backend.invite(NURSE, patient, Invitee())
+    assert first is not None
+    assert second is not None
+    assert first.user.login == second.user.login
+    assert (second.user.name, second.user.language, second.phone) == ("Rosa", "zh", "+8613800138009")
+    assert await backend.link_login(first.secret) is None
+    assert await backend.link_login(second.secret) == second.user.login
+    third = await backend.invite_again(NURSE, patient, second.user.login)
+    assert third is not None
+    assert await backend.link_login(second.secret) is None
+    assert await backend.link_login(third.secret) == second.user.login
+    await backend.invite(NURSE, patient, Invitee(relative=True, name="Aaron"))
+    roles = [a.user.roles for a in await backend.accounts_about(SCOPE, patient) or ()]
+    assert roles == [["patient"], ["family"]]
+
+
+async def test_nobody_is_invited_out_of_scope_or_by_a_wrong_name_or_number(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    elsewhere = Principal("usr_w", "W", "main", frozenset({Role.NURSE}), frozenset({ids["other"]}))
+    assert await backend.invite(elsewhere, patient, Invitee()) is None
+    assert await backend.invite(NURSE, "pat_none", Invitee()) is None
+    assert await backend.accounts_about(scope_of(elsewhere), patient) is None
+    assert await backend.invite_again(NURSE, patient, "nobody") is None
+    for invitee, field, code in (
+        (Invitee(relative=True, name=" "), "name", "required"),
+        (Invitee(relative=True, name="Ann", phone="12"), "phone", "invalid"),
+    ):
+        with pytest.raises(DirectoryError) as refused:
+            await backend.invite(NURSE, patient, invitee)
+        assert (refused.value.field, refused.value.code) == (field, code)
+    assert await backend.accounts_about(SCOPE, patient) == []
+    await side.person("nora", Role.NURSE)
+    assert await backend.invite_again(NURSE, patient, "nora") is None
+    link = await backend.invite(NURSE, patient, Invitee())
+    assert link is not None
+    assert await backend.invite_again(elsewhere, patient, link.user.login) is None
+    await backend.let_in(SCOPE, link.user.login, allowed=False)
+    with pytest.raises(DirectoryError) as refused:
+        await backend.invite_again(NURSE, patient, link.user.login)
+    assert (refused.value.field, refused.value.code) == ("login", "disabled")
+
+
+async def test_consent_from_giving_to_taking_back(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    rosa = await join(side, patient, Invitee())
+    ann = await join(side, patient, Invitee(relative=True, name="Ann"))
+    scope = scope_of(ann)
+    assert await backend.consent_of(scope, ann.user) is None
+    (relative,) = await backend.relatives(scope_of(rosa), patient)
+    assert (relative.name, relative.joined, relative.consent) == ("Ann", True, None)
+    until = backend.real_now() + 7 * DAY
+    first = await backend.give_consent(rosa, ann.user, sees=["alarms", "values"], until=until)
+    assert (first.sees, first.until, first.state) == (["values", "alarms"], until, "in_force")
+    second = await backend.give_consent(rosa, ann.user, sees=["plan"], until=None)
+    held = await backend.consent_of(scope, ann.user)
+    assert held is not None
+    assert (held.id, held.person_name) == (second.id, "Ann")
+    (relative,) = await backend.relatives(scope_of(rosa), patient)
+    assert relative.consent == held
+    states = {c.id: c.state for c in await backend.consents(scope_of(rosa), patient)}
+    assert states == {first.id: "revoked", second.id: "in_force"}
+    taken = await backend.revoke_consent(rosa, second.id)
+    assert taken is not None
+    assert taken.state == "revoked"
+    assert await backend.revoke_consent(rosa, second.id) == taken, "once more changes nothing"
+    assert await backend.consent_of(scope, ann.user) is None
+
+
+async def test_a_consent_needs_a_relative_something_to_see_and_a_day_to_come(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    rosa = await join(side, patient, Invitee())
+    ann = await join(side, patient, Invitee(relative=True, name="Ann"))
+    other = await join(side, ids["second"], Invitee(relative=True, name="Otto"))
+    second = await join(side, ids["second"], Invitee())
+    now = backend.real_now()
+    for person, sees, until, field, code in (
+        (other.user, ["values"], None, "person", "unknown"),
+        (rosa.user, ["values"], None, "person", "unknown"),
+        (ann.user, [], None, "sees", "required"),
+        (ann.user, ["values", "name"], None, "sees", "invalid"),
+        (ann.user, ["values"], now - 1, "until", "past"),
+    ):
+        with pytest.raises(DirectoryError) as refused:
+            await backend.give_consent(rosa, person, sees=sees, until=until)
+        assert (refused.value.field, refused.value.code) == (field, code)
+    given = await backend.give_consent(rosa, ann.user, sees=["values"], until=None)
+    assert await backend.revoke_consent(second, given.id) is None
+    assert await backend.consents(scope_of(second), patient) == []
+    assert await backend.relatives(scope_of(second), patient) == []
+    assert await backend.looks(scope_of(second), patient, 0) == []
+    elsewhere = Scope("main", frozenset({ids["other"]}))
+    assert await backend.consents(elsewhere, patient) == []
+    assert await backend.consent_of(Scope("other"), ann.user) is None
+
+
+async def test_who_looked_comes_out_of_the_audit(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    await side.person("nora", Role.NURSE)
+    opened = await backend.login("nora", PASSWORD)
+    assert opened is not None
+    nora = opened.principal
+    ann = await join(side, patient, Invitee(relative=True, name="Ann"))
+    before = backend.real_now() - DAY
+    await backend.audit(nora, "view_readings", "reading", target=patient)
+    await backend.audit(nora, "view_readings", "reading", target=ids["second"])
+    await backend.audit(nora, "view_limits", "limit", target=patient, outcome="refused")
+    await backend.audit(nora, "set_limit", "limit", target=patient)
+    await backend.audit(ann, "view_own_page", "own_page", target=patient)
+    found = await backend.looks(SCOPE, patient, before)
+    told = sorted((x.who, x.name, x.times, tuple(x.what)) for x in found)
+    assert told == [("nurse", "", 1, ("view_readings",)), ("relative", "Ann", 1, ("view_own_page",))]
+    assert await backend.looks(SCOPE, patient, backend.real_now() + DAY) == []
+
+
+async def test_logins_are_found_changed_let_in_no_longer_and_again(side: Side):
+    await furnish(side)
+    backend = side.backend
+    for login, role in (("boss", Role.ADMIN), ("nora", Role.NURSE), ("nick", Role.NURSE)):
+        await side.person(login, role)
+    page = await backend.find_accounts(SCOPE, AskedUsers(text="N", role="nurse", limit=1))
+    assert ([a.user.login for a in page.items], page.total) == (["nick"], 2)
+    page = await backend.find_accounts(SCOPE, AskedUsers(first=1, limit=10))
+    assert ([a.user.login for a in page.items], page.total) == (["nick", "nora"], 3)
+    opened = await backend.login("nora", PASSWORD)
+    assert opened is not None
+    changed = await backend.change_account(SCOPE, "nora", {"name": "Nora L.", "roles": ["doctor"]})
+    assert changed is not None
+    assert (changed.user.name, changed.user.roles, changed.sessions) == ("Nora L.", ["doctor"], 1)
+    who = await backend.principal(opened.token)
+    assert who is not None
+    assert who.roles == {Role.DOCTOR}
+    out = await backend.let_in(SCOPE, "nora", allowed=False)
+    assert out is not None
+    assert out.sessions == 0
+    assert await backend.principal(opened.token) is None
+    assert await backend.login("nora", PASSWORD) is None
+    page = await backend.find_accounts(SCOPE, AskedUsers(state="disabled"))
+    assert [a.user.login for a in page.items] == ["nora"]
+    assert await backend.let_in(SCOPE, "nora", allowed=True) is not None
+    opened = await backend.login("nora", PASSWORD)
+    assert opened is not None
+    assert await backend.log_out(SCOPE, "nora") is not None
+    assert await backend.principal(opened.token) is None
+    link = await backend.issue_link(SCOPE, "nora", by="usr_boss")
+    assert link is not None
+    assert await backend.link_login(link.secret) == "nora"
+    for act in (
+        backend.account(SCOPE, "none"),
+        backend.change_account(SCOPE, "none", {}),
+        backend.let_in(SCOPE, "none", allowed=True),
+        backend.log_out(SCOPE, "none"),
+        backend.issue_link(SCOPE, "none", by="x"),
+    ):
+        assert await act is None
+
+
+async def test_refusals_of_changes_and_of_a_scope_of_some_wards(side: Side):
+    ids = await furnish(side)
+    backend = side.backend
+    await side.person("boss", Role.ADMIN)
+    await side.person("part", Role.ADMIN, frozenset({ids["ward"]}))
+    for fields, field, code in (
+        ({"roles": ["nurse"]}, "roles", "last"),
+        ({"wards": []}, "wards", "last"),
+    ):
+        with pytest.raises(DirectoryError) as refused:
+            await backend.change_account(SCOPE, "boss", fields)
+        assert (refused.value.field, refused.value.code) == (field, code)
+    with pytest.raises(DirectoryError) as refused:
+        await backend.let_in(SCOPE, "boss", allowed=False)
+    assert (refused.value.field, refused.value.code) == ("login", "last")
+    with pytest.raises(DirectoryError) as refused:
+        await backend.change_account(SCOPE, "part", {"wards": ["nowhere"]})
+    assert (refused.value.field, refused.value.code) == ("wards", "unknown")
+    assert await backend.let_in(SCOPE, "part", allowed=False) is not None
+    confined = Scope("main", frozenset({ids["ward"]}))
+    for act in (
+        backend.find_accounts(confined, AskedUsers()),
+        backend.account(confined, "boss"),
+        backend.change_account(confined, "boss", {"name": "X"}),
+        backend.let_in(confined, "boss", allowed=False),
+        backend.log_out(confined, "boss"),
+        backend.issue_link(confined, "boss", by="x"),
+    ):
+        with pytest.raises(AccessError):
+            await act
+
+
+async def test_an_sms_goes_to_the_number_of_whom_the_link_is_for(side: Side):
+    ids = await furnish(side)
+    backend = side.backend
+    link = await backend.invite(NURSE, ids["patient"], Invitee(phone="+8613800138000"))
+    bare = await backend.invite(NURSE, ids["patient"], Invitee(relative=True, name="Ann"))
+    assert link is not None
+    assert bare is not None
+    if isinstance(side, RealSide):
+        assert not backend.can_text()
+        assert await backend.text(link, "words", "en") == "no_channel"
+        sms = FakeChannel("sms")
+        side.service.reach = replace(side.service.reach, channels={"sms": sms})
+        assert await backend.text(link, "words", "zh") == "handed_over"
+        assert [(m.target, m.text, m.language) for m in sms.taken] == [("+8613800138000", "words", "zh")]
+        sms.fail(DeliveryPermanent("not a number", channel="sms"))
+        assert await backend.text(link, "words", "en") == "failed"
+    else:
+        assert await backend.text(link, "words", "zh") == "handed_over"
+    assert backend.can_text()
+    assert await backend.text(bare, "words", "en") == "no_number"
