@@ -18,6 +18,7 @@ from dashboards.models import Ward
 from dashboards.pages.alarms import places
 from dashboards.pages.render import is_htmx, page
 from dashboards.pages.rules import REASONS as RULE_REASONS
+from dashboards.problems import MissingError
 from dashboards.tries import Job
 from dashboards.whatif_models import TryView
 from hearthward.trust.access import Action
@@ -34,7 +35,6 @@ USUAL_DAYS: Final = 7
 PREFIX: Final = "to:"
 REASONS: Final = {
     **RULE_REASONS,
-    "elsewhere": N_("only rules in force that are about patients can be tried"),
     "unknown": N_("does not exist: {value}"),
     "busy": N_("too many trials are waiting already; try again when one of them is done"),
     "nobody": N_("nobody was in care there in this period"),
@@ -124,7 +124,10 @@ async def _form(
     *,
     wrong: tuple[str, str, str] | None = None,
 ) -> Response:
-    detail = await rule_to_try(context, rule)
+    try:
+        detail = await rule_to_try(context, rule)
+    except DirectoryError as error:  # no page leads there
+        raise MissingError(kind="rule", key=rule) from error
     wards = await context.backend.items(context.scope, "ward")
     return page(
         request,

@@ -10,6 +10,7 @@ from cloud_ingest.channels.fake import FakeChannel
 from dashboards.fake_backend import FakeBackend
 from dashboards.models import AlarmDetail, AlarmTransition
 from hearthward.core.errors import DeliveryPermanent
+from hearthward.core.model import Reading
 
 __all__ = ["remember"]
 
@@ -30,7 +31,24 @@ PUSH_KEY: Final = "BEl62iUYgUivxIkv69yViEuiBIa-Ib9-SkvMeAtA3LFgDzkrxZJjSgSnfckjB
 def remember(backend: FakeBackend, patients: list[str]) -> None:
     """Put them in."""
     _alarms(backend, patients)
+    _dips(backend)
     _channels(backend)
+
+
+def _dips(backend: FakeBackend) -> None:
+    """In the last day's readings of six oximeters: falls of the oxygen saturation, most of them short."""
+    draw = random.Random(11)
+    now = backend.clock.now_ns()
+    rows = []
+    for n in range(1, 7):
+        for hour in range(2, 22, 4):
+            start = now - hour * 3600 * S - n * 600 * S
+            low = draw.choice((89, 88, 87, 86, 84, 82))
+            values = [96, *[low + draw.randrange(2) for _ in range(draw.choice((2, 3, 3, 12)))], 96, 97]
+            for k, value in enumerate(values):
+                at = start + k * 15 * S
+                rows.append(Reading(f"pulse-{n}", "spo2", value, None, None, at, at))
+    backend.put_readings("main", rows)
 
 
 def _alarms(backend: FakeBackend, patients: list[str]) -> None:

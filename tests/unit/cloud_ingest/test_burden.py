@@ -88,6 +88,15 @@ def test_days_are_those_of_the_zone_and_a_quiet_day_is_a_row_too():
     assert [round(f.bed_days * 24) for f in found.values()] == [16, 24, 8]
 
 
+def test_hours_are_those_of_the_zone_and_share_the_bed_time():
+    """In Shanghai the period begins at 08:00; an hour has a 24th of the bed time."""
+    asked = Asked(T0, T0 + 2 * DAY, "hour", zone="Asia/Shanghai")
+    facts = [made(started=T0 + n * DAY + 60 * MINUTE) for n in range(2)] + [made(started=T0 + DAY - MINUTE)]
+    found = rows(burden(sorted(facts, key=lambda f: f.started), [Stay("pat_1", "A", 0)], asked))
+    assert {hour: f.alarms for hour, f in found.items()} == {"07": 1, "09": 2}
+    assert [round(f.bed_days * 24) for f in found.values()] == [2, 2]
+
+
 def test_a_day_of_23_hours_is_short_of_one():
     start = 1_774_738_800 * SECOND  # 2026-03-29 00:00 in Berlin
     asked = Asked(start, start + 2 * DAY, "day", zone="Europe/Berlin")
@@ -130,7 +139,7 @@ FACTS = st.lists(
 ).map(lambda facts: sorted(facts, key=lambda f: f.started))
 
 
-@given(FACTS, st.sampled_from(["ward", "rule", "patient", "day"]))
+@given(FACTS, st.sampled_from(["ward", "rule", "patient", "day", "hour"]))
 def test_rows_add_up_to_the_total_however_they_are_cut(facts: list[Fact], by: Any):
     found = burden(facts, [Stay("p", "A", 0), Stay("q", None, 0)], Asked(T0, T0 + DAY, by))
     cut = [row.figures for row in found.rows]

@@ -43,7 +43,7 @@ def test_a_lower_limit_loses_the_mild_one_and_names_its_worst_value():
     found = tried(changed(limit=86), track_of(97, 89, 88, 89, 97, 97, 84, 83, 84, 97, 97))
     assert (found.before.alarms, found.after.alarms) == (2, 1)
     (lost,) = found.lost
-    assert (lost.peak, lost.of, lost.text["en"]) == (88, "spo2", "SpO2 88 < 90")
+    assert (lost.peak, lost.of, lost.text["en"]) == (88, "spo2", "SpO2 89 < 90")
     assert (lost.started, lost.ended) == (T0 + 20 * SECOND, T0 + 40 * SECOND)
     assert (found.lost_count, found.gained_count, found.gained) == (1, 0, [])
     assert found.before.short == 2
