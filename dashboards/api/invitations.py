@@ -11,6 +11,7 @@ from dashboards.access import Context, Guard
 from dashboards.account_models import Account, NewLink, Texted
 from dashboards.accounts_port import Invitee
 from dashboards.api.drafts import Draft, Flag, OptionalText
+from dashboards.api.limits import patient_of
 from dashboards.consent_models import Relative
 from dashboards.links import address_of, send_by_sms
 from dashboards.models import Instant, Patient
@@ -65,15 +66,16 @@ class PeopleOfPatient(BaseModel):
 
 async def people_of(context: Context, patient: str) -> tuple[Patient, list[Account], list[Relative]]:
     """The patient, the logins about them, and what relatives may see. Raises MissingError."""
-    person = await context.backend.item(context.scope, "patient", patient)
+    person = await patient_of(context, patient)
     logins = await context.backend.accounts_about(context.scope, patient)
-    if not isinstance(person, Patient) or logins is None:
+    if logins is None:
         raise MissingError(kind="patient", key=patient)
     return person, list(logins), list(await context.backend.relatives(context.scope, patient))
 
 
 async def invite(context: Context, patient: str, body: InviteBody) -> NewLink:
     """Make the invitation. Raises MissingError, DirectoryError."""
+    await patient_of(context, patient)
     await context.demand(Action.INVITE_PERSON, KIND, patient=patient, target=patient)
     invitee = Invitee(relative=body.relative, name=body.name or "", phone=body.phone, language=body.language)
     made = await context.backend.invite(context.who, patient, invitee)
@@ -84,6 +86,7 @@ async def invite(context: Context, patient: str, body: InviteBody) -> NewLink:
 
 async def invite_again(context: Context, patient: str, login: str) -> NewLink:
     """A new link for a login about the patient. Raises MissingError, DirectoryError."""
+    await patient_of(context, patient)
     await context.demand(Action.INVITE_PERSON, KIND, patient=patient, target=patient)
     made = await context.backend.invite_again(context.who, patient, login)
     if made is None:
