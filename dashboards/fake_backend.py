@@ -281,7 +281,8 @@ class FakeBackend(
         if kind == "device":
             row = self._of(scope.tenant).items["gateway"].get(row.gateway)
         ward = row.id if kind == "ward" else getattr(row, "ward", None)
-        return scope.wards is None or ward is None or ward in scope.wards
+        of_nobody = ward is None and kind not in {"gateway", "device"}
+        return scope.wards is None or of_nobody or ward in scope.wards
 
     def _on_visible(self, scope: Scope, device: Device) -> bool:
         """Whether a device measures a patient of the scope now."""

@@ -10,7 +10,7 @@ from dashboards.backend import DirectoryError
 from dashboards.directory_port import MOST_NAMED, AskedAudit, AskedItems, AuditPage, ItemPage, Names
 from dashboards.entry_names import called, keys_of
 from dashboards.fake_views import end_of
-from dashboards.models import Association, AuditEntry, Encounter, Item, Kind, Patient
+from dashboards.models import Association, AuditEntry, Device, Encounter, Gateway, Item, Kind, Patient
 from hearthward.core.clock import Clock
 from hearthward.core.errors import AccessError
 from hearthward.core.text import natural
@@ -51,52 +51,52 @@ class FakeDirectory:
 
     async def item_page(self, scope: Scope, asked: AskedItems) -> ItemPage:
         """See the port."""
-        rows = [r for r in self._seen(scope, asked.kind) if self._meant(scope, asked, r)]
-        rows = self._sorted(asked.kind, rows)
+        rows = [r for r in self._found_in(scope, asked.kind) if self._meant(scope, asked, r)]
+        rows = self._in_order(asked.kind, rows)
         shown = rows[asked.offset : asked.offset + asked.limit]
         return ItemPage(shown, len(rows), await self.item_names(scope, keys_of(asked.kind, shown)))
 
     async def item_counts(self, scope: Scope) -> Mapping[Kind, int]:
         """See the port."""
         kinds: tuple[Kind, ...] = ("ward", "bed", "patient", "encounter", "gateway", "device", "association")
-        return {k: sum(self._present(r) for r in self._seen(scope, k)) for k in kinds}
+        return {k: sum(self._is_present(r) for r in self._found_in(scope, k)) for k in kinds}
 
     async def item_names(self, scope: Scope, keys: Mapping[Kind, Collection[str]]) -> Names:
         """See the port."""
-        wards = {w.id: w.name for w in self._seen(scope, "ward")}
+        wards = {w.id: w.name for w in self._found_in(scope, "ward")}
         return {
             (kind, r.id): called(kind, r, wards)
             for kind, ids in keys.items()
-            for r in self._seen(scope, kind)
+            for r in self._found_in(scope, kind)
             if r.id in ids
         }
 
     async def items_named(self, scope: Scope, kind: Kind, text: str) -> Sequence[Item]:
         """See the port."""
-        rows = [r for r in self._seen(scope, kind) if self._present(r)]
+        rows = [r for r in self._found_in(scope, kind) if self._is_present(r)]
         by_id: list[Item] = [r for r in rows if r.id == text]
         if by_id:
             return by_id
         low = text.lower()
         in_bed: set[str] = set()
         if kind == "patient":
-            beds = {b.id for b in self._seen(scope, "bed") if b.label.lower() == low}
-            stays = [e for e in self._seen(scope, "encounter") if self._present(e)]
+            beds = {b.id for b in self._found_in(scope, "bed") if b.label.lower() == low}
+            stays = [e for e in self._found_in(scope, "encounter") if self._is_present(e)]
             in_bed = {e.patient for e in stays if e.bed in beds}
         same = [r for r in rows if r.id in in_bed or low in {t.lower() for t in _texts(r)}]
-        return self._sorted(kind, same)[:MOST_NAMED]
+        return self._in_order(kind, same)[:MOST_NAMED]
 
     async def adrift(self, scope: Scope, limit: int) -> Sequence[Patient]:
         """See the port."""
-        worn = {a.patient for a in self._seen(scope, "association") if self._present(a)}
-        stay = {e.patient for e in self._seen(scope, "encounter") if self._present(e)}
-        people = [p for p in self._seen(scope, "patient") if p.id in worn - stay and self._present(p)]
-        return self._sorted("patient", people)[:limit]
+        worn = {a.patient for a in self._found_in(scope, "association") if self._is_present(a)}
+        stay = {e.patient for e in self._found_in(scope, "encounter") if self._is_present(e)}
+        people = [p for p in self._found_in(scope, "patient") if p.id in worn - stay and self._is_present(p)]
+        return self._in_order("patient", people)[:limit]
 
     async def worn(self, scope: Scope, device: str) -> tuple[Association | None, bool]:
         """See the port."""
         rows = self._rows(scope.tenant, "association").values()
-        now = next((a for a in rows if a.device == device and self._present(a)), None)
+        now = next((a for a in rows if a.device == device and self._is_present(a)), None)
         if now is None:
             return None, False
         return (now if self._visible(scope, "association", now) else None), True
@@ -137,15 +137,15 @@ class FakeDirectory:
         return AuditPage(found, found[-1].seq if len(found) == asked.limit else None)
 
     # -- helpers
-    def _seen(self, scope: Scope, kind: Kind) -> list[Any]:
+    def _found_in(self, scope: Scope, kind: Kind) -> list[Any]:
         return [r for r in self._rows(scope.tenant, kind).values() if self._visible(scope, kind, r)]
 
-    def _present(self, row: Any) -> bool:
+    def _is_present(self, row: Any) -> bool:
         over = end_of(row)
         corrected = isinstance(row, Association) and row.superseded_at is not None
         return (over is None or over > self.clock.now_ns()) and not corrected
 
-    def _sorted(self, kind: Kind, rows: Sequence[Any]) -> list[Any]:
+    def _in_order(self, kind: Kind, rows: Sequence[Any]) -> list[Any]:
         if kind in {"encounter", "association"}:
             return sorted(rows, key=lambda r: (-r.start, r.id))
         if kind == "bed":
@@ -153,19 +153,18 @@ class FakeDirectory:
         return sorted(rows, key=lambda r: (r.name if kind in {"ward", "patient"} else r.id, r.id))
 
     def _meant(self, scope: Scope, asked: AskedItems, row: Any) -> bool:
-        if not asked.ended and not self._present(row):
+        if not asked.ended and not self._is_present(row):
             return False
         for name in ("gateway", "bed", "device", "patient"):
             wanted = getattr(asked, name)
             if wanted is not None and name != asked.kind and getattr(row, name, wanted) != wanted:
                 return False
-        if asked.ward is not None and asked.kind != "ward" and self._ward(scope, row) != asked.ward:
+        if asked.ward is not None and asked.kind != "ward" and self._ward_now(scope, row) != asked.ward:
             return False
-        return all(
-            any(w.lower() in t.lower() for t in self._all_texts(scope, row)) for w in asked.words.split()
-        )
+        texts = [t.lower() for t in self._all_texts(scope, row)]
+        return all(w == row.id or any(w.lower() in t for t in texts) for w in asked.words.split())
 
-    def _ward(self, scope: Scope, row: Any) -> str | None:
+    def _ward_now(self, scope: Scope, row: Any) -> str | None:
         if hasattr(row, "ward"):
             return str(row.ward)
         if hasattr(row, "gateway"):
@@ -173,11 +172,11 @@ class FakeDirectory:
             return gateway.ward if gateway else None
         patient = row.id if isinstance(row, Patient) else row.patient
         stays = [e for e in self._rows(scope.tenant, "encounter").values() if e.patient == patient]
-        return next((e.ward for e in stays if self._present(e)), None)
+        return next((e.ward for e in stays if self._is_present(e)), None)
 
     def _all_texts(self, scope: Scope, row: Any) -> list[str]:
         """What is searched for words."""
-        found = _texts(row)
+        found = _searched(row)
         about: tuple[Kind, ...] = ()
         if isinstance(row, Encounter):
             about = ("patient", "bed", "ward")
@@ -189,13 +188,18 @@ class FakeDirectory:
             found += [row.gateway, row.profile or ""]
         for kind in about:
             other = self._rows(scope.tenant, kind).get(getattr(row, kind))
-            found += _texts(other) if other is not None else []
+            found += _searched(other) if other is not None else []
         return found
 
 
 def _texts(row: Any) -> list[str]:
     """By what an entry is called."""
     return [str(v) for n in ("id", "name", "label", "mrn", "address") if (v := getattr(row, n, None))]
+
+
+def _searched(row: Any) -> list[str]:
+    """Where words are looked for: not in an id that was made here."""
+    return [t for t in _texts(row) if t != row.id or isinstance(row, Gateway | Device)]
 
 
 def _takes(asked: AskedAudit, entry: AuditEntry, about: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.models import Association, Bed, Device, Encounter, Gateway, Patient, Ward
 from hearthward.trust.access import Scope
 
-__all__ = ["KINDS", "AskedItems", "EntryKind", "Lookup"]
+__all__ = ["KINDS", "AskedItems", "EntryKind", "Lookup", "stays_now", "worn_devices"]
 
 EntryKind = Literal["ward", "bed", "patient", "encounter", "gateway", "device", "association"]
 KINDS: Final[dict[EntryKind, tuple[Any, str]]] = {
@@ -45,6 +45,14 @@ CALLED: Final[dict[EntryKind, tuple[Text, ...]]] = {
     "device": (Device.id, Device.address, Device.label),
 }
 """By what people, and the codes that they scan, name an entry."""
+SEARCHED: Final[dict[EntryKind, tuple[Text, ...]]] = {
+    "ward": (Ward.name,),
+    "bed": (Bed.label,),
+    "patient": (Patient.mrn, Patient.name),
+    "gateway": CALLED["gateway"],
+    "device": CALLED["device"],
+}
+"""Where words are looked for; ids that are made by us hold them by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,49 @@ class AskedItems:
     patient: str | None = None
     offset: int = 0
     limit: int = 50
+
+
+def stays_now(directory: Directory, scope: Scope) -> Sequence[Any]:
+    """Present stays by start, as rows: patient, kind, ward, start, name, label of the bed, ward_name."""
+    here = directory.encounters
+    query = (
+        select(
+            Encounter.patient,
+            Encounter.kind,
+            Encounter.ward,
+            Encounter.start,
+            Patient.name,
+            Bed.label,
+            Ward.name.label("ward_name"),
+        )
+        .outerjoin(Patient, (Patient.tenant == Encounter.tenant) & (Patient.id == Encounter.patient))
+        .outerjoin(Bed, (Bed.tenant == Encounter.tenant) & (Bed.id == Encounter.bed))
+        .outerjoin(Ward, (Ward.tenant == Encounter.tenant) & (Ward.id == Encounter.ward))
+        .where(*here.limits(scope), or_(Encounter.end.is_(None), Encounter.end > here.now))
+    )
+    return here.session.execute(query.order_by(Encounter.start, Encounter.id)).all()
+
+
+def worn_devices(directory: Directory, scope: Scope) -> Sequence[Any]:
+    """What is on patients now, by start, as rows: patient, start, id, gateway, profile, interval_s."""
+    on = directory.associations
+    query = (
+        select(
+            Association.patient,
+            Association.start,
+            Device.id,
+            Device.gateway,
+            Device.profile,
+            Device.interval_s,
+        )
+        .join(Device, (Device.tenant == Association.tenant) & (Device.id == Association.device))
+        .where(
+            *on.limits(scope),
+            Association.superseded_at.is_(None),
+            or_(Association.end.is_(None), Association.end > on.now),
+        )
+    )
+    return on.session.execute(query.order_by(Association.start, Association.id)).all()
 
 
 class Lookup:
@@ -169,10 +220,8 @@ class Lookup:
     def _says(self, scope: Scope, kind: EntryKind, word: str) -> ColumnElement[bool]:
         """Whether an entry, or what it is about, has the word in it."""
         own: dict[EntryKind, tuple[Text, ...]] = {
-            **CALLED,
-            "device": (*CALLED["device"], Device.profile, Device.gateway),
-            "encounter": (Encounter.id,),
-            "association": (Association.id,),
+            **SEARCHED,
+            "device": (*SEARCHED["device"], Device.profile, Device.gateway),
         }
         about: dict[EntryKind, tuple[tuple[EntryKind, Text], ...]] = {
             "bed": (("ward", Bed.ward),),
@@ -180,9 +229,10 @@ class Lookup:
             "encounter": (("patient", Encounter.patient), ("bed", Encounter.bed), ("ward", Encounter.ward)),
             "association": (("device", Association.device), ("patient", Association.patient)),
         }
-        found = [column.icontains(word, autoescape=True) for column in own[kind]]
+        found = [KINDS[kind][0].id == word]
+        found += [column.icontains(word, autoescape=True) for column in own.get(kind, ())]
         for other, column in about.get(kind, ()):
             model, _ = KINDS[other]
-            says = or_(*(c.icontains(word, autoescape=True) for c in CALLED[other]))
+            says = or_(*(c.icontains(word, autoescape=True) for c in SEARCHED[other]))
             found.append(column.in_(select(model.id).where(model.tenant == scope.tenant, says)))
         return or_(*found)

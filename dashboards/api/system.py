@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
-from dashboards.models import AuditEntry
+from dashboards.directory_port import AskedAudit
+from dashboards.models import AuditEntry, Instant
 from dashboards.problems import ERROR_RESPONSES
 from hearthward.core.process_figures import tell_process_figures
 from hearthward.core.telemetry import Telemetry
@@ -22,10 +23,26 @@ router = APIRouter(tags=["system"], responses=ERROR_RESPONSES)
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class AuditQuery(BaseModel):
+    """Which lines of the audit."""
+
+    who: str = Field("", max_length=120, description="id, login or part of a name")
+    action: str = Field("", max_length=64)
+    kind: str = Field("", max_length=64, description="of what it is about")
+    target: str = Field("", max_length=120, description="id of what it is about")
+    outcome: str = Field("", max_length=16)
+    patient: str = Field("", max_length=64, description="id: what names that patient or what is of them")
+    since: Instant | None = None
+    until: Instant | None = Field(None, description="exclusive")
+    before: int | None = Field(None, ge=0, lt=2**63, description="only lines older than this one")
+    limit: int = Field(200, ge=1, le=1000)
+
+
 class AuditList(BaseModel):
-    """Who did what, newest first."""
+    """Who did what, newest first; ``next`` is the ``before`` of the following page, null at the end."""
 
     items: list[AuditEntry]
+    next: int | None = None
 
 
 @router.get("/healthz")
@@ -55,11 +72,14 @@ async def metrics(
 
 @router.get("/api/v1/audit")
 async def audit(
-    context: Annotated[Context, Depends(Guard(Action.VIEW_AUDIT, "audit", reads=True))],
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    context: Annotated[Context, Depends(Guard(Action.VIEW_AUDIT, "audit"))],
+    asked: Annotated[AuditQuery, Query()],
 ) -> AuditList:
-    """The audit log."""
-    return AuditList(items=list(await context.backend.audit_entries(context.scope, limit=limit)))
+    """The audit log: all of it, or what is asked for. Each look is in it, too."""
+    told = asked.model_dump(exclude={"who"}, exclude_unset=True)
+    await context.audit(Action.VIEW_AUDIT, "audit", detail=told)
+    found = await context.backend.audit_page(context.scope, AskedAudit(**asked.model_dump()))
+    return AuditList(items=list(found.items), next=found.next)
 
 
 @router.get("/api/v1/openapi.json", include_in_schema=False)
