@@ -67,6 +67,10 @@ class Task:
     start: int
     end: int | None = None
 
+    def local(self, at: int) -> str:
+        """The time of day at ``at`` (UTC ns) where the task is: ``08:00``."""
+        return datetime.fromtimestamp(at // SECOND, UTC).astimezone(ZoneInfo(self.timezone)).strftime("%H:%M")
+
     @property
     def window(self) -> int:
         """Nanoseconds before and after a time that still count for it."""

@@ -26,6 +26,7 @@ from cloud_ingest.pulse import Pulse
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.models import Alarm
+from cloud_ingest.reminders import CHANNELS, Reminders
 from cloud_ingest.retention import Retention
 from cloud_ingest.sources.base import FrameSource, Message
 from cloud_ingest.stores.base import TimeSeriesStore
@@ -205,10 +206,23 @@ class CloudService:
                 group.create_task(self._probe_broker(), name="cloud-broker-probe")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")
+                if CHANNELS & self.reach.channels.keys():
+                    group.create_task(self._reminders().run(), name="cloud-reminders")
                 self.started.set()
         finally:
             self.started.clear()
             await self._rest()
+
+    def _reminders(self) -> Reminders:
+        return Reminders(
+            self.tenant,
+            self.records,
+            self.store,
+            self.reach.channels,
+            attribution=lambda: self.attribution,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
 
     def trouble(self) -> dict[str, str]:
         """What keeps readings from being stored and judged now: part -> reason; empty when all is well."""

@@ -10,8 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import careplan
-from cloud_ingest.attribution import Attribution, Span
-from cloud_ingest.entry import manual_device
+from cloud_ingest.measured import measured
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.care import Care, TaskDraft, Waiting, task_of
 from cloud_ingest.service import CloudService
@@ -27,14 +26,11 @@ from dashboards.care_models import (
 )
 from dashboards.care_words import cares, check_mark
 from dashboards.staff_refusals import or_none
-from hearthward.core.model import Quality
 from hearthward.trust.access import Principal, Scope, scope_of
 
 __all__ = ["CloudCare"]
 
 T = TypeVar("T")
-FEW = 50
-"""Readings looked at for one that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +139,10 @@ class CloudCare:
         tasks, marks = found
         times = careplan.slots(tasks, start, end)
         now = self._service.clock.now_ns()
-        measured = await self._measured(patient, [s for s in times if s.opens <= now], scope.tenant)
-        done = careplan.occurrences(times, marks, measured, now)
+        begun = [s for s in times if s.opens <= now]
+        service = self._service
+        by = await measured(service.store, service.attribution, scope.tenant, patient, begun)
+        done = careplan.occurrences(times, marks, by, now)
         return CarePlan(
             patient=patient,
             start=start,
@@ -153,30 +151,6 @@ class CloudCare:
             dues=[due_of(o) for o in done],
             kept=kept_of(careplan.adherence(done)),
         )
-
-    async def _measured(
-        self, patient: str, found: Iterable[careplan.Slot], tenant: str
-    ) -> dict[tuple[str, int], int]:
-        """When the first reading that counts for each slot was measured."""
-        attribution: Attribution = self._service.attribution
-        spans = [*attribution.spans(patient), Span(manual_device(patient), patient, 0)]
-        measured: dict[tuple[str, int], int] = {}
-        for slot in found:
-            metric = slot.task.metric
-            times = [await self._first(tenant, s, metric, slot) for s in spans] if metric else []
-            known = [at for at in times if at is not None]
-            if known:
-                measured[slot.task.id, slot.due] = min(known)
-        return measured
-
-    async def _first(self, tenant: str, span: Span, metric: str, slot: careplan.Slot) -> int | None:
-        start = max(slot.opens, span.start)
-        end = slot.closes if span.end is None else min(slot.closes, span.end)
-        if start >= end:
-            return None
-        batch = await self._service.store.read(tenant, [span.device], [metric], start, end, limit=FEW)
-        good = zip(batch.corrected, batch.quality, strict=True)
-        return next((at for at, quality in good if Quality(quality).clinical), None)
 
     async def add_task(self, who: Principal, patient: str, draft: TaskDraft) -> CareTask | None:
         """See the port."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -27,6 +27,7 @@ WINDOW_S: Final = (15 * 60, 6 * 3600)
 KINDS: Final = ("measure", "medicine", "other")
 SHOWN: Final = 200
 WEEK: Final = 7
+HOUR: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,10 @@ def check_task(draft: TaskDraft) -> TaskDraft:
 def _times(texts: Collection[str]) -> tuple[str, ...]:
     found = set()
     for text in texts:
-        try:
-            hour = time.fromisoformat(text.strip())
-        except ValueError:
+        hour = HOUR.fullmatch(text.strip())
+        if hour is None:
             refuse_code("times", "invalid", text[:20], f"times: {text!r} is no time of day such as 08:00")
-        found.add(hour.strftime("%H:%M"))
+        found.add(f"{int(hour[1]):02}:{hour[2]}")
     if not found:
         refuse_code("times", "required", "", "times: give one time of day at least, such as 08:00")
     if len(found) > MOST_TIMES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +22,21 @@ from tests.component.dashboards.test_backend_conformance import (
     S,
     Side,
     furnish,
-    side,
+    real,
 )
 
-__all__ = ["side"]
-
 HOUR = 3600 * S
+
+
+@pytest.fixture(params=["fake", "real"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
+    if request.param == "fake":
+        yield FakeSide()
+        return
+    async with real(tmp_path) as made:
+        yield made
+
+
 PRESSURE = TaskDraft("measure", "nibp_systolic", "", ("08:00", "20:00"), None, "UTC", 7200)
 PILL = TaskDraft("medicine", None, "  One   pill ", ("8:00",), None, "UTC", 3600)
 
@@ -42,7 +53,9 @@ async def test_messages_go_both_ways_and_say_how_far_they_have_come(side: Side):
     backend, patient = side.backend, ids["patient"]
     own, nurse = await person(side, Role.PATIENT, patient), await person(side, Role.NURSE)
     admin = await person(side, Role.ADMIN)
-    first = await backend.write_message(own, patient, "  I feel dizzy.\r\nSince  noon ", client="a", written=T0 - S)
+    first = await backend.write_message(
+        own, patient, "  I feel dizzy.\r\nSince  noon ", client="a", written=T0 - S
+    )
     assert first is not None
     assert (first.text, first.from_care, first.state, first.written) == (
         "I feel dizzy.\nSince  noon",
@@ -54,7 +67,9 @@ async def test_messages_go_both_ways_and_say_how_far_they_have_come(side: Side):
     assert again is not None
     assert again.id == first.id
     assert [c.unseen for c in await backend.inbox(admin)] == [1]
-    assert (await backend.messages(SCOPE, patient) or [])[0].state == "received"  # an administrator is no nurse
+    assert (await backend.messages(SCOPE, patient) or [])[
+        0
+    ].state == "received"  # an administrator is no nurse
     (waiting,) = await backend.inbox(nurse)
     assert (waiting.patient, waiting.name, waiting.bed, waiting.ward_name, waiting.since) == (
         patient,
@@ -92,7 +107,9 @@ async def test_messages_outside_the_scope_are_not_there(side: Side):
     assert await backend.unseen_messages(elsewhere, patient) == 0
     assert list(await backend.inbox(elsewhere)) == []
     assert await backend.write_message(own, ids["second"], "Hello", client="c") is None
-    assert [c.patient for c in await backend.inbox(replace(nurse, wards=frozenset({ids["ward"]})))] == [patient]
+    assert [c.patient for c in await backend.inbox(replace(nurse, wards=frozenset({ids["ward"]})))] == [
+        patient
+    ]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +217,10 @@ async def test_what_cannot_be_marked(side: Side):
     ids = await furnish(side)
     backend, patient = side.backend, ids["patient"]
     nurse = await person(side, Role.NURSE)
-    pill, pressure = await backend.add_task(nurse, patient, PILL), await backend.add_task(nurse, patient, PRESSURE)
+    pill, pressure = (
+        await backend.add_task(nurse, patient, PILL),
+        await backend.add_task(nurse, patient, PRESSURE),
+    )
     assert pill is not None
     assert pressure is not None
     due = T0 + 8 * HOUR
@@ -233,6 +253,8 @@ async def test_whose_clock_a_patient_lives_by(side: Side):
     await side.backend.change(SCOPE, "gateway", "gw-1", {"timezone": "Asia/Shanghai"})
     assert await side.backend.care_zone(SCOPE, ids["patient"]) == "Asia/Shanghai"
     await side.backend.add_task(nurse, ids["patient"], replace(PILL, timezone="Europe/Berlin"))
-    assert await side.backend.care_zone(Scope("main", None, ids["patient"]), ids["patient"]) == "Europe/Berlin"
+    assert (
+        await side.backend.care_zone(Scope("main", None, ids["patient"]), ids["patient"]) == "Europe/Berlin"
+    )
     if isinstance(side, FakeSide):
         assert await side.backend.care_zone(Scope("other"), ids["patient"]) is None

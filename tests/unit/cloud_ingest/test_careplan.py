@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -47,7 +48,7 @@ def test_a_task_is_due_at_its_times_of_day_while_it_holds():
 
 def test_local_times_go_through_summer_time():
     berlin = replace(TASK, timezone="Europe/Berlin", times=("02:30", "08:00"), start=0)
-    first, last = midnight(datetime(2026, 3, 28).date(), "Europe/Berlin"), at("2026-03-30T12:00")  # noqa: DTZ001 - a date
+    first, last = midnight(date(2026, 3, 28), "Europe/Berlin"), at("2026-03-30T12:00")
     shown = [datetime.fromtimestamp(d / SECOND, UTC).isoformat()[:16] for d in dues(berlin, first, last)]
     assert shown == [
         "2026-03-28T01:30",
@@ -90,7 +91,9 @@ def test_what_became_of_each_time():
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/St_Johns", "Pacific/Apia"])
-@given(start=st.integers(0, 400 * 86_400), length=st.integers(1, 20 * 86_400), cut=st.integers(0, 20 * 86_400))
+@given(
+    start=st.integers(0, 400 * 86_400), length=st.integers(1, 20 * 86_400), cut=st.integers(0, 20 * 86_400)
+)
 def test_a_period_cut_in_two_has_the_same_times(zone: str, start: int, length: int, cut: int):
     task = replace(TASK, timezone=zone, start=T0, times=("00:00", "07:45", "23:59"))
     first, last = T0 + start * SECOND, T0 + (start + length) * SECOND
@@ -99,4 +102,4 @@ def test_a_period_cut_in_two_has_the_same_times(zone: str, start: int, length: i
     found: list[Slot] = slots([task], first, last)
     assert [s.due for s in found] == dues(task, first, last)
     assert all(s.opens < s.due < s.closes for s in found)
-    assert all(a.closes <= b.opens for a, b in zip(found, found[1:], strict=False))
+    assert all(a.closes <= b.opens for a, b in pairwise(found))

@@ -227,7 +227,7 @@ class World:
         own = Principal(
             f"{tenant}-own-{place}", f"{prefix}Own", tenant, frozenset({Role.PATIENT}), patient=patient
         )
-        draft = TaskDraft("medicine", None, f"{prefix}Pill {place}", ("00:00", "08:00"), None, "UTC")
+        draft = TaskDraft("medicine", None, f"{prefix}Pill {place}", ("00:05", "08:00"), None, "UTC")
         task = await self.backend.add_task(nurse, patient, draft)
         assert task is not None
         self.ids[tenant, f"task{place}"] = task.id

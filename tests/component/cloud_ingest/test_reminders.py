@@ -1,0 +1,146 @@
+"""Reminders over the real records and store: once, to the right place, and not of what is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cloud_ingest.attribution import Attribution, Span
+from cloud_ingest.channels.base import Message
+from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.records import Accounts, Records
+from cloud_ingest.records.care import TaskDraft
+from cloud_ingest.reminders import Reminders
+from cloud_ingest.stores.base import Origins
+from cloud_ingest.stores.sqlite import SqliteStore
+from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.errors import DeliveryTemporary
+from hearthward.core.ids import SeededIds
+from hearthward.core.model import Reading, ReadingBatch
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.access import Role, Scope
+from hearthward.trust.passwords import Passwords
+
+T0 = 1_767_225_600 * SECOND
+HOUR = 3600 * SECOND
+SCOPE = Scope.system("main")
+PRESSURE = TaskDraft("measure", "nibp_systolic", "", ("08:00",), None, "Asia/Shanghai", 3600)
+KEYS = {"p256dh": "BP" + "A" * 85, "auth": "A" * 22}
+
+
+@dataclass
+class Home:
+    """A patient with a login and a telephone, one task at 08:00 in Shanghai (midnight UTC)."""
+
+    records: Records
+    store: SqliteStore
+    clock: EventClock
+    patient: str
+    user: str
+    push: FakeChannel = field(default_factory=lambda: FakeChannel("push"))
+    sms: FakeChannel = field(default_factory=lambda: FakeChannel("sms"))
+
+    async def plan(self, draft: TaskDraft = PRESSURE) -> str:
+        row = await self.records.run(
+            lambda s: self.records.care(s).add_task(SCOPE, self.patient, draft, by=self.user)
+        )
+        return row.id
+
+    async def subscribe(self) -> None:
+        address = "https://updates.push.services.mozilla.com/wpush/v2/x"
+        await self.records.run(
+            lambda s: self.records.push(s).add(SCOPE, self.user, endpoint=address, keys=KEYS)
+        )
+
+    def reminders(self) -> Reminders:
+        """As after a restart."""
+        worn = Attribution([Span("cuff", self.patient, 0)])
+        return Reminders(
+            "main",
+            self.records,
+            self.store,
+            {"push": self.push, "sms": self.sms},
+            attribution=lambda: worn,
+            clock=self.clock,
+            telemetry=Telemetry(),
+        )
+
+    @property
+    def sent(self) -> list[Message]:
+        return [*self.push.taken, *self.sms.taken]
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[Home]:
+    clock = EventClock(T0 - 2 * HOUR)
+    records = Records.open(tmp_path / "records.db", clock=clock, ids=SeededIds(1))
+    store = SqliteStore(tmp_path / "readings.db")
+    fields = {"name": "Rosa", "phone": "+8613800138000", "language": "zh"}
+    person = await records.run(lambda s: records.directory(s).patients.create(SCOPE, **fields))
+    accounts = Accounts(records, Passwords.cheap())
+    user = await accounts.add(
+        SCOPE,
+        login="rosa",
+        name="Rosa",
+        roles=[Role.PATIENT],
+        patient=person.id,
+        password="right horse battery",  # noqa: S106 - of the test's own person
+    )
+    yield Home(records, store, clock, person.id, user.id)
+    await store.close()
+    await records.close()
+
+
+async def test_a_reminder_is_sent_once_by_push_or_else_by_sms(home: Home):
+    await home.plan()
+    assert await home.reminders().look() == 0
+    home.clock.follow(T0)
+    assert await home.reminders().look() == 1
+    assert await home.reminders().look() == 0
+    (message,) = home.sms.taken
+    assert (message.target, message.language, message.link) == ("+8613800138000", "zh", None)
+    assert "08:00" in message.text
+    await home.subscribe()
+    home.clock.follow(T0 + 24 * HOUR + 60 * SECOND)
+    assert await home.reminders().look() == 1
+    (message,) = home.push.taken
+    assert (message.target, message.link) == (home.user, "/me")
+    assert len(home.sms.taken) == 1
+
+
+async def test_nobody_is_reminded_of_what_is_done_or_over(home: Home):
+    task = await home.plan()
+    home.clock.follow(T0)
+    await home.records.run(
+        lambda s: home.records.care(s).mark(SCOPE, task, T0, state="skipped", note="", by=home.user)
+    )
+    assert await home.reminders().look() == 0
+    at = T0 + 23 * HOUR + HOUR // 2
+    row = Reading("cuff", "nibp_systolic", 131.0, None, None, at, at)
+    await home.store.append("main", ReadingBatch.of([row]), Origins("gw", "boot", [1]))
+    home.clock.follow(T0 + 24 * HOUR)
+    assert await home.reminders().look() == 0
+    home.clock.follow(T0 + 49 * HOUR)  # an hour late: the window is over
+    assert await home.reminders().look() == 0
+    home.clock.follow(T0 + 72 * HOUR - 60 * SECOND)
+    await home.records.run(lambda s: home.records.care(s).end_task(SCOPE, home.patient, task, by=home.user))
+    home.clock.follow(T0 + 72 * HOUR)
+    assert await home.reminders().look() == 0
+    assert home.sent == []
+
+
+async def test_what_no_channel_takes_is_not_sent_again_and_again(home: Home):
+    await home.plan()
+    home.sms.fail(DeliveryTemporary("busy", channel="sms"))
+    home.clock.follow(T0)
+    assert await home.reminders().look() == 0
+    assert await home.reminders().look() == 0
+    assert len(home.sms.tried) == 1
+    await home.plan(
+        TaskDraft("medicine", None, "Secret pill", ("08:05",), None, "Asia/Shanghai", 3600, remind=False)
+    )
+    home.clock.follow(T0 + 300 * SECOND)
+    assert await home.reminders().look() == 0
