@@ -1,18 +1,15 @@
 """Fan-out of the live board to browsers: bounded everywhere, replayable for a while, never silent.
 
-One ``_Channel`` per scope: its messages are encoded once for all its clients and kept in a bounded ring for
-``Last-Event-ID``. A client that is too slow or away for too long is told to fetch everything again.
+One ``Channel`` per scope: its messages are encoded once for all its browsers and kept in a bounded ring for
+``Last-Event-ID``. A browser that is too slow or away for too long is told to fetch everything again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dashboards.backend import (
@@ -26,12 +23,13 @@ from dashboards.backend import (
     ReadingsArrived,
 )
 from dashboards.live.board import Board
+from dashboards.live.channel import Channel, Subscription, members, sse
 from dashboards.models import Gateway, ProfileChoice
 from dashboards.subjects import name_of
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
 
-__all__ = ["BEAT_S", "LiveHub", "Subscription"]
+__all__ = ["BEAT_S", "LiveHub"]
 
 log = logging.getLogger(__name__)
 
@@ -41,83 +39,16 @@ REFRESH_S: Final = 0.5
 """How often values are looked at for having aged."""
 COALESCE_S: Final = 0.1
 """Values wait so long for others to travel with; alarms do not wait."""
-RING: Final = 600
-QUEUE: Final = 64
 IDLE_CHANNEL_S: Final = 60.0
+MS: Final = 1_000_000
 CHECK_S: Final = 10.0
 CLOCK_STOPPED_S: Final = 10.0
 RETRY_S: Final = 1.0
-
-Message = tuple[int, bytes]
-
-
-def _sse(kind: str, data: object, key: str | None = None) -> bytes:
-    head = f"id: {key}\n" if key else ""
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"{head}event: {kind}\ndata: {body}\n\n".encode()
-
-
-@dataclass(eq=False, slots=True)
-class Subscription:
-    """One browser's bounded queue; ``None`` in it ends the stream."""
-
-    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE))
-    overrun: bool = False
-
-    def put(self, message: bytes | None) -> bool:
-        """Queue a message; False when the client is too slow, whose queue is then emptied."""
-        if self.overrun and message is not None:
-            return False
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.overrun = message is not None
-            self.queue.put_nowait(message if message is None else _sse("refetch", {"why": "slow"}))
-            return message is None
-        return True
-
-    async def get(self) -> bytes | None:
-        """The next message."""
-        message = await self.queue.get()
-        if self.queue.empty():
-            self.overrun = False
-        return message
-
-
-class _Channel:
-    """All clients of one scope."""
-
-    def __init__(self, scope: Scope, boot: str) -> None:
-        self.scope = scope
-        self.seq = 0
-        self.clients: set[Subscription] = set()
-        self.beside: dict[str, Any] = {"loose": [], "off": 0}
-        """What was last sent besides the tiles."""
-        self.idle_since: int | None = None
-        self._boot = boot
-        self._ring: deque[Message] = deque(maxlen=RING)
-
-    def publish(self, kind: str, data: dict[str, Any]) -> int:
-        """Number, keep and fan out a message; returns how many clients were too slow for it."""
-        self.seq += 1
-        message = _sse(kind, {"seq": self.seq, **data}, f"{self._boot}-{self.seq}")
-        self._ring.append((self.seq, message))
-        return self.fan_out(message)
-
-    def fan_out(self, message: bytes) -> int:
-        """Queue without numbering (heartbeats)."""
-        return sum(not client.put(message) for client in self.clients)
-
-    def since(self, last: str) -> list[bytes] | None:
-        """What came after the event id ``last``; None when that is no longer known."""
-        boot, _, number = last.rpartition("-")
-        if boot != self._boot or not number.isdigit():
-            return None
-        seen = int(number)
-        missed = [m for seq, m in self._ring if seq > seen]
-        return missed if len(missed) == self.seq - seen else None
+AGED_NS: Final = 100_000_000
+"""Walls that all fetch at once are given values of the same look at their ages."""
+RETRY_MS: Final = 1000
+SPREAD_MS: Final = 37
+"""Browsers come back after one to two seconds, each a little later than the one before it."""
 
 
 class LiveHub:
@@ -130,13 +61,14 @@ class LiveHub:
         self._telemetry = telemetry
         self._boot = boot
         self._board = Board(profiles)
-        self._channels: dict[Scope, _Channel] = {}
+        self._channels: dict[Scope, Channel] = {}
         self._dirty: set[str] = set()
         self._loose = False
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._trouble = "starting"
         self._clock_at = (-1, 0)
+        self._aged_at = 0
         self._closed = False
 
     # --- life -----------------------------------------------------------------------------------
@@ -221,7 +153,8 @@ class LiveHub:
             self._wake.set()
         elif isinstance(event, AlarmChanged):
             touched = self._board.set_alarm(event.alarm)
-            await self._name_loose(Scope.system(self._backend.tenant))
+            if touched & self._board.without_tile():
+                await self._name_loose(Scope.system(self._backend.tenant))
             self._now(touched)
         elif isinstance(event, InactivationsChanged):
             held = await self._backend.inactivations(Scope.system(self._backend.tenant))
@@ -268,15 +201,24 @@ class LiveHub:
             self._publish(changed, now, loose=loose)
 
     def _publish(self, patients: set[str], now: int, *, loose: bool = False) -> None:
+        """Send tiles to whom they concern; each is encoded once, however many scopes see it."""
+        texts: dict[str, str] = {}
         for channel in self._channels.values():
-            tiles = [self._board.tile(p) for p in patients if self._board.covers(channel.scope, p)]
-            data: dict[str, Any] = {"now": now // 1_000_000, "tiles": tiles}
+            tiles = [self._text(p, texts) for p in patients if self._board.covers(channel.scope, p)]
             beside = self._beside(channel.scope) if loose else channel.beside
-            if beside != channel.beside:
+            other = beside != channel.beside
+            if not (tiles or other):
+                continue
+            inner = f'"now":{now // MS},"tiles":[{",".join(tiles)}]'
+            if other:
                 channel.beside = beside
-                data |= beside
-            if tiles or "loose" in data:
-                self._slow(channel.publish("patch", data))
+                inner += f",{members(beside)}"
+            self._slow(channel.publish("patch", inner))
+
+    def _text(self, patient: str, texts: dict[str, str]) -> str:
+        if patient not in texts:
+            texts[patient] = f"{{{members(self._board.tile(patient))}}}"
+        return texts[patient]
 
     def _beside(self, scope: Scope) -> dict[str, Any]:
         """What a wall shows besides its tiles."""
@@ -284,6 +226,7 @@ class LiveHub:
 
     def _age(self) -> None:
         now = self._backend.clock.now_ns()
+        self._aged_at = now
         changed = self._board.refresh(now)
         if changed:
             self._publish(changed, now)
@@ -291,33 +234,37 @@ class LiveHub:
 
     def _beat(self) -> None:
         clock = self._backend.clock
-        now = clock.now_ns()
-        real = clock.monotonic_ns()
+        now, real = clock.now_ns(), clock.monotonic_ns()
         if self._clock_at[0] != now:
             self._clock_at = now, real
-        stopped = clock.event_driven and real - self._clock_at[1] > CLOCK_STOPPED_S * 1e9
-        why = self._trouble or ("clock" if stopped else "")
-        online, seen = self._board.gateways()
         for channel in self._channels.values():
-            beat = {"seq": channel.seq, "now": now // 1_000_000, "why": why, "gw": [online, seen]}
-            self._slow(channel.fan_out(_sse("beat", beat)))
+            self._slow(channel.fan_out(self._heartbeat(channel)))
         clients = sum(len(c.clients) for c in self._channels.values())
         self._telemetry.gauge("hearthward_live_clients", clients)
+
+    def _heartbeat(self, channel: Channel) -> bytes:
+        clock = self._backend.clock
+        since = clock.monotonic_ns() - self._clock_at[1]
+        stopped = clock.event_driven and self._clock_at[0] >= 0 and since > CLOCK_STOPPED_S * 1e9
+        why = self._trouble or ("clock" if stopped else "")
+        now = clock.now_ns() // MS
+        beat = {"seq": channel.seq, "now": now, "why": why, "gw": list(self._board.gateways())}
+        return sse("beat", members(beat))
 
     def _refetch(self, why: str) -> None:
         for channel in self._channels.values():
             channel.beside = self._beside(channel.scope)
-            self._slow(channel.publish("refetch", {"why": why}))
+            self._slow(channel.publish("refetch", members({"why": why})))
 
     def _slow(self, clients: int) -> None:
         if clients:
             self._telemetry.count("hearthward_live_overruns_total", clients)
 
     # --- browsers -----------------------------------------------------------------------------------
-    def _channel(self, scope: Scope) -> _Channel:
+    def _channel(self, scope: Scope) -> Channel:
         channel = self._channels.get(scope)
         if channel is None:
-            channel = self._channels[scope] = _Channel(scope, self._boot)
+            channel = self._channels[scope] = Channel(scope, self._boot)
             channel.beside = self._beside(scope)
         return channel
 
@@ -333,18 +280,33 @@ class LiveHub:
 
     def snapshot(self, scope: Scope) -> dict[str, Any]:
         """Everything a wall of this scope shows, and the sequence number that it is good for."""
-        now = self._backend.clock.now_ns()
+        channel = self._fresh(scope)
+        tiles = self._board.roster(scope, self._backend.clock.now_ns())
+        return {**self._head(channel), "tiles": tiles, **self._beside(scope)}
+
+    def snapshot_text(self, scope: Scope) -> str:
+        """The same as JSON; encoded once for all who fetch it before the next message."""
+        channel = self._fresh(scope)
+        if channel.whole[0] != channel.seq:
+            tiles = self._board.roster(scope, self._backend.clock.now_ns())
+            channel.whole = channel.seq, members({"tiles": tiles, **self._beside(scope)})
+        return f"{{{members(self._head(channel))},{channel.whole[1]}}}"
+
+    def _fresh(self, scope: Scope) -> Channel:
         channel = self._channel(scope)
-        self._age()
+        if abs(self._backend.clock.now_ns() - self._aged_at) > AGED_NS:
+            self._age()
+        return channel
+
+    def _head(self, channel: Channel) -> dict[str, Any]:
+        clock = self._backend.clock
         return {
             "boot": self._boot,
             "seq": channel.seq,
-            "now": now // 1_000_000,
-            "rate": 0 if self._backend.clock.event_driven else 1,
+            "now": clock.now_ns() // MS,
+            "rate": 0 if clock.event_driven else 1,
             "why": self._trouble,
             "gw": list(self._board.gateways()),
-            "tiles": self._board.roster(scope, now),
-            **self._beside(scope),
         }
 
     async def stream(
@@ -360,20 +322,21 @@ class LiveHub:
         if self._closed:
             return
         channel.clients.add(client)
+        retry = RETRY_MS + len(channel.clients) * SPREAD_MS % RETRY_MS
+        if missed is None:
+            missed = [sse("refetch", members({"why": "gap"}))]
         try:
-            yield b"retry: 1000\n\n"
-            if missed is None:
-                yield _sse("refetch", {"why": "gap"})
-            for message in missed or ():
-                yield message
-            self._beat()
+            yield b"".join([f"retry: {retry}\n\n".encode(), *missed, self._heartbeat(channel)])
             checked = self._backend.clock.monotonic_ns()
-            while (next_ := await client.get()) is not None:
-                yield next_
+            while True:
                 real = self._backend.clock.monotonic_ns()
                 if real - checked > CHECK_S * 1e9:
                     checked = real
                     if not await alive():
                         return
+                messages = await client.get()
+                if messages is None:
+                    return
+                yield messages
         finally:
             channel.clients.discard(client)

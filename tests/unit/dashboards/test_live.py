@@ -12,7 +12,8 @@ from dashboards.backend import RosterDevice, RosterEntry, VitalSample
 from dashboards.fake_views import plain
 from dashboards.live import hub as hubs
 from dashboards.live.board import Board
-from dashboards.live.hub import RING, LiveHub, Subscription, _Channel
+from dashboards.live.channel import RING, Channel, Subscription, members
+from dashboards.live.hub import LiveHub
 from dashboards.live.states import ValueState, expected_interval_s, state_of
 from dashboards.models import Gateway, Inactivation, ProfileChoice
 from dashboards.profiles import profile_choices
@@ -329,17 +330,63 @@ def test_the_end_reaches_even_a_full_client():
     assert client.queue.get_nowait() is None or client.queue.get_nowait() is None
 
 
+async def test_all_that_waits_travels_as_one_piece_and_then_the_end():
+    client = Subscription()
+    for message in (b"a", b"b", b"c", None):
+        client.put(message)
+    assert await client.get() == b"abc"
+    assert await client.get() is None
+
+
+async def test_who_comes_costs_those_who_are_there_nothing():
+    async with world() as made:
+        hub = await seeded(made)
+        scope = Scope.system("main")
+        queue = await follow(hub, scope)
+        (there,) = hub._channel(scope).clients
+        others = [await follow(hub, scope) for _ in range(3)]
+        assert there.queue.empty()
+        assert queue.empty()
+        hub.close()
+        for reader in (queue, *others):
+            await reader.task  # type: ignore[attr-defined]
+
+
+async def test_a_tile_is_encoded_once_for_all_scopes_that_see_it(monkeypatch: pytest.MonkeyPatch):
+    async with world() as made:
+        hub = await seeded(made)
+        scopes = [Scope.system("main"), scope_of(made.principal(Role.NURSE, wards="A"))]
+        for scope in scopes:
+            hub.snapshot(scope)
+        encoded: list[str] = []
+        real = hub._board.tile
+
+        def tile(patient: str) -> dict[str, Any]:
+            encoded.append(patient)
+            return real(patient)
+
+        monkeypatch.setattr(hub._board, "tile", tile)
+        made.clock.advance(1)
+        made.backend.put_readings("main", [reading("main-oxi-A", "spo2", 90, made.clock.now_ns())])
+        before = [hub._channel(scope).seq for scope in scopes]
+        hub._dirty = {made.ids["main", "patientA"]}
+        hub._board.take([sample(device="main-oxi-A", value=90, at=made.clock.now_ns())])
+        hub._send()
+        assert [hub._channel(scope).seq for scope in scopes] == [n + 1 for n in before]
+        assert encoded == [made.ids["main", "patientA"]]
+
+
 def test_replay_gives_exactly_what_was_missed_or_says_that_it_cannot():
-    channel = _Channel(Scope.system("main"), "boot-a")
+    channel = Channel(Scope.system("main"), "boot-a")
     for n in range(5):
-        channel.publish("patch", {"n": n})
+        channel.publish("patch", members({"n": n}))
     assert [parse(m)[1]["n"] for m in channel.since("boot-a-3") or []] == [3, 4]
     assert channel.since("boot-a-5") == []
     assert channel.since("boot-b-3") is None, "another server"
     assert channel.since("boot-a-9") is None, "from the future"
     assert channel.since("nonsense") is None
     for n in range(RING):
-        channel.publish("patch", {"n": n})
+        channel.publish("patch", members({"n": n}))
     assert channel.since("boot-a-3") is None, "older than the ring"
 
 
@@ -353,10 +400,10 @@ async def follow(
         return True
 
     async def read() -> None:
-        async for message in hub.stream(scope, last, alive):
-            if message.startswith(b"retry"):
-                continue
-            out.put_nowait(parse(message))
+        async for messages in hub.stream(scope, last, alive):
+            for message in messages.strip().split(b"\n\n"):
+                if not message.startswith(b"retry"):
+                    out.put_nowait(parse(message))
 
     out.task = asyncio.create_task(read())  # type: ignore[attr-defined]
     await out.get()  # the first heartbeat: it is listening
