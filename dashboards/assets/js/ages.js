@@ -5,13 +5,12 @@
 export const STALE_INTERVALS = 3;
 /** Silence after which the whole wall is stale: beats come every 2 s. */
 export const SILENT_MS = 4000;
+/** @type {[string, number][]} */
+const UNITS = [['age_d', 86400], ['age_h', 3600], ['age_min', 60], ['age_s', 0]];
 
-/** The server's time, carried on between messages by this page's monotonic clock. */
+/** The server's time in ms, carried on between messages by this page's monotonic clock. */
 export class ServerTime {
-  /**
-   * @param {number} now  ms
-   * @param {number} rate  1, or 0 where the server's clock is stepped by a recording
-   */
+  /** @param {number} now @param {number} rate  1, or 0 where the server's clock is stepped by a recording */
   constructor(now, rate) {
     this.rate = rate;
     this.at = now;
@@ -31,32 +30,21 @@ export class ServerTime {
 
 /**
  * The state to show: the server's, or worse when the page knows better.
- * @param {Value} value
- * @param {number} now  server's time, ms
- * @param {boolean} silent  whether the server has not been heard
+ * @param {Value} value @param {number} now  server's time @param {boolean} silent  the server is not heard
  */
 export function effectiveState([, state, at, interval], now, silent) {
   if (state !== 'live' && state !== 'ageing') return state;
-  if (silent) return 'stale';
-  return now - at > STALE_INTERVALS * interval * 1000 ? 'stale' : state;
+  return silent || now - at > STALE_INTERVALS * interval * 1000 ? 'stale' : state;
 }
 
-/**
- * @param {number} ms
- * @param {Record<string, string>} strings
- */
+/** @param {number} ms @param {Record<string, string>} strings */
 export function ageText(ms, strings) {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  for (const [key, unit] of /** @type {[string, number][]} */ ([['age_d', 86400], ['age_h', 3600], ['age_min', 60]])) {
-    if (seconds >= unit) return strings[key].replace('{n}', String(Math.floor(seconds / unit)));
-  }
-  return strings.age_s.replace('{n}', String(seconds));
+  const [key, unit] = /** @type {[string, number]} */ (UNITS.find(([, u]) => seconds >= u));
+  return strings[key].replace('{n}', String(Math.floor(seconds / (unit || 1))));
 }
 
-/**
- * How long an alarm has been going on: 0:42, 12:05, 1:02:05.
- * @param {number} ms
- */
+/** How long an alarm has been going on: 0:42, 12:05, 1:02:05. @param {number} ms */
 export function duration(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   const two = (/** @type {number} */ n) => String(n).padStart(2, '0');

@@ -1,53 +1,34 @@
 // What people do about alarms at the wall: sent to the server, at a shared wall with a badge or PIN.
-import { csrf } from './page.js';
+import { call } from './page.js';
+
+/** @typedef {Record<string, string>} Strings */
 
 const wall = `w${performance.timeOrigin.toString(36)}${Math.random().toString(36).slice(2)}`.replace('.', '');
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('unlock'));
 const who = /** @type {HTMLElement} */ (document.getElementById('unlocked'));
-let until = 0;
+let timer = 0;
+const locked = () => (who.hidden = true);
 
-/**
- * @param {string} path
- * @param {object} body
- * @returns {Promise<{status: number, data: any}>}  status 0: the server did not answer
- */
-async function post(path, body) {
-  const headers = { 'X-CSRF-Token': csrf(), 'Content-Type': 'application/json' };
-  try {
-    const answer = await fetch(`/api/v1/${path}`, { method: 'POST', keepalive: true, headers, body: JSON.stringify(body) });
-    return { status: answer.status, data: answer.status === 204 ? null : await answer.json() };
-  } catch {
-    return { status: 0, data: null };
-  }
-}
-
-/**
- * @param {any} data  a problem
- * @param {Record<string, string>} strings
- * @returns {string}
- */
+/** @param {any} data  a problem @param {Strings} strings */
 function reason(data, strings) {
   return strings[`e_${data?.errors?.[0]?.code}`] ?? strings[`e_${data?.status}`] ?? strings.failed;
 }
 
 /**
- * Do it; a shared wall asks who it is, unless somebody has just said so.
- * @param {string} alarm
- * @param {string} what  `accept`, `pause-audio`...
- * @param {Record<string, string>} strings
- * @returns {Promise<string>}  why it could not be done; empty when it was, or was given up
+ * Do it; a shared wall asks who it is, unless somebody has just said so. Gives why it could not be done: nothing when
+ * it was, or was given up.
+ * @param {string} path @param {object} body @param {Strings} strings
  */
-export async function act(alarm, what, strings) {
-  const path = `alarms/${encodeURIComponent(alarm)}/${what}`;
-  let answer = await post(path, {});
+export async function act(path, body, strings) {
+  let answer = await call('POST', path, body);
   if (answer.data?.errors?.[0]?.field === 'badge') {
     if (!(await unlock(strings))) return '';
-    answer = await post(path, {});
+    answer = await call('POST', path, body);
   }
-  return answer.status === 200 ? '' : reason(answer.data, strings);
+  return answer.status >= 200 && answer.status < 300 ? '' : reason(answer.data, strings);
 }
 
-/** @param {Record<string, string>} strings */
+/** @param {Strings} strings @returns {Promise<boolean>} */
 function unlock(strings) {
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector('form'));
   const wrong = /** @type {HTMLElement} */ (dialog.querySelector('[role="alert"]'));
@@ -57,13 +38,15 @@ function unlock(strings) {
   form.onsubmit = async (event) => {
     event.preventDefault();
     const given = [...new FormData(form)].filter(([, value]) => value);
-    const answer = await post('live/unlock', Object.fromEntries(given));
+    const answer = await call('POST', 'live/unlock', Object.fromEntries(given));
     if (answer.status !== 200) {
       wrong.textContent = reason(answer.data, strings);
       return;
     }
-    until = performance.now() + answer.data.seconds * 1000;
     who.firstElementChild?.replaceChildren(answer.data.name);
+    who.hidden = false;
+    clearTimeout(timer);
+    timer = setTimeout(locked, answer.data.seconds * 1000);
     dialog.close('yes');
   };
   return new Promise((done) => {
@@ -75,20 +58,16 @@ function unlock(strings) {
 }
 dialog?.querySelector('[type="button"]')?.addEventListener('click', () => dialog.close());
 who?.querySelector('button')?.addEventListener('click', () => {
-  until = 0;
-  post('live/lock', {});
+  locked();
+  call('POST', 'live/lock', {});
 });
-setInterval(() => {
-  if (who) who.hidden = performance.now() >= until;
-}, 500);
 
 /**
- * Tell the server that this wall is there, and whether it is heard.
- * @param {boolean} audible
- * @param {boolean} closed
- * @returns {Promise<{name: string, audible: number}[]>}
+ * Tell the server that this wall is there, and whether it is heard; it says how the walls are, and what is due here.
+ * @param {boolean} audible @param {boolean} closed
+ * @returns {Promise<{wards: {name: string, audible: number}[], check?: {since: string, failed: boolean}}>}
  */
 export async function report(audible, closed) {
-  const { data } = await post('live/wall', { wall, audible, closed });
-  return data?.wards ?? [];
+  const { status, data } = await call('POST', 'live/wall', { wall, audible, closed });
+  return status === 200 ? data : { wards: [] };
 }

@@ -10,16 +10,14 @@ let end;
 function connect(event) {
   const port = event.ports[0];
   ports.add(port);
-  port.onmessage = (message) => {
-    if (message.data !== 'bye') return;
+  port.onmessage = ({ data }) => {
+    if (data !== 'bye') return;
     ports.delete(port);
-    if (!ports.size) {
-      end?.();
-      end = undefined;
-    }
+    if (ports.size) return;
+    end?.();
+    end = undefined;
   };
   end ??= openStream('/api/v1/live', (m) => ports.forEach((p) => p.postMessage(m)));
-  port.start();
 }
 
 /** @type {any} */ (self).onconnect = connect;

@@ -1,18 +1,13 @@
 // Notifications on this device: subscribes this browser, and ends that again.
-import { csrf } from './page.js';
+import { call } from './page.js';
 
 const box = /** @type {HTMLElement} */ (document.getElementById('push'));
 
-/**
- * @param {string} method
- * @param {string} path
- * @param {unknown} [body]
- */
-async function call(method, path, body) {
-  const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': csrf() };
-  const answer = await fetch(`/api/v1/push/${path}`, { method, headers, body: body ? JSON.stringify(body) : undefined });
-  if (!answer.ok) throw new Error(String(answer.status));
-  return answer.status === 204 ? null : answer.json();
+/** @param {string} method @param {string} path @param {unknown} [body] */
+async function ask(method, path, body) {
+  const { status, data } = await call(method, `push/${path}`, body);
+  if (status < 200 || status > 299) throw new Error(String(status));
+  return data;
 }
 
 /** @param {string} word */
@@ -32,10 +27,10 @@ async function run(act) {
   let mine = await worker.pushManager.getSubscription();
   if (act === 'push-on') {
     mine ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: box.dataset.key });
-    await call('POST', 'subscriptions', mine.toJSON());
+    await ask('POST', 'subscriptions', mine.toJSON());
   }
-  const known = mine && (await call('GET', 'subscriptions')).items.find((/** @type {any} */ d) => d.endpoint === mine?.endpoint);
-  if (act === 'push-off' && known) await call('DELETE', `subscriptions/${known.id}`).then(() => mine?.unsubscribe());
+  const known = mine && (await ask('GET', 'subscriptions')).items.find((/** @type {any} */ d) => d.endpoint === mine?.endpoint);
+  if (act === 'push-off' && known) await ask('DELETE', `subscriptions/${known.id}`).then(() => mine?.unsubscribe());
   if (act) location.replace('/notifications');
   return known ? 'on' : Notification.permission === 'denied' ? 'denied' : 'off';
 }

@@ -1,5 +1,38 @@
-// Shows notifications while no page is open, and opens what they are about.
+// Shows notifications while no page is open, opens what they are about, and shows a page of ours without a connection.
 const worker = /** @type {any} */ (self);
+const OFFLINE = '/offline';
+
+/** Keep the page without a connection, in the reader's language, with the files that it names. */
+async function keep() {
+  const answer = await fetch(OFFLINE, { cache: 'no-store' });
+  if (!answer.ok) return;
+  const named = [...(await answer.clone().text()).matchAll(/(?:href|src)="(\/assets\/[^"#]+)/g)].map(([, path]) => path);
+  const cache = await caches.open('offline');
+  await cache.addAll([...new Set(named)]);
+  await cache.put(OFFLINE, answer);
+  const old = (await cache.keys()).filter(({ url }) => ![OFFLINE, ...named].includes(new URL(url).pathname));
+  await Promise.all(old.map((request) => cache.delete(request)));
+}
+
+/** The page; without a connection ours. After a patient's page ours is kept anew. @param {any} event */
+async function open({ request, waitUntil }) {
+  try {
+    const answer = await fetch(request);
+    if (new URL(request.url).pathname === '/me') waitUntil(keep().catch(() => undefined));
+    return answer;
+  } catch {
+    return (await caches.match(OFFLINE)) ?? Response.error();
+  }
+}
+
+worker.addEventListener('install', (/** @type {any} */ event) => event.waitUntil(keep().catch(() => undefined).then(() => worker.skipWaiting())));
+worker.addEventListener('fetch', (/** @type {any} */ event) => {
+  const { request } = event;
+  if (request.mode === 'navigate') event.respondWith(open({ request, waitUntil: event.waitUntil.bind(event) }));
+  else if (new URL(request.url).pathname.startsWith('/assets/')) {
+    event.respondWith(caches.match(request).then((kept) => kept ?? fetch(request)));
+  }
+});
 worker.addEventListener('push', (/** @type {any} */ event) => {
   const { subject, text, language, priority, alarm, id, link } = event.data?.json() ?? {};
   const options = { body: text, lang: language, tag: alarm || id, renotify: true, requireInteraction: priority === 'high', data: link };

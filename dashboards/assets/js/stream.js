@@ -1,39 +1,53 @@
 // One EventSource with its own recovery; used in the SharedWorker, or in the page where there is none.
 
-const KINDS = ['patch', 'beat', 'refetch'];
-const RETRY_MS = 1500;
+/** What the server sends, and besides it `open` and `lost`. @typedef {{kind: string, data: any}} Message */
 
-/**
- * @typedef {{kind: string, data: any}} Message
- * @param {string} url
- * @param {(message: Message) => void} emit  also gets `{kind: 'open'}` and `{kind: 'lost'}`
- * @returns {() => void} ends it
- */
+const KINDS = ['patch', 'beat', 'refetch'];
+export const RETRY_MS = 1500;
+/** Beats come every 2 s: a stream silent for so long is dead, though the browser may think otherwise. */
+export const DEAD_MS = 6000;
+
+/** Returns what ends it. @param {string} url @param {(message: Message) => void} emit */
 export function openStream(url, emit) {
   /** @type {EventSource | undefined} */
   let source;
   let timer = 0;
   let last = '';
 
+  /** @param {number} ms @param {() => void} then */
+  function wait(ms, then) {
+    clearTimeout(timer);
+    timer = setTimeout(then, ms);
+  }
+
+  /** @param {string} kind @param {any} data */
+  function heard(kind, data) {
+    wait(DEAD_MS, dead);
+    emit({ kind, data });
+  }
+
+  function dead() {
+    emit({ kind: 'lost', data: null });
+    open();
+  }
+
   function open() {
-    const address = last ? `${url}?after=${encodeURIComponent(last)}` : url;
-    source = new EventSource(address);
-    source.onopen = () => emit({ kind: 'open', data: null });
-    source.onerror = () => {
+    source?.close();
+    const mine = (source = new EventSource(last ? `${url}?after=${encodeURIComponent(last)}` : url));
+    mine.onopen = () => heard('open', null);
+    mine.onerror = () => {
+      // A refused stream (logged out, server gone behind a proxy) is not tried again by the browser itself.
+      const refused = mine.readyState === EventSource.CLOSED;
+      wait(refused ? RETRY_MS * (1 + Math.random()) : DEAD_MS, open);
       emit({ kind: 'lost', data: null });
-      // A refused stream (logged out, server gone behind a proxy) is not retried by the browser itself.
-      if (source?.readyState === EventSource.CLOSED) {
-        clearTimeout(timer);
-        timer = setTimeout(open, RETRY_MS);
-      }
     };
     for (const kind of KINDS) {
-      source.addEventListener(kind, (event) => {
-        const message = /** @type {MessageEvent} */ (event);
-        if (message.lastEventId) last = message.lastEventId;
-        emit({ kind, data: JSON.parse(message.data) });
+      mine.addEventListener(kind, (message) => {
+        last = message.lastEventId || last;
+        heard(kind, JSON.parse(message.data));
       });
     }
+    wait(DEAD_MS, dead);
   }
   open();
   return () => {
