@@ -36,7 +36,7 @@ class CloudConsent:
 
         def read(session: Session, consents: Consents) -> list[Relative]:
             return [
-                _relative(user, self._view(session, consents.in_force(scope, user.id)))
+                _relative(user, self._consent_view(session, consents.in_force(scope, user.id)))
                 for user in consents.relatives(scope, patient)
             ]
 
@@ -46,14 +46,14 @@ class CloudConsent:
         """See the port."""
         return await self._with(
             lambda session, consents: [
-                view for row in consents.list(scope, patient) if (view := self._view(session, row))
+                view for row in consents.list(scope, patient) if (view := self._consent_view(session, row))
             ]
         )
 
     async def consent_of(self, scope: Scope, person: str) -> Consent | None:
         """See the port."""
         return await self._with(
-            lambda session, consents: self._view(session, consents.in_force(scope, person))
+            lambda session, consents: self._consent_view(session, consents.in_force(scope, person))
         )
 
     async def give_consent(
@@ -78,7 +78,9 @@ class CloudConsent:
         scope = scope_of(who)
 
         def write(session: Session) -> Consent | None:
-            return self._view(session, self._records.consents(session).revoke(scope, key, by=who.user))
+            return self._consent_view(
+                session, self._records.consents(session).revoke(scope, key, by=who.user)
+            )
 
         return await or_none(self._records.run(write), "consent")
 
@@ -97,7 +99,7 @@ class CloudConsent:
     async def _with(self, read: Callable[[Session, Consents], T]) -> T:
         return await self._records.read(lambda s: read(s, self._records.consents(s)))
 
-    def _view(self, session: Session, row: rows.Consent | None) -> Consent | None:
+    def _consent_view(self, session: Session, row: rows.Consent | None) -> Consent | None:
         if row is None:
             return None
         now = self._records.wall.now_ns()
@@ -116,7 +118,7 @@ def _shown(row: rows.Consent, person: rows.User | None, now: int) -> Consent:
         patient=row.patient,
         person=row.person,
         person_name="" if person is None else person.name,
-        sees=row.sees,  # type: ignore[arg-type] # only ever written from PARTS; checked here again
+        sees=row.sees,
         start=row.start,
         until=row.until,
         state=_state(row, now),

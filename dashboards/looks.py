@@ -52,7 +52,7 @@ def _known_as(patient: str, person: Person | None) -> tuple[Who, str]:
         return "other", ""
     if person.patient == patient:
         return ("self", "") if "patient" in person.roles else ("relative", person.name)
-    role: Who = next((r for r in STAFF if r in person.roles), "other")  # type: ignore[assignment] # one of STAFF
+    role: Who = next((r for r in STAFF if r in person.roles), "other")
     return role, ""
 
 

@@ -96,7 +96,8 @@ class Sessions(Repository):
         )
         sessions = {user: (n, since) for user, n, since in self.session.execute(opened)}
         waiting: dict[str, int] = {user: until for user, until in self.session.execute(links)}  # noqa: C416 - rows are no pairs
-        return {user: Standing(*sessions.get(user, (0, None)), waiting.get(user)) for user in users}
+        none: tuple[int, int | None] = (0, None)
+        return {user: Standing(*sessions.get(user, none), link_until=waiting.get(user)) for user in users}
 
     def drop_links(self, scope: Scope, user: str, *, purpose: str = "login") -> None:
         """Links of somebody's that wait to be used lead nowhere any more."""

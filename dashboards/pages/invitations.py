@@ -44,7 +44,7 @@ async def _show(
     sms: bool = False,
 ) -> Response:
     person, logins, relatives = await people_of(context, patient)
-    shown = {"link": None, "qr": None}
+    shown: dict[str, object] = {"link": None, "qr": None}
     if made is not None:
         shown = await shown_link(request, context, made, sms=sms)
     return page(
