@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
@@ -13,6 +13,7 @@ from dashboards.backend import DirectoryError
 from dashboards.live.hub import LiveHub
 from dashboards.problems import ERROR_RESPONSES
 from dashboards.response_models import WallState
+from dashboards.sound_checks import SoundCheck, SoundChecks
 from dashboards.unlock import UNLOCK_S, Proof, prove
 from hearthward.trust.access import Action
 
@@ -24,10 +25,10 @@ router = APIRouter(prefix="/api/v1", tags=["live"], responses=ERROR_RESPONSES)
 @router.get("/wall")
 async def wall(
     request: Request, context: Annotated[Context, Depends(Guard(Action.VIEW_WARD, "wall", reads=True))]
-) -> dict[str, Any]:
+) -> Response:
     """Everything that the caller's wall shows, and the stream position (``boot``-``seq``) of it."""
     hub: LiveHub = request.app.state.hub
-    return hub.snapshot(context.scope)
+    return Response(hub.snapshot_text(context.scope), media_type="application/json")
 
 
 @router.get("/live", response_class=StreamingResponse)
@@ -63,9 +64,10 @@ class WallReport(BaseModel):
 
 
 class WallStates(BaseModel):
-    """The walls of the caller's wards."""
+    """The walls of the caller's wards, and the sound check that is due at the one that reports."""
 
     wards: list[WallState]
+    check: SoundCheck | None = None
 
 
 class Unlocked(BaseModel):
@@ -76,17 +78,21 @@ class Unlocked(BaseModel):
 
 
 @router.post("/live/wall")
-async def report_wall(context: Report, body: WallReport) -> WallStates:
+async def report_wall(request: Request, context: Report, body: WallReport) -> WallStates:
     """A wall is there; the server raises an alarm in a ward where none is audible.
 
-    A person's page of all wards is told how the walls are, and counts as none: it may be open anywhere.
+    A person's page of all wards is told how the walls are, and counts as none: it may be open anywhere. A
+    wall that was not heard when its sound was checked is not audible, whatever its browser says.
     """
+    checks: SoundChecks = request.app.state.sound_checks
     who = context.who
     counts = who.kind == "display" or who.wards is not None
-    seen = context.backend.wall_seen(
-        f"{who.user}:{body.wall}", who.wards, audible=body.audible, closed=body.closed, counts=counts
+    check = await checks.due(who) if counts and not body.closed else None
+    audible = body.audible and not (check is not None and check.failed)
+    seen = await context.backend.wall_seen(
+        f"{who.user}:{body.wall}", who.wards, audible=audible, closed=body.closed, counts=counts
     )
-    return WallStates(wards=list(await seen))
+    return WallStates(wards=list(seen), check=check)
 
 
 @router.post("/live/unlock")

@@ -66,17 +66,13 @@ def test_where_not_all_fit_the_worst_are_first_and_none_moves_under_the_pointer(
     server.do("scene")
     expect(page.locator("#strip .alarm")).to_have_count(4)
     expect(page.locator('.tile[data-p="high"]')).to_have_count(2)
-    page.wait_for_function(
-        "getComputedStyle(document.querySelector('.tile:nth-child(3)')).order === '0'", polling=100
-    )
+    expect(page.locator(".tile").nth(2)).to_have_css("order", "0")
     assert corner(page) == "A-03"
     page.locator(".tile").nth(11).hover()
     server.do("alarm")
     expect(page.locator(".tile").first.locator(".alarm")).to_be_visible()
     assert corner(page) == "A-03", "nothing moves away under a finger"
-    page.wait_for_function(
-        "getComputedStyle(document.querySelector('.tile')).order === '0'", polling=100, timeout=8000
-    )
+    expect(page.locator(".tile").first).to_have_css("order", "0", timeout=8000)
     assert corner(page) == "A-01"
 
 

@@ -52,7 +52,7 @@ def test_a_value_that_is_too_old_for_the_rules_scores_nothing(age_s: int, known:
 
 def test_the_ages_are_those_of_the_librarys_rules():
     rule = next(r for r in load_rules() if r.id == "news2-urgent")
-    assert {m: i.max_age_s for m, i in rule.inputs.items()} == MAX_AGE_S
+    assert dict(rule.inputs) == MAX_AGE_S
 
 
 def test_the_worst_of_several_sources_counts_and_the_oldest_value_is_told():
