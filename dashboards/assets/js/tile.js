@@ -1,12 +1,13 @@
 // One tile of the wall: text nodes that are written only when what they say changes.
-import { ageText, duration, effectiveState } from './ages.js';
+import { STALE_INTERVALS, ageText, duration, effectiveState } from './ages.js';
 
 /**
  * @typedef {import('./ages.js').Value} Value
  * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null, c?: string, s?: string, su?: number, ended?: number, nx?: number, to?: string[], n?: number, e?: number, r?: string}} Alarm
  * @typedef {{k: string, of: string, name: string, u: number, by: string, why: string}} Off
- * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], t: [number, number][]}} TileData
- * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat}} Shared
+ * @typedef {[number, number, string[], number, number] | null | false} News  see `score_of`; false: not meant for the patient
+ * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, by: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News, t: [number, number][]}} TileData
+ * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, still: boolean}} Shared
  */
 
 export const PRIORITIES = ['high', 'medium', 'low'];
@@ -15,28 +16,20 @@ export const MARKS = { high: '▲ !!!', medium: '◆ !!', low: '● !' };
 const MAX_ALARMS = 2;
 const TREND_MS = 60_000;
 
-/**
- * @param {Element} node
- * @param {string} text
- */
+/** @param {Element} node @param {string} text */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/**
- * @param {Element} node
- * @param {string} name
- * @param {string} value
- */
+/** @param {Element} node @param {string} name @param {string} value */
 function mark(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/**
- * @param {Element} root
- * @param {string} selector
- * @returns {any}
- */
+/** A text with its `{fields}` filled in. @param {string} text @param {Record<string, string | number>} fields */
+export const put = (text, fields) => text.replace(/\{(\w+)\}/g, (_, key) => String(fields[key]));
+
+/** @param {Element} root @param {string} selector @returns {any} */
 const within = (root, selector) => root.querySelector(selector);
 
 /** The alarm that a row shows. @type {WeakMap<Element, Alarm>} */
@@ -45,11 +38,7 @@ export const shownIn = new WeakMap();
 /** What has ended, or is shown under another, comes after all that is present. @param {Alarm} a */
 const behind = (a) => (a.r ? 2 : a.c === 'latched' ? 1 : 0);
 
-/**
- * Worst first: priority, then nobody has it, then longest.
- * @param {Alarm} a
- * @param {Alarm} b
- */
+/** Worst first: priority, then nobody has it, then longest. @param {Alarm} a @param {Alarm} b */
 export function worse(a, b) {
   return behind(a) - behind(b) || PRIORITIES.indexOf(a.p) - PRIORITIES.indexOf(b.p) || Number(!!a.by) - Number(!!b.by) || a.onset - b.onset;
 }
@@ -59,19 +48,13 @@ export function sounds(a) {
   return !a.c && !a.s && !a.r;
 }
 
-/**
- * @param {Alarm} alarm
- * @param {string} language
- */
+/** @param {Alarm} alarm @param {string} language */
 export function alarmText(alarm, language) {
   return alarm.text[language] ?? alarm.text.en ?? alarm.id;
 }
 
 export class Tile {
-  /**
-   * @param {TileData} data
-   * @param {Shared} shared
-   */
+  /** @param {TileData} data @param {Shared} shared */
   constructor(data, shared) {
     this.data = data;
     this.shared = shared;
@@ -84,18 +67,16 @@ export class Tile {
     this.root.setAttribute('aria-labelledby', heading.id);
     say(within(this.root, '.bed'), data.bed || shared.strings.home);
     say(within(this.root, '.name'), data.name);
+    say(within(this.root, '.place'), data.home ? '' : data.wardName);
+    say(within(this.root, '.by b'), data.by);
     this.verdict = within(this.root, '.verdict');
     this.list = within(this.root, '.alarms');
     /** @type {Map<string, HTMLElement>} */
     this.rows = new Map();
     this.more = document.createElement('li');
     this.more.className = 'more';
-    /** @type {Record<string, HTMLElement>} */
-    this.vitals = {};
-    for (const node of this.root.querySelectorAll('[data-vital]')) {
-      const vital = /** @type {HTMLElement} */ (node);
-      this.vitals[vital.dataset.vital ?? ''] = vital;
-    }
+    /** @type {[string, HTMLElement][]} */
+    this.vitals = ['hr', 'spo2', 'rr', 'nibp'].map((key) => [key, within(this.root, `[data-vital="${key}"]`)]);
     /** Whether all that is measured is live; null when nothing is measured. */
     this.live = /** @type {boolean | null} */ (null);
     this.reporting = false;
@@ -103,39 +84,33 @@ export class Tile {
     this.watched = true;
   }
 
-  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[]}} patch */
+  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News}} patch */
   take(patch) {
-    const before = this.data.v.hr;
-    this.data.v = patch.v;
-    Object.assign(this.data, { a: patch.a, q: patch.q, i: patch.i });
     const [text, state, at] = patch.v.hr;
-    if (state === 'live' && at > before[2] && text) this.data.t.push([at, Number(text)]);
+    if (state === 'live' && at > this.data.v.hr[2] && text) this.data.t.push([at, Number(text)]);
     if (this.data.t.length > 90) this.data.t.shift();
+    Object.assign(this.data, patch);
   }
 
-  /**
-   * @param {number} now  server's time, ms
-   * @param {number | null} silent  the server's time when it was last heard, if that is too long ago
-   */
+  /** @param {number} now  server's time, ms @param {number | null} silent  when it was last heard, if too long ago */
   render(now, silent) {
     const unknown = this.#vitals(now, silent);
     const alarms = [...this.data.a].sort(worse);
     this.#verdict(alarms, unknown, now);
     const asked = this.data.q.map((a) => alarmText(a, this.shared.language)).join(' · ');
-    say(within(this.root, '.asked'), asked && this.shared.strings.asked.replace('{what}', asked));
+    say(within(this.root, '.asked'), asked && put(this.shared.strings.asked, { what: asked }));
     this.#off();
     this.#alarms(alarms, now);
     this.#trend(now);
     within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
-    const rank = alarms.length && !alarms[0].r ? PRIORITIES.indexOf(alarms[0].p) : this.live && !asked ? 4 : 3;
+    this.#news();
+    if (this.shared.still && this.root.style.getPropertyValue('--rank')) return; // nothing moves away under a finger
+    const [top] = alarms;
+    const rank = !top || top.r ? (this.live && !asked ? 8 : 7) : top.c ? 6 : 2 * PRIORITIES.indexOf(top.p) + Number(!!top.by);
     this.root.style.setProperty('--rank', String(rank));
-    this.rank = rank;
   }
 
-  /**
-   * @param {number} now
-   * @param {number | null} silent
-   */
+  /** @param {number} now @param {number | null} silent */
   #vitals(now, silent) {
     const { strings, assets } = this.shared;
     /** @type {{since: number, label: string}[]} */
@@ -143,7 +118,7 @@ export class Tile {
     let measured = 0;
     this.reporting = false;
     const tags = new Set();
-    for (const [key, node] of Object.entries(this.vitals)) {
+    for (const [key, node] of this.vitals) {
       const value = this.data.v[key];
       const state = effectiveState(value, now, silent !== null);
       const since = silent !== null && value[1] === 'live' ? silent : value[2];
@@ -170,11 +145,7 @@ export class Tile {
     return unknown;
   }
 
-  /**
-   * @param {Alarm[]} alarms
-   * @param {{since: number, label: string}[]} unknown
-   * @param {number} now
-   */
+  /** @param {Alarm[]} alarms @param {{since: number, label: string}[]} unknown @param {number} now */
   #verdict(alarms, unknown, now) {
     const { strings, assets, clock } = this.shared;
     const ok = this.live === true && this.watched && !alarms.length && !this.data.q.length;
@@ -184,9 +155,8 @@ export class Tile {
     if (this.live === null) text = strings.unknown_none;
     else if (unknown.length) {
       const since = Math.min(...unknown.map((u) => u.since).filter((at) => at > 0));
-      text = Number.isFinite(since)
-        ? strings.unknown.replace('{time}', clock.format(since)).replace('{age}', ageText(now - since, strings))
-        : strings.unknown_never;
+      text = strings.unknown_never;
+      if (Number.isFinite(since)) text = put(strings.unknown, { time: clock.format(since), age: ageText(now - since, strings) });
       if (this.reporting) text += ` · ${unknown.map(({ label }) => label).join(', ')}`;
     } else if (!this.watched) text = strings.not_watched;
     else if (ok) text = strings.ok;
@@ -196,10 +166,7 @@ export class Tile {
     say(within(this.verdict, 'span'), text && !ok ? `? ${text}` : text);
   }
 
-  /**
-   * @param {Alarm[]} alarms
-   * @param {number} now
-   */
+  /** @param {Alarm[]} alarms @param {number} now */
   #alarms(alarms, now) {
     const shown = alarms.slice(0, MAX_ALARMS);
     for (const [id, row] of this.rows) {
@@ -214,35 +181,47 @@ export class Tile {
       fillAlarm(row, alarm, now, this.shared, this.data.bed || this.data.name);
     });
     const hidden = alarms.length - shown.length;
-    if (hidden > 0) {
-      say(this.more, this.shared.strings.more.replace('{n}', String(hidden)));
-      this.list.append(this.more);
-    } else this.more.remove();
+    say(this.more, put(this.shared.strings.more, { n: hidden }));
+    if (hidden > 0) this.list.append(this.more);
+    else this.more.remove();
+  }
+
+  /** NEWS2: the sum, at least so much where a parameter is not known; struck through when nothing is live. */
+  #news() {
+    const { strings, clock } = this.shared;
+    const chip = within(this.root, '.news');
+    const news = this.data.n;
+    chip.hidden = news === false;
+    const [sum, worst, missing, at, scale] = news || [0, 0, [], 0, 1];
+    say(within(chip, 'b'), news ? (missing.length ? '≥' : '') + sum : '–');
+    mark(chip, 'data-risk', sum >= 7 ? 'high' : sum >= 5 || worst > 2 ? 'medium' : 'low');
+    chip.classList.toggle('old', !this.reporting);
+    const lacks = missing.length && put(strings.news_lacks, { what: missing.map((m) => strings[`n_${m}`]).join(', ') });
+    const parts = [lacks, scale === 2 && strings.news_scale_2, at && put(strings.news_oldest, { time: clock.format(at) })];
+    const text = news ? parts.filter(Boolean).join(' · ') : strings.news_unknown;
+    mark(chip, 'title', text);
+    say(within(chip, '.unseen'), text);
   }
 
   /** What is switched off for the patient or what measures them: always seen. */
   #off() {
     const { strings, clock } = this.shared;
-    const parts = this.data.i.map((o) => `${strings[`off_${o.k}`]} ${strings.until.replace('{time}', clock.format(o.u))}${o.of === this.data.id ? '' : ` (${o.name})`} · ${o.by}: ${o.why}`);
+    const parts = this.data.i.map((o) => `${strings[`off_${o.k}`]} ${put(strings.until, { time: clock.format(o.u) })}${o.of === this.data.id ? '' : ` (${o.name})`} · ${o.by}: ${o.why}`);
     say(within(this.root, '.off'), parts.join(' · '));
   }
 
   /** @param {number} now */
   #trend(now) {
     const points = this.data.t.filter(([at]) => now - at <= TREND_MS);
-    const path = within(this.root, '.trend path');
-    if (points.length < 2) {
-      mark(path, 'd', '');
-      return;
-    }
     const values = points.map(([, v]) => v);
     const low = Math.min(...values) - 3;
     const span = Math.max(...values) + 3 - low;
+    const gap = STALE_INTERVALS * 1000 * (this.data.v.hr[3] || 1); // which no line bridges
     const line = points.map(([at, v], i) => {
       const x = 120 - ((now - at) / TREND_MS) * 120;
-      return `${i ? 'L' : 'M'}${x.toFixed(1)} ${(24 - ((v - low) / span) * 24).toFixed(1)}`;
+      return `${i && at - points[i - 1][0] <= gap ? 'L' : 'M'}${x.toFixed(1)} ${(24 - ((v - low) / span) * 24).toFixed(1)}`;
     });
-    mark(path, 'd', line.join(''));
+    mark(within(this.root, '.trend path'), 'd', line.join(''));
   }
 
   /** The first button of a kind that can be pressed, for the keyboard. @param {string} act @returns {HTMLButtonElement | null} */
@@ -257,29 +236,18 @@ export function newRow() {
   return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
-/**
- * Who has it, or who is told next and when.
- * @param {Alarm} alarm
- * @param {number} now
- * @param {Shared} shared
- */
+/** Who has it, or who is told next and when. @param {Alarm} alarm @param {number} now @param {Shared} shared */
 function ownerText(alarm, now, { strings, clock }) {
   if (alarm.r) return strings.under;
-  if (alarm.c) return strings.ended.replace('{time}', clock.format(alarm.ended ?? alarm.onset));
+  if (alarm.c) return put(strings.ended, { time: clock.format(alarm.ended ?? alarm.onset) });
   const quiet = alarm.s && alarm.s !== 'audio_paused' ? ` · ${strings[`off_${alarm.s}`]}` : '';
-  if (alarm.by) return strings.accepted.replace('{who}', alarm.by) + quiet;
+  if (alarm.by) return put(strings.accepted, { who: alarm.by }) + quiet;
   if (!alarm.nx || !alarm.to) return strings.nobody + quiet;
   const who = (alarm.to[0] === 'wall' ? strings.wall : alarm.to[0]) + (alarm.to.length > 1 ? ` +${alarm.to.length - 1}` : '');
-  return strings.next.replace('{who}', who).replace('{time}', duration(Math.max(0, alarm.nx - now))) + quiet;
+  return put(strings.next, { who, time: duration(Math.max(0, alarm.nx - now)) }) + quiet;
 }
 
-/**
- * @param {HTMLElement} row
- * @param {Alarm} alarm
- * @param {number} now
- * @param {Shared} shared
- * @param {string} where
- */
+/** @param {HTMLElement} row @param {Alarm} alarm @param {number} now @param {Shared} shared @param {string} where */
 export function fillAlarm(row, alarm, now, shared, where) {
   const { strings, clock, language } = shared;
   shownIn.set(row, alarm);
@@ -287,9 +255,9 @@ export function fillAlarm(row, alarm, now, shared, where) {
   mark(row, 'data-s', alarm.r ? 'under' : (alarm.c ?? alarm.s ?? 'on'));
   say(within(row, '.mark'), MARKS[alarm.p]);
   say(within(row, '.priority'), strings[`p_${alarm.p}`]);
-  const late = alarm.late ? ` (${strings.late.replace('{time}', clock.format(alarm.onset))})` : '';
-  const again = alarm.e ? ` · ${strings.again.replace('{n}', String(alarm.e))}` : '';
-  const below = alarm.n ? ` · ${strings.below.replace('{n}', String(alarm.n))}` : '';
+  const late = alarm.late ? ` (${put(strings.late, { time: clock.format(alarm.onset) })})` : '';
+  const again = alarm.e ? ` · ${put(strings.again, { n: alarm.e })}` : '';
+  const below = alarm.n ? ` · ${put(strings.below, { n: alarm.n })}` : '';
   const what = alarmText(alarm, language);
   say(within(row, '.what'), what + late + again + below);
   say(within(row, '.since'), alarm.c ? '' : `· ${duration(now - alarm.onset)}`);
@@ -301,9 +269,9 @@ export function fillAlarm(row, alarm, now, shared, where) {
   accept.hidden = !shared.mayAccept || !!alarm.r || (!!alarm.by && !alarm.c);
   mark(accept, 'data-act', alarm.c ? 'acknowledge' : 'accept');
   if (!accept.disabled) say(accept, alarm.c ? strings.acknowledge : strings.accept);
-  mark(accept, 'aria-label', (alarm.c ? strings.acknowledge_for : strings.accept_for).replace('{what}', `${where} ${what}`));
+  mark(accept, 'aria-label', put(alarm.c ? strings.acknowledge_for : strings.accept_for, { what: `${where} ${what}` }));
   mute.hidden = !shared.mayAccept || !(sounds(alarm) || paused);
   mark(mute, 'data-act', paused ? 'resume-audio' : 'pause-audio');
-  mark(mute, 'aria-label', (paused ? strings.sound_again : strings.pause_for).replace('{what}', `${where} ${what}`));
+  mark(mute, 'aria-label', put(paused ? strings.sound_again : strings.pause_for, { what: `${where} ${what}` }));
   say(within(mute, 'span'), paused ? duration((alarm.su ?? now) - now) : '');
 }

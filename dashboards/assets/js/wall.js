@@ -4,16 +4,18 @@ import { connect } from './live.js';
 import { act, report } from './answer.js';
 import { localise } from './page.js';
 import { Sound } from './sound.js';
-import { PRIORITIES, Tile, alarmText, fillAlarm, newRow, say, shownIn, sounds, worse } from './tile.js';
+import { PRIORITIES, Tile, alarmText, fillAlarm, newRow, put, say, shownIn, sounds, worse } from './tile.js';
 
 /** @typedef {import('./tile.js').Alarm} Alarm */
 
-/**
- * @param {string} id
- * @returns {any}
- */
+/** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
 const read = (/** @type {string} */ id) => JSON.parse(byId(id).textContent);
+
+/** @param {string} tag @param {string} className @param {string} [text] */
+function el(tag, className, text = '') {
+  return Object.assign(document.createElement(tag), { className, textContent: text });
+}
 
 /** @type {Record<string, string>} */
 const strings = read('strings');
@@ -25,17 +27,11 @@ const REFETCH_MS = 1000;
 const DRAW_MS = 250;
 const STRIP = 6;
 const MAX_WAITING = 500;
-/** A ward whose walls have all been silent for 10 s gets a technical alarm. */
-const REPORT_MS = 3000;
+const REPORT_MS = 3000; // a ward whose walls have all been silent for 10 s gets a technical alarm
+const STILL_MS = 4000; // so long after the last touch the order of the tiles stays as it is
 
 /** @type {import('./tile.js').Shared} */
-const shared = {
-  strings,
-  language: lang.split('-')[0],
-  assets: top_.dataset.assets,
-  mayAccept: top_.dataset.accept === 'yes',
-  clock,
-};
+const shared = { strings, clock, language: lang.split('-')[0], still: false, assets: top_.dataset.assets, mayAccept: top_.dataset.accept === 'yes' };
 
 /** @type {Map<string, Tile>} */
 const tiles = new Map();
@@ -51,6 +47,7 @@ let streaming = false;
 let waiting;
 let fetching = false;
 let refetchTimer = 0;
+let touched = -STILL_MS;
 /** @type {Set<string> | undefined} */
 let known;
 const time = new ServerTime(0, 1);
@@ -60,11 +57,7 @@ const sound = new Sound(soundChanged);
 
 /** @param {any} snapshot */
 function load(snapshot) {
-  seq = snapshot.seq;
-  why = snapshot.why;
-  gateways = snapshot.gw;
-  loose = snapshot.loose;
-  off = snapshot.off;
+  ({ seq, why, gw: gateways, loose, off } = snapshot);
   time.rate = snapshot.rate;
   time.set(snapshot.now);
   const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest('.tile'))?.dataset.patient;
@@ -77,14 +70,8 @@ function load(snapshot) {
     if (!groups.has(title)) groups.set(title, []);
     groups.get(title).push(tile);
   }
-  const sections = [...groups].map(([title, members], i) => section(title, members, i));
-  if (!sections.length) {
-    const empty = document.createElement('p');
-    empty.className = 'empty';
-    empty.textContent = strings.empty;
-    sections.push(empty);
-  }
-  byId('tiles').replaceChildren(...sections);
+  const sections = [...groups].map(section);
+  byId('tiles').replaceChildren(...(sections.length ? sections : [el('p', 'empty', strings.empty)]));
   const first = tiles.get(focused ?? '') ?? [...tiles.values()][0];
   if (first) first.root.tabIndex = 0;
   if (focused && tiles.has(focused)) first.root.focus();
@@ -92,30 +79,26 @@ function load(snapshot) {
   draw();
 }
 
-/** Give every group height by its rows, so that all tiles are equally high. */
+/** Give groups height by their rows: all tiles equally high. Where wards do not fit they are one list, else worst first. */
 function share() {
+  const all = byId('tiles');
+  const over = () => document.documentElement.scrollHeight > innerHeight + 1;
+  all.classList.remove('flat', 'many');
   for (const grid of document.querySelectorAll('.grid')) {
     const columns = getComputedStyle(grid).gridTemplateColumns.split(' ').length;
     const group = /** @type {HTMLElement} */ (grid.parentElement);
     group.style.flexGrow = String(Math.ceil(grid.childElementCount / columns));
   }
+  all.classList.toggle('flat', over());
+  all.classList.toggle('many', over());
 }
 addEventListener('resize', share);
 
-/**
- * @param {string} title
- * @param {Tile[]} members
- * @param {number} i
- */
-function section(title, members, i) {
-  const node = document.createElement('section');
-  node.className = 'group';
-  node.setAttribute('aria-labelledby', `group-${i}`);
-  const heading = document.createElement('h2');
+/** @param {[string, Tile[]]} group @param {number} i */
+function section([title, members], i) {
+  const [node, heading, grid] = [el('section', 'group'), el('h2', '', title), el('div', 'grid')];
   heading.id = `group-${i}`;
-  heading.textContent = title;
-  const grid = document.createElement('div');
-  grid.className = 'grid';
+  node.setAttribute('aria-labelledby', heading.id);
   grid.append(...members.map((m) => m.root));
   node.append(heading, grid);
   return node;
@@ -128,16 +111,13 @@ async function refetch() {
   clearTimeout(refetchTimer);
   try {
     const answer = await fetch('/api/v1/wall', { headers: { Accept: 'application/json' } });
-    if (answer.status === 401) {
-      location.assign('/login?next=/ward');
-      return;
-    }
+    if (answer.status === 401) return location.assign('/login?next=/ward');
     if (!answer.ok) throw new Error(String(answer.status));
     load(await answer.json());
-    const later = waiting;
+    const later = waiting ?? [];
     waiting = undefined;
     fetching = false;
-    for (const data of later ?? []) patch(data);
+    later.forEach(patch);
   } catch {
     fetching = false;
     refetchTimer = setTimeout(refetch, REFETCH_MS);
@@ -146,11 +126,8 @@ async function refetch() {
 
 /** @param {any} data */
 function patch(data) {
-  if (waiting) {
-    if (waiting.length < MAX_WAITING) waiting.push(data);
-    return;
-  }
-  if (data.seq <= seq) return;
+  if (waiting && waiting.length < MAX_WAITING) waiting.push(data);
+  if (waiting || data.seq <= seq) return;
   if (data.seq !== seq + 1) {
     refetch();
     return;
@@ -175,17 +152,14 @@ function hear({ kind, data }) {
     return;
   }
   heard = performance.now();
-  if (kind === 'open') streaming = true;
+  streaming = true;
   if (kind === 'patch') patch(data);
   if (kind === 'refetch') refetch();
-  if (kind === 'beat') {
-    streaming = true;
-    why = data.why;
-    gateways = data.gw;
-    if (!waiting && data.seq !== seq) refetch();
-    time.set(data.now);
-    draw();
-  }
+  if (kind !== 'beat') return;
+  ({ why, gw: gateways } = data);
+  if (!waiting && data.seq !== seq) refetch();
+  time.set(data.now);
+  draw();
 }
 
 // --- what is shown ----------------------------------------------------------------------------------
@@ -201,6 +175,7 @@ function silentSince() {
 
 function draw() {
   const now = time.now();
+  shared.still = performance.now() - touched < STILL_MS;
   const stale = silentSince();
   for (const tile of tiles.values()) tile.render(now, stale);
   header();
@@ -209,7 +184,7 @@ function draw() {
 function reason() {
   if (why) return strings[`why_${why}`] ?? strings.why_source;
   if (!streaming) return strings.why_lost;
-  return strings.why_silent.replace('{s}', String(Math.round((performance.now() - heard) / 1000)));
+  return put(strings.why_silent, { s: Math.round((performance.now() - heard) / 1000) });
 }
 
 function header() {
@@ -227,9 +202,8 @@ function header() {
   all.sort((a, b) => worse(a.alarm, b.alarm));
   counts(all.map((a) => a.alarm).filter((a) => !a.r));
   const reporting = stale ? 0 : [...tiles.values()].filter((t) => t.reporting).length;
-  const coverage = strings.reporting.replace('{n}', String(reporting)).replace('{all}', String(tiles.size));
-  const boxes = strings.gateways.replace('{n}', String(gateways[0])).replace('{all}', String(gateways[1]));
-  say(byId('coverage'), `${coverage} · ${boxes}`);
+  const boxes = put(strings.gateways, { n: gateways[0], all: gateways[1] });
+  say(byId('coverage'), `${put(strings.reporting, { n: reporting, all: tiles.size })} · ${boxes}`);
   strip(all, now, stale);
   const fresh = announce(all.filter(({ alarm }) => !alarm.r));
   const worst = all.find(({ alarm }) => sounds(alarm))?.alarm;
@@ -248,20 +222,14 @@ function counts(alarms) {
   node.dataset.key = key;
   node.replaceChildren(
     ...parts.map(([p, n]) => {
-      const part = document.createElement(p === 'off' ? 'a' : 'span');
+      const part = el(p === 'off' ? 'a' : 'span', `n-${p}`, put(strings[`count_${p}`], { n }));
       if (p === 'off') part.setAttribute('href', '/inactivations');
-      part.className = `n-${p}`;
-      part.textContent = strings[`count_${p}`].replace('{n}', String(n));
       return part;
     }),
   );
 }
 
-/**
- * @param {{alarm: Alarm, tile: Tile | undefined}[]} all
- * @param {number} now
- * @param {boolean} stale
- */
+/** @param {{alarm: Alarm, tile: Tile | undefined}[]} all @param {number} now @param {boolean} stale */
 function strip(all, now, stale) {
   const node = byId('strip');
   const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // a person without a tile is seen here only
@@ -269,34 +237,22 @@ function strip(all, now, stale) {
   if (node.dataset.key !== key) {
     node.dataset.key = key;
     const items = shown.map(({ alarm, tile }) => stripItem(alarm, tile));
-    const text = stale ? strings.alarms_unknown : all.length ? '' : strings.no_alarms;
-    const note = document.createElement('p');
-    note.className = stale ? 'note warn' : 'note';
-    const blind = !stale && ![...tiles.values()].some((t) => t.live);
-    note.textContent = blind && !all.length ? '' : text;
-    const rest = document.createElement('p');
-    rest.className = 'note';
-    rest.textContent = all.length > shown.length ? strings.more.replace('{n}', String(all.length - shown.length)) : '';
-    node.replaceChildren(...(note.textContent ? [note] : []), ...items, ...(rest.textContent ? [rest] : []));
+    const blind = ![...tiles.values()].some((t) => t.live);
+    const text = stale ? strings.alarms_unknown : all.length || blind ? '' : strings.no_alarms;
+    const more = all.length > shown.length ? put(strings.more, { n: all.length - shown.length }) : '';
+    const notes = [el('p', stale ? 'note warn' : 'note', text), ...items, el('p', 'note', more)];
+    node.replaceChildren(...notes.filter((n) => n.textContent));
   }
-  shown.forEach(({ alarm, tile }, i) => {
-    fillAlarm(node.querySelectorAll('.alarm')[i], alarm, now, shared, place(tile, alarm));
-  });
+  const rows = node.querySelectorAll('.alarm');
+  shown.forEach(({ alarm, tile }, i) => fillAlarm(rows[i], alarm, now, shared, place(tile, alarm)));
 }
 
-/**
- * @param {Alarm} alarm
- * @param {Tile | undefined} tile
- */
+/** @param {Alarm} alarm @param {Tile | undefined} tile */
 function stripItem(alarm, tile) {
   const row = newRow();
-  const item = document.createElement(tile ? 'button' : 'div');
-  item.className = 'alarm';
-  const where = document.createElement('span');
-  where.className = 'where';
-  where.textContent = place(tile, alarm);
+  const item = el(tile ? 'button' : 'div', 'alarm');
   item.append(...row.querySelectorAll(tile ? '.line > *' : '.line > *, .alarm > :not(.line)'));
-  item.children[1].after(where);
+  item.children[1].after(el('span', 'where', place(tile, alarm)));
   if (tile) {
     item.setAttribute('type', 'button');
     item.addEventListener('click', () => focus(tile));
@@ -304,10 +260,7 @@ function stripItem(alarm, tile) {
   return item;
 }
 
-/**
- * @param {Tile | undefined} tile
- * @param {Alarm} alarm
- */
+/** @param {Tile | undefined} tile @param {Alarm} alarm */
 function place(tile, alarm) {
   return tile ? tile.data.bed || tile.data.name : alarm.name || strings.system;
 }
@@ -318,12 +271,10 @@ function announce(all) {
   const fresh = known ? all.filter((a) => !known?.has(a.alarm.id)) : [];
   known = ids;
   if (!fresh.length) return fresh;
-  const spoken = fresh.map(({ alarm, tile }) =>
-    strings.new_alarm
-      .replace('{priority}', strings[`p_${alarm.p}`])
-      .replace('{where}', place(tile, alarm))
-      .replace('{what}', alarmText(alarm, shared.language)),
-  );
+  const spoken = fresh.map(({ alarm, tile }) => {
+    const fields = { priority: strings[`p_${alarm.p}`], where: place(tile, alarm), what: alarmText(alarm, shared.language) };
+    return put(strings.new_alarm, fields);
+  });
   byId('said').textContent = spoken.join('. ');
   return fresh;
 }
@@ -336,12 +287,12 @@ async function press(button) {
   if (!alarm || button.disabled) return;
   button.disabled = true;
   if (button.dataset.act === 'accept') button.textContent = strings.accepting;
-  const why = await act(alarm.id, button.dataset.act ?? '', strings);
-  if (why) toast(strings.not_done.replace('{why}', why));
+  const why = await act(`alarms/${encodeURIComponent(alarm.id)}/${button.dataset.act}`, {}, strings);
+  if (why) toast(put(strings.not_done, { why }));
   button.disabled = false;
 }
-document.addEventListener('click', (event) => {
-  const button = /** @type {Element} */ (event.target).closest('.alarm [data-act]');
+document.addEventListener('click', ({ target }) => {
+  const button = /** @type {Element} */ (target).closest('.alarm [data-act]');
   if (button) press(/** @type {HTMLButtonElement} */ (button));
 });
 
@@ -349,12 +300,9 @@ let toastTimer = 0;
 /** @param {string} text */
 function toast(text) {
   const node = byId('toast');
-  node.hidden = false;
-  node.textContent = text;
+  Object.assign(node, { hidden: false, textContent: text });
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => {
-    node.hidden = true;
-  }, 8000);
+  toastTimer = setTimeout(() => (node.hidden = true), 8000);
 }
 
 /** @param {Tile} tile */
@@ -381,11 +329,8 @@ async function detail(tile) {
 function step(key) {
   const list = [...tiles.values()].map((t) => ({ t, box: t.root.getBoundingClientRect() }));
   const here = list.find(({ t }) => t.root === document.activeElement);
-  if (!here) {
-    const first = list.find(({ t }) => t.root.tabIndex === 0) ?? list[0];
-    if (first) focus(first.t);
-    return;
-  }
+  const first = list.find(({ t }) => t.root.tabIndex === 0) ?? list[0];
+  if (!here) return first && focus(first.t);
   const sideways = key === 'ArrowLeft' || key === 'ArrowRight';
   const sign = key === 'ArrowRight' || key === 'ArrowDown' ? 1 : -1;
   const [along, across] = /** @type {['x' | 'y', 'x' | 'y']} */ (sideways ? ['x', 'y'] : ['y', 'x']);
@@ -397,43 +342,74 @@ function step(key) {
 }
 
 document.addEventListener('keydown', (event) => {
-  const target = /** @type {HTMLElement} */ (event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
-  const tile = tiles.get(target.closest('.tile')?.getAttribute('data-patient') ?? '');
-  if (event.key.startsWith('Arrow')) {
+  const tile = tileAt(event);
+  const key = event.key.toLowerCase();
+  if (key.startsWith('arrow')) {
     event.preventDefault();
     step(event.key);
-  } else if (event.key === '?') byId('help').showModal();
-  else if (event.key.toLowerCase() === 'a' && tile) (tile.button('accept') ?? tile.button('acknowledge'))?.click();
-  else if (event.key.toLowerCase() === 's' && tile) (tile.button('pause-audio') ?? tile.button('resume-audio'))?.click();
-  else if (event.key === 'Enter' && tile && target === tile.root) detail(tile);
+  } else if (key === '?') byId('help').showModal();
+  else if (key === 'p') open('/ward/print', '_blank', 'noopener'); // the wall itself stays and is heard
+  else if (key === 'a' && tile) (tile.button('accept') ?? tile.button('acknowledge'))?.click();
+  else if (key === 's' && tile) (tile.button('pause-audio') ?? tile.button('resume-audio'))?.click();
+  else if (key === 'enter' && tile && event.target === tile.root) detail(tile);
 });
 byId('tiles').addEventListener('click', opened);
+for (const kind of ['pointermove', 'pointerdown', 'keydown', 'focusin']) {
+  byId('tiles').addEventListener(kind, () => (touched = performance.now()), { passive: true });
+}
 top_.querySelector('[data-do="help"]').addEventListener('click', () => byId('help').showModal());
+
+/** @param {Event} event */
+function tileAt({ target }) {
+  return tiles.get(/** @type {Element} */ (target).closest('.tile')?.getAttribute('data-patient') ?? '');
+}
 
 /** @param {MouseEvent} event */
 function opened(event) {
-  const target = /** @type {Element} */ (event.target);
-  const tile = tiles.get(target.closest('.tile')?.getAttribute('data-patient') ?? '');
-  if (!tile || target.closest('button')) return;
+  const tile = tileAt(event);
+  if (!tile || /** @type {Element} */ (event.target).closest('button')) return;
   focus(tile);
   detail(tile);
 }
 
 async function tellServer(closed = false) {
-  const wards = top_.dataset.reports === 'yes' ? await report(sound.audible, closed) : [];
+  if (top_.dataset.reports !== 'yes') return;
+  const { wards, check } = await report(sound.audible, closed);
   const mute = wards.filter((w) => !w.audible).map((w) => w.name);
-  say(byId('unheard'), mute.length ? strings.unheard.replace('{wards}', mute.join(', ')) : '');
+  say(byId('unheard'), mute.length ? put(strings.unheard, { wards: mute.join(', ') }) : '');
+  const bar = byId('sound-check');
+  bar.hidden = !check;
+  const text = check?.failed ? strings.check_failed : strings.check_due;
+  if (check) say(bar.querySelector('b'), put(text, { time: clock.format(Date.parse(check.since)) }));
 }
 addEventListener('pagehide', () => tellServer(true));
 
 function soundChanged() {
   tellServer();
   byId('sound-bar').hidden = sound.audible;
+  share();
   say(byId('sound-bar').firstElementChild, strings.sound_off);
   say(byId('sound-state'), sound.audible ? strings.sound_on : '');
 }
 byId('sound-bar').addEventListener('click', () => sound.enable());
+
+/** The check at the start of a shift: the tone is played, and somebody says whether it was heard. @param {MouseEvent} event */
+async function checkSound(event) {
+  const button = /** @type {Element} */ (event.target).closest('button');
+  if (!button) return;
+  const [play, ...answers] = byId('sound-check').querySelectorAll('button');
+  if (button === play) {
+    await sound.enable();
+    sound.set('high', true);
+    for (const other of answers) other.hidden = false;
+    return;
+  }
+  const failure = await act('live/sound-check', { heard: button.value === 'yes' }, strings);
+  if (failure) toast(put(strings.not_done, { why: failure }));
+  tellServer();
+}
+byId('sound-check').addEventListener('click', checkSound);
 
 load(read('snapshot'));
 soundChanged();
