@@ -14,7 +14,9 @@ from dashboards.backend import DirectoryError
 from dashboards.consent_models import PARTS
 from dashboards.i18n import N_
 from dashboards.models import Patient
+from dashboards.own_words import Times, known_zone
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
+from dashboards.pages.own import ZONE_COOKIE
 from dashboards.pages.render import page
 from dashboards.shift_times import DAY
 from hearthward.trust.access import Action
@@ -47,6 +49,8 @@ async def _show(
     own = context.may(Action.GIVE_CONSENT, KIND)
     relatives = [r for r in await backend.relatives(scope, patient) if own or r.id == context.who.user]
     person = await backend.item(scope, "patient", patient)
+    zone = known_zone(request.cookies.get(ZONE_COOKIE))
+    zone = zone or known_zone(await backend.care_zone(scope, patient))
     looks = await backend.looks(scope, patient, backend.real_now() - LOOKED_BACK) if own else ()
     return page(
         request,
@@ -54,6 +58,7 @@ async def _show(
         "consent.html",
         status=422 if attempt else 200,
         own=own,
+        times=Times(context.language, zone, backend.real_now()),
         patient_name=person.name if isinstance(person, Patient) else "",
         relatives=[r for r in relatives if not r.disabled],
         looks=[look for look in looks if look.who != "self"][:SHOWN],
