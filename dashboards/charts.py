@@ -13,7 +13,7 @@ from dashboards.trend_models import Trend, TrendAlarm, TrendLimit, TrendPoint
 from hearthward.core.clock import SECOND
 from hearthward.core.codes import METRICS
 
-__all__ = ["Chart", "chart_of", "charts_in", "metrics_of"]
+__all__ = ["Chart", "chart_of", "charts_in", "metrics_of", "place_of"]
 
 GROUPS: Final = (
     ("heart_rate",),
@@ -35,8 +35,8 @@ GAP: Final = 3.0
 """No line goes over so many times the usual distance of two values."""
 DOTS: Final = 60
 """So many values are drawn as dots, too."""
-TONES: Final = {"high": "high", "medium": "ageing", "low": "sensor"}
-"""The style sheet's colour of a priority, as a line on the ground of a page."""
+LINES: Final = {"high": "bad", "medium": "ageing", "low": "sensor"}
+"""The style sheet's colours of limits by priority, as lines on the ground of a page."""
 ROWS: Final = 30
 """Of the table, at most about so many."""
 WIDTHS_S: Final = (60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
@@ -84,7 +84,7 @@ class Chart:
             {"name": name, "unit": unit, "dots": len(trend.points) <= DOTS}
             for name, unit, trend in zip(names, units, self.trends, strict=True)
         ]
-        limits = [_mark(x.start, x.end, x.priority, x.value) for x in self.limits]
+        limits = [_mark(x.start, x.end, LINES[x.priority], x.value) for x in self.limits]
         alarms = [_mark(a.start, a.end or now, a.priority) for a in self.alarms if not a.worklist]
         return {
             "start": first.start / SECOND,
@@ -106,8 +106,8 @@ class Chart:
         return [(at, [column.get(at) for column in columns]) for at in times]
 
 
-def _mark(start: int, end: int, priority: str, value: float | None = None) -> dict[str, Any]:
-    return {"start": start / SECOND, "end": end / SECOND, "value": value, "tone": TONES[priority]}
+def _mark(start: int, end: int, tone: str, value: float | None = None) -> dict[str, Any]:
+    return {"start": start / SECOND, "end": end / SECOND, "value": value, "tone": tone}
 
 
 def _rows(trend: Trend) -> dict[float, TrendPoint | None]:
@@ -145,6 +145,12 @@ def metrics_of(key: str) -> tuple[str, ...] | None:
     if key not in METRICS or key in NOT_DRAWN:
         return None
     return next((g for g in GROUPS if key in g), (key,))
+
+
+def place_of(metric: str) -> int:
+    """To sort by: where a metric stands among the pictures."""
+    order = [m for group in GROUPS for m in group]
+    return order.index(metric) if metric in order else len(order)
 
 
 def chart_of(trends: Sequence[Trend]) -> Chart:

@@ -14,7 +14,7 @@ from dashboards.access import Context, Guard
 from dashboards.api.limits import patient_of
 from dashboards.api.readings import instant
 from dashboards.backend import AlarmQuery
-from dashboards.charts import Chart, chart_of, charts_in, metrics_of
+from dashboards.charts import Chart, chart_of, charts_in, metrics_of, place_of
 from dashboards.directory_port import AskedItems
 from dashboards.i18n import N_
 from dashboards.models import (
@@ -126,7 +126,7 @@ async def detail(
         shown=shown,
         windows={name: text for name, (_, text) in WINDOWS.items()},
         charts=charts_in(measured),
-        values=[v for v in newest if _said(v)],
+        values=sorted((v for v in newest if _said(v)), key=lambda v: place_of(v.metric)),
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,
         **await _place(context, patient),

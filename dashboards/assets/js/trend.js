@@ -30,7 +30,7 @@ function read({ box, told, plot }) {
   const span = (/** @type {number} */ n) => (at(n + 1) === at(n + 2) ? '' : ` (${at(n + 1)} – ${at(n + 2)})`);
   const said = told.lines.flatMap((l, n) => (at(3 * n + 3) === null ? [] : [`${l.name} ${at(3 * n + 3)} ${l.unit}${span(3 * n)}`]));
   const text = said.length ? [stamp.format((at(0) ?? 0) * 1000), ...said].join(' · ') : '–';
-  for (const out of box.closest('figure')?.querySelectorAll('.readout') ?? []) out.textContent = text;
+  for (const out of box.closest('figure')?.querySelectorAll('.readout') ?? []) out.textContent = said.length ? text : '';
   for (const [name, value] of [['now', i], ['text', text], ['min', -1], ['max', told.data[0]?.length]]) box.setAttribute(`aria-value${name}`, String(value));
 }
 /** @param {Picture} p */
@@ -68,7 +68,7 @@ function begin(box) {
 }
 /** Ask again for what goes on; when that fails, say so. @param {Picture} p */
 async function refresh(p) {
-  const figure = p.box.closest('figure'), answer = await fetch(p.box.dataset.from ?? '', { headers: { 'HX-Request': 'true' } }).catch(() => null);
+  const figure = p.box.closest('figure'), answer = await fetch(p.box.dataset.from ?? '', { headers: { 'HX-Request': 'true' }, signal: AbortSignal.timeout(8000) }).catch(() => null);
   const made = answer?.ok ? new DOMParser().parseFromString(await answer.text(), 'text/html') : null, data = made?.querySelector('.plot script')?.textContent;
   for (const old of figure?.querySelectorAll('.old') ?? []) old.toggleAttribute('hidden', Boolean(data));
   if (!figure || !data) return;

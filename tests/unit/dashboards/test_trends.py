@@ -189,8 +189,9 @@ async def test_readings_leave_as_a_table(made: World):
 
 async def test_a_store_that_cannot_be_read_is_an_error_and_not_an_empty_table(made: World):
     async def away(*_: object) -> AsyncIterator[Sequence[Value]]:
-        msg = "away"
-        raise StoreUnavailable(msg)
+        for _batch in (1,):
+            msg = "away"
+            raise StoreUnavailable(msg)
         yield []
 
     made.backend.export = away  # type: ignore[method-assign, assignment]
