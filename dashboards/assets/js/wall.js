@@ -61,10 +61,12 @@ function load(snapshot) {
   time.rate = snapshot.rate;
   time.set(snapshot.now);
   const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest('.tile'))?.dataset.patient;
+  const before = new Map(tiles);
   tiles.clear();
   const groups = new Map();
   for (const data of snapshot.tiles) {
     const tile = new Tile(data, shared);
+    tile.root.style.setProperty('--rank', before.get(data.id)?.root.style.getPropertyValue('--rank') ?? '');
     tiles.set(data.id, tile);
     const title = data.home ? strings.home : data.wardName || strings.unassigned;
     if (!groups.has(title)) groups.set(title, []);
