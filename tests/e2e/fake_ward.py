@@ -9,9 +9,11 @@ it shows; this exists here only.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,12 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.model import Quality, Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
-from tests.e2e import fake_answers, fake_history, fake_staff_room
+from tests.e2e import fake_answers, fake_family, fake_history, fake_home, fake_staff_room
 
 S = 1_000_000_000
 PASSWORD = "a short sentence"  # noqa: S105 - of the people here
+KEPT = "kept"
+"""A session of the nurse's that is there after each start, as the real records have it."""
 NAMES = (
     "Rosa Lindqvist,李秀英,Tomás Rivera,王建国,Amara Okafor,Henrik Sørensen,陈桂兰,Fatima Haddad,"
     "Giulia Bianchi,赵志强,Marek Nowak,Aiko Tanaka,Walter Brandt,孙丽华,Nadia Petrova,Samuel Mensah"
@@ -129,6 +133,8 @@ class Ward:
                 kind="display" if role is Role.DISPLAY else "user",
             )
             self.backend.add_person(login, PASSWORD, who)
+            if login == "nurse":
+                self.backend._sessions[KEPT] = who
         self.backend.badges["04A1B2"] = "nurse"
         self.backend.pins["doctor"] = "2580"
         self.gateway()
@@ -255,29 +261,36 @@ class Ward:
             await asyncio.sleep(1)
 
 
+async def _no_stay(ward: Ward) -> None:
+    stays = ward.backend._of("main").items["encounter"].values()
+    stay = next(e for e in stays if e.patient == ward.patients[0])
+    await ward.backend.end(ward.scope, "encounter", stay.id)
+
+
+CONTROLS: dict[str, Callable[[Ward], Any]] = {
+    "scene": Ward.scene,
+    "answers": fake_answers.furnish,
+    "alarm": lambda ward: ward.alarm("alm_9", 0, "high", "SpO2 83 < 90", "血氧 83 < 90", 12),
+    "no-stay": _no_stay,
+    "link-lost": lambda ward: ward.gateway(online=False),
+    "staff": lambda ward: fake_staff_room.furnish(ward.backend, ward.scope, ward.patients),
+    "history": lambda ward: fake_history.remember(ward.backend, ward.patients),
+    "family": lambda ward: fake_family.furnish(ward, PASSWORD),
+    "home": fake_home.furnish,
+    "measure-again": fake_home.ask,
+    "directory": lambda ward: ward.backend.create(ward.scope, "ward", {"name": "Ward B"}),
+}
+"""What the tests can make happen."""
+
+
 def add_controls(app: FastAPI, ward: Ward) -> None:
-    """What the tests can make happen."""
+    """``POST /_test/{what}`` for each of CONTROLS."""
 
     @app.post("/_test/{what}")
     async def control(what: str) -> dict[str, str]:
-        if what == "scene":
-            ward.scene()
-        elif what == "answers":
-            await fake_answers.furnish(ward)
-        elif what == "alarm":
-            ward.alarm("alm_9", 0, "high", "SpO2 83 < 90", "血氧 83 < 90", 12)
-        elif what == "no-stay":
-            stays = ward.backend._of("main").items["encounter"].values()
-            stay = next(e for e in stays if e.patient == ward.patients[0])
-            await ward.backend.end(ward.scope, "encounter", stay.id)
-        elif what == "link-lost":
-            ward.gateway(online=False)
-        elif what == "staff":
-            await fake_staff_room.furnish(ward.backend, ward.scope, ward.patients)
-        elif what == "history":
-            fake_history.remember(ward.backend, ward.patients)
-        elif what == "directory":
-            await ward.backend.create(ward.scope, "ward", {"name": "Ward B"})
+        done = CONTROLS[what](ward)
+        if inspect.isawaitable(done):
+            await done
         return {"did": what}
 
 

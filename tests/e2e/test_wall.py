@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from dashboards.i18n import LOCALE, script_strings
-from tests.e2e.fake_ward import PASSWORD
+from tests.e2e.fake_ward import KEPT, PASSWORD
 from tests.programs import program
 
 HERE = Path(__file__).parent
@@ -195,22 +195,49 @@ def test_a_frozen_server_makes_the_whole_wall_stale_in_five_seconds(server: Serv
 
 def test_a_restarted_server_is_found_again_by_itself(browser: Browser):
     first = start("4", "1", "calm")
-    context = browser.new_context(locale="en-GB")
-    page = context.new_page()
-    page.goto(first.base)
-    page.fill("#login", "wall")
-    page.fill("#password", PASSWORD)
-    page.click("button.primary")
-    live(page)
+    contexts = [browser.new_context(locale="en-GB") for _ in range(2)]
+    contexts[0].add_cookies([{"name": "hearthward_session", "value": KEPT, "url": first.base}])
+    kept, forgotten = (context.new_page() for context in contexts)
+    kept.goto(f"{first.base}/ward")
+    forgotten.goto(first.base)
+    forgotten.fill("#login", "wall")
+    forgotten.fill("#password", PASSWORD)
+    forgotten.click("button.primary")
+    for page in (kept, forgotten):
+        live(page)
     stop(first)
-    expect(page.locator("body.wall-stale")).to_be_attached(timeout=6_000)
+    for page in (kept, forgotten):
+        expect(page.locator("body.wall-stale")).to_be_attached(timeout=6_000)
     again = start("4", "1", "calm", port=int(first.base.rsplit(":", 1)[1]))
     try:
-        # The fake forgets its sessions: the wall goes to the login page instead of standing still.
-        page.wait_for_url("**/login**", timeout=15_000)
+        expect(kept.locator("#link.on")).to_be_visible(timeout=15_000)
+        live(kept)
+        again.do("alarm")
+        expect(kept.locator(".tile").first.locator(".alarm")).to_be_visible()
+        # A session that is no longer known: the wall goes to the login page instead of standing still.
+        forgotten.wait_for_url("**/login**", timeout=15_000)
     finally:
-        context.close()
+        for context in contexts:
+            context.close()
         stop(again)
+
+
+def test_a_tab_without_timers_as_hidden_ones_are_keeps_receiving(server: Server, open_page: Open):
+    """Chromium slows a hidden page's timers to one a minute; headless it hides none, so here none comes."""
+    page = open_page()
+    page.add_init_script("setInterval = setTimeout = () => 0")
+    page.reload()
+    live(page)
+    page.click("#sound-bar")
+    value = page.locator('.tile [data-vital="hr"] .value').first
+    first = value.text_content()
+    expect(value).not_to_have_text(first or "", timeout=15_000)
+    server.do("alarm")
+    expect(page.locator(".tile").first.locator(".alarm")).to_be_visible()
+    expect(page.locator("#said")).to_contain_text("SpO2 83 < 90")
+    expect(page.locator("body")).to_have_attribute("data-heard", "high")
+    page.locator(".tile").first.locator(".accept").click()
+    expect(page.locator(".tile").first.locator(".owner")).to_have_text("accepted by Li Na")
 
 
 def test_demo_values_are_marked_and_never_called_free_of_alarms(open_page: Open):
@@ -355,11 +382,11 @@ def test_axe_finds_nothing(server: Server, open_page: Open, lang: str, theme: st
     expect(page.locator("body.wall-stale")).to_be_attached(timeout=6_000)
     check(page, "stale")
     server.thaw()
-    for who, path in (("admin", "/admin"), ("engineer", "/devices"), ("patient", "/me"), ("", "/login")):
+    for who, path in (("admin", "/admin/ward"), ("engineer", "/devices"), ("patient", "/me"), ("", "/login")):
         other = open_page(who or "admin", lang=lang, theme=theme)
         other.goto(server.base + path)
-        if path == "/admin":
-            other.locator("section:has(#ward) form.fields > button").last.click()
+        if path == "/admin/ward":
+            other.locator("section:has(#add) form.fields > button").click()
             expect(other.locator("[aria-invalid]").first).to_be_visible()
         check(other, path)
 
