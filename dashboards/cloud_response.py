@@ -19,7 +19,7 @@ from dashboards.backend import Backend, DirectoryError, Throttled
 from dashboards.models import Alarm, AlarmDetail, AlarmNote, Inactivation, Item, Kind, Ward
 from dashboards.patient_eyes import alarm_seen, off_seen
 from dashboards.response_models import Act, WallState
-from dashboards.subjects import name_of
+from dashboards.subjects import names_of
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.trust.access import Principal, Scope
 from hearthward.trust.passwords import Passwords
@@ -143,7 +143,7 @@ class CloudResponse(ABC):
         )
         names = await self._names_of(who for row in found for who in (row.by, row.ended_by) if who)
         backend = cast("Backend", self)
-        called = {key: await name_of(backend, scope, key) for key in {row.subject for row in found}}
+        called = await names_of(backend, scope, {row.subject for row in found})
         return [off_seen(scope, inactivation_of(row, called[row.subject], names)) for row in found]
 
     # --- doing ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ MOST_LABELS: Final = 12
 STEPS: Final = 4
 TOPS: Final = (1.2, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0)
 LANE: Final = 24
-LANE_LEFT: Final = 152
+LANE_LEFT: Final = 168
 LANE_NAME: Final = 22
 LEAST_BAR: Final = 3.0
 """So wide is the shortest alarm, that it can be seen."""

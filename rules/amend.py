@@ -64,12 +64,14 @@ def _found(document: Document) -> Iterator[Movable]:
     uses = _uses(data.get("condition"))
     for name, entry in (parameters if isinstance(parameters, dict) else {}).items():
         if isinstance(entry, dict) and _is_number(entry.get("value")):
+            signal, op = uses.get(name, ("", ""))
             yield Movable(
                 _joined(("parameters", name, "value")),
                 name,
                 float(entry["value"]),
                 parameter=True,
-                **uses.get(name, {}),
+                signal=signal,
+                op=op,
                 low=_or_none(entry.get("low")),
                 high=_or_none(entry.get("high")),
             )
@@ -93,14 +95,15 @@ def _condition(node: Any, path: Where) -> Iterator[Movable]:
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in _MOVED and _is_number(value):
-                yield Movable(_joined((*path, key)), key, float(value), **_beside(node))
+                signal, op = _beside(node)
+                yield Movable(_joined((*path, key)), key, float(value), signal=signal, op=op)
             else:
                 yield from _condition(value, (*path, key))
 
 
-def _uses(node: Any) -> dict[str, dict[str, str]]:
+def _uses(node: Any) -> dict[str, tuple[str, str]]:
     """Parameter -> the signal and direction beside which it is used first."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, tuple[str, str]] = {}
     stack = [node]
     while stack:
         item = stack.pop()
@@ -109,17 +112,17 @@ def _uses(node: Any) -> dict[str, dict[str, str]]:
         elif isinstance(item, dict):
             for key, value in item.items():
                 if key in _MOVED and isinstance(value, str):
-                    found.setdefault(value, _beside(item) if key in {"value", "by"} else {})
+                    found.setdefault(value, _beside(item) if key in {"value", "by"} else ("", ""))
             stack += reversed([v for v in item.values() if isinstance(v, dict | list)])
     return found
 
 
-def _beside(node: Mapping[str, Any]) -> dict[str, str]:
+def _beside(node: Mapping[str, Any]) -> tuple[str, str]:
     for key in ("metric", "score", "rise", "fall", "deviates", "missing"):
         if isinstance(node.get(key), str):
             op = node.get("op")
-            return {"signal": node[key], "op": op if isinstance(op, str) else ""}
-    return {}
+            return node[key], op if isinstance(op, str) else ""
+    return "", ""
 
 
 def amended(text: str, moved: Mapping[str, float], *, version: int | None = None) -> str:

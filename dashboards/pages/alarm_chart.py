@@ -15,6 +15,7 @@ from dashboards.drawings import Bar, Lane, Series, lanes
 from dashboards.i18n import translations
 from dashboards.models import Alarm
 from hearthward.core.clock import SECOND
+from hearthward.core.text import natural
 
 __all__ = ["Timeline", "timeline"]
 
@@ -56,6 +57,7 @@ def timeline(
     start = min(bar.start for bars in by.values() for bar in bars)
     end = max(start + MINUTE, *(bar.end for bars in by.values() for bar in bars))
     found = [Lane(places.get(key, key or ""), bars) for key, bars in list(by.items())[:MOST_LANES]]
+    found.sort(key=lambda lane: natural(lane.name))
     told = gettext("{n} alarms of {m} patients or devices, each from its beginning to its end")
     drawn = lanes(
         found,
@@ -71,8 +73,12 @@ def timeline(
 
 
 def _ticks(start: int, end: int) -> list[tuple[int, str]]:
-    """Even moments with their time, or their date where they are days apart (UTC)."""
+    """Even moments with their time, midnights with their date (UTC)."""
     step = next((s for s in STEPS if (end - start) // s <= TICKS), STEPS[-1])
     first = -(-start // step) * step
-    form = "%m-%d" if step >= DAY else "%H:%M"
-    return [(at, datetime.fromtimestamp(at // SECOND, UTC).strftime(form)) for at in range(first, end, step)]
+
+    def said(at: int) -> str:
+        form = "%m-%d" if at % DAY == 0 else "%H:%M"
+        return datetime.fromtimestamp(at // SECOND, UTC).strftime(form)
+
+    return [(at, said(at)) for at in range(first, end, step)]

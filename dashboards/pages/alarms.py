@@ -23,7 +23,7 @@ from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
 from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, can_answer
 from dashboards.staff_models import StaffMember
-from dashboards.subjects import name_of
+from dashboards.subjects import names_of
 from dashboards.unlock import Acting
 from hearthward.core.errors import RuleError
 from hearthward.trust.access import Action
@@ -207,14 +207,14 @@ async def places(context: Context, subjects: Sequence[str | None]) -> Mapping[st
     roster: dict[str, RosterEntry] = {}
     if any(not is_equipment(s) for s in subjects):
         roster = {e.patient: e for e in await context.backend.roster(context.scope)}
-    out: dict[str | None, str] = {None: ""}
-    for subject in set(subjects) - {None}:
-        entry = roster.get(str(subject))
-        if entry is not None:
-            out[subject] = " · ".join(filter(None, (entry.bed_label, entry.name)))
-        else:
-            out[subject] = await name_of(context.backend, context.scope, str(subject))
-    return out
+    asked = {str(subject) for subject in subjects if subject is not None}
+    others = await names_of(context.backend, context.scope, asked - roster.keys())
+    placed = {
+        key: " · ".join(filter(None, (entry.bed_label, entry.name)))
+        for key, entry in roster.items()
+        if key in asked
+    }
+    return {None: "", **others, **placed}
 
 
 def words(context: Context) -> dict[str, Any]:

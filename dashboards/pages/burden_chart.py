@@ -15,7 +15,7 @@ from dashboards.drawings import Series, columns
 from dashboards.i18n import translations
 from hearthward.core.clock import SECOND
 
-__all__ = ["Chart", "over_time"]
+__all__ = ["Chart", "days_between", "over_time"]
 
 HOURS: Final = 24
 
@@ -35,7 +35,11 @@ def over_time(context: Context, found: BurdenView) -> Chart | None:
     if not found.total.alarms:
         return None
     gettext = translations(context.language).gettext
-    labels = [f"{n:02d}" for n in range(HOURS)] if found.by == "hour" else _days(found)
+    labels = (
+        [f"{n:02d}" for n in range(HOURS)]
+        if found.by == "hour"
+        else days_between(found.start, found.end, found.zone)
+    )
     known = {row.key: row.figures for row in found.rows}
 
     def values(name: str) -> list[float]:
@@ -46,19 +50,19 @@ def over_time(context: Context, found: BurdenView) -> Chart | None:
         Series(gettext("◆ medium"), "m", values("medium")),
         Series(gettext("● low"), "l", values("low")),
     ]
-    title = gettext("Alarms by hour of the day") if found.by == "hour" else gettext("Alarms by day")
+    title = gettext("Over the hours of the day") if found.by == "hour" else gettext("Over the days")
     most = max(known[key].alarms if key in known else 0 for key in labels)
     told = gettext("{n} alarms; the most in one column: {most}").format(n=found.total.alarms, most=most)
     shown = [label if found.by == "hour" else label[5:] for label in labels]
     return Chart(title, columns(shown, series, title=title, description=told, stacked=True), labels, series)
 
 
-def _days(found: BurdenView) -> list[str]:
-    """Every date of the period, also those on which nothing was."""
-    zone = ZoneInfo(found.zone)
+def days_between(start: int, end: int, zone: str) -> list[str]:
+    """Every date of a period (UTC ns), also those on which nothing was."""
+    where = ZoneInfo(zone)
 
     def day(at: int) -> date:
-        return datetime.fromtimestamp(at // SECOND, UTC).astimezone(zone).date()
+        return datetime.fromtimestamp(at // SECOND, UTC).astimezone(where).date()
 
-    first, last = day(found.start), day(found.end - 1)
+    first, last = day(start), day(end - 1)
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]

@@ -16,11 +16,13 @@ from dashboards.drawings import Series, columns
 from dashboards.i18n import N_, translations
 from dashboards.models import Ward
 from dashboards.pages.alarms import places
+from dashboards.pages.burden_chart import days_between
 from dashboards.pages.render import is_htmx, page
 from dashboards.pages.rules import REASONS as RULE_REASONS
 from dashboards.problems import MissingError
 from dashboards.tries import Job
 from dashboards.whatif_models import TryView
+from hearthward.core.text import natural
 from hearthward.trust.access import Action
 from rules.examples import failures
 from rules.loader import load_rule
@@ -151,7 +153,7 @@ async def _form(
 async def _show(request: Request, context: Context, job: Job) -> Response:
     found = view_of(job)
     detail = await context.backend.rule(context.scope, job.rule)
-    named = [one.patient for one in found.patients] + found.left
+    named = await places(context, [one.patient for one in found.patients] + found.left)
     return page(
         request,
         context,
@@ -159,7 +161,8 @@ async def _show(request: Request, context: Context, job: Job) -> Response:
         found=found,
         detail=detail,
         ward=job.ward,
-        places=await places(context, named),
+        places=named,
+        beds=sorted(found.patients, key=lambda one: natural(named.get(one.patient, ""))),
         charts=_charts(context, found),
         listed=LISTED,
         short=SHORT_S,
@@ -180,11 +183,11 @@ def _charts(context: Context, found: TryView) -> dict[str, Any]:
     """Alarms by day before and after; empty while there is nothing to draw."""
     if found.before is None or found.after is None:
         return {}
-    days = sorted({*found.before.by_day, *found.after.by_day})
+    days = days_between(found.start, found.end, found.zone)
     gettext = translations(context.language).gettext
     sides = (gettext("as it is"), "before", found.before), (gettext("changed"), "after", found.after)
     series = [Series(name, style, [side.by_day.get(d, 0) for d in days]) for name, style, side in sides]
-    text = gettext("{before} alarms as the rule is, {after} with the change, over {n} days with alarms")
+    text = gettext("{before} alarms as the rule is, {after} with the change, over {n} days")
     told = text.format(before=found.before.alarms, after=found.after.alarms, n=len(days))
     drawn = columns(
         [d[5:] for d in days], series, title=gettext("Alarms by day"), description=told, stacked=False
