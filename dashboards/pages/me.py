@@ -26,6 +26,8 @@ REST_NS: Final = 5 * 60 * SECOND
 """How long somebody rests before a blood pressure is measured again (ESC/ESH 2018: five minutes)."""
 OPEN_NS: Final = 6 * 3600 * SECOND
 """The longest window of a task."""
+TOGETHER_NS: Final = 60 * SECOND
+"""Values of one group that are so close are of one measurement."""
 GRAVE: Final = ("chest_pain", "breathlessness", "fainting", "weakness")
 """Symptoms that are shown first, with the word of emergency."""
 MEASURES: Final = {
@@ -95,7 +97,7 @@ async def _now(context: Context, found: Own, values: Sequence[Value], today: Seq
     if not values:
         return Now("nothing")
     last = max(values, key=lambda v: v.time)
-    return Now("received", values=[v for v in values if v.group == last.group and v.time == last.time])
+    return Now("received", values=[v for v in values if _together(v, last)])
 
 
 async def _home(request: Request, context: Context, template: str) -> Response:
@@ -110,11 +112,24 @@ async def _home(request: Request, context: Context, template: str) -> Response:
         template,
         now=await _now(context, found, values, today),
         values=values,
+        partner=lambda v: _other_half(v, values, "nibp_systolic", "nibp_diastolic"),
+        paired=lambda v: _other_half(v, values, "nibp_diastolic", "nibp_systolic") is not None,
         today=today,
         following=next((t for t in today if t.state == "later"), None),
         watch=watch_of(duty, found.patient, found.times.now),
         ward=next((e.ward_name for e in roster if e.patient == found.patient), ""),
     )
+
+
+def _other_half(value: Value, values: Sequence[Value], one: str, other: str) -> Value | None:
+    """Of a blood pressure's ``one`` value the ``other`` of the same measurement."""
+    same = (v for v in values if v.metric == other and _together(v, value))
+    return next(same, None) if value.metric == one else None
+
+
+def _together(one: Value, other: Value) -> bool:
+    """Whether two values are of one measurement."""
+    return one.group == other.group and abs(one.time - other.time) < TOGETHER_NS
 
 
 @router.get("/me")

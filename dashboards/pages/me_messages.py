@@ -34,6 +34,7 @@ async def _show(
     thread = await context.backend.messages(context.scope, found.patient)
     if thread is None:
         raise MissingError(kind="patient", key=found.patient)
+    roster = await context.backend.roster(context.scope)
     duty = await context.backend.duty(Scope.system(context.who.tenant))
     return await part(
         request,
@@ -45,6 +46,7 @@ async def _show(
         attempt=attempt,
         client=request.app.state.ids.new("cli"),
         watch=watch_of(duty, found.patient, found.times.now),
+        ward=next((e.ward_name for e in roster if e.patient == found.patient), ""),
     )
 
 

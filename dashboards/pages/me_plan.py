@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -73,7 +73,7 @@ async def mark(request: Request, context: Do, task: str) -> Response:
     """Say that something was done, or skipped."""
     patient = own_patient(context)
     form = await form_of(request)
-    state = "done" if form.get("state") == "done" else "skipped"
+    state: Literal["done", "skipped"] = "done" if form.get("state") == "done" else "skipped"
     try:
         due = parse_iso(form.get("due", ""))
     except ValueError as error:
