@@ -28,7 +28,7 @@ async def furnish(ward: Ward) -> None:
     _measured(ward, patient, now)
     await _planned(ward, nurse, patient, now)
     texts = (
-        (own, "My ankles are swollen since yesterday. Should I take the second tablet?", 5 * HOUR),
+        (own, "My ankles are swollen since yesterday. Should I take a second tablet?", 5 * HOUR),
         (
             nurse,
             "Thank you. Please weigh yourself and put your feet up; I call you this afternoon.",

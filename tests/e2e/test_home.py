@@ -1,0 +1,97 @@
+"""A patient's own pages and the care team's side of them in a real browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.fake_ward import PASSWORD
+from tests.e2e.test_family import SEEN, chinese
+from tests.e2e.test_staff import fits
+from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
+
+OWN = ("", "/measure?metric=nibp_systolic", "/feel", "/messages", "/plan", "/values", "/sheet")
+SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')]
+  .filter((e) => e.offsetParent && !e.classList.contains('unseen'))
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .map((e) => parseFloat(getComputedStyle(e).fontSize)))"""
+LOWEST_TARGET = """() => Math.min(...[...document.querySelectorAll('a, button, select, textarea, summary, input')]
+  .filter((e) => e.offsetParent && !e.classList.contains('skip') && !['hidden', 'radio'].includes(e.type))
+  .map((e) => e.getBoundingClientRect().height))"""
+
+
+@SEEN
+def test_each_page_of_a_patient_is_large_and_sound(
+    server: Server,  # noqa: F811 - a fixture
+    open_page: Open,  # noqa: F811 - a fixture
+    lang: str,
+    size: tuple[int, int],
+    theme: str,
+):
+    server.do("home")
+    server.do("measure-again")
+    page = open_page("patient", lang=lang, size=size, theme=theme)
+    for path in OWN:
+        page.goto(f"{server.base}/me{path}")
+        fits(page)
+        assert page.evaluate(SMALLEST_TEXT) >= 24, path
+        assert page.evaluate(LOWEST_TARGET) >= 60, path
+        if lang == "zh-CN":
+            chinese(page)
+
+
+@SEEN
+def test_the_care_teams_pages_are_sound(
+    server: Server,  # noqa: F811 - a fixture
+    open_page: Open,  # noqa: F811 - a fixture
+    lang: str,
+    size: tuple[int, int],
+    theme: str,
+):
+    server.do("home")
+    page = open_page("nurse", lang=lang, size=size, theme=theme)
+    page.goto(f"{server.base}/messages")
+    fits(page)
+    page.locator(".inbox a").first.click()
+    expect(page.locator(".talk li")).to_have_count(3)
+    fits(page)
+    page.locator(".beside a").first.click()
+    expect(page.locator(".grid tbody tr")).to_have_count(4)
+    fits(page)
+
+
+def test_a_message_without_a_connection_is_kept_and_sent_later(
+    server: Server,  # noqa: F811 - a fixture
+    open_page: Open,  # noqa: F811 - a fixture
+):
+    page = open_page("patient", size=(390, 844))
+    page.goto(f"{server.base}/me/messages")
+    page.context.set_offline(True)
+    page.fill("#text", "I feel dizzy.")
+    page.click("#compose button")
+    kept = page.locator("#unsent li")
+    expect(kept).to_contain_text("It is kept on this device")
+    page.context.set_offline(False)
+    expect(kept).to_have_count(0)
+    sent = page.locator("#thread li.mine")
+    expect(sent).to_have_count(1)
+    expect(sent).to_contain_text("Received today")
+    page.fill("#text", "Better now.")
+    page.click("#compose button")
+    expect(sent).to_have_count(2)
+    assert page.evaluate("Object.values(localStorage)") == ["[]"]
+
+
+def test_a_symptom_takes_two_clicks_without_scripts_too(
+    server: Server,  # noqa: F811 - a fixture
+    browser: Browser,  # noqa: F811 - a fixture
+):
+    context = browser.new_context(java_script_enabled=False, locale="en-GB")
+    page = context.new_page()
+    page.goto(server.base)
+    page.fill("#login", "patient")
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
+    page.click(".pair a >> nth=0")
+    page.click("button[value=dizziness]")
+    expect(page.locator(".entered")).to_contain_text("Dizziness")
+    context.close()
