@@ -90,7 +90,7 @@ class CloudConsent:
         def read(session: Session) -> list[Look]:
             found = self._records.audit(session).looks(scope, patient, since)
             reads = [Read(row.at, row.actor, row.action) for row in found]
-            known = self._records.users(session).of_ids(scope.tenant, {r.actor for r in reads})
+            known = self._records.users(session).of_ids(scope, {r.actor for r in reads})
             people = {u.id: Person(u.name, frozenset(u.roles), u.patient) for u in known}
             return looks_of(patient, reads, people)
 

@@ -203,9 +203,9 @@ class Users(Repository):
         query = select(User).where(*limits).order_by(User.login).offset(asked.first).limit(asked.limit)
         return self.session.scalars(query).all(), total
 
-    def of_ids(self, tenant: str, ids: Collection[str]) -> Sequence[User]:
-        """The users of these ids, whoever asks: for saying who did something."""
-        query = select(User).where(User.tenant == tenant, User.id.in_(ids))
+    def of_ids(self, scope: Scope, ids: Collection[str]) -> Sequence[User]:
+        """The users of these ids in the tenant, whoever asks: for saying who did something."""
+        query = select(User).where(User.tenant == scope.tenant, User.id.in_(ids))
         return self.session.scalars(query).all() if ids else []
 
     def begin_login(self, scope: Scope, login: str) -> User | None:
