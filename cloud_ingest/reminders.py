@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,7 +61,10 @@ class _Reached:
 
 
 class Reminders:
-    """Looks again and again for what is due. ``attribution`` gives which device is on whom, as of now."""
+    """Looks again and again for what is due. ``attribution`` gives which device is on whom, as of now.
+
+    ``others`` look each time as well.
+    """
 
     def __init__(
         self,
@@ -73,16 +76,19 @@ class Reminders:
         attribution: Callable[[], Attribution],
         clock: Clock,
         telemetry: Telemetry,
+        others: Sequence[Callable[[], Awaitable[int]]] = (),
     ) -> None:
         self._tenant, self._records, self._store = tenant, records, store
         self._channels, self._attribution = channels, attribution
-        self._clock, self._telemetry = clock, telemetry
+        self._clock, self._telemetry, self._others = clock, telemetry, others
 
     async def run(self) -> None:
         """Look until cancelled; outages of the records or the store are waited out."""
         while True:
             try:
                 await self.look()
+                for other in self._others:
+                    await other()
             except StoreUnavailable as error:
                 log.debug("reminders wait: %s", error)
             except Exception:

@@ -19,6 +19,7 @@ from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
 from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard, write_notes
+from cloud_ingest.message_push import MessagePush
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.outdated import Outdated
 from cloud_ingest.pipeline import Hooks, Pipeline
@@ -214,6 +215,14 @@ class CloudService:
             await self._rest()
 
     def _reminders(self) -> Reminders:
+        push = MessagePush(
+            self.tenant,
+            self.records,
+            self.reach.channels,
+            duty=lambda: self.duty,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
         return Reminders(
             self.tenant,
             self.records,
@@ -222,6 +231,7 @@ class CloudService:
             attribution=lambda: self.attribution,
             clock=self.clock,
             telemetry=self.telemetry,
+            others=(push.look,),
         )
 
     def trouble(self) -> dict[str, str]:

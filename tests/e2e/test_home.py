@@ -14,7 +14,8 @@ SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')]
   .filter((e) => e.offsetParent && !e.classList.contains('unseen'))
   .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
   .map((e) => parseFloat(getComputedStyle(e).fontSize)))"""
-LOWEST_TARGET = """() => Math.min(...[...document.querySelectorAll('a, button, select, textarea, summary, input')]
+LOWEST_TARGET = """() => Math.min(...
+  [...document.querySelectorAll('a, button, select, textarea, summary, input')]
   .filter((e) => e.offsetParent && !e.classList.contains('skip') && !['hidden', 'radio'].includes(e.type))
   .map((e) => e.getBoundingClientRect().height))"""
 

@@ -11,8 +11,10 @@ import pytest
 from cloud_ingest.attribution import Attribution, Span
 from cloud_ingest.channels.base import Message
 from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.message_push import MessagePush
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.records.care import TaskDraft
+from cloud_ingest.records.care_models import CareMessage
 from cloud_ingest.reminders import Reminders
 from cloud_ingest.stores.base import Origins
 from cloud_ingest.stores.sqlite import SqliteStore
@@ -23,6 +25,7 @@ from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Role, Scope
 from hearthward.trust.passwords import Passwords
+from rules.response.duty import Duty, Person
 
 T0 = 1_767_225_600 * SECOND
 HOUR = 3600 * SECOND
@@ -144,3 +147,57 @@ async def test_what_no_channel_takes_is_not_sent_again_and_again(home: Home):
     )
     home.clock.follow(T0 + 300 * SECOND)
     assert await home.reminders().look() == 0
+
+
+def told_by(home: Home, *channels: str, user: str = "usr_li", push: bool = True) -> MessagePush:
+    """As after a restart, with one nurse who is reached by these channels."""
+    people = {user: Person(user, "Li", ("nurse",), None, channels)}
+    duty = Duty(people=people, patients={home.patient: "w"})
+    ways = {"push": home.push} if push else {}
+    return MessagePush("main", home.records, ways, duty=lambda: duty, clock=home.clock, telemetry=Telemetry())
+
+
+async def written(home: Home) -> CareMessage:
+    return await home.records.read(lambda s: home.records.care(s).messages(SCOPE, home.patient)[0])
+
+
+async def write(home: Home) -> None:
+    await home.records.run(
+        lambda s: home.records.care(s).write(
+            SCOPE, home.patient, author=home.user, from_care=False, text="Help", client="1", written=T0
+        )
+    )
+
+
+async def test_a_nurse_on_duty_is_told_once_that_a_patient_has_written(home: Home):
+    accounts = Accounts(home.records, Passwords.cheap())
+    nurse = await accounts.add(
+        SCOPE,
+        login="li",
+        name="Li",
+        roles=[Role.NURSE],
+        language="zh",
+        password="right horse battery",  # noqa: S106 - of the test's own person
+    )
+    looking = told_by(home, "push", user=nurse.id)
+    assert await looking.look() == 0
+    await write(home)
+    home.push.fail(DeliveryTemporary("busy", channel="push"))
+    assert await looking.look() == 0
+    assert (await written(home)).sent is None
+    assert await looking.look() == 0  # tried once: the list has it
+    again = told_by(home, "push", user=nurse.id)
+    assert await again.look() == 1
+    assert await again.look() == 0
+    (told,) = home.push.taken
+    assert (told.target, told.language, told.link) == (nurse.id, "zh", "/messages")
+    assert "Rosa" not in told.text
+    assert (await written(home)).sent == home.clock.now_ns()
+
+
+async def test_nobody_who_cannot_be_reached_counts_as_told(home: Home):
+    await write(home)
+    assert await told_by(home).look() == 0
+    assert await told_by(home, "in_app").look() == 0
+    assert await told_by(home, "push", push=False).look() == 0
+    assert home.push.tried == []
