@@ -15,8 +15,12 @@ from bench.figures import Outcome, machine, table, to_json
 NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
     "stores": "writing and reading each time-series store (60 s)",
+    "trends": "a month of one signal at 1 Hz in the embedded store, as trends (40 s)",
     "outbox": "how fast the edge's outbox takes and gives readings; three days offline (150 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
+    "hub": "200 browsers at the wall of 30 beds at 1/s: what the server pays (60 s)",
+    "pixels": "from an alarm's transition to the browser's pixels, 30 and 200 beds (90 s)",
+    "pages": "first content of every page with 10,000 devices and 1,000 patients (120 s)",
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "replay": "a million recorded readings under the whole library (60 s)",

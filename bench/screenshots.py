@@ -17,7 +17,7 @@ from typing import Any, Final
 from bench.processes import ROOT, hearthward, work_folder
 from bench.web import get, log_in, logins_in, post
 
-__all__ = ["PICTURES", "Picture", "main"]
+__all__ = ["FLAGS", "PICTURES", "Picture", "browser_path", "main"]
 
 FLAGS: Final = (
     "--no-sandbox",
@@ -82,10 +82,11 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _browser() -> str:
+def browser_path() -> str:
+    """The path of Chromium; ends with advice where there is none."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        sys.exit("screenshots: no Chromium here; on Debian: apt-get install chromium")
+        sys.exit("no Chromium here; on Debian: apt-get install chromium")
     return found
 
 
@@ -161,14 +162,14 @@ def main(arguments: list[str]) -> int:
     wanted = [p for p in PICTURES if not options.names or p.file in options.names]
     if len(wanted) < len(options.names):
         parser.error(f"the pictures are {', '.join(p.file for p in PICTURES)}")
-    browser_path, worst = _browser(), 0
+    chromium, worst = browser_path(), 0
     if any(p.lang.startswith("zh") for p in wanted) and not (_has_chinese_font() or _install_chinese_font()):
         _say(f"no font with Chinese characters here, so no Chinese picture; install one, such as {FONT}")
         wanted = [p for p in wanted if not p.lang.startswith("zh")]
         worst = 1
     options.out.mkdir(parents=True, exist_ok=True)
     with _ward() as (url, logins), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for picture in wanted:
             path = options.out / picture.file
             _take(browser, url, logins, picture, path)
