@@ -7,7 +7,7 @@ import { STALE_INTERVALS, ageText, duration, effectiveState } from './ages.js';
  * @typedef {{k: string, of: string, name: string, u: number, by: string, why: string}} Off
  * @typedef {[number, number, string[], number, number] | null | false} News  see `score_of`; false: not meant for the patient
  * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, by: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News, t: [number, number][]}} TileData
- * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, still: boolean}} Shared
+ * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, still: () => boolean}} Shared
  */
 
 export const PRIORITIES = ['high', 'medium', 'low'];
@@ -44,14 +44,10 @@ export function worse(a, b) {
 }
 
 /** Whether an alarm is heard: present, its signal on, and not shown under another. @param {Alarm} a */
-export function sounds(a) {
-  return !a.c && !a.s && !a.r;
-}
+export const sounds = (a) => !a.c && !a.s && !a.r;
 
 /** @param {Alarm} alarm @param {string} language */
-export function alarmText(alarm, language) {
-  return alarm.text[language] ?? alarm.text.en ?? alarm.id;
-}
+export const alarmText = (alarm, language) => alarm.text[language] ?? alarm.text.en ?? alarm.id;
 
 export class Tile {
   /** @param {TileData} data @param {Shared} shared */
@@ -59,8 +55,7 @@ export class Tile {
     this.data = data;
     this.shared = shared;
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('tile'));
-    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-    this.root = /** @type {HTMLElement} */ (copy.firstElementChild);
+    this.root = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
     this.root.dataset.patient = data.id;
     const heading = within(this.root, 'h3');
     heading.id = `tile-${data.id}`;
@@ -71,17 +66,13 @@ export class Tile {
     say(within(this.root, '.by b'), data.by);
     this.verdict = within(this.root, '.verdict');
     this.list = within(this.root, '.alarms');
-    /** @type {Map<string, HTMLElement>} */
-    this.rows = new Map();
-    this.more = document.createElement('li');
-    this.more.className = 'more';
+    this.rows = /** @type {Map<string, HTMLElement>} */ (new Map());
+    this.more = Object.assign(document.createElement('li'), { className: 'more' });
     /** @type {[string, HTMLElement][]} */
     this.vitals = ['hr', 'spo2', 'rr', 'nibp'].map((key) => [key, within(this.root, `[data-vital="${key}"]`)]);
-    /** Whether all that is measured is live; null when nothing is measured. */
-    this.live = /** @type {boolean | null} */ (null);
+    this.live = /** @type {boolean | null} */ (null); // whether all that is measured is live; null: nothing is measured
     this.reporting = false;
-    /** Rules do not look at demo or test values: then "no alarm" would say nothing. */
-    this.watched = true;
+    this.watched = true; // rules do not look at demo or test values: then "no alarm" would say nothing
   }
 
   /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News}} patch */
@@ -104,10 +95,10 @@ export class Tile {
     this.#trend(now);
     within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
     this.#news();
-    if (this.shared.still && this.root.style.getPropertyValue('--rank')) return; // nothing moves away under a finger
+    if (this.shared.still() && this.root.style.getPropertyValue('--rank')) return; // nothing moves away under a finger
     const [top] = alarms;
     const rank = !top || top.r ? (this.live && !asked ? 8 : 7) : top.c ? 6 : 2 * PRIORITIES.indexOf(top.p) + Number(!!top.by);
-    this.root.style.setProperty('--rank', String(rank));
+    if (this.root.style.getPropertyValue('--rank') !== String(rank)) this.root.style.setProperty('--rank', String(rank));
   }
 
   /** @param {number} now @param {number | null} silent */
@@ -189,8 +180,7 @@ export class Tile {
   /** NEWS2: the sum, at least so much where a parameter is not known; struck through when nothing is live. */
   #news() {
     const { strings, clock } = this.shared;
-    const chip = within(this.root, '.news');
-    const news = this.data.n;
+    const [chip, news] = [within(this.root, '.news'), this.data.n];
     chip.hidden = news === false;
     const [sum, worst, missing, at, scale] = news || [0, 0, [], 0, 1];
     say(within(chip, 'b'), news ? (missing.length ? '≥' : '') + sum : '–');
@@ -210,16 +200,17 @@ export class Tile {
     say(within(this.root, '.off'), parts.join(' · '));
   }
 
-  /** @param {number} now */
-  #trend(now) {
-    const points = this.data.t.filter(([at]) => now - at <= TREND_MS);
+  /** Painted anew once a second: two hundred of them four times would take all of the browser. @param {number} at */
+  #trend(at) {
+    const now = Math.ceil(at / 1000) * 1000;
+    const points = this.data.t.filter(([t]) => now - t <= TREND_MS);
     const values = points.map(([, v]) => v);
     const low = Math.min(...values) - 3;
     const span = Math.max(...values) + 3 - low;
     const gap = STALE_INTERVALS * 1000 * (this.data.v.hr[3] || 1); // which no line bridges
-    const line = points.map(([at, v], i) => {
-      const x = 120 - ((now - at) / TREND_MS) * 120;
-      return `${i && at - points[i - 1][0] <= gap ? 'L' : 'M'}${x.toFixed(1)} ${(24 - ((v - low) / span) * 24).toFixed(1)}`;
+    const line = points.map(([t, v], i) => {
+      const x = 120 - ((now - t) / TREND_MS) * 120;
+      return `${i && t - points[i - 1][0] <= gap ? 'L' : 'M'}${x.toFixed(1)} ${(24 - ((v - low) / span) * 24).toFixed(1)}`;
     });
     mark(within(this.root, '.trend path'), 'd', line.join(''));
   }
