@@ -24,6 +24,7 @@ NAMES: Final = {
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "replay": "a million recorded readings under the whole library (60 s)",
+    "whatif": "a limit tried on six hours of 30 beds at 1 Hz, beside the cloud (60 s)",
     "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",
     "burden": "the burden of 100,000 alarms out of the record (90 s)",
     "restore": "a cloud backed up all the time, killed, restored (120 s)",

@@ -229,6 +229,10 @@ async def decide(side: RealSide) -> None:  # noqa: F811
     assert entry.trial is not None
     assert (entry.trial.episodes, entry.trial.alarms) == (1, 0)
     (trial,) = await side.records.read(lambda s: side.records.alarms(s).list(SCOPE, shadow=True))
+    (listed,) = await side.backend.alarms(SCOPE, AlarmQuery(trial=True, rule="spo2-low", start=T0))
+    assert (listed.id, listed.patient, listed.rule_hash) == (trial.id, ids["patient"], made.hash)
+    elsewhere = Scope("main", frozenset({ids["other"]}))
+    assert await side.backend.alarms(elsewhere, AlarmQuery(trial=True)) == []
     assert await side.backend.alarm(SCOPE, trial.id) is None
     assert await side.backend.answer(SCOPE, trial.id, Answer("accept", "x")) is None
     await side.measure("oxi", "spo2", 97, T0 + 2 * S)
