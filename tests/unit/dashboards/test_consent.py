@@ -17,7 +17,7 @@ from dashboards.consent_models import Look
 from dashboards.looks import Person, Read, looks_of
 from dashboards.shift_times import DAY
 from hearthward.trust.access import Action, Principal, Role, scope_of
-from tests.unit.dashboards.webworld import SECRET, T0, S, World, world
+from tests.unit.dashboards.webworld import SECRET, T0, S, World, reading, world
 
 HOUR = 3600 * S
 
@@ -202,3 +202,39 @@ def test_looks_close_after_each_other_are_one_visit():
         ("nurse", "", 2, ["view_readings", "view_alarms"]),
         ("relative", "Ann", 1, ["view_own_page"]),
     ]
+
+
+OWN_PAGES = ("/me", "/me/now", "/me/values", "/me/plan", "/me/sheet", "/me/messages", "/me/consent")
+MARKS = {"values": "91.5", "alarms": "SpO2 84", "plan": "Pill A"}
+"""What stands on a page that shows that part."""
+
+
+@pytest.mark.parametrize("sees", [(), ("values",), ("alarms",), ("plan",), ("values", "plan"), PARTS])
+async def test_no_page_shows_a_relative_more_than_was_allowed(sees: tuple[str, ...]):
+    async with family() as f:
+        f.made.clock.follow(T0 + 70 * S)
+        f.backend.put_readings("main", [reading("main-oxi-A", "spo2", 91.5, T0 + 69 * S)])
+        if sees:
+            await f.backend.give_consent(f.patient, f.ann.user, sees=sees, until=None)
+        shown = ""
+        async with browser(f.made, f.ann) as hers:
+            for path in OWN_PAGES:
+                answer = await hers.get(path)
+                assert answer.status_code in {200, 403, 404}, path
+                shown += answer.text if answer.status_code == 200 else ""
+                if path == "/me/messages":
+                    assert answer.status_code == 403
+            assert (await hers.get("/me")).status_code == (200 if sees else 404)
+            for path in ("readings", "alarms", f"patients/{f.patient.patient}", "messages", "wall", "live"):
+                assert (await hers.get(f"/api/v1/{path}")).status_code == 403, path
+        assert {part for part, mark in MARKS.items() if mark in shown} == set(sees)
+        assert SECRET not in shown
+
+
+async def test_the_patients_own_pages_have_all_of_these_marks():
+    async with family() as f:
+        f.made.clock.follow(T0 + 70 * S)
+        f.backend.put_readings("main", [reading("main-oxi-A", "spo2", 91.5, T0 + 69 * S)])
+        async with browser(f.made, f.patient) as mine:
+            shown = "".join([(await mine.get(path)).text for path in OWN_PAGES])
+        assert all(mark in shown for mark in MARKS.values())
