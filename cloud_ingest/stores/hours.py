@@ -36,7 +36,8 @@ _SUM: Final = (
     f" WHERE series = ? AND corrected >= ? AND corrected < ? AND {_SHOWN}"
 )
 _LAST: Final = (
-    f"SELECT value FROM readings WHERE series = ? AND corrected = ? AND {_SHOWN}"  # noqa: S608 - constants
+    "SELECT value FROM readings INDEXED BY readings_by_time"  # noqa: S608 - constants
+    f" WHERE series = ? AND corrected = ? AND {_SHOWN}"
     " ORDER BY key_time + received DESC, ordinal DESC LIMIT 1"
 )
 _KEPT: Final = (

@@ -78,6 +78,8 @@ _FROM: Final = """
   FROM readings r JOIN series s ON s.id = r.series JOIN texts p ON p.id = r.profile
   LEFT JOIN texts c ON c.id = r.code LEFT JOIN texts a ON a.id = r.author
 """
+_BY_TIME: Final = _FROM.replace("readings r", "readings r INDEXED BY readings_by_time")
+"""For one moment of a series: left alone, SQLite 3.40 reads through the whole series instead."""
 
 Row = tuple[Any, ...]
 
@@ -253,7 +255,7 @@ class SqliteStore:
 
     async def latest(self, tenant: str, devices: Sequence[str]) -> ReadingBatch:
         """The newest reading of each device and metric; see TimeSeriesStore."""
-        sql = f"SELECT {_COLUMNS} {_FROM} WHERE r.series = ? AND r.corrected = ?"
+        sql = f"SELECT {_COLUMNS} {_BY_TIME} WHERE r.series = ? AND r.corrected = ?"
         newest = "SELECT max(corrected) FROM readings WHERE series = ?"
 
         def work() -> ReadingBatch:
