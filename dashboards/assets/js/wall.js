@@ -17,39 +17,36 @@ function el(tag, className, text = '') {
   return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
-/** @type {Record<string, string>} */
-const strings = read('strings');
+const strings = /** @type {Record<string, string>} */ (read('strings'));
 const top_ = byId('top');
 const lang = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', hour12: false });
 const clockLong = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
 const REFETCH_MS = 1000;
 const DRAW_MS = 250;
+const TOAST_MS = 8000;
 const STRIP = 6;
 const MAX_WAITING = 500;
 const REPORT_MS = 3000; // a ward whose walls have all been silent for 10 s gets a technical alarm
 const STILL_MS = 4000; // so long after the last touch the order of the tiles stays as it is
 
+let touched = -STILL_MS;
+const still = () => performance.now() - touched < STILL_MS;
 /** @type {import('./tile.js').Shared} */
-const shared = { strings, clock, language: lang.split('-')[0], still: false, assets: top_.dataset.assets, mayAccept: top_.dataset.accept === 'yes' };
+const shared = { strings, clock, language: lang.split('-')[0], assets: top_.dataset.assets, mayAccept: top_.dataset.accept === 'yes', still };
 
-/** @type {Map<string, Tile>} */
-const tiles = new Map();
-/** @type {Alarm[]} */
-let loose = [];
+const tiles = /** @type {Map<string, Tile>} */ (new Map());
+let loose = /** @type {Alarm[]} */ ([]);
 let off = 0;
 let gateways = [0, 0];
 let seq = 0;
 let why = '';
 let heard = performance.now();
 let streaming = false;
-/** @type {any[] | undefined} */
-let waiting;
+let waiting = /** @type {any[] | undefined} */ (undefined);
 let fetching = false;
 let refetchTimer = 0;
-let touched = -STILL_MS;
-/** @type {Set<string> | undefined} */
-let known;
+let known = /** @type {Set<string> | undefined} */ (undefined);
 const time = new ServerTime(0, 1);
 const sound = new Sound(soundChanged);
 
@@ -166,26 +163,19 @@ function hear({ kind, data }) {
 
 // --- what is shown ----------------------------------------------------------------------------------
 
-function silent() {
-  return performance.now() - heard > SILENT_MS || why !== '';
-}
-
+const silent = () => performance.now() - heard > SILENT_MS || why !== '';
 /** The server's time when it was last heard, if the wall is stale. */
-function silentSince() {
-  return silent() ? time.at : null;
-}
+const silentSince = () => (silent() ? time.at : null);
 
 function draw() {
   const now = time.now();
-  shared.still = performance.now() - touched < STILL_MS;
   const stale = silentSince();
   for (const tile of tiles.values()) tile.render(now, stale);
   header();
 }
 
 function reason() {
-  if (why) return strings[`why_${why}`] ?? strings.why_source;
-  if (!streaming) return strings.why_lost;
+  if (why || !streaming) return strings[`why_${why || 'lost'}`] ?? strings.why_source;
   return put(strings.why_silent, { s: Math.round((performance.now() - heard) / 1000) });
 }
 
@@ -255,17 +245,12 @@ function stripItem(alarm, tile) {
   const item = el(tile ? 'button' : 'div', 'alarm');
   item.append(...row.querySelectorAll(tile ? '.line > *' : '.line > *, .alarm > :not(.line)'));
   item.children[1].after(el('span', 'where', place(tile, alarm)));
-  if (tile) {
-    item.setAttribute('type', 'button');
-    item.addEventListener('click', () => focus(tile));
-  }
+  if (tile) Object.assign(item, { type: 'button', onclick: () => focus(tile) });
   return item;
 }
 
 /** @param {Tile | undefined} tile @param {Alarm} alarm */
-function place(tile, alarm) {
-  return tile ? tile.data.bed || tile.data.name : alarm.name || strings.system;
-}
+const place = (tile, alarm) => (tile ? tile.data.bed || tile.data.name : alarm.name || strings.system);
 
 /** @param {{alarm: Alarm, tile: Tile | undefined}[]} all */
 function announce(all) {
@@ -304,7 +289,7 @@ function toast(text) {
   const node = byId('toast');
   Object.assign(node, { hidden: false, textContent: text });
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (node.hidden = true), 8000);
+  toastTimer = setTimeout(() => (node.hidden = true), TOAST_MS);
 }
 
 /** @param {Tile} tile */
@@ -363,9 +348,7 @@ for (const kind of ['pointermove', 'pointerdown', 'keydown', 'focusin']) {
 top_.querySelector('[data-do="help"]').addEventListener('click', () => byId('help').showModal());
 
 /** @param {Event} event */
-function tileAt({ target }) {
-  return tiles.get(/** @type {Element} */ (target).closest('.tile')?.getAttribute('data-patient') ?? '');
-}
+const tileAt = ({ target }) => tiles.get(/** @type {Element} */ (target).closest('.tile')?.getAttribute('data-patient') ?? '');
 
 /** @param {MouseEvent} event */
 function opened(event) {
