@@ -27,6 +27,7 @@ from dashboards.api.users import (
 )
 from dashboards.backend import DirectoryError
 from dashboards.i18n import N_
+from dashboards.links import texts
 from dashboards.models import Patient, Ward
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
 from dashboards.pages.invitations import shown_link
@@ -96,6 +97,7 @@ async def _one(
     *,
     attempt: Attempt | None = None,
     made: NewLink | None = None,
+    sms: bool = False,
     done: str = "",
 ) -> Response:
     account = await account_of(context, login)
@@ -104,7 +106,7 @@ async def _one(
         patient = await context.backend.item(context.scope, "patient", account.user.patient)
     shown: dict[str, Any] = {"link": None, "qr": None}
     if made is not None:
-        shown = await shown_link(request, context, made)
+        shown = await shown_link(request, context, made, sms=sms)
     return page(
         request,
         context,
@@ -117,6 +119,7 @@ async def _one(
         wards=await _wards(context),
         tongues=TONGUES,
         may_manage=context.may(Action.MANAGE_USERS, "user"),
+        may_text=texts(request, context.backend),
         reasons=REASONS,
         attempt=attempt,
         done=DONE.get(done, ""),
@@ -218,7 +221,7 @@ async def post_link(request: Request, context: Manage, login: str) -> Response:
         made = await issue_link(context, login)
     except DirectoryError as error:
         return await _one(request, context, login, attempt=blame("link", {}, error))
-    return await _one(request, context, login, made=made)
+    return await _one(request, context, login, made=made, sms="sms" in await form_of(request))
 
 
 def _back(login: str, done: str) -> Response:

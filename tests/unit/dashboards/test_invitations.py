@@ -207,6 +207,21 @@ async def test_who_is_let_in_no_longer_is_out_at_once_and_their_links_are_dead()
         assert (await admin.get("/api/v1/users/main-nurse")).json()["sessions"] == 0
 
 
+async def test_somebody_with_a_number_gets_the_link_by_sms_from_the_page_too():
+    async with world() as made, browser(made, Role.ADMIN) as admin:
+        made.app.state.public_url = "https://ward.example"
+        assert 'name="sms"' not in (await admin.get("/users/main-nurse")).text, "no number"
+        people = f"/patients/{made.ids['main', 'patientA']}/people"
+        await admin.post(people, data={"phone": "+8613800138000"})
+        (login,) = (a["user"]["login"] for a in (await admin.get(f"/api/v1{people}")).json()["items"])
+        assert 'name="sms"' in (await admin.get(f"/users/{login}")).text
+        page = await admin.post(f"/users/{login}/link", data={"sms": "1"})
+        assert "The SMS was handed over." in page.text
+        ((number, words),) = made.backend.texted
+        assert number == "+8613800138000"
+        assert f"Your login is {login}." in words
+
+
 @pytest.mark.parametrize("how", ["disable", "roles", "wards"])
 async def test_the_last_administrator_stays(how: str):
     async with world() as made:
