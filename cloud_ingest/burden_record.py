@@ -35,7 +35,7 @@ def read_burden(session: Session, scope: Scope, asked: Asked, shown: Callable[[s
     wards = scope.wards
     if asked.ward is not None:
         wards = frozenset({asked.ward}) if wards is None or asked.ward in wards else frozenset()
-    places = _Places(session, scope.tenant)
+    places = _Places(session, scope.tenant, asked)
     facts = _facts(session, scope, asked, places)
     stays = places.stays()
     return burden(
@@ -118,12 +118,25 @@ def _counted(scope: Scope, asked: Asked) -> list[ColumnElement[bool]]:
 
 
 class _Places:
-    """Where everything was, when: stays of patients, devices on them, gateways in wards."""
+    """Where everything was during a period: stays of patients, devices on them, gateways in wards.
 
-    def __init__(self, session: Session, tenant: str) -> None:
+    Of devices only those that an alarm of the period is about.
+    """
+
+    def __init__(self, session: Session, tenant: str, asked: Asked) -> None:
+        about = select(func.substr(Alarm.patient, len("device:") + 1)).where(
+            Alarm.tenant == tenant,
+            Alarm.started >= asked.start,
+            Alarm.started < asked.end,
+            Alarm.patient.startswith("device:"),
+        )
         stays = session.execute(
             select(Encounter.patient, Encounter.ward, Encounter.start, Encounter.end)
-            .where(Encounter.tenant == tenant)
+            .where(
+                Encounter.tenant == tenant,
+                Encounter.start < asked.end,
+                or_(Encounter.end.is_(None), Encounter.end > asked.start),
+            )
             .order_by(Encounter.start)
         )
         self._stays: dict[str, list[Stay]] = {}
@@ -132,20 +145,24 @@ class _Places:
         self._starts = {patient: [s.start for s in found] for patient, found in self._stays.items()}
         gateways = session.execute(select(Gateway.id, Gateway.ward).where(Gateway.tenant == tenant))
         self._gateways = {ident: ward for ident, ward in gateways}  # noqa: C416 - rows are no pairs
-        devices = session.execute(select(Device.id, Device.gateway).where(Device.tenant == tenant))
+        devices = session.execute(
+            select(Device.id, Device.gateway).where(Device.tenant == tenant, Device.id.in_(about))
+        )
         self._devices = {ident: gateway for ident, gateway in devices}  # noqa: C416 - rows are no pairs
         self._worn: dict[str, list[tuple[int, int | None, str]]] = {}
         for device, start, end, patient in session.execute(
             select(Association.device, Association.start, Association.end, Association.patient).where(
                 Association.tenant == tenant,
                 Association.superseded_at.is_(None),
-                or_(Association.end.is_(None), Association.end > Association.start),
+                Association.device.in_(about),
+                Association.start < asked.end,
+                or_(Association.end.is_(None), Association.end > asked.start),
             )
         ):
             self._worn.setdefault(device, []).append((start, end, patient))
 
     def stays(self) -> Iterator[Stay]:
-        """Every stay that there was."""
+        """Every stay of the period."""
         return (stay for found in self._stays.values() for stay in found)
 
     def ward_of(self, subject: str, at: int) -> str | None:

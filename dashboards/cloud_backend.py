@@ -208,7 +208,8 @@ class CloudBackend(
     # --- what was measured and decided ----------------------------------------------------------
     async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
         """See the port."""
-        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
+        of = {"patient": query.patient} if query.patient else {"devices": query.devices}
+        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant, **of))
         visible = await self._visible(scope)
         if query.patient is None and visible is None:
             devices = query.devices or [d.id for d in await self.items(scope, "device", ended=True)]
@@ -248,7 +249,7 @@ class CloudBackend(
         visible = await self._visible(scope)
         if visible is not None and patient not in visible:
             return []
-        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
+        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant, patient=patient))
         devices = [s.device for s in attribution.spans(patient) if s.end is None]
         batch = await self._service.store.latest(scope.tenant, [*devices, manual_device(patient)])
         values = values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))

@@ -118,7 +118,7 @@ class CloudTrend(ABC):
 
     async def _spans(self, scope: Scope, patient: str) -> list[Span]:
         """The devices that were on the patient, by time, and what was entered by hand."""
-        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant))
+        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant, patient=patient))
         worn = sorted(attribution.spans(patient), key=lambda s: (s.start, s.device))
         return [Span(manual_device(patient), patient, 0), *worn]
 

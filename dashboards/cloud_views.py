@@ -11,6 +11,7 @@ from cloud_ingest.entry import manual_patient
 from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.directory import Directory
+from cloud_ingest.records.lookup import stays_now, worn_devices
 from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample, by_hand
 from dashboards.live.score import as_number
 from dashboards.models import (
@@ -133,27 +134,21 @@ def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigErro
 
 def roster_of(directory: Directory, scope: Scope) -> list[RosterEntry]:
     """Everybody with an open stay, and what measures them now."""
-    wards = {w.id: w.name for w in directory.wards.list(Scope.system(scope.tenant))}
-    beds = {b.id: b.label for b in directory.beds.list(Scope.system(scope.tenant))}
-    people = {p.id: p.name for p in directory.patients.list(scope, ended=True)}
-    devices = {d.id: d for d in directory.devices.list(scope, ended=True)}
     worn: dict[str, list[RosterDevice]] = {}
-    for a in directory.associations.list(scope):
-        device = devices.get(a.device)
-        if device is not None:
-            on = RosterDevice(device.id, device.gateway, device.profile, device.interval_s, a.start)
-            worn.setdefault(a.patient, []).append(on)
+    for on in worn_devices(directory, scope):
+        device = RosterDevice(on.id, on.gateway, on.profile, on.interval_s, on.start)
+        worn.setdefault(on.patient, []).append(device)
     entries = [
         RosterEntry(
             patient=stay.patient,
-            name=people.get(stay.patient, stay.patient),
+            name=stay.name or stay.patient,
             ward=stay.ward,
-            ward_name=wards.get(stay.ward or "", ""),
-            bed_label=beds.get(stay.bed or "", ""),
+            ward_name=stay.ward_name or "",
+            bed_label=stay.label or "",
             home=stay.kind == "home",
             devices=(*worn.get(stay.patient, ()), by_hand(stay.patient, stay.start)),
         )
-        for stay in directory.encounters.list(scope)
+        for stay in stays_now(directory, scope)
     ]
     return sorted(entries, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from dashboards.access import Context
 from dashboards.csv_stream import stream_csv
@@ -19,7 +20,7 @@ from hearthward.trust.access import Action
 __all__ = ["export_audit", "export_entries"]
 
 PIECE: Final = 1000
-SHAPES: Final = {
+SHAPES: Final[dict[Kind, type[BaseModel]]] = {
     "ward": Ward,
     "bed": Bed,
     "patient": Patient,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, String, cast, or_, select
+from sqlalchemy import ColumnElement, String, and_, cast, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records.models import Alarm, Association, AuditRow, Encounter, User
@@ -46,7 +46,9 @@ def audit_page(session: Session, scope: Scope, asked: AskedAudit) -> Sequence[tu
         .outerjoin(User, (User.tenant == AuditRow.tenant) & (User.id == AuditRow.actor))
         .where(AuditRow.tenant == scope.tenant, *_chosen(scope, asked))
     )
-    found = session.execute(query.order_by(AuditRow.seq.desc()).limit(asked.limit)).all()
+    # As the index (tenant, at) has them: by their number alone all of them would be sorted.
+    newest = AuditRow.at.desc(), AuditRow.seq.desc()
+    found = session.execute(query.order_by(*newest).limit(asked.limit)).all()
     return [(row, name) for row, name in found]
 
 
@@ -66,7 +68,9 @@ def _chosen(scope: Scope, asked: AskedAudit) -> list[ColumnElement[bool]]:
     if asked.until is not None:
         found.append(AuditRow.at < asked.until)
     if asked.before is not None:
-        found.append(AuditRow.seq < asked.before)
+        then = select(AuditRow.at).where(AuditRow.seq == asked.before).scalar_subquery()
+        same = and_(AuditRow.at == then, AuditRow.seq < asked.before)
+        found.append(or_(AuditRow.at < then, same))
     if asked.who:
         named = or_(User.login == asked.who.lower(), User.name.icontains(asked.who, autoescape=True))
         known = select(User.id).where(User.tenant == scope.tenant, named)

@@ -130,7 +130,7 @@ class Gateways(Repository):
             query = query.where(Gateway.ended.is_(None))
         return self.session.scalars(query.order_by(Gateway.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Gateway.tenant == scope.tenant, *self._ward_limit(Gateway.ward, scope)]
 
@@ -231,7 +231,7 @@ class Devices(Repository):
             query = query.where(Device.ended.is_(None))
         return self.session.scalars(query.order_by(Device.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Device.tenant == scope.tenant, *self._device_limit(Device.id, Device.gateway, scope)]
 
@@ -356,7 +356,7 @@ class Associations(Repository):
             query = query.where(Association.superseded_at.is_(None))
         return self.session.scalars(query.order_by(Association.start, Association.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Association.tenant == scope.tenant, *self._patient_limit(Association.patient, scope)]
 

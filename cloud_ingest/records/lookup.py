@@ -130,13 +130,13 @@ class Lookup:
     def page(self, scope: Scope, asked: AskedItems) -> tuple[Sequence[Any], int]:
         """The rows of one page, and how many there are in all."""
         query = self._chosen(scope, asked)
-        total = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        total = self._count(query)
         rows = query.order_by(*ORDER[asked.kind]).offset(asked.offset).limit(asked.limit)
         return self._session.scalars(rows).all(), total
 
     def counts(self, scope: Scope) -> dict[EntryKind, int]:
         """How many entries of each kind there are now."""
-        return {kind: self.page(scope, AskedItems(kind, limit=0))[1] for kind in KINDS}
+        return {kind: self._count(self._chosen(scope, AskedItems(kind))) for kind in KINDS}
 
     def named(self, scope: Scope, kind: EntryKind, text: str, limit: int) -> Sequence[Any]:
         """The present entries that are called exactly so (upper or lower case): one by its id alone.
@@ -179,6 +179,9 @@ class Lookup:
         )
         query = self._chosen(scope, AskedItems("patient")).where(Patient.id.in_(worn), ~stay)
         return self._session.scalars(query.order_by(Patient.name).limit(limit)).all()
+
+    def _count(self, query: Select[Any]) -> int:
+        return self._session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
     # -- conditions
     def _chosen(self, scope: Scope, asked: AskedItems) -> Select[Any]:

@@ -109,7 +109,7 @@ class Patients(Repository):
             query = query.where(Patient.ended.is_(None))
         return self.session.scalars(query.order_by(Patient.name, Patient.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Patient.tenant == scope.tenant, *self._patient_limit(Patient.id, scope)]
 
@@ -250,7 +250,7 @@ class Encounters(Repository):
             query = query.where(or_(Encounter.end.is_(None), Encounter.end > self.now))
         return self.session.scalars(query.order_by(Encounter.start, Encounter.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Encounter.tenant == scope.tenant, *self._patient_limit(Encounter.patient, scope)]
 

@@ -90,7 +90,7 @@ class Wards(Repository):
             query = query.where(Ward.ended.is_(None))
         return self.session.scalars(query.order_by(Ward.name, Ward.id)).all()
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Ward.tenant == scope.tenant, *self._ward_limit(Ward.id, scope)]
 
@@ -155,7 +155,7 @@ class Beds(Repository):
         beds = self.session.scalars(query).all()
         return sorted(beds, key=lambda bed: (bed.ward, natural(bed.label), bed.id))
 
-    def limits(self, scope: Scope) -> list[ColumnElement[bool]]:
+    def limits(self, scope: Scope) -> Sequence[ColumnElement[bool]]:
         """Which rows a scope covers."""
         return [Bed.tenant == scope.tenant, *self._ward_limit(Bed.ward, scope)]
 

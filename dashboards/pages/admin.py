@@ -312,7 +312,7 @@ def _add(entry: Entry) -> None:
         ("POST", "/{key}/end", end, manage),
     ):
         annotations: dict[str, Any] = {"context": needs, "request": Request, "return": Response}
-        endpoint.__annotations__.update(annotations)  # type: ignore[attr-defined]
+        endpoint.__annotations__.update(annotations)
         endpoint.__name__ = f"admin_{endpoint.__name__}_{entry.kind}"
         router.add_api_route(
             f"/admin/{entry.kind}{path}", endpoint, methods=[method], response_class=Response

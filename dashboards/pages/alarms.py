@@ -208,13 +208,11 @@ async def places(context: Context, subjects: Sequence[str | None]) -> Mapping[st
     if any(not is_equipment(s) for s in subjects):
         roster = {e.patient: e for e in await context.backend.roster(context.scope)}
     asked = {str(subject) for subject in subjects if subject is not None}
-    others = await names_of(context.backend, context.scope, asked - roster.keys())
-    placed = {
-        key: " · ".join(filter(None, (entry.bed_label, entry.name)))
-        for key, entry in roster.items()
-        if key in asked
-    }
-    return {None: "", **others, **placed}
+    out: dict[str | None, str] = {None: ""}
+    out.update((await names_of(context.backend, context.scope, asked - roster.keys())).items())
+    for key in asked & roster.keys():
+        out[key] = " · ".join(filter(None, (roster[key].bed_label, roster[key].name)))
+    return out
 
 
 def words(context: Context) -> dict[str, Any]:

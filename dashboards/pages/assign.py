@@ -184,7 +184,7 @@ async def _person(context: Context, key: str) -> Person | None:
     for stay in stays.items:
         if isinstance(stay, Encounter):
             named = (("bed", stay.bed), ("ward", stay.ward))
-            return Person(patient, next((stays.names[k, v] for k, v in named if (k, v) in stays.names), ""))  # type: ignore[index, misc]
+            return Person(patient, next((stays.names[k, v] for k, v in named if (k, v) in stays.names), ""))  # type: ignore[index]
     return Person(patient)
 
 
