@@ -14,6 +14,7 @@ from cloud_ingest.records.accounts import Accounts
 from cloud_ingest.records.consents import PARTS
 from cloud_ingest.records.shifts import DutyRole
 from cloud_ingest.records.staff import check_pin
+from hearthward.app.seed_home import enter_home
 from hearthward.app.ward import PlannedPatient, WardPlan
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
@@ -128,6 +129,7 @@ async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:
             await proofs.set_pin(scope, known[person.login], pin)
         logins.append(Login(person.role, person.login, password, pin))
     await records.run(lambda s: _allow(records, s, scope, known))
+    await records.run(lambda s: enter_home(records, s, scope, known, NURSES[0]))
     return logins
 
 

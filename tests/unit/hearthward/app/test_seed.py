@@ -172,3 +172,14 @@ async def test_the_first_link_is_for_whoever_comes_first_and_then_never_again(re
     admin = await accounts.use_link(SCOPE, two, password="a long enough password")  # noqa: S106
     assert admin.roles == {Role.ADMIN}
     assert await first_admin_link(records, "main") is None
+
+
+async def test_the_patient_at_home_begins_with_a_plan_and_a_word(records: Records):
+    plan = addressed(virtual_ward())
+    await enter_plan(records, plan, START)
+    for _ in range(2):  # what is there is left alone
+        await demo_logins(records, plan)
+    tasks = await records.read(lambda s: records.care(s).tasks(SCOPE, "home-1"))
+    assert sorted(t.kind for t in tasks) == ["measure", "measure", "medicine"]
+    (word,) = await records.read(lambda s: records.care(s).messages(SCOPE, "home-1"))
+    assert word.from_care
