@@ -25,7 +25,8 @@ LoggedIn = Annotated[Context, Depends(Guard())]
 
 def to_login(request: Request) -> RedirectResponse:
     """Send a browser to the login page and afterwards back here."""
-    path = request.url.path if request.method == "GET" else "/"
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = request.url.path + query if request.method == "GET" else "/"
     return RedirectResponse(f"/login?next={quote(path)}", status_code=303)
 
 
@@ -46,8 +47,16 @@ async def home(context: LoggedIn) -> Response:
 
 @router.get("/login")
 async def login_page(request: Request, context: Public, next: str | None = None) -> Response:  # noqa: A002 - the query's name
-    """The form."""
-    return page(request, context, "login.html", target=safe_path(next) or "", wrong=None, login="")
+    """The form; it says so where a login has expired or was ended."""
+    over = context.principal is None and COOKIE in request.cookies
+    return page(
+        request,
+        context,
+        "login.html",
+        target=safe_path(next) or "",
+        wrong="over" if over else None,
+        login="",
+    )
 
 
 @router.post("/login")

@@ -263,3 +263,18 @@ async def test_the_login_page_says_what_to_do_about_a_forgotten_password():
     async with world() as made, made.client(accept="text/html") as client:
         assert "ask your nurse" in (await client.get("/login")).text
         assert "患者和家属请找护士" in (await client.get("/login", headers={"accept-language": "zh"})).text
+
+
+async def test_an_ended_login_is_told_and_goes_on_where_it_was():
+    async with world() as made, browser(made) as nurse:
+        assert "Your login has ended" not in (await nurse.get("/login")).text, "it has not"
+        await made.backend.logout(nurse.cookies["hearthward_session"])
+        away = await nurse.get("/alarms?show=all")
+        assert away.status_code == 303
+        page = (await nurse.get(away.headers["location"])).text
+        assert "Your login has ended" in page
+        assert 'value="/alarms?show=all"' in page
+        zh = await nurse.get("/login", headers={"accept-language": "zh"})
+        assert "您的登录已结束" in zh.text
+    async with world() as made, made.client(accept="text/html") as client:
+        assert "Your login has ended" not in (await client.get("/login")).text, "there was none"
