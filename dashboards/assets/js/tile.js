@@ -1,14 +1,7 @@
 // One tile of the wall: text nodes that are written only when what they say changes.
 import { STALE_INTERVALS, ageText, duration, effectiveState } from './ages.js';
 
-/**
- * @typedef {import('./ages.js').Value} Value
- * @typedef {{id: string, p: 'high' | 'medium' | 'low', k: string, text: Record<string, string>, onset: number, by: string | null, late: boolean, name?: string | null, c?: string, s?: string, su?: number, ended?: number, nx?: number, to?: string[], n?: number, e?: number, r?: string}} Alarm
- * @typedef {{k: string, of: string, name: string, u: number, by: string, why: string}} Off
- * @typedef {[number, number, string[], number, number] | null | false} News  see `score_of`; false: not meant for the patient
- * @typedef {{id: string, name: string, bed: string, ward: string, wardName: string, by: string, home: boolean, v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News, t: [number, number][]}} TileData
- * @typedef {{strings: Record<string, string>, language: string, assets: string, mayAccept: boolean, clock: Intl.DateTimeFormat, still: () => boolean}} Shared
- */
+/** @import { Alarm, Off, Patch, Shared, TileData } from './types' */
 
 export const PRIORITIES = ['high', 'medium', 'low'];
 /** Shape and text of each priority (the colour is the style sheet's). */
@@ -72,10 +65,10 @@ export class Tile {
     this.vitals = ['hr', 'spo2', 'rr', 'nibp'].map((key) => [key, within(this.root, `[data-vital="${key}"]`)]);
     this.live = /** @type {boolean | null} */ (null); // whether all that is measured is live; null: nothing is measured
     this.reporting = false;
-    this.watched = true; // rules do not look at demo or test values: then "no alarm" would say nothing
+    this.watched = true; // rules do not look at demo or test values
   }
 
-  /** @param {{v: Record<string, Value>, a: Alarm[], q: Alarm[], i: Off[], n: News}} patch */
+  /** @param {Patch} patch */
   take(patch) {
     const [text, state, at] = patch.v.hr;
     if (state === 'live' && at > this.data.v.hr[2] && text) this.data.t.push([at, Number(text)]);
@@ -177,7 +170,7 @@ export class Tile {
     else this.more.remove();
   }
 
-  /** NEWS2: the sum, at least so much where a parameter is not known; struck through when nothing is live. */
+  /** NEWS2, and what is not known of it. */
   #news() {
     const { strings, clock } = this.shared;
     const [chip, news] = [within(this.root, '.news'), this.data.n];

@@ -2,11 +2,11 @@
 import { SILENT_MS, ServerTime } from './ages.js';
 import { connect } from './live.js';
 import { act, report } from './answer.js';
-import { localise } from './page.js';
+import { call, localise } from './page.js';
 import { Sound } from './sound.js';
 import { PRIORITIES, Tile, alarmText, fillAlarm, newRow, put, say, shownIn, sounds, worse } from './tile.js';
 
-/** @typedef {import('./tile.js').Alarm} Alarm */
+/** @import { Alarm, Shared } from './types' */
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -27,12 +27,12 @@ const DRAW_MS = 250;
 const TOAST_MS = 8000;
 const STRIP = 6;
 const MAX_WAITING = 500;
-const REPORT_MS = 3000; // a ward whose walls have all been silent for 10 s gets a technical alarm
-const STILL_MS = 4000; // so long after the last touch the order of the tiles stays as it is
+const REPORT_MS = 3000; // walls silent for 10 s are a technical alarm
+const STILL_MS = 4000; // so long after a touch no tile moves
 
 let touched = -STILL_MS;
 const still = () => performance.now() - touched < STILL_MS;
-/** @type {import('./tile.js').Shared} */
+/** @type {Shared} */
 const shared = { strings, clock, language: lang.split('-')[0], assets: top_.dataset.assets, mayAccept: top_.dataset.accept === 'yes', still };
 
 const tiles = /** @type {Map<string, Tile>} */ (new Map());
@@ -49,8 +49,6 @@ let refetchTimer = 0;
 let known = /** @type {Set<string> | undefined} */ (undefined);
 const time = new ServerTime(0, 1);
 const sound = new Sound(soundChanged);
-
-// --- state from the server ------------------------------------------------------------------------
 
 /** @param {any} snapshot */
 function load(snapshot) {
@@ -78,7 +76,7 @@ function load(snapshot) {
   draw();
 }
 
-/** Give groups height by their rows: all tiles equally high. Where wards do not fit they are one list, else worst first. */
+/** All tiles equally high; where wards do not fit the screen they are one list, and that worst first. */
 function share() {
   const all = byId('tiles');
   const over = () => document.documentElement.scrollHeight > innerHeight + 1;
@@ -109,10 +107,10 @@ async function refetch() {
   waiting ??= [];
   clearTimeout(refetchTimer);
   try {
-    const answer = await fetch('/api/v1/wall', { headers: { Accept: 'application/json' } });
-    if (answer.status === 401) return location.assign('/login?next=/ward');
-    if (!answer.ok) throw new Error(String(answer.status));
-    load(await answer.json());
+    const { status, data } = await call('GET', 'wall');
+    if (status === 401) return location.assign('/login?next=/ward');
+    if (status !== 200) throw new Error(String(status));
+    load(data);
     const later = waiting ?? [];
     waiting = undefined;
     fetching = false;
@@ -147,7 +145,7 @@ function patch(data) {
 function hear({ kind, data }) {
   if (kind === 'lost') {
     streaming = false;
-    refetch(); // finds out whether the server is back, and whether it still knows this login
+    refetch(); // is the server back, and does it still know this login?
     return;
   }
   heard = performance.now();
@@ -160,8 +158,6 @@ function hear({ kind, data }) {
   time.set(data.now);
   draw();
 }
-
-// --- what is shown ----------------------------------------------------------------------------------
 
 const silent = () => performance.now() - heard > SILENT_MS || why !== '';
 /** The server's time when it was last heard, if the wall is stale. */
@@ -224,7 +220,7 @@ function counts(alarms) {
 /** @param {{alarm: Alarm, tile: Tile | undefined}[]} all @param {number} now @param {boolean} stale */
 function strip(all, now, stale) {
   const node = byId('strip');
-  const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // a person without a tile is seen here only
+  const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // who has no tile is seen here only
   const key = JSON.stringify([stale, all.length, shown.map((a) => [a.alarm.id, !a.tile])]);
   if (node.dataset.key !== key) {
     node.dataset.key = key;
@@ -259,14 +255,12 @@ function announce(all) {
   known = ids;
   if (!fresh.length) return fresh;
   const spoken = fresh.map(({ alarm, tile }) => {
-    const fields = { priority: strings[`p_${alarm.p}`], where: place(tile, alarm), what: alarmText(alarm, shared.language) };
-    return put(strings.new_alarm, fields);
+    const what = alarmText(alarm, shared.language);
+    return put(strings.new_alarm, { priority: strings[`p_${alarm.p}`], where: place(tile, alarm), what });
   });
   byId('said').textContent = spoken.join('. ');
   return fresh;
 }
-
-// --- what people do -----------------------------------------------------------------------------------
 
 /** @param {HTMLButtonElement} button */
 async function press(button) {
@@ -336,7 +330,7 @@ document.addEventListener('keydown', (event) => {
     event.preventDefault();
     step(event.key);
   } else if (key === '?') byId('help').showModal();
-  else if (key === 'p') open('/ward/print', '_blank', 'noopener'); // the wall itself stays and is heard
+  else if (key === 'p') open('/ward/print', '_blank', 'noopener'); // the wall stays, and is heard
   else if (key === 'a' && tile) (tile.button('accept') ?? tile.button('acknowledge'))?.click();
   else if (key === 's' && tile) (tile.button('pause-audio') ?? tile.button('resume-audio'))?.click();
   else if (key === 'enter' && tile && event.target === tile.root) detail(tile);
@@ -379,7 +373,7 @@ function soundChanged() {
 }
 byId('sound-bar').addEventListener('click', () => sound.enable());
 
-/** The check at the start of a shift: the tone is played, and somebody says whether it was heard. @param {MouseEvent} event */
+/** Play the alarm tone, then tell whether it was heard. @param {MouseEvent} event */
 async function checkSound(event) {
   const button = /** @type {Element} */ (event.target).closest('button');
   if (!button) return;
