@@ -208,8 +208,11 @@ async def test_the_page_of_a_patient_has_everything_on_it(made: World):
         "main", alarm(patient, "old", condition="inactive", ended=T0 + S, text={"en": "OLD"})
     )
     async with made.client(made.principal(Role.NURSE), cookie=True) as client:
-        await client.post("/alarms/main-alm-A/note", data={"note": "probe <slipped>", "csrf": ""})
-        text = (await client.get(f"/patients/{patient}")).text
+        address = f"/patients/{patient}"
+        form = {"note": "probe <slipped>", "next": f"{address}#notes"}
+        done = await client.post("/alarms/main-alm-A/note", data=form)
+        assert (done.status_code, done.headers["location"]) == (303, f"{address}#notes")
+        text = (await client.get(address)).text
         for part in (
             "Patient A",
             "A-01",
@@ -225,6 +228,10 @@ async def test_the_page_of_a_patient_has_everything_on_it(made: World):
             f"/patients/{patient}/entry",
             "/handover",
             "readings.csv?from=",
+            'action="/alarms/main-alm-A/accept"',
+            'action="/alarms/main-alm-A/note"',
+            f"{address}/plan",
+            f"{address}/messages",
         ):
             assert part in text, part
         other = await client.get(f"/patients/{made.ids['other', 'patientA']}")
@@ -247,6 +254,7 @@ async def test_a_wall_shows_the_page_without_what_takes_a_person(made: World):
     assert f"/patients/{patient}/entry" not in text
     assert f"/patients/{patient}/limits" not in text
     assert "/assign" not in text
+    assert "/note" not in text
 
 
 async def test_one_picture_with_its_data_its_table_and_what_is_drawn(made: World):
