@@ -96,3 +96,19 @@ def test_a_symptom_takes_two_clicks_without_scripts_too(
     page.click("button[value=dizziness]")
     expect(page.locator(".entered")).to_contain_text("Dizziness")
     context.close()
+
+
+def test_without_a_connection_an_installed_page_says_so_in_the_patients_language(
+    server: Server,  # noqa: F811 - a fixture
+    open_page: Open,  # noqa: F811 - a fixture
+):
+    page = open_page("patient", lang="zh-CN", size=(390, 844))
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    page.goto(f"{server.base}/me")
+    server.process.terminate()
+    server.process.wait(10)
+    page.goto(f"{server.base}/me")
+    expect(page.locator("h1")).to_contain_text("现在无法连接到您的医护人员")
+    fits(page)
+    chinese(page)
+    assert page.evaluate(SMALLEST_TEXT) >= 24, "its style is there, too"

@@ -198,7 +198,7 @@ async def test_a_worklist_entry_and_an_unknown_rule_are_marked():
             assert "content was not kept" in (await client.get(f"/alarms/{old}/why")).text
 
 
-@pytest.mark.parametrize(("language", "again"), [("en", "Please measure again"), ("zh", "请再测量一次")])
+@pytest.mark.parametrize(("language", "again"), [("en", "then measure again."), ("zh", "然后再量一次。")])
 async def test_a_second_measurement_is_asked_of_the_patient_and_seen_by_the_nurse(language: str, again: str):
     async with world() as made:
         made.backend._of("main").alarms.clear()
