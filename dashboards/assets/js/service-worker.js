@@ -14,11 +14,11 @@ async function keep() {
   await Promise.all(old.map((request) => cache.delete(request)));
 }
 
-/** The page; without a connection ours. After a patient's page ours is kept anew. @param {any} event */
-async function open({ request, waitUntil }) {
+/** A patient's page, after which ours is kept anew; without a connection ours. @param {any} event */
+async function open(event) {
   try {
-    const answer = await fetch(request);
-    if (new URL(request.url).pathname === '/me') waitUntil(keep().catch(() => undefined));
+    const answer = await fetch(event.request);
+    event.waitUntil(keep().catch(() => undefined));
     return answer;
   } catch {
     return (await caches.match(OFFLINE)) ?? Response.error();
@@ -28,10 +28,9 @@ async function open({ request, waitUntil }) {
 worker.addEventListener('install', (/** @type {any} */ event) => event.waitUntil(keep().catch(() => undefined).then(() => worker.skipWaiting())));
 worker.addEventListener('fetch', (/** @type {any} */ event) => {
   const { request } = event;
-  if (request.mode === 'navigate') event.respondWith(open({ request, waitUntil: event.waitUntil.bind(event) }));
-  else if (new URL(request.url).pathname.startsWith('/assets/')) {
-    event.respondWith(caches.match(request).then((kept) => kept ?? fetch(request)));
-  }
+  const { pathname } = new URL(request.url);
+  if (request.mode === 'navigate' && /^\/me(\/|$)/.test(pathname)) event.respondWith(open(event));
+  else if (pathname.startsWith('/assets/')) event.respondWith(caches.match(request).then((kept) => kept ?? fetch(request)));
 });
 worker.addEventListener('push', (/** @type {any} */ event) => {
   const { subject, text, language, priority, alarm, id, link } = event.data?.json() ?? {};

@@ -75,14 +75,15 @@ test('with a connection every page is the server\'s, and ours is renewed without
 
 test('a refusal is an answer: it is shown, and nothing is kept of it', async () => {
   server = { '/me': 'mine' };
-  assert.equal((await get('/elsewhere')).ok, false);
+  assert.equal((await get('/me/plan')).ok, false);
   assert.equal((await get('/me')).ok, true);
   assert.equal(stored.size, 0);
 });
 
-test('where nothing was kept the browser says it itself; the API is never touched', async () => {
+test('where nothing was kept the browser says it itself; pages of the staff and the API are never touched', async () => {
   server = undefined;
   assert.equal(await get('/me'), 'the browser says that there is no connection');
+  for (const where of ['/ward', '/metrics', '/messages']) assert.equal(await get(where), null);
   assert.equal(await get('/api/v1/live', 'cors'), null);
 });
 
