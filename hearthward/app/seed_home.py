@@ -24,7 +24,7 @@ WORD: Final = "Welcome. Write to us here whenever something is unclear; in an em
 def enter_home(
     records: Records, session: Session, scope: Scope, users: Mapping[str, str], nurse: str
 ) -> None:
-    """Plan and write for the login ``patient``, once; ``users`` has ids by login, ``nurse`` is one of them."""
+    """Plan and write for the login ``patient``, once; ``users`` has ids by login, ``nurse`` among them."""
     patient = records.users(session).get(scope, users["patient"]).patient
     care = records.care(session)
     if patient is None or care.tasks(scope, patient, since=0) or care.messages(scope, patient):
