@@ -75,6 +75,9 @@ PICTURES: Final = (
     Picture("staff-en.png", "nurse", "/staff", size=(1280, 900)),
     Picture("channels-en.png", "engineer", "/channels", size=(1280, 900)),
     Picture("burden-en.png", "nurse", "/burden", size=(1280, 900)),
+    Picture("me-zh.png", "patient", "/me", size=(390, 844), lang="zh-CN"),
+    Picture("me-en.png", "patient", "/me", size=(1024, 1100)),
+    Picture("me-plan-en.png", "patient", "/me/plan", size=(390, 844), theme="night"),
 )
 
 
