@@ -193,7 +193,8 @@ def _ask_all(cloud: Cloud, paths: list[str]) -> list[Load]:
     for path in paths:
         loads.append(_ask(host, tokens, path))
         shown = [round(ms) for ms in loads[-1].first]
-        print(f"  {path} {loads[-1].status} {shown} ms", file=sys.stderr, flush=True)
+        cpu = [round(ms) for ms in loads[-1].cpu]
+        print(f"  {path} {loads[-1].status} {shown} ms, CPU {cpu}", file=sys.stderr, flush=True)
     return loads
 
 

@@ -180,10 +180,11 @@ class CloudStaff(CloudShifts, CloudPolicies):
     async def _hand_over_views(self, scope: Scope, found: Sequence[rows.Handover]) -> list[HandOver]:
         """Hand-overs with names; of patients only those whom the scope covers."""
         people = {user for row in found for user in (row.by, row.to)}
+        patients = {patient for row in found for patient in row.patients}
 
         def read(session: Session) -> tuple[dict[str, str], frozenset[str]]:
             users = {key: session.get(rows.User, (scope.tenant, key)) for key in people}
-            seen = self._records.directory(session).patients.list(scope, ended=True)
+            seen = self._records.lookup(session).called(scope, {"patient": patients})["patient"]
             return {k: u.name for k, u in users.items() if u is not None}, frozenset(p.id for p in seen)
 
         names, seen = await self._records.read(read)

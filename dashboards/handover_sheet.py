@@ -98,14 +98,15 @@ async def sheet_of(backend: Backend, scope: Scope, by: str, ward: str | None) ->
         if (entry.ward == ward if ward else entry.patient in mine)
     ]
     everything = await backend.alarms(scope, AlarmQuery(open_only=True, owner=by, limit=1000))
-    people = {p.id: p for p in await backend.items(scope, "patient") if isinstance(p, Patient)}
     patients = []
     for entry in roster:
         looked_after = [names.get(a.user, a.user) for a in assigned if a.patient == entry.patient and a.user]
         looked_after += [
             teams[key].name for a in assigned if a.patient == entry.patient and (key := a.team or "") in teams
         ]
-        patients.append(await _patient(backend, scope, entry, people.get(entry.patient), looked_after, now))
+        person = await backend.item(scope, "patient", entry.patient)
+        known = person if isinstance(person, Patient) else None
+        patients.append(await _patient(backend, scope, entry, known, looked_after, now))
     about_nobody = [a for a in everything if is_equipment(a.patient)]
     return Sheet(
         printed=now,

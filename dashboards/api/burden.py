@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -19,8 +19,9 @@ from dashboards.access import Context, Guard
 from dashboards.api.readings import instant
 from dashboards.backend import DirectoryError, is_equipment
 from dashboards.burden_models import BurdenView, FiguresView, Names
-from dashboards.models import Device, Gateway, Patient, Ward
+from dashboards.models import Ward
 from dashboards.problems import ERROR_RESPONSES
+from dashboards.subjects import names_of
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
@@ -113,10 +114,10 @@ def _moment(text: str, field: str, zone: str, default: int, *, whole: bool = Fal
 
 async def burden_of(context: Context, asked: Asked) -> BurdenView:
     """The answer for the caller: patients only for those who may see them, and only those in their care."""
-    subjects = await _subjects(context)
-    found = await context.backend.burden(
-        context.scope, asked, lambda subject: is_equipment(subject) or subject in subjects
-    )
+    found = await context.backend.burden(context.scope, asked, await _shown(context))
+    about = {source.subject for source in found.sources}
+    about |= {row.key for row in found.rows} if asked.by == "patient" else set()
+    subjects = await names_of(context.backend, context.scope, about - {""})
     wards = await context.backend.items(context.scope, "ward", ended=True)
     rules = await context.backend.rules(context.scope)
     names = Names(
@@ -131,18 +132,14 @@ async def spread_of(context: Context, asked: Asked) -> BurdenView:
     return BurdenView.of(found, Names({}, {}, {}))
 
 
-async def _subjects(context: Context) -> Mapping[str, str]:
-    """What the caller may see by name."""
-    found: dict[str, str] = {}
-    if context.may(Action.VIEW_PATIENT, "patient"):
-        people = await context.backend.items(context.scope, "patient", ended=True)
-        found = {p.id: p.name for p in people if isinstance(p, Patient)}
-    for kind in ("device", "gateway"):
-        for item in await context.backend.items(context.scope, kind, ended=True):
-            if isinstance(item, Device | Gateway):
-                known = f"{item.id} ({item.label})" if item.label not in {"", item.id} else item.id
-                found[f"{kind}:{item.id}"] = known
-    return found
+async def _shown(context: Context) -> Callable[[str], bool]:
+    """Which subjects the caller may see by name: equipment, and patients in their care."""
+    if not context.may(Action.VIEW_PATIENT, "patient"):
+        return is_equipment
+    if not context.scope.confined:
+        return lambda _: True
+    people = frozenset(p.id for p in await context.backend.items(context.scope, "patient", ended=True))
+    return lambda subject: is_equipment(subject) or subject in people
 
 
 def _table(found: BurdenView, language: str) -> str:

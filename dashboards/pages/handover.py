@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from dashboards.access import Context, Guard
 from dashboards.api.handover import HandOverBody, hand_over, sheet, takers
 from dashboards.backend import DirectoryError
-from dashboards.models import Patient, Ward
+from dashboards.models import Ward
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
 from dashboards.pages.render import page
+from dashboards.subjects import names_of
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -59,7 +60,6 @@ async def _show(
     made = await sheet(context, by, ward)
     past = list(await backend.hand_overs(scope, limit=SHOWN, reader=context.who.user))
     people = await takers(context)
-    patients = await backend.items(scope, "patient", ended=True)
     return page(
         request,
         context,
@@ -70,7 +70,7 @@ async def _show(
         just=next((h for h in past if h.id == done), None),
         people=people,
         wards=[w for w in await backend.items(scope, "ward") if isinstance(w, Ward)],
-        patient_names={p.id: p.name for p in patients if isinstance(p, Patient)},
+        patient_names=await names_of(backend, scope, {p for h in past for p in h.patients}),
         mine=sum(a.accepted_by == made.by for p in made.patients for a in p.alarms) + len(made.others),
         reasons=REASONS,
         attempt=attempt,
