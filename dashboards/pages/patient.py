@@ -112,9 +112,9 @@ async def detail(
     request: Request, context: See, patient: str, window: str = USUAL, end: str = ""
 ) -> Response:
     """The page; its trends are asked for by itself, one by one."""
+    person = await patient_of(context, patient)
     if context.scope.patient is not None:
         return RedirectResponse("/me", status_code=303)
-    person = await patient_of(context, patient)
     shown = Window.of(window, end, context.backend.clock.now_ns())
     measured = await context.backend.measured(context.scope, patient)
     newest = await context.backend.newest(context.scope, patient)
@@ -141,9 +141,9 @@ async def trend(
     request: Request, context: See, patient: str, metric: str, window: str = USUAL, end: str = ""
 ) -> Response:
     """One picture: the part that the page asks for, or a page of its own."""
+    person = await patient_of(context, patient)
     if context.scope.patient is not None:
         return RedirectResponse("/me", status_code=303)
-    person = await patient_of(context, patient)
     wanted = metrics_of(metric)
     if wanted is None:
         raise MissingError(kind="metric", key=metric)
