@@ -67,7 +67,7 @@ class ChildTrier:
     async def _ask(self, process: asyncio.subprocess.Process, asked: TryAsked, progress: Progress) -> Trial:
         assert process.stdin is not None  # noqa: S101 - a pipe, as it was made
         assert process.stdout is not None  # noqa: S101 - a pipe, as it was made
-        order = pickle.dumps((self._settings, asked.to_data()))
+        order = pickle.dumps((self._settings.model_dump(), asked.to_data()))
         process.stdin.write(len(order).to_bytes(_SIZE, "big") + order)
         await process.stdin.drain()
         async for line in process.stdout:
@@ -101,7 +101,7 @@ def main() -> None:
     settings, data = pickle.loads(pipe.read(size))  # noqa: S301 - from the parent, by a pipe of its own
     threading.Thread(target=_end_with_parent, args=[pipe], name="parent", daemon=True).start()
     try:
-        found = asyncio.run(_tried(settings, TryAsked.of(data)))
+        found = asyncio.run(_tried(Settings(**settings), TryAsked.of(data)))
     except HearthwardError as error:
         _tell({"error": error.message, "retry": error.retry})
         return

@@ -11,7 +11,7 @@ import pytest
 from cloud_ingest.trying import TryAsked
 from hearthward.app.whatif import ChildTrier
 from hearthward.core.errors import ConfigError
-from hearthward.core.settings import Settings
+from hearthward.core.settings import Settings, load_settings
 from hearthward.trust.access import Scope
 from rules import Rule
 from rules.amend import amended
@@ -96,7 +96,7 @@ async def test_a_process_of_its_own_says_the_same(tmp_path: Path):
         ids = await measured(side)
         here = await side.backend.try_rule(SCOPE, asked(ids["patient"], limit=86), lambda *_: None)
     (folder / "readings.db").rename(folder / "series.db")
-    trier = ChildTrier(Settings(data=tmp_path))
+    trier = ChildTrier(load_settings(data=tmp_path, backup={"every_s": 7.0}))  # as the product reads them
     seen: list[tuple[int, int]] = []
     wanted = asked(ids["patient"], limit=86)
     assert await trier(wanted, lambda done, of: seen.append((done, of))) == here
