@@ -37,15 +37,10 @@ const shared = { strings, clock, language: lang.split('-')[0], assets: top_.data
 
 const tiles = /** @type {Map<string, Tile>} */ (new Map());
 let loose = /** @type {Alarm[]} */ ([]);
-let off = 0;
-let gateways = [0, 0];
-let seq = 0;
-let why = '';
-let heard = performance.now();
-let streaming = false;
+let gateways = [0, 0], off = 0, seq = 0, why = '';
+let heard = performance.now(), streaming = false;
 let waiting = /** @type {any[] | undefined} */ (undefined);
-let fetching = false;
-let refetchTimer = 0;
+let fetching = false, refetchTimer = 0, toastTimer = 0;
 let known = /** @type {Set<string> | undefined} */ (undefined);
 const time = new ServerTime(0, 1);
 const sound = new Sound(soundChanged);
@@ -277,7 +272,6 @@ document.addEventListener('click', ({ target }) => {
   if (button) press(/** @type {HTMLButtonElement} */ (button));
 });
 
-let toastTimer = 0;
 /** @param {string} text */
 function toast(text) {
   const node = byId('toast');
@@ -380,9 +374,8 @@ async function checkSound(event) {
   const [play, ...answers] = byId('sound-check').querySelectorAll('button');
   if (button === play) {
     await sound.enable();
-    sound.set('high', true);
     for (const other of answers) other.hidden = false;
-    return;
+    return sound.set('high', true);
   }
   const failure = await act('live/sound-check', { heard: button.value === 'yes' }, strings);
   if (failure) toast(put(strings.not_done, { why: failure }));
