@@ -83,8 +83,6 @@ function look() {
 
 new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
 new MutationObserver(() => pictures.forEach(draw)).observe(root, { attributeFilter: ['data-theme'] });
-setInterval(() => pictures.forEach((p) => {
-  const poll = Number(p.box.dataset.poll) * 1000;
-  if (poll && !document.hidden && Date.now() - p.asked >= poll) void refresh(Object.assign(p, { asked: Date.now() }));
-}), 1000);
+const due = (/** @type {Picture} */ p) => !document.hidden && Number(p.box.dataset.poll) && Date.now() - p.asked >= Number(p.box.dataset.poll) * 1000;
+setInterval(() => pictures.forEach((p) => due(p) && refresh(Object.assign(p, { asked: Date.now() }))), 1000);
 look();
