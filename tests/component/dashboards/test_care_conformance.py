@@ -132,7 +132,11 @@ async def test_messages_that_are_refused(side: Side, text: str, client: str, fie
     assert (caught.value.field, caught.value.code) == (field, code)
 
 
-async def test_a_measurement_is_done_by_its_reading_the_rest_by_what_was_said(side: Side):
+@pytest.mark.parametrize("most", [2_000, 1], ids=["together", "each window alone"])
+async def test_a_measurement_is_done_by_its_reading_the_rest_by_what_was_said(
+    side: Side, monkeypatch: pytest.MonkeyPatch, most: int
+):
+    monkeypatch.setattr("cloud_ingest.measured.MOST", most)
     ids = await furnish(side)
     backend, patient = side.backend, ids["patient"]
     own, nurse = await person(side, Role.PATIENT, patient), await person(side, Role.NURSE)
