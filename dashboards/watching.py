@@ -30,7 +30,9 @@ class Watch:
 
 def watch_of(duty: Duty, patient: str, now: int) -> Watch:
     """Who is on duty for a patient at ``now`` (UTC ns); shifts that follow each other count as one."""
-    ward = duty.patients.get(patient)
+    if patient not in duty.patients:
+        return Watch(there=False)  # no longer in care here
+    ward = duty.patients[patient]
     turns = [
         (s.start, s.end)
         for s in duty.shifts

@@ -13,7 +13,7 @@ from cloud_ingest.records.care import TaskDraft
 from dashboards.own_words import Times, week_of
 from dashboards.trend_models import Trend, TrendPoint
 from dashboards.watching import Phones, watch_of
-from hearthward.trust.access import Role
+from hearthward.trust.access import Role, Scope
 from rules.response.duty import Duty, Person, Shift
 from tests.unit.dashboards.webworld import T0, S, World, alarm, reading, world
 
@@ -126,6 +126,7 @@ def test_who_is_there_and_until_when():
     other = watch_of(replace(there, shifts=(Shift("u", "nurse", "x", T0, T0 + HOUR),)), "p", T0)
     assert (other.there, other.again) == (False, None)
     assert watch_of(replace(there, scheduled=frozenset()), "p", T0).there
+    assert not watch_of(replace(there, scheduled=frozenset()), "gone", T0).there
     assert not watch_of(Duty(patients={"p": "w"}), "p", T0).there
 
 
@@ -206,6 +207,16 @@ async def test_a_message_goes_to_the_nurses_and_its_way_is_shown():
             assert "Seen by a nurse today 00:01" in page
             assert "The nurse" not in page
             assert "1 new" not in (await client.get("/me")).text
+
+
+async def test_who_is_no_longer_in_care_cannot_write():
+    async with world() as made, own(made) as client:
+        patient = made.ids["main", "patientA"]
+        made.clock.advance(1)
+        await made.backend.end(Scope.system("main"), "patient", patient)
+        answer = await client.post("/me/messages", data={"text": "Hello?", "client": "z"})
+        assert answer.status_code == 422
+        assert "Not sent: no longer in care here." in answer.text
 
 
 async def test_messages_of_another_ward_are_not_there():
