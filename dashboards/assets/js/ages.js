@@ -3,10 +3,8 @@
 /** [text, state, measured (ms), expected interval (s), quality flags] @typedef {[string, string, number, number, string[]]} Value */
 
 export const STALE_INTERVALS = 3;
-/** Silence after which the whole wall is stale: beats come every 2 s. */
-export const SILENT_MS = 4000;
-/** @type {[string, number][]} */
-const UNITS = [['age_d', 86400], ['age_h', 3600], ['age_min', 60], ['age_s', 0]];
+export const SILENT_MS = 4000; // the whole wall is stale then: beats come every 2 s
+const UNITS = /** @type {[string, number][]} */ ([['age_d', 86400], ['age_h', 3600], ['age_min', 60], ['age_s', 0]]);
 
 /** The server's time in ms, carried on between messages by this page's monotonic clock. */
 export class ServerTime {

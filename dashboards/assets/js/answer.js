@@ -10,9 +10,7 @@ let timer = 0;
 const locked = () => (who.hidden = true);
 
 /** @param {any} data  a problem @param {Strings} strings */
-function reason(data, strings) {
-  return strings[`e_${data?.errors?.[0]?.code}`] ?? strings[`e_${data?.status}`] ?? strings.failed;
-}
+const reason = (data, strings) => strings[`e_${data?.errors?.[0]?.code}`] ?? strings[`e_${data?.status}`] ?? strings.failed;
 
 /**
  * Do it; a shared wall asks who it is, unless somebody has just said so. Gives why it could not be done: nothing when
@@ -39,10 +37,8 @@ function unlock(strings) {
     event.preventDefault();
     const given = [...new FormData(form)].filter(([, value]) => value);
     const answer = await call('POST', 'live/unlock', Object.fromEntries(given));
-    if (answer.status !== 200) {
-      wrong.textContent = reason(answer.data, strings);
-      return;
-    }
+    wrong.textContent = answer.status === 200 ? '' : reason(answer.data, strings);
+    if (wrong.textContent) return;
     who.firstElementChild?.replaceChildren(answer.data.name);
     who.hidden = false;
     clearTimeout(timer);

@@ -1,14 +1,10 @@
 // One stream for all tabs of this browser: six of them over HTTP/1.1 would block every other request.
 import { openStream } from './stream.js';
 
-/** @type {Set<MessagePort>} */
-const ports = new Set();
-/** @type {(() => void) | undefined} */
-let end;
+const ports = /** @type {Set<MessagePort>} */ (new Set());
+let end = /** @type {(() => void) | undefined} */ (undefined);
 
-/** @param {MessageEvent} event */
-function connect(event) {
-  const port = event.ports[0];
+/** @type {any} */ (self).onconnect = (/** @type {MessageEvent} */ { ports: [port] }) => {
   ports.add(port);
   port.onmessage = ({ data }) => {
     if (data !== 'bye') return;
@@ -18,6 +14,4 @@ function connect(event) {
     end = undefined;
   };
   end ??= openStream('/api/v1/live', (m) => ports.forEach((p) => p.postMessage(m)));
-}
-
-/** @type {any} */ (self).onconnect = connect;
+};

@@ -1,7 +1,6 @@
 // What every page needs: the reader's own time zone, the theme, and the security token for htmx.
 
-const zone = document.documentElement.lang || 'en';
-const stamp = new Intl.DateTimeFormat(zone, { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
+const stamp = new Intl.DateTimeFormat(document.documentElement.lang || 'en', { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
 
 /** Put the times below `root` into the reader's zone and language. @param {ParentNode} root */
 export function localise(root) {
@@ -12,9 +11,7 @@ export function localise(root) {
 }
 
 /** The token that proves a request comes from our own page. */
-export function csrf() {
-  return document.querySelector('meta[name="csrf"]')?.getAttribute('content') ?? '';
-}
+export const csrf = () => document.querySelector('meta[name="csrf"]')?.getAttribute('content') ?? '';
 
 /**
  * Ask our own API. Status 0: the server did not answer; then, and where nothing was told, `data` is null.

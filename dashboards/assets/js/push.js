@@ -6,8 +6,7 @@ const box = /** @type {HTMLElement} */ (document.getElementById('push'));
 /** @param {string} method @param {string} path @param {unknown} [body] */
 async function ask(method, path, body) {
   const { status, data } = await call(method, `push/${path}`, body);
-  if (status < 200 || status > 299) throw new Error(String(status));
-  return data;
+  return Math.floor(status / 100) === 2 ? data : Promise.reject(new Error(String(status)));
 }
 
 /** @param {string} word */

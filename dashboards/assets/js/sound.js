@@ -10,14 +10,11 @@ export const BURSTS = {
   technical: { every: 12, tone: 300, at: [0, 0.45], length: 0.4 },
 };
 const LOUD = 0.25;
-/** Four harmonics: old ears and small loudspeakers lose one or the other. */
-const HARMONICS = [0, 1 / 2, 1 / 3, 1 / 4, 1 / 5];
+const HARMONICS = [0, 1 / 2, 1 / 3, 1 / 4, 1 / 5]; // old ears and small loudspeakers lose one or the other
 
 export class Sound {
-  /** @type {AudioContext | undefined} */
-  context;
-  /** @type {Level | undefined} */
-  level;
+  context = /** @type {AudioContext | undefined} */ (undefined);
+  level = /** @type {Level | undefined} */ (undefined);
   next = 0;
 
   /** @param {() => void} changed  called when sound starts or stops to be audible */

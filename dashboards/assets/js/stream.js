@@ -1,7 +1,6 @@
 // One EventSource with its own recovery; used in the SharedWorker, or in the page where there is none.
 
 /** What the server sends, and besides it `open` and `lost`. @typedef {{kind: string, data: any}} Message */
-
 const KINDS = ['patch', 'beat', 'refetch'];
 export const RETRY_MS = 1500;
 /** Beats come every 2 s: a stream silent for so long is dead, though the browser may think otherwise. */
@@ -9,8 +8,7 @@ export const DEAD_MS = 6000;
 
 /** Returns what ends it. @param {string} url @param {(message: Message) => void} emit */
 export function openStream(url, emit) {
-  /** @type {EventSource | undefined} */
-  let source;
+  let source = /** @type {EventSource | undefined} */ (undefined);
   let timer = 0;
   let last = '';
 
