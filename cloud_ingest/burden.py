@@ -130,6 +130,8 @@ class Burden:
     total: Figures
     rows: tuple[Row, ...]
     sources: tuple[Source, ...]
+    days: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """ISO date -> priority -> alarms, of the days on which there were any."""
 
 
 @dataclass(slots=True)
@@ -195,6 +197,7 @@ def burden(
     sources: Counter[tuple[str, str]] = Counter()
     last_end: dict[tuple[str, str], int] = {}
     days = _Days(asked)
+    by_day: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for fact in facts:
         source = fact.rule, fact.subject
         before = last_end.get(source)
@@ -205,6 +208,7 @@ def burden(
         subject = fact.subject if shown(fact.subject) else ""
         rows[_key(fact, subject, asked.by, days)].add(fact, again=again)
         sources[fact.rule, subject] += 1
+        by_day[days.of(fact.started)][fact.priority] += 1
     _spread(stays, asked, total, rows, days, shown)
     found = [Row(key, tally.figures()) for key, tally in rows.items()]
     found.sort(key=lambda r: r.key if asked.by in {"day", "hour"} else (-r.figures.alarms, r.key))
@@ -212,7 +216,7 @@ def burden(
         Source(rule, subject, n, n / total.alarms)
         for (rule, subject), n in sorted(sources.items(), key=lambda s: (-s[1], s[0]))[:SOURCES]
     )
-    return Burden(asked, total.figures(), tuple(found), top)
+    return Burden(asked, total.figures(), tuple(found), top, dict(sorted(by_day.items())))
 
 
 def _spread(
@@ -263,8 +267,6 @@ class _Days:
         zone = self._zone = ZoneInfo(asked.zone)
         self._starts: list[int] = []
         self._dates: list[str] = []
-        if asked.by != "day":
-            return
         day = datetime.fromtimestamp(asked.start // SECOND, UTC).astimezone(zone).date()
         while True:
             begins = datetime(day.year, day.month, day.day, tzinfo=zone)

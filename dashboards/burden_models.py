@@ -111,6 +111,7 @@ class BurdenView(_View):
     total: FiguresView
     rows: list[RowView]
     sources: list[SourceView] = Field(description="the ten that alarmed most")
+    days: dict[str, dict[str, int]] = Field(description="ISO date -> priority -> alarms that began then")
 
     @classmethod
     def of(cls, found: Burden, names: Names) -> Self:
@@ -139,6 +140,7 @@ class BurdenView(_View):
                 )
                 for s in found.sources
             ],
+            days={day: dict(counts) for day, counts in found.days.items()},
         )
 
 

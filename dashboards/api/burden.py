@@ -25,7 +25,7 @@ from dashboards.subjects import names_of
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
-__all__ = ["BurdenQuery", "See", "asked_of", "burden_of", "router", "spread_of"]
+__all__ = ["BurdenQuery", "See", "asked_of", "burden_of", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["burden"], responses=ERROR_RESPONSES)
 See = Annotated[Context, Depends(Guard(Action.VIEW_BURDEN, "burden", reads=True))]
@@ -124,12 +124,6 @@ async def burden_of(context: Context, asked: Asked) -> BurdenView:
         {w.id: w.name for w in wards if isinstance(w, Ward)}, {r.id: r.title for r in rules}, subjects
     )
     return BurdenView.of(found, names)
-
-
-async def spread_of(context: Context, asked: Asked) -> BurdenView:
-    """The same over days or hours, for a picture: nobody is named."""
-    found = await context.backend.burden(context.scope, asked, lambda _: False)
-    return BurdenView.of(found, Names({}, {}, {}))
 
 
 async def _shown(context: Context) -> Callable[[str], bool]:

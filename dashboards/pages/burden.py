@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from cloud_ingest.burden import DAY, Asked
 from dashboards.access import Context
-from dashboards.api.burden import BurdenQuery, See, asked_of, burden_of, query_of, spread_of
+from dashboards.api.burden import BurdenQuery, See, asked_of, burden_of, query_of
 from dashboards.backend import DirectoryError
 from dashboards.burden_models import BurdenView, FiguresView
 from dashboards.i18n import N_
@@ -52,8 +52,6 @@ async def burden(
         wrong = error.field
         asked = await asked_of(context, BurdenQuery(by=query.by))
     found = await burden_of(context, asked)
-    over = asked.by if asked.by == "hour" else "day"
-    drawn = found if found.by == over else await spread_of(context, replace(asked, by="day"))
     wards = await context.backend.items(context.scope, "ward")
     rules = await context.backend.rules(context.scope)
     return page(
@@ -67,7 +65,7 @@ async def burden(
         wards=wards,
         rules=rules,
         bys=BYS,
-        chart=over_time(context, drawn),
+        chart=over_time(context, found),
         tongue=context.language.split("_", maxsplit=1)[0],
         most=max((r.figures.alarms for r in found.rows), default=0),
         csv=urlencode(_address(query)),

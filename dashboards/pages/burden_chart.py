@@ -18,6 +18,7 @@ from hearthward.core.clock import SECOND
 __all__ = ["Chart", "days_between", "over_time"]
 
 HOURS: Final = 24
+PRIORITIES: Final = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,14 @@ def over_time(context: Context, found: BurdenView) -> Chart | None:
     if not found.total.alarms:
         return None
     gettext = translations(context.language).gettext
-    labels = (
-        [f"{n:02d}" for n in range(HOURS)]
-        if found.by == "hour"
-        else days_between(found.start, found.end, found.zone)
-    )
-    known = {row.key: row.figures for row in found.rows}
+    if found.by == "hour":
+        labels = [f"{n:02d}" for n in range(HOURS)]
+        known = {r.key: {name: getattr(r.figures, name) for name in PRIORITIES} for r in found.rows}
+    else:
+        labels, known = days_between(found.start, found.end, found.zone), found.days
 
     def values(name: str) -> list[float]:
-        return [getattr(known[key], name) if key in known else 0 for key in labels]
+        return [known.get(key, {}).get(name, 0) for key in labels]
 
     series = [
         Series(gettext("▲ high"), "h", values("high")),
@@ -51,7 +51,7 @@ def over_time(context: Context, found: BurdenView) -> Chart | None:
         Series(gettext("● low"), "l", values("low")),
     ]
     title = gettext("Over the hours of the day") if found.by == "hour" else gettext("Over the days")
-    most = max(known[key].alarms if key in known else 0 for key in labels)
+    most = max(sum(counts.values()) for counts in known.values())
     told = gettext("{n} alarms; the most in one column: {most}").format(n=found.total.alarms, most=most)
     shown = [label if found.by == "hour" else label[5:] for label in labels]
     return Chart(title, columns(shown, series, title=title, description=told, stacked=True), labels, series)

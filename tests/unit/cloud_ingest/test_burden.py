@@ -85,6 +85,8 @@ def test_days_are_those_of_the_zone_and_a_quiet_day_is_a_row_too():
     found = rows(burden(facts, [Stay("pat_1", "A", 0)], asked))
     assert list(found) == ["2026-01-01", "2026-01-02", "2026-01-03"]
     assert [f.alarms for f in found.values()] == [1, 1, 0]
+    by_ward = burden(facts, [], replace(asked, by="ward"))
+    assert by_ward.days == {"2026-01-01": {"high": 1}, "2026-01-02": {"high": 1}}
     assert [round(f.bed_days * 24) for f in found.values()] == [16, 24, 8]
 
 
@@ -146,6 +148,7 @@ def test_rows_add_up_to_the_total_however_they_are_cut(facts: list[Fact], by: An
     for name in ("alarms", "acted", "accepted", "ended", "escalated", "again", "audio_pauses"):
         assert sum(getattr(f, name) for f in cut) == getattr(found.total, name)
     assert sum(found.total.priorities.values()) == found.total.alarms == len(facts)
+    assert sum(sum(counts.values()) for counts in found.days.values()) == len(facts)
     waits = [max(0, f.accepted - f.started) / SECOND for f in facts if f.accepted is not None]
     assert found.total.response_median_s == (median(waits) if waits else None)
     if waits:
