@@ -57,7 +57,7 @@ def _measured(ward: Ward, patient: str, now: int) -> None:
             rows.append(
                 Reading(manual_device(patient), "body_weight", weight, None, None, at, at, group=1900 + n)
             )
-    ward.backend._of("main").readings[:0] = rows
+    ward.backend._of("main").readings += rows
 
 
 async def _planned(ward: Ward, nurse: Principal, patient: str, now: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.fake_ward import PASSWORD
-from tests.e2e.test_family import SEEN, chinese
-from tests.e2e.test_staff import fits
+from tests.e2e.test_family import chinese
+from tests.e2e.test_staff import PHONE, fits
 from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
 
 OWN = ("", "/measure?metric=nibp_systolic", "/feel", "/messages", "/plan", "/values", "/sheet")
@@ -20,44 +20,44 @@ LOWEST_TARGET = """() => Math.min(...
   .map((e) => e.getBoundingClientRect().height))"""
 
 
-@SEEN
+LOOKS: tuple[tuple[str, tuple[int, int], str], ...] = (
+    ("en-GB", (1280, 900), "day"),
+    ("zh-CN", (PHONE, 844), "night"),
+)
+
+
 def test_each_page_of_a_patient_is_large_and_sound(
     server: Server,  # noqa: F811 - a fixture
     open_page: Open,  # noqa: F811 - a fixture
-    lang: str,
-    size: tuple[int, int],
-    theme: str,
 ):
     server.do("home")
     server.do("measure-again")
-    page = open_page("patient", lang=lang, size=size, theme=theme)
-    for path in OWN:
-        page.goto(f"{server.base}/me{path}")
-        fits(page)
-        assert page.evaluate(SMALLEST_TEXT) >= 24, path
-        assert page.evaluate(LOWEST_TARGET) >= 60, path
-        if lang == "zh-CN":
-            chinese(page)
+    for lang, size, theme in LOOKS:
+        page = open_page("patient", lang=lang, size=size, theme=theme)
+        for path in OWN:
+            page.goto(f"{server.base}/me{path}")
+            fits(page)
+            assert page.evaluate(SMALLEST_TEXT) >= 24, path
+            assert page.evaluate(LOWEST_TARGET) >= 60, path
+            if lang == "zh-CN":
+                chinese(page)
 
 
-@SEEN
 def test_the_care_teams_pages_are_sound(
     server: Server,  # noqa: F811 - a fixture
     open_page: Open,  # noqa: F811 - a fixture
-    lang: str,
-    size: tuple[int, int],
-    theme: str,
 ):
     server.do("home")
-    page = open_page("nurse", lang=lang, size=size, theme=theme)
-    page.goto(f"{server.base}/messages")
-    fits(page)
-    page.locator(".inbox a").first.click()
-    expect(page.locator(".talk li")).to_have_count(3)
-    fits(page)
-    page.locator(".beside a").first.click()
-    expect(page.locator(".grid tbody tr")).to_have_count(4)
-    fits(page)
+    for lang, size, theme in LOOKS:
+        page = open_page("nurse", lang=lang, size=size, theme=theme)
+        page.goto(f"{server.base}/messages")
+        fits(page)
+        page.locator(".inbox a").first.click()
+        expect(page.locator(".talk li")).to_have_count(3)
+        fits(page)
+        page.locator(".beside a").first.click()
+        expect(page.locator(".grid tbody tr")).to_have_count(4)
+        fits(page)
 
 
 def test_a_message_without_a_connection_is_kept_and_sent_later(
