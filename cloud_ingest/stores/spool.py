@@ -136,20 +136,28 @@ class SpooledStore:
         of its kind) are added up from the readings, each once.
         """
         check_step(step)
-        here = await self.file.summaries(tenant, device, metric, start, end, step)
-        moved = await self.file.moved_before()
-        if start >= moved:
-            return here
-        until = min(end, moved)
-        left = await self.file.summaries(tenant, device, metric, start, until, step)
+        while True:
+            moved = await self.file.moved_before()
+            if start >= moved:
+                found = await self.file.summaries(tenant, device, metric, start, end, step)
+            else:
+                found = await self._of_both(tenant, device, metric, (start, min(end, moved), end), step)
+            if await self.file.moved_before() == moved:  # nothing was deleted meanwhile
+                return found
+
+    async def _of_both(
+        self, tenant: str, device: str, metric: str, period: tuple[int, int, int], step: int
+    ) -> list[Summary]:
+        """Up to the middle of the period by the server, from there on by the file."""
+        start, middle, end = period
         parts, at = list[Summary](), start
-        for bucket in left:
-            begin, stop = max(start, bucket.time), min(until, bucket.time + step)
+        for bucket in await self.file.summaries(tenant, device, metric, start, middle, step):
+            begin, stop = max(start, bucket.time), min(middle, bucket.time + step)
             parts += await self.inner.summaries(tenant, device, metric, at, begin, step)
             parts += summed_up(await self.read(tenant, [device], [metric], begin, stop), step)
             at = stop
-        parts += await self.inner.summaries(tenant, device, metric, at, until, step)
-        parts += await self.file.summaries(tenant, device, metric, until, end, step)
+        parts += await self.inner.summaries(tenant, device, metric, at, middle, step)
+        parts += await self.file.summaries(tenant, device, metric, middle, end, step)
         return joined(parts)
 
     # -- life

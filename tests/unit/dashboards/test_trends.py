@@ -255,6 +255,7 @@ async def test_a_wall_shows_the_page_without_what_takes_a_person(made: World):
     assert f"/patients/{patient}/limits" not in text
     assert "/assign" not in text
     assert "/note" not in text
+    assert "readings.csv" not in text
 
 
 async def test_one_picture_with_its_data_its_table_and_what_is_drawn(made: World):
