@@ -32,6 +32,7 @@ LOADS: Final = 5
 """A list as CSV is loaded once."""
 TARGET_MS: Final = 300.0
 TIMEOUT_S: Final = 60.0
+REDIRECTS: Final = frozenset({302, 303, 307})
 WHO: Final[dict[str, Principal]] = {
     name: Principal(
         f"u-{name}" if role in {Role.ADMIN, Role.PATIENT} else user,
@@ -138,11 +139,13 @@ async def _measure() -> Outcome:
 
 
 def _tell(outcome: Outcome, load: Load) -> None:
-    middle = sorted(load.first)[len(load.first) // 2]
-    note = f"whole {max(load.whole):.0f}, CPU {min(load.cpu):.0f} ms, {load.size / 1000:.0f} kB, {load.who}"
+    if load.status in REDIRECTS:
+        return
     if load.status != http.client.OK:
         outcome.add(load.path, None, "ms", note=f"{load.who}: {load.status}")
         return
+    middle = sorted(load.first)[len(load.first) // 2]
+    note = f"whole {max(load.whole):.0f}, CPU {min(load.cpu):.0f} ms, {load.size / 1000:.0f} kB, {load.who}"
     outcome.add(load.path, middle, "ms", target=TARGET_MS, note=f"at most {max(load.first):.0f}; {note}")
 
 

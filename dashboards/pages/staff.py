@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -31,13 +33,15 @@ from dashboards.models import Ward
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
 from dashboards.pages.render import page
 from dashboards.shift_times import DAY
-from dashboards.staff_models import Turn
+from dashboards.staff_models import Assignment, Turn
 from hearthward.trust.access import Action, Scope
 
 __all__ = ["DONE", "router"]
 
 router = APIRouter(include_in_schema=False)
 OWN_AHEAD: Final = 28 * DAY
+CROWD: Final = 200
+"""So many people and patients are shown together; of more, one ward at a time."""
 DONE: Final = {
     "contacts": N_("Saved. It counts for alarms from now on."),
     "pin": N_("The PIN is set."),
@@ -59,9 +63,9 @@ Assign = Annotated[Context, Depends(Guard(Action.ASSIGN_PATIENT, "assignment"))]
 
 
 @router.get("/staff")
-async def staff(request: Request, context: See, done: str = "") -> Response:
-    """Who is there, how they are reached, teams and assignments."""
-    return await _show(request, context, done=DONE.get(done, ""))
+async def staff(request: Request, context: See, done: str = "", ward: str = "") -> Response:
+    """Who is there, how they are reached, teams and assignments; with ``ward`` only of that ward."""
+    return await _show(request, context, done=DONE.get(done, ""), ward=ward)
 
 
 @router.get("/account")
@@ -71,9 +75,10 @@ async def account(request: Request, context: Own, done: str = "") -> Response:
 
 
 async def _show(
-    request: Request, context: Context, *, attempt: Attempt | None = None, done: str = ""
+    request: Request, context: Context, *, attempt: Attempt | None = None, done: str = "", ward: str = ""
 ) -> Response:
     backend, scope = context.backend, context.scope
+    asked = attempt.values.get("at", "") if attempt else ward
     sees_patients = context.may(Action.VIEW_DIRECTORY, "assignment")
     board = await board_of(context)
     people = list(await backend.staff(scope))
@@ -83,6 +88,19 @@ async def _show(
         await context.audit(Action.VIEW_DIRECTORY, "assignment")
         given = list(await backend.assignments(scope))
         roster = list(await backend.roster(scope))
+    wards = [w for w in await backend.items(scope, "ward") if isinstance(w, Ward)]
+    crowded = len(people) + len(roster) > CROWD and bool(wards)
+    only = asked if any(w.id == asked for w in wards) else wards[0].id if crowded else ""
+    named, all_teams, holes = people, teams, [w for w in board if w.holes]
+    if only:
+        board = [w for w in board if w.ward == only]
+        people = [s for s in people if s.wards is None or only in s.wards]
+        teams = [t for t in teams if t.ward in {None, only}]
+        roster = [entry for entry in roster if entry.ward == only]
+    theirs: dict[str, list[Assignment]] = {entry.patient: [] for entry in roster}
+    for assignment in given:
+        if assignment.patient in theirs:
+            theirs[assignment.patient].append(assignment)
     return page(
         request,
         context,
@@ -90,16 +108,16 @@ async def _show(
         status=422 if attempt else 200,
         board=board,
         people=people,
-        names={s.id: s.name for s in people},
+        names={s.id: s.name for s in named},
         teams=teams,
-        team_names={t.id: t.name for t in teams},
-        wards=[w for w in await backend.items(scope, "ward") if isinstance(w, Ward)],
+        team_names={t.id: t.name for t in all_teams},
+        elsewhere={s.id for s in named} - {s.id for s in people},
+        wards=wards,
+        only=only,
+        crowded=crowded,
         roster=roster,
-        given={
-            entry.patient: sorted((a for a in given if a.patient == entry.patient), key=lambda a: not a.user)
-            for entry in roster
-        },
-        holes=sum(len(w.holes) for w in board),
+        given={patient: sorted(some, key=lambda a: not a.user) for patient, some in theirs.items()},
+        holes=holes,
         may_manage=context.may(Action.MANAGE_STAFF, "staff"),
         may_assign=sees_patients and context.may(Action.ASSIGN_PATIENT, "assignment"),
         reasons=REASONS,
@@ -155,7 +173,7 @@ async def _set(request: Request, context: Context, user: str, what: str) -> Resp
             return await show_account(request, context, attempt=attempt)
         return await _show(request, context, attempt=attempt)
     done = what if what == "contacts" or form.get(what) else f"no{what}"
-    return _back(f"/account?done={done}" if own else f"/staff?done={done}#people")
+    return _back(f"/account?done={done}" if own else _staff(done, form, "people"))
 
 
 @router.post("/staff/{user}/contacts")
@@ -224,17 +242,18 @@ async def _team(request: Request, context: Context, key: str) -> Response:
         attempt = blame(f"team-{key}", form, error)
         attempt.chosen = tuple(members)
         return await _show(request, context, attempt=attempt)
-    return _back("/staff?done=team#teams")
+    return _back(_staff("team", form, "teams"))
 
 
 @router.post("/teams/{team}/end")
 async def post_team_end(request: Request, context: Manage, team: str) -> Response:
     """End a team."""
+    form = await form_of(request)
     try:
         await end_team(context, team)
     except DirectoryError as error:
-        return await _show(request, context, attempt=blame(f"team-{team}", {}, error))
-    return _back("/staff?done=noteam#teams")
+        return await _show(request, context, attempt=blame(f"team-{team}", form, error))
+    return _back(_staff("noteam", form, "teams"))
 
 
 @router.post("/assignments")
@@ -248,14 +267,20 @@ async def post_assignment(request: Request, context: Assign) -> Response:
         await assign(context, AssignBody.model_validate(body))
     except (ValidationError, DirectoryError) as error:
         return await _show(request, context, attempt=blame(f"assign-{patient}", form, error))
-    return _back("/staff?done=assign#patients")
+    return _back(_staff("assign", form, "patients"))
 
 
 @router.post("/assignments/{assignment}/end")
-async def post_assignment_end(context: Assign, assignment: str) -> Response:
+async def post_assignment_end(request: Request, context: Assign, assignment: str) -> Response:
     """End an assignment."""
     await unassign(context, assignment)
-    return _back("/staff?done=unassign#patients")
+    return _back(_staff("unassign", await form_of(request), "patients"))
+
+
+def _staff(done: str, form: Mapping[str, str], part: str) -> str:
+    """The page again, with what was done, at the ward that it showed."""
+    ward = {"ward": form["at"]} if form.get("at") else {}
+    return f"/staff?{urlencode({'done': done, **ward})}#{part}"
 
 
 def _back(to: str) -> Response:

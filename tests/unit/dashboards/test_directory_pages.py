@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from importlib import import_module
 
 import httpx
 import pytest
@@ -388,3 +390,29 @@ async def test_fields_named_in_the_port_stay_within_the_scope():
         assert names == {}
         found = await made.backend.item_page(ward, AskedItems("patient", "patient"))
         assert [p.id for p in found.items] == [made.ids["main", "patientA"]]
+
+
+async def test_where_there_are_many_people_staff_are_shown_a_ward_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(import_module("dashboards.pages.staff"), "CROWD", 0)
+    async with world() as made, browser(made) as client:
+        team, patient = made.ids["main", "teamB"], made.ids["main", "patientB"]
+        only_a = replace(made.principal(Role.NURSE, wards="A"), user="usr_of_a", name="Nurse of A")
+        made.backend.add_person("of-a", "right horse battery", only_a)
+        first = (await client.get("/staff")).text
+        assert "Patient A" in first
+        assert "Patient B" not in first
+        assert "Nurse of A" in first
+        ward = made.ids["main", "wardB"]
+        other = (await client.get(f"/staff?ward={ward}")).text
+        assert "Patient B" in other
+        assert f'id="team-{team}"' in other
+        assert 'value="usr_of_a"' not in other
+        draft = {"name": "Team B", "ward": "", "members": ["usr_of_a"], "at": ward}
+        assert (await client.post(f"/teams/{team}", data=draft)).headers["location"] == (
+            f"/staff?done=team&ward={ward}#teams"
+        )
+        kept = (await client.get(f"/staff?ward={ward}")).text
+        assert 'value="usr_of_a" checked' in kept, "whom the ward does not show stays a member"
+        wrong = await client.post("/assignments", data={"patient": patient, "to": "", "at": ward})
+        assert wrong.status_code == 422
+        assert "Patient B" in wrong.text
