@@ -164,7 +164,9 @@ class FakeCare:
         tasks.sort(key=lambda t: (t.times, t.start, t.id))
         times = careplan.slots(tasks, start, end)
         measured = {
-            (s.task.id, s.due): at for s in times if (at := self._first_reading(scope.tenant, patient, s)) is not None
+            (s.task.id, s.due): at
+            for s in times
+            if (at := self._first_reading(scope.tenant, patient, s)) is not None
         }
         done = careplan.occurrences(times, book.marks, measured, now)
         return CarePlan(

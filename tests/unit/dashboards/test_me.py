@@ -171,7 +171,7 @@ async def test_a_measurement_that_cannot_be_is_refused_on_its_own_form():
         assert "71.5" in (await client.get(done.headers["location"])).text
 
 
-# --- messages ------------------------------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------
 
 
 async def test_a_message_goes_to_the_nurses_and_its_way_is_shown():
@@ -229,7 +229,7 @@ async def test_messages_of_another_ward_are_not_there():
         assert "Patient A" not in inbox
 
 
-# --- the plan ---------------------------------------------------------------------------------------------------
+# --- the plan ------------------------------------------------------------------------
 
 
 async def test_the_plan_is_kept_by_readings_and_answers():
@@ -309,7 +309,7 @@ async def test_the_plan_over_the_api():
         assert [c["unseen"] for c in (await doctor.get("/api/v1/messages")).json()["items"]] == [1, 0]
 
 
-# --- values ----------------------------------------------------------------------------------------------------
+# --- values ------------------------------------------------------------------------
 
 
 def trend(values: dict[int, float]) -> Trend:
@@ -364,7 +364,7 @@ async def test_values_in_words_and_the_sheet():
             assert "style=" not in page
 
 
-# --- a relative ---------------------------------------------------------------------------------------------
+# --- a relative ---
 
 
 async def test_a_relative_sees_what_they_were_let_and_no_form():
@@ -389,7 +389,7 @@ async def test_a_relative_sees_what_they_were_let_and_no_form():
             assert (await client.get("/me/sheet")).status_code == 404
 
 
-# --- installed ------------------------------------------------------------------------------------------------
+# --- installed ------------------------------------------------------------------------
 
 
 async def test_the_page_can_be_installed_and_says_so_without_a_connection():
