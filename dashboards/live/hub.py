@@ -22,7 +22,7 @@ from dashboards.backend import (
     LiveEvent,
     ReadingsArrived,
 )
-from dashboards.live.board import Board
+from dashboards.live.board import Board, TileView
 from dashboards.live.channel import Channel, Subscription, members, sse
 from dashboards.models import Gateway, ProfileChoice
 from dashboards.subjects import name_of
@@ -283,6 +283,14 @@ class LiveHub:
         channel = self._fresh(scope)
         tiles = self._board.roster(scope, self._backend.clock.now_ns())
         return {**self._head(channel), "tiles": tiles, **self._beside(scope)}
+
+    def tile(self, scope: Scope, patient: str) -> TileView | None:
+        """What the walls know of one patient now; None for who has no tile, or none in the scope."""
+        if not self._board.covers(scope, patient):
+            return None
+        if abs(self._backend.clock.now_ns() - self._aged_at) > AGED_NS:
+            self._age()
+        return self._board.tile(patient)
 
     def snapshot_text(self, scope: Scope) -> str:
         """The same as JSON; encoded once for all who fetch it before the next message."""

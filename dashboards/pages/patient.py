@@ -17,6 +17,7 @@ from dashboards.backend import AlarmQuery
 from dashboards.charts import Chart, chart_of, charts_in, metrics_of, place_of
 from dashboards.directory_port import AskedItems
 from dashboards.i18n import N_
+from dashboards.live.hub import LiveHub
 from dashboards.models import (
     AlarmDetail,
     AlarmNote,
@@ -55,6 +56,13 @@ SHOWN_DEVICES: Final = 10
 SHOWN_ENTRIES: Final = 5
 SHOWN_HAND_OVERS: Final = 50
 OPEN: Final = frozenset({"active", "latched"})
+VITALS: Final = {
+    "hr": ("heart_rate", "pulse_rate"),
+    "spo2": ("spo2",),
+    "rr": ("respiratory_rate",),
+    "nibp": ("nibp_systolic", "nibp_diastolic", "nibp_mean"),
+}
+"""The vital signs of a tile, and the metrics that they stand for."""
 ORDER: Final = {"high": 0, "medium": 1, "low": 2}
 
 See = Annotated[Context, Depends(Guard(Action.VIEW_READINGS, "patient", reads=True))]
@@ -133,6 +141,7 @@ async def detail(
         **await _alarms(context, patient),
         **await _care(context, patient),
         devices=await _worn(context, patient),
+        **_now(request, context, newest, patient),
     )
 
 
@@ -165,6 +174,26 @@ async def trend(
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,
     )
+
+
+def _now(request: Request, context: Context, newest: Sequence[Value], patient: str) -> dict[str, Any]:
+    """What the walls say of the patient now: the score, and of each value whether it can be relied on."""
+    hub: LiveHub = request.app.state.hub
+    tile = hub.tile(context.scope, patient)
+    if tile is None:
+        return {"score": False, "states": {}}
+    states = {
+        value.metric: state
+        for key, metrics in VITALS.items()
+        for value in newest
+        if value.metric in metrics and (state := _state(tile["v"].get(key), value)) != "live"
+    }
+    return {"score": tile["n"], "states": states}
+
+
+def _state(shown: Sequence[Any] | None, value: Value) -> str:
+    """The state on the wall of this very value; another one there says nothing of it."""
+    return str(shown[1]) if shown and shown[2] == value.time // 1_000_000 else "live"
 
 
 def _drawing(chart: Chart) -> str:

@@ -20,7 +20,7 @@ from hearthward.core.model import Quality
 from hearthward.trust.access import Role, Scope
 from rules import Limit, load_rules
 from rules.context import Context
-from tests.unit.dashboards.webworld import SECRET, T0, S, World, alarm, reading, world
+from tests.unit.dashboards.webworld import SECRET, T0, S, World, alarm, reading, seeded, world
 
 HOUR = 3600 * S
 
@@ -236,6 +236,20 @@ async def test_the_page_of_a_patient_has_everything_on_it(made: World):
             assert part in text, part
         other = await client.get(f"/patients/{made.ids['other', 'patientA']}")
         assert (other.status_code, SECRET in other.text) == (404, False)
+
+
+async def test_a_value_that_cannot_be_relied_on_is_struck_through_and_says_why(made: World):
+    patient = made.ids["main", "patientA"]
+    await seeded(made)
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        fresh = (await client.get(f"/patients/{patient}")).text
+        made.clock.advance(600)
+        old = (await client.get(f"/patients/{patient}")).text
+    assert "<s>97" not in fresh
+    assert "NEWS2" in fresh
+    assert "6 of 7 not known" in fresh
+    assert "<s>97" in old
+    assert "? stale" in old or "? device offline" in old
 
 
 async def test_a_patient_is_shown_their_own_page_instead(made: World):
