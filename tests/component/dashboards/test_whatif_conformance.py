@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloud_ingest import trying
 from cloud_ingest.trying import TryAsked
 from hearthward.app.whatif import ChildTrier
 from hearthward.core.errors import ConfigError
@@ -111,3 +113,35 @@ async def test_a_process_of_its_own_says_the_same(tmp_path: Path):
 async def test_a_process_that_finds_no_records_says_so(tmp_path: Path):
     with pytest.raises(ConfigError, match="no stored history"):
         await ChildTrier(Settings(data=tmp_path))(asked("pat", limit=86), lambda *_: None)
+
+
+async def test_what_is_too_much_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with real(tmp_path) as side:
+        ids = await measured(side)
+        wanted = asked(ids["patient"], ids["second"], limit=86)
+        monkeypatch.setattr(trying, "MOST_OF_ONE", 6)
+        wanted = replace(wanted, start=T0, end=T0 + 120 * S)
+        newest = await side.backend.try_rule(SCOPE, wanted, lambda *_: None)
+        (one,) = newest.patients
+        assert one.since == T0 + 120 * S - 120 * S * 6 // 11
+        assert (newest.readings, newest.before.alarms) == (6, 1), "only the second dip is in the newest part"
+        monkeypatch.setattr(trying, "MOST_READINGS", 0)
+        nobody = await side.backend.try_rule(SCOPE, wanted, lambda *_: None)
+        assert (nobody.patients, nobody.left) == ([], [ids["patient"], ids["second"]])
+
+
+async def test_one_who_has_gone_is_judged_by_what_was_known_then(tmp_path: Path):
+    """At home a rule of the ward does not apply, nor to who has left: while they were there, it did."""
+    ward_only = TEXT.replace("kind: physiological", "kind: physiological\nsetting: ward")
+    rules = (
+        load_rule(ward_only, "spo2-low").rule,
+        load_rule(amended(ward_only, {"parameters/limit/value": 86.0}), "spo2-low").rule,
+    )
+    async with real(tmp_path) as side:
+        ids = await measured(side)
+        side.clock.follow(T0 + 300 * S)
+        await side.backend.end(SCOPE, "association", ids["worn"], T0 + 200 * S)
+        await side.backend.end(SCOPE, "encounter", ids["stay"], T0 + 210 * S)
+        wanted = TryAsked(*rules, (ids["patient"],), T0, T0 + 3600 * S)
+        found = await side.backend.try_rule(SCOPE, wanted, lambda *_: None)
+    assert (found.before.alarms, found.after.alarms) == (2, 1)
