@@ -28,6 +28,7 @@ __all__ = ["Board", "TileView"]
 MS: Final = 1_000_000
 TREND_POINTS: Final = 90
 TREND_NS: Final = 60_000_000_000
+RESCORE_NS: Final = 10_000_000_000
 BY_HAND_S: Final = 3600.0
 """How often vital signs are expected by hand: where devices would send them, people look every few hours."""
 WANTED: Final = SCORED | {m for v in VITALS for m in (*v.metrics, v.second) if m}
@@ -54,6 +55,8 @@ class _Tile:
     trend: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=TREND_POINTS))
     shown: dict[str, list[Any]] = field(default_factory=dict)
     score: list[Any] | Literal[False] | None = None
+    rescore: int | None = None
+    """When the score is looked at again though nothing came; None: at once."""
 
 
 class Board:
@@ -151,6 +154,7 @@ class Board:
             patient = self._by_device.get(sample.device)
             if patient is not None:
                 touched.add(patient)
+                self._tiles[patient].rescore = None
                 self._trend(self._tiles[patient], sample)
         return touched
 
@@ -175,7 +179,7 @@ class Board:
             if tile is None:
                 continue
             shown = {vital.key: self._value(tile.entry, vital, now) for vital in VITALS}
-            score = self._score(tile.entry, now)
+            score = self._scored(tile, now)
             if (shown, score) != (tile.shown, tile.score):
                 tile.shown, tile.score = shown, score
                 changed.add(patient)
@@ -327,6 +331,13 @@ class Board:
                 if best is None or rank < best[0]:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]
+
+    def _scored(self, tile: _Tile, now: int) -> list[Any] | Literal[False] | None:
+        """The score as it was, unless a value came or one may have become too old."""
+        if tile.rescore is not None and now < tile.rescore:
+            return tile.score
+        tile.rescore = now + RESCORE_NS
+        return self._score(tile.entry, now)
 
     def _score(self, entry: RosterEntry, now: int) -> list[Any] | Literal[False] | None:
         """NEWS2 of what was measured on the patient, by devices and by hand."""

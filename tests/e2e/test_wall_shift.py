@@ -21,6 +21,8 @@ def test_the_sound_is_checked_when_a_shift_begins(server: Server, open_page: Ope
     expect(check.get_by_role("button", name="I heard it")).to_be_hidden()
     check.get_by_role("button", name="Play the alarm tone").click()
     expect(page.locator("#sound-state")).to_have_text("Sound is on")
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
     check.get_by_role("button", name="I heard nothing").click()
     page.fill("#badge", BADGE)
     page.get_by_role("button", name="Unlock").click()

@@ -106,6 +106,16 @@ def test_a_tile_scores_devices_and_what_was_entered_by_hand():
     assert made.tile("p1")["n"][0] == 6
 
 
+def test_a_score_goes_when_its_values_are_too_old_though_nothing_comes():
+    made = board()
+    made.take(samples({"spo2": 80.0}, device="oxi"))
+    made.refresh(T0)
+    made.refresh(T0 + 3595 * S)
+    assert made.tile("p1")["n"][0] == 3
+    made.refresh(T0 + 3606 * S)
+    assert made.tile("p1")["n"] is None
+
+
 def test_values_of_the_patient_before_score_nothing():
     made = board()
     made.take(samples({"spo2": 80.0}, T0 - S, device="oxi"))
