@@ -399,7 +399,8 @@ class SqliteStore:
         db.execute("PRAGMA synchronous=FULL")
         if empty:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION}; COMMIT;")
-        db.executescript(f"BEGIN IMMEDIATE; {HOURS_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if db.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
+            db.executescript(f"BEGIN IMMEDIATE; {HOURS_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         self._take_over(db)
 
     def _take_over(self, db: sqlite3.Connection) -> None:
