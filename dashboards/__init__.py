@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cloud_ingest.service import CloudService
     from cloud_ingest.trying import Trier
     from dashboards.api.twilio import TwilioBack
-    from hearthward.core.clock import Clock
     from hearthward.core.settings import WebSettings
     from hearthward.core.telemetry import Telemetry
     from hearthward.trust.access import Principal
@@ -27,7 +26,6 @@ def create_app(
     *,
     telemetry: Telemetry,
     settings: WebSettings | None = None,
-    clock: Clock | None = None,
     profiles: Sequence[ProfileChoice] = (),
     services: Mapping[str, Principal] | None = None,
     rulebook: Rulebook | None = None,
@@ -47,7 +45,6 @@ def create_app(
     from dashboards.cloud_backend import CloudBackend
     from dashboards.watching import Phones
 
-    del clock
     answers = None if twilio is None else twilio.answers
     backend = CloudBackend(service, rulebook=rulebook, answers=answers, trier=trier)
     return build_app(
