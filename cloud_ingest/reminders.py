@@ -105,7 +105,7 @@ class Reminders:
         if not found:
             return 0
         latest = {due.slot.task.id: due.slot.due for due in found}
-        await self._records.run(lambda s: self._records.care(s).reminded(self._tenant, latest))
+        await self._records.run(lambda s: self._records.care(s).reminded(Scope.system(self._tenant), latest))
         sent = 0
         for due in found:
             done = await measured(self._store, self._attribution(), self._tenant, due.patient, [due.slot])
@@ -116,7 +116,7 @@ class Reminders:
     def _due(self, session: Session) -> list[_Due]:
         care, now = self._records.care(session), self._clock.now_ns()
         found = []
-        for row in care.to_remind(self._tenant):
+        for row in care.to_remind(Scope.system(self._tenant)):
             task = task_of(row)
             past = [s for s in slots([task], now - task.window, now + 1) if now < s.closes]
             if past and past[-1].due > (row.reminded or 0):

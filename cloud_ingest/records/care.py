@@ -322,14 +322,18 @@ class Care(Repository):
         return row
 
     # --- reminders ----------------------------------------------------------------------------------------
-    def to_remind(self, tenant: str) -> Sequence[CareTask]:
+    def to_remind(self, scope: Scope) -> Sequence[CareTask]:
         """All tasks that hold now and of which people are reminded."""
-        query = select(CareTask).where(CareTask.tenant == tenant, CareTask.remind, CareTask.end.is_(None))
+        query = select(CareTask).where(
+            CareTask.tenant == scope.tenant, CareTask.remind, CareTask.end.is_(None)
+        )
         return self.session.scalars(query.order_by(CareTask.id)).all()
 
-    def reminded(self, tenant: str, done: Mapping[str, int]) -> None:
+    def reminded(self, scope: Scope, done: Mapping[str, int]) -> None:
         """Reminders of these tasks at these times were sent."""
         for task, due in done.items():
             self.session.execute(
-                update(CareTask).where(CareTask.tenant == tenant, CareTask.id == task).values(reminded=due)
+                update(CareTask)
+                .where(CareTask.tenant == scope.tenant, CareTask.id == task)
+                .values(reminded=due)
             )

@@ -283,11 +283,14 @@ CONTROLS: dict[str, Callable[[Ward], Any]] = {
 """What the tests can make happen."""
 
 
-def add_controls(app: FastAPI, ward: Ward) -> None:
-    """``POST /_test/{what}`` for each of CONTROLS."""
+def add_controls(app: FastAPI, ward: Ward, again: asyncio.Event) -> None:
+    """``POST /_test/{what}`` for each of CONTROLS, and ``reset``: all begins anew, in this process."""
 
     @app.post("/_test/{what}")
     async def control(what: str) -> dict[str, str]:
+        if what == "reset":
+            again.set()
+            return {"did": what}
         done = CONTROLS[what](ward)
         if inspect.isawaitable(done):
             await done
@@ -296,18 +299,33 @@ def add_controls(app: FastAPI, ward: Ward) -> None:
 
 async def main(port: int, beds: int, homes: int, *, calm: bool) -> None:
     """Serve until killed."""
-    ward = Ward(beds, homes)
-    ward.calm = calm
-    await ward.fill()
-    app = build_app(ward.backend, telemetry=Telemetry(), profiles=PROFILES)
-    add_controls(app, ward)
     listening = socket.create_server(("127.0.0.1", port))
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
+    while await serve(listening.dup(), beds, homes, calm=calm):
+        pass
+
+
+async def serve(listening: socket.socket, beds: int, homes: int, *, calm: bool) -> bool:
+    """One ward, until killed or reset; says whether it was reset."""
+    ward = Ward(beds, homes)
+    ward.calm = calm
+    await ward.fill()
+    app, again = build_app(ward.backend, telemetry=Telemetry(), profiles=PROFILES), asyncio.Event()
+    add_controls(app, ward, again)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(ward.run())
-        await server.serve(sockets=[listening])
+    values = asyncio.create_task(ward.run(), name="values")
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="serving")
+    asked = asyncio.create_task(again.wait(), name="reset")
+    await asyncio.wait([values, serving, asked], return_when=asyncio.FIRST_COMPLETED)
+    values.cancel()
+    asked.cancel()
+    if values.done() and not values.cancelled():
+        values.result()
+    app.state.hub.close()
+    server.should_exit = True
+    await serving
+    return again.is_set()
 
 
 if __name__ == "__main__":

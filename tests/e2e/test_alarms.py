@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from dashboards.i18n import script_strings
-from tests.e2e.test_wall import Open, Server, browser, live, open_page, server
+from tests.e2e.test_wall import Open, Server, browser, live, open_page, process, server
 
-__all__ = ["browser", "open_page", "server"]
+__all__ = ["browser", "open_page", "process", "server"]
 
 GOODBYE_S = 6
 """Without a goodbye a wall counts as there for 10 s."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.fake_ward import PASSWORD
 from tests.e2e.test_staff import PHONE, fits
-from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
+from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
 
 SEEN = pytest.mark.parametrize(
     ("lang", "size", "theme"),

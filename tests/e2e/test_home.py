@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.fake_ward import PASSWORD
 from tests.e2e.test_family import chinese
 from tests.e2e.test_staff import PHONE, fits
-from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
+from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
 
 OWN = ("", "/measure?metric=nibp_systolic", "/feel", "/messages", "/plan", "/values", "/sheet")
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')]

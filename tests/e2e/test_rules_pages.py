@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
+from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
 
 PHONE = 390
 SEEN = pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,20 @@ class Server:
 
     base: str
     process: subprocess.Popen[bytes]
+    used: bool = False
+
+    def reset(self) -> None:
+        """All begins anew."""
+        self.do("reset")
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it serves: it listens already."""
+        for _ in range(3):
+            with suppress(httpx.TransportError):  # of the one that ends
+                if httpx.get(f"{self.base}/healthz", timeout=30).is_success:
+                    return
+        httpx.get(f"{self.base}/healthz", timeout=30).raise_for_status()
 
     def do(self, what: str) -> None:
         httpx.post(f"{self.base}/_test/{what}", timeout=10).raise_for_status()
@@ -57,10 +72,9 @@ def start(*arguments: str, port: int = 0) -> Server:
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     base = f"http://127.0.0.1:{int(process.stdout.readline())}"
-    httpx.get(
-        f"{base}/healthz", timeout=30
-    ).raise_for_status()  # it listens already: this waits until it serves
-    return Server(base, process)
+    server = Server(base, process)
+    server.wait()
+    return server
 
 
 def stop(server: Server) -> None:
@@ -82,11 +96,21 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def process() -> Iterator[Server]:
     made = start("12", "4", "calm")
     yield made
     stop(made)
+
+
+@pytest.fixture
+def server(process: Server) -> Server:
+    """A ward that nothing has happened to: of a process that all tests share, one after the other."""
+    process.thaw()
+    if process.used:
+        process.reset()
+    process.used = True
+    return process
 
 
 Open = Callable[..., Page]

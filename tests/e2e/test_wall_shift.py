@@ -7,7 +7,7 @@ import re
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_wall import Open, Server, browser, live, open_page, server  # noqa: F401 - fixtures
+from tests.e2e.test_wall import Open, Server, browser, live, open_page, process, server  # noqa: F401 - fixtures
 
 BADGE = "04A2249C5F6180"
 

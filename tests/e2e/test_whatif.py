@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.e2e.test_rules_pages import SEEN, fits
-from tests.e2e.test_wall import Open, Server, browser, open_page, server  # noqa: F401 - fixtures
+from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
 
 
 @SEEN

@@ -102,7 +102,7 @@ def test_why_an_alarm_fired(page: Page, site: Site, tmp_path: Path):
     expect(page.locator("pre.source")).to_contain_text("id: spo2-low")
     fits(page)
     shot(page, tmp_path, "why")
-    page.locator("main a.button").click()
+    page.locator("main a.button[href*='why-not']").click()
     expect(page.locator("select[name=rule]")).to_have_value("spo2-low")
 
 

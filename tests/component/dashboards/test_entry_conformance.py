@@ -137,7 +137,7 @@ async def test_what_is_entered_is_found_wherever_readings_are(side: Side):
     assert await side.backend.enter(there, ids["patient"], Draft("ent_2", {"pain": 1}), author="x") is None
     assert await side.backend.enter(SCOPE, "none", Draft("ent_2", {"pain": 1}), author="x") is None
     samples = {s.metric: s.value for s in await side.backend.latest(SCOPE)}
-    assert samples == {"consciousness": None, "respiratory_rate": 18.0, "pain": 3.0}
+    assert samples == {"consciousness": 0.0, "respiratory_rate": 18.0, "pain": 3.0}, "A is the first code"
     (entry,) = await side.backend.roster(SCOPE)
     assert [(d.device, d.manual) for d in entry.devices] == [(done[0].device, True)]
 

@@ -100,7 +100,13 @@ async def test_logins_that_work_until_the_next_start(records: Records):
     await enter_plan(records, plan, START)
     accounts = Accounts(records, Passwords())
     first = await demo_logins(records, plan)
-    assert [one.login for one in first] == [*(p.login for p in STAFF), "patient", "admin", "display"]
+    assert [one.login for one in first] == [
+        *(p.login for p in STAFF),
+        "patient",
+        "family",
+        "admin",
+        "display",
+    ]
     assert {one.role for one in first} == {role.value for role in Role}
     assert len({one.password for one in first}) == len(first)
     for one in first:
