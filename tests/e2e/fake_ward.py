@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import math
 import socket
 import sys
@@ -283,8 +284,15 @@ CONTROLS: dict[str, Callable[[Ward], Any]] = {
 """What the tests can make happen."""
 
 
-def add_controls(app: FastAPI, ward: Ward, again: asyncio.Event) -> None:
-    """``POST /_test/{what}`` for each of CONTROLS, and ``reset``: all begins anew, in this process."""
+def add_controls(app: FastAPI, ward: Ward, again: asyncio.Event, number: int) -> None:
+    """``POST /_test/{what}`` for each of CONTROLS, and ``reset``: all begins anew, in this process.
+
+    ``GET /_test/number`` says which ward it is, counted from 0.
+    """
+
+    @app.get("/_test/number")
+    async def which() -> int:
+        return number
 
     @app.post("/_test/{what}")
     async def control(what: str) -> dict[str, str]:
@@ -302,17 +310,18 @@ async def main(port: int, beds: int, homes: int, *, calm: bool) -> None:
     listening = socket.create_server(("127.0.0.1", port))
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
-    while await serve(listening.dup(), beds, homes, calm=calm):
-        pass
+    for number in itertools.count():
+        ward = Ward(beds, homes)
+        ward.calm = calm
+        await ward.fill()
+        if not await serve(ward, number, listening.dup()):
+            return
 
 
-async def serve(listening: socket.socket, beds: int, homes: int, *, calm: bool) -> bool:
+async def serve(ward: Ward, number: int, listening: socket.socket) -> bool:
     """One ward, until killed or reset; says whether it was reset."""
-    ward = Ward(beds, homes)
-    ward.calm = calm
-    await ward.fill()
     app, again = build_app(ward.backend, telemetry=Telemetry(), profiles=PROFILES), asyncio.Event()
-    add_controls(app, ward, again)
+    add_controls(app, ward, again, number)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     values = asyncio.create_task(ward.run(), name="values")
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="serving")

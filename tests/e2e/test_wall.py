@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +44,20 @@ class Server:
     used: bool = False
 
     def reset(self) -> None:
-        """All begins anew."""
+        """All begins anew; the former ward may answer for a moment still."""
+        before = self.number()
         self.do("reset")
-        self.wait()
+        end = time.monotonic() + 30
+        while self.number() in {None, before}:
+            assert time.monotonic() < end, "the ward did not begin anew"
+            time.sleep(0.02)
 
-    def wait(self) -> None:
-        """Until it serves: it listens already."""
-        for _ in range(3):
-            with suppress(httpx.TransportError):  # of the one that ends
-                if httpx.get(f"{self.base}/healthz", timeout=30).is_success:
-                    return
-        httpx.get(f"{self.base}/healthz", timeout=30).raise_for_status()
+    def number(self) -> int | None:
+        """Which ward it is, once it serves; None: the connection was the former one's."""
+        try:
+            return int(httpx.get(f"{self.base}/_test/number", timeout=30).raise_for_status().text)
+        except httpx.TransportError:
+            return None
 
     def do(self, what: str) -> None:
         httpx.post(f"{self.base}/_test/{what}", timeout=10).raise_for_status()
@@ -73,7 +75,7 @@ def start(*arguments: str, port: int = 0) -> Server:
     assert process.stdout is not None
     base = f"http://127.0.0.1:{int(process.stdout.readline())}"
     server = Server(base, process)
-    server.wait()
+    httpx.get(f"{base}/healthz", timeout=30).raise_for_status()  # it listens already: until it serves
     return server
 
 
