@@ -22,6 +22,7 @@ from bench.processes import Hearthward, hearthward, memory_mb, tree_memory_mb, w
 from bench.web import get
 from hearthward.app.owner import read_owner
 from hearthward.app.ward import virtual_ward
+from hearthward.core.telemetry import Telemetry
 
 __all__ = ["measure"]
 
@@ -32,6 +33,8 @@ FEEDERS: Final = 10
 BATCH: Final = 50
 """Readings that come together: so many devices' at one moment."""
 EVERY_S: Final = 10.0
+SAMPLE_S: Final = 2.0
+"""One takes no longer."""
 WARM: Final = 0.3
 """The part of the run after which figures count."""
 START_S: Final = 60.0
@@ -62,14 +65,14 @@ def measure() -> Outcome:
                     edge.kill()
                 edge.join()
             last = json.loads((folder / "edge.json").read_text())
-            stored = _metrics(folder).get("readings_stored_total", 0.0)
-    return _outcome(samples, last, stored)
+            found = _metrics(folder)
+    return _outcome(samples, last, found)
 
 
 def _watch(folder: Path, cloud: Hearthward, edge: int) -> list[Sample]:
-    """A sample every ten seconds while the gateway is fed."""
+    """A sample every ten seconds while the gateway is fed; it ends soon after that."""
     samples: list[Sample] = []
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + SECONDS - EVERY_S - SAMPLE_S
     while time.monotonic() < end:
         time.sleep(EVERY_S)
         found = _metrics(folder)
@@ -104,7 +107,7 @@ def _metrics(folder: Path) -> Mapping[str, float]:
     return found
 
 
-def _outcome(samples: Sequence[Sample], last: Mapping[str, Any], stored: float) -> Outcome:
+def _outcome(samples: Sequence[Sample], last: Mapping[str, Any], found: Mapping[str, float]) -> Outcome:
     counted = samples[int(len(samples) * WARM) :]
     third = max(1, len(counted) // 3)
     first, final = counted[:third], counted[-third:]
@@ -114,7 +117,12 @@ def _outcome(samples: Sequence[Sample], last: Mapping[str, Any], stored: float) 
         "soak", f"{SECONDS:g} s, {RATE:,} readings a second wanted; figures of the last {span:g} s"
     )
     outcome.add("accepted at the edge", rate, "1/s", target=0.95 * RATE, at_least=True)
-    outcome.add("accepted but not stored, at rest", last["accepted"] - stored, "", target=0)
+    readings = last["accepted"] - last["decisions"]  # what is decided at the edge has numbers, too
+    missing = readings - found.get("readings_stored_total", 0.0)
+    unheard = last["decisions"] - found.get("decisions_received_total", 0.0)
+    outcome.add("accepted but not stored, at rest", abs(missing), "", target=0, note=f"of {readings:,.0f}")
+    note = f"of {last['decisions']:.0f}"
+    outcome.add("decided at the edge but not heard", abs(unheard), "", target=0, note=note)
     outcome.add("waiting at the edge, at rest", last["backlog"], "", target=0)
     for name in ("cloud memory", "edge memory", "broker memory"):
         grown = _mean(final, name) - _mean(first, name)
@@ -144,23 +152,23 @@ async def _feed(folder: Path, broker: str) -> None:
     from hearthward.app.edge import edge_running
     from hearthward.core.clock import SystemClock
     from hearthward.core.settings import load_settings
-    from hearthward.core.telemetry import Telemetry
 
     settings = load_settings(None, data=folder / "ed", edge={"radio": "off"}, broker={"url": broker})
     devices = [device.id for _, device in virtual_ward().devices()]
-    async with edge_running(settings, broker_url=broker, clock=SystemClock(), telemetry=Telemetry()) as agent:
+    telemetry = Telemetry()
+    async with edge_running(settings, broker_url=broker, clock=SystemClock(), telemetry=telemetry) as agent:
         async with asyncio.TaskGroup() as group:
             for n in range(FEEDERS):
                 group.create_task(_feeder(agent, devices[n::FEEDERS], n))
             end = time.monotonic() + SECONDS
             while time.monotonic() < end:
-                _tell(folder, agent)
+                _tell(folder, agent, telemetry)
                 await asyncio.sleep(1)
         try:
             async with asyncio.timeout(DRAIN_S):
                 await agent.outbox.drained()
         finally:
-            _tell(folder, agent)
+            _tell(folder, agent, telemetry)
 
 
 async def _feeder(agent: Any, devices: Sequence[str], salt: int) -> None:
@@ -194,9 +202,14 @@ def _batch(devices: Sequence[str], sent: int) -> Any:
     return ReadingBatch.of(rows)
 
 
-def _tell(folder: Path, agent: Any) -> None:
+def _tell(folder: Path, agent: Any, telemetry: Telemetry) -> None:
     from hearthward.core.process_figures import process_figures
 
-    figures = {**process_figures(), "backlog": agent.outbox.backlog(), "accepted": agent.outbox.accepted}
+    figures = {
+        **process_figures(),
+        "backlog": agent.outbox.backlog(),
+        "accepted": agent.outbox.accepted,
+        "decisions": sum(telemetry.by_label("edge_decisions_total", "kind").values()),
+    }
     (folder / "edge.new").write_text(json.dumps(figures))
     (folder / "edge.new").replace(folder / "edge.json")
