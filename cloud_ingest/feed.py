@@ -25,6 +25,7 @@ __all__ = [
     "GatewayState",
     "InactivationsChanged",
     "Lagged",
+    "MessagesChanged",
     "ReadingsStored",
     "Subscription",
     "TechnicalEvent",
@@ -95,6 +96,13 @@ class DirectoryChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesChanged:
+    """A message between a patient and the care team was kept, or seen."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClockMoved:
     """The event clock was stepped to ``now``."""
 
@@ -125,6 +133,7 @@ Event = (
     | InactivationsChanged
     | GatewayChanged
     | DirectoryChanged
+    | MessagesChanged
     | ClockMoved
     | TechnicalEvent
     | Lagged

@@ -21,11 +21,20 @@ from dashboards.consent_port import ConsentPort
 from dashboards.dead_letters_port import DeadLettersPort
 from dashboards.directory_port import DirectoryPort
 from dashboards.ledger_port import LedgerPort
+from dashboards.live_events import (
+    AlarmChanged,
+    DirectoryChanged,
+    GatewayChanged,
+    InactivationsChanged,
+    LiveEvent,
+    MessagesChanged,
+    ReadingsArrived,
+    VitalSample,
+)
 from dashboards.models import (
     Alarm,
     AlarmDetail,
     AuditEntry,
-    Gateway,
     Item,
     Kind,
     User,
@@ -52,6 +61,7 @@ __all__ = [
     "InactivationsChanged",
     "LiveEvent",
     "Login",
+    "MessagesChanged",
     "ReadingQuery",
     "ReadingsArrived",
     "RosterDevice",
@@ -91,6 +101,7 @@ REASONS: Final = {
     "digits": "{field}: give 4 to 8 digits",
     "last": "{field}: {value} is the last administrator; make another one first",
     "disabled": "{field}: {value} is let in no longer; let them in again first",
+    "many": "{field}: there are {value} already; remove one first",
     "busy": "{field}: too many trials are waiting already; try again when one of them is done",
     "nobody": "{field}: nobody was in care there in this period",
     "simple": "{field} is guessed at once; give digits that are not the same or in a row",
@@ -176,60 +187,6 @@ class RosterEntry:
     owners: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VitalSample:
-    """One stored value as the wall needs it; times in UTC ns."""
-
-    device: str
-    metric: str
-    value: float | None
-    corrected: int
-    received: int
-    quality: int
-    group: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingsArrived:
-    """Readings were committed."""
-
-    tenant: str
-    samples: tuple[VitalSample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmChanged:
-    """An alarm began, changed or ended."""
-
-    tenant: str
-    alarm: Alarm
-
-
-@dataclass(frozen=True, slots=True)
-class InactivationsChanged:
-    """Something was switched off, or on again."""
-
-    tenant: str
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayChanged:
-    """A gateway's status came."""
-
-    tenant: str
-    gateway: Gateway
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryChanged:
-    """Wards, beds, patients, encounters, devices or associations changed."""
-
-    tenant: str
-
-
-LiveEvent = ReadingsArrived | AlarmChanged | InactivationsChanged | GatewayChanged | DirectoryChanged
-
-
 def by_hand(patient: str, since: int) -> RosterDevice:
     """What is entered by hand, as a device of the patient's tile."""
     return RosterDevice(manual_device(patient), "", None, None, since, manual=True)
@@ -267,8 +224,8 @@ class Backend(
     """The tenant whose people log in here."""
 
     # --- people -----------------------------------------------------------------------------
-    async def login(self, login: str, password: str) -> Login | None:
-        """Open a session; None when login or password is wrong. Raises Throttled."""
+    async def login(self, login: str, password: str, *, agent: str = "") -> Login | None:
+        """Open a session; None when login or password is wrong. Raises Throttled. ``agent``: of what."""
         ...
 
     async def principal(self, token: str) -> Principal | None:
@@ -283,7 +240,7 @@ class Backend(
         """The login name that a one-time link is for; None when unknown, used or expired."""
         ...
 
-    async def use_link(self, token: str, password: str) -> Login | None:
+    async def use_link(self, token: str, password: str, *, agent: str = "") -> Login | None:
         """Use the link up: set the password and open a session. Raises DirectoryError (``password``)."""
         ...
 

@@ -15,6 +15,7 @@ __all__ = [
     "CareTask",
     "Conversation",
     "Kept",
+    "PatientNote",
     "TaskDue",
     "TaskKind",
     "due_of",
@@ -117,6 +118,19 @@ class CarePlan(_View):
     tasks: list[CareTask]
     dues: list[TaskDue]
     kept: Kept
+
+
+class PatientNote(_View):
+    """What somebody of the care team wrote about a patient as a whole."""
+
+    id: str
+    patient: str
+    at: Instant
+    by: str = Field(description="id of the user")
+    by_name: str
+    text: str
+    struck: Instant | None = Field(None, description="when it was struck out: it does not count")
+    struck_name: str | None = None
 
 
 def task_view(task: careplan.Task) -> CareTask:

@@ -1,12 +1,12 @@
-"""The port of the web that is about care at home: messages and the care plan."""
+"""The port of the web that is about care: messages, the care plan, notes about a patient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from cloud_ingest.records.care import TaskDraft
-from dashboards.care_models import CareMessage, CarePlan, CareTask, Conversation, TaskDue
+from dashboards.care_models import CareMessage, CarePlan, CareTask, Conversation, PatientNote, TaskDue
 from hearthward.trust.access import Principal, Scope
 
 __all__ = ["CarePort"]
@@ -42,6 +42,13 @@ class CarePort(Protocol):
 
     async def unseen_messages(self, who: Principal, patient: str) -> int:
         """How many messages of the other side nobody on the caller's has seen."""
+        ...
+
+    async def unseen_by_patient(self, scope: Scope) -> Mapping[str, int]:
+        """How many messages of each patient in scope nobody of the care team has seen; none: left out.
+
+        To count them puts them before nobody.
+        """
         ...
 
     async def inbox(self, who: Principal) -> Sequence[Conversation]:
@@ -82,6 +89,21 @@ class CarePort(Protocol):
         Refused: ``due`` unknown (none of its times), future, past; ``state`` invalid (a measurement is done
         by its reading); ``note`` bounds.
         """
+        ...
+
+    # --- notes ------------------------------------------------------------------------------------
+    async def patient_notes(
+        self, scope: Scope, patient: str, *, start: int = 0, limit: int = 50
+    ) -> Sequence[PatientNote] | None:
+        """What the care team wrote about a patient since ``start``, the newest first; what is struck, too."""
+        ...
+
+    async def write_note(self, who: Principal, patient: str, text: str) -> PatientNote | None:
+        """Keep a note of the caller's. Refused: ``text`` required, bounds; ``patient`` ended."""
+        ...
+
+    async def strike_note(self, who: Principal, patient: str, note: str) -> PatientNote | None:
+        """Strike a note out; it stays readable, with who did it. One that is struck out stays as it is."""
         ...
 
     async def care_zone(self, scope: Scope, patient: str) -> str | None:

@@ -25,6 +25,7 @@ from dashboards.backend import (
     GatewayChanged,
     InactivationsChanged,
     LiveEvent,
+    MessagesChanged,
     ReadingQuery,
     ReadingsArrived,
     RosterEntry,
@@ -361,6 +362,8 @@ class CloudBackend(
                 )
             elif isinstance(event, feed.InactivationsChanged):
                 yield InactivationsChanged(event.tenant)
+            elif isinstance(event, feed.MessagesChanged):
+                yield MessagesChanged(event.tenant)
             elif isinstance(event, feed.GatewayChanged):
                 row = await self._records.read(
                     lambda s, key=event.state.gateway: s.get(rows.Gateway, (self.tenant, key))  # type: ignore[misc]

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest import careplan
+from cloud_ingest.feed import MessagesChanged
 from cloud_ingest.measured import measured
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.care import Care, TaskDraft, Waiting, task_of
@@ -19,6 +20,7 @@ from dashboards.care_models import (
     CarePlan,
     CareTask,
     Conversation,
+    PatientNote,
     TaskDue,
     due_of,
     kept_of,
@@ -85,7 +87,12 @@ class CloudCare:
             )
             return _message(scope, row, _names(session, scope, [row]))
 
-        return await self._write_care(write)
+        made = await self._write_care(write)
+        self._tell_messages(scope)
+        return made
+
+    def _tell_messages(self, scope: Scope) -> None:
+        self._service.feed.publish(MessagesChanged(scope.tenant))
 
     async def see_messages(self, who: Principal, patient: str) -> int | None:
         """See the port."""
@@ -98,7 +105,9 @@ class CloudCare:
             return care.see(scope, patient, by=who.user, from_care=own)
 
         if await self.unseen_messages(who, patient):
-            return await self._write_care(see)
+            new = await self._write_care(see)
+            self._tell_messages(scope)
+            return new
         return await self._read_care(lambda _, care: int(care.person(scope, patient) is None))
 
     async def unseen_messages(self, who: Principal, patient: str) -> int:
@@ -106,6 +115,10 @@ class CloudCare:
         scope, own = scope_of(who), who.patient is not None
         found = await self._read_care(lambda _, care: care.unseen(scope, patient, from_care=own))
         return found or 0
+
+    async def unseen_by_patient(self, scope: Scope) -> Mapping[str, int]:
+        """See the port."""
+        return await self._read_care(lambda _, care: care.unseen_by_patient(scope)) or {}
 
     async def inbox(self, who: Principal) -> Sequence[Conversation]:
         """See the port."""
@@ -190,6 +203,39 @@ class CloudCare:
         plan = await self.care_plan(scope, patient, due, due + 1)
         return None if plan is None else next(d for d in plan.dues if d.task == task)
 
+    # --- notes ------------------------------------------------------------------------------------
+    async def patient_notes(
+        self, scope: Scope, patient: str, *, start: int = 0, limit: int = 50
+    ) -> Sequence[PatientNote] | None:
+        """See the port."""
+
+        def read(session: Session, care: Care) -> list[PatientNote]:
+            found = care.notes(scope, patient, start=start, limit=limit)
+            names = _named(session, scope, {who for row in found for who in (row.by, row.struck_by) if who})
+            return [_note(row, names) for row in found]
+
+        return await self._read_care(read)
+
+    async def write_note(self, who: Principal, patient: str, text: str) -> PatientNote | None:
+        """See the port."""
+        scope = scope_of(who)
+
+        def write(session: Session, care: Care) -> PatientNote:
+            row = care.write_note(scope, patient, text, by=who.user)
+            return _note(row, _named(session, scope, {who.user}))
+
+        return await self._write_care(write)
+
+    async def strike_note(self, who: Principal, patient: str, note: str) -> PatientNote | None:
+        """See the port."""
+        scope = scope_of(who)
+
+        def write(session: Session, care: Care) -> PatientNote:
+            row = care.strike_note(scope, patient, note, by=who.user)
+            return _note(row, _named(session, scope, {row.by, row.struck_by or ""}))
+
+        return await self._write_care(write, "note")
+
     async def care_zone(self, scope: Scope, patient: str) -> str | None:
         """See the port."""
 
@@ -227,7 +273,24 @@ def _shown(row: rows.CareTask) -> CareTask:
 
 
 def _names(session: Session, scope: Scope, found: Iterable[rows.CareMessage]) -> Mapping[str, str]:
-    people = {who for row in found for who in (row.author, row.seen_by) if who}
+    return _named(session, scope, {who for row in found for who in (row.author, row.seen_by) if who})
+
+
+def _note(row: rows.PatientNote, names: Mapping[str, str]) -> PatientNote:
+    return PatientNote(
+        id=row.id,
+        patient=row.patient,
+        at=row.at,
+        by=row.by,
+        by_name=names.get(row.by, row.by),
+        text=row.text,
+        struck=row.struck,
+        struck_name=None if row.struck_by is None else names.get(row.struck_by, row.struck_by),
+    )
+
+
+def _named(session: Session, scope: Scope, people: Collection[str]) -> Mapping[str, str]:
+    """The names of users, by their ids."""
     query = select(rows.User.id, rows.User.name).where(
         rows.User.tenant == scope.tenant, rows.User.id.in_(people)
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cloud_ingest import careplan
-from cloud_ingest.records.care import TaskDraft, check_message, check_task
-from dashboards.backend import DirectoryError
+from cloud_ingest.records.care import TaskDraft, check_message, check_note, check_task
+from dashboards.backend import DirectoryError, LiveEvent, MessagesChanged
 from dashboards.care_models import (
     CareMessage,
     CarePlan,
     CareTask,
     Conversation,
+    PatientNote,
     TaskDue,
     due_of,
     kept_of,
@@ -36,6 +37,7 @@ class _Book:
     messages: dict[str, CareMessage] = field(default_factory=dict)
     tasks: dict[str, tuple[str, careplan.Task]] = field(default_factory=dict)
     marks: dict[tuple[str, int], careplan.Mark] = field(default_factory=dict)
+    notes: dict[str, PatientNote] = field(default_factory=dict)
 
 
 class FakeCare:
@@ -51,6 +53,9 @@ class FakeCare:
         raise NotImplementedError
 
     def _name(self, tenant: str, user: str | None) -> str | None:
+        raise NotImplementedError
+
+    def _publish(self, event: LiveEvent) -> None:
         raise NotImplementedError
 
     def _sees(self, scope: Scope, patient: str) -> bool:
@@ -101,6 +106,7 @@ class FakeCare:
             at=now,
         )
         book[made.id] = made
+        self._publish(MessagesChanged(scope.tenant))
         return made
 
     async def see_messages(self, who: Principal, patient: str) -> int | None:
@@ -115,6 +121,8 @@ class FakeCare:
             name = self._name(scope.tenant, who.user) or who.user
             change = {"seen": now, "seen_name": name, "sent": message.sent or now}
             self._care_books[scope.tenant].messages[message.id] = message.model_copy(update=change)
+        if new:
+            self._publish(MessagesChanged(scope.tenant))
         return len(new)
 
     async def unseen_messages(self, who: Principal, patient: str) -> int:
@@ -123,6 +131,13 @@ class FakeCare:
         if not self._sees(scope, patient):
             return 0
         return sum(m.from_care is own and m.seen is None for m in self._mail(scope, patient))
+
+    async def unseen_by_patient(self, scope: Scope) -> Mapping[str, int]:
+        """See the port."""
+        mail = self._care_books[scope.tenant].messages.values()
+        return Counter(
+            m.patient for m in mail if not m.from_care and m.seen is None and self._sees(scope, m.patient)
+        )
 
     async def inbox(self, who: Principal) -> Sequence[Conversation]:
         """See the port."""
@@ -250,6 +265,52 @@ class FakeCare:
         self._care_books[scope.tenant].marks[task, due] = careplan.Mark(state, text, now, who.user)
         plan = await self.care_plan(scope, patient, due, due + 1)
         return None if plan is None else next(d for d in plan.dues if d.task == task)
+
+    # --- notes ------------------------------------------------------------------------------------
+    async def patient_notes(
+        self, scope: Scope, patient: str, *, start: int = 0, limit: int = 50
+    ) -> Sequence[PatientNote] | None:
+        """See the port."""
+        if not self._sees(scope, patient):
+            return None
+        notes = self._care_books[scope.tenant].notes.values()
+        found = [n for n in notes if n.patient == patient and n.at >= start]
+        return sorted(found, key=lambda n: (n.at, n.id), reverse=True)[:limit]
+
+    async def write_note(self, who: Principal, patient: str, text: str) -> PatientNote | None:
+        """See the port."""
+        scope = scope_of(who)
+        if not self._sees(scope, patient):
+            return None
+        try:
+            kept = check_note(text)
+        except ConfigError as error:
+            refuse_people(error)
+        if self._of(scope.tenant).items["patient"][patient].ended is not None:
+            raise DirectoryError(field="patient", code="ended", value=patient)
+        name = self._name(scope.tenant, who.user) or who.user
+        made = PatientNote(
+            id=self.ids.new("pnt"),
+            patient=patient,
+            at=self.clock.now_ns(),
+            by=who.user,
+            by_name=name,
+            text=kept,
+        )
+        self._care_books[scope.tenant].notes[made.id] = made
+        return made
+
+    async def strike_note(self, who: Principal, patient: str, note: str) -> PatientNote | None:
+        """See the port."""
+        scope = scope_of(who)
+        notes = self._care_books[scope.tenant].notes
+        known = notes.get(note)
+        if known is None or known.patient != patient or not self._sees(scope, patient):
+            return None
+        if known.struck is None:
+            name = self._name(scope.tenant, who.user) or who.user
+            notes[note] = known.model_copy(update={"struck": self.clock.now_ns(), "struck_name": name})
+        return notes[note]
 
     async def care_zone(self, scope: Scope, patient: str) -> str | None:
         """See the port."""

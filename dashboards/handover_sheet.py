@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from dashboards.backend import AlarmQuery, Backend, RosterEntry, is_equipment
+from dashboards.care_models import PatientNote
 from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
 from dashboards.rule_models import Limit, Order
 from dashboards.staff_models import Assignment, Team
@@ -19,6 +20,7 @@ __all__ = ["Sheet", "SheetNote", "SheetPatient", "SheetTask", "SheetValue", "she
 
 LOOKED_BACK: Final = 12 * 3600 * SECOND
 """For how long before now notes and late breaches are on the sheet: a shift."""
+NOTES: Final = 10
 TaskKind = Literal["accept", "acknowledge", "measure_again", "look_at"]
 
 
@@ -67,6 +69,9 @@ class SheetPatient(BaseModel):
     alarms: list[Alarm] = Field(default_factory=list, description="open ones, the most urgent first")
     inactivations: list[Inactivation] = Field(default_factory=list)
     notes: list[SheetNote] = Field(default_factory=list)
+    about: list[PatientNote] = Field(
+        default_factory=list, description="what is to be known of the patient; none that was struck out"
+    )
     tasks: list[SheetTask] = Field(default_factory=list)
     limits: list[Limit] = Field(default_factory=list, description="set for this patient")
     orders: list[Order] = Field(default_factory=list)
@@ -153,6 +158,7 @@ async def _patient(
         alarms=_by_urgency(alarms),
         inactivations=list(await backend.inactivations(scope, subject=key)),
         notes=await _notes(backend, scope, [*recent, *alarms]),
+        about=[n for n in await backend.patient_notes(scope, key, limit=NOTES) or () if n.struck is None],
         tasks=_tasks(alarms, recent, asked),
         limits=[x for x in await backend.limits(scope, key) or () if x.holds],
         orders=[x for x in await backend.orders(scope, key) or () if x.present],

@@ -96,6 +96,7 @@ SCRIPT: Final = {
     "count_low": N_("{n} low"),
     "count_ended": N_("{n} ended"),
     "count_off": N_("{n} paused or off"),
+    "count_mail": N_("messages: {n}"),
     "home": N_("Home"),
     "unassigned": N_("Without a ward"),
     "system": N_("System"),

@@ -1,4 +1,4 @@
-"""Care at home: messages between patients and the care team, the care plan, what was done of it."""
+"""Care: messages between patients and the care team, the care plan, what was done of it, notes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from cloud_ingest.careplan import MEASURED, Mark, Task
-from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask
+from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, PatientNote
 from cloud_ingest.records.models import Patient
 from cloud_ingest.records.scoping import Repository, check_timezone, refuse_code
 from hearthward.trust.access import Scope
 
-__all__ = ["Care", "TaskDraft", "Waiting", "check_message", "check_task", "mark_of", "task_of"]
+__all__ = [
+    "Care",
+    "TaskDraft",
+    "Waiting",
+    "check_message",
+    "check_note",
+    "check_task",
+    "mark_of",
+    "task_of",
+]
 
 LONGEST_MESSAGE: Final = 2000
 LONGEST_TITLE: Final = 120
@@ -53,8 +62,8 @@ class Waiting:
     since: int | None
 
 
-def check_message(text: str, client: str) -> tuple[str, str]:
-    """A message that people can read, and its sender's key. Raises ConfigError (``text``, ``client``)."""
+def check_note(text: str) -> str:
+    """A text that people can read, as it is kept. Raises ConfigError (``text``)."""
     text = "\n".join(
         line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", " ").split("\n")
     ).strip()
@@ -63,6 +72,12 @@ def check_message(text: str, client: str) -> tuple[str, str]:
     if len(text) > LONGEST_MESSAGE or not text.replace("\n", " ").isprintable():
         problem = f"text: give at most {LONGEST_MESSAGE} printable characters"
         refuse_code("text", "bounds", LONGEST_MESSAGE, problem)
+    return text
+
+
+def check_message(text: str, client: str) -> tuple[str, str]:
+    """A message that people can read, and its sender's key. Raises ConfigError (``text``, ``client``)."""
+    text = check_note(text)
     if not client or len(client) > LONGEST_CLIENT or not client.isascii() or not client.isprintable():
         refuse_code(
             "client", "invalid", client[:20], "client: give 1 to 64 ASCII characters of your own choice"
@@ -210,17 +225,23 @@ class Care(Repository):
         )
         return int(self.session.scalar(count) or 0)
 
+    def unseen_by_patient(self, scope: Scope) -> dict[str, int]:
+        """How many messages of each patient nobody has seen; none: left out."""
+        return {patient: count for patient, (count, _) in self._waiting(scope).items()}
+
+    def _waiting(self, scope: Scope) -> dict[str, tuple[int, int]]:
+        """By patient: how many of their messages nobody has seen, and since when the oldest waits."""
+        found = self.session.execute(
+            select(CareMessage.patient, func.count(), func.min(CareMessage.at))
+            .where(self._unseen(scope, from_care=False), *self._patient_limit(CareMessage.patient, scope))
+            .group_by(CareMessage.patient)
+        )
+        return {patient: (int(count), int(since)) for patient, count, since in found}
+
     def inbox(self, scope: Scope, *, limit: int = SHOWN) -> Sequence[Waiting]:
         """Conversations: those with something unseen first (the oldest first), then the latest."""
         limits = CareMessage.tenant == scope.tenant, *self._patient_limit(CareMessage.patient, scope)
-        unseen = {
-            patient: (int(count), int(since))
-            for patient, count, since in self.session.execute(
-                select(CareMessage.patient, func.count(), func.min(CareMessage.at))
-                .where(*limits, CareMessage.from_care.is_(False), CareMessage.seen.is_(None))
-                .group_by(CareMessage.patient)
-            )
-        }
+        unseen = self._waiting(scope)
         newest = select(CareMessage.patient, func.max(CareMessage.at).label("at")).where(*limits)
         last = newest.group_by(CareMessage.patient).order_by(func.max(CareMessage.at).desc()).limit(limit)
         kept = set(unseen) | {patient for patient, _ in self.session.execute(last)}
@@ -319,6 +340,37 @@ class Care(Repository):
             row = CareMark(tenant=scope.tenant, task=task, due=due)
             self.session.add(row)
         self._change(row, {"state": state, "note": note, "at": self.now, "by": by})
+        return row
+
+    # --- notes --------------------------------------------------------------------------------------------
+    def notes(self, scope: Scope, patient: str, *, start: int, limit: int) -> Sequence[PatientNote]:
+        """What was written about a patient since ``start``, the newest first."""
+        self.person(scope, patient)
+        query = select(PatientNote).where(
+            PatientNote.tenant == scope.tenant, PatientNote.patient == patient, PatientNote.at >= start
+        )
+        return self.session.scalars(
+            query.order_by(PatientNote.at.desc(), PatientNote.id.desc()).limit(limit)
+        ).all()
+
+    def write_note(self, scope: Scope, patient: str, text: str, *, by: str) -> PatientNote:
+        """Keep a note."""
+        text = check_note(text)
+        if self.person(scope, patient).ended is not None:
+            refuse_code("patient", "ended", patient, "this patient's record is closed", "conflict")
+        row = PatientNote(
+            tenant=scope.tenant, id=self.ids.new("pnt"), patient=patient, at=self.now, by=by, text=text
+        )
+        self.session.add(row)
+        self.session.flush()
+        return row
+
+    def strike_note(self, scope: Scope, patient: str, note: str, *, by: str) -> PatientNote:
+        """Strike a note out: it stays. One that is struck out stays as it is."""
+        limits = PatientNote.patient == patient, *self._patient_limit(PatientNote.patient, scope)
+        row = self._find(PatientNote, scope, note, "note", *limits)
+        if row.struck is None:
+            self._change(row, {"struck": self.now, "struck_by": by})
         return row
 
     # --- reminders ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Tables of care at home: messages, the care plan and what was done of it, and who else may look."""
+"""Tables of care: messages, the care plan and what was done of it, notes, and who else may look."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_ingest.records.base import Base, within_tenant
 
-__all__ = ["CareMark", "CareMessage", "CareTask", "Consent"]
+__all__ = ["CareMark", "CareMessage", "CareTask", "Consent", "PatientNote"]
 
 
 class CareMessage(Base):
@@ -92,6 +92,25 @@ class CareMark(Base):
     note: Mapped[str]
     at: Mapped[int]
     by: Mapped[str]
+
+
+class PatientNote(Base):
+    """What somebody of the care team wrote about a patient as a whole; struck out, it stays."""
+
+    __tablename__ = "patient_notes"
+    __table_args__ = (
+        within_tenant("patient", "patients"),
+        within_tenant("by", "users"),
+        Index(None, "tenant", "patient", "at"),
+    )
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    patient: Mapped[str]
+    at: Mapped[int]
+    by: Mapped[str]
+    text: Mapped[str]
+    struck: Mapped[int | None]
+    struck_by: Mapped[str | None]
 
 
 class Consent(Base):

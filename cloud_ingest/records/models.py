@@ -20,7 +20,7 @@ from cloud_ingest.records.alarm_models import (
     TransitionRow,
 )
 from cloud_ingest.records.base import Base, Seq, one_open, within_tenant
-from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, Consent
+from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, Consent, PatientNote
 from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
 from cloud_ingest.records.edge_alarm_models import EdgeAlarm
@@ -70,6 +70,7 @@ __all__ = [
     "OneTimeLink",
     "Patient",
     "PatientLimit",
+    "PatientNote",
     "PatientOrder",
     "PolicyVersion",
     "Pruned",
@@ -288,7 +289,10 @@ class LoginFailure(Base):
 
 
 class WebSession(Base):
-    """A logged-in browser; only the token's hash is kept. ``expires`` None: a wall display."""
+    """A logged-in browser; only the token's hash is kept. ``expires`` None: a wall display.
+
+    ``agent`` says in a few words what logged in; ``used`` is when it last asked for something, about.
+    """
 
     __tablename__ = "web_sessions"
     __table_args__ = (within_tenant("user", "users"), Index(None, "expires"))
@@ -297,6 +301,8 @@ class WebSession(Base):
     user: Mapped[str]
     created: Mapped[int]
     expires: Mapped[int | None]
+    agent: Mapped[str | None]
+    used: Mapped[int | None]
 
 
 class OneTimeLink(Base):

@@ -14,6 +14,7 @@ from dashboards.api.invitations import router as invitations
 from dashboards.api.ledger import router as ledger
 from dashboards.api.limits import router as limits
 from dashboards.api.live import router as live
+from dashboards.api.notes import router as notes
 from dashboards.api.push import router as push
 from dashboards.api.readings import router as readings
 from dashboards.api.rules import router as rules
@@ -42,6 +43,7 @@ ROUTERS = (
     readings,
     trends,
     care,
+    notes,
     entry,
     alarms,
     switches,

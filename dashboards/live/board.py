@@ -35,8 +35,9 @@ WANTED: Final = SCORED | {m for v in VITALS for m in (*v.metrics, v.second) if m
 
 TileView = dict[str, Any]
 """A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms,
-latched too), ``q`` (second measurements that are being waited for), ``i`` (what is switched off) and ``n``
-(NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient)."""
+latched too), ``q`` (second measurements that are being waited for), ``i`` (what is switched off), ``n``
+(NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient) and ``m`` (how many of
+the patient's messages nobody has seen)."""
 ON_WALL: Final = frozenset({"active", "latched"})
 
 
@@ -70,6 +71,9 @@ class Board:
         self._usable: dict[tuple[str, str], VitalSample] = {}
         self._gateways: dict[str, Gateway] = {}
         self._alarms: dict[str, Alarm] = {}
+        self._about: dict[str | None, dict[str, Alarm]] = {}
+        """The same by patient."""
+        self._mail: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._children: dict[str, set[str]] = {}
         self._off: dict[str, list[Inactivation]] = {}
@@ -96,8 +100,11 @@ class Board:
     def set_alarm(self, alarm: Alarm) -> set[str]:
         """Take an alarm's new state; returns whose tiles it changes: its own and those of its roots."""
         before = self._alarms.get(alarm.id)
+        if before is not None and (alarm.condition == "inactive" or before.patient != alarm.patient):
+            self._about[before.patient].pop(alarm.id, None)
         if alarm.condition != "inactive":
             self._alarms[alarm.id] = alarm
+            self._about.setdefault(alarm.patient, {})[alarm.id] = alarm
         else:
             self._alarms.pop(alarm.id, None)
         touched = {alarm.id, *self._children.get(alarm.id, ())}
@@ -110,7 +117,7 @@ class Board:
 
     def set_alarms(self, alarms: Iterable[Alarm]) -> None:
         """Replace all alarms that are active, latched or asked about."""
-        self._alarms, self._children = {}, {}
+        self._alarms, self._children, self._about = {}, {}, {}
         for alarm in alarms:
             self.set_alarm(alarm)
 
@@ -122,6 +129,12 @@ class Board:
             self._off.setdefault(row.subject, []).append(row)
         subjects = before | set(self._off)
         return {p for p, tile in self._tiles.items() if subjects & self._subjects(tile.entry)}
+
+    def set_mail(self, unseen: Mapping[str, int]) -> set[str]:
+        """Replace how many messages nobody has seen, by patient; returns the patients whose tiles change."""
+        before, self._mail = self._mail, {p: n for p, n in unseen.items() if n}
+        changed = {p for p in before.keys() | self._mail.keys() if before.get(p) != self._mail.get(p)}
+        return changed & self._tiles.keys()
 
     @staticmethod
     def _subjects(entry: RosterEntry) -> set[str]:
@@ -198,35 +211,43 @@ class Board:
 
     def roster(self, scope: Scope, now: int) -> list[TileView]:
         """Everything fixed about the tiles in scope, with values, alarms and trend."""
-        out = []
-        for patient, tile in self._tiles.items():
-            if not self._in_scope(scope, tile.entry):
-                continue
-            entry = tile.entry
-            out.append(
-                {
-                    **self.tile(patient),
-                    "name": entry.name,
-                    "bed": entry.bed_label,
-                    "ward": entry.ward or "",
-                    "wardName": entry.ward_name,
-                    "home": entry.home,
-                    "by": ", ".join(entry.owners),
-                    "t": [[t // MS, v] for t, v in tile.trend if now - t <= TREND_NS],
-                }
-            )
-        return out
+        return [self._whole(p, t, now) for p, t in self._tiles.items() if self._in_scope(scope, t.entry)]
+
+    def whole(self, scope: Scope, patient: str, now: int) -> TileView | None:
+        """The same of one tile; None for who has none, or none in the scope."""
+        return self._whole(patient, self._tiles[patient], now) if self.covers(scope, patient) else None
+
+    def _whole(self, patient: str, tile: _Tile, now: int) -> TileView:
+        entry = tile.entry
+        return {
+            **self.tile(patient),
+            "name": entry.name,
+            "bed": entry.bed_label,
+            "ward": entry.ward or "",
+            "wardName": entry.ward_name,
+            "home": entry.home,
+            "by": ", ".join(entry.owners),
+            "t": [[t // MS, v] for t, v in tile.trend if now - t <= TREND_NS],
+        }
 
     def tile(self, patient: str) -> TileView:
         """The changing part of one tile."""
         tile = self._tiles[patient]
-        mine = [a for a in self._alarms.values() if a.patient == patient]
+        mine = self._about.get(patient, {}).values()
         alarms = [self._alarm(a) for a in mine if a.condition in ON_WALL]
         asked = [self._alarm(a) for a in mine if a.condition == "asked"]
         off = [
             self._inactive(i) for key in sorted(self._subjects(tile.entry)) for i in self._off.get(key, ())
         ]
-        return {"id": patient, "v": tile.shown, "a": alarms, "q": asked, "i": off, "n": tile.score}
+        return {
+            "id": patient,
+            "v": tile.shown,
+            "a": alarms,
+            "q": asked,
+            "i": off,
+            "n": tile.score,
+            "m": self._mail.get(patient, 0),
+        }
 
     def loose_alarms(self, scope: Scope) -> list[dict[str, Any]]:
         """Alarms that have no tile: of equipment and components, and of patients without an encounter.
@@ -243,6 +264,10 @@ class Board:
     def switched_off(self, scope: Scope) -> int:
         """How many inactivations there are in a scope."""
         return sum(len(rows) for key, rows in self._off.items() if self._reaches(scope, key))
+
+    def unseen(self, scope: Scope) -> int:
+        """How many messages of a scope's patients nobody has seen."""
+        return sum(n for patient, n in self._mail.items() if self._reaches(scope, patient))
 
     def _reaches(self, scope: Scope, subject: str | None) -> bool:
         if not scope.confined:

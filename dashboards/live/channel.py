@@ -73,18 +73,18 @@ class Channel:
         self.scope = scope
         self.seq = 0
         self.clients: set[Subscription] = set()
-        self.beside: dict[str, Any] = {"loose": [], "off": 0}
+        self.beside: dict[str, Any] = {"loose": [], "off": 0, "mail": 0}
         """What was last sent besides the tiles."""
         self.idle_since: int | None = None
         self.whole: tuple[int, str] = (-1, "")
         """The whole wall as JSON text, and the number of the message up to which it is good."""
-        self._boot = boot
+        self.boot = boot
         self._ring: deque[Message] = deque(maxlen=RING)
 
     def publish(self, kind: str, inner: str) -> int:
         """Number, keep and fan out a message; returns how many browsers were too slow for it."""
         self.seq += 1
-        message = sse(kind, f'"seq":{self.seq},{inner}', f"{self._boot}-{self.seq}")
+        message = sse(kind, f'"seq":{self.seq},{inner}', f"{self.boot}-{self.seq}")
         self._ring.append((self.seq, message))
         return self.fan_out(message)
 
@@ -95,7 +95,7 @@ class Channel:
     def since(self, last: str) -> list[bytes] | None:
         """What came after the event id ``last``; None when that is no longer known."""
         boot, _, number = last.rpartition("-")
-        if boot != self._boot or not number.isdigit():
+        if boot != self.boot or not number.isdigit():
             return None
         seen = int(number)
         missed = [m for seq, m in self._ring if seq > seen]

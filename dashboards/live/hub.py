@@ -7,6 +7,7 @@ One ``Channel`` per scope: its messages are encoded once for all its browsers an
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +21,7 @@ from dashboards.backend import (
     GatewayChanged,
     InactivationsChanged,
     LiveEvent,
+    MessagesChanged,
     ReadingsArrived,
 )
 from dashboards.live.board import Board, TileView
@@ -62,6 +64,7 @@ class LiveHub:
         self._boot = boot
         self._board = Board(profiles)
         self._channels: dict[Scope, Channel] = {}
+        self._numbers = itertools.count(1)
         self._dirty: set[str] = set()
         self._loose = False
         self._wake = asyncio.Event()
@@ -130,6 +133,7 @@ class LiveHub:
         asked = await self._backend.alarms(scope, AlarmQuery(asked=True, limit=10_000))
         self._board.set_alarms([*present, *asked])
         self._board.set_inactivations(await self._backend.inactivations(scope))
+        self._board.set_mail(await self._backend.unseen_by_patient(scope))
         await self._name_loose(scope)
         self._trouble = ""
         self._board.refresh(self._backend.clock.now_ns())
@@ -159,6 +163,8 @@ class LiveHub:
         elif isinstance(event, InactivationsChanged):
             held = await self._backend.inactivations(Scope.system(self._backend.tenant))
             self._now(self._board.set_inactivations(held))
+        elif isinstance(event, MessagesChanged):
+            self._now(self._board.set_mail(await self._backend.unseen_by_patient(Scope.system(event.tenant))))
         elif isinstance(event, GatewayChanged):
             self._board.set_gateway(event.gateway)
             self._age()
@@ -222,7 +228,15 @@ class LiveHub:
 
     def _beside(self, scope: Scope) -> dict[str, Any]:
         """What a wall shows besides its tiles."""
-        return {"loose": self._board.loose_alarms(scope), "off": self._board.switched_off(scope)}
+        return {
+            "loose": self._board.loose_alarms(scope),
+            "off": self._board.switched_off(scope),
+            "mail": self._board.unseen(scope),
+        }
+
+    def unseen(self, scope: Scope) -> int:
+        """How many messages of a scope's patients nobody has seen."""
+        return self._board.unseen(scope)
 
     def _age(self) -> None:
         now = self._backend.clock.now_ns()
@@ -264,7 +278,9 @@ class LiveHub:
     def _channel(self, scope: Scope) -> Channel:
         channel = self._channels.get(scope)
         if channel is None:
-            channel = self._channels[scope] = Channel(scope, self._boot)
+            # Not the name of one that was dropped: its numbers begin anew.
+            boot = f"{self._boot}.{next(self._numbers)}"
+            channel = self._channels[scope] = Channel(scope, boot)
             channel.beside = self._beside(scope)
         return channel
 
@@ -288,9 +304,10 @@ class LiveHub:
         """What the walls know of one patient now; None for who has no tile, or none in the scope."""
         if not self._board.covers(scope, patient):
             return None
-        if abs(self._backend.clock.now_ns() - self._aged_at) > AGED_NS:
+        now = self._backend.clock.now_ns()
+        if abs(now - self._aged_at) > AGED_NS:
             self._age()
-        return self._board.tile(patient)
+        return self._board.whole(scope, patient, now)
 
     def snapshot_text(self, scope: Scope) -> str:
         """The same as JSON; encoded once for all who fetch it before the next message."""
@@ -309,7 +326,7 @@ class LiveHub:
     def _head(self, channel: Channel) -> dict[str, Any]:
         clock = self._backend.clock
         return {
-            "boot": self._boot,
+            "boot": channel.boot,
             "seq": channel.seq,
             "now": clock.now_ns() // MS,
             "rate": 0 if clock.event_driven else 1,

@@ -23,7 +23,9 @@ from dashboards.pages.me_plan import router as me_plan
 from dashboards.pages.me_values import router as me_values
 from dashboards.pages.messages import router as messages
 from dashboards.pages.oncall import router as oncall
+from dashboards.pages.own_sessions import router as own_sessions
 from dashboards.pages.patient import router as patient
+from dashboards.pages.patient_notes import router as patient_notes
 from dashboards.pages.picking import router as picking
 from dashboards.pages.rules import router as rules
 from dashboards.pages.session import router as session
@@ -37,11 +39,12 @@ from dashboards.pages.why import router as why
 __all__ = ["ROUTERS"]
 
 PEOPLE = (staff, oncall, handover, escalation)
-OWN = (me, me_messages, me_plan, me_values, installed, messages, care_plan)
+OWN = (me, me_messages, me_plan, me_values, installed, messages, care_plan, own_sessions)
 ROUTERS = (
     session,
     wall,
     patient,
+    patient_notes,
     alarms,
     switches,
     admin,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
@@ -47,25 +47,29 @@ async def listed(request: Request, context: Poll) -> Response:
     return page(request, context, "messages_list.html", items=await context.backend.inbox(context.who))
 
 
-async def _show(
-    request: Request, context: Context, patient: str, *, attempt: Attempt | None = None
-) -> Response:
+async def _thread(context: Context, patient: str) -> dict[str, Any]:
+    """Whose messages, and what was said. Raises MissingError, AccessError."""
     _staff(context)
     await allow(context, patient, Action.VIEW_MESSAGES, MESSAGE)
     person = await context.backend.item(context.scope, "patient", patient)
     thread = await context.backend.messages(context.scope, patient)
     if not isinstance(person, Patient) or thread is None:
         raise MissingError(kind="patient", key=patient)
+    fresh = any(m.seen is None and not m.from_care for m in thread)
+    return {"person": person, "thread": thread, "counts": cares(context.who), "fresh": fresh}
+
+
+async def _show(
+    request: Request, context: Context, patient: str, *, attempt: Attempt | None = None
+) -> Response:
     return page(
         request,
         context,
         "conversation.html",
         status=422 if attempt else 200,
-        person=person,
-        thread=thread,
         attempt=attempt,
-        counts=cares(context.who),
         client=request.app.state.ids.new("cli"),
+        **await _thread(context, patient),
     )
 
 
@@ -75,6 +79,20 @@ async def conversation(request: Request, context: Look, patient: str) -> Respons
     _staff(context)
     await see_messages(context, patient)
     return await _show(request, context, patient)
+
+
+@router.get("/patients/{patient}/messages/list")
+async def talk(request: Request, context: Poll, patient: str) -> Response:
+    """The messages again, while the page is open: a page that nobody may be looking at sees nothing."""
+    return page(request, context, "conversation_talk.html", **await _thread(context, patient))
+
+
+@router.post("/patients/{patient}/messages/seen")
+async def seen(context: Poll, patient: str) -> Response:
+    """The caller has seen what came while the page was open."""
+    _staff(context)
+    await see_messages(context, patient)
+    return RedirectResponse(f"/patients/{quote(patient, safe='')}/messages#end", status_code=303)
 
 
 @router.post("/patients/{patient}/messages")

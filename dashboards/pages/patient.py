@@ -30,6 +30,8 @@ from dashboards.models import (
     Ward,
 )
 from dashboards.pages.entry import entered_before
+from dashboards.pages.forms import Attempt
+from dashboards.pages.patient_plan import kept_about
 from dashboards.pages.render import is_htmx, page
 from dashboards.problems import MissingError
 from dashboards.sparkline import svg_line
@@ -38,7 +40,7 @@ from hearthward.core.clock import SECOND, iso
 from hearthward.core.codes import METRICS
 from hearthward.trust.access import Action
 
-__all__ = ["router"]
+__all__ = ["router", "show_patient"]
 
 router = APIRouter(include_in_schema=False)
 HOUR: Final = 3600 * SECOND
@@ -120,9 +122,23 @@ async def detail(
     request: Request, context: See, patient: str, window: str = USUAL, end: str = ""
 ) -> Response:
     """The page; its trends are asked for by itself, one by one."""
-    person = await patient_of(context, patient)
     if context.scope.patient is not None:
+        await patient_of(context, patient)
         return RedirectResponse("/me", status_code=303)
+    return await show_patient(request, context, patient, window, end)
+
+
+async def show_patient(
+    request: Request,
+    context: Context,
+    patient: str,
+    window: str = USUAL,
+    end: str = "",
+    *,
+    attempt: Attempt | None = None,
+) -> Response:
+    """A patient's page for staff; with the note that was refused. Raises MissingError."""
+    person = await patient_of(context, patient)
     shown = Window.of(window, end, context.backend.clock.now_ns())
     measured = await context.backend.measured(context.scope, patient)
     newest = await context.backend.newest(context.scope, patient)
@@ -130,6 +146,7 @@ async def detail(
         request,
         context,
         "patient.html",
+        status=422 if attempt else 200,
         person=person,
         shown=shown,
         windows={name: text for name, (_, text) in WINDOWS.items()},
@@ -140,8 +157,10 @@ async def detail(
         **await _place(context, patient),
         **await _alarms(context, patient),
         **await _care(context, patient),
+        **await kept_about(context, patient, shown.now),
         devices=await _worn(context, patient),
         **_now(request, context, newest, patient),
+        attempt=attempt,
     )
 
 

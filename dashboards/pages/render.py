@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from datetime import UTC, datetime
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from babel.dates import format_datetime
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.bccache import Bucket
+from jinja2.runtime import Context as Scope
+from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, StreamingResponse
 
 from dashboards.access import Context, csrf_token
-from dashboards.i18n import N_, html_lang, translations
-from hearthward.core.clock import iso
-from hearthward.trust.access import Action, Role
+from dashboards.i18n import LANGUAGES, html_lang, translations
+from dashboards.pages.header import menus_of, unseen_of
+from dashboards.zones import known_zone, local, local_iso
+from hearthward.core.clock import iso, parse_iso
+from hearthward.trust.access import Role
 
-__all__ = ["ASSETS", "asset_digest", "home_of", "is_htmx", "page", "safe_path"]
+__all__ = ["ASSETS", "asset_digest", "home_of", "is_htmx", "page", "safe_path", "streamed_page", "warm"]
 
 FOLDER: Final = Path(__file__).parent.parent
 ASSETS: Final = FOLDER / "assets"
+_SAID: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+"""How ``rules.telling.moment`` says a time."""
+PIECE: Final = 100
+"""So many pieces of a template travel as one."""
 THEME_COOKIE: Final = "hearthward_theme"
 HOMES: Final = (
     (Role.NURSE, "/ward"),
@@ -54,9 +62,72 @@ def _json_block(value: object) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped here
 
 
+@pass_context
+def _spoken(where: Scope, at: int) -> str:
+    """A time in the zone of the page, as text."""
+    zone = _zone_of(where)
+    return f"{local(at, zone):%Y-%m-%d %H:%M:%S}{' UTC' if zone == 'UTC' else ''}"
+
+
+@pass_context
+def _local_field(where: Scope, at: int) -> str:
+    """A time as a field of a form takes it, in the zone of the page."""
+    return local_iso(at, _zone_of(where))
+
+
+@pass_context
+def _moment(where: Scope, at: int | None) -> Markup:
+    """A time in the zone of the page; its script puts it into the reader's own."""
+    if at is None:
+        return Markup("–")  # noqa: RUF001 - a constant
+    return Markup('<time datetime="{}">{}</time>').format(iso(at), _spoken(where, at))
+
+
+@pass_context
+def _with_times(where: Scope, text: str) -> Markup:
+    """A sentence in which times are said in UTC, with these as ``moment`` says them."""
+    parts = _SAID.split(str(text))
+    said = (_moment(where, parse_iso(p)) if n % 2 else escape(p) for n, p in enumerate(parts))
+    return Markup().join(said)
+
+
+def _zone_of(where: Scope) -> str:
+    context = where.get("context")
+    return context.zone if isinstance(context, Context) else "UTC"
+
+
+class _Compiled(BytecodeCache):
+    """Templates are compiled once, not once a language."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """See jinja2."""
+        if (known := self._kept.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(known)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """See jinja2."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED: Final = _Compiled()
+
+
+async def warm() -> None:
+    """Make ready what pages are made of, one by one beside everything else: nobody waits for it then."""
+    await asyncio.to_thread(known_zone, "UTC")
+    for language in LANGUAGES:
+        environment = await asyncio.to_thread(_environment, language)
+        for name in environment.list_templates(extensions=["html"]):
+            await asyncio.to_thread(environment.get_template, name)
+
+
 @cache
 def _environment(language: str) -> Environment:
     environment = Environment(
+        bytecode_cache=_COMPILED,
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -66,36 +137,14 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
 
-    def moment(at: int | None) -> Markup:
-        """A time as the server can say it; the page's script puts it into the reader's zone."""
-        if at is None:
-            return Markup("–")  # noqa: RUF001 - a constant
-        shown = format_datetime(datetime.fromtimestamp(at / 1e9, UTC), "yyyy-MM-dd HH:mm:ss", locale=language)
-        return Markup('<time datetime="{}">{} UTC</time>').format(iso(at), shown)
-
-    environment.filters["moment"] = moment
+    environment.filters["moment"] = _moment
+    environment.filters["spoken"] = _spoken
+    environment.filters["local_field"] = _local_field
+    environment.filters["with_times"] = _with_times
     environment.filters["iso"] = iso
     environment.filters["json_block"] = _json_block
     environment.filters["segment"] = lambda text: quote(str(text), safe="")
     return environment
-
-
-LINKS: Final = (
-    ("/ward", N_("Ward wall"), (Action.VIEW_WARD,)),
-    ("/alarms", N_("Alarms"), (Action.VIEW_WARD, Action.VIEW_TECHNICAL_ALARMS)),
-    ("/messages", N_("Messages"), (Action.MANAGE_CARE_PLAN,)),
-    ("/staff", N_("Staff"), (Action.VIEW_STAFF,)),
-    ("/handover", N_("Hand-over"), (Action.HAND_OVER,)),
-    ("/admin", N_("Directory"), (Action.VIEW_DEVICES,)),
-    ("/devices", N_("Devices"), (Action.VIEW_DEVICES,)),
-    ("/users", N_("Users"), (Action.VIEW_USERS,)),
-    ("/rules", N_("Rules"), (Action.VIEW_RULES,)),
-    ("/channels", N_("Channels"), (Action.VIEW_CHANNELS,)),
-    ("/burden", N_("Alarm burden"), (Action.VIEW_BURDEN,)),
-    ("/ledger", N_("Loss ledger"), (Action.VIEW_SYSTEM,)),
-    ("/deadletters", N_("Dead letters"), (Action.VIEW_SYSTEM,)),
-)
-"""Pages in every header: address, name, and the actions of which one is needed to see it."""
 
 
 def home_of(context: Context) -> str:
@@ -119,20 +168,34 @@ def page(
     request: Request, context: Context, template: str, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Render a template in the caller's language."""
-    environment = _environment(context.language)
+    found = _environment(context.language).get_template(template)
+    return HTMLResponse(found.render(**_common(request, context), **values), status_code=status)
+
+
+def streamed_page(request: Request, context: Context, template: str, **values: Any) -> StreamingResponse:
+    """The same for a long page: its beginning is sent while the rest is still being made, in a thread."""
+    found = _environment(context.language).get_template(template)
+    pieces = found.stream(**_common(request, context), **values)
+    pieces.enable_buffering(PIECE)
+    return StreamingResponse(iter(pieces), media_type="text/html")
+
+
+def _common(request: Request, context: Context) -> dict[str, Any]:
+    """What every page needs."""
     who = context.principal
     theme = request.cookies.get(THEME_COOKIE, "auto")
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    html = environment.get_template(template).render(
-        assets=f"/assets/{asset_digest()}",
-        context=context,
-        who=who,
-        csrf=csrf_token(context.token) if who else "",
-        lang=html_lang(context.language),
-        language=context.language,
-        theme=theme if theme in {"day", "night"} else "auto",
-        here=path if request.method == "GET" else "/",
-        links=[(path, name) for path, name, actions in LINKS if any(map(context.may, actions))],
-        **values,
-    )
-    return HTMLResponse(html, status_code=status)
+    menus = menus_of(context, request.url.path) if who else []
+    return {
+        "assets": f"/assets/{asset_digest()}",
+        "context": context,
+        "who": who,
+        "csrf": csrf_token(context.token) if who else "",
+        "lang": html_lang(context.language),
+        "language": context.language,
+        "theme": theme if theme in {"day", "night"} else "auto",
+        "here": path if request.method == "GET" else "/",
+        "menus": menus,
+        "links": [link for menu in menus for link in menu.links],
+        "unseen_mail": unseen_of(request, context) if menus else 0,
+    }

@@ -11,7 +11,7 @@ from dashboards.access import Context, Guard
 from dashboards.backend import AlarmQuery
 from dashboards.i18n import script_strings
 from dashboards.live.hub import LiveHub
-from dashboards.pages.render import page
+from dashboards.pages.render import page, streamed_page
 from dashboards.problems import MissingError
 from hearthward.trust.access import Action
 
@@ -46,7 +46,7 @@ async def sheet(
     hub: LiveHub = request.app.state.hub
     seen = hub.snapshot(context.scope)
     found = {key: seen[key] for key in ("now", "tiles", "loose")}
-    return page(request, context, "wall_sheet.html", trouble=seen["why"], **found)
+    return streamed_page(request, context, "wall_sheet.html", trouble=seen["why"], **found)
 
 
 @router.get("/ward/patient/{patient}")
@@ -57,7 +57,7 @@ async def detail(
 ) -> Response:
     """Newest values with time and device, and why each alarm fired."""
     hub: LiveHub = request.app.state.hub
-    tile = next((t for t in hub.snapshot(context.scope)["tiles"] if t["id"] == patient), None)
+    tile = hub.tile(context.scope, patient)
     if tile is None:
         raise MissingError(kind="patient", key=patient)
     alarms = await context.backend.alarms(context.scope, AlarmQuery(patient=patient, limit=SHOWN_ALARMS))

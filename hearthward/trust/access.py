@@ -47,6 +47,7 @@ class Action(StrEnum):
     VIEW_WARD = "view_ward"
     VIEW_PATIENT = "view_patient"
     VIEW_READINGS = "view_readings"
+    EXPORT_READINGS = "export_readings"
     VIEW_ALARMS = "view_alarms"
     VIEW_LIMITS = "view_limits"
     SET_LIMIT = "set_limit"
@@ -87,6 +88,8 @@ class Action(StrEnum):
     VIEW_CARE_PLAN = "view_care_plan"
     MANAGE_CARE_PLAN = "manage_care_plan"
     MARK_TASK = "mark_task"
+    VIEW_NOTES = "view_notes"
+    WRITE_NOTE = "write_note"
     VIEW_CONSENT = "view_consent"
     GIVE_CONSENT = "give_consent"
     INVITE_PERSON = "invite_person"
@@ -157,6 +160,7 @@ _CARE: Final = frozenset(
         Action.VIEW_WARD,
         Action.VIEW_PATIENT,
         Action.VIEW_READINGS,
+        Action.EXPORT_READINGS,
         Action.VIEW_ALARMS,
         Action.ACCEPT_ALARM,
         Action.PAUSE_ALARM,
@@ -180,6 +184,8 @@ _CARE: Final = frozenset(
         Action.VIEW_CARE_PLAN,
         Action.MANAGE_CARE_PLAN,
         Action.MARK_TASK,
+        Action.VIEW_NOTES,
+        Action.WRITE_NOTE,
         Action.VIEW_CONSENT,
         Action.INVITE_PERSON,
         Action.TRY_RULE,
@@ -197,6 +203,7 @@ _CLINICAL: Final = frozenset(
         Action.WRITE_MESSAGE,
         Action.MANAGE_CARE_PLAN,
         Action.MARK_TASK,
+        Action.WRITE_NOTE,
     }
 )
 """What takes clinical responsibility for one patient."""
@@ -238,6 +245,7 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
             {
                 Action.VIEW_PATIENT,
                 Action.VIEW_READINGS,
+                Action.EXPORT_READINGS,
                 Action.VIEW_ALARMS,
                 Action.ENTER_READING,
                 Action.VIEW_OWN_ACCOUNT,

@@ -27,6 +27,11 @@ async def furnish(ward: Ward) -> None:
     own = backend._people["main", "patient"].principal
     _measured(ward, patient, now)
     await _planned(ward, nurse, patient, now)
+    for told, text in (
+        (ward.patients[2], "Hears badly: speak into the left ear."),
+        (patient, "Lives alone; the neighbour, Mrs Berg, has a key."),
+    ):
+        assert await backend.write_note(nurse, told, text) is not None
     texts = (
         (own, "My ankles are swollen since yesterday. Should I take a second tablet?", 5 * HOUR),
         (

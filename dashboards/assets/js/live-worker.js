@@ -7,11 +7,10 @@ let end = /** @type {(() => void) | undefined} */ (undefined);
 /** @type {any} */ (self).onconnect = (/** @type {MessageEvent} */ { ports: [port] }) => {
   ports.add(port);
   port.onmessage = ({ data }) => {
-    if (data !== 'bye') return;
+    if (data !== 'bye') return void (end ??= openStream('/api/v1/live', (m) => ports.forEach((p) => p.postMessage(m)), data));
     ports.delete(port);
     if (ports.size) return;
     end?.();
     end = undefined;
   };
-  end ??= openStream('/api/v1/live', (m) => ports.forEach((p) => p.postMessage(m)));
 };

@@ -6,10 +6,11 @@ export const WORKER_MS = 2.5 * DEAD_MS;
 
 /**
  * @param {string} user  another person in the same browser gets another worker
+ * @param {string} after  up to which message the page knows everything
  * @param {(message: import('./stream.js').Message) => void} emit
  */
-export function connect(user, emit) {
-  const own = () => openStream('/api/v1/live', emit);
+export function connect(user, after, emit) {
+  const own = () => openStream('/api/v1/live', emit, after);
   if (typeof SharedWorker === 'undefined') return void own();
   const url = new URL('./live-worker.js', import.meta.url);
   const worker = new SharedWorker(url, { type: 'module', name: `hearthward ${user}` });
@@ -28,6 +29,7 @@ export function connect(user, emit) {
     timer = setTimeout(leave, WORKER_MS);
     emit(data);
   };
+  port.postMessage(after);
   addEventListener('pagehide', () => port.postMessage('bye'));
   addEventListener('pageshow', (event) => event.persisted && location.reload());
 }

@@ -35,8 +35,14 @@ function switchTheme() {
   document.cookie = `hearthward_theme=${root.dataset.theme};path=/;max-age=31536000;samesite=lax`;
 }
 
+/** Menus are open until something else is used. @param {Element} [used] */
+function closeMenus(used) {
+  for (const menu of document.querySelectorAll('.menu[open]')) if (!used || !menu.contains(used)) menu.removeAttribute('open');
+}
+document.addEventListener('keydown', ({ key }) => key === 'Escape' && closeMenus());
 document.addEventListener('click', (event) => {
   const target = /** @type {Element} */ (event.target);
+  closeMenus(target);
   if (target.closest('[data-do="theme"]')) switchTheme();
 });
 document.addEventListener('htmx:config:request', (event) => {

@@ -6,11 +6,10 @@ export const RETRY_MS = 1500;
 /** Beats come every 2 s: a stream silent for so long is dead, though the browser may think otherwise. */
 export const DEAD_MS = 6000;
 
-/** Returns what ends it. @param {string} url @param {(message: Message) => void} emit */
-export function openStream(url, emit) {
+/** Returns what ends it. @param {string} url @param {(message: Message) => void} emit @param {string} last  what is known already */
+export function openStream(url, emit, last = '') {
   let source = /** @type {EventSource | undefined} */ (undefined);
   let timer = 0;
-  let last = '';
 
   /** @param {number} ms @param {() => void} then */
   function wait(ms, then) {

@@ -88,6 +88,7 @@ export class Tile {
     this.#trend(now);
     within(this.root, '.vitals').classList.toggle('tight', alarms.length > 1 || (alarms.length > 0 && !this.live));
     this.#news();
+    say(within(this.root, '.mail b'), this.data.m ? `✉ ${this.data.m}` : '');
     if (this.shared.still() && this.root.style.getPropertyValue('--rank')) return; // nothing moves away under a finger
     const [top] = alarms;
     const rank = !top || top.r ? (this.live && !asked ? 8 : 7) : top.c ? 6 : 2 * PRIORITIES.indexOf(top.p) + Number(!!top.by);

@@ -35,13 +35,14 @@ export interface Off {
 /** See `score_of`: sum, worst, what is not known, oldest (ms), scale. Null: nothing known; false: not meant for the patient. */
 export type News = [number, number, string[], number, number] | null | false;
 
-/** What changes of a tile. */
+/** What changes of a tile; `m`: how many of the patient's messages nobody has seen. */
 export interface Patch {
   v: Record<string, Value>;
   a: Alarm[];
   q: Alarm[];
   i: Off[];
   n: News;
+  m: number;
 }
 
 export interface TileData extends Patch {

@@ -37,7 +37,7 @@ const shared = { strings, clock, language: lang.split('-')[0], assets: top_.data
 
 const tiles = /** @type {Map<string, Tile>} */ (new Map());
 let loose = /** @type {Alarm[]} */ ([]);
-let gateways = [0, 0], off = 0, seq = 0, why = '';
+let gateways = [0, 0], off = 0, mail = 0, seq = 0, why = '';
 let heard = performance.now(), streaming = false;
 let waiting = /** @type {any[] | undefined} */ (undefined);
 let fetching = false, refetchTimer = 0, toastTimer = 0;
@@ -47,7 +47,7 @@ const sound = new Sound(soundChanged);
 
 /** @param {any} snapshot */
 function load(snapshot) {
-  ({ seq, why, gw: gateways, loose, off } = snapshot);
+  ({ seq, why, gw: gateways, loose, off, mail } = snapshot);
   time.rate = snapshot.rate;
   time.set(snapshot.now);
   const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest('.tile'))?.dataset.patient;
@@ -127,7 +127,7 @@ function patch(data) {
   seq = data.seq;
   time.set(data.now);
   const now = time.now();
-  if (data.loose) ({ loose, off } = data);
+  if (data.loose) ({ loose, off, mail } = data);
   for (const change of data.tiles) {
     const tile = tiles.get(change.id);
     tile?.take(change);
@@ -198,15 +198,16 @@ function header() {
 /** @param {Alarm[]} alarms */
 function counts(alarms) {
   const all = [...PRIORITIES.map((p) => [p, alarms.filter((a) => a.p === p && !a.c).length]), ['ended', alarms.filter((a) => a.c).length]];
-  const parts = [...all, ['off', off]].filter(([, n]) => n);
+  const parts = [...all, ['off', off], ['mail', mail]].filter(([, n]) => n);
   const node = byId('counts');
   const key = JSON.stringify(parts);
   if (node.dataset.key === key) return;
   node.dataset.key = key;
   node.replaceChildren(
     ...parts.map(([p, n]) => {
-      const part = el(p === 'off' ? 'a' : 'span', `n-${p}`, put(strings[`count_${p}`], { n }));
-      if (p === 'off') part.setAttribute('href', '/inactivations');
+      const href = p === 'off' ? '/inactivations' : p === 'mail' && top_.dataset.mail;
+      const part = el(href ? 'a' : 'span', `n-${p}`, put(strings[`count_${p}`], { n }));
+      if (href) part.setAttribute('href', href);
       return part;
     }),
   );
@@ -383,8 +384,9 @@ async function checkSound(event) {
 }
 byId('sound-check').addEventListener('click', checkSound);
 
-load(read('snapshot'));
+const first = read('snapshot');
+load(first);
 soundChanged();
 setInterval(draw, DRAW_MS);
 setInterval(tellServer, REPORT_MS);
-connect(top_.dataset.user, hear);
+connect(top_.dataset.user, `${first.boot}-${first.seq}`, hear);

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cloud_ingest.records.care import TaskDraft
-from dashboards.backend import DirectoryError
+from dashboards.backend import DirectoryError, MessagesChanged
 from dashboards.care_models import TaskDue
 from hearthward.core.model import Quality
 from hearthward.trust.access import Principal, Role, Scope
@@ -262,3 +262,64 @@ async def test_whose_clock_a_patient_lives_by(side: Side):
     )
     if isinstance(side, FakeSide):
         assert await side.backend.care_zone(Scope("other"), ids["patient"]) is None
+
+
+async def test_messages_that_nobody_has_seen_are_counted_and_told(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    own, nurse = await person(side, Role.PATIENT, patient), await person(side, Role.NURSE)
+    async with backend.subscribe() as events:
+        for n in range(2):
+            await backend.write_message(own, patient, f"message {n}", client=str(n))
+        assert await backend.unseen_by_patient(SCOPE) == {patient: 2}
+        assert await backend.unseen_by_patient(Scope("main", frozenset({"elsewhere"}))) == {}
+        assert [m.state for m in await backend.messages(SCOPE, patient) or ()] == ["received", "received"]
+        await backend.write_message(nurse, patient, "Thank you.", client="x")
+        assert await backend.unseen_by_patient(SCOPE) == {patient: 2}, "an answer is not the patient's"
+        await backend.see_messages(nurse, patient)
+        assert await backend.unseen_by_patient(SCOPE) == {}
+        told = [await anext(events) for _ in range(4)]
+    assert told == [MessagesChanged("main")] * 4
+
+
+async def test_notes_about_a_patient_are_kept_and_struck_out(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    nurse, doctor = await person(side, Role.NURSE), await person(side, Role.DOCTOR)
+    first = await backend.write_note(nurse, patient, "  Hears badly.\r\nLeft ear ")
+    assert first is not None
+    assert (first.text, first.by, first.by_name, first.at, first.struck) == (
+        "Hears badly.\nLeft ear",
+        nurse.user,
+        "Nurse",
+        T0,
+        None,
+    )
+    side.clock.advance(1)
+    second = await backend.write_note(doctor, patient, "No penicillin")
+    assert second is not None
+    assert [n.id for n in await backend.patient_notes(SCOPE, patient) or ()] == [second.id, first.id]
+    assert [n.id for n in await backend.patient_notes(SCOPE, patient, start=T0 + 1) or ()] == [second.id]
+    assert [n.id for n in await backend.patient_notes(SCOPE, patient, limit=1) or ()] == [second.id]
+    struck = await backend.strike_note(doctor, patient, first.id)
+    assert struck is not None
+    assert (struck.struck, struck.struck_name, struck.text) == (T0 + S, "Doctor", first.text)
+    side.clock.advance(1)
+    assert await backend.strike_note(nurse, patient, first.id) == struck, "it stays as it is"
+    assert (await backend.patient_notes(SCOPE, patient) or [])[1] == struck
+    for text, code in (("  ", "required"), ("x" * 2001, "bounds")):
+        with pytest.raises(DirectoryError) as refused:
+            await backend.write_note(nurse, patient, text)
+        assert (refused.value.field, refused.value.code) == ("text", code)
+    assert await backend.strike_note(nurse, patient, "pnt_none") is None
+    assert await backend.write_note(nurse, "pat_none", "x") is None
+    elsewhere = replace(nurse, wards=frozenset({"elsewhere"}))
+    assert await backend.write_note(elsewhere, patient, "x") is None
+    assert await backend.strike_note(elsewhere, patient, second.id) is None
+    assert await backend.patient_notes(Scope("main", frozenset({"elsewhere"})), patient) is None
+    for stay in await backend.items(SCOPE, "encounter"):
+        await backend.end(SCOPE, "encounter", stay.id)
+    await backend.end(SCOPE, "patient", patient)
+    with pytest.raises(DirectoryError) as closed:
+        await backend.write_note(nurse, patient, "x")
+    assert (closed.value.field, closed.value.code) == ("patient", "ended")

@@ -296,6 +296,27 @@ def test_a_thousand_patients_fit_the_time_of_a_first_page():
     assert made.refresh(T0) == set(), "nothing changed, nothing is sent"
 
 
+def test_messages_that_nobody_has_seen_are_on_the_tile_and_counted_within_the_scope():
+    made = board(OXI)
+    assert made.tile("p1")["m"] == 0
+    assert made.set_mail({"p1": 2, "nobody": 3, "seen": 0}) == {"p1"}
+    assert made.tile("p1")["m"] == 2
+    assert made.unseen(Scope.system("main")) == 5
+    assert made.unseen(Scope("main", frozenset({"w1"}))) == 2, "who has no stay is in no ward"
+    assert made.set_mail({"p1": 2}) == set()
+    assert made.set_mail({}) == {"p1"}
+    assert made.tile("p1")["m"] == 0
+
+
+def test_an_alarm_that_moves_to_another_patient_leaves_the_first():
+    made = board(OXI)
+    first = plain(alarm("p1", "alm_x"))
+    made.set_alarm(first)
+    made.set_alarm(first.model_copy(update={"patient": "p2"}))
+    assert made.tile("p1")["a"] == []
+    assert [a["patient"] for a in made.loose_alarms(Scope.system("main"))] == ["p2"]
+
+
 # --- hub --------------------------------------------------------------------------------------------
 
 
@@ -536,3 +557,50 @@ async def test_a_recording_whose_clock_stands_still_is_not_live():
     made.clock.advance(1)
     hub._beat()
     assert parse(client.queue.get_nowait())[1]["why"] == ""
+
+
+async def test_a_message_reaches_the_walls_and_leaves_them_when_it_was_seen():
+    async with world() as made:
+        hub = await seeded(made)
+        scope, patient = Scope.system("main"), made.ids["main", "patientA"]
+        before = hub.snapshot(scope)
+        assert before["mail"] == 2, "each patient has written once"
+        queue = await follow(hub, scope)
+        nurse = made.principal(Role.NURSE)
+        assert await made.backend.see_messages(nurse, patient) == 1
+        while not (patch := await until(queue, "patch")).get("tiles"):
+            pass
+        assert ([t["m"] for t in patch["tiles"] if t["id"] == patient], patch["mail"]) == ([0], 1)
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_a_page_goes_on_from_its_own_snapshot_without_another():
+    async with world() as made:
+        hub = await seeded(made)
+        scope = Scope.system("main")
+        shown = hub.snapshot(scope)
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "alm_new"))
+        async with asyncio.timeout(10):
+            while hub.snapshot(scope)["seq"] == shown["seq"]:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+
+        async def alive() -> bool:
+            return True
+
+        stream = hub.stream(scope, f"{shown['boot']}-{shown['seq']}", alive)
+        pieces = (await anext(stream)).strip().split(b"\n\n")[1:]
+        kinds = [parse(piece)[0] for piece in pieces]
+        assert kinds[-1] == "beat"
+        assert set(kinds[:-1]) == {"patch"}, "what it has missed, and no order to fetch all"
+        await stream.aclose()
+
+
+async def test_a_channel_that_was_dropped_does_not_pass_for_the_one_after_it():
+    async with world() as made:
+        hub = await seeded(made)
+        scope = Scope.system("main")
+        shown = hub.snapshot(scope)
+        del hub._channels[scope]
+        assert hub.snapshot(scope)["boot"] != shown["boot"]
+        assert hub._channel(scope).since(f"{shown['boot']}-{shown['seq']}") is None

@@ -221,7 +221,7 @@ class World:
             self.ids[tenant, "releaseA"] = made.id
 
     async def _home(self, tenant: str, place: str, prefix: str) -> None:
-        """A task of the ward's patient, who has written and was answered."""
+        """A task of the ward's patient, who has written and was answered; and a note about them."""
         patient = self.ids[tenant, f"patient{place}"]
         nurse = replace(self.principal(Role.NURSE, tenant=tenant), name=f"{prefix}Nurse")
         own = Principal(
@@ -233,6 +233,9 @@ class World:
         self.ids[tenant, f"task{place}"] = task.id
         for who, text in ((own, "writes"), (nurse, "is answered")):
             await self.backend.write_message(who, patient, f"{prefix}Patient {place} {text}", client=place)
+        note = await self.backend.write_note(nurse, patient, f"{prefix}Patient {place} hears badly")
+        assert note is not None
+        self.ids[tenant, f"note{place}"] = note.id
 
     async def _room(self, tenant: str, prefix: str) -> None:
         """A second nurse with PIN and badge; for each ward a team, a shift, an assignment, a hand-over."""

@@ -1,4 +1,4 @@
-"""What people's pages need: ways to reach a patient, messages, the care plan, consent, invitations.
+"""What people's pages need: ways to reach a patient, messages, the care plan, consent, invitations, sessions.
 
 Revision 0006.
 """
@@ -19,6 +19,7 @@ def upgrade() -> None:
     _contacts()
     _messages()
     _care_plan()
+    _notes()
     _consent()
 
 
@@ -31,10 +32,12 @@ def _of_tenant(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
 
 
 def _contacts() -> None:
-    """How a patient is reached, and who has made a one-time link."""
+    """How a patient is reached, who has made a one-time link, and what is logged in since when."""
     for column in ("phone", "email"):
         op.add_column("patients", sa.Column(column, sa.String(), nullable=True))
     op.add_column("one_time_links", sa.Column("created_by", sa.String(), nullable=True))
+    op.add_column("web_sessions", sa.Column("agent", sa.String(), nullable=True))
+    op.add_column("web_sessions", sa.Column("used", sa.BigInteger(), nullable=True))
 
 
 def _messages() -> None:
@@ -102,6 +105,25 @@ def _care_plan() -> None:
         _of_tenant("care_marks", "task", "care_tasks"),
         sa.PrimaryKeyConstraint("tenant", "task", "due", name=op.f("pk_care_marks")),
     )
+
+
+def _notes() -> None:
+    """What the care team writes about a patient as a whole."""
+    op.create_table(
+        "patient_notes",
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("patient", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("struck", sa.BigInteger(), nullable=True),
+        sa.Column("struck_by", sa.String(), nullable=True),
+        _of_tenant("patient_notes", "patient", "patients"),
+        _of_tenant("patient_notes", "by", "users"),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_patient_notes")),
+    )
+    op.create_index(op.f("ix_patient_notes_tenant_patient_at"), "patient_notes", ["tenant", "patient", "at"])
 
 
 def _consent() -> None:

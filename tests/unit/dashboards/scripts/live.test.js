@@ -29,13 +29,14 @@ beforeEach(() => {
 });
 afterEach(goOn);
 
-const start = (user = 'usr_1') => connect(user, (message) => got.push(message));
+const start = (user = 'usr_1') => connect(user, 'boot-7', (message) => got.push(message));
 
 test('where there is no SharedWorker the page opens a stream of its own', () => {
   delete globalThis.SharedWorker;
   start();
   FakeEventSource.last.say('beat', { seq: 4 });
   assert.deepEqual(got, [{ kind: 'beat', data: { seq: 4 } }]);
+  assert.equal(FakeEventSource.last.url, '/api/v1/live?after=boot-7', 'what the page has is not sent again');
 });
 
 test("the worker's messages are the page's; each person has a worker of their own", () => {
@@ -53,8 +54,8 @@ test('a worker that cannot start is replaced once by an own stream', () => {
   workers[0].onerror();
   workers[0].onerror();
   mock.timers.tick(10 * WORKER_MS);
-  assert.deepEqual(workers[0].port.got, ['bye']);
-  assert.equal(FakeEventSource.all[0].url, '/api/v1/live');
+  assert.deepEqual(workers[0].port.got, ['boot-7', 'bye']);
+  assert.equal(FakeEventSource.all[0].url, '/api/v1/live?after=boot-7');
   assert.ok(!got.some((m) => m.kind === 'beat'));
 });
 
@@ -74,7 +75,7 @@ test('a worker that has died is noticed; one that speaks is kept', () => {
 test('a page that goes says so, and one that comes out of the cache starts anew', () => {
   start();
   page.pagehide();
-  assert.deepEqual(workers[0].port.got, ['bye']);
+  assert.deepEqual(workers[0].port.got, ['boot-7', 'bye']);
   page.pageshow({ persisted: false });
   assert.deepEqual(got, []);
   page.pageshow({ persisted: true });
