@@ -18,8 +18,9 @@ from starlette.requests import Request
 
 from dashboards.backend import Backend
 from dashboards.i18n import negotiate
+from dashboards.zones import ZONE_COOKIE, Zones, known_zone
 from hearthward.core.errors import AccessError
-from hearthward.trust.access import Action, Principal, Resource, Scope, allowed, require, scope_of
+from hearthward.trust.access import OF_ONE, Action, Principal, Resource, Scope, allowed, require, scope_of
 
 __all__ = ["COOKIE", "LANG_COOKIE", "Context", "Guard", "csrf_token", "read_token"]
 
@@ -45,12 +46,16 @@ def read_token(request: Request) -> tuple[str | None, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a route knows about its caller. ``principal`` is None on public routes only."""
+    """What a route knows about its caller. ``principal`` is None on public routes only.
+
+    ``zone`` is the time zone in which pages say times.
+    """
 
     backend: Backend
     principal: Principal | None
     token: str
     language: str
+    zone: str = "UTC"
 
     @property
     def who(self) -> Principal:
@@ -125,7 +130,7 @@ class Guard:
         registered = await backend.language_of(principal) if principal else None
         accept = request.headers.get("accept-language", "")
         language = negotiate(accept, request.cookies.get(LANG_COOKIE), registered)
-        context = Context(backend, principal, token or "", language)
+        context = Context(backend, principal, token or "", language, await _zone(request, principal))
         request.state.context = context
         if request.method not in SAFE:
             _check_origin(request)
@@ -147,6 +152,15 @@ class Guard:
         if self.reads:
             query = {k: v for k, v in request.query_params.items() if k not in UNTOLD}
             await context.audit(self.action, self.kind, target=target, detail=query)
+
+
+async def _zone(request: Request, who: Principal | None) -> str:
+    """The browser's own time zone, as far as it was told; else that of the place."""
+    own = known_zone(request.cookies.get(ZONE_COOKIE))
+    if own is not None or who is None or (who.patient is None and not who.roles.isdisjoint(OF_ONE)):
+        return own or "UTC"
+    zones: Zones = request.app.state.zones
+    return await zones.of(scope_of(who))
 
 
 def _subject(request: Request, who: Principal) -> str:
@@ -180,4 +194,4 @@ async def _check_csrf(request: Request, session: str) -> None:
         given = str((await request.form()).get("csrf", ""))
     if not hmac.compare_digest((given or "").encode(), csrf_token(session).encode()):
         msg = "the page's security token is missing or old: reload the page and try again"
-        raise AccessError(msg)
+        raise AccessError(msg, reason="csrf")

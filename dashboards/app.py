@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as AsgiScope
 
 import hearthward
-from dashboards.access import Context
+from dashboards.access import LANG_COOKIE, Context
 from dashboards.api import ROUTERS as API
 from dashboards.api.twilio import TwilioBack
 from dashboards.backend import Backend
@@ -24,14 +25,15 @@ from dashboards.i18n import negotiate
 from dashboards.live.hub import LiveHub
 from dashboards.models import ProfileChoice
 from dashboards.pages import ROUTERS as PAGES
-from dashboards.pages.render import ASSETS, asset_digest, page
-from dashboards.pages.session import to_login
+from dashboards.pages.render import ASSETS, asset_digest, is_htmx, page
+from dashboards.pages.session import page_before, to_login
 from dashboards.problems import MissingError, Problem, ProblemField, from_error, problem_of, respond
 from dashboards.repeats import Repeats
 from dashboards.sound_checks import SoundChecks
 from dashboards.tries import Tries
 from dashboards.unlock import Unlocks
 from dashboards.watching import Phones
+from dashboards.zones import Zones
 from hearthward.core.errors import HearthwardError
 from hearthward.core.ids import Ids, RandomIds
 from hearthward.core.telemetry import Telemetry
@@ -40,6 +42,8 @@ from hearthward.trust.access import Principal
 __all__ = ["build_app"]
 
 log = logging.getLogger(__name__)
+TRY_AGAIN_S: Final = 15
+"""A page that cannot be shown now is asked for again by the browser itself."""
 
 
 class _Assets(StaticFiles):
@@ -61,21 +65,32 @@ def _wants_page(request: Request) -> bool:
 def _context(request: Request) -> Context:
     """The caller as far as the guard got; it may not have run."""
     known: Context | None = getattr(request.state, "context", None)
-    language = negotiate(request.headers.get("accept-language", ""))
+    language = negotiate(request.headers.get("accept-language", ""), request.cookies.get(LANG_COOKIE))
     return known or Context(request.app.state.backend, None, "", language)
 
 
 def _answer(
-    request: Request, problem: Problem, headers: dict[str, str] | None = None, *, missing: object = None
+    request: Request, problem: Problem, headers: dict[str, str] | None = None, *, cause: object = None
 ) -> Response:
+    """A problem for programs; for people a page, or a part of one, that says what to do about it."""
     request.app.state.telemetry.count("hearthward_web_errors_total", status=str(problem.status))
     if not _wants_page(request):
         return respond(problem, headers)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return to_login(request)
-    return page(
-        request, _context(request), "error.html", status=problem.status, problem=problem, missing=missing
-    )
+    passing = problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+    found = {"problem": problem, "cause": cause, "passing": passing}
+    part = is_htmx(request)
+    again = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = page_before(request) if request.method != "GET" else again
+    template = "error_part.html" if part else "error.html"
+    answer = page(request, _context(request), template, status=problem.status, back=back, **found)
+    answer.headers.update(headers or {})
+    if part and passing and "detail" not in request.headers.get("hx-target", ""):
+        answer.headers["HX-Reswap"] = "none"  # what is there stays, and asks again by itself
+    elif passing and request.method == "GET":
+        answer.headers["Refresh"] = str(TRY_AGAIN_S)
+    return answer
 
 
 def _where(request: Request) -> str:
@@ -89,8 +104,8 @@ def _errors(app: FastAPI) -> None:
         problem = from_error(error, _where(request))
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("%s failed: %s", problem.where, error.message)
-        missing = error.details.get("kind") if isinstance(error, MissingError) else None
-        return _answer(request, problem, headers if problem.retry else None, missing=missing)
+        cause = error.details.get("kind" if isinstance(error, MissingError) else "reason")
+        return _answer(request, problem, headers if problem.retry else None, cause=cause)
 
     @app.exception_handler(RequestValidationError)
     async def shape(request: Request, error: RequestValidationError) -> Response:
@@ -166,6 +181,7 @@ def build_app(
     app.state.phones = phones or Phones()
     app.state.unlocks = Unlocks(backend.clock)
     app.state.repeats = Repeats(backend.clock)
+    app.state.zones = Zones(backend)
     app.state.sound_checks = SoundChecks(backend)
     for router in (*API, *PAGES):
         app.include_router(router)

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from cloud_ingest.channel_health import NEEDS, Health
 from cloud_ingest.channels.base import Message
+from cloud_ingest.telling.wording import clock_at
 from dashboards.backend import DirectoryError
 from dashboards.channel_models import ChannelTest, ChannelView
-from hearthward.core.clock import iso
 
 __all__ = ["PUSH_SERVICES", "host_of", "message_of_test", "unused_view", "used_view"]
 
@@ -22,8 +22,8 @@ PUSH_SERVICES: Final = (
 )
 """Domains of push services that a browser's subscription may name."""
 _TEXT: Final = {
-    "en": "TEST, no alarm: Hearthward can reach you here. Nothing is to be done. {when} UTC",
-    "zh": "测试,不是报警:Hearthward 可以通过此方式联系您。无需任何操作。{when} UTC",
+    "en": "TEST, no alarm: Hearthward can reach you here. Nothing is to be done. {when}",
+    "zh": "测试,不是报警:Hearthward 可以通过此方式联系您。无需任何操作。{when}",
 }
 
 
@@ -68,14 +68,14 @@ def used_view(
 
 
 def message_of_test(
-    ident: str, target: str, language: str, now: int, *, answer: str | None = None
+    ident: str, target: str, language: str, now: int, *, zone: str | None = None, answer: str | None = None
 ) -> Message:
     """The message of a test; it says that it is one. ``answer``: the token under which a key comes back."""
     tongue = "zh" if language.startswith("zh") else "en"
     return Message(
         id=ident,
         target=target,
-        text=_TEXT[tongue].format(when=iso(now)[11:16]),
+        text=_TEXT[tongue].format(when=clock_at(now, zone)),
         language=tongue,
         priority="low",
         kind="test",

@@ -20,6 +20,7 @@ from cloud_ingest.records import models as rows
 from cloud_ingest.records.users import principal_of
 from cloud_ingest.service import CloudService
 from cloud_ingest.telling.addresses import address, contacts_of
+from cloud_ingest.telling.clocks import usual_zone
 from dashboards.backend import DirectoryError
 from dashboards.channel_models import (
     Called,
@@ -113,7 +114,8 @@ class CloudChannels:
         where = (await self._own_address(who, channel) or "") if target == "me" else target
         ident, now = self._records.ids.new(TEST), self._records.wall.now_ns()
         token = None if self._answers is None else self._answers.token_of(ident)
-        message = message_of_test(ident, where, await self._language(who), now, answer=token)
+        zone = await self._records.read(lambda s: usual_zone(s, who.tenant))
+        message = message_of_test(ident, where, await self._language(who), now, zone=zone, answer=token)
         row = rows.ChannelTest(
             tenant=who.tenant,
             id=ident,

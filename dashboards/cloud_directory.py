@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records import Records
@@ -104,6 +105,16 @@ class CloudDirectory:
         for device, received in zip(batch.device, batch.received, strict=True):
             newest[device] = max(received, newest.get(device, 0))
         return newest
+
+    async def site_zone(self, scope: Scope) -> str | None:
+        """See the port."""
+
+        def read(session: Session) -> str | None:
+            zone, here = rows.Gateway.timezone, self._records.directory(session).gateways
+            query = select(zone).where(*here.limits(scope), zone.is_not(None), rows.Gateway.ended.is_(None))
+            return session.scalars(query.group_by(zone).order_by(func.count().desc(), zone)).first()
+
+        return await self._records.read(read)
 
     async def audit_page(self, scope: Scope, asked: AskedAudit) -> AuditPage:
         """See the port."""

@@ -77,6 +77,10 @@ class DirectoryPort(Protocol):
         """When the newest reading of each of these devices was received."""
         ...
 
+    async def site_zone(self, scope: Scope) -> str | None:
+        """The time zone of the scope's wards: that of most gateways that have one. None: none has."""
+        ...
+
     async def audit_page(self, scope: Scope, asked: AskedAudit) -> AuditPage:
         """Lines of the audit. Raises AccessError for a scope of less than the whole tenant."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -116,6 +117,12 @@ class FakeDirectory:
     async def seen_at(self, scope: Scope, devices: Sequence[str]) -> Mapping[str, int]:
         """See the port."""
         return {d: at for d, at in (await self.last_seen(scope)).items() if d in devices}
+
+    async def site_zone(self, scope: Scope) -> str | None:
+        """See the port."""
+        present = (g for g in self._found_in(scope, "gateway") if self._is_present(g))
+        found = Counter(g.timezone for g in present if g.timezone)
+        return min(found, key=lambda zone: (-found[zone], zone), default=None)
 
     async def audit_page(self, scope: Scope, asked: AskedAudit) -> AuditPage:
         """See the port."""

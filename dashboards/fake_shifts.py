@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from cloud_ingest.records.models import Shift
 from cloud_ingest.records.rota import WEEK_NS, overlap, times
 from cloud_ingest.records.shifts import ROLES
-from dashboards.backend import DirectoryError
+from dashboards.backend import DirectoryError, LiveEvent
+from dashboards.fake_telling import tells
 from dashboards.models import User
 from dashboards.people_port import ShiftDraft
 from dashboards.staff_models import Turn
@@ -47,6 +48,9 @@ class FakeShifts(ABC):
         self._rota: dict[str, dict[str, Shift]] = {}
 
     @abstractmethod
+    def _publish(self, event: LiveEvent) -> None: ...
+
+    @abstractmethod
     def _users(self, tenant: str) -> dict[str, User]: ...
 
     @abstractmethod
@@ -64,6 +68,7 @@ class FakeShifts(ABC):
         found = [turn_of(row, *at) for row in rows for at in times(row, start, end)]
         return sorted(found, key=lambda t: (t.start, t.user, t.role, t.id))
 
+    @tells
     async def add_shift(self, scope: Scope, draft: ShiftDraft, *, who: Principal) -> Turn:
         """See the port."""
         del who
@@ -114,6 +119,7 @@ class FakeShifts(ABC):
             if both is not None:
                 raise DirectoryError(field="user", code="overlap", value=iso(both[0]))
 
+    @tells
     async def change_shift(self, scope: Scope, key: str, draft: ShiftDraft, *, who: Principal) -> Turn | None:
         """See the port."""
         del who
@@ -142,6 +148,7 @@ class FakeShifts(ABC):
             raise DirectoryError(field="shift", code="begun", value=iso(row.start))
         return self._put_shift(scope, changed)
 
+    @tells
     async def cancel_shift(
         self, scope: Scope, key: str, at: int | None = None, *, who: Principal
     ) -> Turn | None:
@@ -177,6 +184,7 @@ class FakeShifts(ABC):
             row.cancelled = now
         return turn_of(row, max(at, now), found[1])
 
+    @tells
     async def swap_shift(
         self, scope: Scope, key: str, at: int, *, to: str, back: tuple[str, int] | None, who: Principal
     ) -> Turn | None:

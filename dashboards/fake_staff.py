@@ -13,6 +13,7 @@ from cloud_ingest.records.staff import AT_WORK, check_pin
 from dashboards.backend import DirectoryError
 from dashboards.fake_people import FakePeople
 from dashboards.fake_shifts import FakeShifts
+from dashboards.fake_telling import tells
 from dashboards.models import Device, Gateway, Kind, User
 from dashboards.people_port import HandOverDraft, TeamDraft
 from dashboards.policy_views import check_people, read_policy, shipped_policies, version_view
@@ -114,6 +115,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         known = self._user(scope, user)
         return None if known is None else self._member(scope.tenant, known)
 
+    @tells
     async def set_contacts(
         self, scope: Scope, user: str, *, phone: str | None, email: str | None
     ) -> StaffMember | None:
@@ -207,10 +209,12 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         found = [t for t in self._roster(scope.tenant).teams.values() if _ward_in(scope, t.ward)]
         return sorted(found, key=lambda t: t.name)
 
+    @tells
     async def add_team(self, scope: Scope, draft: TeamDraft) -> Team:
         """See the port."""
         return self._put_team(scope, self.ids.new("team"), draft)
 
+    @tells
     async def change_team(self, scope: Scope, key: str, draft: TeamDraft) -> Team | None:
         """See the port."""
         old = self._roster(scope.tenant).teams.get(key)
@@ -226,6 +230,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         teams[key] = Team(id=key, name=draft.name, ward=draft.ward, members=sorted(draft.members))
         return teams[key]
 
+    @tells
     async def end_team(self, scope: Scope, key: str) -> Team | None:
         """See the port."""
         roster = self._roster(scope.tenant)
@@ -256,6 +261,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         given = self._roster(scope.tenant).assignments.values()
         return [a for a in given if self._patient_visible(scope, a.patient)]
 
+    @tells
     async def assign(
         self, scope: Scope, patient: str, *, user: str | None, team: str | None, who: Principal
     ) -> Assignment | None:
@@ -289,6 +295,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         given[made.id] = made
         return made
 
+    @tells
     async def unassign(self, scope: Scope, key: str) -> Assignment | None:
         """See the port."""
         given = self._roster(scope.tenant).assignments
@@ -333,6 +340,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         versions.append(row)
         return version_view(policy, active=False, by=row.by, at=row.at, text=text)
 
+    @tells
     async def activate_policy(
         self, scope: Scope, key: str, version: int, *, who: Principal
     ) -> PolicyVersion | None:
@@ -349,6 +357,7 @@ class FakeStaff(FakePeople, FakeShifts, ABC):
         return wanted.model_copy(update={"active": True})
 
     # --- hand-over ----------------------------------------------------------------------------------
+    @tells
     async def hand_over(self, scope: Scope, draft: HandOverDraft, *, who: Principal) -> HandOver:
         """See the port."""
         people = self._users(scope.tenant)

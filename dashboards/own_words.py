@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
 from cloud_ingest.careplan import midnight
 from dashboards.i18n import translations
 from dashboards.trend_models import Trend, TrendPoint
+from dashboards.zones import known_zone
 from hearthward.core.clock import SECOND
 
 __all__ = ["DAY", "Day", "Times", "Week", "days_of", "known_zone", "last_days", "week_of"]
@@ -34,11 +35,6 @@ SAME: Final = {
 people vary by anyway."""
 WEEK_DAYS: Final = 7
 Change = Literal["higher", "lower", "same"]
-
-
-def known_zone(name: str | None) -> str | None:
-    """The time zone of that name, if there is one."""
-    return name if name in available_timezones() else None
 
 
 @dataclass(frozen=True, slots=True)

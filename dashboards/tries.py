@@ -42,8 +42,9 @@ Work = Callable[[Progress], Awaitable[Trial]]
 class Job:
     """One trial: what was asked, how far it has got, and what came of it.
 
-    ``numbers`` are those that were moved, ``text`` is the rule's file with them in their places; ``known``
-    maps lost alarms (by patient and beginning) to those that people truly got.
+    ``error`` says why it failed, and ``retry`` whether it may succeed later. ``numbers`` are those that were
+    moved, ``text`` is the rule's file with them in their places; ``known`` maps lost alarms (by patient and
+    beginning) to those that people truly got.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Job:
     of: int = 0
     result: Trial | None = None
     error: str = ""
+    retry: bool = False
     known: dict[tuple[str, int], str] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
@@ -135,7 +137,7 @@ class Tries:
                 found = await work(progress)
             except HearthwardError as error:
                 log.warning("a trial of rule %s failed: %s", job.rule, error.message)
-                job.state, job.error = "failed", error.message
+                job.state, job.error, job.retry = "failed", error.message, error.retry
             except asyncio.CancelledError:
                 job.state = "cancelled"
                 raise

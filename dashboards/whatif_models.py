@@ -112,6 +112,7 @@ class TryView(_View):
     done: int = Field(description="patients looked at")
     of: int
     error: str = ""
+    retry: bool = Field(False, description="it failed for now: the same may succeed later")
     start: Instant
     end: Instant
     zone: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records.models import Bed, Encounter, Ward
+from cloud_ingest.telling.clocks import zones_of
 from cloud_ingest.telling.wording import Place
 from rules.response.duty import ward_in
 
@@ -38,7 +40,9 @@ def places_of(session: Session, tenant: str, subjects: Iterable[str], now: int) 
     names = _ward_names(session, tenant, wards) if wards else {}
     found = {s: _named(s, names) for s in named}
     stays = _stays(session, tenant, patients, now) if patients else {}
-    return found | {p: stays.get(p) or _unknown(p) for p in patients}
+    found |= {p: stays.get(p) or _unknown(p) for p in patients}
+    zones = zones_of(session, tenant, found)
+    return {subject: replace(place, zone=zones[subject]) for subject, place in found.items()}
 
 
 def _named(subject: str, wards: dict[str, str]) -> Place:

@@ -1,6 +1,7 @@
 """What people are told of an alarm, in English and Chinese: short, and no more than the organisation allows.
 
-There is never a name, a birth date or a hospital number in it. Times are UTC. One SMS where possible: 160
+There is never a name, a birth date or a hospital number in it. Times are those of the place, or else say that
+they are UTC. One SMS where possible: 160
 characters of GSM 03.38, or 70 where others are needed (3GPP TS 23.038).
 """
 
@@ -8,10 +9,12 @@ characters of GSM 03.38, or 70 where others are needed (3GPP TS 23.038).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cloud_ingest.telling.spoken import spelt, spoken
-from hearthward.core.clock import iso
+from hearthward.core.clock import SECOND, iso
 from rules.model import Transition
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "Place",
     "Wording",
     "body",
+    "clock_at",
     "gsm_length",
     "heading",
     "one_sms",
@@ -89,12 +93,14 @@ class Wording:
 class Place:
     """Where a subject is, by language: the ward alone, and in full.
 
-    ``private``: it is somebody's; what is no patient (a gateway, a component) is named always.
+    ``private``: it is somebody's; what is no patient (a gateway, a component) is named always. ``zone`` is
+    the time zone there; None: not known.
     """
 
     ward: Text
     full: Text
     private: bool = True
+    zone: str | None = None
 
 
 def reference(alarm: str) -> str:
@@ -125,10 +131,24 @@ def body(transition: Transition, place: Place, channel: str, language: Language,
     head = heading(transition, language)
     if channel == "voice":
         return _said(head, what if detail == "values" else "", where, transition.alarm, language)
-    when = iso(transition.onset if transition.late else transition.at)[11:16]
-    rest = ", ".join(part for part in (where, f"{when} UTC #{reference(transition.alarm)}") if part)
+    when = clock_at(transition.onset if transition.late else transition.at, place.zone)
+    rest = ", ".join(part for part in (where, f"{when} #{reference(transition.alarm)}") if part)
     parts = (head, what if detail == "values" else "", rest)
     return one_sms(*parts, language=language) if channel == "sms" else _joined(*parts)
+
+
+def clock_at(at: int, zone: str | None) -> str:
+    """The time of day (of UTC ns) in a zone: ``22:02``; ``14:02 UTC`` where that is not known."""
+    try:
+        where = None if zone is None else ZoneInfo(zone)
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+    ):  # not known to this machine: people are told all the same
+        where = None
+    if where is None:
+        return f"{iso(at)[11:16]} UTC"
+    return f"{datetime.fromtimestamp(at // SECOND, UTC).astimezone(where):%H:%M}"
 
 
 def one_sms(head: str, what: str, rest: str, *, language: Language) -> str:

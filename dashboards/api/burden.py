@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
@@ -22,6 +22,7 @@ from dashboards.burden_models import BurdenView, FiguresView, Names
 from dashboards.models import Ward
 from dashboards.problems import ERROR_RESPONSES
 from dashboards.subjects import names_of
+from dashboards.zones import known_zone
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
@@ -56,7 +57,9 @@ def query_of(
     by: By = "ward",
     ward: Annotated[str, Query(description="only alarms of this ward")] = "",
     rule: Annotated[str, Query(description="only alarms of this rule")] = "",
-    zone: Annotated[str, Query(description="whose days; UTC when left out", examples=["Asia/Shanghai"])] = "",
+    zone: Annotated[
+        str, Query(description="whose days; those of the place when left out", examples=["Asia/Shanghai"])
+    ] = "",
 ) -> BurdenQuery:
     """The query of an address."""
     return BurdenQuery(from_, to, by, ward, rule, zone)
@@ -85,8 +88,8 @@ async def get_burden_csv(context: See, query: Wanted) -> Response:
 
 async def asked_of(context: Context, query: BurdenQuery) -> Asked:
     """What is meant by a query. Raises DirectoryError naming the field."""
-    zone = query.zone or "UTC"
-    if zone not in available_timezones():
+    zone = query.zone or context.zone
+    if known_zone(zone) is None:
         raise DirectoryError(field="zone", code="unknown", value=zone)
     now = context.backend.clock.now_ns()
     end = min(now, _moment(query.to, "to", zone, now, whole=True))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from dashboards.models import Instant, Kind
+from dashboards.zones import known_zone
 
 __all__ = ["CHANGES", "DRAFTS", "Draft", "EndDraft"]
 
@@ -19,9 +19,9 @@ def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def known_zone(value: str) -> str:
+def _zone(value: str) -> str:
     """The name of a time zone. Raises ValueError."""
-    if value not in available_timezones():
+    if known_zone(value) is None:
         msg = "not an IANA time zone such as Asia/Shanghai"
         raise ValueError(msg)
     return value
@@ -30,7 +30,7 @@ def known_zone(value: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=120)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 OptionalKey = Annotated[Key | None, BeforeValidator(_blank_is_none)]
-RequiredZone = Annotated[str, AfterValidator(known_zone)]
+RequiredZone = Annotated[str, AfterValidator(_zone)]
 Zone = Annotated[RequiredZone | None, BeforeValidator(_blank_is_none)]
 _Date = Annotated[
     str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", examples=["1948-05-02"])

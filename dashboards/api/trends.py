@@ -31,6 +31,7 @@ COLUMNS: Final = (
 EARLIEST: Final = "1970-01-01T00:00:00Z"
 
 See = Annotated[Context, Depends(Guard(Action.VIEW_READINGS, "reading", reads=True))]
+Export = Annotated[Context, Depends(Guard(Action.EXPORT_READINGS, "reading", reads=True))]
 From = Annotated[
     str | None,
     Query(alias="from", description="a day before the end when left out", examples=["2026-03-01T08:00:00Z"]),
@@ -60,13 +61,16 @@ async def get_trend(
 
 @router.get("/patients/{patient}/readings.csv", response_class=StreamingResponse)
 async def get_readings_csv(
-    context: See,
+    context: Export,
     patient: str,
     metric: Annotated[list[str] | None, Query(examples=["spo2"], description="all when left out")] = None,
     from_: From = None,
     to: To = None,
 ) -> StreamingResponse:
-    """Every reading of a period as a table (UTF-8, with a header), sent as it is read."""
+    """Every reading of a period as a table (UTF-8, with a header), sent as it is read.
+
+    For people only: what hangs on a wall shows values, and takes none away.
+    """
     for key in metric or ():
         if key not in METRICS:
             raise DirectoryError(field="metric", code="unknown", value=key)

@@ -228,6 +228,7 @@ def view_of(job: Job) -> TryView:
         done=job.done,
         of=job.of,
         error=job.error,
+        retry=job.retry,
         start=asked.start,
         end=asked.end,
         zone=asked.zone,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -22,6 +23,7 @@ from dashboards.pages.picking import choices_of, resolved
 from dashboards.pages.render import page
 from dashboards.paging import PAGE, Pager, page_number
 from dashboards.problems import MissingError
+from dashboards.zones import local_iso, moment_in
 from hearthward.core.clock import iso
 from hearthward.trust.access import Action
 
@@ -248,11 +250,11 @@ async def _submit(request: Request, context: Context, entry: Entry, do: str, key
         if do == "end":
             done = await end_item(context, entry, key, None)
         elif do == "create":
-            draft = DRAFTS[entry.kind].model_validate(form)
+            draft = DRAFTS[entry.kind].model_validate(_in_utc(context, form))
             done = await create_item(context, entry, draft.model_dump(), profiles)
         else:
             left = await _left_alone(context, entry.kind, key, form)
-            change = CHANGES[entry.kind].model_validate(left)
+            change = CHANGES[entry.kind].model_validate(_in_utc(context, left))
             done = await change_item(context, entry, key, change.model_dump(exclude_unset=True), profiles)
     except (ValidationError, DirectoryError) as error:
         attempt = blamed(entry.kind, key, typed, error)
@@ -267,7 +269,18 @@ async def _left_alone(context: Context, kind: Kind, key: str, form: dict[str, st
     """The form without times that stayed as they were shown: they are kept more exactly than people see."""
     row = await context.backend.item(context.scope, kind, key)
     shown = {name: at for name in ("start", "end") if isinstance(at := getattr(row, name, None), int)}
-    return {name: text for name, text in form.items() if name not in shown or text != iso(shown[name])}
+    kept = {name: local_iso(at, context.zone) for name, at in shown.items()}
+    return {name: text for name, text in form.items() if text != kept.get(name)}
+
+
+def _in_utc(context: Context, form: Mapping[str, str]) -> dict[str, str]:
+    """The form with its times in UTC; those without a zone are of the page's. What is no time stays."""
+    out = dict(form)
+    for name in ("start", "end"):
+        if text := form.get(name, "").strip():
+            with suppress(ValueError, OverflowError):
+                out[name] = iso(moment_in(text, context.zone))
+    return out
 
 
 async def _export(context: Context, entry: Entry, request: Request) -> Response:

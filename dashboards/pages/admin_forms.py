@@ -40,7 +40,7 @@ WARD_OR_HOME: Final = (("ward", N_("in a bed")), ("home", N_("at home")))
 TRANSPORTS: Final = (("ble", N_("Bluetooth LE")), ("serial", N_("serial port")))
 YES_OR_NO: Final = (("false", N_("no")), ("true", N_("yes")))
 TONGUES: Final = (("en", "English"), ("zh", "中文"))
-WHEN: Final = N_("empty: now; else as 2026-03-01T08:00+08:00")
+WHEN: Final = N_("empty: now; else as 2026-03-01 08:00, by the clock there")
 FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
     "ward": (
         Input("name", N_("Name"), required=True),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from markupsafe import Markup
@@ -14,6 +13,7 @@ from dashboards.access import Context
 from dashboards.drawings import Bar, Lane, Series, lanes
 from dashboards.i18n import translations
 from dashboards.models import Alarm
+from dashboards.zones import ticks
 from hearthward.core.clock import SECOND
 from hearthward.core.text import natural
 
@@ -22,14 +22,6 @@ __all__ = ["Timeline", "timeline"]
 MOST_LANES: Final = 24
 STYLES: Final = {"high": "h", "medium": "m", "low": "l"}
 MINUTE: Final = 60 * SECOND
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
-STEPS: Final = (
-    *(n * MINUTE for n in (1, 5, 15, 30)),
-    *(n * HOUR for n in (1, 3, 6, 12)),
-    *(n * DAY for n in (1, 2, 7, 14, 30, 60, 120, 365)),
-)
-TICKS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +55,10 @@ def timeline(
         found,
         start=start,
         end=end,
-        ticks=_ticks(start, end),
+        ticks=ticks(start, end, context.zone, context.language),
         title=gettext("Alarms over time"),
         description=told.format(n=len(rows), m=len(by)),
     )
     names = gettext("▲ high"), gettext("◆ medium"), gettext("● low")
     series = [Series(name, style, ()) for name, style in zip(names, "hml", strict=True)]
     return Timeline(drawn, series, max(0, len(by) - MOST_LANES))
-
-
-def _ticks(start: int, end: int) -> list[tuple[int, str]]:
-    """Even moments with their time, midnights with their date (UTC)."""
-    step = next((s for s in STEPS if (end - start) // s <= TICKS), STEPS[-1])
-    first = -(-start // step) * step
-
-    def said(at: int) -> str:
-        form = "%m-%d" if at % DAY == 0 else "%H:%M"
-        return datetime.fromtimestamp(at // SECOND, UTC).strftime(form)
-
-    return [(at, said(at)) for at in range(first, end, step)]

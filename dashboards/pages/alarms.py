@@ -11,7 +11,6 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
 from dashboards.api.alarms import alarm_of, answer_alarm
-from dashboards.api.readings import instant
 from dashboards.api.switches import see_inactivations
 from dashboards.backend import AlarmQuery, DirectoryError, RosterEntry, is_equipment
 from dashboards.i18n import N_
@@ -25,6 +24,7 @@ from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, can_answ
 from dashboards.staff_models import StaffMember
 from dashboards.subjects import names_of
 from dashboards.unlock import Acting
+from dashboards.zones import local_iso, moment_in
 from hearthward.core.errors import RuleError
 from hearthward.trust.access import Action
 
@@ -74,7 +74,7 @@ async def alarms(request: Request, context: List, before: str | None = None) -> 
         chart=timeline(context, rows, named, context.backend.clock.now_ns()),
         under=lambda a: a.root is not None and any(b.id == a.root for b in rows),
         places=named,
-        asked=asked,
+        asked=_shown(context, asked, query),
         wrong=wrong,
         more=link,
         wards=[w for w in await context.backend.items(context.scope, "ward") if isinstance(w, Ward)],
@@ -102,11 +102,28 @@ def query_of(context: Context, asked: Mapping[str, str], before: str | None) -> 
         priority=cast("Priority | None", chosen["priority"]),
         signal=cast("Signal | None", chosen["signal"]),
         equipment=not context.may(Action.VIEW_ALARMS),
-        start=instant(asked["from"], "from", 0) if asked["from"] else None,
-        end=instant(asked["to"], "to", 0) if asked["to"] else None,
+        start=_moment(context, asked, "from"),
+        end=_moment(context, asked, "to"),
         before=before,
         limit=PAGE if show in {"all", "worklist"} else MOST,
     )
+
+
+def _moment(context: Context, asked: Mapping[str, str], field: str) -> int | None:
+    """A time of the filters, in the page's zone unless it says one. Raises DirectoryError."""
+    if not asked[field]:
+        return None
+    try:
+        return moment_in(asked[field], context.zone)
+    except (ValueError, OverflowError) as error:
+        raise DirectoryError(field=field, code="invalid", value=asked[field]) from error
+
+
+def _shown(context: Context, asked: Mapping[str, str], query: AlarmQuery) -> dict[str, str]:
+    """The filters as their fields take them: times of the page's zone; what cannot be understood as typed."""
+    times = {"from": query.start, "to": query.end}
+    found = {name: local_iso(at, context.zone) for name, at in times.items() if at is not None}
+    return {**asked, **found}
 
 
 def worst_first(found: Sequence[Alarm]) -> list[Alarm]:
@@ -148,8 +165,11 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
     try:
         await answer_alarm(Acting(context), alarm, asked)
     except RuleError as error:
-        refused = REFUSED.get(str(error.details.get("code")), REFUSED["nothing"])
-        return await _show(request, context, await alarm_of(context, alarm), refused=refused)
+        code = str(error.details.get("code"))
+        found = await alarm_of(context, alarm)
+        first = found.accepted_name or "" if code == "taken" and found.accepted_at is not None else ""
+        refused = REFUSED["first"] if first else REFUSED.get(code, REFUSED["nothing"])
+        return await _show(request, context, found, refused=refused)
     back = safe_path(form.get("next")) or f"/alarms/{alarm}?done={kind}"
     return RedirectResponse(back, status_code=303)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from cloud_ingest.burden import DAY, Asked
+from cloud_ingest.burden import Asked
+from cloud_ingest.careplan import midnight
 from dashboards.access import Context
 from dashboards.api.burden import BurdenQuery, See, asked_of, burden_of, query_of
 from dashboards.backend import DirectoryError
@@ -95,9 +96,9 @@ def _alarms(context: Context, found: BurdenView, key: str, figures: FiguresView)
     if not figures.alarms or not key or found.by == "hour":
         return ""
     if found.by == "day":
-        zone = ZoneInfo(found.zone)
-        begins = round(datetime.fromisoformat(key).replace(tzinfo=zone).timestamp()) * SECOND
-        start, end = max(begins, found.start), min(begins + DAY, found.end)
+        day = date.fromisoformat(key)
+        start = max(midnight(day, found.zone), found.start)
+        end = min(midnight(day + timedelta(days=1), found.zone), found.end)
         return _link(context, Asked(start, end, "day", found.ward, found.rule, found.zone))
     return _link(context, asked, **{found.by: key})
 

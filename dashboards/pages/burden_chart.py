@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -13,9 +14,10 @@ from dashboards.access import Context
 from dashboards.burden_models import BurdenView
 from dashboards.drawings import Series, columns
 from dashboards.i18n import translations
+from dashboards.zones import day_label
 from hearthward.core.clock import SECOND
 
-__all__ = ["Chart", "days_between", "over_time"]
+__all__ = ["Chart", "day_labels", "days_between", "over_time"]
 
 HOURS: Final = 24
 PRIORITIES: Final = ("high", "medium", "low")
@@ -53,8 +55,13 @@ def over_time(context: Context, found: BurdenView) -> Chart | None:
     title = gettext("Over the hours of the day") if found.by == "hour" else gettext("Over the days")
     most = max(sum(counts.values()) for counts in known.values())
     told = gettext("{n} alarms; the most in one column: {most}").format(n=found.total.alarms, most=most)
-    shown = [label if found.by == "hour" else label[5:] for label in labels]
+    shown = labels if found.by == "hour" else day_labels(context, labels)
     return Chart(title, columns(shown, series, title=title, description=told, stacked=True), labels, series)
+
+
+def day_labels(context: Context, days: Sequence[str]) -> list[str]:
+    """ISO dates as an axis names them."""
+    return [day_label(date.fromisoformat(day), context.language) for day in days]
 
 
 def days_between(start: int, end: int, zone: str) -> list[str]:

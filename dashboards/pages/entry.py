@@ -21,6 +21,7 @@ from dashboards.i18n import N_
 from dashboards.models import Patient, Value
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
+from dashboards.stays import place_of
 from hearthward.core.clock import SECOND, parse_iso
 from hearthward.core.codes import METRICS
 from hearthward.trust.access import Action, Role
@@ -182,14 +183,13 @@ async def _show(
         raise MissingError(kind="patient", key=patient)
     await context.demand(Action.ENTER_READING, "entry", patient=patient, target=patient)
     before = await entered_before(context, patient)
-    roster = await context.backend.roster(context.scope)
     return page(
         request,
         context,
         "entry.html",
         status=422 if form else 200,
         person=person,
-        stay=next((e for e in roster if e.patient == patient), None),
+        place=await place_of(context, patient),
         form=form or blank(request, context, _address(patient)),
         saved=next((values for values in before if values[0].group == saved), None),
         before=before,

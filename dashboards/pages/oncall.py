@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -37,6 +36,7 @@ from dashboards.pages.staff import show_account
 from dashboards.problems import MissingError
 from dashboards.shift_times import DAY, at_local, day_of, gaps, hour_of, week_of
 from dashboards.staff_models import SHIFT_ROLES, Hole, Turn
+from dashboards.zones import known_zone
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -172,7 +172,7 @@ def _swap(form: Mapping[str, str]) -> dict[str, Any]:
 def _body(form: Mapping[str, str]) -> ShiftBody:
     """The shift of a form: a day, two hours and a zone. Raises ValidationError, DirectoryError."""
     zone = form.get("zone") or form.get("timezone", "")
-    if zone not in available_timezones():
+    if known_zone(zone) is None:
         raise DirectoryError(field="timezone", code="invalid" if zone else "required", value=zone)
     first, begins, ends = _day(form, "day"), _hour(form, "from"), _hour(form, "to")
     start = at_local(first, begins, zone)
@@ -217,7 +217,7 @@ async def _show(
     backend, scope, now = context.backend, context.scope, context.backend.clock.now_ns()
     wards = [w for w in await backend.items(scope, "ward") if isinstance(w, Ward)]
     zone = query.get("zone") or query.get("timezone") or ""
-    if zone not in available_timezones():
+    if known_zone(zone) is None:
         zone = await _zone_of(context)
     monday = week_of(_given(query.get("day", ""), day_of(now, zone)))
     days = [monday + timedelta(days=i) for i in range(7)]
@@ -261,14 +261,10 @@ def _given(text: str, other: date) -> date:
 
 
 async def _zone_of(context: Context) -> str:
-    """The time zone of the schedule: that of a shift of these weeks, else of a gateway, else UTC."""
+    """The time zone of the schedule: that of a shift of these weeks, else of the place."""
     now = context.backend.clock.now_ns()
     turns = await context.backend.shifts(context.scope, now - 7 * DAY, now + 7 * DAY)
-    zones = [t.timezone for t in turns]
-    zones += [
-        str(getattr(g, "timezone", None) or "") for g in await context.backend.items(context.scope, "gateway")
-    ]
-    return next((z for z in zones if z in available_timezones()), "UTC")
+    return next((t.timezone for t in turns if known_zone(t.timezone)), context.zone)
 
 
 def _week(

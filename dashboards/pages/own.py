@@ -10,14 +10,15 @@ from fastapi.responses import Response
 
 from dashboards.access import Context
 from dashboards.consent import Viewing, viewing
+from dashboards.models import Patient
 from dashboards.own_words import Times, known_zone
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
+from dashboards.zones import ZONE_COOKIE
 from hearthward.trust.access import Action
 
 __all__ = ["SHOWN", "ZONE_COOKIE", "Own", "own", "own_patient", "part"]
 
-ZONE_COOKIE: Final = "hearthward_zone"
 SHOWN: Final = (
     "nibp_systolic",
     "nibp_diastolic",
@@ -36,10 +37,11 @@ SHOWN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A page about one patient: who looks at it, and how times are said."""
+    """A page about one patient: who looks at it, how times are said, and the name that a relative reads."""
 
     view: Viewing
     times: Times
+    whose: str = ""
 
     @property
     def patient(self) -> str:
@@ -65,7 +67,9 @@ async def own(request: Request, context: Context, part: str = "") -> Own:
         raise MissingError(kind="consent", key=view.patient)
     zone = known_zone(request.cookies.get(ZONE_COOKIE))
     zone = zone or known_zone(await context.backend.care_zone(context.scope, view.patient))
-    return Own(view, Times(context.language, zone, context.backend.clock.now_ns()))
+    person = None if view.own else await context.backend.item(context.scope, "patient", view.patient)
+    whose = person.name if isinstance(person, Patient) else ""
+    return Own(view, Times(context.language, zone, context.backend.clock.now_ns()), whose)
 
 
 async def part(
@@ -82,6 +86,7 @@ async def part(
         status=status,
         view=found.view,
         times=found.times,
+        whose=found.whose,
         unseen=unseen,
         phones=request.app.state.phones,
         **values,

@@ -16,7 +16,7 @@ from dashboards.drawings import Series, columns
 from dashboards.i18n import N_, translations
 from dashboards.models import Ward
 from dashboards.pages.alarms import places
-from dashboards.pages.burden_chart import days_between
+from dashboards.pages.burden_chart import day_labels, days_between
 from dashboards.pages.render import is_htmx, page
 from dashboards.pages.rules import REASONS as RULE_REASONS
 from dashboards.problems import MissingError
@@ -73,7 +73,8 @@ async def start(request: Request, context: Try, rule: str) -> Response:
     """Begin, and go to where it can be watched."""
     given = {k: str(v) for k, v in (await request.form()).items()}
     moved = {k.removeprefix(PREFIX): v for k, v in given.items() if k.startswith(PREFIX) and v.strip()}
-    rest = {k: v for k, v in given.items() if k in {"days", "ward", "patient", "zone"}}
+    rest = {k: v for k, v in given.items() if k in {"days", "ward", "patient"}}
+    rest["zone"] = given.get("zone") or context.zone
     try:
         job = await start_try(context, request, rule, TryDraft.model_validate({"moved": moved, **rest}))
     except ValidationError as error:
@@ -190,7 +191,7 @@ def _charts(context: Context, found: TryView) -> dict[str, Any]:
     text = gettext("{before} alarms as the rule is, {after} with the change, over {n} days")
     told = text.format(before=found.before.alarms, after=found.after.alarms, n=len(days))
     drawn = columns(
-        [d[5:] for d in days], series, title=gettext("Alarms by day"), description=told, stacked=False
+        day_labels(context, days), series, title=gettext("Alarms by day"), description=told, stacked=False
     )
     return {"days": days, "series": series, "drawn": drawn} if days else {}
 

@@ -14,7 +14,8 @@ from dashboards.i18n import N_
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
 from dashboards.subjects import name_of
-from hearthward.core.clock import naive_iso
+from dashboards.zones import local_iso, moment_in
+from hearthward.core.clock import iso
 from hearthward.trust.access import Action
 from rules.telling import lasting
 
@@ -83,10 +84,10 @@ async def why_not(
     found, wrong = None, None
     if rule:
         try:
-            found = await why_not_of(context, patient, rule, at or None)
+            found = await why_not_of(context, patient, rule, _moment(context, at))
         except DirectoryError as error:
             wrong = error.field, REASONS.get(error.code, REASONS["invalid"]), error.value
-    now = naive_iso(context.backend.clock.now_ns() // 1_000_000_000 * 1_000_000_000)
+    now = context.backend.clock.now_ns() if found is None else found.at
     return page(
         request,
         context,
@@ -96,10 +97,18 @@ async def why_not(
         rules=await context.backend.rules(context.scope),
         found=found,
         wrong=wrong,
-        asked={"rule": rule, "at": at or now},
+        asked={"rule": rule, "at": at if wrong and wrong[0] == "at" else local_iso(now, context.zone)},
         outcomes=OUTCOMES,
         **_words(context),
     )
+
+
+def _moment(context: Context, at: str) -> str | None:
+    """What was typed, in the page's zone unless it says one. Raises DirectoryError."""
+    try:
+        return iso(moment_in(at, context.zone)) if at else None
+    except (ValueError, OverflowError) as error:
+        raise DirectoryError(field="at", code="invalid", value=at) from error
 
 
 def _words(context: Context) -> dict[str, Any]:

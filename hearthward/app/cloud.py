@@ -27,6 +27,7 @@ from cloud_ingest.sources.mqtt import Broker, MqttSource
 from cloud_ingest.stores.archiving import ArchivingStore
 from cloud_ingest.stores.base import TimeSeriesStore
 from dashboards import create_app
+from dashboards.pages.render import warm
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
 from hearthward.app.backup.restoring import must_be_whole
@@ -155,6 +156,7 @@ async def cloud_running(
         service.pulse.expect(WEB)
         probe = WebProbe(url, lambda: service.pulse.beat(WEB), telemetry)
         await stack.enter_async_context(background(probe.run, "web probe"))
+        await stack.enter_async_context(background(warm, "pages made ready"))
         write_owner(settings.data / "cloud", url, token)
         yield Cloud(service, app, url, token)
 

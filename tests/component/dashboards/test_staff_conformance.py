@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.backend import AlarmQuery, DirectoryError
+from dashboards.backend import AlarmQuery, DirectoryChanged, DirectoryError
 from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
 from dashboards.response_models import Act
 from hearthward.core.errors import AccessError
@@ -21,6 +21,7 @@ from tests.component.dashboards.test_backend_conformance import (
     S,
     Side,
     furnish,
+    next_of,
     side,  # noqa: F401 - the fixture
 )
 
@@ -96,6 +97,34 @@ async def test_contacts_are_set_and_count_for_alarms(side: Side):  # noqa: F811
     with pytest.raises(AccessError):
         await backend.set_contacts(Scope("main", frozenset({ids["ward"]})), ids["li"], phone=None, email=None)
     assert (await backend.duty(SCOPE)).people[ids["li"]].name == "Li"
+
+
+async def test_who_watches_is_told_of_who_is_there_and_looks_after_whom(side: Side):  # noqa: F811
+    ids, backend = await staffed(side), side.backend
+    draft = TeamDraft("East", ids["ward"], (ids["li"],))
+
+    async def given() -> Any:
+        return await backend.assign(SCOPE, ids["patient"], user=ids["li"], team=None, who=ADMIN)
+
+    async def handed() -> Any:
+        over = HandOverDraft(ids["li"], ids["chen"], ids["ward"], "", (ids["patient"],), ())
+        return await backend.hand_over(SCOPE, over, who=ADMIN)
+
+    async def taken() -> Any:
+        now = (await backend.assignments(SCOPE))[0]
+        return await backend.unassign(SCOPE, now.id)
+
+    async with backend.subscribe() as events:
+        for change in (
+            lambda: backend.set_contacts(SCOPE, ids["li"], phone="+8613800138000", email=None),
+            lambda: backend.add_team(SCOPE, draft),
+            given,
+            handed,
+            taken,
+            lambda: backend.add_shift(SCOPE, shift(ids), who=ADMIN),
+        ):
+            assert await change() is not None
+            assert (await next_of(events, DirectoryChanged)).tenant == "main"
 
 
 async def test_pin_and_badge(side: Side):  # noqa: F811

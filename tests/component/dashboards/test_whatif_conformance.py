@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cloud_ingest import trying
+from cloud_ingest.stores.base import Origins
+from cloud_ingest.stores.engine import Server
+from cloud_ingest.stores.influxdb import InfluxDB2
+from cloud_ingest.stores.server import ServerStore
+from cloud_ingest.stores.spool_file import SpoolFile
 from cloud_ingest.trying import TryAsked
 from hearthward.app.whatif import ChildTrier
-from hearthward.core.errors import ConfigError
+from hearthward.core.clock import SystemClock
+from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.settings import Settings, load_settings
 from hearthward.trust.access import Scope
 from rules import Rule
 from rules.amend import amended
 from rules.loader import LIBRARY, load_rule
+from tests.component.cloud_ingest.influx_standin import BUCKET, ORG, TOKEN, InfluxStandIn
 from tests.component.dashboards.test_backend_conformance import (
     SCOPE,
     T0,
@@ -108,6 +117,42 @@ async def test_a_process_of_its_own_says_the_same(tmp_path: Path):
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up
+
+
+async def test_history_on_a_server_is_tried_as_well_and_its_absence_is_told(tmp_path: Path):
+    """What is old has left the spool and is on the server only."""
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    async with real(folder) as side:
+        ids = await measured(side)
+        here = await side.backend.try_rule(SCOPE, asked(ids["patient"], limit=86), lambda *_: None)
+        kept = await side.store.read("main", ["oxi"], None, 0, T0 + 3600 * S)
+    await SpoolFile(folder / "series.db").close()
+    with closing(sqlite3.connect(folder / "series.db", isolation_level=None)) as db:
+        db.execute("UPDATE spool SET moved_before = ?", (T0 + 3600 * S,))
+    with InfluxStandIn() as influx:
+        engine = InfluxDB2(Server(influx.url, token=TOKEN, org=ORG, bucket=BUCKET, timeout_s=2))
+        server = ServerStore(engine, SystemClock())
+        await server.append("main", kept, Origins("gw", "boot", range(1, len(kept) + 1)))
+        await server.close()
+        store = {"kind": "influxdb2", "url": influx.url, "token": TOKEN, "org": ORG, "bucket": BUCKET}
+        trier = ChildTrier(load_settings(data=tmp_path, cloud={"store": store}))
+        wanted = asked(ids["patient"], limit=86)
+        assert (await trier(wanted, lambda *_: None)) == here
+        assert here.readings == len(kept)
+        influx.behaviour += [503] * 50
+        with pytest.raises(StoreUnavailable, match="503"):
+            await trier(wanted, lambda *_: None)
+
+
+async def test_a_file_that_is_no_store_is_told_of(tmp_path: Path):
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    async with real(folder) as side:
+        ids = await measured(side)
+    (folder / "series.db").write_bytes(b"no database" * 100)
+    with pytest.raises((ConfigError, StoreUnavailable), match=r"series\.db"):
+        await ChildTrier(load_settings(data=tmp_path))(asked(ids["patient"], limit=86), lambda *_: None)
 
 
 async def test_a_process_that_finds_no_records_says_so(tmp_path: Path):

@@ -184,7 +184,7 @@ async def test_readings_leave_as_a_table(made: World):
     ]
     assert len(some.text.splitlines()) == 2
     audit = await made.backend.audit_entries(Scope.system("main"))
-    assert ("view_readings", patient) in {(e.action, e.target) for e in audit}
+    assert ("export_readings", patient) in {(e.action, e.target) for e in audit}
 
 
 async def test_a_store_that_cannot_be_read_is_an_error_and_not_an_empty_table(made: World):
@@ -270,6 +270,23 @@ async def test_a_wall_shows_the_page_without_what_takes_a_person(made: World):
     assert "/assign" not in text
     assert "/note" not in text
     assert "readings.csv" not in text
+    async with made.client(made.principal(Role.DISPLAY)) as client:
+        refused = await client.get(f"/api/v1/patients/{patient}/readings.csv")
+        looked = await client.get(f"/api/v1/patients/{patient}/trend?metric=spo2")
+    assert (refused.status_code, looked.status_code) == (403, 200)
+    entry = made.backend._of("main").audit[-2]
+    assert (entry.action, entry.outcome, entry.target) == ("export_readings", "refused", patient)
+
+
+@pytest.mark.parametrize("role", [Role.NURSE, Role.PATIENT])
+async def test_who_takes_values_away_is_written_down(made: World, role: Role):
+    patient = made.ids["main", "patientA"]
+    async with made.client(made.principal(role)) as client:
+        answer = await client.get(f"/api/v1/patients/{patient}/readings.csv?metric=spo2")
+    assert answer.status_code == 200
+    entry = made.backend._of("main").audit[-1]
+    assert (entry.action, entry.outcome, entry.target) == ("export_readings", "done", patient)
+    assert entry.detail == {"metric": "spo2"}
 
 
 async def test_one_picture_with_its_data_its_table_and_what_is_drawn(made: World):

@@ -215,6 +215,25 @@ def test_only_the_ward_is_said_where_only_a_reference_may_be(records: Records) -
     ]
 
 
+def test_times_are_those_of_what_measures_the_subject(records: Records) -> None:
+    """Most gateways are in Berlin, where it is one hour later than UTC; one is in Shanghai."""
+
+    def within(session: Session) -> None:
+        d = records.directory(session)
+        for name, zone in (("gw-1", "Europe/Berlin"), ("gw-2", "Europe/Berlin"), ("gw-3", "Asia/Shanghai")):
+            d.gateways.create(SYSTEM, ident=name, ward="w1", timezone=zone)
+        d.gateways.create(SYSTEM, ident="gw-4", ward="w1")
+        d.devices.create(SYSTEM, ident="oxi", gateway="gw-3", transport="ble", address="C4:12:5D:00:AE:91")
+        d.associations.create(SYSTEM, device="oxi", patient="p1")
+
+    records.run_now(within)
+    subjects = ("p1", "p2xyz", "gateway:gw-3", "gateway:gw-4", "device:oxi", "component:channel-sms")
+    for seq, subject in enumerate(subjects, 1):
+        commit(records, told(("sms", "@a"), alarm=f"alm_{seq}", seq=seq, patient=subject))
+    times = [r.body.rsplit(", ", 1)[1].split(" ")[0] for r in rows(records)]
+    assert times == ["16:00", "09:00", "16:00", "09:00", "16:00", "09:00"]
+
+
 def test_delays_are_counted_in_real_time_while_a_recording_is_played(records: Records) -> None:
     def within(session: Session) -> None:
         apply_transitions(session, "main", [told(("in_app", "wall"))], 5 * SECOND)

@@ -1,6 +1,7 @@
 # ruff: noqa: RUF001 - Chinese has commas of its own
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from cloud_ingest.telling.joined import joined_body, joins_from
 from cloud_ingest.telling.spoken import spelt, spoken
-from cloud_ingest.telling.wording import Detail, Place, Wording, body, gsm_length, heading, one_sms
-from hearthward.core.clock import SECOND
+from cloud_ingest.telling.wording import Detail, Place, Wording, body, clock_at, gsm_length, heading, one_sms
+from hearthward.core.clock import SECOND, parse_iso
 from rules import load_rules
 from tests.unit.cloud_ingest.made import transition
 
@@ -27,6 +28,20 @@ def said(channel: str = "sms", language: Any = "en", detail: Detail = "values", 
 def test_a_message_says_what_where_when_and_which() -> None:
     assert said() == "ALARM high: SpO2 84 < 90, Ward 3 bed 07, 08:00 UTC #abcdef"
     assert said(language="zh") == "报警 高: 血氧 84 < 90, 三病区 07床, 08:00 UTC #abcdef"
+
+
+def test_the_time_is_that_of_the_place() -> None:
+    there = replace(BED, zone="Asia/Shanghai")
+    assert body(transition(), there, "sms", "en", Wording()).endswith("Ward 3 bed 07, 16:00 #abcdef")
+    assert clock_at(parse_iso("2026-03-29T00:59:59Z"), "Europe/Berlin") == "01:59"
+    assert clock_at(parse_iso("2026-03-29T01:00:00Z"), "Europe/Berlin") == "03:00"
+    assert clock_at(parse_iso("2026-10-25T01:00:00Z"), "Europe/Berlin") == "02:00"
+
+
+def test_a_zone_that_this_machine_does_not_know_keeps_nobody_from_being_told() -> None:
+    for zone in ("Mars/Olympus", "../secret"):
+        there = replace(BED, zone=zone)
+        assert body(transition(), there, "sms", "en", Wording()).endswith("08:00 UTC #abcdef")
 
 
 def test_it_says_no_more_than_the_organisation_allows() -> None:
