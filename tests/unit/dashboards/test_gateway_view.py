@@ -65,7 +65,8 @@ async def test_the_page_says_that_it_is_behind(language: str, since: str, behind
         page = (await client.get("/devices")).text
         items = (await client.get("/api/v1/gateways")).json()["items"]
     cells = [
-        " ".join(re.sub(r"<[^>]+>", "", c).split()) for c in re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
+        " ".join(re.sub(r"<[^>]+>", "", c).split())
+        for c in re.findall(r"<td[^>]*>(.*?)</td>", page, re.DOTALL)
     ]
     shown = [c for c in cells if c.startswith(since)]
     assert sorted(behind in c for c in shown) == [False, True]
