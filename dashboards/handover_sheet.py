@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from dashboards.backend import AlarmQuery, Backend, RosterEntry, is_equipment
 from dashboards.care_models import PatientNote
+from dashboards.charts import place_of
 from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
 from dashboards.rule_models import Limit, Order
 from dashboards.staff_models import Assignment, Team
@@ -144,6 +145,7 @@ async def _patient(
     alarms = await backend.alarms(scope, AlarmQuery(open_only=True, patient=key, worklist=False))
     recent = await backend.alarms(scope, AlarmQuery(patient=key, start=now - LOOKED_BACK))
     asked = await backend.alarms(scope, AlarmQuery(patient=key, asked=True))
+    newest = [v for v in await backend.newest(scope, key) if _looked_at(v)]
     return SheetPatient(
         patient=key,
         name=entry.name,
@@ -154,7 +156,7 @@ async def _patient(
         bed=entry.bed_label,
         home=entry.home,
         users=users,
-        values=[_value(v, now) for v in await backend.newest(scope, key) if _looked_at(v)],
+        values=[_value(v, now) for v in sorted(newest, key=lambda v: place_of(v.metric))],
         alarms=_by_urgency(alarms),
         inactivations=list(await backend.inactivations(scope, subject=key)),
         notes=await _notes(backend, scope, [*recent, *alarms]),

@@ -200,14 +200,14 @@ def _now(request: Request, context: Context, newest: Sequence[Value], patient: s
     hub: LiveHub = request.app.state.hub
     tile = hub.tile(context.scope, patient)
     if tile is None:
-        return {"score": False, "states": {}}
+        return {"score": False, "states": {}, "mail": 0}
     states = {
         value.metric: state
         for key, metrics in VITALS.items()
         for value in newest
         if value.metric in metrics and (state := _state(tile["v"].get(key), value)) != "live"
     }
-    return {"score": tile["n"], "states": states}
+    return {"score": tile["n"], "states": states, "mail": tile["m"]}
 
 
 def _state(shown: Sequence[Any] | None, value: Value) -> str:

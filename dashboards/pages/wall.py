@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from dashboards.access import Context, Guard
 from dashboards.backend import AlarmQuery
+from dashboards.care_models import PatientNote
 from dashboards.i18n import script_strings
 from dashboards.live.hub import LiveHub
 from dashboards.pages.render import page, streamed_page
@@ -74,4 +75,13 @@ async def detail(
         active=[d for d in details if d is not None],
         past=[a for a in alarms if a.condition not in OPEN],
         off=await context.backend.inactivations(context.scope, subject=patient),
+        about=await _about(context, patient),
     )
+
+
+async def _about(context: Context, patient: str) -> list[PatientNote]:
+    """The notes about the patient that count, as far as the caller may see them."""
+    if not context.may(Action.VIEW_NOTES):
+        return []
+    notes = await context.backend.patient_notes(context.scope, patient) or ()
+    return [note for note in notes if note.struck is None]
