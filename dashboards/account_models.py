@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.models import Instant, User
 
-__all__ = ["Account", "AccountPage", "NewLink", "Texted"]
+__all__ = ["Account", "AccountPage", "NewLink", "OwnSession", "Texted"]
 
 Texted = Literal["handed_over", "no_channel", "no_number", "failed"]
 """What became of a link that was to be sent by SMS; handed over to the channel is not yet received."""
@@ -34,6 +34,17 @@ class AccountPage(_View):
 
     items: list[Account]
     total: int
+
+
+class OwnSession(_View):
+    """Where the caller is logged in."""
+
+    id: str = Field(description="what it is called; it opens nothing")
+    device: str = Field("", description="in a few words, such as `Chrome · Android`; empty: not known")
+    created: Instant = Field(description="when somebody logged in there")
+    used: Instant = Field(description="when it last asked for something, within five minutes")
+    expires: Instant | None = Field(None, description="null: a wall display")
+    here: bool = Field(default=False, description="whether it is the one that asks")
 
 
 class NewLink(_View):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from cloud_ingest.records.invitations import Invitee
 from cloud_ingest.records.users import AskedUsers
-from dashboards.account_models import Account, AccountPage, NewLink, Texted
+from dashboards.account_models import Account, AccountPage, NewLink, OwnSession, Texted
+from dashboards.models import User
 from hearthward.trust.access import Principal, Scope
 
 __all__ = ["AccountsPort", "AskedUsers", "Invitee"]
@@ -45,6 +46,37 @@ class AccountsPort(Protocol):
 
     async def issue_link(self, scope: Scope, login: str, *, by: str) -> NewLink | None:
         """A one-time link by which they choose a password. Raises DirectoryError (``disabled``)."""
+        ...
+
+    # --- everybody's own ---------------------------------------------------------------------------
+    async def own_sessions(self, who: Principal, token: str) -> Sequence[OwnSession]:
+        """Where ``who`` is logged in now, what was used last first; ``token`` is the session that asks."""
+        ...
+
+    async def end_session(self, who: Principal, token: str, key: str) -> OwnSession | None:
+        """End one of the caller's own sessions; None when none of theirs is called so."""
+        ...
+
+    async def end_other_sessions(self, who: Principal, token: str) -> int:
+        """End all of the caller's sessions but the one that asks; how many that were."""
+        ...
+
+    # --- a patient's, of their own relatives ----------------------------------------------------------
+    async def invite_relative(
+        self, who: Principal, invitee: Invitee, *, sees: Collection[str], until: int | None
+    ) -> NewLink:
+        """The patient ``who`` invites a relative, who may see ``sees`` from now until then (None: no end).
+
+        Raises DirectoryError (``name``, ``sees``, ``until``, ``patient``), and then nothing of it is made.
+        """
+        ...
+
+    async def relative_link(self, who: Principal, person: str) -> NewLink | None:
+        """A new link for a relative of the patient ``who``; None when it is none of theirs."""
+        ...
+
+    async def dismiss_relative(self, who: Principal, person: str) -> User | None:
+        """The patient's relative is let in no longer, at once; None when it is none of theirs."""
         ...
 
     # --- the care team's, of patients in their care ----------------------------------------------

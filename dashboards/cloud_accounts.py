@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -11,12 +11,23 @@ from sqlalchemy.orm import Session
 from cloud_ingest.channels.base import Message
 from cloud_ingest.records import Records
 from cloud_ingest.records import models as rows
-from cloud_ingest.records.invitations import Invitee, Issued, again, invite, issue, logins_about
+from cloud_ingest.records.invitations import (
+    Invitee,
+    Issued,
+    again,
+    dismiss_relative,
+    invite,
+    invite_relative,
+    issue,
+    logins_about,
+    relative_link,
+)
 from cloud_ingest.records.sessions import Standing
 from cloud_ingest.records.users import AskedUsers
 from cloud_ingest.service import CloudService
 from dashboards.account_models import Account, AccountPage, NewLink, Texted
 from dashboards.cloud_people import refusal, user_of
+from dashboards.models import User
 from dashboards.staff_refusals import or_none, refuse_people
 from hearthward.core.errors import ConfigError, DeliveryError
 from hearthward.trust.access import Principal, Scope, scope_of
@@ -108,6 +119,45 @@ class CloudAccounts:
             raise refusal(error, fields or {}) from error
         await self._service.duty_changed()
         return changed
+
+    # --- a patient's -------------------------------------------------------------------------------
+    async def invite_relative(
+        self, who: Principal, invitee: Invitee, *, sees: Collection[str], until: int | None
+    ) -> NewLink:
+        """See the port."""
+        scope = scope_of(who)
+
+        def write(session: Session) -> NewLink:
+            return _link(
+                invite_relative(self._records, session, scope, invitee, sees=sees, until=until, by=who.user)
+            )
+
+        try:
+            made = await self._records.run(write)
+        except ConfigError as error:
+            refuse_people(error)
+        await self._service.duty_changed()
+        return made
+
+    async def relative_link(self, who: Principal, person: str) -> NewLink | None:
+        """See the port."""
+        scope = scope_of(who)
+        return await or_none(
+            self._records.run(lambda s: _link(relative_link(self._records, s, scope, person, by=who.user))),
+            "person",
+        )
+
+    async def dismiss_relative(self, who: Principal, person: str) -> User | None:
+        """See the port."""
+        scope = scope_of(who)
+        gone = await or_none(
+            self._records.run(
+                lambda s: user_of(dismiss_relative(self._records, s, scope, person, by=who.user))
+            ),
+            "person",
+        )
+        await self._service.duty_changed()
+        return gone
 
     # --- the care team's --------------------------------------------------------------------------
     async def accounts_about(self, scope: Scope, patient: str) -> Sequence[Account] | None:

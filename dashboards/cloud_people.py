@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.records import models as rows
+from dashboards.account_models import OwnSession
 from dashboards.backend import REASONS, DirectoryError, Login, Throttled
 from dashboards.cloud_views import directory_error
 from dashboards.models import User
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.trust.access import Principal, Scope
 from hearthward.trust.passwords import Passwords
-from hearthward.trust.sessions import expired, hash_token
+from hearthward.trust.sessions import expired, hash_token, session_key
 
 __all__ = ["CloudPeople", "refusal", "user_of"]
 
@@ -29,7 +30,7 @@ class CloudPeople:
         self._accounts = Accounts(records, passwords)
         self._system = Scope.system(tenant)
 
-    async def login(self, login: str, password: str) -> Login | None:
+    async def login(self, login: str, password: str, *, agent: str = "") -> Login | None:
         """See the port."""
         try:
             principal = await self._accounts.authenticate(self._system, login, password)
@@ -37,10 +38,10 @@ class CloudPeople:
             if error.details.get("reason") == "throttled":
                 raise Throttled(float(error.details.get("wait_s") or 1)) from error
             return None
-        return await self._open(principal)
+        return await self._open(principal, agent)
 
-    async def _open(self, principal: Principal) -> Login:
-        token = await self._accounts.open_session(principal)
+    async def _open(self, principal: Principal, agent: str) -> Login:
+        token = await self._accounts.open_session(principal, agent=agent)
         return Login(token.secret, principal)
 
     async def principal(self, token: str) -> Principal | None:
@@ -64,7 +65,7 @@ class CloudPeople:
 
         return await self._records.read(read)
 
-    async def use_link(self, token: str, password: str) -> Login | None:
+    async def use_link(self, token: str, password: str, *, agent: str = "") -> Login | None:
         """See the port."""
         if await self.link_login(token) is None:
             return None  # before a password is hashed for it
@@ -74,7 +75,34 @@ class CloudPeople:
             return None
         except ConfigError as error:
             raise DirectoryError(field="password", code="short") from error
-        return await self._open(principal)
+        return await self._open(principal, agent)
+
+    async def own_sessions(self, who: Principal, token: str) -> Sequence[OwnSession]:
+        """See the port."""
+        mine = hash_token(token)
+
+        def read(session: Session) -> list[OwnSession]:
+            found = self._records.sessions(session).of_user(Scope.system(who.tenant), who.user)
+            return [_session_view(row, mine) for row in found]
+
+        return await self._records.read(read)
+
+    async def end_session(self, who: Principal, token: str, key: str) -> OwnSession | None:
+        """See the port."""
+        mine = hash_token(token)
+
+        def write(session: Session) -> OwnSession | None:
+            ended = self._records.sessions(session).close_one(Scope.system(who.tenant), who.user, key)
+            return None if ended is None else _session_view(ended, mine)
+
+        return await self._records.run(write)
+
+    async def end_other_sessions(self, who: Principal, token: str) -> int:
+        """See the port."""
+        scope, mine = Scope.system(who.tenant), hash_token(token)
+        return await self._records.run(
+            lambda s: self._records.sessions(s).close_others(scope, who.user, mine)
+        )
 
     async def language_of(self, principal: Principal) -> str | None:
         """See the port."""
@@ -107,6 +135,17 @@ class CloudPeople:
             if error.details.get("reason") == "not_found":
                 return None
             raise DirectoryError(field="password", code="short") from error
+
+
+def _session_view(row: rows.WebSession, mine: str) -> OwnSession:
+    return OwnSession(
+        id=session_key(row.token_hash),
+        device=row.agent or "",
+        created=row.created,
+        used=row.used or row.created,
+        expires=row.expires,
+        here=row.token_hash == mine,
+    )
 
 
 def user_of(row: rows.User) -> User:

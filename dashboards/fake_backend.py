@@ -27,14 +27,13 @@ from dashboards.backend import (
     by_hand,
     newest_by_metric,
 )
-from dashboards.fake_accounts import FakeAccounts
 from dashboards.fake_care import FakeCare
 from dashboards.fake_channels import FakeChannels
-from dashboards.fake_consent import FakeConsent
 from dashboards.fake_dead_letters import FakeDeadLetters
 from dashboards.fake_directory import FakeDirectory
 from dashboards.fake_entries import FakeEntries
 from dashboards.fake_ledger import FakeLedger
+from dashboards.fake_relatives import FakeRelatives
 from dashboards.fake_response import FakeResponse
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
@@ -97,8 +96,7 @@ class _Tenant:
 class FakeBackend(
     FakeResponse,
     FakeStaff,
-    FakeAccounts,
-    FakeConsent,
+    FakeRelatives,
     FakeRules,
     FakeEntries,
     FakeWhy,
@@ -114,9 +112,8 @@ class FakeBackend(
 
     def __init__(self, clock: Clock, *, tenant: str = "main", ids: Ids | None = None) -> None:
         FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
-        FakeAccounts.__init__(self)
+        FakeRelatives.__init__(self)
         FakeCare.__init__(self)
-        FakeConsent.__init__(self)
         FakeRules.__init__(self)
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)

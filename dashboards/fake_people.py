@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from cloud_ingest.life_words import Unnamed
+from dashboards.account_models import OwnSession
 from dashboards.backend import DirectoryError, Login
 from dashboards.models import User
 from hearthward.core.clock import Clock
 from hearthward.core.errors import AccessError
 from hearthward.core.ids import Ids
 from hearthward.trust.access import ALONE, OF_ONE, Principal, Role, Scope
+from hearthward.trust.sessions import hash_token, session_key
 
 __all__ = ["FakePeople", "Known", "roles_of", "whole_only"]
 
@@ -41,6 +43,8 @@ class FakePeople(ABC):
         self._people: dict[tuple[str, str], Known] = {}
         self._links: dict[str, str] = {}
         self._sessions: dict[str, Principal] = {}
+        self._opened: dict[str, tuple[str, int]] = {}
+        """Token -> what logged in, and when; of the sessions that a login opened."""
 
     @abstractmethod
     def _knows(self, kind: Literal["ward", "patient"], key: str) -> bool:
@@ -94,21 +98,22 @@ class FakePeople(ABC):
         """A one-time link for a person."""
         self._links[token] = login
 
-    def open_session(self, principal: Principal) -> str:
+    def open_session(self, principal: Principal, agent: str = "") -> str:
         """A token for a principal (also a service's)."""
         token = self.ids.new("ses")
         self._sessions[token] = principal
+        self._opened[token] = agent, self.clock.now_ns()
         return token
 
     # --- the port --------------------------------------------------------------------------------
-    async def login(self, login: str, password: str) -> Login | None:
+    async def login(self, login: str, password: str, *, agent: str = "") -> Login | None:
         """See the port."""
         known = self._people.get((self.tenant, login))
         if known is None or not known.password or known.password != password:
             return None
         if known.user.disabled is not None:
             return None
-        return Login(self.open_session(known.principal), known.principal)
+        return Login(self.open_session(known.principal, agent), known.principal)
 
     async def principal(self, token: str) -> Principal | None:
         """See the port."""
@@ -124,13 +129,41 @@ class FakePeople(ABC):
         known = self._people.get((self.tenant, login or ""))
         return None if known is None or known.user.disabled is not None else login
 
-    async def use_link(self, token: str, password: str) -> Login | None:
+    async def use_link(self, token: str, password: str, *, agent: str = "") -> Login | None:
         """See the port."""
         login = self._links.get(token)
         if login is None or await self.set_password(Scope.system(self.tenant), login, password) is None:
             return None
         del self._links[token]
-        return await self.login(login, password)
+        return await self.login(login, password, agent=agent)
+
+    async def own_sessions(self, who: Principal, token: str) -> Sequence[OwnSession]:
+        """See the port."""
+        mine = [t for t, p in self._sessions.items() if (p.tenant, p.user) == (who.tenant, who.user)]
+        mine.sort(key=lambda t: self._opened.get(t, ("", 0))[1], reverse=True)
+        return [self._session_view(t, token) for t in mine]
+
+    async def end_session(self, who: Principal, token: str, key: str) -> OwnSession | None:
+        """See the port."""
+        for one in await self.own_sessions(who, token):
+            if one.id == key:
+                self._sessions = {
+                    t: p for t, p in self._sessions.items() if session_key(hash_token(t)) != key
+                }
+                return one
+        return None
+
+    async def end_other_sessions(self, who: Principal, token: str) -> int:
+        """See the port."""
+        others = [one.id for one in await self.own_sessions(who, token) if not one.here]
+        for key in others:
+            await self.end_session(who, token, key)
+        return len(others)
+
+    def _session_view(self, token: str, asks: str) -> OwnSession:
+        agent, at = self._opened.get(token, ("", self.clock.now_ns()))
+        key = session_key(hash_token(token))
+        return OwnSession(id=key, device=agent, created=at, used=at, here=token == asks)
 
     async def language_of(self, principal: Principal) -> str | None:
         """See the port."""

@@ -46,7 +46,7 @@ class MissingError(HearthwardError):
 
 
 CONFLICTS: Final = frozenset(
-    {"taken", "in_use", "ended", "state", "trial", "overlap", "begun", "last", "disabled"}
+    {"taken", "in_use", "ended", "state", "trial", "overlap", "begun", "last", "many", "disabled"}
 )
 """Codes of a DirectoryError that say that something else stands in the way."""
 RULE_STATUS: Final = dict.fromkeys(("too_long", "reason", "past", "unknown_user", "subject"), 422)
@@ -56,7 +56,8 @@ ADVICE: Final = {
     400: "check the request",
     401: "log in: POST /api/v1/login gives a token to send as `Authorization: Bearer TOKEN`",
     403: "ask an administrator for the role or ward that this needs",
-    404: "check the address and the id; GET the collection to see what exists",
+    404: "check the address and the id; GET the collection to see what exists. What belongs to another ward "
+    "is there only for a login with that ward: ask an administrator",
     405: "use one of the methods in the Allow header",
     409: "look at the present state and decide again",
     422: "correct the fields named in errors",

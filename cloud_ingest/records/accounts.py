@@ -12,7 +12,8 @@ from cloud_ingest.records.engine import Records
 from cloud_ingest.records.models import User
 from cloud_ingest.records.scoping import refuse
 from cloud_ingest.records.users import principal_of
-from hearthward.core.errors import AccessError
+from hearthward.core.clock import SECOND
+from hearthward.core.errors import AccessError, StoreError
 from hearthward.trust.access import Principal, Scope
 from hearthward.trust.passwords import Passwords
 from hearthward.trust.sessions import Token, hash_token, new_token
@@ -21,6 +22,10 @@ __all__ = ["Accounts"]
 
 HASHES_AT_ONCE: Final = 2
 """Each takes tens of milliseconds of a core, and its memory."""
+NOTED_EVERY_NS: Final = 300 * SECOND
+"""That a session is used is written so often at most: reading a page writes nothing otherwise."""
+NOTED_AT_MOST: Final = 10_000
+"""Sessions kept in mind for it."""
 
 
 class Accounts:
@@ -30,6 +35,7 @@ class Accounts:
         self._records = records
         self._passwords = passwords
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._noted: dict[str, int] = {}
 
     async def add(
         self,
@@ -89,20 +95,40 @@ class Accounts:
         await self._records.run(lambda session: self._succeeded(session, scope, user, newer))
         return principal_of(user)
 
-    async def open_session(self, principal: Principal) -> Token:
+    async def open_session(self, principal: Principal, *, agent: str = "") -> Token:
         """Log a principal in; the token's secret goes into the cookie and nowhere else."""
         token, scope = new_token(), Scope.system(principal.tenant)
         await self._records.run(
-            lambda session: self._records.sessions(session).open(scope, principal.user, token.hash)
+            lambda session: self._records.sessions(session).open(
+                scope, principal.user, token.hash, agent=agent
+            )
         )
+        self._noted[token.hash] = self._records.wall.now_ns()
         return token
 
     async def principal(self, scope: Scope, secret: str) -> Principal | None:
-        """Whose session a cookie's secret is, or None."""
+        """Whose session a cookie's secret is, or None; that it is used is noted every few minutes."""
         hashed = hash_token(secret)
-        return await self._records.read(
+        found = await self._records.read(
             lambda session: self._records.sessions(session).principal(scope, hashed)
         )
+        if found is not None:
+            await self._note_use(scope, hashed)
+        return found
+
+    async def _note_use(self, scope: Scope, hashed: str) -> None:
+        now = self._records.wall.now_ns()
+        if now < self._noted.get(hashed, 0) + NOTED_EVERY_NS:
+            return
+        if len(self._noted) >= NOTED_AT_MOST:
+            self._noted.clear()
+        self._noted[hashed] = now
+        try:
+            await self._records.run(
+                lambda session: self._records.sessions(session).used(scope, hashed), durable=False
+            )
+        except StoreError:  # no reason to refuse a page: the next one notes it again
+            self._noted.pop(hashed, None)
 
     async def close_session(self, scope: Scope, secret: str) -> None:
         """Log out."""

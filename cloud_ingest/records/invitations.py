@@ -6,7 +6,7 @@ few days; a newer one takes the place of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,10 +21,23 @@ from cloud_ingest.records.users import Users
 from hearthward.trust.access import OF_ONE, Role, Scope
 from hearthward.trust.sessions import INVITATION_LIFETIME_S, new_token
 
-__all__ = ["Invitee", "Issued", "again", "invite", "issue", "logins_about"]
+__all__ = [
+    "RELATIVES_AT_MOST",
+    "Invitee",
+    "Issued",
+    "again",
+    "dismiss_relative",
+    "invite",
+    "invite_relative",
+    "issue",
+    "logins_about",
+    "relative_link",
+]
 
 DIGITS: Final = 6
 """Of the login names that are made up: easy to type on a telephone."""
+RELATIVES_AT_MOST: Final = 12
+"""So many logins of relatives a patient can make by themselves; a care team can make more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,62 @@ def again(records: Records, session: Session, scope: Scope, patient: str, login:
     if login not in known:
         refuse_code("login", "unknown", login, f"there is no login {login!r} about this patient", "not_found")
     return issue(records, session, known[login], by=by)
+
+
+# --- by the patient, who needs nobody of the staff for it ----------------------------------------------
+
+
+def invite_relative(
+    records: Records,
+    session: Session,
+    scope: Scope,
+    invitee: Invitee,
+    *,
+    sees: Collection[str],
+    until: int | None,
+    by: str,
+) -> Issued:
+    """Invite a relative of the scope's patient, who may see ``sees`` from now until ``until``.
+
+    Raises ConfigError (``patient``, ``name``, ``sees``, ``until``); then nothing of it is made.
+    """
+    patient = scope.patient or ""
+    let_in = [u for u in records.consents(session).relatives(scope, patient) if u.disabled is None]
+    if len(let_in) >= RELATIVES_AT_MOST:
+        refuse_code(
+            "name", "many", str(len(let_in)), f"{len(let_in)} relatives have a login: remove one first"
+        )
+    made = invite(records, session, scope, patient, invitee, by=by)
+    records.consents(session).give(scope, patient, made.user.id, sees=sees, until=until, by=by)
+    return made
+
+
+def relative_link(records: Records, session: Session, scope: Scope, person: str, *, by: str) -> Issued:
+    """A new link for a relative of the scope's patient. Raises ConfigError (``person``, ``not_found``)."""
+    return issue(records, session, _relative(records, session, scope, person), by=by)
+
+
+def dismiss_relative(records: Records, session: Session, scope: Scope, person: str, *, by: str) -> User:
+    """A relative of the scope's patient is let in no longer: consent, sessions and links end at once.
+
+    Raises ConfigError (``person``, ``not_found``).
+    """
+    user, whole = _relative(records, session, scope, person), Scope.system(scope.tenant)
+    held = records.consents(session).in_force(scope, user.id)
+    if held is not None:
+        records.consents(session).revoke(scope, held.id, by=by)
+    records.users(session).disable(whole, user.id)
+    records.sessions(session).drop_links(whole, user.id)
+    return user
+
+
+def _relative(records: Records, session: Session, scope: Scope, person: str) -> User:
+    theirs = records.consents(session).relatives(scope, scope.patient or "")
+    found = next((user for user in theirs if user.id == person and user.disabled is None), None)
+    if found is None:
+        problem = f"there is no relative {person!r} of this patient"
+        refuse_code("person", "unknown", person, problem, "not_found")
+    return found
 
 
 def logins_about(records: Records, session: Session, scope: Scope, patient: str) -> Sequence[User]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, update
 
 from cloud_ingest.records.models import OneTimeLink, User, WebSession
 from cloud_ingest.records.scoping import Repository
@@ -14,7 +14,7 @@ from cloud_ingest.records.users import principal_of
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
-from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S, expired
+from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S, expired, session_key
 
 __all__ = ["Sessions", "Standing"]
 
@@ -31,7 +31,7 @@ class Standing:
 class Sessions(Repository):
     """Sessions and links of a tenant's users; goes by real time."""
 
-    def open(self, scope: Scope, user: str, token_hash: str) -> WebSession:
+    def open(self, scope: Scope, user: str, token_hash: str, *, agent: str = "") -> WebSession:
         """Keep a session; a wall display's never expires. Expired ones are removed on the way."""
         owner = self._find(User, scope, user, "user")
         self.session.execute(delete(WebSession).where(WebSession.expires <= self.wall))
@@ -42,6 +42,8 @@ class Sessions(Repository):
             user=user,
             created=self.wall,
             expires=None if lasting else self.wall + SESSION_LIFETIME_S * SECOND,
+            agent=agent or None,
+            used=self.wall,
         )
         self.session.add(row)
         self.session.flush()
@@ -67,6 +69,37 @@ class Sessions(Repository):
         self.session.execute(
             delete(WebSession).where(WebSession.tenant == scope.tenant, WebSession.token_hash == token_hash)
         )
+
+    def used(self, scope: Scope, token_hash: str) -> None:
+        """The session's browser asks for something now."""
+        self.session.execute(
+            update(WebSession)
+            .where(WebSession.tenant == scope.tenant, WebSession.token_hash == token_hash)
+            .values(used=self.wall)
+        )
+
+    def of_user(self, scope: Scope, user: str) -> Sequence[WebSession]:
+        """Where somebody is logged in now, what was used last first."""
+        query = select(WebSession).where(
+            WebSession.tenant == scope.tenant,
+            WebSession.user == user,
+            or_(WebSession.expires.is_(None), WebSession.expires > self.wall),
+        )
+        return sorted(self.session.scalars(query), key=lambda row: -(row.used or row.created))
+
+    def close_one(self, scope: Scope, user: str, key: str) -> WebSession | None:
+        """End the session of somebody's that is called ``key``; None when there is none."""
+        found = next((row for row in self.of_user(scope, user) if session_key(row.token_hash) == key), None)
+        if found is not None:
+            self.session.delete(found)
+        return found
+
+    def close_others(self, scope: Scope, user: str, keep: str) -> int:
+        """End all sessions of somebody's but the one with the hash ``keep``; how many that were."""
+        others = [row for row in self.of_user(scope, user) if row.token_hash != keep]
+        for row in others:
+            self.session.delete(row)
+        return len(others)
 
     def close_all(self, scope: Scope, user: str) -> int:
         """Log somebody out everywhere; how many sessions that ended."""

@@ -16,6 +16,7 @@ from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
 from dashboards.repeats import HEADER, Repeats
 from dashboards.response_models import LONGEST_S, SECOND, Act, Answer, can_answer
 from dashboards.unlock import Acting, Proof, acting
+from hearthward.core.clock import iso
 from hearthward.core.errors import RuleError
 from hearthward.trust.access import Action, Scope
 
@@ -252,11 +253,23 @@ async def answer_alarm(person: Acting, key: str, act: Act) -> Alarm:
     if act.kind == "redirect" and not await _may_be_asked(context, act.to, found):
         msg = f"{act.to!r} does not work here, or may not answer this alarm: choose somebody else"
         raise RuleError(msg, code="unknown_user", to=act.to)
-    done = await context.backend.answer(context.scope, key, act)
+    try:
+        done = await context.backend.answer(context.scope, key, act)
+    except RuleError as error:
+        if error.details.get("code") == "taken":
+            await _say_who_was_first(context, key, error)
+        raise
     if done is None:
         raise MissingError(kind="alarm", key=key)
     await context.audit(action, "alarm", target=key, detail=person.detail(do=act.kind))
     return done
+
+
+async def _say_who_was_first(context: Context, key: str, error: RuleError) -> None:
+    """Two accept at once: the second is told by whom and when it was accepted."""
+    found = await alarm_of(context, key)
+    if found.accepted_at is not None:
+        error.message = f"{found.accepted_name or found.accepted_by} accepted it at {iso(found.accepted_at)}"
 
 
 async def _may_be_asked(context: Context, user: str, found: AlarmDetail) -> bool:

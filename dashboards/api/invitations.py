@@ -18,7 +18,16 @@ from dashboards.models import Instant, Patient
 from dashboards.problems import ERROR_RESPONSES, MissingError
 from hearthward.trust.access import Action
 
-__all__ = ["InviteBody", "LinkAnswer", "answer_of", "invite", "invite_again", "people_of", "router"]
+__all__ = [
+    "InviteBody",
+    "LinkAnswer",
+    "Tongue",
+    "answer_of",
+    "invite",
+    "invite_again",
+    "people_of",
+    "router",
+]
 
 router = APIRouter(prefix="/api/v1/patients/{patient}", tags=["users"], responses=ERROR_RESPONSES)
 KIND: Final = "invitation"
@@ -28,7 +37,12 @@ Invite = Annotated[Context, Depends(Guard(Action.INVITE_PERSON, KIND))]
 
 
 def _blank_is_none(value: object) -> object:
+    """Of a form's field that was left empty nothing is given."""
     return None if isinstance(value, str) and not value.strip() else value
+
+
+Tongue = Annotated[Literal["en", "zh"] | None, BeforeValidator(_blank_is_none)]
+"""Somebody's language; None: not known."""
 
 
 class InviteBody(Draft):
@@ -37,7 +51,7 @@ class InviteBody(Draft):
     relative: Flag = False
     name: OptionalText = Field(None, description="a relative's; a patient's is known", examples=["Li Wei"])
     phone: Annotated[Annotated[str, Field(max_length=40)] | None, BeforeValidator(_blank_is_none)] = None
-    language: Annotated[Literal["en", "zh"] | None, BeforeValidator(_blank_is_none)] = None
+    language: Tongue = None
     sms: Flag = Field(default=False, description="send the link by SMS, too")
 
 

@@ -49,6 +49,7 @@ DONE: Final = {
 }
 REFUSED: Final = {
     "taken": N_("somebody else has accepted it already"),
+    "first": N_("{name} was first and accepted it at {time}"),
     "not_owner": N_("only who has accepted it may do that"),
     "ended": N_("it has ended; acknowledge it"),
     "no_alarm": N_("it has ended"),

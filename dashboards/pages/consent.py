@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from dashboards.access import Context, Guard
-from dashboards.api.consent import KIND, LOOKED_BACK, ConsentBody, give, own_patient, revoke
+from dashboards.account_models import NewLink
+from dashboards.api.consent import (
+    KIND,
+    LOOKED_BACK,
+    ConsentBody,
+    RelativeBody,
+    dismiss,
+    give,
+    invite_relative,
+    own_patient,
+    relative_link,
+    revoke,
+)
 from dashboards.backend import DirectoryError
 from dashboards.consent_models import PARTS
-from dashboards.i18n import N_
+from dashboards.i18n import N_, negotiate, translations
+from dashboards.links import address_of, qr_code
 from dashboards.models import Patient
 from dashboards.own_words import Times, known_zone
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
@@ -36,14 +50,27 @@ SPANS: Final = {
 DONE: Final = {
     "give": N_("Saved. It holds from now on."),
     "revoke": N_("Taken back. They see nothing any more from now on."),
+    "dismiss": N_("Removed. They can log in no longer."),
 }
+INVITE: Final = "invite"
+"""The form for somebody new."""
+WORDS: Final = N_(
+    "{patient} lets you see their health values in Hearthward. Open this link within 3 days and choose your "
+    "own password. Your login is {login}. {url}"
+)
+"""What the patient sends to whom they invite."""
 
 See = Annotated[Context, Depends(Guard(Action.VIEW_CONSENT, KIND, reads=True))]
 Give = Annotated[Context, Depends(Guard(Action.GIVE_CONSENT, KIND))]
 
 
 async def _show(
-    request: Request, context: Context, *, attempt: Attempt | None = None, done: str = ""
+    request: Request,
+    context: Context,
+    *,
+    attempt: Attempt | None = None,
+    done: str = "",
+    made: NewLink | None = None,
 ) -> Response:
     backend, scope, patient = context.backend, context.scope, own_patient(context)
     own = context.may(Action.GIVE_CONSENT, KIND)
@@ -51,6 +78,7 @@ async def _show(
     person = await backend.item(scope, "patient", patient)
     zone = known_zone(request.cookies.get(ZONE_COOKIE))
     zone = zone or known_zone(await backend.care_zone(scope, patient))
+    name = person.name if isinstance(person, Patient) else ""
     looks = await backend.looks(scope, patient, backend.real_now() - LOOKED_BACK) if own else ()
     return page(
         request,
@@ -59,7 +87,8 @@ async def _show(
         status=422 if attempt else 200,
         own=own,
         times=Times(context.language, zone, backend.real_now()),
-        patient_name=person.name if isinstance(person, Patient) else "",
+        patient_name=name,
+        **_handout(request, made, name),
         relatives=[r for r in relatives if not r.disabled],
         looks=[look for look in looks if look.who != "self"][:SHOWN],
         parts=PARTS,
@@ -68,6 +97,23 @@ async def _show(
         attempt=attempt,
         done=DONE.get(done, ""),
     )
+
+
+def _handout(request: Request, made: NewLink | None, patient: str) -> dict[str, object]:
+    """What the card of a link just made needs: the address, its code, and the words to send it with."""
+    if made is None:
+        return {"link": None}
+    url = address_of(request, made.secret)
+    words = translations(negotiate("", made.user.language)).gettext(WORDS)
+    said = words.format(patient=patient, login=made.user.login, url=url)
+    return {"link": made, "url": url, "qr": qr_code(url, made.user.login), "letter": quote(said)}
+
+
+def _until(context: Context, days: str) -> int | None:
+    """When a consent for so many days ends. Raises DirectoryError."""
+    if days not in SPANS:
+        raise DirectoryError(field="days", code="invalid", value=days)
+    return context.backend.real_now() + int(days) * DAY if days else None
 
 
 @router.get("/me/consent")
@@ -82,11 +128,8 @@ async def post_consent(request: Request, context: Give) -> Response:
     form = await form_of(request)
     person, days = form.get("person", ""), form.get("days", "")
     sees = [str(part) for part in (await request.form()).getlist("sees")]
-    until = context.backend.real_now() + int(days) * DAY if days in SPANS and days else None
     try:
-        if days not in SPANS:
-            raise DirectoryError(field="days", code="invalid", value=days)
-        body = ConsentBody.model_validate({"person": person, "sees": sees, "until": until})
+        body = ConsentBody.model_validate({"person": person, "sees": sees, "until": _until(context, days)})
         await give(context, body)
     except (ValidationError, DirectoryError) as error:
         attempt = blame(person, form, error)
@@ -100,3 +143,32 @@ async def post_revoke(context: Give, consent: str) -> Response:
     """Take a consent back."""
     await revoke(context, consent)
     return RedirectResponse("/me/consent?done=revoke", status_code=303)
+
+
+@router.post("/me/consent/relatives")
+async def post_relative(request: Request, context: Give) -> Response:
+    """Invite a relative; the link is on the page that comes back, and nowhere else."""
+    form = await form_of(request)
+    sees = [str(part) for part in (await request.form()).getlist("sees")]
+    try:
+        given = {"name": form.get("name", ""), "language": form.get("language", ""), "sees": sees}
+        body = RelativeBody.model_validate({**given, "until": _until(context, form.get("days", ""))})
+        made = await invite_relative(context, body)
+    except (ValidationError, DirectoryError) as error:
+        attempt = blame(INVITE, form, error)
+        attempt.chosen = tuple(sees)
+        return await _show(request, context, attempt=attempt)
+    return await _show(request, context, made=made)
+
+
+@router.post("/me/consent/relatives/{person}/link")
+async def post_link(request: Request, context: Give, person: str) -> Response:
+    """A new link for a relative who lost theirs, or the password."""
+    return await _show(request, context, made=await relative_link(context, person))
+
+
+@router.post("/me/consent/relatives/{person}/dismiss")
+async def post_dismiss(context: Give, person: str) -> Response:
+    """Let a relative in no longer."""
+    await dismiss(context, person)
+    return RedirectResponse("/me/consent?done=dismiss", status_code=303)

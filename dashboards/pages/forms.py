@@ -31,6 +31,7 @@ REASONS: Final = {
     "digits": N_("give 4 to 8 digits"),
     "last": N_("{value} is the last administrator: make another one first"),
     "disabled": N_("{value} is let in no longer: let them in again first"),
+    "many": N_("there are {value} already: remove one first"),
     "short": N_("is too short"),
     "simple": N_("is guessed at once: give digits that are not the same or in a row"),
 }

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import COOKIE, LANG_COOKIE, Context, Guard
 from dashboards.backend import DirectoryError, Login, Throttled
+from dashboards.browsers import agent_of
 from dashboards.i18n import LANGUAGES
-from dashboards.pages.render import home_of, page, safe_path
+from dashboards.pages.render import home_of, is_htmx, page, safe_path
 from dashboards.problems import MissingError
 
-__all__ = ["router", "to_login"]
+__all__ = ["page_before", "router", "to_login"]
 
 router = APIRouter(include_in_schema=False)
 YEAR_S = 365 * 86_400
@@ -23,11 +24,22 @@ Public = Annotated[Context, Depends(Guard(public=True))]
 LoggedIn = Annotated[Context, Depends(Guard())]
 
 
-def to_login(request: Request) -> RedirectResponse:
-    """Send a browser to the login page and afterwards back here."""
+def page_before(request: Request, said: str | None = None) -> str:
+    """The page of this site from which a form or a part of it was asked for, or the start page."""
+    address = urlsplit(request.headers.get("referer", "") if said is None else said)
+    own = address.netloc == request.headers.get("host", "")
+    path = address.path + (f"?{address.query}" if address.query else "")
+    return (safe_path(path) if own else None) or "/"
+
+
+def to_login(request: Request) -> Response:
+    """Send a browser to the login page and afterwards back to its page, also from a form or a part of it."""
+    if is_htmx(request):  # a redirection would be followed, and the login page put into the part
+        where = page_before(request, request.headers.get("hx-current-url", ""))
+        return Response(status_code=401, headers={"HX-Redirect": f"/login?next={quote(where)}"})
     query = f"?{request.url.query}" if request.url.query else ""
-    path = request.url.path + query if request.method == "GET" else "/"
-    return RedirectResponse(f"/login?next={quote(path)}", status_code=303)
+    where = request.url.path + query if request.method == "GET" else page_before(request)
+    return RedirectResponse(f"/login?next={quote(where)}", status_code=303)
 
 
 def _enter(request: Request, login: Login, target: str) -> Response:
@@ -67,7 +79,7 @@ async def login(request: Request, context: Public) -> Response:
     target = safe_path(str(form.get("next", "")))
     wrong, wait = "password", 0.0
     try:
-        opened = await context.backend.login(name, password)
+        opened = await context.backend.login(name, password, agent=agent_of(request))
     except Throttled as error:
         opened, wrong, wait = None, "throttled", error.wait_s
     if opened is None:
@@ -113,7 +125,7 @@ async def link(request: Request, context: Public, token: str) -> Response:
     if password != str(form.get("again", "")):
         return page(request, context, "link.html", status=422, login=name, wrong="again")
     try:
-        opened = await context.backend.use_link(token, password)
+        opened = await context.backend.use_link(token, password, agent=agent_of(request))
     except DirectoryError as error:
         return page(request, context, "link.html", status=422, login=name, wrong=error.code)
     if opened is None:

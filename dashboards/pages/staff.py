@@ -28,9 +28,11 @@ from dashboards.api.staff import (
     unassign,
 )
 from dashboards.backend import DirectoryError
+from dashboards.browsers import sort_of
 from dashboards.i18n import N_
 from dashboards.models import Ward
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
+from dashboards.pages.own_sessions import ENDED
 from dashboards.pages.render import page
 from dashboards.shift_times import DAY
 from dashboards.staff_models import Assignment, Turn
@@ -71,7 +73,7 @@ async def staff(request: Request, context: See, done: str = "", ward: str = "") 
 @router.get("/account")
 async def account(request: Request, context: Own, done: str = "") -> Response:
     """The caller's own contacts, PIN, badge and next shifts."""
-    return await show_account(request, context, done=DONE.get(done, ""))
+    return await show_account(request, context, done={**DONE, **ENDED}.get(done, ""))
 
 
 async def _show(
@@ -143,6 +145,8 @@ async def show_account(
         "account.html",
         status=422 if attempt else 200,
         me=await backend.staff_member(scope, me),
+        sessions=await backend.own_sessions(context.who, context.token),
+        sort_of=sort_of,
         turns=own,
         others=others,
         people=[s for s in people if s.id != me and s.pin],

@@ -20,6 +20,7 @@ __all__ = [
     "expired",
     "hash_token",
     "new_token",
+    "session_key",
 ]
 
 SESSION_LIFETIME_S: Final = 12 * 3600
@@ -47,6 +48,11 @@ def new_token(random: Callable[[int], str] = secrets.token_urlsafe) -> Token:
 def hash_token(secret: str) -> str:
     """The hash under which a secret is kept, as 64 hexadecimal digits."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def session_key(token_hash: str) -> str:
+    """What a session is called in pages and addresses: tells nothing of its token nor of the hash."""
+    return hashlib.sha256(b"hearthward session " + token_hash.encode()).hexdigest()[:16]
 
 
 def expired(expires: int | None, now: int) -> bool:

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.fake_ward import PASSWORD
-from tests.e2e.test_staff import PHONE, fits
-from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
+from tests.e2e.test_staff import PHONE
+from tests.e2e.walk import fits
+from tests.e2e.wards import Open, Server
 
 SEEN = pytest.mark.parametrize(
     ("lang", "size", "theme"),
@@ -28,15 +29,15 @@ def chinese(page: Page) -> None:
     assert not found, found
 
 
-def patient_of(page: Page, server: Server) -> str:  # noqa: F811 - a fixture's type
+def patient_of(page: Page, server: Server) -> str:
     found = page.request.get(f"{server.base}/api/v1/patients").json()["items"]
     return str(next(p["id"] for p in found if p["name"] == "Samuel Mensah"))
 
 
 @SEEN
-def test_each_page_of_logins_and_consent(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+def test_an_invitation_is_handed_out_and_consent_is_large(
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -44,11 +45,7 @@ def test_each_page_of_logins_and_consent(
     server.do("family")
     page = open_page("admin", lang=lang, size=size, theme=theme)
     patient = patient_of(page, server)
-    for path in ("/users", "/users/nurse", f"/patients/{patient}/people"):
-        page.goto(f"{server.base}{path}")
-        fits(page)
-        if lang == "zh-CN":
-            chinese(page)
+    page.goto(f"{server.base}/patients/{patient}/people")
     page.locator("form.fields button.primary").first.click()
     expect(page.locator(".handout svg.qr")).to_be_visible()
     fits(page)
@@ -56,7 +53,6 @@ def test_each_page_of_logins_and_consent(
     mine.goto(f"{server.base}/me/consent")
     expect(mine.locator(".relative")).to_have_count(2)
     mine.locator("main details summary").first.click()
-    fits(mine)
     small = mine.evaluate(
         "[...document.querySelectorAll('main :is(p, li, label, button, select, legend, summary, h3)')]"
         ".filter(e => e.offsetParent && parseFloat(getComputedStyle(e).fontSize) < 24).map(e => e.outerHTML)"
@@ -71,7 +67,7 @@ def test_each_page_of_logins_and_consent(
         chinese(mine)
 
 
-def test_a_relative_from_the_invitation_to_what_the_patient_allows(server: Server, open_page: Open):  # noqa: F811
+def test_a_relative_from_the_invitation_to_what_the_patient_allows(server: Server, open_page: Open):
     nurse = open_page("nurse", size=(1280, 900))
     nurse.goto(f"{server.base}/patients/{patient_of(nurse, server)}/people")
     nurse.fill("#rel-name", "Ann Mensah")
@@ -87,8 +83,9 @@ def test_a_relative_from_the_invitation_to_what_the_patient_allows(server: Serve
     expect(relative.locator("main")).to_contain_text("You see nothing at present")
     patient = open_page("patient", size=(PHONE, 844))
     patient.goto(f"{server.base}/me/consent")
-    patient.get_by_label("alarms").uncheck()
-    patient.get_by_role("button", name="Allow").click()
+    theirs = patient.locator(".relative")
+    theirs.get_by_label("alarms").uncheck()
+    theirs.get_by_role("button", name="Allow").click()
     expect(patient.locator(".notice.good")).to_be_visible()
     relative.reload()
     expect(relative.locator(".seen li")).to_have_text(

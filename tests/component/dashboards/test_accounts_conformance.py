@@ -281,3 +281,88 @@ async def test_an_sms_goes_to_the_number_of_whom_the_link_is_for(side: Side):
         assert await backend.text(link, "words", "zh") == "handed_over"
     assert backend.can_text()
     assert await backend.text(bare, "words", "en") == "no_number"
+
+
+# --- a patient's own relatives, and where somebody is logged in -----------------------------------------
+
+
+async def test_a_patient_invites_a_relative_in_one_step_or_not_at_all(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    rosa = await join(side, patient, Invitee())
+    until = backend.real_now() + 7 * DAY
+    for name, sees, end, field in (
+        (" ", ["plan"], until, "name"),
+        ("Ann", [], until, "sees"),
+        ("Ann", ["everything"], until, "sees"),
+        ("Ann", ["plan"], 1, "until"),
+    ):
+        with pytest.raises(DirectoryError) as refused:
+            await backend.invite_relative(rosa, Invitee(name=name, relative=True), sees=sees, until=end)
+        assert refused.value.field == field
+    assert await backend.relatives(scope_of(rosa), patient) == [], "nothing half-made"
+    link = await backend.invite_relative(
+        rosa, Invitee(relative=True, name="Ann", language="zh"), sees=["plan", "values"], until=until
+    )
+    assert (link.user.roles, link.user.patient, link.user.language) == (["family"], patient, "zh")
+    (ann,) = await backend.relatives(scope_of(rosa), patient)
+    assert ann.consent is not None
+    assert (ann.joined, ann.consent.sees, ann.consent.until) == (False, ["values", "plan"], until)
+    again = await backend.relative_link(rosa, ann.id)
+    assert again is not None
+    assert await backend.link_login(link.secret) is None
+    opened = await backend.use_link(again.secret, PASSWORD, agent="Safari · iPhone")
+    assert opened is not None
+    assert await backend.consent_of(scope_of(opened.principal), ann.id) == ann.consent
+    last = await backend.relative_link(rosa, ann.id)
+    gone = await backend.dismiss_relative(rosa, ann.id)
+    assert gone is not None
+    assert gone.disabled is not None
+    assert last is not None
+    assert await backend.link_login(last.secret) is None
+    assert await backend.principal(opened.token) is None
+    assert await backend.consent_of(scope_of(opened.principal), ann.id) is None
+    assert await backend.dismiss_relative(rosa, ann.id) is None
+    assert await backend.relative_link(rosa, ann.id) is None
+
+
+async def test_a_patient_reaches_no_login_but_their_relatives(side: Side):
+    ids = await furnish(side)
+    backend = side.backend
+    rosa = await join(side, ids["patient"], Invitee())
+    await side.person("nora", Role.NURSE)
+    other = await backend.create(SCOPE, "patient", {"name": "Otto"})
+    theirs = await join(side, other.id, Invitee(relative=True, name="Olga"))
+    for person in (rosa.user, theirs.user, "usr_nora", "usr_none"):
+        assert await backend.relative_link(rosa, person) is None, person
+        assert await backend.dismiss_relative(rosa, person) is None, person
+    assert (await backend.accounts_about(SCOPE, other.id) or ())[0].user.disabled is None
+
+
+async def test_sessions_are_told_apart_and_end_singly_or_all_but_one(side: Side):
+    await side.person("nora", Role.NURSE)
+    await side.person("nils", Role.NURSE)
+    backend = side.backend
+    phone = await backend.login("nora", PASSWORD, agent="Chrome · Android")
+    desk = await backend.login("nora", PASSWORD)
+    nils = await backend.login("nils", PASSWORD)
+    assert phone is not None
+    assert desk is not None
+    assert nils is not None
+    found = {s.device: s for s in await backend.own_sessions(phone.principal, phone.token)}
+    assert {name: s.here for name, s in found.items()} == {"Chrome · Android": True, "": False}
+    assert all(s.created <= s.used for s in found.values())
+    assert phone.token not in repr(found)
+    (his,) = await backend.own_sessions(nils.principal, nils.token)
+    assert await backend.end_session(phone.principal, phone.token, his.id) is None
+    ended = await backend.end_session(phone.principal, phone.token, found[""].id)
+    assert ended is not None
+    assert not ended.here
+    assert await backend.principal(desk.token) is None
+    assert await backend.end_session(phone.principal, phone.token, found[""].id) is None
+    third = await backend.login("nora", PASSWORD)
+    assert third is not None
+    assert await backend.end_other_sessions(third.principal, third.token) == 1
+    assert await backend.principal(phone.token) is None
+    assert await backend.principal(third.token) is not None
+    assert await backend.principal(nils.token) is not None

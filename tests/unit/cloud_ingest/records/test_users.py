@@ -9,7 +9,7 @@ import pytest
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.records.models import OneTimeLink, User, WebSession
 from cloud_ingest.records.users import FIRST_WAIT_S, FREE_FAILURES, LONGEST_WAIT_S, Users, principal_of
-from hearthward.core.clock import EventClock
+from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import SeededIds
 from hearthward.trust.access import Role, Scope
@@ -302,3 +302,26 @@ async def test_changed_roles_hold_for_open_sessions(accounts: Accounts, records:
     principal = await accounts.principal(SYSTEM, token.secret)
     assert principal is not None
     assert (principal.roles, principal.wards) == ({Role.DOCTOR}, None)
+
+
+async def test_that_a_session_is_used_is_noted_now_and_then(
+    accounts: Accounts, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await nurse(accounts)
+    principal = await accounts.authenticate(SYSTEM, "nora", RIGHT)
+    token = await accounts.open_session(principal, agent="Edge · Windows")
+
+    async def kept() -> tuple[str | None, int | None]:
+        (row,) = await records.read(lambda s: records.sessions(s).of_user(SYSTEM, user.id))
+        return row.agent, row.used
+
+    opened = await kept()
+    assert opened[0] == "Edge · Windows"
+    began = records.wall.now_ns()
+    monkeypatch.setattr(records, "wall", EventClock(began + 60 * SECOND))
+    assert await accounts.principal(SYSTEM, token.secret) is not None
+    assert await kept() == opened, "reading a page writes nothing"
+    later = began + 400 * SECOND
+    monkeypatch.setattr(records, "wall", EventClock(later))
+    assert await accounts.principal(SYSTEM, token.secret) is not None
+    assert await kept() == ("Edge · Windows", later)
