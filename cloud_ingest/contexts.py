@@ -41,6 +41,7 @@ __all__ = [
     "grown_up",
     "limit_of",
     "load_contexts",
+    "scored_by",
 ]
 
 ADULT_YEARS: Final = 16
@@ -51,6 +52,8 @@ NOT_EXPECTED: Final = frozenset({"battery_level", "rr_interval", "perfusion_inde
 """What comes with other values or now and then; its silence says nothing."""
 NAMES_AT_ONCE: Final = 500
 """A database takes so many values in one question, and more."""
+USUALLY: Final = 1, False, False
+"""How most are scored: by scale 1 of SpO2, not known to be a child, not pregnant."""
 Delivered = Mapping[str, Collection[str]]
 
 
@@ -192,6 +195,12 @@ def _devices(
             expected = {HEARTBEAT: association.start} if heard else {}
             found[subject_key("device", device.id)] = Context(expected=expected)
     return found
+
+
+def scored_by(known: Mapping[str, Context]) -> dict[str, tuple[object, ...]]:
+    """What decides how somebody is scored, of those who are not scored as most are."""
+    found = {name: (c.spo2_scale, c.adult is False, c.pregnant) for name, c in known.items()}
+    return {name: how for name, how in found.items() if how != USUALLY}
 
 
 def devices_heard(known: Mapping[str, Context]) -> frozenset[str]:

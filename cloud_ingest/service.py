@@ -13,7 +13,7 @@ from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
-from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts
+from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts, scored_by
 from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, Feed
@@ -164,6 +164,7 @@ class CloudService:
         self.retention = Retention(self.tenant, records, settings.retention, telemetry)
         self._grace = Grace(self.pipeline.state, 0)
         self._ended: set[str] = set()
+        self._scoring: Mapping[str, tuple[object, ...]] = {}
         self._outdated = Outdated(self.facts, clock)
         self._trouble = GatewayTrouble(self.facts, clock, self.pipeline.mishaps)
         self.started = asyncio.Event()
@@ -468,10 +469,18 @@ class CloudService:
         self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
         self.pipeline.heartbeats.expect(devices_heard(known))
         await self.pipeline.know(self._grace.give(known), duty)
+        self._tell_scoring(known)
         await self._forget_components()
         if ended != self._ended:
             self._ended = ended
             await self._close_patients()
+
+    def _tell_scoring(self, known: Mapping[str, Context]) -> None:
+        """An order that ends or a birthday changes nobody's record, but it does how walls score."""
+        scoring = scored_by(known)
+        if scoring != self._scoring:
+            self._scoring = scoring
+            self.feed.publish(DirectoryChanged(self.tenant))
 
     async def _load_duty(self, now: int) -> Duty:
         reach = self.reach

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dashboards.backend import RosterEntry
+from pathlib import Path
+
+from dashboards.backend import DirectoryChanged, RosterEntry
 from dashboards.people_port import TeamDraft
 from hearthward.trust.access import Principal, Role, Scope
 from tests.component.dashboards.test_backend_conformance import (
     SCOPE,
+    T0,
+    S,
     Side,
-    real,  # noqa: F401 - a fixture
+    furnish,
+    next_of,
+    real,
     side,  # noqa: F401 - the fixture
 )
 from tests.component.dashboards.test_staff_conformance import ADMIN, staffed
@@ -51,3 +57,16 @@ async def test_the_roster_names_who_looks_after_a_patient(side: Side):  # noqa: 
     side.clock.advance(60)
     await backend.unassign(SCOPE, given.id)
     assert (await entry(side, patient)).owners == ("East",)
+
+
+async def test_walls_hear_of_an_order_that_ends_by_itself(tmp_path: Path):
+    async with real(tmp_path) as made:
+        patient, backend = (await furnish(made))["patient"], made.backend
+        until = T0 + 300 * S
+        await backend.give_order(SCOPE, patient, "spo2_scale_2", reason="gas", expires=until, who=DOCTOR)
+        assert (await entry(made, patient)).scale == 2
+        async with backend.subscribe() as events:
+            made.clock.follow(until + S)
+            await made.service._know()  # what maintenance does all the time
+            assert (await next_of(events, DirectoryChanged)).tenant == "main"
+            assert (await entry(made, patient)).scale == 1
