@@ -37,6 +37,7 @@ __all__ = ["load_duty"]
 DAY: Final = 86_400 * SECOND
 AHEAD: Final = 3 * DAY
 """How far shifts are looked up; whoever holds a duty loads another long before."""
+_UNTOLD: Final = frozenset({Role.DISPLAY, Role.FAMILY})
 
 
 def load_duty(
@@ -71,7 +72,7 @@ def load_duty(
 
 
 def _people(session: Session, tenant: str, channels: tuple[str, ...]) -> dict[str, Person]:
-    """Everybody who can log in; a wall display is nobody."""
+    """Everybody who can log in. A wall display is nobody, nor is a relative: no consent lets them be told."""
     pushed = set(
         session.scalars(
             select(PushSubscription.user)
@@ -90,7 +91,7 @@ def _people(session: Session, tenant: str, channels: tuple[str, ...]) -> dict[st
             patient=user.patient,
         )
         for user in session.scalars(users)
-        if Role.DISPLAY not in user.roles
+        if _UNTOLD.isdisjoint(user.roles)
     }
 
 

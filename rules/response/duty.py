@@ -52,6 +52,7 @@ def flood_of(ward: str) -> str:
     return f"component:flood-{ward}"
 
 
+RELATIVE: Final = "family"
 _CARING: Final = frozenset({"nurse", "doctor"})
 """Who sees patients' alarms; engineers see those of equipment."""
 OF_WARD: Final = ("wall", "duty", "flood")
@@ -235,11 +236,14 @@ class Duty:
         return [p.id for p in people if channel in p.channels and self.may_know(p, subject)]
 
     def may_know(self, person: Person, subject: str) -> bool:
-        """Whether somebody may be told of a subject: of a patient only who cares for them, or themselves."""
+        """Whether somebody may be told of a subject: of a patient only who cares for them, or themselves.
+
+        A relative is told of nothing: what a patient lets them see is no message to them.
+        """
         if ":" in subject:
             return person.patient is None
         if person.patient is not None:
-            return person.patient == subject
+            return person.patient == subject and RELATIVE not in person.roles
         ward = self.ward_of(subject)
         here = person.wards is None or (ward is not None and ward in person.wards)
         return here and bool(_CARING & set(person.roles))

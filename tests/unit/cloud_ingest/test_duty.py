@@ -93,6 +93,21 @@ def test_people_and_by_what_they_are_reached(records: Records) -> None:
     assert loaded(records, channels=("in_app", "email")).people["nora"].channels == ("in_app", "email")
 
 
+def test_a_relative_is_nobody_with_a_telephone_and_a_bell_and_every_consent(records: Records) -> None:
+    def invited(s: Session) -> object:
+        records.users(s).add(SYSTEM, login="rel", name="Rel", roles=["family"], patient="p1", ident="rel")
+        records.staff(s).set_contacts(SYSTEM, "rel", phone="+4930901821", email=None)
+        records.push(s).add(SYSTEM, "rel", **PUSH)
+        seen = ("values", "alarms", "plan")
+        return records.consents(s).give(SYSTEM, "p1", "rel", sees=seen, until=None, by="ada")
+
+    change(records, invited)
+    duty = loaded(records)
+    assert "rel" not in duty.people
+    step = Step(0.0, (Target("patient"),), ("in_app", "sms", "push", "voice"))
+    assert duty.recipients(step, "p1", START, audience=("patient",)) == (("in_app", "ada"),)
+
+
 def test_places_devices_and_patients(records: Records, clock: EventClock) -> None:
     duty = loaded(records)
     assert duty.patients == {"p1": "w1", "p2": None}

@@ -138,6 +138,15 @@ def test_a_patient_is_told_only_what_is_meant_for_patients():
     assert named(Target("patient"), "p2", 1, "patient") == []
 
 
+def test_a_relative_is_told_of_nothing_whatever_the_duty_holds():
+    relative = person("rel", "family", wards=None, patient="p1")
+    duty = replace(DUTY, people={**PEOPLE, "rel": relative})
+    step = Step(0.0, (Target("patient"), Target("user", user="rel")), ALL)
+    told = duty.recipients(step, "p1", at(HOUR), audience=("patient",))
+    assert set(told) == {(channel, "pat") for channel in ALL}
+    assert not duty.may_know(relative, "p1")
+
+
 def test_a_step_tells_each_by_what_they_can_be_reached_by():
     assert told([Target("wall"), Target("assigned"), Target("on_duty", "charge")], ["in_app", "sms"]) == {
         ("in_app", "wall"),
