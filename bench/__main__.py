@@ -20,6 +20,7 @@ NAMES: Final = {
     "wall": "first content of /ward with 1,000 patients (20 s)",
     "hub": "200 browsers at the wall of 30 beds at 1/s: what the server pays (60 s)",
     "pixels": "from an alarm's transition to the browser's pixels, 30 and 200 beds (90 s)",
+    "ux": "the table of what people see: pixels, walls that lose their server, all pages (300 s)",
     "pages": "first content of every page with 10,000 devices and 1,000 patients (120 s)",
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",

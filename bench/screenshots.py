@@ -30,11 +30,12 @@ FLAGS: Final = (
 )
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 FONT: Final = "fonts-wqy-microhei"
-MOST_BYTES: Final = 400_000
+MOST_BYTES: Final = 150_000
 READY_S: Final = 60.0
 """Until then the virtual ward has an alarm, each cuff has measured once, and trends can be seen."""
 START_S: Final = 60.0
 TREND_MS: Final = 35_000
+ACCEPTED: Final = 202
 SETTLE_MS: Final = 1500
 
 
@@ -42,13 +43,14 @@ SETTLE_MS: Final = 1500
 class Picture:
     """One picture: whose page, how large, in which language and theme.
 
-    ``{alarm}`` in its path stands for the first SpO2 alarm; ``acts`` (role, act, note) are done first.
+    ``{alarm}`` in its path stands for the first SpO2 alarm, ``{patient}`` for its patient, ``{trial}`` for a
+    trial of a lower limit; ``acts`` (role, act, note) are done to the alarm first.
     """
 
     file: str
     role: str
     path: str
-    size: tuple[int, int] = (1920, 1080)
+    size: tuple[int, int] = (1600, 900)
     lang: str = "en-GB"
     theme: str = "day"
     acts: tuple[tuple[str, str, str], ...] = ()
@@ -75,6 +77,8 @@ PICTURES: Final = (
     Picture("staff-en.png", "nurse", "/staff", size=(1280, 900)),
     Picture("channels-en.png", "engineer", "/channels", size=(1280, 900)),
     Picture("burden-en.png", "nurse", "/burden", size=(1280, 900)),
+    Picture("patient-en.png", "nurse", "/patients/{patient}", size=(1280, 1000)),
+    Picture("what-if-en.png", "doctor", "/rules/spo2-low/try/{trial}", size=(1280, 900)),
     Picture("me-zh.png", "patient", "/me", size=(390, 844), lang="zh-CN"),
     Picture("me-en.png", "patient", "/me", size=(1024, 1100)),
     Picture("me-plan-en.png", "patient", "/me/plan", size=(390, 844), theme="night"),
@@ -143,15 +147,32 @@ def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
 
 
 def _path(picture: Picture, url: str, logins: dict[str, tuple[str, str]]) -> str:
-    """The page's path, with the first SpO2 alarm's id where one is asked for; what is to be done is done."""
-    if "{alarm}" not in picture.path:
+    """The page's path with what stands for ids put in; what is to be done before is done."""
+    if "{" not in picture.path:
         return picture.path
-    found = get(f"{url}/api/v1/alarms?rule=spo2-low", log_in(url, *logins[picture.role]))["items"]
-    alarm = min(found, key=lambda a: a["started"])["id"]
+    token = log_in(url, *logins[picture.role])
+    found = get(f"{url}/api/v1/alarms?rule=spo2-low", token)["items"]
+    first = min(found, key=lambda a: a["started"])
+    alarm, trial = first["id"], ""
     for role, act, note in picture.acts:
-        status = post(f"{url}/api/v1/alarms/{alarm}/{act}", log_in(url, *logins[role]), {"note": note})
+        status, _ = post(f"{url}/api/v1/alarms/{alarm}/{act}", log_in(url, *logins[role]), {"note": note})
         _say(f"{picture.file}: {role} {act}: {status}")
-    return picture.path.format(alarm=alarm)
+    if "{trial}" in picture.path:
+        trial = _tried(f"{url}/api/v1/rules/spo2-low/tries", token)
+    return picture.path.format(alarm=alarm, patient=first["patient"], trial=trial)
+
+
+def _tried(tries: str, token: str) -> str:
+    """A trial of a lower limit, once it has ended."""
+    status, begun = post(tries, token, {"moved": {"parameters/limit/value": 86}, "days": 1})
+    if status != ACCEPTED:
+        sys.exit(f"screenshots: the trial was refused: {status} {begun}")
+    deadline = time.monotonic() + READY_S
+    while get(f"{tries}/{begun['id']}", token)["state"] in {"waiting", "running"}:
+        if time.monotonic() > deadline:
+            sys.exit(f"screenshots: the trial has not ended within {READY_S:.0f} s")
+        time.sleep(0.2)
+    return str(begun["id"])
 
 
 def main(arguments: list[str]) -> int:
@@ -211,6 +232,8 @@ def _take(
     if not (page.get_attribute("html", "lang") or "").startswith(wanted):
         page.click(f".tools a[hreflang^={wanted}]")
         page.wait_for_selector(f"html[lang^={wanted}]")
+    if picture.path.startswith("/patients/"):
+        page.wait_for_selector(".plot canvas")
     if picture.path == "/ward":
         page.wait_for_selector("#link.on")
         page.wait_for_selector(".tile .alarm")

@@ -41,13 +41,13 @@ def get(url: str, token: str, *, accept: str = "application/json") -> Any:
         return json.load(answer) if accept == "application/json" else answer.read()
 
 
-def post(url: str, token: str, content: object) -> int:
-    """POST JSON; the status of the answer, also of a refusal."""
+def post(url: str, token: str, content: object) -> tuple[int, Any]:
+    """POST JSON; status and content of the answer (None without any), also of a refusal."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(content).encode(), headers)  # noqa: S310 - our own server
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - see above
-            return int(answer.status)
+            return int(answer.status), json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as refused:
         with refused:
-            return refused.code
+            return refused.code, json.loads(refused.read() or b"null")

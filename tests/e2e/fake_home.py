@@ -8,7 +8,7 @@ from cloud_ingest import careplan
 from cloud_ingest.entry import manual_device
 from cloud_ingest.records.care import TaskDraft
 from dashboards.care_models import CareMessage
-from hearthward.core.model import Reading
+from hearthward.core.model import Reading, Source
 from hearthward.trust.access import Principal
 
 if TYPE_CHECKING:
@@ -60,7 +60,13 @@ def _measured(ward: Ward, patient: str, now: int) -> None:
         if n % 2 == 0:
             weight = 72.4 + (n % 6) / 10
             rows.append(
-                Reading(manual_device(patient), "body_weight", weight, None, None, at, at, group=1900 + n)
+                Reading(
+                    manual_device(patient),
+                    *("body_weight", weight, None, None, at, at),
+                    group=1900 + n,
+                    source=int(Source.MANUAL),
+                    author="usr_patient",
+                )
             )
     ward.backend._of("main").readings += rows
 

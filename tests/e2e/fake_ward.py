@@ -30,7 +30,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.model import Quality, Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
-from tests.e2e import fake_answers, fake_family, fake_history, fake_home, fake_staff_room
+from tests.e2e import fake_answers, fake_books, fake_family, fake_history, fake_home, fake_staff_room
 
 S = 1_000_000_000
 PASSWORD = "a short sentence"  # noqa: S105 - of the people here
@@ -279,6 +279,7 @@ CONTROLS: dict[str, Callable[[Ward], Any]] = {
     "family": lambda ward: fake_family.furnish(ward, PASSWORD),
     "home": fake_home.furnish,
     "measure-again": fake_home.ask,
+    "books": fake_books.furnish,
     "directory": lambda ward: ward.backend.create(ward.scope, "ward", {"name": "Ward B"}),
 }
 """What the tests can make happen."""

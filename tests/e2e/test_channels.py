@@ -6,10 +6,10 @@ import json
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
+from tests.e2e.walk import fits
+from tests.e2e.wards import Open, Server
 
 PHONE = 390
 SEEN = pytest.mark.parametrize(
@@ -19,17 +19,10 @@ SEEN = pytest.mark.parametrize(
 CHINESE = re.compile("[一-鿿]")
 
 
-def fits(page: Page) -> None:
-    """Nothing is wider than the page, and nothing is hard to read or to reach."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    found = Axe().run(page).response["violations"]
-    assert not found, [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found]
-
-
 @SEEN
 def test_the_channels_are_looked_at_and_tested(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -45,7 +38,6 @@ def test_the_channels_are_looked_at_and_tested(
     expect(voice).to_contain_text("401")
     expect(email).to_contain_text("email.from_address")
     assert (page.locator("h1").inner_text() == "Channels") == lang.startswith("en")
-    fits(page)
     sms.locator("select").select_option("@number-1")
     sms.locator("form[action$=test] button").click()
     expect(sms.locator("[role=status] .chip.good")).to_be_visible()
@@ -56,8 +48,8 @@ def test_the_channels_are_looked_at_and_tested(
 
 @SEEN
 def test_the_burden_of_a_week_is_filtered_and_leads_to_the_alarms(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -66,14 +58,12 @@ def test_the_burden_of_a_week_is_filtered_and_leads_to_the_alarms(
     page = open_page("doctor", lang=lang, size=size, theme=theme)
     page.goto(f"{server.base}/burden")
     expect(page.locator("#total")).to_contain_text("160")
-    fits(page)
     page.select_option("#rule", "")
     page.select_option("#by", "day")
     page.locator("form.filters button").click()
     expect(page).to_have_url(re.compile("by=day"))
     assert re.search(r"zone=\w+", page.url), "the browser's own days are asked for"
     assert page.locator("table.figures").first.locator("tbody tr").count() >= 7
-    fits(page)
     if lang.startswith("zh"):
         labels = page.locator("label, th, dt").all_inner_texts()
         assert not [text for text in labels if re.search("[A-Za-z]{4,}", text) and not CHINESE.search(text)]
@@ -85,8 +75,8 @@ def test_the_burden_of_a_week_is_filtered_and_leads_to_the_alarms(
 
 
 def test_this_browser_is_not_subscribed_until_somebody_asks(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
 ):
     server.do("history")
     page = open_page("nurse", size=(PHONE, 844))
@@ -94,14 +84,13 @@ def test_this_browser_is_not_subscribed_until_somebody_asks(
     expect(page.locator("#push [role=status]")).to_contain_text("not subscribed")
     expect(page.locator("[data-do=push-on]")).to_be_visible()
     expect(page.locator("[data-do=push-off]")).to_be_hidden()
-    fits(page)
     scope = page.evaluate("navigator.serviceWorker.ready.then((w) => w.scope)")
     assert scope == f"{server.base}/"
 
 
 def test_a_push_is_shown_while_no_page_is_looked_at(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
 ):
     """The browser gives the registered worker a message, as a push service would."""
     server.do("history")

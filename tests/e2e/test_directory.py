@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_wall import Open, Server, browser, open_page, start, stop  # noqa: F401 - fixtures
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    made = start("12", "4", "calm")
-    yield made
-    stop(made)
+from tests.e2e.wards import Open, Server
 
 
 def scan(page: Page, code: str) -> None:
@@ -32,7 +21,7 @@ def first_cell(page: Page, path: str) -> str:
 
 def test_a_device_is_given_away_by_two_scans_and_a_confirmation(
     server: Server,
-    open_page: Open,  # noqa: F811 - a fixture
+    open_page: Open,
 ):
     page = open_page("nurse")
     device = first_cell(page, f"{server.base}/admin/device")
@@ -46,21 +35,3 @@ def test_a_device_is_given_away_by_two_scans_and_a_confirmation(
     page.locator(".ask button.primary").click()
     expect(page.get_by_role("status")).to_contain_text(name)
     expect(page.locator("input[name=device]")).to_be_focused()
-
-
-@pytest.mark.parametrize(("lang", "theme", "width"), [("en-GB", "day", 1280), ("zh-CN", "night", 390)])
-def test_everybody_can_read_the_directory(
-    server: Server,
-    open_page: Open,  # noqa: F811 - a fixture
-    lang: str,
-    theme: str,
-    width: int,
-):
-    page = open_page("admin", lang=lang, theme=theme, size=(width, 844))
-    page.goto(f"{server.base}/admin/device")
-    entry = page.locator("tbody a").first.get_attribute("href") or ""
-    for path in ("/admin?q=a", "/admin/device", entry, "/assign?device=x", "/audit"):
-        page.goto(server.base + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        found = Axe().run(page).response["violations"]
-        assert not found, (path, [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found])

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_wall import Open, Server, browser, open_page, start, stop  # noqa: F401 - fixtures
+from tests.e2e.wards import Open, Server, start, stop
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def go(page: Page, server: Server, bed: str = "A-03") -> None:
     assert page.url.startswith(f"{server.base}/patients/")
 
 
-def test_trends_are_drawn_and_read_by_keyboard(server: Server, open_page: Open):  # noqa: F811 - a fixture
+def test_trends_are_drawn_and_read_by_keyboard(server: Server, open_page: Open):
     page = open_page(size=(1280, 900))
     go(page, server)
     expect(page.locator("#trend-spo2")).to_contain_text("below 90")
@@ -51,7 +50,7 @@ def test_trends_are_drawn_and_read_by_keyboard(server: Server, open_page: Open):
     assert "spo2" in download.value.path().read_text()
 
 
-def test_a_picture_that_is_not_refreshed_says_so(server: Server, open_page: Open):  # noqa: F811 - a fixture
+def test_a_picture_that_is_not_refreshed_says_so(server: Server, open_page: Open):
     page = open_page(size=(1280, 900))
     go(page, server)
     figure = page.locator("#trend-spo2")
@@ -60,20 +59,3 @@ def test_a_picture_that_is_not_refreshed_says_so(server: Server, open_page: Open
     expect(figure.locator(".old")).to_be_visible()
     page.context.set_offline(False)
     expect(figure.locator(".old")).to_be_hidden()
-
-
-@pytest.mark.parametrize(("lang", "theme", "width"), [("en-GB", "day", 390), ("zh-CN", "night", 1280)])
-def test_axe_finds_nothing_and_a_phone_needs_no_scrolling_sideways(
-    server: Server,
-    open_page: Open,  # noqa: F811 - a fixture
-    lang: str,
-    theme: str,
-    width: int,
-):
-    page = open_page(lang=lang, theme=theme, size=(1280, 900))
-    go(page, server)
-    page.set_viewport_size({"width": width, "height": 844})
-    expect(page.locator("#trend-spo2 .plot canvas")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page)
-    assert not found.violations_count, found.generate_report()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
+from tests.e2e.walk import fits
+from tests.e2e.wards import Open, Server
 
 PHONE = 390
 SEEN = pytest.mark.parametrize(
@@ -16,13 +16,6 @@ SEEN = pytest.mark.parametrize(
     [("en-GB", (1280, 900), "day"), ("zh-CN", (PHONE, 844), "night")],
 )
 CHINESE = re.compile("[一-鿿]")
-
-
-def fits(page: Page) -> None:
-    """Nothing is wider than the page, and nothing is hard to read or to reach."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    found = Axe().run(page).response["violations"]
-    assert not found, [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found]
 
 
 def limits_of_the_first(page: Page, base: str) -> None:
@@ -33,8 +26,8 @@ def limits_of_the_first(page: Page, base: str) -> None:
 
 @SEEN
 def test_the_rules_and_one_of_them(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -46,19 +39,17 @@ def test_the_rules_and_one_of_them(
     expect(page.locator("tr#spo2-low")).to_contain_text("血氧饱和度过低" if lang == "zh-CN" else "< 90")
     if lang == "zh-CN":
         assert all(CHINESE.search(title) for title in rows.locator("td:first-child a").all_text_contents())
-    fits(page)
     page.locator("tr#spo2-low a").click()
     page.wait_for_url(re.compile("/rules/spo2-low"))
     expect(page.locator("section[aria-labelledby=says]")).to_contain_text(
         "限值" if lang == "zh-CN" else "limit"
     )
-    fits(page)
 
 
 @SEEN
 def test_a_limit_is_set_refused_and_ended_by_the_form(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -67,12 +58,10 @@ def test_a_limit_is_set_refused_and_ended_by_the_form(
     limits_of_the_first(page, server.base)
     card = page.locator("section#spo2-low")
     expect(card.locator("strong.set")).to_have_text("90")
-    fits(page)
     card.locator("summary").click()
     card.locator("input[name=value]").fill("92")
     card.locator("input[name=reason]").fill("COPD, 88-92")
     card.locator("select[name=lasts]").select_option("24")
-    fits(page)
     card.locator("button.primary").click()
     expect(page.locator(".notice.good")).to_be_visible()
     expect(card.locator("strong.set")).to_have_text("92")
@@ -98,4 +87,3 @@ def test_a_limit_is_set_refused_and_ended_by_the_form(
     end.locator("button.primary").click()
     expect(card.locator("strong.set")).to_have_text("90")
     expect(page.locator("section[aria-labelledby=history]")).to_contain_text("weaned")
-    fits(page)

@@ -3,155 +3,15 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
-import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from dashboards.i18n import LOCALE, script_strings
+from dashboards.i18n import script_strings
 from tests.e2e.fake_ward import KEPT, PASSWORD
-from tests.programs import program
+from tests.e2e.wards import Open, Server, live, start, stop, wall_weight
 
-HERE = Path(__file__).parent
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=user-gesture-required",
-]
 NO_ALARM = script_strings("en")["ok"]
-VENDOR = LOCALE.parent / "assets" / "vendor" / "htmx.min.js"
-
-
-@dataclass
-class Server:
-    """The ward's web server; it can be frozen."""
-
-    base: str
-    process: subprocess.Popen[bytes]
-    used: bool = False
-
-    def reset(self) -> None:
-        """All begins anew; the former ward may answer for a moment still."""
-        before = self.number()
-        self.do("reset")
-        end = time.monotonic() + 30
-        while self.number() in {None, before}:
-            assert time.monotonic() < end, "the ward did not begin anew"
-            time.sleep(0.02)
-
-    def number(self) -> int | None:
-        """Which ward it is, once it serves; None: the connection was the former one's."""
-        try:
-            return int(httpx.get(f"{self.base}/_test/number", timeout=30).raise_for_status().text)
-        except httpx.TransportError:
-            return None
-
-    def do(self, what: str) -> None:
-        httpx.post(f"{self.base}/_test/{what}", timeout=10).raise_for_status()
-
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-
-def start(*arguments: str, port: int = 0) -> Server:
-    command = [sys.executable, str(HERE / "fake_ward.py"), str(port), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    base = f"http://127.0.0.1:{int(process.stdout.readline())}"
-    server = Server(base, process)
-    httpx.get(f"{base}/healthz", timeout=30).raise_for_status()  # it listens already: until it serves
-    return server
-
-
-def stop(server: Server) -> None:
-    server.thaw()
-    server.process.terminate()
-    server.process.wait(10)
-    assert server.process.stdout is not None
-    server.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = program("chromium")
-    if not VENDOR.exists():
-        pytest.skip("web assets are not built: python hatch_build.py")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Server]:
-    made = start("12", "4", "calm")
-    yield made
-    stop(made)
-
-
-@pytest.fixture
-def server(process: Server) -> Server:
-    """A ward that nothing has happened to: of a process that all tests share, one after the other."""
-    process.thaw()
-    if process.used:
-        process.reset()
-    process.used = True
-    return process
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, server: Server) -> Iterator[Open]:
-    """Log in in a fresh context; errors in the page fail the test."""
-    contexts: list[BrowserContext] = []
-    problems: list[str] = []
-
-    def go(
-        who: str = "nurse", *, lang: str = "en-GB", theme: str = "day", size: tuple[int, int] = (1920, 1080)
-    ) -> Page:
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, locale=lang, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        context.add_cookies([{"name": "hearthward_theme", "value": theme, "url": server.base}])
-        page = context.new_page()
-        page.on("pageerror", lambda e: problems.append(str(e)))
-        page.on("console", lambda m: problems.append(m.text) if "Security Policy" in m.text else None)
-        page.goto(server.base)
-        page.fill("#login", who)
-        page.fill("#password", PASSWORD)
-        page.click("button.primary")
-        page.wait_for_url(re.compile("/(ward|admin|devices|me)"))
-        return page
-
-    yield go
-    server.thaw()
-    for context in contexts:
-        context.close()
-    assert not problems
-
-
-def live(page: Page) -> None:
-    expect(page.locator("#link.on")).to_be_visible()
-    expect(page.locator('.tile[data-s="ok"]').first).to_be_visible()
 
 
 def test_values_move_an_alarm_appears_and_is_accepted(server: Server, open_page: Open):
@@ -386,37 +246,6 @@ def test_thirty_tiles_fit_a_full_hd_screen(browser: Browser):
         stop(big)
 
 
-@pytest.mark.parametrize(("lang", "theme"), [("en-GB", "day"), ("zh-CN", "night")])
-def test_axe_finds_nothing(server: Server, open_page: Open, lang: str, theme: str):
-    axe = Axe()
-
-    def check(page: Page, what: str) -> None:
-        found = axe.run(page)
-        assert not found.violations_count, f"{what}: {found.generate_report()}"
-
-    page = open_page(lang=lang, theme=theme)
-    live(page)
-    check(page, "live")
-    server.do("scene")
-    expect(page.locator(".tile .alarm").first).to_be_visible()
-    check(page, "alarm")
-    page.locator(".tile").nth(2).click()
-    expect(page.locator("#detail")).to_be_visible()
-    check(page, "detail")
-    page.keyboard.press("Escape")
-    server.freeze()
-    expect(page.locator("body.wall-stale")).to_be_attached(timeout=6_000)
-    check(page, "stale")
-    server.thaw()
-    for who, path in (("admin", "/admin/ward"), ("engineer", "/devices"), ("patient", "/me"), ("", "/login")):
-        other = open_page(who or "admin", lang=lang, theme=theme)
-        other.goto(server.base + path)
-        if path == "/admin/ward":
-            other.locator("section:has(#add) form.fields > button").click()
-            expect(other.locator("[aria-invalid]").first).to_be_visible()
-        check(other, path)
-
-
 def test_the_patients_text_is_large(open_page: Open):
     page = open_page("patient", size=(390, 844))
     sizes = page.evaluate(
@@ -428,26 +257,5 @@ def test_the_patients_text_is_large(open_page: Open):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def loaded(folder: Path, script: str) -> set[Path]:
-    """A script with everything that it imports or starts."""
-    found, waiting = set(), [folder / script]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            names = re.findall(r"""(?:from |new URL\()'\./([\w-]+\.js)'""", path.read_text())
-            waiting += [folder / name for name in names]
-    return found
-
-
 def test_the_walls_own_weight_is_small():
-    import gzip
-
-    folder = LOCALE.parent / "assets"
-    templates = [LOCALE.parent / "templates" / name for name in ("base.html", "wall.html")]
-    named = "".join(t.read_text() for t in templates)
-    styles = {folder / "css" / name for name in re.findall(r"/css/([\w-]+\.css)", named)}
-    scripts = [loaded(folder / "js", name) for name in re.findall(r"/js/([\w-]+\.js)", named)]
-    files = {*styles, *set().union(*scripts), *folder.glob("vendor/*.min.*")}
-    assert {"wall.css", "wall.js", "answer.js", "stream.js", "htmx.min.js"} <= {f.name for f in files}
-    assert sum(len(gzip.compress(f.read_bytes())) for f in files) < 60_000
+    assert wall_weight() < 60_000

@@ -6,14 +6,15 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.e2e.test_rules_pages import SEEN, fits
-from tests.e2e.test_wall import Open, Server, browser, open_page, process, server  # noqa: F401 - fixtures
+from tests.e2e.test_rules_pages import SEEN
+from tests.e2e.walk import fits
+from tests.e2e.wards import Open, Server
 
 
 @SEEN
 def test_a_limit_is_moved_tried_and_made_a_draft(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -22,7 +23,6 @@ def test_a_limit_is_moved_tried_and_made_a_draft(
     page = open_page("doctor", lang=lang, size=size, theme=theme)
     page.goto(f"{server.base}/rules/spo2-low")
     page.locator("a[href$='/try']").click()
-    fits(page)
     page.locator("input[name='to:parameters/limit/value']").fill("85")
     page.locator("form[action$='/try'] button.primary").click()
     page.wait_for_url(re.compile(r"/rules/spo2-low/try/\w+"))
@@ -30,10 +30,8 @@ def test_a_limit_is_moved_tried_and_made_a_draft(
     expect(page.locator(".versus .losing dd")).not_to_have_text("0")
     expect(page.locator("section[aria-labelledby=days] svg.chart")).to_be_visible()
     assert page.locator("section[aria-labelledby=lost] tbody tr").count() > 0
-    fits(page)
     page.locator("a[href$='/draft']").click()
     expect(page.locator("textarea")).to_have_value(re.compile("value: 85, low: 80"))
-    fits(page)
     page.locator("form[action='/rules/drafts'] button.primary").click()
     expect(page.locator(".notice.good")).to_be_visible()
     fits(page)
@@ -41,8 +39,8 @@ def test_a_limit_is_moved_tried_and_made_a_draft(
 
 @SEEN
 def test_alarms_and_their_burden_are_drawn(
-    server: Server,  # noqa: F811 - a fixture
-    open_page: Open,  # noqa: F811 - a fixture
+    server: Server,
+    open_page: Open,
     lang: str,
     size: tuple[int, int],
     theme: str,
@@ -53,7 +51,5 @@ def test_alarms_and_their_burden_are_drawn(
     expect(page.locator("section[aria-labelledby=over-time] svg.chart")).to_be_visible()
     page.locator("section[aria-labelledby=over-time] summary").click()
     assert page.locator("section[aria-labelledby=over-time] tbody tr").count() == 24
-    fits(page)
     page.goto(f"{server.base}/alarms?show=all")
     expect(page.locator("details[open] svg.chart")).to_be_visible()
-    fits(page)
