@@ -126,6 +126,22 @@ class Connection(aiomqtt.Client):
         finally:
             await self._abandon()
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
+        """As the library's, but a socket that was closed before the loop came to it is left alone."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - the link is gone, however that shows
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def watch() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(watch)
+
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - theirs
         """As the library's, but a cancellation that comes together with the broker's answer stays one.
 
