@@ -2,7 +2,8 @@
 
 A wall's sound can be on in the browser and come out of nothing: a cable, a volume knob. Only somebody who
 stands there knows. Who begins a shift is asked to play the alarm tone and to say whether it was heard; a wall
-that was not heard counts as silent from then on, so that the ward's technical alarm for that follows.
+that was not heard counts as silent until somebody hears it, whoever is on duty then, so that the ward's
+technical alarm for that follows and stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.backend import Backend
 from dashboards.directory_port import AskedAudit
-from dashboards.models import Instant
+from dashboards.models import AuditEntry, Instant
 from hearthward.core.clock import SECOND
 from hearthward.trust.access import Principal, Scope
 
@@ -33,8 +34,10 @@ class SoundCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    since: Instant = Field(description="when the shift began")
-    failed: bool = Field(default=False, description="it was made, and the wall was not heard")
+    since: Instant = Field(
+        description="when the shift began; of a failed check with nobody on duty, its time"
+    )
+    failed: bool = Field(default=False, description="the last one was made, and the wall was not heard")
 
 
 class SoundChecks:
@@ -43,9 +46,11 @@ class SoundChecks:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._kept: dict[tuple[str, str], tuple[int, SoundCheck | None]] = {}
+        self._last: dict[tuple[str, str], tuple[int, AuditEntry | None]] = {}
+        """Each wall's last check, and up to when the audit has been looked through for it."""
 
     async def due(self, wall: Principal) -> SoundCheck | None:
-        """The check that is due at the wall of this login; None: none, or nobody is on duty by the rota."""
+        """The check that is due at the wall of this login; with nobody on duty only one that failed."""
         now = self._backend.clock.monotonic_ns()
         key = wall.tenant, wall.user
         at, found = self._kept.get(key, (0, None))
@@ -59,13 +64,24 @@ class SoundChecks:
         now = self._backend.clock.now_ns()
         turns = await self._backend.shifts(Scope(wall.tenant, wall.wards), now, now + 1)
         since = max((t.start for t in turns if t.role in ROLES and t.start <= now < t.end), default=None)
-        if since is None:
+        last = await self._newest(wall)
+        if last is not None and last.outcome != "done":
+            return SoundCheck(since=last.at if since is None else since, failed=True)
+        if since is None or (last is not None and last.at >= since - EARLY):
             return None
-        asked = AskedAudit(action=CHECK_SOUND, kind="wall", target=wall.user, since=since - EARLY, limit=1)
-        last = (await self._backend.audit_page(Scope.system(wall.tenant), asked)).items
-        if last and last[0].outcome == "done":
-            return None
-        return SoundCheck(since=since, failed=bool(last))
+        return SoundCheck(since=since)
+
+    async def _newest(self, wall: Principal) -> AuditEntry | None:
+        """The wall's last check, however long ago; of the audit only what is new since then is read."""
+        key, scope = (wall.tenant, wall.user), Scope.system(wall.tenant)
+        since, found = self._last.get(key, (None, None))
+        end = (await self._backend.audit_page(scope, AskedAudit(limit=1))).items
+        asked = AskedAudit(action=CHECK_SOUND, kind="wall", target=wall.user, since=since, limit=1)
+        checks = (await self._backend.audit_page(scope, asked)).items
+        found = checks[0] if checks else found
+        if end:
+            self._last[key] = end[0].at, found
+        return found
 
     async def made(self, wall: Principal, who: Principal, *, heard: bool) -> None:
         """Keep what somebody said who stands there."""

@@ -82,6 +82,23 @@ async def test_without_anybody_on_duty_nothing_is_due():
         assert (await report(client))["check"] is None
 
 
+async def test_a_wall_that_was_not_heard_stays_silent_over_the_next_shift_and_without_one():
+    async with world() as made, made.client(wall(made)) as client:
+        assert await say(client, heard=False, badge=BADGE) == 204
+        failed_at = made.clock.now_ns()
+        second, ward = made.ids["main", "second"], made.ids["main", "wardA"]
+        draft = ShiftDraft(second, "nurse", ward, T0 + 8 * HOUR, T0 + 16 * HOUR, "UTC")
+        await made.backend.add_shift(Scope.system("main"), draft, who=made.principal(Role.ADMIN))
+        for at, since in ((8 * HOUR, T0 + 8 * HOUR), (9 * HOUR, failed_at)):  # the next shift, and nobody
+            later(made, at)
+            told = await report(client)
+            assert told["check"] == {"since": iso(since), "failed": True}
+            assert told["wards"][0]["audible"] == 0
+        assert await say(client, heard=True, badge=BADGE) == 204
+        told = await report(client)
+        assert (told["check"], told["wards"][0]["audible"]) == (None, 1)
+
+
 async def test_each_wall_is_checked_and_no_tab_of_somebody_of_all_wards():
     async with world() as made:
         async with made.client(wall(made)) as client:
