@@ -103,11 +103,15 @@ async def give(request: Request, context: Give) -> Response:
 
 @router.post("/assign/off")
 async def take_off(request: Request, context: Give) -> Response:
-    """Take the device off whom it is on."""
+    """Take the device off whom it is on, if that is still who was shown (``was``)."""
+    form = await form_of(request)
     scan = Scan()
-    await _scan_device(context, scan, (await form_of(request)).get("device", ""))
+    await _scan_device(context, scan, form.get("device", ""))
     if scan.worn is None:
         scan.wrong = scan.wrong or "free"
+        return _show(request, context, scan, status=409)
+    if form.get("was") != scan.worn.id:
+        scan.wrong = "meanwhile"
         return _show(request, context, scan, status=409)
     try:
         done = await end_item(context, ENTRIES["association"], scan.worn.id, None)

@@ -243,12 +243,29 @@ async def test_a_device_is_given_by_scanning_its_code_and_the_wristband():
         assert again.status_code == 409
         assert "on this patient already" in again.text
         made.clock.advance(60)
-        off = await client.post("/assign/off", data={"device": "cuff-002"})
+        shown = (await client.get("/assign?device=cuff-002")).text
+        (was,) = re.findall(r'name="was" value="([^"]+)"', shown)
+        off = await client.post("/assign/off", data={"device": "cuff-002", "was": was})
         assert off.status_code == 303
         assert patients_of(made, "cuff-002") == []
         assert "Taken off" in (await client.get(off.headers["location"])).text
         nobody = await client.post("/assign/off", data={"device": "cuff-002"})
         assert (nobody.status_code, "It is on nobody" in nobody.text) == (409, True)
+
+
+async def test_a_device_is_taken_off_only_whom_the_page_has_shown():
+    async with world() as made, browser(made, Role.NURSE) as client:
+        device, other = made.ids["main", "deviceA"], made.ids["main", "patientB"]
+        was = made.ids["main", "associationA"]
+        assert f'name="was" value="{was}"' in (await client.get(f"/assign?device={device}")).text
+        await made.backend.give_device(SCOPE, device, other, was=was)  # by a colleague
+        made.clock.advance(30)
+        for sent in ({"device": device, "was": was}, {"device": device}):
+            late = await client.post("/assign/off", data=sent)
+            assert late.status_code == 409
+            assert "Meanwhile somebody else has given this device away" in late.text
+            assert "Patient B" in late.text
+            assert patients_of(made, device) == [other]
 
 
 async def test_a_device_on_somebody_else_is_given_away_only_after_asking():
