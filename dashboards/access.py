@@ -2,7 +2,8 @@
 
 A route takes ``Annotated[Context, Depends(Guard(Action.X, "kind"))]``. A test walks all routes and fails for
 one without a guard. The guard checks the session, CSRF for browsers, and the policy; it audits refusals and
-every read of identifiable data. Changes are audited by the route through ``Context.audit``.
+notes every read of identifiable data, which ``dashboards.reads`` writes down. Changes
+are audited by the route through ``Context.audit``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from dashboards.i18n import negotiate
 from dashboards.zones import ZONE_COOKIE, Zones, known_zone
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import OF_ONE, Action, Principal, Resource, Scope, allowed, require, scope_of
+from hearthward.trust.audit import said_by
 
 __all__ = ["COOKIE", "LANG_COOKIE", "Context", "Guard", "csrf_token", "read_token"]
 
@@ -45,10 +47,20 @@ def read_token(request: Request) -> tuple[str | None, bool]:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """That something identifiable is asked for; written into the audit when the answer is known."""
+
+    action: Action
+    kind: str
+    target: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a route knows about its caller. ``principal`` is None on public routes only.
 
-    ``zone`` is the time zone in which pages say times.
+    ``zone`` is the time zone in which pages say times; ``reads`` are those that the audit has yet to be told.
     """
 
     backend: Backend
@@ -56,6 +68,7 @@ class Context:
     token: str
     language: str
     zone: str = "UTC"
+    reads: list[Read] = field(default_factory=list, compare=False)
 
     @property
     def who(self) -> Principal:
@@ -82,6 +95,7 @@ class Context:
             require(self.who, action, Resource(kind, self.who.tenant, ward=ward, patient=patient))
         except AccessError:
             await self.audit(action, kind, target=target, outcome="refused")
+            self.reads[:] = [r for r in self.reads if (r.action, r.kind, r.target) != (action, kind, target)]
             raise
 
     async def audit(
@@ -150,8 +164,10 @@ class Guard:
             await context.audit(self.action, self.kind, target=target, outcome="refused")
             require(who, self.action, Resource(self.kind, who.tenant))
         if self.reads:
-            query = {k: v for k, v in request.query_params.items() if k not in UNTOLD}
-            await context.audit(self.action, self.kind, target=target, detail=query)
+            query: dict[str, Any] = {k: v for k, v in request.query_params.items() if k not in UNTOLD}
+            if not said_by(self.action):
+                query["read"] = True
+            context.reads.append(Read(self.action, self.kind, target, query))
 
 
 async def _zone(request: Request, who: Principal | None) -> str:

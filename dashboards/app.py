@@ -28,6 +28,7 @@ from dashboards.pages import ROUTERS as PAGES
 from dashboards.pages.render import ASSETS, asset_digest, is_htmx, page
 from dashboards.pages.session import page_before, to_login
 from dashboards.problems import MissingError, Problem, ProblemField, from_error, problem_of, respond
+from dashboards.reads import ToldReads
 from dashboards.repeats import Repeats
 from dashboards.sound_checks import SoundChecks
 from dashboards.tries import Tries
@@ -42,6 +43,8 @@ from hearthward.trust.access import Principal
 __all__ = ["build_app"]
 
 log = logging.getLogger(__name__)
+SECRETS: Final = frozenset({"token"})
+"""Parameters of paths that are neither logged nor shown."""
 TRY_AGAIN_S: Final = 15
 """A page that cannot be shown now is asked for again by the browser itself."""
 
@@ -94,7 +97,11 @@ def _answer(
 
 
 def _where(request: Request) -> str:
-    return f"{request.method} {request.url.path}"
+    """What was asked for; of an address that opens something by itself only what kind of address it is."""
+    path = request.url.path
+    for name in SECRETS & request.path_params.keys():
+        path = path.replace(str(request.path_params[name]), "...")
+    return f"{request.method} {path}"
 
 
 def _errors(app: FastAPI) -> None:
@@ -190,6 +197,7 @@ def build_app(
             "web assets are not built: run `python hatch_build.py` (forms work without, less smoothly)"
         )
     app.mount(f"/assets/{asset_digest()}", _Assets(directory=ASSETS), name="assets")
+    app.add_middleware(ToldReads)
     app.add_middleware(SecurityHeaders)
     _errors(app)
     return app

@@ -114,6 +114,7 @@ class FakeAccounts(FakePeople):
         if known is None:
             return None
         self._log_out(known)
+        self._drop_links(scope.tenant, login)
         return self._account(scope.tenant, known.user)
 
     async def issue_link(self, scope: Scope, login: str, *, by: str) -> NewLink | None:
@@ -140,13 +141,15 @@ class FakeAccounts(FakePeople):
         if person.ended is not None:
             raise DirectoryError(field="patient", code="ended", value=patient)
         own = [k for k in self._about(who.tenant, patient) if Role.PATIENT in k.principal.roles]
-        known = next((k for k in own if k.user.disabled is None), None)
+        known = next(iter(sorted(own, key=lambda k: k.user.disabled is not None)), None)
         if invitee.relative and not invitee.name.strip():
             raise DirectoryError(field="name", code="required")
         try:
             number = check_phone(invitee.phone)
         except ConfigError as error:
             refuse_people(error)
+        if known is not None and known.user.disabled is not None and not invitee.relative:
+            raise DirectoryError(field="login", code="disabled", value=known.user.login)
         if known is None or invitee.relative:
             known = self._invited(who.tenant, patient, invitee, person)
         if number or (not invitee.relative and person.phone):
@@ -207,7 +210,7 @@ class FakeAccounts(FakePeople):
         return NewLink(user=known.user, phone=self._phones.get(known.user.id), expires=expires, secret=token)
 
     def _drop_links(self, tenant: str, login: str) -> None:
-        self._links = {t: of for t, of in self._links.items() if of != login}
+        super()._drop_links(tenant, login)
         self._link_ends.pop((tenant, login), None)
 
     def _log_out(self, known: Known) -> None:

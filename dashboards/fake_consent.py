@@ -12,6 +12,7 @@ from dashboards.consent_models import PARTS, Consent, Look, Relative
 from dashboards.fake_people import FakePeople
 from dashboards.looks import Person, Read, looks_of
 from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.audit import said_by
 
 __all__ = ["FakeConsent"]
 
@@ -105,13 +106,19 @@ class FakeConsent(FakePeople):
     async def revoke_consent(self, who: Principal, key: str) -> Consent | None:
         """See the port."""
         kept = self._consents[who.tenant]
+        place = next((i for i, c in enumerate(kept) if c.id == key and c.patient == who.patient), None)
+        if place is None:
+            return None
+        self._end_consents(who.tenant, kept[place].person)
+        return self._now_of(kept[place])
+
+    def _end_consents(self, tenant: str, person: str) -> None:
+        """Whatever somebody may see is over."""
+        kept = self._consents[tenant]
         for place, given in enumerate(kept):
-            if given.id == key and given.patient == who.patient:
-                if self._now_of(given).state == "in_force":
-                    marks = {"state": "revoked", "revoked": self.clock.now_ns()}
-                    kept[place] = given.model_copy(update=marks)
-                return self._now_of(kept[place])
-        return None
+            if given.person == person and self._now_of(given).state == "in_force":
+                marks = {"state": "revoked", "revoked": self.clock.now_ns()}
+                kept[place] = given.model_copy(update=marks)
 
     async def looks(self, scope: Scope, patient: str, since: int) -> Sequence[Look]:
         """See the port."""
@@ -119,10 +126,19 @@ class FakeConsent(FakePeople):
             return []
         kept = self._of(scope.tenant)
         about = {patient} | {a.id for a in kept.alarms.values() if a.patient == patient}
+        about |= {
+            e.id
+            for table in ("encounter", "association")
+            for e in kept.items[table].values()
+            if e.patient == patient
+        }
         reads = [
             Read(e.at, e.actor, e.action)
             for e in kept.audit
-            if e.target in about and e.at >= since and e.outcome == "done" and e.action.startswith("view_")
+            if e.target in about
+            and e.at >= since
+            and e.outcome == "done"
+            and (said_by(e.action) or e.detail.get("read") is True)
         ]
         people = {
             known.user.id: Person(known.user.name, frozenset(known.user.roles), known.user.patient)

@@ -134,7 +134,6 @@ class FakePeople(ABC):
         login = self._links.get(token)
         if login is None or await self.set_password(Scope.system(self.tenant), login, password) is None:
             return None
-        del self._links[token]
         return await self.login(login, password, agent=agent)
 
     async def own_sessions(self, who: Principal, token: str) -> Sequence[OwnSession]:
@@ -216,7 +215,12 @@ class FakePeople(ABC):
         mine = [token for token, who in self._sessions.items() if who == known.principal]
         for token in mine:
             del self._sessions[token]
+        self._drop_links(scope.tenant, known.user.login)
         return known.user
+
+    def _drop_links(self, tenant: str, login: str) -> None:
+        if tenant == self.tenant:
+            self._links = {t: of for t, of in self._links.items() if of != login}
 
 
 def whole_only(scope: Scope) -> None:

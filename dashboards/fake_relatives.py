@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from cloud_ingest.records.invitations import RELATIVES_AT_MOST, Invitee
-from dashboards.account_models import NewLink
+from dashboards.account_models import Account, NewLink
 from dashboards.backend import DirectoryError
 from dashboards.consent_models import PARTS
 from dashboards.fake_accounts import FakeAccounts
 from dashboards.fake_consent import FakeConsent
 from dashboards.fake_people import Known
 from dashboards.models import User
-from hearthward.trust.access import Principal, Role, scope_of
+from hearthward.trust.access import Principal, Role, Scope, scope_of
 
 __all__ = ["FakeRelatives"]
 
@@ -24,6 +24,13 @@ class FakeRelatives(FakeAccounts, FakeConsent):
     def __init__(self) -> None:
         FakeAccounts.__init__(self)
         FakeConsent.__init__(self)
+
+    async def let_in(self, scope: Scope, login: str, *, allowed: bool) -> Account | None:
+        """See the port."""
+        done = await super().let_in(scope, login, allowed=allowed)
+        if done is not None and not allowed:
+            self._end_consents(scope.tenant, done.user.id)
+        return done
 
     async def invite_relative(
         self, who: Principal, invitee: Invitee, *, sees: Collection[str], until: int | None

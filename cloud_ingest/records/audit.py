@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
-from cloud_ingest.records.models import Alarm, AuditRow, Patient
+from cloud_ingest.records.models import Alarm, Association, AuditRow, Encounter, Patient
 from cloud_ingest.records.scoping import Repository, require_whole
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Scope
-from hearthward.trust.audit import AuditEvent
+from hearthward.trust.audit import SHOWN, AuditEvent
 
 if TYPE_CHECKING:
     from cloud_ingest.records.engine import Records
@@ -21,7 +21,7 @@ __all__ = ["Audit", "RecordsAuditLog"]
 MOST_LOOKS: Final = 5_000
 """So many of the newest are told at most."""
 MOST_ALARMS: Final = 500
-"""Of a patient's newest alarms it is told who looked at them."""
+"""Of a patient's newest alarms, stays and devices worn it is told who looked at them."""
 
 
 class Audit(Repository):
@@ -69,7 +69,10 @@ class Audit(Repository):
         return self.session.scalars(query.order_by(AuditRow.seq.desc()).limit(limit)).all()
 
     def looks(self, scope: Scope, patient: str, since: int) -> Sequence[AuditRow]:
-        """Who was shown something of a patient in scope (or of one of their alarms), the newest first."""
+        """Who was shown something of a patient in scope, the newest first.
+
+        Also what is looked at by the key of an alarm, a stay or a device worn.
+        """
         seen = select(Patient.id).where(
             Patient.tenant == scope.tenant, Patient.id == patient, *self._patient_limit(Patient.id, scope)
         )
@@ -78,12 +81,18 @@ class Audit(Repository):
         alarms = select(Alarm.id).where(Alarm.tenant == scope.tenant, Alarm.patient == patient)
         newest = alarms.order_by(Alarm.started.desc()).limit(MOST_ALARMS)
         about = [patient, *self.session.scalars(newest)]
+        for table in (Encounter, Association):
+            of_them = select(table.id).where(table.tenant == scope.tenant, table.patient == patient)
+            about += self.session.scalars(of_them.order_by(table.start.desc()).limit(MOST_ALARMS))
         query = select(AuditRow).where(
             AuditRow.tenant == scope.tenant,
             AuditRow.resource_id.in_(about),
             AuditRow.at >= since,
             AuditRow.outcome == "done",
-            AuditRow.action.startswith("view_", autoescape=True),
+            or_(
+                AuditRow.action.startswith(SHOWN, autoescape=True),
+                AuditRow.detail["read"].as_boolean().is_(True),
+            ),
         )
         # "+ 0": else SQLite walks the whole tenant by its index on time instead of what this is about
         return self.session.scalars(query.order_by((AuditRow.at + 0).desc()).limit(MOST_LOOKS)).all()

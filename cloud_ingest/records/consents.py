@@ -63,9 +63,7 @@ class Consents(Repository):
             refuse_code("sees", code, value, f"choose at least one of {', '.join(PARTS)}")
         if until is not None and until <= self.wall:
             refuse_code("until", "past", "", "has passed already; choose a later day, or none")
-        for old in self.list(scope, patient):
-            if old.person == person and self._holds(old):
-                self._change(old, {"revoked": self.wall, "revoked_by": by})
+        self._end(scope, patient, person, by)
         row = Consent(
             tenant=scope.tenant,
             id=self.ids.new("con"),
@@ -82,11 +80,18 @@ class Consents(Repository):
         return row
 
     def revoke(self, scope: Scope, key: str, *, by: str) -> Consent:
-        """Take a consent back; one that is over stays as it is. Raises ConfigError (``not_found``)."""
+        """Take a consent back, and whatever took its place: from an old page, too, its person sees nothing.
+
+        Raises ConfigError (``not_found``).
+        """
         row = self._find(Consent, scope, key, "consent", *self._patient_limit(Consent.patient, scope))
-        if self._holds(row):
-            self._change(row, {"revoked": self.wall, "revoked_by": by})
+        self._end(scope, row.patient, row.person, by)
         return row
+
+    def _end(self, scope: Scope, patient: str, person: str, by: str) -> None:
+        for held in self.list(scope, patient):
+            if held.person == person and self._holds(held):
+                self._change(held, {"revoked": self.wall, "revoked_by": by})
 
     def _holds(self, row: Consent) -> bool:
         return row.revoked is None and (row.until is None or row.until > self.wall)

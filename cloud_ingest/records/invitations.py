@@ -168,8 +168,13 @@ def logins_about(records: Records, session: Session, scope: Scope, patient: str)
 
 
 def _own_login(session: Session, scope: Scope, patient: str) -> User | None:
-    query = select(User).where(User.tenant == scope.tenant, User.patient == patient, User.disabled.is_(None))
-    return next((u for u in session.scalars(query.order_by(User.created)) if Role.PATIENT in u.roles), None)
+    """The patient's login; one that is let in no longer only where there is no other.
+
+    Whoever was shut out is not let in again by a second login.
+    """
+    query = select(User).where(User.tenant == scope.tenant, User.patient == patient)
+    own = [u for u in session.scalars(query.order_by(User.created)) if Role.PATIENT in u.roles]
+    return next((u for u in own if u.disabled is None), own[0] if own else None)
 
 
 def _add(users: Users, scope: Scope, person: Patient, invitee: Invitee) -> User:

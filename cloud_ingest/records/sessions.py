@@ -102,7 +102,8 @@ class Sessions(Repository):
         return len(others)
 
     def close_all(self, scope: Scope, user: str) -> int:
-        """Log somebody out everywhere; how many sessions that ended."""
+        """Log somebody out everywhere, links that wait to be used as well; how many sessions that ended."""
+        self.drop_links(scope, user)
         query = delete(WebSession).where(WebSession.tenant == scope.tenant, WebSession.user == user)
         return len(self.session.scalars(query.returning(WebSession.token_hash)).all())
 

@@ -7,9 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select
+from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select, update
 
-from cloud_ingest.records.models import LoginFailure, Patient, User, Ward, WebSession
+from cloud_ingest.records.models import (
+    Consent,
+    LoginFailure,
+    OneTimeLink,
+    Patient,
+    User,
+    Ward,
+    WebSession,
+)
 from cloud_ingest.records.scoping import (
     Repository,
     check_language,
@@ -141,10 +149,11 @@ class Users(Repository):
         return row
 
     def set_password(self, scope: Scope, user: str, password_hash: str) -> User:
-        """Set a password; whoever is logged in as this user is logged out."""
+        """Set a password; whoever is logged in as this user is logged out, and no link lets anybody in."""
         row = self.get(scope, user)
         self._change(row, {"password_hash": password_hash})
         self._log_out(row)
+        self._drop_links(row)
         self.session.execute(
             delete(LoginFailure).where(LoginFailure.tenant == scope.tenant, LoginFailure.login == row.login)
         )
@@ -155,11 +164,22 @@ class Users(Repository):
         self.get(scope, user).password_hash = password_hash
 
     def disable(self, scope: Scope, user: str) -> User:
-        """Let a user in no longer, and log them out. Raises ConfigError for the last administrator."""
+        """Let a user in no longer: sessions, links and consents given to them end.
+
+        Let in again, they see nothing before it is allowed anew. Raises ConfigError for the last
+        administrator.
+        """
         row = self.get(scope, user)
         self._keep_an_admin(row, "login")
         self._change(row, {"disabled": self.wall})
         self._log_out(row)
+        self._drop_links(row)
+        self.session.execute(
+            update(Consent)
+            .where(Consent.tenant == row.tenant, Consent.person == row.id, Consent.revoked.is_(None))
+            .where(or_(Consent.until.is_(None), Consent.until > self.wall))
+            .values(revoked=self.wall)
+        )
         return row
 
     def enable(self, scope: Scope, user: str) -> User:
@@ -268,6 +288,13 @@ class Users(Repository):
     def _log_out(self, row: User) -> None:
         self.session.execute(
             delete(WebSession).where(WebSession.tenant == row.tenant, WebSession.user == row.id)
+        )
+
+    def _drop_links(self, row: User) -> None:
+        self.session.execute(
+            delete(OneTimeLink).where(
+                OneTimeLink.tenant == row.tenant, OneTimeLink.user == row.id, OneTimeLink.used.is_(None)
+            )
         )
 
     def _check_wards(self, scope: Scope, wards: Collection[str] | None) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from hearthward.trust.access import Principal, Resource
 
-__all__ = ["AuditEvent", "AuditLog", "MemoryAuditLog", "Outcome"]
+__all__ = ["SHOWN", "AuditEvent", "AuditLog", "MemoryAuditLog", "Outcome", "said_by"]
 
 Outcome = Literal["done", "refused", "failed"]
+SHOWN: Final = "view_"
+"""With this begin the actions that only show something; lines of others say so by ``read`` in the detail."""
 Detail = str | int | float | bool | None
+
+
+def said_by(action: str) -> bool:
+    """Whether the action alone says that something was shown."""
+    return action.startswith(SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
