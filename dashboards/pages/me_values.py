@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from markupsafe import Markup
 
 from cloud_ingest.entry import manual_device
 from dashboards.access import Context, Guard
@@ -23,7 +22,6 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 POINTS: Final = 600
-FEWEST: Final = 3
 WRITTEN: Final = 60
 """Symptoms and pains on the sheet."""
 
@@ -53,12 +51,6 @@ async def _told(context: Context, found: Own) -> Sequence[Value]:
         newest=True,
     )
     return list(await context.backend.readings(context.scope, query))[::-1]
-
-
-def _line(week: Week) -> Markup:
-    """The week as a line; of a few values there is none to draw."""
-    points = [(p.time, p.mean) for p in week.points]
-    return svg_line(points, width=720, height=120) if len(points) >= FEWEST else Markup()
 
 
 @router.get("/me/values")
