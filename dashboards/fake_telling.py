@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from dashboards.backend import DirectoryChanged, LiveEvent
+from dashboards.backend import DutyChanged, LiveEvent
 from hearthward.trust.access import Scope
 
 __all__ = ["tells"]
@@ -27,10 +27,10 @@ def tells(
     """A change of who is on duty or looks after whom, unless it came to nothing (None)."""
 
     @wraps(act)
-    async def told(self: S, scope: Scope, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def told(self: S, scope: Scope, /, *args: P.args, **kwargs: P.kwargs) -> T:
         done = await act(self, scope, *args, **kwargs)
         if done is not None:
-            self._publish(DirectoryChanged(scope.tenant))
+            self._publish(DutyChanged(scope.tenant))
         return done
 
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -17,6 +18,7 @@ __all__ = ["ZONE_COOKIE", "Zones", "day_label", "known_zone", "local", "local_is
 
 ZONE_COOKIE: Final = "hearthward_zone"
 """Where a page's script keeps what its browser says."""
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 KEPT_NS: Final = 60 * SECOND
 MOST_KEPT: Final = 1000
 MINUTE: Final = 60 * SECOND
@@ -85,8 +87,14 @@ def local_iso(at: int, zone: str) -> str:
     return (there if again else there.replace(tzinfo=None)).isoformat()
 
 
-def moment_in(text: str, zone: str) -> int:
-    """ISO 8601 -> UTC ns; a time without a zone is one there. Raises ValueError, OverflowError."""
+def moment_in(text: str, zone: str, *, whole: bool = False) -> int:
+    """ISO 8601 -> UTC ns; a time without a zone is one there. Raises ValueError, OverflowError.
+
+    A date is its beginning, or with ``whole`` its end.
+    """
+    if _DATE.fullmatch(text):
+        day = date.fromisoformat(text) + timedelta(days=int(whole))
+        return round(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp()) * SECOND
     found = datetime.fromisoformat(text.replace(" ", "T" if "T" not in text else "+"))
     if found.tzinfo is None:
         found = found.replace(tzinfo=ZoneInfo(zone))

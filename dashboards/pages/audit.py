@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from dashboards.access import Context, Guard
-from dashboards.api.readings import instant
 from dashboards.backend import DirectoryError
 from dashboards.directory_export import export_audit
 from dashboards.directory_port import AskedAudit
@@ -18,6 +17,7 @@ from dashboards.i18n import N_
 from dashboards.pages.audit_words import ACTIONS, KINDS, OUTCOMES
 from dashboards.pages.picking import pick
 from dashboards.pages.render import page
+from dashboards.zones import moment_in
 from hearthward.core.clock import SECOND
 from hearthward.trust.access import Action
 
@@ -38,8 +38,8 @@ PERIODS: Final = {
 }
 FILTERS: Final = ("who", "action", "kind", "patient", "target", "outcome", "days", "from", "to")
 WRONG: Final = {
-    "from": N_("This is no time: write it as 2026-03-01 or 2026-03-01T08:00+08:00."),
-    "to": N_("This is no time: write it as 2026-03-01 or 2026-03-01T08:00+08:00."),
+    "from": N_("This is no time: write it as 2026-03-01 or 2026-03-01 08:00."),
+    "to": N_("This is no time: write it as 2026-03-01 or 2026-03-01 08:00."),
     "patient": N_("There is no such patient, or several are called so: give the id."),
 }
 
@@ -105,8 +105,9 @@ async def _query(context: Context, asked: Mapping[str, str], before: str) -> tup
     times: dict[str, int | None] = {"from": None, "to": None}
     for name in times:
         try:
-            times[name] = instant(asked[name], name, 0) if asked[name] else None
-        except DirectoryError:
+            whole = name == "to"
+            times[name] = moment_in(asked[name], context.zone, whole=whole) if asked[name] else None
+        except (ValueError, OverflowError):
             wrong.append(name)
     days = PERIODS[asked["days"]][1]
     if times["from"] is None and days:

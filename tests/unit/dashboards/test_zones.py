@@ -172,3 +172,47 @@ async def test_why_says_its_times_as_times_and_asks_for_one_of_the_place():
     assert 'value="2026-01-01T08:00:30"' in asked.text
     assert wrong.status_code == 422
     assert 'value="noon"' in wrong.text
+
+
+async def test_the_audit_is_asked_for_by_days_of_the_place():
+    """In Shanghai the world's first minute is of 08:00 on the first of January."""
+    async with world() as made:
+        await place(made, "Asia/Shanghai")
+        lines = made.backend._of("main").audit
+        for key, at in (
+            ("eve", -8 * HOUR - S),
+            ("first", -8 * HOUR),
+            ("last", 16 * HOUR - S),
+            ("next", 16 * HOUR),
+        ):
+            lines.append(lines[0].model_copy(update={"at": T0 + at, "target": f"told-{key}", "kind": "ward"}))
+        async with made.client(made.principal(Role.ADMIN), cookie=True) as client:
+            day = (await client.get("/audit?from=2026-01-01&to=2026-01-01")).text
+            hours = (await client.get("/audit?from=2026-01-01 00:00&to=2026-01-01T23:59:59%2B08:00")).text
+            wrong = await client.get("/audit?from=soon")
+    assert set(re.findall(r"told-(\w+)", day)) == {"first", "last"}
+    assert set(re.findall(r"told-(\w+)", hours)) == {"first"}
+    assert wrong.status_code == 422
+    assert 'value="soon"' in wrong.text
+
+
+async def test_an_association_is_corrected_by_the_clock_of_the_place():
+    """What was shown and left alone stays exact; what is typed is meant there."""
+    async with world() as made:
+        await place(made, "Asia/Shanghai")
+        key, other = made.ids["main", "associationA"], made.ids["main", "patientB"]
+        items = made.backend._of("main").items["association"]
+        began = items[key].start + 123
+        items[key] = items[key].model_copy(update={"start": began})
+        shown = local_iso(began, "Asia/Shanghai")
+        async with made.client(made.principal(Role.ADMIN), cookie=True) as client:
+            page = (await client.get(f"/admin/association/{key}")).text
+            form = {"patient": other, "start": shown, "end": ""}
+            done = await client.post(f"/admin/association/{key}", data=form)
+            kept = items[key]
+            late = {**form, "start": local_iso(began + 60 * S, "Asia/Shanghai").replace("T", " ")}
+            moved = await client.post(f"/admin/association/{key}", data=late)
+    assert f'value="{shown}"' in page
+    assert (done.status_code, moved.status_code) == (303, 303)
+    assert (kept.patient, kept.start) == (other, began)
+    assert items[key].start == (began + 60 * S) // S * S
