@@ -19,6 +19,7 @@ __all__ = [
     "AlarmChanged",
     "ClockMoved",
     "DirectoryChanged",
+    "DutyChanged",
     "Event",
     "Feed",
     "GatewayChanged",
@@ -96,6 +97,13 @@ class DirectoryChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DutyChanged:
+    """People, teams, shifts, assignments, their addresses or the escalation changed."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesChanged:
     """A message between a patient and the care team was kept, or seen."""
 
@@ -133,6 +141,7 @@ Event = (
     | InactivationsChanged
     | GatewayChanged
     | DirectoryChanged
+    | DutyChanged
     | MessagesChanged
     | ClockMoved
     | TechnicalEvent

@@ -16,7 +16,7 @@ from cloud_ingest.config_publisher import ConfigPublisher
 from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts, scored_by
 from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
-from cloud_ingest.feed import DirectoryChanged, Feed
+from cloud_ingest.feed import DirectoryChanged, DutyChanged, Feed
 from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.message_push import MessagePush
@@ -298,7 +298,7 @@ class CloudService:
     async def duty_changed(self) -> None:
         """To be called after any change of staff, teams, shifts, assignments or policies was committed."""
         await self._know()
-        self.feed.publish(DirectoryChanged(self.tenant))
+        self.feed.publish(DutyChanged(self.tenant))
 
     @property
     def duty(self) -> Duty:

@@ -7,7 +7,7 @@ takes a ``Scope`` and gives nothing outside of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -24,6 +24,8 @@ from dashboards.ledger_port import LedgerPort
 from dashboards.live_events import (
     AlarmChanged,
     DirectoryChanged,
+    DutyChanged,
+    EventsMissed,
     GatewayChanged,
     InactivationsChanged,
     LiveEvent,
@@ -57,6 +59,8 @@ __all__ = [
     "Backend",
     "DirectoryChanged",
     "DirectoryError",
+    "DutyChanged",
+    "EventsMissed",
     "GatewayChanged",
     "InactivationsChanged",
     "LiveEvent",
@@ -339,8 +343,8 @@ class Backend(
         """Every patient with an open encounter and the devices that are on them."""
         ...
 
-    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
-        """The newest value of every device and metric, to start the live cache from."""
+    async def latest(self, scope: Scope, devices: Collection[str] | None = None) -> Sequence[VitalSample]:
+        """The newest value of every metric of every device, or of these, to start the live cache from."""
         ...
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:

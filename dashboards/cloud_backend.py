@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
@@ -22,6 +22,8 @@ from dashboards.backend import (
     AlarmChanged,
     DirectoryChanged,
     DirectoryError,
+    DutyChanged,
+    EventsMissed,
     GatewayChanged,
     InactivationsChanged,
     LiveEvent,
@@ -75,6 +77,11 @@ PLURALS: Final[dict[Kind, str]] = {
     "gateway": "gateways",
     "device": "devices",
     "association": "associations",
+}
+TOLD: Final[dict[type[feed.Event], type[DirectoryChanged | DutyChanged | EventsMissed]]] = {
+    feed.DirectoryChanged: DirectoryChanged,
+    feed.DutyChanged: DutyChanged,
+    feed.Lagged: EventsMissed,
 }
 OWN_ID: Final = frozenset({"gateway", "device"})
 
@@ -333,11 +340,14 @@ class CloudBackend(
         entries = await self._records.read(lambda s: roster_of(self._records.directory(s), scope))
         return await with_owners(self, scope, scored(entries, self._service.pipeline.state.context))
 
-    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
+    async def latest(self, scope: Scope, devices: Collection[str] | None = None) -> Sequence[VitalSample]:
         """See the port."""
-        devices = [d.id for d in await self.items(scope, "device")]
-        devices += [manual_device(p.id) for p in await self.items(scope, "patient")]
-        return samples_of(await self._service.store.latest(scope.tenant, devices))
+        if devices is not None and not scope.confined:
+            return samples_of(await self._service.store.latest(scope.tenant, list(devices)))
+        known = [d.id for d in await self.items(scope, "device")]
+        known += [manual_device(p.id) for p in await self.items(scope, "patient")]
+        asked = known if devices is None else [d for d in known if d in devices]
+        return samples_of(await self._service.store.latest(scope.tenant, asked))
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:
         """See the port."""
@@ -369,9 +379,9 @@ class CloudBackend(
                     lambda s, key=event.state.gateway: s.get(rows.Gateway, (self.tenant, key))  # type: ignore[misc]
                 )
                 yield GatewayChanged(event.tenant, self._gateway(row, event.state.gateway, event.state))
-            elif isinstance(event, feed.DirectoryChanged | feed.Lagged):
+            elif isinstance(event, feed.DirectoryChanged | feed.DutyChanged | feed.Lagged):
                 self._people.clear()
-                yield DirectoryChanged(self.tenant)
+                yield TOLD[type(event)](self.tenant)
 
     async def ready(self) -> Mapping[str, str]:
         """See the port."""

@@ -6,7 +6,7 @@ Used by the tests and for looking at pages without a gateway. It decides nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -421,14 +421,14 @@ class FakeBackend(
         in_order = sorted(out, key=lambda e: (e.home, e.ward_name, natural(e.bed_label), e.name))
         return await with_owners(self, scope, in_order)
 
-    async def latest(self, scope: Scope) -> Sequence[VitalSample]:
+    async def latest(self, scope: Scope, devices: Collection[str] | None = None) -> Sequence[VitalSample]:
         """See the port."""
         newest: dict[tuple[str, str], Reading] = {}
         for r in self._of(scope.tenant).readings:
             old = newest.get((r.device, r.metric))
             if old is None or r.corrected >= old.corrected:
                 newest[r.device, r.metric] = r
-        return [sample_of(r) for r in newest.values()]
+        return [sample_of(r) for r in newest.values() if devices is None or r.device in devices]
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:
         """See the port."""

@@ -9,6 +9,8 @@ from dashboards.models import Alarm, Gateway
 __all__ = [
     "AlarmChanged",
     "DirectoryChanged",
+    "DutyChanged",
+    "EventsMissed",
     "GatewayChanged",
     "InactivationsChanged",
     "LiveEvent",
@@ -29,6 +31,11 @@ class VitalSample:
     received: int
     quality: int
     group: int = 0
+
+    @property
+    def as_of(self) -> int:
+        """Since when it has been growing old; a device's clock may be ahead, and makes it no younger."""
+        return min(self.corrected, self.received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,20 @@ class DirectoryChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DutyChanged:
+    """Staff, teams, shifts, assignments or the escalation changed."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsMissed:
+    """Events were thrown away, because the listener was too slow: only a new look at everything helps."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesChanged:
     """A patient has written, or somebody has seen what a patient wrote."""
 
@@ -82,5 +103,7 @@ LiveEvent = (
     | InactivationsChanged
     | GatewayChanged
     | DirectoryChanged
+    | DutyChanged
+    | EventsMissed
     | MessagesChanged
 )

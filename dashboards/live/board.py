@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
@@ -18,6 +18,7 @@ from dashboards.live.states import (
     expected_interval_s,
     state_of,
 )
+from dashboards.live.views import MS, alarm_view, inactive_view, number
 from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice
 from hearthward.core.model import Quality, quality_names
 from hearthward.trust.access import Scope
@@ -25,7 +26,6 @@ from rules.response.duty import ward_in
 
 __all__ = ["Board", "TileView"]
 
-MS: Final = 1_000_000
 TREND_POINTS: Final = 90
 TREND_NS: Final = 60_000_000_000
 RESCORE_NS: Final = 10_000_000_000
@@ -39,15 +39,6 @@ latched too), ``q`` (second measurements that are being waited for), ``i`` (what
 (NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient) and ``m`` (how many of
 the patient's messages nobody has seen)."""
 ON_WALL: Final = frozenset({"active", "latched"})
-
-
-def _ms(at: int | None) -> int | None:
-    return None if at is None else at // MS
-
-
-def _number(value: float) -> str:
-    """A value as people read it: no fraction unless there is one (89.5 must not look like 90)."""
-    return f"{value:.1f}".removesuffix(".0")
 
 
 @dataclass(slots=True)
@@ -92,6 +83,20 @@ class Board:
             for device in entry.devices:
                 self._by_device[device.device] = entry.patient
                 self._homes[device.device] = device.gateway
+
+    def new_devices(self, entries: Iterable[RosterEntry]) -> set[str]:
+        """The devices of a roster that were not in the present one: their values may not be known."""
+        return {d.device for e in entries for d in e.devices} - self._by_device.keys()
+
+    def set_owners(self, owners: Mapping[str, tuple[str, ...]]) -> bool:
+        """Replace who looks after whom; returns whether that changed for any tile."""
+        changed = False
+        for patient, tile in self._tiles.items():
+            found = owners.get(patient, ())
+            if tile.entry.owners != found:
+                tile.entry = replace(tile.entry, owners=found)
+                changed = True
+        return changed
 
     def set_gateway(self, gateway: Gateway) -> None:
         """Take a gateway's status."""
@@ -148,8 +153,9 @@ class Board:
         return {a.patient for a in self._alarms.values() if a.patient is not None} - self._tiles.keys()
 
     def set_names(self, names: Mapping[str, str]) -> None:
-        """Replace the names of what has no tile."""
-        self._names = dict(names)
+        """Take names of what has no tile; those of what has one by now, or no alarm any more, are dropped."""
+        wanted = self.without_tile()
+        self._names = {key: name for key, name in {**self._names, **names}.items() if key in wanted}
 
     def take(self, samples: Iterable[VitalSample]) -> set[str]:
         """Take stored values; returns the patients whose tiles they may change."""
@@ -236,9 +242,7 @@ class Board:
         mine = self._about.get(patient, {}).values()
         alarms = [self._alarm(a) for a in mine if a.condition in ON_WALL]
         asked = [self._alarm(a) for a in mine if a.condition == "asked"]
-        off = [
-            self._inactive(i) for key in sorted(self._subjects(tile.entry)) for i in self._off.get(key, ())
-        ]
+        off = [inactive_view(i) for key in sorted(self._subjects(tile.entry)) for i in self._off.get(key, ())]
         return {
             "id": patient,
             "v": tile.shown,
@@ -293,41 +297,9 @@ class Board:
         return sum(bool(g.online) for g in seen), len(seen)
 
     def _alarm(self, alarm: Alarm) -> dict[str, Any]:
-        """An alarm as JSON; what does not differ from the usual is left out."""
-        usual: dict[str, tuple[Any, Any]] = {
-            "c": (alarm.condition, "active"),
-            "s": (alarm.signal, "on"),
-            "su": (_ms(alarm.signal_until), None),
-            "ended": (_ms(alarm.ended), None),
-            "nx": (_ms(alarm.next_at), None),
-            "to": (alarm.next_to, []),
-            "n": (len(self._children.get(alarm.id, ())), 0),
-            "e": (alarm.episodes, 0),
-            # What is shown under an alarm that is not there signals for itself.
-            "r": (alarm.root if alarm.root in self._alarms else None, None),
-        }
-        return {
-            "id": alarm.id,
-            "p": alarm.priority,
-            "k": alarm.kind,
-            "text": alarm.text,
-            "why": alarm.explanation,
-            "onset": alarm.onset // MS,
-            "by": alarm.accepted_name or alarm.accepted_by,
-            "late": alarm.late,
-            **{key: value for key, (value, normal) in usual.items() if value != normal},
-        }
-
-    @staticmethod
-    def _inactive(row: Inactivation) -> dict[str, Any]:
-        return {
-            "k": row.kind,
-            "of": row.subject,
-            "name": row.name,
-            "u": row.until // MS,
-            "by": row.by_name,
-            "why": row.reason,
-        }
+        return alarm_view(
+            alarm, len(self._children.get(alarm.id, ())), alarm.root if alarm.root in self._alarms else None
+        )
 
     def _value(self, entry: RosterEntry, vital: Vital, now: int) -> list[Any]:
         best: tuple[tuple[bool, bool, int, int, int], list[Any]] | None = None
@@ -391,9 +363,9 @@ class Board:
             sample = usable if usable is not None and usable.corrected >= device.since else None
         if sample is None:
             return ["", state.value, 0, interval_s, []]
-        text = "" if sample.value is None else _number(sample.value)
+        text = "" if sample.value is None else number(sample.value)
         if vital.second is not None:
             second = self._sample(device, vital.second)
             paired = second is not None and second.group == sample.group
-            text += f"/{_number(second.value)}" if second and paired and second.value is not None else "/-"
-        return [text, state.value, sample.corrected // MS, interval_s, quality_names(sample.quality)]
+            text += f"/{number(second.value)}" if second and paired and second.value is not None else "/-"
+        return [text, state.value, sample.as_of // MS, interval_s, quality_names(sample.quality)]

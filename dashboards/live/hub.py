@@ -18,6 +18,8 @@ from dashboards.backend import (
     AlarmQuery,
     Backend,
     DirectoryChanged,
+    DutyChanged,
+    EventsMissed,
     GatewayChanged,
     InactivationsChanged,
     LiveEvent,
@@ -27,6 +29,7 @@ from dashboards.backend import (
 from dashboards.live.board import Board, TileView
 from dashboards.live.channel import Channel, Subscription, members, sse
 from dashboards.models import Gateway, ProfileChoice
+from dashboards.owners import owners_of
 from dashboards.subjects import name_of
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
@@ -69,6 +72,8 @@ class LiveHub:
         self._loose = False
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._changed: set[type[LiveEvent]] = set()
+        self._reload = asyncio.Event()
         self._trouble = "starting"
         self._clock_at = (-1, 0)
         self._aged_at = 0
@@ -118,17 +123,23 @@ class LiveHub:
             await asyncio.sleep(RETRY_S)
 
     async def _follow_once(self) -> None:
-        """Subscribe first, then seed, so that nothing falls between."""
+        """Subscribe first, then seed, so that nothing falls between; ends when something was missed."""
         async with self._backend.subscribe() as events:
             await self._seed()
-            async for event in events:
-                if event.tenant == self._backend.tenant:
-                    await self._take(event)
+            async with asyncio.TaskGroup() as group:
+                reloading = group.create_task(self._follow_directory(), name="live directory")
+                async for event in events:
+                    if isinstance(event, EventsMissed):
+                        log.warning("the live board was too slow for what happened; starting over")
+                        self._telemetry.count("hearthward_live_missed_total")
+                        break
+                    if event.tenant == self._backend.tenant:
+                        await self._take(event)
+                reloading.cancel()
 
     async def _seed(self) -> None:
         scope = Scope.system(self._backend.tenant)
-        await self._reload_roster(scope)
-        self._board.take(await self._backend.latest(scope))
+        await self._load_roster(scope, everything=True)
         present = await self._backend.alarms(scope, AlarmQuery(open_only=True, limit=10_000))
         asked = await self._backend.alarms(scope, AlarmQuery(asked=True, limit=10_000))
         self._board.set_alarms([*present, *asked])
@@ -136,14 +147,39 @@ class LiveHub:
         self._board.set_mail(await self._backend.unseen_by_patient(scope))
         await self._name_loose(scope)
         self._trouble = ""
-        self._board.refresh(self._backend.clock.now_ns())
         self._refetch("start")
 
-    async def _reload_roster(self, scope: Scope) -> None:
-        for item in await self._backend.items(scope, "gateway"):
+    async def _load_roster(self, scope: Scope, *, everything: bool = False) -> None:
+        """Who is where now; with the newest values of ``everything``, else of devices that are new here.
+
+        All is asked for first, gateways last, and then taken in one go: no wall sees half of it, and nothing
+        that is told meanwhile is overwritten with what was before.
+        """
+        entries = await self._backend.roster(scope)
+        new = None if everything else self._board.new_devices(entries)
+        samples = await self._backend.latest(scope, new) if everything or new else ()
+        gateways = await self._backend.items(scope, "gateway")
+        for item in gateways:
             if isinstance(item, Gateway):
                 self._board.set_gateway(item)
-        self._board.set_roster(await self._backend.roster(scope))
+        self._board.set_roster(entries)
+        self._board.take(samples)
+        self._board.refresh(self._backend.clock.now_ns())
+
+    async def _follow_directory(self) -> None:
+        """Load what has changed: in a task of its own, so that no alarm waits, and many changes at once."""
+        scope = Scope.system(self._backend.tenant)
+        while True:
+            await self._reload.wait()
+            await asyncio.sleep(COALESCE_S)
+            self._reload.clear()
+            changed, self._changed = self._changed, set()
+            if DirectoryChanged in changed:
+                await self._load_roster(scope)
+                await self._name_loose(scope)
+                self._refetch("directory")
+            elif self._board.set_owners(await owners_of(self._backend, scope)):
+                self._refetch("directory")
 
     async def _name_loose(self, scope: Scope) -> None:
         """Names for alarms of what has no tile: patients without a stay, gateways, devices, components."""
@@ -168,13 +204,9 @@ class LiveHub:
         elif isinstance(event, GatewayChanged):
             self._board.set_gateway(event.gateway)
             self._age()
-        elif isinstance(event, DirectoryChanged):
-            scope = Scope.system(self._backend.tenant)
-            await self._reload_roster(scope)
-            await self._name_loose(scope)
-            self._board.take(await self._backend.latest(scope))
-            self._board.refresh(self._backend.clock.now_ns())
-            self._refetch("directory")
+        elif isinstance(event, DirectoryChanged | DutyChanged):
+            self._changed.add(type(event))
+            self._reload.set()
 
     def _now(self, patients: set[str]) -> None:
         """Send these tiles, and what is beside the tiles, without waiting for others."""

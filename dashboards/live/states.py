@@ -83,7 +83,7 @@ def state_of(
     """
     if gateway is not None and gateway.online is False:
         return ValueState.LINK_LOST
-    state = ValueState.NEVER if sample is None else age_state(max(0, now - sample.corrected), interval_s)
+    state = ValueState.NEVER if sample is None else age_state(max(0, now - sample.as_of), interval_s)
     word = "" if gateway is None else gateway.states.get(device, "").partition(":")[0].strip().lower()
     offline = bool(word) and word not in CONNECTED
     if offline and (state is not ValueState.LIVE or interval_s < INTERMITTENT_S):

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cloud_ingest import feed
 from cloud_ingest.channels.fake import FakeChannel
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.records import Accounts, Records
@@ -27,6 +28,7 @@ from dashboards.backend import (
     Backend,
     DirectoryChanged,
     DirectoryError,
+    EventsMissed,
     GatewayChanged,
     LiveEvent,
     ReadingQuery,
@@ -398,6 +400,13 @@ async def test_what_happens_is_told_to_subscribers(side: Side):
         assert changed.alarm.condition == "active"
         await side.backend.create(SCOPE, "ward", {"name": "New"})
         assert (await next_of(events, DirectoryChanged)).tenant == "main"
+
+
+async def test_a_listener_that_is_too_slow_is_told_what_it_missed(tmp_path: Path):
+    async with real(tmp_path) as made, made.backend.subscribe() as events:
+        for _ in range(feed.MAX_WAITING + 1):
+            made.service.feed.publish(feed.ClockMoved(T0))
+        assert (await next_of(events, EventsMissed)).tenant == "main"
 
 
 async def test_an_alarm_begins_is_accepted_and_ends(side: Side):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.backend import AlarmQuery, DirectoryChanged, DirectoryError
+from dashboards.backend import AlarmQuery, DirectoryError, DutyChanged
 from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
 from dashboards.response_models import Act
 from hearthward.core.errors import AccessError
@@ -124,7 +124,7 @@ async def test_who_watches_is_told_of_who_is_there_and_looks_after_whom(side: Si
             lambda: backend.add_shift(SCOPE, shift(ids), who=ADMIN),
         ):
             assert await change() is not None
-            assert (await next_of(events, DirectoryChanged)).tenant == "main"
+            assert (await next_of(events, DutyChanged)).tenant == "main"
 
 
 async def test_pin_and_badge(side: Side):  # noqa: F811

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.backend import EventsMissed, RosterDevice, RosterEntry, VitalSample
 from dashboards.fake_views import plain
 from dashboards.live import hub as hubs
 from dashboards.live.board import Board
@@ -44,6 +44,17 @@ def test_state_by_age_is_counted_in_expected_intervals(age_s: float, state: str)
 
 def test_a_clock_ahead_makes_no_value_older():
     assert state_of(sample(at=T0 + 5 * S), T0, 1.0, "oxi", None) is ValueState.LIVE
+
+
+def test_a_devices_clock_that_is_ahead_keeps_no_silent_signal_live():
+    made = board(OXI)
+    made.take([VitalSample("oxi", "spo2", 97, T0 + 55 * S, T0, 0)])
+    seen = []
+    for age in (0, 2, 5, 57):
+        made.refresh(T0 + age * S)
+        seen.append(made.tile("p1")["v"]["spo2"][1:3])
+    at = T0 // 1_000_000
+    assert seen == [["live", at], ["live", at], ["stale", at], ["stale", at]]
 
 
 def test_why_a_value_is_not_live():
@@ -498,6 +509,105 @@ async def test_a_change_of_the_directory_makes_walls_fetch_again():
         queue = await follow(hub, Scope.system("main"))
         await made.backend.create(Scope.system("main"), "patient", {"name": "New"})
         assert (await until(queue, "refetch"))["why"] == "directory"
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_no_alarm_waits_for_the_directory(monkeypatch: pytest.MonkeyPatch):
+    async with world() as made:
+        hub, scope = await seeded(made), Scope.system("main")
+        queue = await follow(hub, scope)
+        asked, gone_on, real = asyncio.Event(), asyncio.Event(), made.backend.roster
+        looks: list[Scope] = []
+
+        async def slow(scope: Scope) -> Any:
+            looks.append(scope)
+            asked.set()
+            await gone_on.wait()
+            return await real(scope)
+
+        monkeypatch.setattr(made.backend, "roster", slow)
+        await made.backend.create(scope, "patient", {"name": "New"})
+        await asked.wait()
+        for n in range(5):  # all of these are one more look
+            await made.backend.create(scope, "patient", {"name": f"New {n}"})
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "alm_new"))
+        patch = await until(queue, "patch")
+        assert "alm_new" in {a["id"] for t in patch["tiles"] for a in t["a"]}
+        assert hub.snapshot(scope)["why"] == ""
+        gone_on.set()
+        assert (await until(queue, "refetch"))["why"] == "directory"
+        assert (await until(queue, "refetch"))["why"] == "directory"
+        assert len(looks) == 2
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_only_of_devices_that_are_new_the_values_are_asked(monkeypatch: pytest.MonkeyPatch):
+    async with world() as made:
+        hub, scope = await seeded(made), Scope.system("main")
+        queue = await follow(hub, scope)
+        asked: list[Any] = []
+        real = made.backend.latest
+
+        async def latest(scope: Scope, devices: Any = None) -> Any:
+            asked.append(devices)
+            return await real(scope, devices)
+
+        monkeypatch.setattr(made.backend, "latest", latest)
+        await made.backend.change(scope, "patient", made.ids["main", "patientA"], {"name": "Anna"})
+        await until(queue, "refetch")
+        assert asked == []
+        fields = {"id": "cuff", "gateway": "main-gw-A", "transport": "ble", "address": "C4:12:5D:00:AE:92"}
+        await made.backend.create(scope, "device", fields)
+        worn = {"device": "cuff", "patient": made.ids["main", "patientA"]}
+        await made.backend.create(scope, "association", worn)
+        await until(queue, "refetch")
+        assert asked == [{"cuff"}]
+        shown = next(t for t in hub.snapshot(scope)["tiles"] if t["name"] == "Anna")
+        assert shown["v"]["spo2"][0] == "97", "the board had it"
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_who_looks_after_whom_is_loaded_alone(monkeypatch: pytest.MonkeyPatch):
+    async with world() as made:
+        hub, scope = await seeded(made), Scope.system("main")
+        queue = await follow(hub, scope)
+
+        async def never(*_: Any, **__: Any) -> Any:
+            raise AssertionError
+
+        for name in ("roster", "latest", "items"):
+            monkeypatch.setattr(made.backend, name, never)
+        who = made.principal(Role.ADMIN)
+        await made.backend.assign(
+            scope, made.ids["main", "patientA"], user=made.ids["main", "second"], team=None, who=who
+        )
+        assert (await until(queue, "refetch"))["why"] == "directory"
+        tiles = {t["name"]: t["by"] for t in hub.snapshot(scope)["tiles"]}
+        assert "Second" in tiles["Patient A"]
+        assert "Second" not in tiles["Patient B"]
+        hub.close()
+        await queue.task  # type: ignore[attr-defined]
+
+
+async def test_events_that_were_thrown_away_are_made_good(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hubs, "RETRY_S", 0.01)
+    async with world() as made:
+        hub, scope, patient = await seeded(made), Scope.system("main"), made.ids["main", "patientA"]
+        queue = await follow(hub, scope)
+        tell = made.backend._publish
+        monkeypatch.setattr(made.backend, "_publish", lambda _: None)
+        made.backend.put_alarm("main", alarm(patient, "alm_new"))
+        old = await made.backend.alarm(scope, "main-alm-A")
+        assert old is not None
+        made.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": T0}))
+        tell(EventsMissed("main"))
+        assert (await until(queue, "beat"))["why"] == "source", "said until it is made good"
+        assert (await until(queue, "refetch"))["why"] == "start"
+        tile = next(t for t in hub.snapshot(scope)["tiles"] if t["id"] == patient)
+        assert [a["id"] for a in tile["a"]] == ["alm_new"]
         hub.close()
         await queue.task  # type: ignore[attr-defined]
 

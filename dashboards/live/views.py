@@ -1,0 +1,62 @@
+"""What is told of an alarm, an inactivation and a number on the wall, as JSON: pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dashboards.models import Alarm, Inactivation
+
+__all__ = ["MS", "alarm_view", "inactive_view", "number"]
+
+MS: Final = 1_000_000
+
+
+def number(value: float) -> str:
+    """A value as people read it: no fraction unless there is one (89.5 must not look like 90)."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def alarm_view(alarm: Alarm, under: int, root: str | None) -> dict[str, Any]:
+    """An alarm; what does not differ from the usual is left out.
+
+    ``under``: how many are shown under it. ``root``: what it is shown under, if that is there: what is shown
+    under an alarm that is not there signals for itself.
+    """
+    usual: dict[str, tuple[Any, Any]] = {
+        "c": (alarm.condition, "active"),
+        "s": (alarm.signal, "on"),
+        "su": (_ms(alarm.signal_until), None),
+        "ended": (_ms(alarm.ended), None),
+        "nx": (_ms(alarm.next_at), None),
+        "to": (alarm.next_to, []),
+        "n": (under, 0),
+        "e": (alarm.episodes, 0),
+        "r": (root, None),
+    }
+    return {
+        "id": alarm.id,
+        "p": alarm.priority,
+        "k": alarm.kind,
+        "text": alarm.text,
+        "why": alarm.explanation,
+        "onset": alarm.onset // MS,
+        "by": alarm.accepted_name or alarm.accepted_by,
+        "late": alarm.late,
+        **{key: value for key, (value, normal) in usual.items() if value != normal},
+    }
+
+
+def inactive_view(row: Inactivation) -> dict[str, Any]:
+    """Something that is switched off."""
+    return {
+        "k": row.kind,
+        "of": row.subject,
+        "name": row.name,
+        "u": row.until // MS,
+        "by": row.by_name,
+        "why": row.reason,
+    }
+
+
+def _ms(at: int | None) -> int | None:
+    return None if at is None else at // MS
