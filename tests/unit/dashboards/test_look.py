@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from dashboards.i18n import LOCALE
+from dashboards.pages.audit_words import ACTIONS, KINDS
 from hearthward.trust.access import Role
-from tests.unit.dashboards.webworld import world
+from tests.unit.dashboards.webworld import World, guards, routes, world
 
 ROOT = LOCALE.parent
 CSS = ROOT / "assets" / "css"
@@ -52,3 +53,10 @@ def test_every_cell_of_a_table_that_becomes_cards_says_what_it_is():
         for table in re.findall(r'(?s)<table class="[^"]*\bcards\b.*?</table>', text):
             body = table.split("<tbody>", 1)[1]
             assert not bare.search(body), path.name
+
+
+def test_the_audit_has_a_name_for_all_that_a_route_guards():
+    asked = [g for _, route in routes(World().app) for g in guards(route) if not g.public]
+    assert len(asked) > 150
+    assert {g.kind for g in asked} - KINDS.keys() <= {""}
+    assert {g.action for g in asked} <= ACTIONS.keys()
