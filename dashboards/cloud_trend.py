@@ -16,7 +16,7 @@ from cloud_ingest.records import Records
 from cloud_ingest.records.models import Encounter, Patient, PatientLimit
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
-from cloud_ingest.stores.summaries import Summary, joined
+from cloud_ingest.stores.summaries import Summary, joined, newest_shown
 from dashboards.alarm_query import AlarmQuery
 from dashboards.cloud_views import values_of
 from dashboards.models import Alarm, Item, Kind, Value
@@ -24,7 +24,7 @@ from dashboards.trend_models import Trend, step_for
 from dashboards.trend_port import EXPORTED_AT_ONCE
 from dashboards.trend_views import Drawn, trend_of
 from hearthward.core.clock import SECOND
-from hearthward.core.model import ReadingBatch
+from hearthward.core.model import Reading, ReadingBatch
 from hearthward.trust.access import Scope
 from rules.context import Context
 
@@ -32,6 +32,7 @@ __all__ = ["CloudTrend"]
 
 ALARMS_DRAWN: Final = 1_000
 """The newest ones of a patient that began before the end of a trend."""
+NEWEST_READ: Final = 100
 FIRST_WINDOW_NS: Final = 600 * SECOND
 LONGEST_WINDOW_NS: Final = 86_400 * SECOND
 """How much time an export asks the store for at once: as much as gives about EXPORTED_AT_ONCE readings."""
@@ -72,7 +73,26 @@ class CloudTrend(ABC):
                 )
         alarms = await self.alarms(scope, AlarmQuery(patient=patient, end=end, limit=ALARMS_DRAWN))
         known = None if scope.patient is not None else await self._known(scope, patient)
-        return trend_of(about, joined(parts), list(self._service.rules), known, alarms)
+        found = joined(parts)
+        newest = await self._newest(scope, patient, about, found[-1].time) if found else None
+        return trend_of(about, found, list(self._service.rules), known, alarms, newest)
+
+    async def _newest(
+        self, scope: Scope, patient: str, about: Drawn, bucket: int
+    ) -> tuple[int, float] | None:
+        """The newest value of all devices in the last bucket that has one: when, and what.
+
+        None where a sensor was off for so long that NEWEST_READ readings do not show it.
+        """
+        rows: list[Reading] = []
+        for span in await self._spans(scope, patient):
+            begin, stop = max(about.start, bucket, span.start), min(about.end, bucket + about.step, FOREVER)
+            stop = stop if span.end is None else min(stop, span.end)
+            if begin < stop:
+                rows += await self._service.store.read(
+                    scope.tenant, [span.device], [about.metric], begin, stop, limit=NEWEST_READ, newest=True
+                )
+        return newest_shown(rows)
 
     async def measured(self, scope: Scope, patient: str) -> Sequence[str]:
         """See the port."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
-from cloud_ingest.stores.summaries import summed_up
+from cloud_ingest.stores.summaries import newest_shown, summed_up
 from dashboards.alarm_query import AlarmQuery
 from dashboards.backend import ReadingQuery
 from dashboards.models import Alarm, Encounter, Value
@@ -72,6 +72,7 @@ class FakeTrend(ABC):
             list(self._in_force(scope)),
             known if scope.patient is None else None,
             alarms,
+            newest_shown(rows),
         )
 
     async def measured(self, scope: Scope, patient: str) -> Sequence[str]:

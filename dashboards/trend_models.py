@@ -55,7 +55,9 @@ class TrendAlarm(_View):
     rule: str
     priority: Priority
     start: Instant = Field(description="time of the first breaching reading")
-    end: Instant | None = Field(None, description="null: it goes on")
+    end: Instant | None = Field(
+        None, description="null: it goes on; of a worklist's entry its start, if not known"
+    )
     text: dict[str, str] = Field(default_factory=dict)
     limit: str = ""
     worklist: bool = Field(default=False, description="no alarm: it came too late to be signalled")
@@ -70,6 +72,7 @@ class Trend(_View):
     end: Instant
     step: int = Field(description="width of a bucket, in nanoseconds")
     points: list[TrendPoint]
+    newest: Instant | None = Field(None, description="when the newest value in it was measured")
     limits: list[TrendLimit] = Field(default_factory=list)
     alarms: list[TrendAlarm] = Field(default_factory=list, description="by their time")
 

@@ -35,19 +35,28 @@ def trend_of(
     rules: Sequence[Rule] = (),
     known: Context | None = None,
     alarms: Iterable[Alarm] = (),
+    newest: tuple[int, float] | None = None,
 ) -> Trend:
-    """A trend; without ``known`` (the patient as the rules know them) it has no limits."""
+    """A trend; without ``known`` (the patient as the rules know them) it has no limits.
+
+    ``newest``: when the newest value in it was measured, and the value. Summaries of several devices do not
+    tell whose was later.
+    """
     metric = METRICS.get(about.metric)
+    points = [
+        TrendPoint(time=s.time, low=s.low, high=s.high, mean=s.mean, last=s.last, count=s.count)
+        for s in summaries
+    ]
+    if points and newest is not None:
+        points[-1] = points[-1].model_copy(update={"last": newest[1]})
     return Trend(
         metric=about.metric,
         unit=None if metric is None else metric.unit,
         start=about.start,
         end=about.end,
         step=about.step,
-        points=[
-            TrendPoint(time=s.time, low=s.low, high=s.high, mean=s.mean, last=s.last, count=s.count)
-            for s in summaries
-        ],
+        points=points,
+        newest=newest[0] if points and newest is not None else None,
         limits=[] if known is None else limits_on(about, rules, known),
         alarms=alarms_on(about, rules, alarms),
     )
@@ -131,7 +140,7 @@ def alarms_on(about: Drawn, rules: Iterable[Rule], alarms: Iterable[Alarm]) -> l
             rule=a.rule,
             priority=a.priority,
             start=a.onset,
-            end=a.ended,
+            end=_end(a),
             text=a.text,
             limit=a.limit,
             worklist=a.worklist,
@@ -139,8 +148,13 @@ def alarms_on(about: Drawn, rules: Iterable[Rule], alarms: Iterable[Alarm]) -> l
         for a in sorted(alarms, key=lambda a: (a.onset, a.id))
         if (about.metric in a.values or (not a.values and a.rule in watching))
         and a.onset < about.end
-        and (a.ended is None or a.ended > about.start)
+        and ((end := _end(a)) is None or end > about.start or a.onset >= about.start)
     ]
+
+
+def _end(alarm: Alarm) -> int | None:
+    """What came too late is an entry of its moment: nobody has seen whether it went on."""
+    return alarm.onset if alarm.worklist and alarm.ended is None else alarm.ended
 
 
 def _metric_of(leaf: object) -> str | None:

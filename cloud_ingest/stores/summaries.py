@@ -16,7 +16,7 @@ from typing import Final
 from hearthward.core.errors import StoreRejected
 from hearthward.core.model import Quality, Reading
 
-__all__ = ["NOT_SHOWN", "Summary", "Tally", "check_step", "joined", "summed_up", "whole"]
+__all__ = ["NOT_SHOWN", "Summary", "Tally", "check_step", "joined", "newest_shown", "summed_up", "whole"]
 
 NOT_SHOWN: Final = int(Quality.SENSOR_OFF | Quality.FUTURE)
 """Readings with one of these are no value of the patient at that time."""
@@ -50,6 +50,13 @@ def summed_up(readings: Iterable[Reading], step: int) -> list[Summary]:
     """Readings in the order in which a store gives them, of one device and metric."""
     shown = (r for r in readings if r.value is not None and not r.quality & NOT_SHOWN)
     return [_of(at, part) for at, part in groupby(shown, lambda r: r.corrected // step * step)]
+
+
+def newest_shown(readings: Iterable[Reading]) -> tuple[int, float] | None:
+    """When the newest of them that is a value was measured, and the value."""
+    shown = [r for r in readings if r.value is not None and not r.quality & NOT_SHOWN]
+    last = max(shown, key=lambda r: (r.corrected, r.received), default=None)
+    return None if last is None or last.value is None else (last.corrected, last.value)
 
 
 def _of(at: int, readings: Iterator[Reading]) -> Summary:

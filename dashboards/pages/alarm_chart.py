@@ -44,7 +44,9 @@ def timeline(
     by: defaultdict[str | None, list[Bar]] = defaultdict(list)
     for alarm in rows:
         text = alarm.text.get(tongue, alarm.text.get("en", alarm.rule))
-        end = max(alarm.onset, now if alarm.ended is None else alarm.ended)
+        # What came too late is an entry of its moment: nobody has seen whether it went on.
+        still = alarm.onset if alarm.worklist else now
+        end = max(alarm.onset, still if alarm.ended is None else alarm.ended)
         by[alarm.patient].append(Bar(alarm.onset, end, STYLES[alarm.priority], text))
     start = min(bar.start for bars in by.values() for bar in bars)
     end = max(start + MINUTE, *(bar.end for bars in by.values() for bar in bars))

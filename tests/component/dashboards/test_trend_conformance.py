@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_ingest.entry import Draft
 from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.stores import Origins
 from dashboards.models import Value
@@ -105,3 +106,20 @@ async def test_a_long_export_is_whole_in_order_and_small_in_memory(tmp_path: Pat
         assert times > 10
         assert largest <= 2 * EXPORTED_AT_ONCE
         assert peak < 16 * 2**20, "of 24,000 readings only a part is in memory at once"
+
+
+async def test_the_newest_of_several_sources_is_the_newest_also_in_a_wide_bucket(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    await side.measure("oxi", "pulse_rate", 80, T0 + 10 * S)
+    end = T0 + 1801 * S
+    side.clock.follow(end - S)
+    entered = await backend.enter(SCOPE, patient, Draft("e1", {"pulse_rate": "38"}), author="usr_1")
+    assert entered
+    for hours in (1, 30 * 24):
+        trend = await backend.trend(SCOPE, patient, "pulse_rate", end - hours * HOUR, end)
+        assert (trend.points[-1].last, trend.newest) == (38, entered[0].time)
+    early = await backend.trend(SCOPE, patient, "pulse_rate", end - HOUR, T0 + 20 * S)
+    assert (early.points[-1].last, early.newest) == (80, T0 + 10 * S)
+    nothing = await backend.trend(SCOPE, patient, "spo2", end - HOUR, end)
+    assert (nothing.points, nothing.newest) == ([], None)

@@ -315,6 +315,39 @@ async def test_one_picture_with_its_data_its_table_and_what_is_drawn(made: World
         assert "below" not in chinese
 
 
+async def test_what_came_too_late_is_an_entry_of_its_moment_and_not_still_present(made: World):
+    patient, now = made.ids["main", "patientA"], made.clock.now_ns()
+    measure(made, [95, 96])
+    for key, onset in (("alm_old", now - 20 * 24 * HOUR), ("alm_late", now - HOUR // 2)):
+        late = alarm(patient, key, condition="inactive", worklist=True, onset=onset, started=now)
+        made.backend.put_alarm("main", late)
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        part = (await client.get(f"/patients/{patient}/trends/spo2?window=1h")).text
+        assert "/alarms/alm_old/why" not in part, "it was weeks before"
+        line = part.split("/alarms/alm_late/why")[1].split("</li>")[0]
+        assert "came too late" in line
+        assert "still present" not in line
+        drawn = (await client.get(f"/alarms?show=worklist&patient={patient}")).text
+        widths = [
+            float(w) for w in re.findall(r'<rect class="h" x="[\d.]+" y="[\d.]+" width="([\d.]+)"', drawn)
+        ]
+        assert len(widths) == 2
+        assert max(widths) < 10, "moments, no bars up to now"
+
+
+async def test_the_newest_value_says_when_it_was_measured(made: World):
+    patient, at = made.ids["main", "patientA"], made.clock.now_ns() - HOUR // 2
+    rows = [reading("main-oxi-A", "pulse_rate", 80, at), reading("main-oxi-A", "pulse_rate", 70, at - 60 * S)]
+    made.backend.put_readings("main", rows)
+    scope = Scope.system("main")
+    trend = await made.backend.trend(scope, patient, "pulse_rate", at - 24 * HOUR, made.clock.now_ns())
+    assert (trend.points[-1].last, trend.newest) == (80, at)
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        part = (await client.get(f"/patients/{patient}/trends/pulse_rate?window=24h")).text
+        said = re.search(r"newest <b>80</b> \(<time[^>]*>", part)
+        assert said is not None, part
+
+
 async def test_windows_go_back_and_forward_and_stop_at_now(made: World):
     measure(made, [95, 96])
     patient = made.ids["main", "patientA"]
