@@ -59,4 +59,4 @@ def test_the_audit_has_a_name_for_all_that_a_route_guards():
     asked = [g for _, route in routes(World().app) for g in guards(route) if not g.public]
     assert len(asked) > 150
     assert {g.kind for g in asked} - KINDS.keys() <= {""}
-    assert {g.action for g in asked} <= ACTIONS.keys()
+    assert {g.action for g in asked if g.action} <= ACTIONS.keys()
