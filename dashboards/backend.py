@@ -301,7 +301,10 @@ class Backend(
         ...
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
-        """The newest value of each metric, by metric: of devices that are on the patient now, or by hand."""
+        """The newest value of each metric, by metric: by hand, or of the devices of the present stay.
+
+        A device that was taken off meanwhile, or is on somebody else by now, keeps what it measured before.
+        """
         ...
 
     async def enter(self, scope: Scope, patient: str, draft: Draft, *, author: str) -> Sequence[Value] | None:

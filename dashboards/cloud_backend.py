@@ -83,6 +83,9 @@ TOLD: Final[dict[type[feed.Event], type[DirectoryChanged | DutyChanged | EventsM
     feed.DutyChanged: DutyChanged,
     feed.Lagged: EventsMissed,
 }
+PAST_READ: Final = 10
+PAST_READINGS: Final = 300
+"""Of so many devices that were taken off, and measure somebody else now, so many readings are looked at."""
 OWN_ID: Final = frozenset({"gateway", "device"})
 
 
@@ -257,10 +260,26 @@ class CloudBackend(
         visible = await self._visible(scope)
         if visible is not None and patient not in visible:
             return []
-        attribution = await self._records.read(lambda s: load_attribution(s, scope.tenant, patient=patient))
-        devices = [s.device for s in attribution.spans(patient) if s.end is None]
-        batch = await self._service.store.latest(scope.tenant, [*devices, manual_device(patient)])
-        values = values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
+        attribution, stays = await self._records.read(
+            lambda s: (
+                load_attribution(s, scope.tenant, patient=patient),
+                self._records.directory(s).encounters.list(scope, patient=patient),
+            )
+        )
+        since = stays[-1].start if stays else 0
+        spans = [s for s in attribution.spans(patient) if s.end is None or s.end > since]
+        devices = dict.fromkeys(s.device for s in spans)
+        found = [await self._service.store.latest(scope.tenant, [*devices, manual_device(patient)])]
+        after = dict(zip(found[0].device, found[0].corrected, strict=True))
+        past = [s for s in spans if s.end is not None and after.get(s.device, 0) >= s.end]
+        for span in sorted(past, key=lambda s: s.end or 0)[-PAST_READ:]:  # what came of it since is another's
+            within = ReadingQuery(limit=PAST_READINGS, newest=True)
+            found.append(await self._read(scope, within, [span.device], span.start, span.end or FOREVER))
+        values = [
+            value
+            for batch in found
+            for value in values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
+        ]
         return newest_by_metric(v for v in values if v.patient == patient)
 
     async def _names(self, scope: Scope, batch: ReadingBatch) -> Mapping[str, str]:

@@ -324,10 +324,12 @@ class FakeBackend(
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
         """See the port."""
+        stay = self._encounter(scope.tenant, patient)
+        since = 0 if stay is None else stay.start
         worn = {
             a.device
             for a in self._of(scope.tenant).items["association"].values()
-            if a.patient == patient and a.end is None
+            if a.patient == patient and (a.end is None or a.end > since)
         } | {manual_device(patient)}
         found = await self.readings(scope, ReadingQuery(patient=patient, limit=2**31))
         return newest_by_metric(v for v in found if v.device in worn)

@@ -373,7 +373,23 @@ async def test_readings_follow_the_patient_through_associations(side: Side):
     newest = replace(span, end=2**62, limit=2, newest=True)
     assert [v.value for v in await side.backend.readings(SCOPE, newest)] == [98, 91]
     assert [v.value for v in await side.backend.newest(SCOPE, ids["second"])] == [91]
-    assert list(await side.backend.newest(SCOPE, ids["patient"])) == []
+    assert [v.value for v in await side.backend.newest(SCOPE, ids["patient"])] == [98], (
+        "before it was taken off"
+    )
+
+
+async def test_what_a_device_measured_before_it_was_taken_off_is_known_until_the_stay_ends(side: Side):
+    ids = await furnish(side)
+    await side.measure("oxi", "spo2", 95, T0 + S)
+    side.clock.follow(T0 + 10 * S)
+    await side.backend.end(SCOPE, "association", ids["worn"])
+    assert [v.value for v in await side.backend.newest(SCOPE, ids["patient"])] == [95]
+    side.clock.follow(T0 + 20 * S)
+    await side.backend.end(SCOPE, "encounter", ids["stay"])
+    again = {"patient": ids["patient"], "kind": "home", "start": T0 + 30 * S}
+    side.clock.follow(T0 + 30 * S)
+    await side.backend.create(SCOPE, "encounter", again)
+    assert list(await side.backend.newest(SCOPE, ids["patient"])) == [], "of an earlier stay"
 
 
 async def test_roster_and_latest_start_a_wall(side: Side):
