@@ -286,7 +286,7 @@ async def test_who_takes_values_away_is_written_down(made: World, role: Role):
     assert answer.status_code == 200
     entry = made.backend._of("main").audit[-1]
     assert (entry.action, entry.outcome, entry.target) == ("export_readings", "done", patient)
-    assert entry.detail == {"metric": "spo2"}
+    assert entry.detail["metric"] == "spo2"
 
 
 async def test_one_picture_with_its_data_its_table_and_what_is_drawn(made: World):
