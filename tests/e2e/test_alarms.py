@@ -151,7 +151,7 @@ def test_the_list_is_worst_first_filtered_by_its_address_and_answered(
     assert "Gateway gw-1" in shown[1]
     assert all("No heart rate" in text for text in shown[2:4])
     assert "SpO2 88 < 90" in shown[-1], "what has ended comes last"
-    page.click("summary")
+    page.click("main summary")
     page.select_option("#priority", "medium")
     page.select_option("#kind", "physiological")
     page.get_by_role("button", name="Show").click()

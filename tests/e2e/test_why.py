@@ -82,7 +82,7 @@ def test_why_an_alarm_fired(page: Page, site: Site):
     expect(page.locator(".tree")).to_contain_text("血氧 < 90 %" if chinese else "SpO2 < 90 %")
     expect(page.locator(".tree")).to_contain_text("成立" if chinese else "holds")
     expect(page.locator(".hops").first).to_contain_text("网关收到" if chinese else "received by the gateway")
-    page.locator("summary").click()
+    page.locator("main summary").click()
     expect(page.locator("pre.source")).to_contain_text("id: spo2-low")
     fits(page)
     page.locator("main a.button[href*='why-not']").click()

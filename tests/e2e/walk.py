@@ -2,8 +2,8 @@
 
 Every page is looked at twice, each time by the full set of axe's rules: in English on a desk's screen by day
 (then made as narrow as a phone), in Chinese on a phone by night. What a theme changes is colour alone (custom
-properties), and colours do not depend on the language: one look at each makes both themes whole. ``./dev bench
-ux`` looks at both themes in both languages (``thorough``).
+properties), and colours do not depend on the language: one look at each makes both themes whole.
+``./dev bench ux`` looks at both themes in both languages (``thorough``).
 """
 
 from __future__ import annotations
