@@ -36,8 +36,10 @@ class FakeRelatives(FakeAccounts, FakeConsent):
         self, who: Principal, invitee: Invitee, *, sees: Collection[str], until: int | None
     ) -> NewLink:
         """See the port."""
-        there = len(self._relatives(who))
-        if there >= RELATIVES_AT_MOST:
+        theirs, name = self._relatives(who), invitee.name.strip()
+        awaited = next((k for k in theirs.values() if k.user.name == name and not k.password), None)
+        there = len(theirs)
+        if awaited is None and there >= RELATIVES_AT_MOST:
             raise DirectoryError(field="name", code="many", value=there)
         if not invitee.name.strip():
             raise DirectoryError(field="name", code="required")
@@ -45,6 +47,9 @@ class FakeRelatives(FakeAccounts, FakeConsent):
             raise DirectoryError(field="sees", code="invalid" if sees else "required")
         if until is not None and until <= self.clock.now_ns():
             raise DirectoryError(field="until", code="past")
+        if awaited is not None:
+            await self.give_consent(who, awaited.user.id, sees=sees, until=until)
+            return self._issue(who.tenant, awaited)
         made = await self.invite(who, who.patient or "", replace(invitee, relative=True))
         if made is None:
             raise DirectoryError(field="patient", code="unknown", value=who.patient or "")

@@ -115,10 +115,16 @@ def invite_relative(
 ) -> Issued:
     """Invite a relative of the scope's patient, who may see ``sees`` from now until ``until``.
 
+    Somebody of that name who has not come yet gets a new link: a form that is sent twice invites once.
     Raises ConfigError (``patient``, ``name``, ``sees``, ``until``); then nothing of it is made.
     """
     patient = scope.patient or ""
     let_in = [u for u in records.consents(session).relatives(scope, patient) if u.disabled is None]
+    name = invitee.name.strip()
+    awaited = next((u for u in let_in if u.name == name and u.password_hash is None), None)
+    if awaited is not None:
+        records.consents(session).give(scope, patient, awaited.id, sees=sees, until=until, by=by)
+        return issue(records, session, awaited, by=by)
     if len(let_in) >= RELATIVES_AT_MOST:
         refuse_code(
             "name", "many", str(len(let_in)), f"{len(let_in)} relatives have a login: remove one first"

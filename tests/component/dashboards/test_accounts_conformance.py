@@ -139,6 +139,73 @@ async def test_consent_from_giving_to_taking_back(side: Side):
     assert await backend.consent_of(scope, ann.user) is None
 
 
+async def test_taken_back_from_an_old_page_nothing_of_that_person_holds_any_more(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    rosa = await join(side, patient, Invitee())
+    ann = await join(side, patient, Invitee(relative=True, name="Ann"))
+    ben = await join(side, patient, Invitee(relative=True, name="Ben"))
+    first = await backend.give_consent(rosa, ann.user, sees=["values"], until=None)
+    second = await backend.give_consent(rosa, ann.user, sees=["plan"], until=None)
+    his = await backend.give_consent(rosa, ben.user, sees=["plan"], until=None)
+    assert await backend.revoke_consent(rosa, first.id) is not None
+    assert await backend.consent_of(scope_of(ann), ann.user) is None
+    states = {c.id: c.state for c in await backend.consents(scope_of(rosa), patient)}
+    assert states == {first.id: "revoked", second.id: "revoked", his.id: "in_force"}
+
+
+async def test_a_relative_who_was_shut_out_and_let_in_again_sees_nothing_before_it_is_allowed_anew(
+    side: Side,
+):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    rosa = await join(side, patient, Invitee())
+    ann = await join(side, patient, Invitee(relative=True, name="Ann"))
+    await backend.give_consent(rosa, ann.user, sees=["values"], until=None)
+    (login,) = (
+        a.user.login for a in await backend.accounts_about(SCOPE, patient) or () if a.user.name == "Ann"
+    )
+    await backend.let_in(SCOPE, login, allowed=False)
+    assert [c.state for c in await backend.consents(scope_of(rosa), patient)] == ["revoked"]
+    await backend.let_in(SCOPE, login, allowed=True)
+    assert await backend.consent_of(scope_of(ann), ann.user) is None
+
+
+async def test_a_patient_who_was_shut_out_gets_no_second_login(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    link = await backend.invite(NURSE, patient, Invitee())
+    assert link is not None
+    await backend.let_in(SCOPE, link.user.login, allowed=False)
+    with pytest.raises(DirectoryError) as refused:
+        await backend.invite(NURSE, patient, Invitee(phone="+8613800138000"))
+    assert (refused.value.field, refused.value.code) == ("login", "disabled")
+    (only,) = await backend.accounts_about(SCOPE, patient) or ()
+    assert (only.user.disabled is not None, only.phone) == (True, None), "nothing of it was kept"
+    await backend.let_in(SCOPE, link.user.login, allowed=True)
+    again = await backend.invite(NURSE, patient, Invitee())
+    assert again is not None
+    assert again.user.login == link.user.login
+
+
+@pytest.mark.parametrize("mending", ["password", "log_out", "disable"])
+async def test_a_link_that_waits_leads_nowhere_after_its_login_was_mended(side: Side, mending: str):
+    ids = await furnish(side)
+    backend = side.backend
+    link = await backend.invite(NURSE, ids["patient"], Invitee())
+    assert link is not None
+    login = link.user.login
+    if mending == "password":
+        assert await backend.set_password(SCOPE, login, PASSWORD) is not None
+    elif mending == "log_out":
+        assert await backend.log_out(SCOPE, login) is not None
+    else:
+        await backend.let_in(SCOPE, login, allowed=False)
+        await backend.let_in(SCOPE, login, allowed=True)
+    assert await backend.link_login(link.secret) is None
+    assert await backend.use_link(link.secret, PASSWORD) is None
+
+
 async def test_a_consent_needs_a_relative_something_to_see_and_a_day_to_come(side: Side):
     ids = await furnish(side)
     backend, patient = side.backend, ids["patient"]
@@ -181,9 +248,15 @@ async def test_who_looked_comes_out_of_the_audit(side: Side):
     await backend.audit(nora, "view_limits", "limit", target=patient, outcome="refused")
     await backend.audit(nora, "set_limit", "limit", target=patient)
     await backend.audit(ann, "view_own_page", "own_page", target=patient)
+    await backend.audit(nora, "export_readings", "reading", target=patient, detail={"read": True})
+    await backend.audit(nora, "enter_reading", "entry", target=patient, detail={"metrics": "spo2"})
+    await backend.audit(nora, "invite_person", "person", target=patient, detail={"read": "true"})
+    await backend.audit(nora, "view_directory", "encounter", target=ids["stay"])
+    await backend.audit(nora, "view_devices", "association", target=ids["worn"])
     found = await backend.looks(SCOPE, patient, before)
-    told = sorted((x.who, x.name, x.times, tuple(x.what)) for x in found)
-    assert told == [("nurse", "", 1, ("view_readings",)), ("relative", "Ann", 1, ("view_own_page",))]
+    told = sorted((x.who, x.name, x.times, set(x.what)) for x in found)
+    seen = {"view_readings", "export_readings", "view_directory", "view_devices"}
+    assert told == [("nurse", "", 4, seen), ("relative", "Ann", 1, {"view_own_page"})]
     assert await backend.looks(SCOPE, patient, backend.real_now() + DAY) == []
 
 
@@ -305,6 +378,11 @@ async def test_a_patient_invites_a_relative_in_one_step_or_not_at_all(side: Side
         rosa, Invitee(relative=True, name="Ann", language="zh"), sees=["plan", "values"], until=until
     )
     assert (link.user.roles, link.user.patient, link.user.language) == (["family"], patient, "zh")
+    twice = await backend.invite_relative(
+        rosa, Invitee(relative=True, name=" Ann"), sees=["values", "plan"], until=until
+    )
+    assert twice.user.id == link.user.id, "a form that is sent twice invites once"
+    assert await backend.link_login(link.secret) is None
     (ann,) = await backend.relatives(scope_of(rosa), patient)
     assert ann.consent is not None
     assert (ann.joined, ann.consent.sees, ann.consent.until) == (False, ["values", "plan"], until)

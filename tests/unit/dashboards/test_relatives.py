@@ -125,8 +125,12 @@ async def test_another_patients_relative_and_the_own_login_are_not_to_be_had():
 
 async def test_so_many_relatives_are_enough():
     async with world() as made, made.client(made.principal(Role.PATIENT)) as mine:
-        body = {"name": "Somebody", "sees": ["plan"]}
-        made_ones = [await mine.post("/api/v1/me/relatives", json=body) for _ in range(RELATIVES_AT_MOST)]
+        names = [f"Relative {n}" for n in range(RELATIVES_AT_MOST)]
+        made_ones = [
+            await mine.post("/api/v1/me/relatives", json={"name": name, "sees": ["plan"]}) for name in names
+        ]
         assert {a.status_code for a in made_ones} == {201}
-        more = await mine.post("/api/v1/me/relatives", json=body)
+        again = await mine.post("/api/v1/me/relatives", json={"name": names[0], "sees": ["plan"]})
+        assert (again.status_code, again.json()["login"]) == (201, made_ones[0].json()["login"])
+        more = await mine.post("/api/v1/me/relatives", json={"name": "One more", "sees": ["plan"]})
         assert (more.status_code, more.json()["errors"][0]["code"]) == (409, "many")
