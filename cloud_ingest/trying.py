@@ -14,12 +14,15 @@ from math import nan
 from sys import intern
 from typing import Any, Final, Protocol
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cloud_ingest.asof import limits_of
 from cloud_ingest.attribution import Attribution, Span, load_attribution
 from cloud_ingest.contexts import contexts
 from cloud_ingest.entry import manual_device
 from cloud_ingest.outcome import rows_to_judge
+from cloud_ingest.records.models import PatientLimit
 from cloud_ingest.stores.base import TimeSeriesStore
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND
@@ -113,9 +116,20 @@ class HistoryTrier:
         return out
 
     async def _known(self, asked: TryAsked, at: int) -> dict[str, Context]:
-        """What was known at ``at`` of the patients asked for; what was expected is from the start on."""
+        """What was known at ``at`` of the patients asked for; what was expected is from the start on.
+
+        Of their limits all that were ever set, each with when it held.
+        """
+        rows = select(PatientLimit).where(PatientLimit.tenant == self._tenant)
         found: dict[str, Context] = await self._read(lambda s: contexts(s, self._tenant, at, self._catalog))
-        return {p: _from(found[p], asked.start) for p in asked.patients if p in found}
+        held: dict[str, list[PatientLimit]] = {}
+        for row in await self._read(lambda s: s.scalars(rows).all()):
+            held.setdefault(row.patient, []).append(row)
+        return {
+            p: replace(_from(found[p], asked.start), limits=limits_of(held.get(p, ())))
+            for p in asked.patients
+            if p in found
+        }
 
     async def _one(
         self, asked: TryAsked, patient: str, spans: Sequence[Span], context: Context | None, out: Trial

@@ -98,7 +98,9 @@ class OfOneView(_View):
     days: float = Field(description="watched")
     readings: int
     since: Instant | None = Field(description="later than asked for: there were too many readings")
-    limits: bool = Field(description="the patient's own limits took the place of what was moved")
+    limits: bool = Field(
+        description="the patient's own limits took the place of what was moved, at some time"
+    )
     before: SideView
     after: SideView
 

@@ -74,7 +74,7 @@ class TrialOfOne:
     """What came of one patient; ``days`` were watched, of ``readings`` that the rule looks at.
 
     ``since`` is later than the period's start where there were too many readings for the whole of it.
-    ``limits``: the patient's own limits take the place of what was moved.
+    ``limits``: the patient's own limits take the place of what was moved, for part of the time at least.
     """
 
     patient: str
@@ -176,7 +176,7 @@ def try_one(
 
 
 def own_limits(context: Context, track: Track, *versions: Rule) -> bool:
-    """Whether the patient's own limits took the place of a number that differs between the versions."""
+    """Whether own limits took the place of a number that differs between the versions, at some time."""
     first, last = track.time[0], track.time[-1]
     values = [{n: p.value for n, p in rule.parameters.items()} for rule in versions]
     differ = {n for n in values[0] if any(v.get(n) != values[0][n] for v in values[1:])}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloud_ingest import trying
+from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.stores.base import Origins
 from cloud_ingest.stores.engine import Server
 from cloud_ingest.stores.influxdb import InfluxDB2
@@ -22,7 +23,7 @@ from hearthward.app.whatif import ChildTrier
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.settings import Settings, load_settings
-from hearthward.trust.access import Scope
+from hearthward.trust.access import Principal, Role, Scope
 from rules import Rule
 from rules.amend import amended
 from rules.loader import LIBRARY, load_rule
@@ -37,6 +38,7 @@ from tests.component.dashboards.test_backend_conformance import (
     real,
 )
 
+DOCTOR = Principal("usr_1", "Li Na", "main", frozenset({Role.DOCTOR}))
 TEXT = (LIBRARY / "spo2-low.yaml").read_text("utf-8")
 
 
@@ -61,10 +63,14 @@ def asked(*patients: str, **moved: float) -> TryAsked:
 async def measured(side: Side) -> dict[str, str]:
     """Two dips: 88 for half a minute, then 84."""
     ids = await furnish(side)
+    await dip(side)
+    return ids
+
+
+async def dip(side: Side) -> None:
     values = (97, 88, 88, 88, 97, 97, 84, 84, 84, 97, 97)
     for n, value in enumerate(values):
         await side.measure("oxi", "spo2", value, T0 + (n + 1) * 10 * S)
-    return ids
 
 
 async def test_what_would_be_lost_and_with_which_worst_value(side: Side):
@@ -83,6 +89,19 @@ async def test_what_would_be_lost_and_with_which_worst_value(side: Side):
     assert [one.patient for one in found.patients] == [ids["patient"]], "of the other one nothing is known"
     assert found.readings == 11
     assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+async def test_a_limit_that_held_then_counts_though_it_has_ended_since(side: Side):
+    patient = (await furnish(side))["patient"]
+    draft = LimitDraft("spo2-low", "limit", 86, "COPD")
+    limit = await side.backend.set_limit(SCOPE, patient, draft, who=DOCTOR)
+    assert limit is not None
+    await dip(side)
+    side.clock.follow(T0 + 300 * S)
+    await side.backend.end_limit(SCOPE, patient, limit.id, reason="fine", who=DOCTOR)
+    found = await side.backend.try_rule(SCOPE, asked(patient, limit=88), lambda *_: None)
+    assert (found.before.alarms, found.after.alarms) == (1, 1), "88 was above the limit of then"
+    assert found.patients[0].limits
 
 
 async def test_nobody_out_of_scope_is_looked_at(side: Side):

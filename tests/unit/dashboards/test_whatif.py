@@ -16,7 +16,7 @@ from hearthward.core.errors import StoreUnavailable
 from hearthward.trust.access import Principal, Role, Scope
 from rules import RuleSet
 from rules.loader import load_rule
-from rules.whatif import Trial
+from rules.whatif import Trial, TrialOfOne
 from tests.unit.dashboards.webworld import RULE, T0, S, World, alarm, reading, world
 
 TEXT = RULE.replace("version: 2", "version: 1").replace("value: 89", "value: 90")
@@ -210,6 +210,29 @@ async def test_the_pages_from_the_form_to_a_draft(here: World, monkeypatch: pyte
         assert "version: 3" in draft, "version 2 is a draft already"
         assert "alarms 2 → 1, lost 1" in draft
     go.set()
+
+
+@pytest.mark.parametrize(("since", "left"), [(None, []), (T0, []), (None, ["x"])])
+async def test_none_lost_is_said_only_of_what_was_looked_at(
+    here: World, monkeypatch: pytest.MonkeyPatch, since: int | None, left: list[str]
+):
+    async def part(_: Scope, asked: TryAsked, __: Progress) -> Trial:
+        one = TrialOfOne(asked.patients[0], days=1.0, readings=9, since=since, limits=True)
+        return Trial(asked.start, asked.end, [one], left=left)
+
+    monkeypatch.setattr(here.backend, "try_rule", part)
+    async with here.client(here.principal(Role.DOCTOR), cookie=True) as client:
+        form = {f"to:{LIMIT}": "86", "days": "1", "zone": ""}
+        place = (await client.post("/rules/spo2-low/try", data=form)).headers["location"]
+        await ended(client, place.replace("/rules/spo2-low/try/", "/api/v1/rules/spo2-low/tries/"))
+        page = (await client.get(place)).text
+    whole = since is None and not left
+    assert ("None: every alarm of the rule as it is" in page) is whole
+    assert ("None in what was looked at. 1 of 2 patients were not looked at" in page) is not whole
+    assert ('class="none"' in page) is whole
+    assert ("only the newest part of the time" in page) is (since is not None)
+    assert "for part of the time or all of it" in page
+    assert "orders, such as for SpO2 scale 2, as they were at the end" in page
 
 
 async def test_a_page_in_progress_asks_again_by_itself(here: World, monkeypatch: pytest.MonkeyPatch):
