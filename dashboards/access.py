@@ -95,7 +95,6 @@ class Context:
             require(self.who, action, Resource(kind, self.who.tenant, ward=ward, patient=patient))
         except AccessError:
             await self.audit(action, kind, target=target, outcome="refused")
-            self.reads[:] = [r for r in self.reads if (r.action, r.kind, r.target) != (action, kind, target)]
             raise
 
     async def audit(
@@ -107,7 +106,9 @@ class Context:
         outcome: str = "done",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit log as the caller."""
+        """Append to the audit log as the caller; a refusal says of a read of that kind all that there is."""
+        if outcome == "refused":
+            self.reads[:] = [read for read in self.reads if read.kind != kind]
         await self.backend.audit(self.who, action, kind, target=target, outcome=outcome, detail=detail)
 
 

@@ -61,6 +61,7 @@ from dashboards.cloud_whatif import CloudWhatIf
 from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
 from dashboards.owners import with_owners
+from dashboards.patient_eyes import value_seen
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -227,7 +228,7 @@ class CloudBackend(
             people = () if query.devices else await self.items(scope, "patient", ended=True)
             devices = [*devices, *(manual_device(p.id) for p in people)]
             batch = await self._read(scope, query, devices, query.start, query.end)
-            return values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
+            return await self._values(scope, batch, patients_of(batch, attribution))
         patients = sorted(visible or ()) if query.patient is None else [query.patient]
         found: list[Value] = []
         for patient in patients:
@@ -238,7 +239,7 @@ class CloudBackend(
                 end = query.end if span.end is None else min(query.end, span.end)
                 if start < end and (not query.devices or span.device in query.devices):
                     batch = await self._read(scope, query, [span.device], start, end)
-                    found += values_of(batch, [patient] * len(batch), await self._names(scope, batch))
+                    found += await self._values(scope, batch, [patient] * len(batch))
         found.sort(key=lambda v: (v.time, v.received))
         return found[-query.limit :] if query.newest else found[: query.limit]
 
@@ -278,18 +279,25 @@ class CloudBackend(
         values = [
             value
             for batch in found
-            for value in values_of(batch, patients_of(batch, attribution), await self._names(scope, batch))
+            for value in await self._values(scope, batch, patients_of(batch, attribution))
         ]
         return newest_by_metric(v for v in values if v.patient == patient)
 
+    async def _values(self, scope: Scope, batch: ReadingBatch, patients: Sequence[str | None]) -> list[Value]:
+        names = await self._names(scope, batch)
+        own = frozenset(names)
+        return [value_seen(scope, v, own) for v in values_of(batch, patients, names)]
+
     async def _names(self, scope: Scope, batch: ReadingBatch) -> Mapping[str, str]:
-        """The names of those who entered readings by hand, by user id."""
+        """The names of those who entered readings by hand, by user id; to a patient only their own."""
         authors = {a for a in batch.author if a is not None}
         if not authors:
             return {}
         query = select(rows.User.id, rows.User.name).where(
             rows.User.tenant == scope.tenant, rows.User.id.in_(authors)
         )
+        if scope.patient is not None:
+            query = query.where(rows.User.patient == scope.patient)
         found = await self._records.read(lambda s: s.execute(query).all())
         return {row.id: row.name for row in found}
 
@@ -301,7 +309,7 @@ class CloudBackend(
         if person.ended is not None:
             raise EntryError(Problem("patient", "ended", patient))
         batch = await self._desk.enter(patient, draft, author)
-        return values_of(batch, [patient] * len(batch), await self._names(scope, batch))
+        return await self._values(scope, batch, [patient] * len(batch))
 
     async def _earlier(self, device: str, start: int, end: int) -> ReadingBatch:
         return await self._service.store.read(self.tenant, [device], None, start, end)

@@ -5,15 +5,16 @@ Texts get no names where they are made (``Unnamed``); the fields that are left a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, TypeVar
 
 from cloud_ingest.life_words import WARD
-from dashboards.models import Alarm, AlarmDetail, AlarmTransition, Delivery, Hop, Inactivation
+from dashboards.care_models import TaskDue
+from dashboards.models import Alarm, AlarmDetail, AlarmTransition, Delivery, Hop, Inactivation, Value
 from dashboards.why_models import Why
 from hearthward.trust.access import Scope
 
-__all__ = ["alarm_seen", "off_seen", "why_seen"]
+__all__ = ["alarm_seen", "due_seen", "off_seen", "value_seen", "why_seen"]
 
 A = TypeVar("A", bound=Alarm)
 
@@ -57,6 +58,20 @@ def why_seen(scope: Scope, why: Why) -> Why:
     life = [m.model_copy(update={"note": ""}) for m in why.life]
     rule = why.rule.model_copy(update={"released_by": None})
     return why.model_copy(update={"settings": settings, "life": life, "rule": rule})
+
+
+def value_seen(scope: Scope, value: Value, own: Container[str]) -> Value:
+    """A reading as the scope may see it; ``own`` are the users that a patient may know, themselves first."""
+    if scope.patient is None or value.author is None or value.author in own:
+        return value
+    return value.model_copy(update={"author": WARD, "author_name": None})
+
+
+def due_seen(scope: Scope, due: TaskDue, own: Container[str]) -> TaskDue:
+    """A task at one of its times as the scope may see it."""
+    if scope.patient is None or due.by is None or due.by in own:
+        return due
+    return due.model_copy(update={"by": WARD})
 
 
 def _line(t: AlarmTransition) -> AlarmTransition:

@@ -356,6 +356,40 @@ async def test_an_sms_goes_to_the_number_of_whom_the_link_is_for(side: Side):
     assert await backend.text(bare, "words", "en") == "no_number"
 
 
+async def test_a_login_is_written_to_in_the_language_that_its_owner_chose(side: Side):
+    ids = await furnish(side)
+    backend = side.backend
+    rosa = await join(side, ids["patient"], Invitee(language="en"))
+    assert await backend.language_of(rosa) == "en"
+    assert await backend.set_own_language(rosa, "zh")
+    assert not await backend.set_own_language(rosa, "zh"), "it was that already"
+    assert await backend.language_of(rosa) == "zh"
+    nobody = replace(rosa, user="usr_none")
+    assert not await backend.set_own_language(nobody, "zh")
+
+
+async def test_by_what_a_patient_can_be_reminded(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    if isinstance(side, RealSide):
+        ways = {"sms": FakeChannel("sms"), "push": FakeChannel("push")}
+        side.service.reach = replace(side.service.reach, channels=ways)
+
+    async def ways_of() -> list[str]:
+        plan = await backend.care_plan(SCOPE, patient, 0, 1)
+        assert plan is not None
+        return list(plan.reminded_by)
+
+    assert await ways_of() == []
+    link = await backend.invite(NURSE, patient, Invitee(phone="+8613900139000"))
+    assert await ways_of() == ["sms"]
+    assert link is not None
+    await backend.let_in(SCOPE, link.user.login, allowed=False)
+    assert await ways_of() == []
+    await backend.change(SCOPE, "patient", patient, {"phone": "+8613800138009"})
+    assert await ways_of() == ["sms"]
+
+
 # --- a patient's own relatives, and where somebody is logged in -----------------------------------------
 
 

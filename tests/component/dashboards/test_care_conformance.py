@@ -13,7 +13,7 @@ from cloud_ingest.records.care import TaskDraft
 from dashboards.backend import DirectoryError, MessagesChanged
 from dashboards.care_models import TaskDue
 from hearthward.core.model import Quality
-from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.access import Principal, Role, Scope, scope_of
 from tests.component.dashboards.test_backend_conformance import (
     PASSWORD,
     SCOPE,
@@ -169,6 +169,10 @@ async def test_a_measurement_is_done_by_its_reading_the_rest_by_what_was_said(
     again = await backend.mark_task(nurse, patient, pill.id, T0 + 8 * HOUR, state="skipped")
     assert again is not None
     assert (again.state, again.by) == ("skipped", nurse.user)
+    seen = await backend.care_plan(scope_of(own), patient, T0, T0 + 24 * HOUR)
+    assert seen is not None
+    by = {d.task: d.by for d in seen.dues if d.state == "skipped"}
+    assert by == {pill.id: "ward", pressure.id: own.user}, "a patient learns of staff by role"
     ended = await backend.end_task(nurse, patient, pressure.id)
     assert ended is not None
     assert ended.end == side.clock.now_ns()

@@ -129,6 +129,13 @@ async def test_what_is_entered_is_found_wherever_readings_are(side: Side):
         ReadingQuery(patient=ids["patient"], devices=(done[0].device,), newest=True),
     ):
         assert sorted(await side.backend.readings(SCOPE, query), key=lambda v: v.metric) == order
+    own = Scope("main", patient=ids["patient"])
+    seen = [
+        *await side.backend.readings(own, ReadingQuery()),
+        *await side.backend.newest(own, ids["patient"]),
+    ]
+    assert len(seen) == 6
+    assert {(v.author, v.author_name) for v in seen} == {("ward", None)}, "no names of staff"
     there = Scope("main", frozenset({ids["other"]}))
     here = Scope("main", frozenset({ids["ward"]}))
     assert len(await side.backend.readings(here, ReadingQuery())) == 3

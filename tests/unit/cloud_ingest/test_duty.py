@@ -95,8 +95,8 @@ def test_people_and_by_what_they_are_reached(records: Records) -> None:
 
 def test_a_relative_is_nobody_with_a_telephone_and_a_bell_and_every_consent(records: Records) -> None:
     def invited(s: Session) -> object:
-        records.users(s).add(SYSTEM, login="rel", name="Rel", roles=["family"], patient="p1", ident="rel")
-        records.staff(s).set_contacts(SYSTEM, "rel", phone="+4930901821", email=None)
+        fields = {"login": "rel", "name": "Rel", "roles": ["family"], "patient": "p1", "ident": "rel"}
+        records.users(s).add(SYSTEM, **fields).phone = "+4930901821"  # type: ignore[arg-type]
         records.push(s).add(SYSTEM, "rel", **PUSH)
         seen = ("values", "alarms", "plan")
         return records.consents(s).give(SYSTEM, "p1", "rel", sees=seen, until=None, by="ada")
