@@ -71,12 +71,16 @@ STORE_SERVER: Final = "component:store-server"
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How people can be told: channels by name, endpoints that the settings give them, policies, wording."""
+    """How people can be told: channels by name, endpoints that the settings give them, policies, wording.
+
+    ``public_url`` is where they reach the pages from outside.
+    """
 
     channels: Mapping[str, Channel] = field(default_factory=dict)
     endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     wording: Wording | None = None
+    public_url: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -232,6 +236,7 @@ class CloudService:
             attribution=lambda: self.attribution,
             clock=self.clock,
             telemetry=self.telemetry,
+            public_url=self.reach.public_url,
             others=(push.look,),
         )
 

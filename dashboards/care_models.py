@@ -118,6 +118,9 @@ class CarePlan(_View):
     tasks: list[CareTask]
     dues: list[TaskDue]
     kept: Kept
+    reminded_by: list[Literal["push", "sms"]] = Field(
+        default_factory=list, description="by what the patient can be reminded; empty: by nothing"
+    )
 
 
 class PatientNote(_View):

@@ -14,6 +14,7 @@ from cloud_ingest.feed import MessagesChanged
 from cloud_ingest.measured import measured
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.care import Care, TaskDraft, Waiting, task_of
+from cloud_ingest.records.reached import reached_by
 from cloud_ingest.service import CloudService
 from dashboards.care_models import (
     CareMessage,
@@ -27,6 +28,7 @@ from dashboards.care_models import (
     task_view,
 )
 from dashboards.care_words import cares, check_mark
+from dashboards.patient_eyes import due_seen
 from dashboards.staff_refusals import or_none
 from hearthward.trust.access import Principal, Scope, scope_of
 
@@ -139,17 +141,25 @@ class CloudCare:
     # --- the plan -------------------------------------------------------------------------------------
     async def care_plan(self, scope: Scope, patient: str, start: int, end: int) -> CarePlan | None:
         """See the port."""
+        records = self._service.records
 
         def read(
-            _: Session, care: Care
-        ) -> tuple[list[careplan.Task], Mapping[tuple[str, int], careplan.Mark]]:
+            session: Session, care: Care
+        ) -> tuple[
+            list[careplan.Task],
+            Mapping[tuple[str, int], careplan.Mark],
+            frozenset[str],
+            list[Literal["push", "sms"]],
+        ]:
             tasks = [task_of(row) for row in care.tasks(scope, patient, since=start)]
-            return tasks, care.marks(scope, [t.id for t in tasks], start, end)
+            ways = reached_by(records, session, scope.tenant, patient, self._service.reach.channels.keys())
+            marks = care.marks(scope, [t.id for t in tasks], start, end)
+            return tasks, marks, _own(session, scope), list(dict.fromkeys(w.channel for w in ways))
 
         found = await self._read_care(read)
         if found is None:
             return None
-        tasks, marks = found
+        tasks, marks, own, ways = found
         times = careplan.slots(tasks, start, end)
         now = self._service.clock.now_ns()
         begun = [s for s in times if s.opens <= now]
@@ -161,8 +171,9 @@ class CloudCare:
             start=start,
             end=end,
             tasks=[task_view(t) for t in tasks if t.end is None or t.end > now],
-            dues=[due_of(o) for o in done],
+            dues=[due_seen(scope, due_of(o), own) for o in done],
             kept=kept_of(careplan.adherence(done)),
+            reminded_by=ways,
         )
 
     async def add_task(self, who: Principal, patient: str, draft: TaskDraft) -> CareTask | None:
@@ -287,6 +298,12 @@ def _note(row: rows.PatientNote, names: Mapping[str, str]) -> PatientNote:
         struck=row.struck,
         struck_name=None if row.struck_by is None else names.get(row.struck_by, row.struck_by),
     )
+
+
+def _own(session: Session, scope: Scope) -> frozenset[str]:
+    """Whom a patient's scope may know: the logins about them."""
+    query = select(rows.User.id).where(rows.User.tenant == scope.tenant, rows.User.patient == scope.patient)
+    return frozenset() if scope.patient is None else frozenset(session.scalars(query))
 
 
 def _named(session: Session, scope: Scope, people: Collection[str]) -> Mapping[str, str]:

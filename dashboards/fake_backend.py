@@ -56,11 +56,12 @@ from dashboards.models import (
     Ward,
 )
 from dashboards.owners import with_owners
+from dashboards.patient_eyes import value_seen
 from hearthward.core.clock import Clock
 from hearthward.core.ids import Ids, SeededIds
 from hearthward.core.model import Reading
 from hearthward.core.text import natural
-from hearthward.trust.access import Principal, Scope
+from hearthward.trust.access import Principal, Role, Scope
 
 __all__ = ["FakeBackend"]
 
@@ -308,7 +309,7 @@ class FakeBackend(
 
     async def readings(self, scope: Scope, query: ReadingQuery) -> Sequence[Value]:
         """See the port."""
-        out = []
+        out, names, own = [], self._names(scope.tenant), frozenset(self._names_for(scope))
         for r in sorted(self._of(scope.tenant).readings, key=lambda r: (r.corrected, r.received)):
             patient = self._patient_at(scope.tenant, r.device, r.corrected)
             wanted = (
@@ -319,7 +320,7 @@ class FakeBackend(
                 and self._patient_visible(scope, patient)
             )
             if wanted:
-                out.append(value_of(r, patient, self._name(scope.tenant, r.author)))
+                out.append(value_seen(scope, value_of(r, patient, names.get(r.author or "")), own))
         return out[-query.limit :] if query.newest else out[: query.limit]
 
     async def newest(self, scope: Scope, patient: str) -> Sequence[Value]:
@@ -360,6 +361,17 @@ class FakeBackend(
             key, kind = items["device"][key].gateway, "gateway"
         found = items["gateway"].get(key) if kind == "gateway" else None
         return found.ward if found else None
+
+    def _reminded_by(self, tenant: str, patient: str) -> list[Literal["push", "sms"]]:
+        people = [k.user for k in self._about(tenant, patient) if k.user.disabled is None]
+        own = {user.id for user in people if Role.PATIENT in user.roles}
+        person = self._of(tenant).items["patient"][patient]
+        found: list[Literal["push", "sms"]] = []
+        if any((tenant, user) == of for of, _ in self._browsers.values() for user in own):
+            found.append("push")
+        if self.sms and (person.phone or any(self._phones.get(user) for user in own)):
+            found.append("sms")
+        return found
 
     # --- audit -----------------------------------------------------------------------------------------
     async def audit(

@@ -22,6 +22,7 @@ from dashboards.care_models import (
     task_view,
 )
 from dashboards.care_words import cares, check_mark
+from dashboards.patient_eyes import due_seen
 from dashboards.staff_refusals import refuse_people
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
@@ -53,6 +54,12 @@ class FakeCare:
         raise NotImplementedError
 
     def _name(self, tenant: str, user: str | None) -> str | None:
+        raise NotImplementedError
+
+    def _names_for(self, scope: Scope) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def _reminded_by(self, tenant: str, patient: str) -> list[Literal["push", "sms"]]:
         raise NotImplementedError
 
     def _publish(self, event: LiveEvent) -> None:
@@ -184,13 +191,15 @@ class FakeCare:
             if (at := self._first_reading(scope.tenant, patient, s)) is not None
         }
         done = careplan.occurrences(times, book.marks, measured, now)
+        own = frozenset(self._names_for(scope))
         return CarePlan(
             patient=patient,
             start=start,
             end=end,
             tasks=[task_view(t) for t in tasks if t.end is None or t.end > now],
-            dues=[due_of(o) for o in done],
+            dues=[due_seen(scope, due_of(o), own) for o in done],
             kept=kept_of(careplan.adherence(done)),
+            reminded_by=self._reminded_by(scope.tenant, patient),
         )
 
     def _first_reading(self, tenant: str, patient: str, slot: careplan.Slot) -> int | None:

@@ -90,6 +90,7 @@ def read_parts(settings: Settings, records: Records) -> Parts:
         endpoints_of(settings),
         load_policies(*([] if own is None else [own])),
         Wording(settings.messages.detail, settings.messages.language),
+        settings.web.public_url,
     )
     return Parts(reach, Answers.open(settings.data / "cloud"))
 

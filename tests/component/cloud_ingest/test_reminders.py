@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, Span
 from cloud_ingest.channels.base import Message
@@ -19,7 +22,7 @@ from cloud_ingest.reminders import Reminders
 from cloud_ingest.stores.base import Origins
 from cloud_ingest.stores.sqlite import SqliteStore
 from hearthward.core.clock import SECOND, EventClock
-from hearthward.core.errors import DeliveryTemporary
+from hearthward.core.errors import DeliveryTemporary, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -45,6 +48,7 @@ class Home:
     user: str
     push: FakeChannel = field(default_factory=lambda: FakeChannel("push"))
     sms: FakeChannel = field(default_factory=lambda: FakeChannel("sms"))
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     async def plan(self, draft: TaskDraft = PRESSURE) -> str:
         row = await self.records.run(
@@ -58,7 +62,7 @@ class Home:
             lambda s: self.records.push(s).add(SCOPE, self.user, endpoint=address, keys=KEYS)
         )
 
-    def reminders(self) -> Reminders:
+    def reminders(self, **more: Any) -> Reminders:
         """As after a restart."""
         worn = Attribution([Span("cuff", self.patient, 0)])
         return Reminders(
@@ -68,8 +72,23 @@ class Home:
             {"push": self.push, "sms": self.sms},
             attribution=lambda: worn,
             clock=self.clock,
-            telemetry=Telemetry(),
+            telemetry=self.telemetry,
+            **more,
         )
+
+    async def set(self, **fields: object) -> None:
+        """Change the patient's record."""
+        await self.records.run(
+            lambda s: self.records.directory(s).patients.change(SCOPE, self.patient, **fields)  # type: ignore[arg-type]
+        )
+
+    async def set_own_number(self, phone: str | None) -> None:
+        """Change the number of the patient's login, as an invitation does."""
+
+        def write(session: Session) -> None:
+            self.records.users(session).get(SCOPE, self.user).phone = phone
+
+        await self.records.run(write)
 
     @property
     def sent(self) -> list[Message]:
@@ -147,6 +166,95 @@ async def test_what_no_channel_takes_is_not_sent_again_and_again(home: Home):
     )
     home.clock.follow(T0 + 300 * SECOND)
     assert await home.reminders().look() == 0
+
+
+async def test_all_of_one_time_is_one_reminder_and_an_sms_leads_to_the_page(home: Home):
+    await home.plan()
+    await home.plan(TaskDraft("medicine", None, "Pill A", ("08:00",), None, "Asia/Shanghai", 3600))
+    await home.plan(TaskDraft("other", None, "Walk", ("08:00", "08:10"), None, "Asia/Shanghai", 3600))
+    home.clock.follow(T0)
+    assert await home.reminders(public_url="https://ward.example/").look() == 1
+    (message,) = home.sms.taken
+    assert message.text.endswith("https://ward.example/me")
+    assert "Pill" not in message.text
+    home.clock.follow(T0 + 600 * SECOND)
+    assert await home.reminders(public_url="https://ward.example/").look() == 1
+    assert "08:10" in home.sms.taken[1].text
+
+
+async def test_people_are_reminded_while_nobody_can_know_whether_it_is_done(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    await home.plan()
+    home.clock.follow(T0)
+
+    async def away(*_: object, **__: object) -> None:
+        msg = "the store is away"
+        raise StoreUnavailable(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.store, "read", away)
+        assert await home.reminders().look() == 1
+    assert await home.reminders().look() == 0, "once"
+
+
+async def test_what_fails_keeps_nobody_else_from_looking(home: Home, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cloud_ingest.reminders.EVERY_S", 0.0)
+    looked = asyncio.Event()
+    seen: list[str] = []
+
+    async def broken() -> int:
+        seen.append("broken")
+        raise ZeroDivisionError
+
+    async def away() -> int:
+        msg = "away"
+        raise StoreUnavailable(msg)
+
+    async def last() -> int:
+        seen.append("last")
+        looked.set()
+        return 0
+
+    reminders = home.reminders(others=(broken, away, last))
+    monkeypatch.setattr(reminders, "look", away)
+    running = asyncio.create_task(reminders.run())
+    try:
+        async with asyncio.timeout(10):
+            await looked.wait()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert seen[:2] == ["broken", "last"]
+
+
+async def test_the_number_is_that_of_the_invitation_before_that_of_the_record(home: Home):
+    await home.plan()
+    await home.set_own_number("+8613900139000")
+    home.clock.follow(T0)
+    assert await home.reminders().look() == 1
+    await home.set(phone=None)
+    home.clock.follow(T0 + 24 * HOUR)
+    assert await home.reminders().look() == 1
+    assert [m.target for m in home.sms.taken] == ["+8613900139000"] * 2
+
+
+async def test_a_browser_that_takes_nothing_is_made_good_by_sms(home: Home):
+    await home.plan()
+    await home.subscribe()
+    home.push.fail(DeliveryTemporary("gone", channel="push"))
+    home.clock.follow(T0)
+    assert await home.reminders().look() == 1
+    assert len(home.push.tried) == 1
+    assert [m.target for m in home.sms.taken] == ["+8613800138000"]
+
+
+async def test_a_reminder_that_reaches_nobody_is_counted(home: Home):
+    await home.plan()
+    await home.set(phone=None)
+    home.clock.follow(T0)
+    assert await home.reminders().look() == 0
+    assert home.telemetry.value("reminders_unreached_total") == 1
 
 
 def told_by(home: Home, *channels: str, user: str = "usr_li", push: bool = True) -> MessagePush:
