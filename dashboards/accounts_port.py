@@ -49,6 +49,10 @@ class AccountsPort(Protocol):
         ...
 
     # --- everybody's own ---------------------------------------------------------------------------
+    async def set_own_language(self, who: Principal, language: str) -> bool:
+        """The language that ``who`` is written to in from now on; False: it was that already."""
+        ...
+
     async def own_sessions(self, who: Principal, token: str) -> Sequence[OwnSession]:
         """Where ``who`` is logged in now, what was used last first; ``token`` is the session that asks."""
         ...

@@ -89,6 +89,19 @@ class CloudAccounts:
             scope, login, lambda s, row: self._records.sessions(s).close_all(scope, row.id)
         )
 
+    async def set_own_language(self, who: Principal, language: str) -> bool:
+        """See the port."""
+        scope = Scope.system(who.tenant)
+
+        def write(session: Session) -> bool:
+            users = self._records.users(session)
+            if users.get(scope, who.user).language == language:
+                return False
+            users.change(scope, who.user, language=language)
+            return True
+
+        return bool(await or_none(self._records.run(write), "user"))
+
     async def issue_link(self, scope: Scope, login: str, *, by: str) -> NewLink | None:
         """See the port."""
 

@@ -166,8 +166,20 @@ class FakePeople(ABC):
 
     async def language_of(self, principal: Principal) -> str | None:
         """See the port."""
-        del principal
-        return None
+        found = self._known(principal)
+        return None if found is None else found.user.language
+
+    async def set_own_language(self, who: Principal, language: str) -> bool:
+        """See the port."""
+        found = self._known(who)
+        if found is None or found.user.language == language:
+            return False
+        found.user = found.user.model_copy(update={"language": language})
+        return True
+
+    def _known(self, who: Principal) -> Known | None:
+        found = (k for (tenant, _), k in self._people.items() if tenant == who.tenant)
+        return next((k for k in found if k.user.id == who.user), None)
 
     async def users(self, scope: Scope) -> Sequence[User]:
         """See the port."""

@@ -6,15 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select
 
 from cloud_ingest.records.models import OneTimeLink, User, WebSession
 from cloud_ingest.records.scoping import Repository
 from cloud_ingest.records.users import principal_of
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import AccessError
-from hearthward.trust.access import Principal, Role, Scope
-from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S, expired, session_key
+from hearthward.trust.access import OF_ONE, Principal, Role, Scope
+from hearthward.trust.sessions import (
+    LINK_LIFETIME_S,
+    OWN_SESSION_LIFETIME_S,
+    SESSION_LIFETIME_S,
+    expired,
+    session_key,
+)
 
 __all__ = ["Sessions", "Standing"]
 
@@ -32,16 +38,18 @@ class Sessions(Repository):
     """Sessions and links of a tenant's users; goes by real time."""
 
     def open(self, scope: Scope, user: str, token_hash: str, *, agent: str = "") -> WebSession:
-        """Keep a session; a wall display's never expires. Expired ones are removed on the way."""
+        """Keep a session; a wall display's never expires. Expired ones are removed on the way.
+
+        A patient's or a relative's goes on from each use (``used``); others end after a shift.
+        """
         owner = self._find(User, scope, user, "user")
         self.session.execute(delete(WebSession).where(WebSession.expires <= self.wall))
-        lasting = Role.DISPLAY in owner.roles
         row = WebSession(
             token_hash=token_hash,
             tenant=scope.tenant,
             user=user,
             created=self.wall,
-            expires=None if lasting else self.wall + SESSION_LIFETIME_S * SECOND,
+            expires=self._expires(owner),
             agent=agent or None,
             used=self.wall,
         )
@@ -72,11 +80,19 @@ class Sessions(Repository):
 
     def used(self, scope: Scope, token_hash: str) -> None:
         """The session's browser asks for something now."""
-        self.session.execute(
-            update(WebSession)
-            .where(WebSession.tenant == scope.tenant, WebSession.token_hash == token_hash)
-            .values(used=self.wall)
-        )
+        row = self.session.get(WebSession, token_hash)
+        if row is None or row.tenant != scope.tenant:
+            return
+        row.used = self.wall
+        owner = self._find(User, scope, row.user, "user")
+        if OF_ONE.intersection(owner.roles):
+            row.expires = self._expires(owner)
+
+    def _expires(self, owner: User) -> int | None:
+        if Role.DISPLAY in owner.roles:
+            return None
+        own = OF_ONE.intersection(owner.roles)
+        return self.wall + (OWN_SESSION_LIFETIME_S if own else SESSION_LIFETIME_S) * SECOND
 
     def of_user(self, scope: Scope, user: str) -> Sequence[WebSession]:
         """Where somebody is logged in now, what was used last first."""

@@ -14,6 +14,7 @@ from dashboards.browsers import agent_of
 from dashboards.i18n import LANGUAGES
 from dashboards.pages.render import home_of, is_htmx, page, safe_path
 from dashboards.problems import MissingError
+from hearthward.trust.access import OF_ONE, Action
 
 __all__ = ["page_before", "router", "to_login"]
 
@@ -43,10 +44,15 @@ def to_login(request: Request) -> Response:
 
 
 def _enter(request: Request, login: Login, target: str) -> Response:
-    """Set the session's cookie. It ends with the browser; the server's own expiry holds besides."""
+    """Set the session's cookie; the server's own expiry holds besides.
+
+    It ends with the browser, but for a wall's and for those of patients and relatives, whose telephones are
+    their own: they are to open their page without a password when it reminds them.
+    """
     answer = RedirectResponse(target, status_code=303)
     secure = request.url.scheme == "https"
-    forever = YEAR_S if login.principal.kind == "display" else None
+    who = login.principal
+    forever = YEAR_S if who.kind == "display" or OF_ONE.intersection(who.roles) else None
     answer.set_cookie(COOKIE, login.token, max_age=forever, httponly=True, secure=secure, samesite="lax")
     return answer
 
@@ -135,9 +141,19 @@ async def link(request: Request, context: Public, token: str) -> Response:
 
 
 @router.get("/lang/{language}")
-async def lang(context: Public, language: str, next: str | None = None) -> Response:  # noqa: A002 - the query's name
-    """Switch the language and go back."""
-    del context
+async def lang(
+    request: Request,
+    context: Public,
+    language: str,
+    next: str | None = None,  # noqa: A002 - the query's name
+) -> Response:
+    """Switch the language, also that in which the caller's own login is written to, and go back."""
+    who, own = context.principal, request.headers.get("sec-fetch-site", "same-origin")
+    if language in LANGUAGES and who is not None and who.kind == "user" and own in {"same-origin", "none"}:
+        tongue = "zh" if language.startswith("zh") else language
+        if await context.backend.set_own_language(who, tongue):
+            detail = {"do": "language", "language": tongue}
+            await context.audit(Action.VIEW_OWN_ACCOUNT, "user", target=who.user, detail=detail)
     answer = RedirectResponse(safe_path(next) or "/", status_code=303)
     if language in LANGUAGES:
         answer.set_cookie(LANG_COOKIE, language, max_age=YEAR_S, samesite="lax")

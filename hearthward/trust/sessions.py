@@ -15,6 +15,7 @@ from typing import Final
 __all__ = [
     "INVITATION_LIFETIME_S",
     "LINK_LIFETIME_S",
+    "OWN_SESSION_LIFETIME_S",
     "SESSION_LIFETIME_S",
     "Token",
     "expired",
@@ -25,6 +26,8 @@ __all__ = [
 
 SESSION_LIFETIME_S: Final = 12 * 3600
 """A shift; after it people log in again. A wall display's session has no end."""
+OWN_SESSION_LIFETIME_S: Final = 90 * 86_400
+"""Of patients and relatives, from the last use: a telephone of their own, and tasks early in the morning."""
 LINK_LIFETIME_S: Final = 24 * 3600
 INVITATION_LIFETIME_S: Final = 72 * 3600
 """Of a link that a person is given by another: over a weekend."""

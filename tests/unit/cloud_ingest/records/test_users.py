@@ -14,7 +14,7 @@ from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import SeededIds
 from hearthward.trust.access import Role, Scope
 from hearthward.trust.passwords import Passwords
-from hearthward.trust.sessions import LINK_LIFETIME_S, SESSION_LIFETIME_S
+from hearthward.trust.sessions import LINK_LIFETIME_S, OWN_SESSION_LIFETIME_S, SESSION_LIFETIME_S
 from tests.unit.cloud_ingest.records.conftest import START
 
 SYSTEM = Scope.system("main")
@@ -193,6 +193,20 @@ async def test_a_walls_session_never_expires(accounts: Accounts, clock: EventClo
     token = await accounts.open_session(principal)
     clock.advance(10 * 365 * 86_400)
     assert await accounts.principal(SYSTEM, token.secret) == principal
+
+
+@pytest.mark.parametrize("role", ["patient", "family"])
+async def test_a_patients_session_goes_on_for_ninety_days_from_each_use(
+    accounts: Accounts, records: Records, clock: EventClock, role: str
+) -> None:
+    made = await records.run(lambda s: records.directory(s).patients.create(SYSTEM, name="Ada"))
+    await accounts.add(SYSTEM, login="ada", name="Ada", roles=[role], patient=made.id, password=RIGHT)
+    token = await accounts.open_session(await accounts.authenticate(SYSTEM, "ada", RIGHT))
+    for _ in range(3):
+        clock.advance(OWN_SESSION_LIFETIME_S - 1)
+        assert await accounts.principal(SYSTEM, token.secret) is not None
+    clock.advance(OWN_SESSION_LIFETIME_S)
+    assert await accounts.principal(SYSTEM, token.secret) is None
 
 
 async def test_tokens_rest_as_hashes(accounts: Accounts, records: Records) -> None:
