@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
 from dashboards.live.board import Board
 from dashboards.live.score import MAX_AGE_S, as_number, score_of
+from hearthward.core.clock import parse_iso
 from hearthward.core.model import Quality
 from hearthward.trust.access import Role, Scope
 from rules import load_rules
@@ -146,3 +148,57 @@ async def test_an_order_changes_the_scale_on_the_wall():
             while (await shown(made, "Patient B"))[4] == 2:  # noqa: ASYNC110 - the hub has no event
                 await asyncio.sleep(0)
         assert (await shown(made, "Patient B"))[0] == 3
+
+
+async def chip(made: World, patient: str, language: str = "en") -> str:
+    """NEWS2 on the patient's page, as text."""
+    await seeded(made)
+    who = made.principal(Role.NURSE)
+    async with made.client(who, cookie=True, **{"accept-language": language}) as client:
+        page = (await client.get(f"/patients/{patient}")).text
+    found = re.search(r"<dt>NEWS2</dt>(.*?)</div>", page, re.DOTALL)
+    return "" if found is None else " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
+
+async def until(made: World, patient: str, text: str) -> None:
+    """The hub has taken it in: it has no event for that."""
+    async with asyncio.timeout(10):
+        while not (shown := await chip(made, patient)).startswith(text or "-") and shown != text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def put(made: World, values: dict[str, float], ago_s: int = 1) -> None:
+    at = made.clock.now_ns() - ago_s * S
+    rows = [reading("main-oxi-A", metric, value, at) for metric, value in values.items()]
+    made.backend.put_readings("main", rows)
+
+
+async def test_the_patients_page_says_a_whole_score_or_the_least_that_it_can_be():
+    async with world() as made:
+        patient = made.ids["main", "patientA"]
+        assert await chip(made, patient) == "≥0 2026-01-01 00:00:59 UTC 6 of 7 not known SpO2 scale 2"
+        numbers = {k: v for k, v in COMPLETE.items() if k not in {"supplemental_oxygen", "consciousness"}}
+        put(made, numbers)
+        await until(made, patient, "≥3")
+        assert await chip(made, patient) == "≥3 2026-01-01 00:00:59 UTC 2 of 7 not known SpO2 scale 2"
+        assert "7 项中 2 项未知" in await chip(made, patient, "zh")
+
+
+async def test_a_score_on_the_patients_page_is_of_ages_over_midnight_and_the_change_of_the_clock():
+    """It is of ages, not of days: it goes after an hour, whatever the clock on the wall says then."""
+    for moment in ("2026-01-01T23:59:30Z", "2026-03-29T00:59:30Z", "2026-10-25T00:59:30Z"):
+        async with world() as made:
+            patient = made.ids["main", "patientA"]
+            made.clock.advance((parse_iso(moment) - made.clock.now_ns()) // S)
+            put(made, {"spo2": 83.0}, ago_s=0)
+            await until(made, patient, "≥3")
+            made.clock.advance(3606)
+            await until(made, patient, "")
+
+
+async def test_who_news2_is_not_meant_for_has_no_chip():
+    async with world() as made:
+        patient = made.ids["main", "patientA"]
+        items = made.backend._of("main").items["patient"]
+        items[patient] = items[patient].model_copy(update={"pregnant": True})
+        assert await chip(made, patient) == ""
