@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, Field
@@ -22,6 +22,7 @@ __all__ = ["Sheet", "SheetNote", "SheetPatient", "SheetTask", "SheetValue", "she
 LOOKED_BACK: Final = 12 * 3600 * SECOND
 """For how long before now notes and late breaches are on the sheet: a shift."""
 NOTES: Final = 10
+States = Callable[[str, Sequence[Value]], Mapping[str, str]]
 TaskKind = Literal["accept", "acknowledge", "measure_again", "look_at"]
 
 
@@ -35,6 +36,10 @@ class SheetValue(BaseModel):
     time: Instant
     age_s: float
     by_hand: bool = False
+    quality: list[str] = Field(default_factory=list, description="what is known against it; empty: nothing")
+    state: str | None = Field(
+        None, description="`live`, or why it cannot be relied on, as tiles say it; null: not known"
+    )
 
 
 class SheetNote(BaseModel):
@@ -91,8 +96,13 @@ class Sheet(BaseModel):
     )
 
 
-async def sheet_of(backend: Backend, scope: Scope, by: str, ward: str | None) -> Sheet:
-    """The sheet of a person's patients; with ``ward`` of all patients of that ward."""
+async def sheet_of(
+    backend: Backend, scope: Scope, by: str, ward: str | None, states: States = lambda *_: {}
+) -> Sheet:
+    """The sheet of a person's patients; with ``ward`` of all patients of that ward.
+
+    ``states``: of each of a patient's newest values, by metric, whether it is live.
+    """
     now = backend.clock.now_ns()
     names = {s.id: s.name for s in await backend.staff(scope)}
     teams = {t.id: t for t in await backend.teams(scope)}
@@ -112,7 +122,7 @@ async def sheet_of(backend: Backend, scope: Scope, by: str, ward: str | None) ->
         ]
         person = await backend.item(scope, "patient", entry.patient)
         known = person if isinstance(person, Patient) else None
-        patients.append(await _patient(backend, scope, entry, known, looked_after, now))
+        patients.append(await _patient(backend, scope, entry, known, looked_after, now, states))
     about_nobody = [a for a in everything if is_equipment(a.patient)]
     return Sheet(
         printed=now,
@@ -140,12 +150,14 @@ async def _patient(
     person: Patient | None,
     users: list[str],
     now: int,
+    states: States,
 ) -> SheetPatient:
     key = entry.patient
     alarms = await backend.alarms(scope, AlarmQuery(open_only=True, patient=key, worklist=False))
     recent = await backend.alarms(scope, AlarmQuery(patient=key, start=now - LOOKED_BACK))
     asked = await backend.alarms(scope, AlarmQuery(patient=key, asked=True))
     newest = [v for v in await backend.newest(scope, key) if _looked_at(v)]
+    known = states(key, newest)
     return SheetPatient(
         patient=key,
         name=entry.name,
@@ -156,7 +168,9 @@ async def _patient(
         bed=entry.bed_label,
         home=entry.home,
         users=users,
-        values=[_value(v, now) for v in sorted(newest, key=lambda v: place_of(v.metric))],
+        values=[
+            _value(v, now, known.get(v.metric)) for v in sorted(newest, key=lambda v: place_of(v.metric))
+        ],
         alarms=_by_urgency(alarms),
         inactivations=list(await backend.inactivations(scope, subject=key)),
         notes=await _notes(backend, scope, [*recent, *alarms]),
@@ -174,7 +188,7 @@ def _looked_at(value: Value) -> bool:
     return not names and value.metric != "rr_interval"
 
 
-def _value(value: Value, now: int) -> SheetValue:
+def _value(value: Value, now: int, state: str | None) -> SheetValue:
     return SheetValue(
         metric=value.metric,
         value=value.value,
@@ -183,6 +197,8 @@ def _value(value: Value, now: int) -> SheetValue:
         time=value.time,
         age_s=max(0, now - value.time) / SECOND,
         by_hand=value.source == "manual",
+        quality=list(value.quality),
+        state=state,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, BeforeValidator, Field
 
 from dashboards.access import Context, Guard
@@ -13,6 +14,7 @@ from dashboards.api.limits import patient_of
 from dashboards.api.staff import CONFLICT
 from dashboards.backend import AlarmQuery, DirectoryError, is_equipment
 from dashboards.handover_sheet import Sheet, sheet_of
+from dashboards.live.hub import LiveHub
 from dashboards.people_port import HandOverDraft
 from dashboards.problems import ERROR_RESPONSES
 from dashboards.response_models import Act
@@ -53,9 +55,9 @@ class HandOverList(BaseModel):
 
 
 @router.get("/handover")
-async def get_sheet(context: See, ward: str | None = None, by: str | None = None) -> Sheet:
+async def get_sheet(request: Request, context: See, ward: str | None = None, by: str | None = None) -> Sheet:
     """The sheet of the caller's patients (or of ``by``'s); with ``ward`` of all patients of a ward."""
-    return await sheet(context, by, ward)
+    return await sheet(request, context, by, ward)
 
 
 @router.get("/handovers")
@@ -70,14 +72,16 @@ async def post_hand_over(context: Do, body: HandOverBody) -> HandOver:
     return await hand_over(context, body)
 
 
-async def sheet(context: Context, by: str | None, ward: str | None) -> Sheet:
+async def sheet(request: Request, context: Context, by: str | None, ward: str | None) -> Sheet:
     """Somebody's sheet. Raises DirectoryError for a person or a ward that is not there."""
     scope = context.scope
     if by and by != context.who.user and by not in {s.id for s in await context.backend.staff(scope)}:
         raise DirectoryError(field="by", code="unknown", value=by)
     if ward and await context.backend.item(scope, "ward", ward) is None:
         raise DirectoryError(field="ward", code="unknown", value=ward)
-    return await sheet_of(context.backend, scope, by or context.who.user, ward or None)
+    hub: LiveHub = request.app.state.hub
+    states = partial(hub.states, scope)
+    return await sheet_of(context.backend, scope, by or context.who.user, ward or None, states)
 
 
 async def takers(context: Context) -> list[StaffMember]:

@@ -19,7 +19,8 @@ from dashboards.live.states import (
     state_of,
 )
 from dashboards.live.views import MS, alarm_view, inactive_view, number
-from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice
+from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice, Value
+from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality, quality_names
 from hearthward.trust.access import Scope
 from rules.response.duty import ward_in
@@ -311,14 +312,10 @@ class Board:
             for order, metric in enumerate(vital.metrics):
                 if known is not None and metric not in known:
                     continue
-                interval = expected_interval_s(
-                    metric, device.interval_s, None if profile is None else profile.interval_s
-                )
+                interval = self._interval(device, metric)
                 sample = self._sample(device, metric)
-                if device.manual:
-                    if sample is None:
-                        continue
-                    interval = max(BY_HAND_S, interval)
+                if device.manual and sample is None:
+                    continue
                 gateway = self._gateways.get(device.gateway)
                 state = state_of(sample, now, interval, device.device, gateway)
                 # A cuff's pulse of an hour ago must not stand in for a strap that has just gone silent.
@@ -328,6 +325,33 @@ class Board:
                 if best is None or rank < best[0]:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]
+
+    def _interval(self, device: RosterDevice, metric: str) -> float:
+        """Seconds between the values of a metric that come from a device, or by hand."""
+        profile = self._profiles.get(device.profile or "")
+        found = expected_interval_s(
+            metric, device.interval_s, None if profile is None else profile.interval_s
+        )
+        return max(BY_HAND_S, found) if device.manual else found
+
+    def states(self, patient: str, values: Iterable[Value], now: int) -> dict[str, ValueState]:
+        """Of the newest values of a patient, by metric: how far each can be relied on, as tiles say it."""
+        tile = self._tiles.get(patient)
+        worn = {} if tile is None else {d.device: d for d in tile.entry.devices}
+        found: dict[str, ValueState] = {}
+        for v in values:
+            device = worn.get(v.device)
+            if v.metric not in METRICS:
+                continue
+            if device is None or v.time < device.since:
+                found[v.metric] = ValueState.NONE
+                continue
+            off = Quality.SENSOR_OFF if "sensor_off" in v.quality else 0
+            sample = VitalSample(v.device, v.metric, v.value, v.time, v.received, int(off))
+            gateway = self._gateways.get(device.gateway)
+            interval = self._interval(device, v.metric)
+            found[v.metric] = state_of(sample, now, interval, device.device, gateway)
+        return found
 
     def _scored(self, tile: _Tile, now: int) -> list[Any] | Literal[False] | None:
         """The score as it was, unless a value came or one may have become too old."""

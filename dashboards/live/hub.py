@@ -28,7 +28,7 @@ from dashboards.backend import (
 )
 from dashboards.live.board import Board, TileView
 from dashboards.live.channel import Channel, Subscription, members, sse
-from dashboards.models import Gateway, ProfileChoice
+from dashboards.models import Gateway, ProfileChoice, Value
 from dashboards.owners import owners_of
 from dashboards.subjects import name_of
 from hearthward.core.telemetry import Telemetry
@@ -340,6 +340,13 @@ class LiveHub:
         if abs(now - self._aged_at) > AGED_NS:
             self._age()
         return self._board.whole(scope, patient, now)
+
+    def states(self, scope: Scope, patient: str, values: Iterable[Value]) -> dict[str, str]:
+        """Of each newest value of a patient, by metric, its state; of what is not there it is not known."""
+        if self._trouble or not self._board.covers(scope, patient):
+            return {}
+        found = self._board.states(patient, values, self._backend.clock.now_ns())
+        return {metric: str(state) for metric, state in found.items()}
 
     def snapshot_text(self, scope: Scope) -> str:
         """The same as JSON; encoded once for all who fetch it before the next message."""

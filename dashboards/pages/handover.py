@@ -57,7 +57,7 @@ async def _show(
     done: str = "",
 ) -> Response:
     backend, scope = context.backend, context.scope
-    made = await sheet(context, by, ward)
+    made = await sheet(request, context, by, ward)
     past = list(await backend.hand_overs(scope, limit=SHOWN, reader=context.who.user))
     people = await takers(context)
     return page(

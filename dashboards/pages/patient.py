@@ -58,13 +58,6 @@ SHOWN_DEVICES: Final = 10
 SHOWN_ENTRIES: Final = 5
 SHOWN_HAND_OVERS: Final = 50
 OPEN: Final = frozenset({"active", "latched"})
-VITALS: Final = {
-    "hr": ("heart_rate", "pulse_rate"),
-    "spo2": ("spo2",),
-    "rr": ("respiratory_rate",),
-    "nibp": ("nibp_systolic", "nibp_diastolic", "nibp_mean"),
-}
-"""The vital signs of a tile, and the metrics that they stand for."""
 ORDER: Final = {"high": 0, "medium": 1, "low": 2}
 
 See = Annotated[Context, Depends(Guard(Action.VIEW_READINGS, "patient", reads=True))]
@@ -199,20 +192,10 @@ def _now(request: Request, context: Context, newest: Sequence[Value], patient: s
     """What the walls say of the patient now: the score, and of each value whether it can be relied on."""
     hub: LiveHub = request.app.state.hub
     tile = hub.tile(context.scope, patient)
+    states = hub.states(context.scope, patient, newest)
     if tile is None:
-        return {"score": False, "states": {}, "mail": 0}
-    states = {
-        value.metric: state
-        for key, metrics in VITALS.items()
-        for value in newest
-        if value.metric in metrics and (state := _state(tile["v"].get(key), value)) != "live"
-    }
+        return {"score": False, "states": states, "mail": 0}
     return {"score": tile["n"], "states": states, "mail": tile["m"]}
-
-
-def _state(shown: Sequence[Any] | None, value: Value) -> str:
-    """The state on the wall of this very value; another one there says nothing of it."""
-    return str(shown[1]) if shown and shown[2] == value.time // 1_000_000 else "live"
 
 
 def _drawing(chart: Chart) -> str:

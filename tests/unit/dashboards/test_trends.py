@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -23,6 +24,7 @@ from rules.context import Context
 from tests.unit.dashboards.webworld import SECRET, T0, S, World, alarm, reading, seeded, world
 
 HOUR = 3600 * S
+NAMES = ("Oxygen saturation", "Pulse rate", "Temperature", "Perfusion index")
 
 
 @pytest.fixture
@@ -250,6 +252,47 @@ async def test_a_value_that_cannot_be_relied_on_is_struck_through_and_says_why(m
     assert "6 of 7 not known" in fresh
     assert "<s>97" in old
     assert "? stale" in old or "? device offline" in old
+
+
+async def test_what_is_known_against_a_value_is_said_wherever_it_is_shown(made: World):
+    hub, scope, now = await seeded(made), Scope.system("main"), made.clock.now_ns()
+    patient, ward = made.ids["main", "patientA"], made.ids["main", "wardA"]
+    off, demo = int(Quality.SENSOR_OFF | Quality.POOR_SIGNAL), int(Quality.DEMO)
+    made.backend.put_readings(
+        "main",
+        [
+            reading("main-oxi-A", "spo2", 97, now, quality=off),
+            reading("main-oxi-A", "pulse_rate", 70, now, quality=demo),
+            reading("main-oxi-A", "body_temperature", 36.6, now - HOUR // 2),
+            reading("main-oxi-A", "perfusion_index", 3, now),
+        ],
+    )
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        pages = [
+            (await client.get(path)).text
+            for path in (f"/patients/{patient}", f"/ward/patient/{patient}", f"/handover?ward={ward}")
+        ]
+        sheet = (await client.get(f"/api/v1/handover?ward={ward}")).json()
+    for text in pages:
+        parts = {name: re.split("</div>|</tr>|</li>", text.split(name)[1])[0] for name in NAMES}
+        assert "? sensor off" in parts["Oxygen saturation"], text
+        assert "demo data" in parts["Pulse rate"]
+        assert "? stale" in parts["Temperature"], "also what is on no tile"
+        assert "?" not in parts["Perfusion index"]
+    values = {v["metric"]: (v["state"], v["quality"]) for v in sheet["patients"][0]["values"]}
+    assert values["spo2"] == ("sensor_off", ["sensor_off", "poor_signal"])
+    assert values["pulse_rate"] == ("live", ["demo"])
+    assert values["body_temperature"] == ("stale", [])
+    await made.backend.end(scope, "association", made.ids["main", "associationA"])
+    async with asyncio.timeout(10):
+        while hub.states(scope, patient, await made.backend.newest(scope, patient))["spo2"] != "none":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # the hub has no event for it
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        assert "? no device" in (await client.get(f"/patients/{patient}")).text
+    made.app.state.hub._trouble = "source"
+    assert hub.states(scope, patient, await made.backend.newest(scope, patient)) == {}, (
+        "not known is not live"
+    )
 
 
 async def test_a_patient_is_shown_their_own_page_instead(made: World):
