@@ -156,11 +156,12 @@ def hidden_receives(browser: Browser) -> bool:
 
 
 def recovers(browser: Browser) -> bool:
-    """Whether a wall goes on by itself after its server was stopped and started again."""
+    """Whether a wall goes on by itself after its server was killed and started again."""
     first = start("12", "0", "calm")
     running = [first]
     try:
         with _wall(browser, first.base, 12) as page:
+            first.process.kill()
             stop(first)
             running.clear()
             expect(page.locator("body.wall-stale")).to_be_attached(timeout=PATIENCE_MS)
