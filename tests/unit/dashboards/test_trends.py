@@ -295,6 +295,24 @@ async def test_what_is_known_against_a_value_is_said_wherever_it_is_shown(made: 
     )
 
 
+async def test_no_alarm_is_said_only_while_something_is_measured(made: World):
+    await seeded(made)
+    patient, scope = made.ids["main", "patientA"], Scope.system("main")
+    old = await made.backend.alarm(scope, "main-alm-A")
+    assert old is not None
+    made.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": T0}))
+    measure(made, [97, 97])
+    paths = f"/patients/{patient}", f"/ward/patient/{patient}"
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        for path in paths:
+            assert "No alarm of this patient is active." in (await client.get(path)).text
+        made.clock.advance(3 * 3600)
+        for path in paths:
+            text = (await client.get(path)).text
+            assert "No alarm of this patient is active." not in text
+            assert "No alarm is known; nothing is measured now." in text
+
+
 async def test_a_patient_is_shown_their_own_page_instead(made: World):
     patient = made.ids["main", "patientA"]
     async with made.client(made.principal(Role.PATIENT), cookie=True) as client:
