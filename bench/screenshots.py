@@ -30,7 +30,7 @@ FLAGS: Final = (
 )
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 FONT: Final = "fonts-wqy-microhei"
-MOST_BYTES: Final = 150_000
+MOST_BYTES: Final = 250_000
 READY_S: Final = 60.0
 """Until then the virtual ward has an alarm, each cuff has measured once, and trends can be seen."""
 START_S: Final = 60.0
