@@ -28,6 +28,8 @@ TOPS: Final = (1.2, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0)
 LANE: Final = 24
 LANE_LEFT: Final = 168
 LANE_NAME: Final = 22
+HALF_LABEL: Final = 28
+"""So far from the edge a label is not cut off."""
 LEAST_BAR: Final = 3.0
 """So wide is the shortest alarm, that it can be seen."""
 
@@ -127,7 +129,7 @@ def lanes(
     parts = []
     for at, label in ticks:
         parts.append(_line(place(at), TOP, place(at), height - BOTTOM))
-        parts.append(_text(place(at), height - 8, label, "mid"))
+        parts.append(_text(min(place(at), WIDTH - HALF_LABEL), height - 8, label, "mid"))
     for n, lane in enumerate(found):
         y = TOP + LANE * n
         parts.append(_line(0, y + LANE, WIDTH, y + LANE))

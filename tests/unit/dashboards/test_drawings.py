@@ -60,6 +60,8 @@ def test_a_timeline_shows_the_shortest_and_clips_what_is_outside():
     short, long = boxes(drawn)
     assert short["width"] == 3
     assert long["x"] + long["width"] <= WIDTH
+    edge = lanes(found, start=0, end=1000, ticks=[(999, "12月31日")], title="t", description="d")
+    assert float(re.findall(r'<text class="mid" x="([\d.]+)"', edge)[0]) <= WIDTH - 28, "no label is cut off"
     assert "…" in drawn
     assert "x" * 30 not in drawn
 
