@@ -168,7 +168,7 @@ async def test_the_sheet_has_values_with_ages_alarms_tasks_and_limits():
             assert sorted({t["kind"] for t in mine["tasks"]}) == ["accept", "acknowledge"]
             assert (mine["limits"][0]["value"], mine["orders"][0]["kind"]) == (88, "spo2_scale_2")
             page = (await client.get("/handover", headers={"accept": "text/html"})).text
-            assert re.search(r"Pulse rate</span> <strong>71</strong>.*?5 min ago", page, re.DOTALL)
+            assert re.search(r"Pulse rate</span> <strong><s>71</s></strong>.*?5 min ago", page, re.DOTALL)
         async with made.client(made.principal(Role.NURSE, wards="A")) as client:
             beyond = await client.get(f"/api/v1/handover?ward={made.ids['main', 'wardB']}")
             assert beyond.status_code == 422
