@@ -50,7 +50,7 @@ class Picture:
     file: str
     role: str
     path: str
-    size: tuple[int, int] = (1600, 900)
+    size: tuple[int, int] = (1920, 1080)
     lang: str = "en-GB"
     theme: str = "day"
     acts: tuple[tuple[str, str, str], ...] = ()
