@@ -151,7 +151,8 @@ async def test_the_pages_say_it_in_both_languages_and_a_relative_sees_only_their
             gone = await hers.get("/probe")
             assert gone.status_code == 404
             assert "The patient lets you see nothing now" in gone.text
-            zh = await hers.get("/probe", headers={"accept-language": "zh"})
+            hers.cookies.set("hearthward_lang", "zh_Hans")
+            zh = await hers.get("/probe")
             assert "患者目前没有同意您查看" in zh.text
 
 

@@ -32,6 +32,17 @@ async def test_whose_login_outlives_the_browser(role: Role, stays: bool):  # noq
         assert "HttpOnly" in cookie
 
 
+async def test_a_relative_has_no_bell_and_reads_why():
+    async with world() as made:
+        async with made.client(made.principal(Role.FAMILY), cookie=True) as relative:
+            assert 'href="/notifications"' not in (await relative.get("/me/consent")).text
+            page = (await relative.get("/notifications")).text
+            assert "No alarms are sent to relatives" in page
+            assert 'data-do="push-on"' not in page
+        async with made.client(made.principal(Role.PATIENT), cookie=True) as mine:
+            assert 'href="/notifications"' in (await mine.get("/me/consent")).text
+
+
 async def test_the_language_chosen_on_a_page_is_that_of_messages_too():
     async with world() as made:
         who = person(made, Role.PATIENT)
