@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloud_ingest.careplan import LATE_NS, Slot, Task, slots
+from cloud_ingest.records.written import legible
 from dashboards.backend import DirectoryError
 from hearthward.trust.access import Principal, Role
 
@@ -34,7 +35,8 @@ def check_mark(task: Task, due: int, state: str, note: str, now: int) -> tuple[S
         raise DirectoryError(field="due", code="future", value=due)
     if now >= slot.closes + LATE_NS:
         raise DirectoryError(field="due", code="past", value=due)
-    text = " ".join(note.split())
-    if len(text) > LONGEST_NOTE or not text.isprintable():
+    text = legible(note)
+    text = None if text is None else " ".join(text.split())
+    if text is None or len(text) > LONGEST_NOTE:
         raise DirectoryError(field="note", code="bounds", value=LONGEST_NOTE)
     return slot, text

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from cloud_ingest.records.models import Alarm, Assignment, Encounter, Handover, Patient, Team, User, Ward
 from cloud_ingest.records.scoping import Repository, refuse_code
 from cloud_ingest.records.staff import works
+from cloud_ingest.records.written import legible
 from hearthward.trust.access import Scope
 
 __all__ = ["Assignments", "Handovers"]
@@ -238,7 +239,7 @@ def _end(row: Assignment, now: int) -> None:
 
 
 def _note(note: str) -> str:
-    text = note.strip()
-    if len(text) > MAX_NOTE or not text.replace("\n", " ").replace("\r", "").replace("\t", " ").isprintable():
+    text = legible(note)
+    if text is None or len(text) > MAX_NOTE:
         refuse_code("note", "long", MAX_NOTE, f"give at most {MAX_NOTE} printable characters")
     return text

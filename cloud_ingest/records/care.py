@@ -13,6 +13,7 @@ from cloud_ingest.careplan import MEASURED, Mark, Task
 from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, PatientNote
 from cloud_ingest.records.models import Patient
 from cloud_ingest.records.scoping import Repository, check_timezone, refuse_code
+from cloud_ingest.records.written import legible
 from hearthward.trust.access import Scope
 
 __all__ = [
@@ -64,15 +65,13 @@ class Waiting:
 
 def check_note(text: str) -> str:
     """A text that people can read, as it is kept. Raises ConfigError (``text``)."""
-    text = "\n".join(
-        line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", " ").split("\n")
-    ).strip()
-    if not text:
+    kept = legible(text)
+    if kept == "":
         refuse_code("text", "required", "", "text: write something")
-    if len(text) > LONGEST_MESSAGE or not text.replace("\n", " ").isprintable():
+    if kept is None or len(kept) > LONGEST_MESSAGE:
         problem = f"text: give at most {LONGEST_MESSAGE} printable characters"
         refuse_code("text", "bounds", LONGEST_MESSAGE, problem)
-    return text
+    return kept
 
 
 def check_message(text: str, client: str) -> tuple[str, str]:
@@ -93,10 +92,11 @@ def check_task(draft: TaskDraft) -> TaskDraft:
     if draft.kind == "measure" and metric not in MEASURED:
         code = "unknown" if metric else "required"
         refuse_code("metric", code, metric or "", f"metric: choose one of {', '.join(MEASURED)}")
-    title = " ".join(draft.title.split())
-    if not title and draft.kind != "measure":
+    written = legible(draft.title)
+    title = " ".join((written or "").split())
+    if written == "" and draft.kind != "measure":
         refuse_code("title", "required", "", "title: say what is to be done")
-    if len(title) > LONGEST_TITLE or not title.isprintable():
+    if written is None or len(title) > LONGEST_TITLE:
         refuse_code("title", "bounds", LONGEST_TITLE, f"title: give at most {LONGEST_TITLE} characters")
     weekdays = None if draft.weekdays is None else tuple(sorted(set(draft.weekdays)))
     if weekdays is not None and (not weekdays or not set(weekdays) <= set(range(1, WEEK + 1))):

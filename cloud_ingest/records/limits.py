@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 
 from cloud_ingest.records.models import Patient, PatientLimit, PatientOrder
 from cloud_ingest.records.scoping import Repository, check_timezone, refuse_code
+from cloud_ingest.records.written import legible
 from hearthward.core.clock import iso
 from hearthward.trust.access import Principal, Scope
 from rules import RuleSet
@@ -239,10 +240,10 @@ def check_order(kind: str, reason: str, expires: int | None, now: int) -> None:
 
 def check_reason(reason: str) -> None:
     """Why somebody does it: never empty."""
-    text = reason.strip()
-    if not text:
+    text = legible(reason)
+    if text == "":
         refuse_code("reason", "required", "", "is required: say why")
-    if len(text) > MAX_REASON or not text.isprintable():
+    if text is None or len(text) > MAX_REASON or "\n" in text:
         refuse_code("reason", "invalid", "", f"give 1 to {MAX_REASON} printable characters")
 
 

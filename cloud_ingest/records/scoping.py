@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud_ingest.records.models import Association, Base, Device, Encounter, Gateway, Patient
+from cloud_ingest.records.written import legible
 from hearthward.core.errors import AccessError, ConfigError
 from hearthward.core.ids import Ids, check_id
 from hearthward.trust.access import Scope
@@ -197,10 +198,10 @@ def overlapping(
 
 def check_text(value: str, field: str) -> str:
     """Text that people can read: not empty, one line, at most ``MAX_TEXT`` characters."""
-    value = value.strip()
-    if not value or len(value) > MAX_TEXT or not value.isprintable():
+    text = legible(value)
+    if not text or len(text) > MAX_TEXT or "\n" in text:
         refuse(field, f"give 1 to {MAX_TEXT} printable characters")
-    return value
+    return text
 
 
 def check_timezone(value: str | None, field: str = "timezone") -> str | None:
