@@ -89,7 +89,9 @@ def _answer(
     template = "error_part.html" if part else "error.html"
     answer = page(request, _context(request), template, status=problem.status, back=back, **found)
     answer.headers.update(headers or {})
-    if part and passing and "detail" not in request.headers.get("hx-target", ""):
+    if part and cause == "consent":
+        answer.headers["HX-Refresh"] = "true"  # nothing of what was shown stays
+    elif part and passing and "detail" not in request.headers.get("hx-target", ""):
         answer.headers["HX-Reswap"] = "none"  # what is there stays, and asks again by itself
     elif passing and request.method == "GET":
         answer.headers["Refresh"] = str(TRY_AGAIN_S)

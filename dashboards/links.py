@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 import segno
 from markupsafe import Markup
@@ -11,8 +12,9 @@ from starlette.requests import Request
 from dashboards.account_models import NewLink, Texted
 from dashboards.backend import Backend
 from dashboards.i18n import N_, negotiate, translations
+from hearthward.core.addresses import is_loopback
 
-__all__ = ["SMS_WORDS", "address_of", "qr_code", "send_by_sms", "texts"]
+__all__ = ["SMS_WORDS", "address_of", "only_here", "qr_code", "send_by_sms", "texts"]
 
 SMS_WORDS: Final = N_(
     "Hearthward: your invitation. Open this link within 3 days and choose your own password. "
@@ -24,6 +26,11 @@ def address_of(request: Request, secret: str) -> str:
     """The whole address of a link: at the public address of the settings, else where the caller is now."""
     public: str | None = request.app.state.public_url
     return f"{(public or str(request.base_url)).rstrip('/')}/link/{secret}"
+
+
+def only_here(url: str) -> bool:
+    """Whether an address leads to the machine itself, so that no telephone can open it."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def qr_code(text: str, title: str) -> Markup:

@@ -145,8 +145,8 @@ def days_of(points: Sequence[TrendPoint], times: Times) -> list[Day]:
 
 
 def week_of(trend: Trend, times: Times) -> Week | None:
-    """The last seven days of a trend that has fourteen; None without a value in them."""
-    edge = times.now - WEEK_DAYS * DAY
+    """The last seven days, today with them, of a trend that has fourteen; None without a value in them."""
+    edge, _ = times.day_bounds(last_days(times)[0])
     points = [p for p in trend.points if p.time >= edge]
     earlier = [p for p in trend.points if p.time < edge]
     if not points:

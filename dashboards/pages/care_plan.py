@@ -108,10 +108,15 @@ def _body(form: dict[str, str], weekdays: Sequence[str]) -> TaskBody:
             "times": [t for t in times if t],
             "weekdays": list(weekdays) or None,
             "timezone": form.get("timezone", "") or form.get("zone", ""),
-            "window_s": int(form["window"]) * 60 if form.get("window", "").isdigit() else 7200,
+            "window_s": _window(form.get("window", "")),
             "remind": bool(form.get("remind")),
         }
     )
+
+
+def _window(minutes: str) -> int:
+    """Minutes as typed -> seconds, two hours where they are no number; the records know how many may be."""
+    return int(minutes) * 60 if minutes.isdecimal() and len(minutes) < len("10000") else 7200
 
 
 @router.post("/patients/{patient}/plan/{task}/end")

@@ -26,7 +26,7 @@ from dashboards.api.consent import (
 from dashboards.backend import DirectoryError
 from dashboards.consent_models import PARTS
 from dashboards.i18n import N_, negotiate, translations
-from dashboards.links import address_of, qr_code
+from dashboards.links import address_of, only_here, qr_code
 from dashboards.models import Patient
 from dashboards.own_words import Times, known_zone
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
@@ -106,11 +106,19 @@ def _handout(request: Request, made: NewLink | None, patient: str) -> dict[str, 
     url = address_of(request, made.secret)
     words = translations(negotiate("", made.user.language)).gettext(WORDS)
     said = words.format(patient=patient, login=made.user.login, url=url)
-    return {"link": made, "url": url, "qr": qr_code(url, made.user.login), "letter": quote(said)}
+    shown = {"link": made, "url": url, "only_here": only_here(url)}
+    return {**shown, "qr": qr_code(url, made.user.login), "letter": quote(said)}
 
 
-def _until(context: Context, days: str) -> int | None:
-    """When a consent for so many days ends. Raises DirectoryError."""
+AS_NOW: Final = "as_now"
+"""What is allowed changes, until when it holds does not."""
+
+
+async def _until(context: Context, days: str, person: str = "") -> int | None:
+    """When a consent for so many days ends, or ends as ``person``'s does now. Raises DirectoryError."""
+    held = await context.backend.consent_of(context.scope, person) if days == AS_NOW else None
+    if held is not None:
+        return held.until
     if days not in SPANS:
         raise DirectoryError(field="days", code="invalid", value=days)
     return context.backend.real_now() + int(days) * DAY if days else None
@@ -129,7 +137,9 @@ async def post_consent(request: Request, context: Give) -> Response:
     person, days = form.get("person", ""), form.get("days", "")
     sees = [str(part) for part in (await request.form()).getlist("sees")]
     try:
-        body = ConsentBody.model_validate({"person": person, "sees": sees, "until": _until(context, days)})
+        body = ConsentBody.model_validate(
+            {"person": person, "sees": sees, "until": await _until(context, days, person)}
+        )
         await give(context, body)
     except (ValidationError, DirectoryError) as error:
         attempt = blame(person, form, error)
@@ -152,7 +162,7 @@ async def post_relative(request: Request, context: Give) -> Response:
     sees = [str(part) for part in (await request.form()).getlist("sees")]
     try:
         given = {"name": form.get("name", ""), "language": form.get("language", ""), "sees": sees}
-        body = RelativeBody.model_validate({**given, "until": _until(context, form.get("days", ""))})
+        body = RelativeBody.model_validate({**given, "until": await _until(context, form.get("days", ""))})
         made = await invite_relative(context, body)
     except (ValidationError, DirectoryError) as error:
         attempt = blame(INVITE, form, error)

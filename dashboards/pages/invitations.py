@@ -12,7 +12,7 @@ from dashboards.access import Context, Guard
 from dashboards.account_models import NewLink
 from dashboards.api.invitations import KIND, InviteBody, answer_of, invite, invite_again, people_of
 from dashboards.backend import DirectoryError
-from dashboards.links import qr_code, texts
+from dashboards.links import only_here, qr_code, texts
 from dashboards.pages.forms import REASONS, Attempt, blame, form_of
 from dashboards.pages.render import page
 from hearthward.trust.access import Action
@@ -31,7 +31,7 @@ async def shown_link(
 ) -> dict[str, object]:
     """What the card of a link just made needs."""
     link = await answer_of(request, context, made, sms=sms)
-    return {"link": link, "qr": qr_code(link.url, link.login)}
+    return {"link": link, "qr": qr_code(link.url, link.login), "only_here": only_here(link.url)}
 
 
 async def _show(

@@ -44,10 +44,16 @@ Ask = Annotated[Context, Depends(Guard(Action.ENTER_READING, "entry", reads=True
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What the page says first. ``kind``: again, task, told, received or nothing."""
+    """What the page says first. ``kind``: again, task, told, received, hidden (not let be seen) or nothing.
+
+    ``asked``: a second measurement is waited for; ``alarm``: the worst that lasts, where it comes first;
+    ``others``: what lasts besides.
+    """
 
     kind: str
+    asked: Alarm | None = None
     alarm: Alarm | None = None
+    others: Sequence[Alarm] = ()
     rested: int | None = None
     task: TaskDue | None = None
     values: Sequence[Value] = ()
@@ -70,32 +76,38 @@ async def _today(context: Context, found: Own) -> Sequence[TaskDue]:
     return [] if plan is None else [d for d in plan.dues if d.due >= start or d.state == "now"]
 
 
-async def _alarms(context: Context, found: Own) -> tuple[Alarm | None, Alarm | None]:
-    """The newest second measurement that is waited for, and the worst alarm that lasts."""
+async def _asked(context: Context, found: Own) -> Alarm | None:
+    """The newest second measurement that is waited for."""
     if not found.sees("alarms"):
-        return None, None
-    backend, scope, patient = context.backend, context.scope, found.patient
-    asked = await backend.alarms(scope, AlarmQuery(patient=patient, asked=True, limit=1))
-    query = AlarmQuery(patient=patient, active_only=True, kind="physiological")
-    worst = sorted(
-        (a for a in await backend.alarms(scope, query) if not a.worklist),
+        return None
+    query = AlarmQuery(patient=found.patient, asked=True, limit=1)
+    return next(iter(await context.backend.alarms(context.scope, query)), None)
+
+
+async def _lasting(context: Context, found: Own) -> list[Alarm]:
+    """The alarms that last, the worst first."""
+    if not found.sees("alarms"):
+        return []
+    query = AlarmQuery(patient=found.patient, active_only=True, kind="physiological")
+    return sorted(
+        (a for a in await context.backend.alarms(context.scope, query) if not a.worklist),
         key=lambda a: (("high", "medium", "low").index(a.priority), -a.started),
     )
-    return (asked[0] if asked else None), (worst[0] if worst else None)
 
 
 async def _now(context: Context, found: Own, values: Sequence[Value], today: Sequence[TaskDue]) -> Now:
-    asked, alarm = await _alarms(context, found)
+    asked, lasting = await _asked(context, found), await _lasting(context, found)
+    rested = None if asked is None else asked.started + REST_NS
+    rested = rested if rested is not None and rested > found.times.now else None
+    if lasting and (asked is None or lasting[0].priority == "high"):
+        return Now("told", asked, lasting[0], lasting[1:], rested)
     if asked is not None:
-        rested = asked.started + REST_NS
-        return Now("again", asked, rested if rested > found.times.now else None)
-    if alarm is not None:
-        return Now("told", alarm)
+        return Now("again", asked, None, lasting, rested)
     task = next((t for t in today if t.state == "now"), None)
     if task is not None:
         return Now("task", task=task)
     if not values:
-        return Now("nothing")
+        return Now("nothing" if found.sees("values") else "hidden")
     last = max(values, key=lambda v: v.time)
     return Now("received", values=[v for v in values if _together(v, last)])
 
@@ -110,6 +122,7 @@ async def _home(request: Request, context: Context, template: str) -> Response:
         context,
         found,
         template,
+        refreshed=template == "me_live.html",
         now=await _now(context, found, values, today),
         values=values,
         partner=lambda v: _other_half(v, values, "nibp_systolic", "nibp_diastolic"),
@@ -140,8 +153,8 @@ async def me(request: Request, context: Look) -> Response:
 
 @router.get("/me/now")
 async def now(request: Request, context: Poll) -> Response:
-    """The first part of the page again, while it is open (its opening was audited)."""
-    return await _home(request, context, "me_now.html")
+    """What changes on the page again, while it is open (its opening was audited)."""
+    return await _home(request, context, "me_live.html")
 
 
 # --- measuring ------------------------------------------------------------------------------------------
@@ -158,7 +171,7 @@ async def _measure(
     request: Request, context: Context, form: EntryForm | None, *, metric: str = "", saved: str = ""
 ) -> Response:
     found = await own(request, context)
-    asked, _ = await _alarms(context, found)
+    asked = await _asked(context, found)
     rested = None if asked is None else asked.started + REST_NS
     before = await entered_before(context, found.patient)
     return await part(

@@ -12,7 +12,7 @@ from cloud_ingest.entry import manual_device
 from dashboards.access import Context, Guard
 from dashboards.backend import ReadingQuery
 from dashboards.models import Patient, Value
-from dashboards.own_words import DAY, Week, last_days, week_of
+from dashboards.own_words import Week, last_days, week_of
 from dashboards.pages.me_plan import by_day, week_plan
 from dashboards.pages.own import SHOWN, Own, own, part
 from dashboards.sparkline import svg_line
@@ -31,11 +31,10 @@ Look = Annotated[Context, Depends(Guard(Action.VIEW_OWN_PAGE, "reading", reads=T
 async def _weeks(context: Context, found: Own) -> list[Week]:
     """What the last seven days of each metric were like."""
     backend, scope, now = context.backend, context.scope, found.times.now
+    start, _ = found.times.day_bounds(last_days(found.times, 14)[0])
     known = set(await backend.measured(scope, found.patient))
     trends = [
-        await backend.trend(scope, found.patient, m, now - 14 * DAY, now + 1, POINTS)
-        for m in SHOWN
-        if m in known
+        await backend.trend(scope, found.patient, m, start, now + 1, POINTS) for m in SHOWN if m in known
     ]
     return [week for trend in trends if (week := week_of(trend, found.times)) is not None]
 
@@ -46,7 +45,7 @@ async def _told(context: Context, found: Own) -> Sequence[Value]:
         patient=found.patient,
         devices=(manual_device(found.patient),),
         metrics=("symptom", "pain"),
-        start=found.times.now - 7 * DAY,
+        start=found.times.day_bounds(last_days(found.times)[0])[0],
         limit=WRITTEN,
         newest=True,
     )

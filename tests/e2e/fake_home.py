@@ -102,4 +102,5 @@ def ask(ward: Ward) -> None:
     """Ask the patient for a second measurement of a very high blood pressure."""
     values = {"nibp_systolic": 186.0, "nibp_diastolic": 112.0}
     text = ("BP 186/112 >= 180/110", "血压 186/112 >= 180/110")
-    ward.alarm("alm_home", len(ward.patients) - 1, "high", *text, 40, condition="asked", values=values)
+    more = {"condition": "asked", "values": values, "limit": "≥ 180/110"}
+    ward.alarm("alm_home", len(ward.patients) - 1, "high", *text, 40, **more)

@@ -89,7 +89,7 @@ def test_a_relative_from_the_invitation_to_what_the_patient_allows(server: Serve
     expect(patient.locator(".notice.good")).to_be_visible()
     relative.reload()
     expect(relative.locator(".seen li")).to_have_text(
-        ["measured values and trends", "care plan and what was done"]
+        ["measured values and trends, symptoms and pain", "care plan and what was done"]
     )
     patient.get_by_role("button", name="Take it back").click()
     relative.reload()

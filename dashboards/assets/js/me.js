@@ -2,7 +2,7 @@
 import { call, localise } from './page.js';
 
 const AGAIN_MS = 15_000;
-/** [key, text, written (ISO), whether the server refused it] @typedef {[string, string, string, boolean]} Letter */
+/** [key, text, written (ISO), whether one must log in again] @typedef {[string, string, string, boolean]} Letter */
 
 document.cookie = `hearthward_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;max-age=31536000;samesite=lax`;
 navigator.serviceWorker?.register('/service-worker.js').catch(() => undefined);
@@ -31,6 +31,7 @@ for (const button of voice ? document.querySelectorAll('[data-do="read"]') : [])
 }
 
 const form = /** @type {HTMLFormElement | null} */ (document.getElementById('compose'));
+const [area, why] = [/** @type {HTMLTextAreaElement} */ (document.getElementById('text')), /** @type {HTMLElement} */ (document.getElementById('why-text'))];
 const place = `hearthward_unsent_${form?.dataset.user}`;
 /** @returns {Letter[]} */
 const kept = () => JSON.parse(localStorage.getItem(place) ?? '[]');
@@ -38,10 +39,10 @@ const kept = () => JSON.parse(localStorage.getItem(place) ?? '[]');
 /** @param {Letter[]} letters */
 function keep(letters) {
   localStorage.setItem(place, JSON.stringify(letters));
-  document.getElementById('unsent')?.replaceChildren(...letters.map(([, text, written, refused]) => {
+  document.getElementById('unsent')?.replaceChildren(...letters.map(([, text, written, ended]) => {
     const item = document.createElement('li');
     item.className = 'mine unsent';
-    const words = [`${form?.dataset.you} · `, text, `✗ ${form?.dataset[refused ? 'refused' : 'kept']}`];
+    const words = [`${form?.dataset.you} · `, text, `✗ ${form?.dataset[ended ? 'ended' : 'kept']}`];
     item.append(...['from', 'text', 'state'].map((name, i) => Object.assign(document.createElement('p'), { className: name, textContent: words[i] })));
     item.firstElementChild?.append(Object.assign(document.createElement('time'), { dateTime: written }));
     localise(item);
@@ -50,21 +51,21 @@ function keep(letters) {
 }
 
 async function send() {
-  for (const [client, text, written, refused] of kept()) {
-    if (refused) continue;
+  for (const [client, text, written] of kept().filter(([, , , ended]) => !ended)) {
     const { status } = await call('POST', `patients/${form?.dataset.patient}/messages`, { client, text, written });
     if (status === 0 || status >= 500 || status === 429) break;
-    const rest = kept().filter(([key]) => key !== client);
-    keep(status === 201 ? rest : [...rest, [client, text, written, true]]);
+    const [rest, out] = [kept().filter(([key]) => key !== client), status === 401 || status === 403];
+    keep(out ? [...rest, [client, text, written, true]] : rest);
     if (status === 201) document.getElementById('thread')?.dispatchEvent(new Event('sent'));
+    else if (!out) [area.value, why.textContent] = [`${text}\n${area.value}`.trim(), form?.dataset.refused ?? ''];
   }
 }
 
 form?.addEventListener('submit', (event) => {
   event.preventDefault();
-  const [text, client] = ['text', 'client'].map((name) => /** @type {HTMLInputElement} */ (form.elements.namedItem(name)));
-  keep([...kept(), [`${client.value}-${Date.now()}`, text.value, new Date().toISOString(), false]]);
+  keep([...kept(), [`${form.dataset.client}-${Date.now()}`, area.value, new Date().toISOString(), false]]);
   form.reset();
+  why.textContent = '';
   send();
 });
 if (form) [keep(kept().map(([client, text, written]) => [client, text, written, false])), send(), setInterval(send, AGAIN_MS), addEventListener('online', send)];

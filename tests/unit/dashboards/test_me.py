@@ -54,9 +54,8 @@ async def test_a_second_measurement_is_asked_for_with_the_time_to_rest_until():
         no_alarms(made)
         values = {"nibp_systolic": 186.0, "nibp_diastolic": 112.0}
         patient = made.ids["main", "patientA"]
-        made.backend.put_alarm(
-            "main", alarm(patient, condition="asked", started=made.clock.now_ns(), values=values)
-        )
+        more = {"condition": "asked", "values": values, "limit": "≥ 180/110"}
+        made.backend.put_alarm("main", alarm(patient, started=made.clock.now_ns(), **more))
         async with own(made) as client:
             html = (await client.get("/me")).text
             assert sentence(html) == "Blood pressure 186/112 – very high."  # noqa: RUF001 - as it is set
