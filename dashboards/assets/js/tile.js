@@ -39,6 +39,19 @@ export function worse(a, b) {
 /** Whether an alarm is heard: present, its signal on, and not shown under another. @param {Alarm} a */
 export const sounds = (a) => !a.c && !a.s && !a.r;
 
+/**
+ * What is to be heard of alarms, worst first: the best priority; of that a patient's goes before what is technical.
+ * @param {Alarm[]} all @param {boolean} stale  a technical alarm of high priority by itself
+ */
+export function toneOf(all, stale) {
+  const on = all.filter(sounds);
+  const best = stale ? 'high' : on[0]?.p;
+  return on.some((a) => a.p === best && a.k !== 'technical') ? best : best && /** @type {const} */ ('technical');
+}
+
+/** Whether it is new: as a whole, as one more episode, or by a higher priority. @param {Alarm} a @param {Alarm} [before] */
+export const begun = (a, before) => !before || (!a.c && (!!before.c || (a.e ?? 0) > (before.e ?? 0) || PRIORITIES.indexOf(a.p) < PRIORITIES.indexOf(before.p)));
+
 /** @param {Alarm} alarm @param {string} language */
 export const alarmText = (alarm, language) => alarm.text[language] ?? alarm.text.en ?? alarm.id;
 

@@ -4,7 +4,7 @@ import { connect } from './live.js';
 import { act, report } from './answer.js';
 import { call, localise } from './page.js';
 import { Sound } from './sound.js';
-import { PRIORITIES, Tile, alarmText, fillAlarm, newRow, put, say, shownIn, sounds, worse } from './tile.js';
+import { PRIORITIES, Tile, alarmText, begun, fillAlarm, newRow, put, say, shownIn, sounds, toneOf, worse } from './tile.js';
 
 /** @import { Alarm, Shared } from './types' */
 
@@ -41,7 +41,7 @@ let gateways = [0, 0], off = 0, mail = 0, seq = 0, why = '';
 let heard = performance.now(), streaming = false;
 let waiting = /** @type {any[] | undefined} */ (undefined);
 let fetching = false, refetchTimer = 0, toastTimer = 0;
-let known = /** @type {Set<string> | undefined} */ (undefined);
+let known = /** @type {Map<string, Alarm> | undefined} */ (undefined);
 const time = new ServerTime(0, 1);
 const sound = new Sound(soundChanged);
 
@@ -120,10 +120,7 @@ async function refetch() {
 function patch(data) {
   if (waiting && waiting.length < MAX_WAITING) waiting.push(data);
   if (waiting || data.seq <= seq) return;
-  if (data.seq !== seq + 1) {
-    refetch();
-    return;
-  }
+  if (data.seq !== seq + 1) return void refetch();
   seq = data.seq;
   time.set(data.now);
   const now = time.now();
@@ -138,20 +135,17 @@ function patch(data) {
 
 /** @param {import('./stream.js').Message} message */
 function hear({ kind, data }) {
-  if (kind === 'lost') {
-    streaming = false;
-    refetch(); // is the server back, and does it still know this login?
-    return;
-  }
-  heard = performance.now();
-  streaming = true;
-  if (kind === 'patch') patch(data);
+  streaming = kind !== 'lost';
+  if (streaming) heard = performance.now();
+  else refetch(); // is the server back, and does it still know this login?
+  if (kind === 'patch') return patch(data);
   if (kind === 'refetch') refetch();
-  if (kind !== 'beat') return;
-  ({ why, gw: gateways } = data);
-  if (!waiting && data.seq !== seq) refetch();
-  time.set(data.now);
-  draw();
+  if (kind === 'beat') {
+    ({ why, gw: gateways } = data);
+    if (!waiting && data.seq !== seq) refetch();
+    time.set(data.now);
+  }
+  draw(); // the timers of a hidden page come only once a minute
 }
 
 const silent = () => performance.now() - heard > SILENT_MS || why !== '';
@@ -179,9 +173,7 @@ function header() {
   say(link.querySelector('b'), stale ? strings.stale : strings.live);
   say(link.querySelector('span'), stale ? reason() : '');
   say(byId('clock'), clockLong.format(now));
-  const alarms = [...tiles.values()].flatMap((t) => t.data.a.map((alarm) => ({ alarm, tile: t })));
-  /** @type {{alarm: Alarm, tile: Tile | undefined}[]} */
-  const all = [...alarms, ...loose.map((alarm) => ({ alarm, tile: undefined }))];
+  const all = [...tiles.values(), undefined].flatMap((tile) => (tile?.data.a ?? loose).map((alarm) => ({ alarm, tile })));
   all.sort((a, b) => worse(a.alarm, b.alarm));
   counts(all.map((a) => a.alarm).filter((a) => !a.r));
   const reporting = stale ? 0 : [...tiles.values()].filter((t) => t.reporting).length;
@@ -189,8 +181,7 @@ function header() {
   say(byId('coverage'), `${put(strings.reporting, { n: reporting, all: tiles.size })} · ${boxes}`);
   strip(all, now, stale);
   const fresh = announce(all.filter(({ alarm }) => !alarm.r));
-  const worst = all.find(({ alarm }) => sounds(alarm))?.alarm;
-  const level = stale || worst?.k === 'technical' ? 'technical' : worst?.p;
+  const level = toneOf(all.map((a) => a.alarm), stale);
   document.body.dataset.heard = level ?? '';
   sound.set(level, fresh.some(({ alarm }) => sounds(alarm)));
 }
@@ -217,12 +208,12 @@ function counts(alarms) {
 function strip(all, now, stale) {
   const node = byId('strip');
   const shown = all.filter(({ alarm }, i) => i < STRIP || alarm.name); // who has no tile is seen here only
-  const key = JSON.stringify([stale, all.length, shown.map((a) => [a.alarm.id, !a.tile])]);
+  const calm = !all.length && [...tiles.values()].some((t) => t.live && t.watched); // else it is not known
+  const text = stale ? strings.alarms_unknown : calm ? strings.no_alarms : '';
+  const key = JSON.stringify([text, all.length, shown.map((a) => [a.alarm.id, !a.tile])]);
   if (node.dataset.key !== key) {
     node.dataset.key = key;
     const items = shown.map(({ alarm, tile }) => stripItem(alarm, tile));
-    const blind = ![...tiles.values()].some((t) => t.live);
-    const text = stale ? strings.alarms_unknown : all.length || blind ? '' : strings.no_alarms;
     const more = all.length > shown.length ? put(strings.more, { n: all.length - shown.length }) : '';
     const notes = [el('p', stale ? 'note warn' : 'note', text), ...items, el('p', 'note', more)];
     node.replaceChildren(...notes.filter((n) => n.textContent));
@@ -246,9 +237,9 @@ const place = (tile, alarm) => (tile ? tile.data.bed || tile.data.name : alarm.n
 
 /** @param {{alarm: Alarm, tile: Tile | undefined}[]} all */
 function announce(all) {
-  const ids = new Set(all.map((a) => a.alarm.id));
-  const fresh = known ? all.filter((a) => !known?.has(a.alarm.id)) : [];
-  known = ids;
+  const before = known;
+  known = new Map(all.map(({ alarm }) => [alarm.id, alarm]));
+  const fresh = before ? all.filter(({ alarm }) => begun(alarm, before.get(alarm.id))) : [];
   if (!fresh.length) return fresh;
   const spoken = fresh.map(({ alarm, tile }) => {
     const what = alarmText(alarm, shared.language);
@@ -258,9 +249,10 @@ function announce(all) {
   return fresh;
 }
 
-/** @param {HTMLButtonElement} button */
-async function press(button) {
-  const alarm = shownIn.get(/** @type {Element} */ (button.closest('.alarm')));
+/** @param {MouseEvent} event */
+async function press({ target }) {
+  const button = /** @type {HTMLButtonElement | null} */ (/** @type {Element} */ (target).closest('.alarm [data-act]'));
+  const alarm = button && shownIn.get(/** @type {Element} */ (button.closest('.alarm')));
   if (!alarm || button.disabled) return;
   button.disabled = true;
   if (button.dataset.act === 'accept') button.textContent = strings.accepting;
@@ -268,10 +260,7 @@ async function press(button) {
   if (why) toast(put(strings.not_done, { why }));
   button.disabled = false;
 }
-document.addEventListener('click', ({ target }) => {
-  const button = /** @type {Element} */ (target).closest('.alarm [data-act]');
-  if (button) press(/** @type {HTMLButtonElement} */ (button));
-});
+document.addEventListener('click', press);
 
 /** @param {string} text */
 function toast(text) {
@@ -291,9 +280,8 @@ function focus(tile) {
 /** @param {Tile} tile */
 async function detail(tile) {
   const { htmx } = /** @type {any} */ (window);
-  const url = `/ward/patient/${encodeURIComponent(tile.data.id)}`;
   try {
-    await htmx.ajax('GET', url, { target: '#detail-body', swap: 'innerHTML' });
+    await htmx.ajax('GET', `/ward/patient/${encodeURIComponent(tile.data.id)}`, { target: '#detail-body', swap: 'innerHTML' });
     localise(byId('detail-body'));
     if (!byId('detail').open) byId('detail').showModal();
   } catch {
@@ -373,11 +361,9 @@ async function checkSound(event) {
   const button = /** @type {Element} */ (event.target).closest('button');
   if (!button) return;
   const [play, ...answers] = byId('sound-check').querySelectorAll('button');
-  if (button === play) {
-    await sound.enable();
-    for (const other of answers) other.hidden = false;
-    return sound.set('high', true);
-  }
+  if (button === play) await sound.enable();
+  for (const other of answers) other.hidden = button !== play; // each check is heard anew
+  if (button === play) return sound.set('high', true);
   const failure = await act('live/sound-check', { heard: button.value === 'yes' }, strings);
   if (failure) toast(put(strings.not_done, { why: failure }));
   tellServer();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { alarmText, sounds, worse } from '../../../../dashboards/assets/js/tile.js';
+import { alarmText, begun, sounds, toneOf, worse } from '../../../../dashboards/assets/js/tile.js';
 
 let next = 0;
 const alarm = (more) => ({ id: `a${(next += 1)}`, p: 'high', onset: 100, by: null, text: { en: 'low' }, ...more });
@@ -32,4 +32,31 @@ test("an alarm's text is the reader's, else English, never nothing", () => {
   assert.equal(alarmText(alarm({ text: { en: 'low', zh: '低' } }), 'zh'), '低');
   assert.equal(alarmText(alarm(), 'zh'), 'low');
   assert.equal(alarmText(alarm({ id: 'alm', text: {} }), 'zh'), 'alm');
+});
+
+test('heard: the best priority; of that a patient before what is technical, a stale wall as one of high priority', () => {
+  const technical = (more) => alarm({ k: 'technical', ...more });
+  for (const [all, stale, expected] of [
+    [[], false, undefined],
+    [[], true, 'technical'],
+    [[technical()], false, 'technical'],
+    [[technical(), alarm({ by: 'Li Na' })], false, 'high'],
+    [[technical(), alarm({ p: 'medium' })], false, 'technical'],
+    [[alarm({ p: 'medium' }), technical({ p: 'medium' })], false, 'medium'],
+    [[alarm({ s: 'audio_paused' }), technical({ p: 'low' })], false, 'technical'],
+    [[technical(), alarm({ by: 'Li Na' })], true, 'high'],
+    [[alarm({ p: 'medium' })], true, 'technical'],
+  ]) {
+    assert.equal(toneOf(all.sort(worse), stale), expected, JSON.stringify([all, stale]));
+  }
+});
+
+test('new is a new alarm, one more episode, or a higher priority; not what is accepted or has ended', () => {
+  assert.ok(begun(alarm()));
+  assert.ok(begun(alarm({ e: 1 }), alarm()));
+  assert.ok(begun(alarm(), alarm({ c: 'latched' })));
+  assert.ok(begun(alarm(), alarm({ p: 'low' })));
+  assert.ok(!begun(alarm({ p: 'low' }), alarm()));
+  assert.ok(!begun(alarm({ by: 'Li Na' }), alarm()));
+  assert.ok(!begun(alarm({ c: 'latched', e: 1 }), alarm()));
 });
