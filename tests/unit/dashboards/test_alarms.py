@@ -347,7 +347,7 @@ async def test_the_pages_answer_and_say_what_was_refused():
         async with doctor:
             refused = await doctor.post(f"{url}/accept", data={})
         assert refused.status_code == 409
-        assert "somebody else has accepted it already" in refused.text
+        assert "Nurse was first and accepted it at" in refused.text
         form = {
             "subject": made.ids["main", "patientA"],
             "kind": "pause_alarms",

@@ -203,7 +203,7 @@ async def test_a_refused_form_says_why_in_the_readers_language_and_keeps_what_wa
         )
         assert 'name="consciousness" value="P" checked' in answer.text
         assert 'name="pain" value="7" checked' in answer.text
-        assert 'aria-invalid="true" aria-describedby="why-respiratory_rate"' in answer.text
+        assert 'aria-invalid="true" autofocus aria-describedby="why-respiratory_rate"' in answer.text
         assert await by_hand(made) == []
         mended = {**form_of(answer.text), "consciousness": "P", "respiratory_rate": "30"}
         assert (await client.post(page_url(made), data=mended)).status_code == 303
