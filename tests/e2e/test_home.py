@@ -111,3 +111,25 @@ def test_without_a_connection_an_installed_page_says_so_in_the_patients_language
     chinese(page)
     assert page.evaluate(SMALLEST_TEXT) >= 24, "its style is there, too"
     context.close()
+
+
+def test_a_page_that_stays_open_is_of_now_and_a_refused_message_is_given_back(
+    server: Server,
+    open_page: Open,
+):
+    page = open_page("patient", size=(390, 844))
+    page.goto(f"{server.base}/me")
+    link = page.locator("#rest .pair a").first
+    link.focus()
+    page.evaluate("document.querySelector('#rest .asof').textContent = 'of yesterday'")
+    page.evaluate("htmx.ajax('GET', '/me/now', {target: '#now', swap: 'outerHTML'})")
+    expect(page.locator("#rest .asof")).to_contain_text("As of")
+    expect(page.locator("#rest")).to_have_count(1)
+    expect(link).to_be_focused()
+    page.goto(f"{server.base}/me/messages")
+    page.route("**/api/v1/patients/*/messages", lambda route: route.fulfill(status=422, body="{}"))
+    page.fill("#text", "Too much.")
+    page.click("#compose button")
+    expect(page.locator("#why-text")).to_contain_text("Your words are still in the box")
+    expect(page.locator("#text")).to_have_value("Too much.")
+    expect(page.locator("#unsent li")).to_have_count(0)

@@ -247,3 +247,22 @@ async def test_a_window_that_is_no_number_is_no_fault_of_the_server(window: str)
         form = {"kind": "other", "title": "Walk", "times": "08:00", "timezone": "UTC", "window": window}
         sent = await client.post(f"/patients/{made.ids['main', 'patientA']}/plan", data=form)
         assert sent.status_code == 303
+
+
+# --- for people who read slowly -----------------------------------------------------------------------------
+
+
+async def test_days_that_are_over_are_one_line_each():
+    async with world() as made, own(made) as client:
+        made.clock.advance(2 * 24 * 3600)
+        html = (await client.get("/me/plan")).text
+        days = html.split('<details class="card past">')[1:]
+        assert days
+        assert all("were done.</span></span></summary>" in day for day in days)
+
+
+async def test_chinese_has_no_gap_after_its_wide_signs():
+    async with world() as made, own(made, **{"accept-language": "zh"}) as client:
+        no_alarms(made)
+        html = (await client.get("/me")).text
+        assert sentence(html) == "00:05 到时间了：服用：Pill A"  # noqa: RUF001 - as it is set
