@@ -348,9 +348,9 @@ def test_times_in_words():
 async def test_values_in_words_and_the_sheet():
     async with world() as made, own(made) as client:
         device = made.ids["main", "deviceA"]
-        start = T0 - 3600 * S
+        start = T0 - HOUR
         made.backend.put_readings(
-            "main", [reading(device, "nibp_systolic", 120 + n, start + n * 60 * S) for n in range(5)]
+            "main", [reading(device, "nibp_systolic", 120 + n, start + n * HOUR // 4) for n in range(5)]
         )
         html = (await client.get("/me/values")).text
         assert "Between 120 and 124 mmHg, on average 122." in html
