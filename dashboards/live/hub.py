@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from dashboards.backend import (
 )
 from dashboards.live.board import Board, TileView
 from dashboards.live.channel import Channel, Subscription, members, sse
+from dashboards.live.states import Known, known_of
 from dashboards.models import Gateway, ProfileChoice, Value
 from dashboards.owners import owners_of
 from dashboards.subjects import name_of
@@ -347,6 +348,13 @@ class LiveHub:
             return {}
         found = self._board.states(patient, values, self._backend.clock.now_ns())
         return {metric: str(state) for metric, state in found.items()}
+
+    def known(self, scope: Scope, patient: str, values: Sequence[Value]) -> Known:
+        """How much of what is on a patient is live and watched now."""
+        tile = self.tile(scope, patient)
+        shown = [] if tile is None else list(tile["v"].values())
+        found = known_of(shown, values, self.states(scope, patient, values))
+        return "part" if self._trouble and found == "all" else found
 
     def snapshot_text(self, scope: Scope) -> str:
         """The same as JSON; encoded once for all who fetch it before the next message."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Literal
 
 from dashboards.backend import VitalSample
-from dashboards.models import Gateway
+from dashboards.models import Gateway, Value
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality
 
-__all__ = ["VITALS", "ValueState", "Vital", "age_state", "expected_interval_s", "state_of"]
+__all__ = [
+    "VITALS",
+    "Known",
+    "ValueState",
+    "Vital",
+    "age_state",
+    "expected_interval_s",
+    "known_of",
+    "state_of",
+]
 
 AGEING: Final = 2.5
 """A value ages after so many expected intervals (one lost sample is not yet worth a word)."""
@@ -91,3 +101,18 @@ def state_of(
     if state is ValueState.LIVE and sample is not None and sample.quality & Quality.SENSOR_OFF:
         return ValueState.SENSOR_OFF
     return state
+
+
+Known = Literal["all", "part", "nothing"]
+"""How much is live and watched by rules: what it is worth that no alarm is known."""
+
+
+def known_of(shown: Iterable[Sequence[Any]], newest: Iterable[Value], states: Mapping[str, str]) -> Known:
+    """Of what a tile shows, and of the newest values by their states; what nothing measures counts not."""
+    worn = [v for v in shown if v[1] != ValueState.NONE]
+    told = [v for v in newest if states.get(v.metric, ValueState.NONE) != ValueState.NONE]
+    found = {str(v[1]) for v in worn} | {states[v.metric] for v in told}
+    flags = {f for v in worn for f in v[4]} | {f for v in told for f in v.quality}
+    if not found & {ValueState.LIVE, ValueState.AGEING}:
+        return "nothing"
+    return "part" if found != {ValueState.LIVE} or flags & {"demo", "test"} else "all"

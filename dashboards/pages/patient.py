@@ -114,7 +114,7 @@ class Worn:
 async def detail(
     request: Request, context: See, patient: str, window: str = USUAL, end: str = ""
 ) -> Response:
-    """The page; its trends are asked for by itself, one by one."""
+    """The page; its trends are asked for by itself, one by one, and what is known now again and again."""
     if context.scope.patient is not None:
         await patient_of(context, patient)
         return RedirectResponse("/me", status_code=303)
@@ -138,7 +138,7 @@ async def show_patient(
     return page(
         request,
         context,
-        "patient.html",
+        "patient_now.html" if is_htmx(request) and not attempt else "patient.html",
         status=422 if attempt else 200,
         person=person,
         shown=shown,
@@ -152,7 +152,7 @@ async def show_patient(
         **await _care(context, patient),
         **await kept_about(context, patient, shown.now),
         devices=await _worn(context, patient),
-        **_now(request, context, newest, patient),
+        **_state_now(request, context, newest, patient),
         attempt=attempt,
     )
 
@@ -188,14 +188,18 @@ async def trend(
     )
 
 
-def _now(request: Request, context: Context, newest: Sequence[Value], patient: str) -> dict[str, Any]:
-    """What the walls say of the patient now: the score, and of each value whether it can be relied on."""
+def _state_now(request: Request, context: Context, newest: Sequence[Value], patient: str) -> dict[str, Any]:
+    """What the walls say of the patient now: the score, and what can be relied on."""
     hub: LiveHub = request.app.state.hub
-    tile = hub.tile(context.scope, patient)
-    states = hub.states(context.scope, patient, newest)
-    if tile is None:
-        return {"score": False, "states": states, "mail": 0}
-    return {"score": tile["n"], "states": states, "mail": tile["m"]}
+    scope = context.scope
+    tile = hub.tile(scope, patient)
+    return {
+        "score": False if tile is None else tile["n"],
+        "mail": 0 if tile is None else tile["m"],
+        "reporting": tile is not None and any(v[1] == "live" for v in tile["v"].values()),
+        "states": hub.states(scope, patient, newest),
+        "known": hub.known(scope, patient, newest),
+    }
 
 
 def _drawing(chart: Chart) -> str:

@@ -72,6 +72,7 @@ async def detail(
         may_enter=context.may(Action.ENTER_READING),
         values=[v for v in newest if not v.metric.startswith("device_")],
         states=hub.states(context.scope, patient, newest),
+        known=hub.known(context.scope, patient, newest),
         asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),
         active=[d for d in details if d is not None],
         past=[a for a in alarms if a.condition not in OPEN],

@@ -176,12 +176,21 @@ def put(made: World, values: dict[str, float], ago_s: int = 1) -> None:
 async def test_the_patients_page_says_a_whole_score_or_the_least_that_it_can_be():
     async with world() as made:
         patient = made.ids["main", "patientA"]
-        assert await chip(made, patient) == "≥0 2026-01-01 00:00:59 UTC 6 of 7 not known SpO2 scale 2"
+        seen = await chip(made, patient)
+        assert seen.startswith(
+            "≥0 oldest value 2026-01-01 00:00:59 UTC at least so much; not known: respiration,"
+        )
+        assert seen.endswith("SpO2 scale 2")
         numbers = {k: v for k, v in COMPLETE.items() if k not in {"supplemental_oxygen", "consciousness"}}
         put(made, numbers)
         await until(made, patient, "≥3")
-        assert await chip(made, patient) == "≥3 2026-01-01 00:00:59 UTC 2 of 7 not known SpO2 scale 2"
-        assert "7 项中 2 项未知" in await chip(made, patient, "zh")
+        seen = await chip(made, patient)
+        assert "not known: air or oxygen, consciousness SpO2 scale 2" in seen
+        assert "3 points for one value" not in seen
+        assert "吸氧情况, 意识" in await chip(made, patient, "zh")
+        put(made, {**numbers, "respiratory_rate": 30.0}, ago_s=0)
+        await until(made, patient, "≥4")
+        assert "3 points for one value" in await chip(made, patient), "as the chip of a tile is marked"
 
 
 async def test_a_score_on_the_patients_page_is_of_ages_over_midnight_and_the_change_of_the_clock():
@@ -193,7 +202,8 @@ async def test_a_score_on_the_patients_page_is_of_ages_over_midnight_and_the_cha
             put(made, {"spo2": 83.0}, ago_s=0)
             await until(made, patient, "≥3")
             made.clock.advance(3606)
-            await until(made, patient, "")
+            await until(made, patient, "\N{EN DASH}")
+            assert await chip(made, patient) == "\N{EN DASH} nothing known to score"
 
 
 async def test_who_news2_is_not_meant_for_has_no_chip():

@@ -13,6 +13,7 @@ import pytest
 
 from cloud_ingest.records.limits import LimitDraft
 from dashboards.charts import chart_of, charts_in, metrics_of
+from dashboards.live.states import known_of
 from dashboards.models import Value
 from dashboards.trend_models import Trend, TrendPoint, step_for
 from dashboards.trend_views import Drawn, limits_on
@@ -249,7 +250,7 @@ async def test_a_value_that_cannot_be_relied_on_is_struck_through_and_says_why(m
         old = (await client.get(f"/patients/{patient}")).text
     assert "<s>97" not in fresh
     assert "NEWS2" in fresh
-    assert "6 of 7 not known" in fresh
+    assert "not known: respiration" in fresh
     assert "<s>97" in old
     assert "? stale" in old or "? device offline" in old
 
@@ -296,21 +297,98 @@ async def test_what_is_known_against_a_value_is_said_wherever_it_is_shown(made: 
 
 
 async def test_no_alarm_is_said_only_while_something_is_measured(made: World):
-    await seeded(made)
+    hub = await seeded(made)
     patient, scope = made.ids["main", "patientA"], Scope.system("main")
     old = await made.backend.alarm(scope, "main-alm-A")
     assert old is not None
     made.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": T0}))
     measure(made, [97, 97])
+    measure(made, [70, 70], metric="pulse_rate")
     paths = f"/patients/{patient}", f"/ward/patient/{patient}"
+    async with asyncio.timeout(10):
+        while hub.known(scope, patient, await made.backend.newest(scope, patient)) != "all":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # the hub has no event for it
     async with made.client(made.principal(Role.NURSE), cookie=True) as client:
         for path in paths:
             assert "No alarm of this patient is active." in (await client.get(path)).text
+        made.clock.advance(3)
+        measure(made, [97])
+        made.backend.put_readings(
+            "main", [reading("main-oxi-A", "pulse_rate", 70, made.clock.now_ns(), quality=int(Quality.DEMO))]
+        )
+        for path in paths:
+            text = (await client.get(path)).text
+            assert "No alarm of this patient is active." not in text, "demo values are not watched"
+            assert "No alarm is known; not all is measured and watched now." in text
         made.clock.advance(3 * 3600)
         for path in paths:
             text = (await client.get(path)).text
             assert "No alarm of this patient is active." not in text
             assert "No alarm is known; nothing is measured now." in text
+
+
+@pytest.mark.parametrize(
+    ("shown", "states", "quality", "known"),
+    [
+        ([["97", "live", 1, 1, []]], {"spo2": "live"}, (), "all"),
+        ([["97", "live", 1, 1, []], ["", "none", 0, 0, []]], {"spo2": "live"}, (), "all"),
+        ([["97", "live", 1, 1, []], ["", "never", 0, 1, []]], {"spo2": "live"}, (), "part"),
+        ([["97", "live", 1, 1, ["demo"]]], {"spo2": "live"}, ("demo",), "part"),
+        ([], {"spo2": "live"}, ("test",), "part"),
+        ([], {"spo2": "ageing"}, (), "part"),
+        ([["97", "stale", 1, 1, []]], {"spo2": "stale"}, (), "nothing"),
+        ([["", "none", 0, 0, []]], {"spo2": "none"}, (), "nothing"),
+        ([], {}, (), "nothing"),
+    ],
+)
+def test_how_much_is_known_is_what_is_live_and_watched_of_what_is_worn(
+    shown: list[list[object]], states: dict[str, str], quality: tuple[str, ...], known: str
+):
+    newest = Value(device="main-oxi-A", metric="spo2", value=97, time=T0, received=T0, quality=list(quality))
+    assert known_of(shown, [newest], states) == known
+
+
+async def test_what_is_known_now_fetches_itself_and_says_how_old_it_is(made: World):
+    await seeded(made)
+    patient = made.ids["main", "patientA"]
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        whole = (await client.get(f"/patients/{patient}")).text
+        part = (await client.get(f"/patients/{patient}", headers={"HX-Request": "true"})).text
+        made.clock.advance(10)
+        old = await made.backend.alarm(Scope.system("main"), "main-alm-A")
+        assert old is not None
+        made.backend.put_alarm("main", old.model_copy(update={"text": {"en": "SpO2 79 < 85"}}))
+        later = (await client.get(f"/patients/{patient}", headers={"HX-Request": "true"})).text
+    polled = f'<div id="now" hx-get="/patients/{patient}" hx-trigger="every 10s" hx-swap="outerMorph">'
+    assert polled in whole
+    assert part.strip().startswith(polled)
+    assert "<html" not in part
+    assert "Alarms now" in part
+    assert "Newest values" in part
+    assert "SpO2 79" in later
+    for text, at in ((part, T0 + 60 * S), (later, T0 + 70 * S)):
+        assert f'id="late-{at}"' in text, "another one each time: it appears when no other comes"
+    assert "As of <time" in part
+
+
+async def test_a_trend_that_begins_empty_looks_again(made: World):
+    patient = made.ids["main", "patientA"]
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        address = f"/patients/{patient}/trends/heart_rate"
+        empty = (await client.get(address, headers={"HX-Request": "true"})).text
+        past = (await client.get(f"{address}?end=2020-01-01T00:00:00Z", headers={"HX-Request": "true"})).text
+        alone = (await client.get(address)).text
+        measure(made, [70, 71], metric="heart_rate")
+        full = (await client.get(address, headers={"HX-Request": "true"})).text
+    asks = f'hx-get="{address}?window=1h" hx-trigger="every 10s" hx-swap="outerHTML"'
+    assert "No value in this time." in empty
+    assert asks in empty
+    assert asks in alone
+    assert "htmx.min.js" in alone
+    assert "hx-get" not in past, "nothing comes any more"
+    assert "hx-get" not in full, "trend.js asks for what is drawn"
+    for part in (empty, full):
+        assert '<ul class="drawn">' in part, "where an alarm can be put"
 
 
 async def test_a_patient_is_shown_their_own_page_instead(made: World):
