@@ -65,13 +65,15 @@ async def alarms(request: Request, context: List, before: str | None = None) -> 
     link = urlencode({**{k: v for k, v in asked.items() if v}, "before": found[-1].id}) if more else ""
     rows = found if asked["show"] in {"all", "worklist"} else worst_first(found)
     named = await places(context, [a.patient for a in rows])
+    now = context.backend.clock.now_ns()
     return page(
         request,
         context,
         "alarms.html",
         status=422 if wrong else 200,
         rows=rows,
-        chart=timeline(context, rows, named, context.backend.clock.now_ns()),
+        chart=timeline(context, rows, named, now),
+        now=now,
         under=lambda a: a.root is not None and any(b.id == a.root for b in rows),
         places=named,
         asked=_shown(context, asked, query),
