@@ -369,6 +369,7 @@ async def test_what_is_known_now_fetches_itself_and_says_how_old_it_is(made: Wor
     for text, at in ((part, T0 + 60 * S), (later, T0 + 70 * S)):
         assert f'id="late-{at}"' in text, "another one each time: it appears when no other comes"
     assert "As of <time" in part
+    assert 'id="note-main-alm-A"' in part, "what is typed stays with its alarm, whatever comes above it"
 
 
 async def test_a_trend_that_begins_empty_looks_again(made: World):
