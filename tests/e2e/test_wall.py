@@ -259,3 +259,36 @@ def test_the_patients_text_is_large(open_page: Open):
 
 def test_the_walls_own_weight_is_small():
     assert wall_weight() < 60_000
+
+
+STATES = ("none", "device_offline", "sensor_off", "live", "ageing", "stale", "link_lost", "never")
+SHOW = """states => {
+  const texts = JSON.parse(document.getElementById('strings').textContent);
+  document.querySelectorAll('.tile').forEach((tile, i) => {
+    tile.querySelector('.by b').textContent = 'Li Na';
+    tile.querySelectorAll('[data-vital]').forEach((vital, j) => {
+      const state = vital.dataset.state = states[(i + (i % 2) * j) % states.length];
+      const age = ['live', 'none', 'never'].includes(state) ? '' : ' ' + texts.age_min.replace('{n}', 12);
+      vital.querySelector('.state span').textContent = texts['s_' + state] + age;
+    });
+  });
+}"""
+COVERED = """() => [...document.querySelectorAll('.tile .state span')].flatMap((text) => {
+  const [tile, vital] = ['.tile', '[data-vital]'].map((what) => text.closest(what));
+  const boxes = [tile, vital, tile.querySelector('.foot')].map((e) => e.getBoundingClientRect());
+  const [around, column, foot] = boxes;
+  const { right, bottom } = text.getBoundingClientRect();
+  const least = foot.height ? foot.top + 1 : around.bottom - 3;
+  const fits = bottom <= least && right <= column.right + 8;
+  return fits ? [] : [vital.dataset.vital + ': ' + text.textContent];
+})"""
+
+
+def test_every_state_of_a_small_value_fits_with_nothing_over_it(open_page: Open):
+    """Of the least height that a tile has, where what a person reads under a value is the narrowest."""
+    for lang in ("en-GB", "zh-CN"):
+        page = open_page(lang=lang, size=(1280, 720))
+        live(page)
+        assert page.locator(".tile").first.evaluate("e => e.offsetHeight") < 250
+        assert page.evaluate(COVERED) == []
+        assert page.evaluate(f"states => {{ ({SHOW})(states); return ({COVERED})(); }}", list(STATES)) == []
