@@ -334,6 +334,14 @@ async def test_a_persons_page_counts_for_the_wards_of_their_login_and_for_all_wa
             assert sorted(s["audible"] for s in states) == [1, 3], "the hall's shows all wards"
 
 
+async def test_an_empty_list_says_of_when_it_is_and_wears_no_tick():
+    async with world() as made, made.client(made.principal(Role.NURSE), cookie=True) as client:
+        text = (await client.get("/alarms?show=latched")).text
+    empty = text.split("There are none.")[1].split("</p>")[0]
+    assert "As of <time" in empty
+    assert "icons.svg#live" not in text
+
+
 async def test_the_pages_answer_and_say_what_was_refused():
     async with world() as made, made.client(made.principal(Role.NURSE), cookie=True) as client:
         url = "/alarms/main-alm-A"
