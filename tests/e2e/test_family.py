@@ -84,7 +84,8 @@ def test_a_relative_from_the_invitation_to_what_the_patient_allows(server: Serve
     patient = open_page("patient", size=(PHONE, 844))
     patient.goto(f"{server.base}/me/consent")
     theirs = patient.locator(".relative")
-    theirs.get_by_label("alarms").uncheck()
+    for part in ("measured values", "care plan"):
+        theirs.get_by_label(part).check()
     theirs.get_by_role("button", name="Allow").click()
     expect(patient.locator(".notice.good")).to_be_visible()
     relative.reload()
