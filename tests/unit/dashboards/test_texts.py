@@ -94,5 +94,9 @@ def test_templates_hold_no_untranslated_words():
 
 
 def test_our_scripts_stay_small():
-    lines = sum(len(p.read_text().splitlines()) for p in Path(ROOT / "assets" / "js").glob("*.js"))
-    assert lines <= 1250, "docs/adr/0014: past that needs another one"
+    """All lines; and those that are neither empty nor a comment (JSDoc says the types)."""
+    texts = [path.read_text() for path in Path(ROOT / "assets" / "js").glob("*.js")]
+    assert sum(len(text.splitlines()) for text in texts) <= 1250, "docs/adr/0014: past that needs another one"
+    code = [re.sub(r"(?s)/\*.*?\*/", "", text) for text in texts]
+    lines = [line.strip() for text in code for line in text.splitlines()]
+    assert sum(bool(line) and not line.startswith("//") for line in lines) < 1000
