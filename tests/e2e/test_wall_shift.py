@@ -27,6 +27,8 @@ def test_the_sound_is_checked_when_a_shift_begins(server: Server, open_page: Ope
     page.get_by_role("button", name="Unlock").click()
     expect(check).to_contain_text("This wall was not heard")
     expect(page.locator("#unheard")).to_contain_text("Ward A")
+    expect(check.get_by_role("button", name="I heard it")).to_be_hidden()
+    check.get_by_role("button", name="Play the alarm tone").click()
     check.get_by_role("button", name="I heard it").click()
     expect(check).to_be_hidden()
     expect(page.locator("#unheard")).to_be_empty()
