@@ -56,6 +56,7 @@ def test_a_picture_that_is_not_refreshed_says_so(server: Server, open_page: Open
     figure = page.locator("#trend-spo2")
     page.evaluate("document.querySelectorAll('.plot').forEach((box) => { box.dataset.poll = '1'; })")
     page.context.set_offline(True)
-    expect(figure.locator(".old")).to_be_visible(timeout=15_000)  # one that was on its way is given up after 8 s
+    # a fetch that was on its way is given up after 8 s
+    expect(figure.locator(".old")).to_be_visible(timeout=15_000)
     page.context.set_offline(False)
     expect(figure.locator(".old")).to_be_hidden(timeout=15_000)
