@@ -12,6 +12,8 @@ from fastapi.responses import StreamingResponse
 __all__ = ["stream_csv"]
 
 BATCH: Final = 500
+FIRST: Final = 50
+"""So many lines make the first batch: a download begins at once, but not before rows were read."""
 MARK: Final = "\ufeff"
 """Without it spreadsheet programs take UTF-8 for something else."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -25,12 +27,12 @@ def stream_csv(name: str, header: Sequence[str], rows: AsyncIterator[Sequence[ob
 
 async def _lines(header: Sequence[str], rows: AsyncIterator[Sequence[object]]) -> AsyncIterator[str]:
     batch: list[Sequence[object]] = [header]
-    mark = MARK
+    mark, size = MARK, FIRST
     async for row in rows:
         batch.append(row)
-        if len(batch) >= BATCH:
+        if len(batch) >= size:
             yield mark + _text(batch)
-            batch, mark = [], ""
+            batch, mark, size = [], "", BATCH
     if batch:
         yield mark + _text(batch)
 

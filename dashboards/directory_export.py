@@ -20,6 +20,8 @@ from hearthward.trust.access import Action
 __all__ = ["export_audit", "export_entries"]
 
 PIECE: Final = 1000
+FIRST: Final = 50
+"""The first piece is small, so that a download begins at once."""
 SHAPES: Final[dict[Kind, type[BaseModel]]] = {
     "ward": Ward,
     "bed": Bed,
@@ -43,16 +45,17 @@ def export_entries(context: Context, asked: AskedItems) -> Response:
     named = [k for k in NAMED if k in fields and (readable or k not in PERSONAL)]
 
     async def rows() -> AsyncIterator[Sequence[object]]:
-        offset = 0
+        offset, limit = 0, FIRST
         while True:
-            piece = replace(asked, offset=offset, limit=PIECE)
+            piece = replace(asked, offset=offset, limit=limit)
             found = await context.backend.item_page(context.scope, piece)
             for row in found.items:
                 values = [_plain(name, getattr(row, name)) for name in fields]
                 yield [*values, *(found.names.get((k, getattr(row, k)), "") for k in named)]
-            offset += PIECE
-            if len(found.items) < PIECE:
+            offset += limit
+            if len(found.items) < limit:
                 return
+            limit = PIECE
 
     return stream_csv(f"hearthward-{asked.kind}.csv", [*fields, *(f"{k}_name" for k in named)], rows())
 
@@ -61,15 +64,15 @@ def export_audit(context: Context, asked: AskedAudit) -> Response:
     """All lines that are asked for, newest first."""
 
     async def rows() -> AsyncIterator[Sequence[object]]:
-        before = asked.before
+        before, limit = asked.before, FIRST
         while True:
             found = await context.backend.audit_page(
-                context.scope, replace(asked, before=before, limit=PIECE)
+                context.scope, replace(asked, before=before, limit=limit)
             )
             for e in found.items:
                 detail = json.dumps(e.detail, ensure_ascii=False, sort_keys=True) if e.detail else ""
                 yield e.seq, iso(e.at), e.actor, e.actor_name, e.action, e.kind, e.target, e.outcome, detail
-            before = found.next
+            before, limit = found.next, PIECE
             if before is None:
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -85,14 +86,17 @@ async def _show(
     board = await board_of(context)
     people = list(await backend.staff(scope))
     teams = list(await backend.teams(scope))
+    wards = [w for w in await backend.items(scope, "ward") if isinstance(w, Ward)]
+    crowded = len(people) > CROWD and bool(wards)
+    only = asked if any(w.id == asked for w in wards) else wards[0].id if crowded else ""
     given, roster = [], []
     if sees_patients:
         await context.audit(Action.VIEW_DIRECTORY, "assignment")
         given = list(await backend.assignments(scope))
-        roster = list(await backend.roster(scope))
-    wards = [w for w in await backend.items(scope, "ward") if isinstance(w, Ward)]
-    crowded = len(people) + len(roster) > CROWD and bool(wards)
-    only = asked if any(w.id == asked for w in wards) else wards[0].id if crowded else ""
+        there = replace(scope, wards=frozenset({only})) if only else scope
+        roster = list(await backend.roster(there))
+    if not only and wards and len(people) + len(roster) > CROWD:
+        crowded, only = True, wards[0].id
     named, all_teams, holes = people, teams, [w for w in board if w.holes]
     if only:
         board = [w for w in board if w.ward == only]
