@@ -77,7 +77,7 @@ PICTURES: Final = (
     Picture("staff-en.png", "nurse", "/staff", size=(1280, 900)),
     Picture("channels-en.png", "engineer", "/channels", size=(1280, 900)),
     Picture("burden-en.png", "nurse", "/burden", size=(1280, 900)),
-    Picture("patient-en.png", "nurse", "/patients/{patient}", size=(1280, 1000)),
+    Picture("patient-en.png", "nurse", "/patients/{patient}", size=(1280, 1360)),
     Picture("what-if-en.png", "doctor", "/rules/spo2-low/try/{trial}", size=(1280, 900)),
     Picture("me-zh.png", "patient", "/me", size=(390, 844), lang="zh-CN"),
     Picture("me-en.png", "patient", "/me", size=(1024, 1100)),

@@ -43,7 +43,7 @@ def put(made: World, key: str, **more: object) -> None:
         (LOW, "Blood pressure 84 – low.", "血压 84 – 偏低。"),  # noqa: RUF001 - as it is set
         (HIGH, "Blood pressure 186/112 – very high.", "血压 186/112 – 很高。"),  # noqa: RUF001
         ({**HIGH, "priority": "medium"}, "Blood pressure 186/112 – high.", "血压 186/112 – 偏高。"),  # noqa: RUF001
-        ({**LOW, "limit": ""}, "SpO2 84 &lt; 90.", "血氧 84 &lt; 90."),
+        ({**LOW, "limit": ""}, "SpO2 84 &lt; 90.", "血氧 84 &lt; 90。"),
     ],
 )
 async def test_a_pressure_is_called_what_its_limit_makes_it(fields: dict[str, object], en: str, zh: str):
