@@ -20,6 +20,7 @@ __all__ = [
     "age_state",
     "expected_interval_s",
     "known_of",
+    "of_patient",
     "state_of",
 ]
 
@@ -103,6 +104,13 @@ def state_of(
     return state
 
 
+def of_patient(metric: str) -> bool:
+    """Whether it says something of the patient: not what a device is called or has left, nor single beats."""
+    known = METRICS.get(metric)
+    names = known is not None and known.kind == "coded" and not known.codes
+    return not names and metric not in {"rr_interval", "battery_level"}
+
+
 Known = Literal["all", "part", "nothing"]
 """How much is live and watched by rules: what it is worth that no alarm is known."""
 
@@ -110,7 +118,8 @@ Known = Literal["all", "part", "nothing"]
 def known_of(shown: Iterable[Sequence[Any]], newest: Iterable[Value], states: Mapping[str, str]) -> Known:
     """Of what a tile shows, and of the newest values by their states; what nothing measures counts not."""
     worn = [v for v in shown if v[1] != ValueState.NONE]
-    told = [v for v in newest if states.get(v.metric, ValueState.NONE) != ValueState.NONE]
+    said = [v for v in newest if of_patient(v.metric)]
+    told = [v for v in said if states.get(v.metric, ValueState.NONE) != ValueState.NONE]
     found = {str(v[1]) for v in worn} | {states[v.metric] for v in told}
     flags = {f for v in worn for f in v[4]} | {f for v in told for f in v.quality}
     if not found & {ValueState.LIVE, ValueState.AGEING}:

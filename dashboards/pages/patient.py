@@ -18,6 +18,7 @@ from dashboards.charts import Chart, chart_of, charts_in, metrics_of, place_of
 from dashboards.directory_port import AskedItems
 from dashboards.i18n import N_
 from dashboards.live.hub import LiveHub
+from dashboards.live.states import of_patient
 from dashboards.models import (
     AlarmDetail,
     AlarmNote,
@@ -37,7 +38,6 @@ from dashboards.problems import MissingError
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
 from hearthward.core.clock import SECOND, iso
-from hearthward.core.codes import METRICS
 from hearthward.trust.access import Action
 
 __all__ = ["router", "show_patient"]
@@ -144,7 +144,7 @@ async def show_patient(
         shown=shown,
         windows={name: text for name, (_, text) in WINDOWS.items()},
         charts=charts_in(measured),
-        values=sorted((v for v in newest if _said(v)), key=lambda v: place_of(v.metric)),
+        values=sorted((v for v in newest if of_patient(v.metric)), key=lambda v: place_of(v.metric)),
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,
         **await _place(context, patient),
@@ -213,13 +213,6 @@ def _drawing(chart: Chart) -> str:
         low=max((x.value for x in held if x.side == "low"), default=None),
         high=min((x.value for x in held if x.side == "high"), default=None),
     )
-
-
-def _said(value: Value) -> bool:
-    """Whether it says something of the patient: not what a device is called, nor when a heart beat."""
-    known = METRICS.get(value.metric)
-    names = known is not None and known.kind == "coded" and not known.codes
-    return not names and value.metric not in {"rr_interval", "battery_level"}
 
 
 async def _place(context: Context, patient: str) -> dict[str, Any]:

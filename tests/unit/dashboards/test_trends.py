@@ -348,6 +348,15 @@ def test_how_much_is_known_is_what_is_live_and_watched_of_what_is_worn(
     assert known_of(shown, [newest], states) == known
 
 
+def test_a_battery_that_is_told_once_an_hour_takes_nothing_from_what_is_known():
+    oxygen, battery = (
+        Value(device="main-oxi-A", metric=metric, value=97, time=T0, received=T0)
+        for metric in ("spo2", "battery_level")
+    )
+    states = {"spo2": "live", "battery_level": "stale"}
+    assert known_of([["97", "live", 1, 1, []]], [oxygen, battery], states) == "all"
+
+
 async def test_what_is_known_now_fetches_itself_and_says_how_old_it_is(made: World):
     await seeded(made)
     patient = made.ids["main", "patientA"]
