@@ -31,9 +31,10 @@ LARGE_BYTES: Final = MAX_FRAME_BYTES // 2
 """A document of this size is told of: gateways refuse one of twice as many bytes."""
 VERSIONS_KEPT: Final = 100
 """So many versions before the present one are known by their digests."""
-AGAIN_S: Final = 55.0
-"""A gateway that is online and does not run its document gets it again after this: looked at twice a minute,
-it does so each minute."""
+FIRST_AGAIN_S: Final = 2.0
+LAST_AGAIN_S: Final = 60.0
+"""A gateway that is online and does not run its document gets it again after this time, and then after twice
+as long each time: a broker may lose a retained message whose storing and a subscription meet."""
 
 
 class ConfigPublisher:
@@ -60,7 +61,7 @@ class ConfigPublisher:
         self._documents: dict[str, ConfigDocument] = {}
         self._turn = asyncio.Lock()
         self._strange: dict[str, str] = {}
-        self._offered: dict[str, int] = {}
+        self._offered: dict[str, tuple[int, float]] = {}
         self._versions: dict[tuple[str, str], int] | None = None
         self._rules = RulesToSend.of(RuleSet())
 
@@ -122,23 +123,26 @@ class ConfigPublisher:
             await self._publish(document)
 
     async def publish_again(self, gateways: Iterable[GatewayState]) -> None:
-        """Publish the documents of those that are online and run others, each once in ``AGAIN_S``.
+        """Publish the documents of those that are online and run others; to be called every second or so.
 
+        Each after ``FIRST_AGAIN_S`` in which that was so, then after twice as long, ``LAST_AGAIN_S`` at most.
         The broker may have forgotten what it acknowledged, and a gateway may not have been able to keep it.
         """
-        before = self._clock.monotonic_ns() - round(AGAIN_S * SECOND)
+        now = self._clock.monotonic_ns()
         for state in list(gateways):
             document = self._documents.get(state.gateway)
             if document is None or not state.online or state.config == document.digest:
+                self._offered[state.gateway] = now, FIRST_AGAIN_S
                 continue
-            if self._offered.get(state.gateway, before) <= before:
+            at, wait = self._offered.setdefault(state.gateway, (now, FIRST_AGAIN_S))
+            if now - at >= wait * SECOND:
                 self._telemetry.count("config_republished_total")
-                await self._publish(document)
+                await self._publish(document, min(2 * wait, LAST_AGAIN_S))
 
-    async def _publish(self, document: ConfigDocument) -> None:
+    async def _publish(self, document: ConfigDocument, again_s: float = FIRST_AGAIN_S) -> None:
         if not self._source.connected:
             return  # the next connect publishes all
-        self._offered[document.gateway] = self._clock.monotonic_ns()
+        self._offered[document.gateway] = self._clock.monotonic_ns(), again_s
         payload = _signed(document, self._key).encode()
         if not self._fits(document.gateway, len(payload)):
             return

@@ -62,6 +62,7 @@ PRUNE_EVERY: Final = 120
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
 PROBE_EVERY_S: Final = 5.0
+OFFER_EVERY_S: Final = 1.0
 RECORDS_WAIT_S: Final = 1.0
 """Timers that the records could not take are tried again after so long."""
 _DIGEST_CHARACTERS: Final = 64
@@ -206,6 +207,7 @@ class CloudService:
                 )
                 group.create_task(self._ticks(), name="cloud-ticks")
                 group.create_task(self._maintenance(), name="cloud-maintenance")
+                group.create_task(self._offers(), name="cloud-offers")
                 group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")
                 group.create_task(self.store.run(self.facts.of_part(STORE_SERVER)), name="cloud-store")
@@ -429,6 +431,12 @@ class CloudService:
                 self.pulse.beat(pulse.BROKER)
             await asyncio.sleep(PROBE_EVERY_S)
 
+    async def _offers(self) -> None:
+        """Give configuration documents again to gateways that do not run them."""
+        while True:
+            await asyncio.sleep(OFFER_EVERY_S)
+            await self.publisher.publish_again(self.gateways.all())
+
     async def _maintenance(self) -> None:
         rounds = 0
         while True:
@@ -439,7 +447,6 @@ class CloudService:
                 await self.publisher.refresh()
                 for state in self.gateways.all():
                     await self.publisher.runs(state.gateway, state.config)
-                await self.publisher.publish_again(self.gateways.all())
                 self._outdated.look(self.gateways.all(), self.publisher.document)
                 self._trouble.look(self.gateways, self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:

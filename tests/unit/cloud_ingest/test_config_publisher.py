@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_ingest.config_publisher import AGAIN_S, ConfigPublisher
+from cloud_ingest.config_publisher import FIRST_AGAIN_S, LAST_AGAIN_S, ConfigPublisher
 from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import Records
 from cloud_ingest.sources import MemorySource
@@ -58,22 +58,26 @@ def says(gateway: str, config: str = "", *, online: bool = True) -> GatewayState
     return GatewayState(gateway, online=online, config=config)
 
 
-async def test_a_document_that_the_broker_forgot_is_published_again_each_minute(office: Office):
+async def test_a_document_that_the_broker_forgot_is_published_again_soon_then_less_and_less(office: Office):
     states = says("gw-1", "old"), says("gw-2", office.document("gw-2").digest), says("gw-unknown", "x")
-    assert await office.look(*states, after=AGAIN_S - 1) == []
+    assert await office.look(*states, after=FIRST_AGAIN_S - 0.5) == []
     office.source.retained.clear()
-    assert await office.look(*states, after=1) == [topic("main", "gw-1", "config")]
+    assert await office.look(*states, after=0.5) == [topic("main", "gw-1", "config")]
     given = ConfigDocument.decode(office.source.retained[topic("main", "gw-1", "config")])
     assert given.digest == office.document("gw-1").digest
     assert given.signature
-    assert await office.look(*states, after=30) == []
-    assert await office.look(*states, after=30) == [topic("main", "gw-1", "config")]
+    given_at = [n for n in range(1, 601) if await office.look(*states, after=1)]
+    assert given_at[:5] == [4, 12, 28, 60, 120]
+    assert {b - a for a, b in zip(given_at[4:], given_at[5:], strict=False)} == {LAST_AGAIN_S}
     assert await office.look(says("gw-1", given.digest), after=60) == []
+    assert await office.look(says("gw-1", "older"), after=1) == []
+    assert await office.look(says("gw-1", "older"), after=1) == [topic("main", "gw-1", "config")]
 
 
 async def test_who_is_away_is_given_nothing_and_a_cloud_without_a_broker_waits(office: Office):
     assert await office.look(says("gw-1", "old", online=False), after=600) == []
-    office.source.cut()
     assert await office.look(says("gw-1", "old")) == []
+    office.source.cut()
+    assert await office.look(says("gw-1", "old"), after=FIRST_AGAIN_S) == []
     office.source._connected.set()
     assert await office.look(says("gw-1", "old")) == [topic("main", "gw-1", "config")]
