@@ -233,7 +233,8 @@ async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_
         cloud.source.deliver(status, Status(online=True, config=cloud.config().digest).encode())
         await becomes(0.0)
         await cloud.service.rules_changed(RuleSet())
-        monkeypatch.setattr(publisher_module, "AGAIN_S", 0.0)
+        monkeypatch.setattr(publisher_module, "FIRST_AGAIN_S", 0.0)
+        monkeypatch.setattr(service_module, "OFFER_EVERY_S", 0.01)
         cloud.source.retained.clear()  # the broker forgets what it has acknowledged
         await becomes(1.0)
         await cloud.source.wait_published(3)
