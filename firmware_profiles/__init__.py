@@ -6,12 +6,13 @@ from firmware_profiles.errors import Problem, ProfileError
 from firmware_profiles.firmware import FirmwareRange
 from firmware_profiles.framer import FramedBytes, Framer
 from firmware_profiles.matching import DeviceFacts, short_uuid
-from firmware_profiles.profile import DecodedReading, Profile, SerialSettings, Step, Timings
+from firmware_profiles.profile import DecodedReading, DecodedWave, Profile, SerialSettings, Step, Timings
 from firmware_profiles.registry import Catalog, load_catalog
 
 __all__ = [
     "Catalog",
     "DecodedReading",
+    "DecodedWave",
     "DeviceFacts",
     "FirmwareRange",
     "FramedBytes",

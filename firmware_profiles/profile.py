@@ -11,9 +11,18 @@ from firmware_profiles.schema import ProfileDocument
 from hearthward.core.errors import ConfigError, DecodeError
 from hearthward.core.model import Quality
 
-__all__ = ["DecodedReading", "Decoder", "Profile", "SerialSettings", "Step", "Timings"]
+__all__ = [
+    "DecodedReading",
+    "DecodedWave",
+    "Decoder",
+    "Profile",
+    "SerialSettings",
+    "Step",
+    "Timings",
+    "WaveDecoder",
+]
 
-Transport = Literal["ble", "serial"]
+Transport = Literal["ble", "advertisement", "serial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,23 @@ class DecodedReading:
     device_time: int | None
     quality: Quality
     record: int | None
+    elapsed: int | None = None
+    """Nanoseconds since the device's own session began (CGM), where its frames give no time but this."""
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedWave:
+    """Samples of a waveform out of one payload, evenly spaced; value = sample * ``scale`` in ``unit``."""
+
+    metric: str
+    rate_hz: float
+    samples: tuple[int, ...]
+    scale: float
+    unit: str | None
+    quality: Quality
+
+
+WaveDecoder = Callable[[bytes], tuple[DecodedWave, ...]]
 Decoder = Callable[[bytes], tuple[DecodedReading, ...]]
 
 
@@ -87,6 +111,8 @@ class Profile:
     file: str
     document: ProfileDocument = field(repr=False, compare=False)
     decoders: Mapping[str, Decoder] = field(repr=False, compare=False)
+    wave_decoders: Mapping[str, WaveDecoder] = field(default_factory=dict, repr=False, compare=False)
+    """For the sources that carry waveforms too; called after ``decode`` took the payload."""
 
     def decode(self, source: str, payload: bytes) -> tuple[DecodedReading, ...]:
         """Readings of one payload, in the order of the frame's fields; a "no value" field gives none.
@@ -103,7 +129,7 @@ class Profile:
     def framer(self) -> Framer:
         """A new framer for one connection. Raises ConfigError when the transport has frames of its own."""
         framing = self.document.framing
-        if framing is None:
+        if framing is None or framing.delimiter is None or framing.max_length is None:
             msg = f"profile {self.id} has no framing: {self.transport} delivers whole payloads"
             raise ConfigError(msg, file=self.file)
         return Framer(framing.source, framing.delimiter.encode("latin-1"), framing.max_length)

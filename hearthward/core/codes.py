@@ -13,7 +13,7 @@ from hearthward.core.errors import ConfigError
 
 __all__ = ["INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
 
-Kind = Literal["numeric", "coded"]
+Kind = Literal["numeric", "coded", "wave"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,11 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("body_weight", 188736, "29463-7", "kg", 0, 700, 86_400, 2),
         _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
         _m("battery_level", None, None, "%", 0, 100, 3600),
+        # waveforms: samples, never single readings; low and high bound a sample in the unit
+        _m("pleth", 150452, None, "1", 0, 65_535, 1, 0, "wave"),
+        _m("ecg", 131328, "11524-6", "mV", -100, 100, 1, 3, "wave"),
+        _m("ecg_i", 131329, None, "mV", -100, 100, 1, 3, "wave"),
+        _m("ecg_ii", 131330, None, "mV", -100, 100, 1, 3, "wave"),
         # entered by hand: no device sends them
         _m("consciousness", None, None, None, -_INF, _INF, 14_400, 0, "coded", ("A", "C", "V", "P", "U")),
         _m("supplemental_oxygen", None, None, None, -_INF, _INF, 14_400, 0, "coded", ("air", "oxygen")),

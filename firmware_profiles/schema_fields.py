@@ -1,0 +1,142 @@
+"""Fields and frames of a profile file: where each number stands in the bytes and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from firmware_profiles.schema_base import Bit, Certainty, Name, Positive, QualityName, Strict, Text
+
+__all__ = ["BitPart", "Condition", "FieldSpec", "Frame", "QualityRule", "Scale", "UnitIf", "WaveSpec"]
+
+
+class Condition(Strict):
+    """Whether ``bit`` of an earlier integer field is ``is``."""
+
+    field: Name
+    bit: Bit
+    is_: Literal[0, 1] = Field(1, alias="is")
+
+
+class UnitIf(Strict):
+    """Another unit on the wire when a flag is set."""
+
+    field: Name
+    bit: Bit
+    unit: Text
+
+
+class Scale(Strict):
+    """Wire number * times / over."""
+
+    times: Annotated[float, Field(gt=0)] = 1.0
+    over: Annotated[float, Field(gt=0)] = 1.0
+
+
+class QualityRule(Strict):
+    """``flag`` is set when any of ``any_bit`` is set, or when the bits low..high are one of ``is``."""
+
+    flag: QualityName
+    any_bit: tuple[Bit, ...] = ()
+    bits: tuple[Bit, Bit] | None = None
+    is_: tuple[int, ...] = Field((), alias="is")
+
+
+class BitPart(Strict):
+    """The bits low..high of an earlier integer field, as a part of a number put together from several."""
+
+    field: Name
+    bits: tuple[Bit, Bit]
+
+
+class WaveSpec(Strict):
+    """Samples of a waveform: ``count`` of them (or to the end), each ``every`` bytes after the one before."""
+
+    metric: Name
+    rate_hz: Positive
+    every: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Bytes from sample to sample; the field's own size when not given."""
+    count: Annotated[int, Field(ge=1, le=4096)] | None = None
+    scale: Scale | None = None
+    unit: Text | None = None
+
+
+class FieldSpec(Strict):
+    """One field of a frame, in the order of the bytes; a field without ``metric`` is parsed over."""
+
+    name: Name
+    type: Literal[
+        "u8",
+        "s8",
+        "u16",
+        "s16",
+        "u24",
+        "u32",
+        "s32",
+        "sfloat",
+        "float32-11073",
+        "dt7",
+        "utf8",
+        "decimal",
+        "hex",
+    ]
+    endian: Literal["little", "big"] = "little"
+    present_if: Condition | None = None
+    repeat: Literal["end"] | None = None
+    at: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """In a frame of a fixed ``length``: where the field stands."""
+    join: tuple[BitPart, ...] = ()
+    """Put the number together from bits of earlier fields, the most significant part first."""
+    wave: WaveSpec | None = None
+    role: (
+        Literal["clock", "clock_offset_min", "elapsed_min", "start", "utc_offset_quarters", "dst", "size"]
+        | None
+    ) = None
+    """What a field says of time, or of the size of its record (see ``Frame.records``)."""
+    of: Name | None = None
+    """Take the number from this earlier field instead of from the bytes (with ``bits``)."""
+    bits: tuple[Bit, Bit] | None = None
+    """Only the bits low..high of the number."""
+    enum: dict[str, Text] | None = None
+    """Number -> text of a coded metric; a number that is not listed gives no reading."""
+    nulls: tuple[float, ...] = ()
+    """Numbers (before scale) that mean "no value"; NaN and its like do so by themselves."""
+    scale: Scale | None = None
+    unit: Text | None = None
+    unit_if: UnitIf | None = None
+    metric: Name | None = None
+    range: tuple[float, float] | None = None
+    """Plausible values in the metric's unit; the metric table's when not given, and never wider."""
+    quality: tuple[QualityRule, ...] = ()
+    key: Annotated[str, StringConstraints(pattern=r"^[!-<>-~]+$")] | None = None
+    """In a frame of pairs: the name before ``=``."""
+    digits: Annotated[int, Field(ge=1, le=20)] | None = None
+    """In a frame of pairs: at least so many digits (and no fraction), so that a lost byte is noticed."""
+    suffix: Annotated[str, StringConstraints(pattern=r"^[!-~]+$")] | None = None
+    """In a frame of pairs: may follow the number."""
+    certainty: Certainty | None = None
+    """Declared: where less is known than the profile's provenance says."""
+
+
+class Frame(Strict):
+    """One source's payload: binary fields, or a text line of ``KEY=VALUE`` pairs after a time stamp.
+
+    In pairs a value of dashes means "no value", keys that are not listed are ignored, and a line
+    without all the ``required`` keys is refused as truncated.
+    """
+
+    format: Literal["binary", "pairs"] = "binary"
+    stamp: Literal["MM/DD/YY HH:MM:SS"] | None = None
+    required: tuple[str, ...] = ()
+    integrity: Literal["sum8", "xor8", "crc16-mcrf4xx"] | None = None
+    """The check at the end of a binary frame, over every byte before it."""
+    integrity_optional: bool = False
+    """A frame that ends right before the check is taken too: the device need not send one."""
+    length: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """A frame of fixed places: exactly so many bytes, and every field says where it stands (``at``)."""
+    records: bool = False
+    """The payload is a row of records, each beginning with a field of the role ``size``."""
+    only_if: tuple[Condition, ...] = ()
+    """Another frame says nothing worth keeping (a scale that has not settled): it gives no readings."""
+    fields: tuple[FieldSpec, ...]
