@@ -18,6 +18,7 @@ from hearthward import __version__
 from hearthward.app.deadletter_commands import add_deadletter_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
+from hearthward.app.profile_commands import add_profile_commands
 from hearthward.app.release_commands import add_release_commands
 from hearthward.app.trust_commands import add_trust_commands
 from hearthward.app.user_commands import add_user_commands
@@ -464,42 +465,7 @@ def why_not(context: click.Context, patient: str, rule: str, time: str, *, as_js
 
 @main.group()
 def profiles() -> None:
-    """Device profiles: list, show, check."""
-
-
-@profiles.command("list")
-@_told
-def profiles_list() -> None:
-    """List the shipped profiles."""
-    from firmware_profiles import load_catalog
-
-    for profile in load_catalog():
-        click.echo(f"{profile.id:24} v{profile.version}  {profile.transport:6}  {profile.title}")
-
-
-@profiles.command("show")
-@click.argument("profile")
-@_told
-def profiles_show(profile: str) -> None:
-    """Show what a profile reads and how."""
-    from firmware_profiles import load_catalog
-    from firmware_profiles.report import describe
-
-    click.echo(describe(load_catalog().get(profile)))
-
-
-@profiles.command("check")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-@_told
-def profiles_check(path: Path | None) -> None:
-    """Load profiles strictly and run their vectors. PATH is a file or folder beside the shipped ones."""
-    from firmware_profiles.report import check
-
-    problems = check([path] if path else [])
-    for line in problems.lines:
-        click.echo(line, err=not problems.ok)
-    if not problems.ok:
-        sys.exit(1)
+    """Device profiles: list, show, check, write new ones, record frames of a live device."""
 
 
 @main.group()
@@ -543,6 +509,7 @@ def rules_check(path: Path | None, *, replace: bool) -> None:
         sys.exit(1)
 
 
+add_profile_commands(profiles, _told, _settings)
 add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
