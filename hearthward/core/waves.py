@@ -1,15 +1,20 @@
-"""Waveforms as chunks of evenly spaced samples, and the blocks in which they travel inside frames."""
+"""Waveforms as chunks of evenly spaced samples; the blocks in which they travel: ``core.wave_blocks``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from hearthward.core.clock import SECOND
 
-__all__ = ["MAX_SAMPLES", "WaveformChunk"]
+__all__ = ["MAX_RATE_HZ", "MAX_SAMPLES", "MIN_RATE_HZ", "SAMPLE_LIMIT", "WaveformChunk"]
 
-MAX_SAMPLES = 4096
+MAX_SAMPLES: Final = 4096
 """Samples in one chunk at most."""
+SAMPLE_LIMIT: Final = 2**31
+"""A sample is an integer of 32 bits: from -SAMPLE_LIMIT to SAMPLE_LIMIT - 1."""
+MIN_RATE_HZ: Final = 0.1
+MAX_RATE_HZ: Final = 100_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +22,11 @@ class WaveformChunk:
     """Consecutive samples of one waveform by one device; value = sample * ``scale`` in ``unit`` (UCUM).
 
     ``received`` is the gateway's receive time of the last sample (UTC ns, strictly increasing from chunk
-    to chunk of a device and metric), ``corrected`` the best estimate of when the last one was taken.
-    ``first`` counts the samples of this run of the device's session from 0: a chunk whose ``first`` is
-    not the end of the one before follows a gap. ``run`` tells the runs apart.
+    to chunk of a device and metric within a run), ``corrected`` the best estimate of when the last one was
+    taken. ``run`` tells the runs of a device's session apart; ``first`` counts the samples of this waveform
+    in this run from 0, those that were lost on the way included: a chunk whose ``first`` is not the end of
+    the one before follows a gap. Device, metric, run and first together are a chunk's identity: the same
+    again is a repeat.
     """
 
     device: str
@@ -39,3 +46,8 @@ class WaveformChunk:
     def begins(self) -> int:
         """When the first sample was taken (UTC ns), by ``corrected`` and the rate."""
         return self.corrected - round((len(self.samples) - 1) * SECOND / self.rate_hz)
+
+    @property
+    def end(self) -> int:
+        """The ``first`` of the chunk that follows without a gap."""
+        return self.first + len(self.samples)

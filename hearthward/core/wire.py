@@ -2,8 +2,9 @@
 
 All are msgpack. A *block* is a group commit's readings as columns, encoded once when the edge accepts
 them and carried unchanged inside frames, so nothing is decoded on the way; or it carries what the rules
-at the edge decided, one number each. A *frame* carries blocks of one gateway and boot. What answers or
-accompanies them (receipt, status, configuration, accounts) is in ``hearthward.core.messages``.
+at the edge decided, or chunks of waveforms (``core.wave_blocks``), one number each. A *frame* carries
+blocks of one gateway and boot. What answers or accompanies them (receipt, status, configuration,
+accounts) is in ``hearthward.core.messages``.
 
 MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied|account>``.
 """
@@ -21,6 +22,7 @@ from hearthward.core.ids import GATEWAY_ID
 from hearthward.core.messages import Accounts, ConfigDocument, Receipt, Status, StoredBlock
 from hearthward.core.model import COLUMNS, ReadingBatch
 from hearthward.core.packing import MAX_MESSAGE_BYTES, VERSION, pack, unpack
+from hearthward.core.wave_blocks import carries_waves
 
 __all__ = [
     "MAX_BLOCK",
@@ -194,7 +196,7 @@ def decode_decisions(payload: bytes) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A group commit: ``count`` readings (or decisions) numbered from ``first``, encoded."""
+    """A group commit: ``count`` readings (or decisions, or chunks of waves) from ``first`` on, encoded."""
 
     first: int
     count: int
@@ -209,6 +211,11 @@ class Block:
     def decisions(self) -> bool:
         """Whether it carries decisions, not readings."""
         return carries_decisions(self.payload)
+
+    @property
+    def waves(self) -> bool:
+        """Whether it carries chunks of waveforms, not readings."""
+        return carries_waves(self.payload)
 
     def digest(self) -> bytes:
         """Eight bytes that tell this block's content from any other."""
