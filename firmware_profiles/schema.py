@@ -19,6 +19,7 @@ __all__ = [
     "BleCriteria",
     "Condition",
     "FieldSpec",
+    "FieldUse",
     "Frame",
     "Framing",
     "Match",
@@ -33,12 +34,22 @@ __all__ = [
 ]
 
 
+class FieldUse(Strict):
+    """A use of the real device with Hearthward at patients or volunteers (declared): when, which firmware."""
+
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    firmware: Text | None = None
+    report: Text
+    """What was compared with what, and where one can read it."""
+
+
 class Provenance(Strict):
     """Where the layout is known from (declared)."""
 
     source: Text
     licence: Text
     certainty: Certainty
+    field: tuple[FieldUse, ...] = ()
 
 
 class BleCriteria(Strict):
@@ -123,6 +134,8 @@ class Vector(Strict):
     origin: Text
     readings: tuple[VectorReading, ...] | None = None
     refused: Literal["truncated", "oversized", "malformed", "out_of_range", "integrity"] | None = None
+    evidence: Literal["derived", "published", "captured"] = "derived"
+    """Whether the bytes were made from the layout, published by somebody with a real device, or recorded."""
 
     @property
     def payload(self) -> bytes:
