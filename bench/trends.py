@@ -28,7 +28,7 @@ _MORE: Final = """
 INSERT INTO readings
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT series, key_time + i * 1000000000, mark, ordinal, corrected + i * 1000000000, received, device_time,
-  60 + (i * 7919) % 40, code, digest, grp, source, author, quality, profile, origin, seq + i
+  60 + (i * 7919) % 40, code, digest, grp, source, author, quality, profile, origin, seq + i, error
 FROM (SELECT * FROM readings LIMIT 1) CROSS JOIN n
 """
 

@@ -40,7 +40,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT series, key_time + i * 1000000000, mark, ordinal, corrected + i * 1000000000,
   received, device_time,
   CASE WHEN (i + seq * 100) % 3600 < 40 THEN 83 + (i / 3600 + series) % 6 ELSE 96 + i % 3 END,
-  code, digest, grp, source, author, quality, profile, origin, seq + i * 1000
+  code, digest, grp, source, author, quality, profile, origin, seq + i * 1000, error
 FROM readings, n WHERE seq < 1000
 """
 """A fall of 40 s to 83..88 once an hour for each."""

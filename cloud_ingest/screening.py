@@ -53,6 +53,7 @@ def check_columns(batch: ReadingBatch) -> None:
         "source": batch.source,
         "device_time": [v for v in batch.device_time if v is not None],
         "record": [v for v in batch.record if v is not None],
+        "error": [v for v in batch.error if v is not None],
     }
     for name, column in integers.items():
         if column and (min(column) < 0 or max(column) > _MAX_INT):

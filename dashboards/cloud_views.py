@@ -26,7 +26,7 @@ from dashboards.models import (
     Value,
     Ward,
 )
-from hearthward.core.clock import naive_iso
+from hearthward.core.clock import SECOND, naive_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch, Source, quality_names
@@ -94,7 +94,7 @@ def gateway_of(
         config_since=applied_now[1],
         config_issued=issued,
         backlog=state.backlog if state else None,
-        states=dict(state.devices) if state else {},
+        states={device: str(word) for device, word in state.devices.items()} if state else {},
         rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},
         trouble=dict(state.trouble) if state else {},
         ended=row.ended if row else None,
@@ -103,11 +103,17 @@ def gateway_of(
 
 def device_of(row: rows.Device, state: GatewayState | None) -> Device:
     """A device's row with what its gateway tells of it now."""
-    told = {"rejected", "state"}
+    told = {"rejected", "state", "word"}
     kept = {name: getattr(row, name) for name in Device.model_fields if name not in told}
     if state is None:
         return Device(**kept)
-    return Device(**kept, state=state.devices.get(row.id, ""), rejected=dict(state.rejected.get(row.id, {})))
+    word = state.devices.get(row.id)
+    return Device(
+        **kept,
+        state="" if word is None else str(word),
+        word=None if word is None else state_of(word),
+        rejected=dict(state.rejected.get(row.id, {})),
+    )
 
 
 def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigError:
@@ -200,6 +206,7 @@ def values_of(
             time=r.corrected,
             received=r.received,
             device_time=None if r.device_time is None else naive_iso(r.device_time),
+            time_error_s=None if r.error is None else r.error / SECOND,
             quality=quality_names(r.quality),
             source=Source(r.source).name.lower(),
             author=r.author,

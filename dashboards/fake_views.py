@@ -8,7 +8,7 @@ from typing import Any
 from dashboards.backend import VitalSample
 from dashboards.live.score import as_number
 from dashboards.models import Alarm, AlarmDetail, Association, Encounter, Value
-from hearthward.core.clock import naive_iso
+from hearthward.core.clock import SECOND, naive_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Reading, Source, quality_names
 
@@ -44,6 +44,7 @@ def value_of(r: Reading, patient: str | None, author_name: str | None) -> Value:
         time=r.corrected,
         received=r.received,
         device_time=None if r.device_time is None else naive_iso(r.device_time),
+        time_error_s=None if r.error is None else r.error / SECOND,
         quality=quality_names(r.quality),
         source=Source(r.source).name.lower(),
         author=r.author,

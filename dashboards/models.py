@@ -181,6 +181,9 @@ class Value(_View):
     time: Instant = Field(description="when it was measured (corrected)")
     received: Instant = Field(description="when the gateway received it")
     device_time: str | None = Field(None, description="the device's own clock, without a zone")
+    time_error_s: float | None = Field(
+        None, description="how far `time` may be off, in seconds; null where that is not known"
+    )
     quality: list[str] = Field(default_factory=list)
     source: Literal["device", "manual", "imported"] = "device"
     author: str | None = Field(None, description="id of the user who entered it by hand")

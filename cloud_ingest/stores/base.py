@@ -156,7 +156,7 @@ def check_delivery(delivery: Delivery) -> None:
         if column and not (min(column) >= 0 and max(column) < _LIMIT):
             msg = f"{name} outside 0..2^63-1"
             raise StoreRejected(msg, column=name)
-    for name in ("device_time", "record"):
+    for name in ("device_time", "record", "error"):
         if any(v is not None and not 0 <= v < _LIMIT for v in getattr(batch, name)):
             msg = f"{name} outside 0..2^63-1"
             raise StoreRejected(msg, column=name)

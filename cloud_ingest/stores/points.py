@@ -70,6 +70,8 @@ _NUMBERS: Final = (
     "seq_hi",
     "ordinal",
     "ordinal_hi",
+    "error",
+    "error_hi",
 )
 """Each is a bit of ``shape``, in this order; only ever add at the end."""
 _BIT: Final = {name: 1 << i for i, name in enumerate(_NUMBERS)}
@@ -153,6 +155,8 @@ class Format:
             self._put(out, "group", reading.group, even_zero=True)
         self._put(out, "seq", seq)
         self._put(out, "ordinal", reading.ordinal)
+        if reading.error is not None:
+            self._put(out, "error", reading.error, even_zero=True)
         shape = sum(_BIT[name] for name in out)
         shape |= _EMPTY_CODE if reading.code == "" else 0
         shape |= _EMPTY_AUTHOR if reading.author == "" else 0
@@ -260,6 +264,7 @@ class Reader:
             self._author if self._author or shape & _EMPTY_AUTHOR else None,
             self._quality,
             self._profile,
+            _whole(found, "error"),
         )
 
 

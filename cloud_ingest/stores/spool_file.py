@@ -53,7 +53,7 @@ _ADOPT: Final = """
   SELECT r.series, r.key_time, r.mark, r.ordinal, s.tenant, o.gateway, o.boot, r.seq,
     s.device, s.metric, r.value, c.text, r.key_time + r.device_time, r.key_time + r.received, r.corrected,
     CASE WHEN r.mark < 0 THEN -1 - r.mark END, COALESCE(r.digest, r.mark), r.ordinal, r.grp, r.source,
-    a.text, r.quality, p.text
+    a.text, r.quality, p.text, r.error
   FROM readings r JOIN series s ON s.id = r.series JOIN texts p ON p.id = r.profile
   JOIN origins o ON o.id = r.origin
   LEFT JOIN texts c ON c.id = r.code LEFT JOIN texts a ON a.id = r.author

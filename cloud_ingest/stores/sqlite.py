@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 READERS: Final = 2
 BUSY_MS: Final = 5_000
-SCHEMA_VERSION: Final = 2
-"""1: without ``hours``."""
+SCHEMA_VERSION: Final = 3
+"""1: without ``hours``; 2: readings without ``error``."""
 REST_S: Final = 60.0
 """Once all closed hours are summed up, those that have closed since wait at most so long."""
 BREATH_S: Final = 0.2
@@ -62,18 +62,22 @@ CREATE TABLE readings (
   ordinal INTEGER NOT NULL, corrected INTEGER NOT NULL, received INTEGER NOT NULL, device_time INTEGER,
   value REAL, code INTEGER REFERENCES texts, digest INTEGER, grp INTEGER NOT NULL, source INTEGER NOT NULL,
   author INTEGER REFERENCES texts, quality INTEGER NOT NULL, profile INTEGER NOT NULL REFERENCES texts,
-  origin INTEGER NOT NULL REFERENCES origins, seq INTEGER NOT NULL,
+  origin INTEGER NOT NULL REFERENCES origins, seq INTEGER NOT NULL, error INTEGER,
   PRIMARY KEY (series, key_time, mark, ordinal)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX readings_by_time ON readings (series, corrected);
 """
-_INSERT: Final = "INSERT INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT: Final = "INSERT INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _PRESENT: Final = "SELECT origin, seq FROM readings WHERE series=? AND key_time=? AND mark=? AND ordinal=?"
+_ORIGIN: Final = slice(15, 17)
+"""Where a row says what it comes from."""
 _COLUMNS: Final = """
   s.device, s.metric, r.value, c.text, r.key_time + r.device_time, r.key_time + r.received, r.corrected,
   CASE WHEN r.mark < 0 THEN -1 - r.mark END, COALESCE(r.digest, r.mark), r.ordinal, r.grp, r.source,
-  a.text, r.quality, p.text
+  a.text, r.quality, p.text, r.error
 """
+_FORMER_COLUMNS: Final = _COLUMNS.replace("r.error", "NULL")
+"""Of a file that another release left, opened only to be read."""
 _FROM: Final = """
   FROM readings r JOIN series s ON s.id = r.series JOIN texts p ON p.id = r.profile
   LEFT JOIN texts c ON c.id = r.code LEFT JOIN texts a ON a.id = r.author
@@ -104,6 +108,7 @@ class SqliteStore:
         self._hours = Hours()
         try:
             self._db = self._writer.submit(self._open).result()
+            self._columns = self._writer.submit(_columns, self._db).result()
         except (sqlite3.Error, OSError) as error:
             self._shutdown()
             msg = f"cannot open the time-series store {path}: {error}"
@@ -154,7 +159,7 @@ class SqliteStore:
         if present is None:
             self._db.execute(_INSERT, row)
             return Outcome.NEW
-        return Outcome.SAME if present == row[-2:] else Outcome.DUPLICATE
+        return Outcome.SAME if present == row[_ORIGIN] else Outcome.DUPLICATE
 
     def _rows(self, tenant: str, delivery: Delivery) -> list[Row]:
         batch, origins = delivery.batch, delivery.origins
@@ -180,6 +185,7 @@ class SqliteStore:
                 [self._text(text) for text in batch.profile],
                 [origin] * len(batch),
                 origins.seqs,
+                batch.error,
                 strict=True,
             )
         )
@@ -246,7 +252,7 @@ class SqliteStore:
             series = self._find_series(db, tenant, devices, metrics)
             order = "DESC" if newest else "ASC"
             sql = (
-                f"SELECT {_COLUMNS} {_FROM} WHERE r.series IN ({_holes(series)}) AND r.corrected >= ?"
+                f"SELECT {self._columns} {_FROM} WHERE r.series IN ({_holes(series)}) AND r.corrected >= ?"
                 f" AND r.corrected < ? ORDER BY r.corrected {order}, r.key_time {order} LIMIT ?"
             )
             return _batch(db.execute(sql, (*series, start, end, -1 if limit is None else limit)).fetchall())
@@ -255,7 +261,7 @@ class SqliteStore:
 
     async def latest(self, tenant: str, devices: Sequence[str]) -> ReadingBatch:
         """The newest reading of each device and metric; see TimeSeriesStore."""
-        sql = f"SELECT {_COLUMNS} {_BY_TIME} WHERE r.series = ? AND r.corrected = ?"
+        sql = f"SELECT {self._columns} {_BY_TIME} WHERE r.series = ? AND r.corrected = ?"
         newest = "SELECT max(corrected) FROM readings WHERE series = ?"
 
         def work() -> ReadingBatch:
@@ -400,7 +406,10 @@ class SqliteStore:
         if empty:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION}; COMMIT;")
         if db.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
-            db.executescript(f"BEGIN IMMEDIATE; {HOURS_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+            more = "" if _knows_errors(db) else "ALTER TABLE readings ADD COLUMN error INTEGER;"
+            db.executescript(
+                f"BEGIN IMMEDIATE; {HOURS_SCHEMA} {more} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            )
         self._take_over(db)
 
     def _take_over(self, db: sqlite3.Connection) -> None:
@@ -445,6 +454,16 @@ class SqliteStore:
         self._writer.shutdown(wait=True)
         for db in (*self._reading, *([self._db] if hasattr(self, "_db") else [])):
             db.close()
+
+
+def _knows_errors(db: sqlite3.Connection) -> bool:
+    """Whether the readings have the column ``error``."""
+    return any(row[1] == "error" for row in db.execute("PRAGMA table_info(readings)"))
+
+
+def _columns(db: sqlite3.Connection) -> str:
+    """What to select, in the order of a Reading."""
+    return _COLUMNS if _knows_errors(db) else _FORMER_COLUMNS
 
 
 def _holes(values: Sequence[object]) -> str:

@@ -26,7 +26,7 @@ DAY: Final = 86_400 * SECOND
 LONGEST: Final = 400 * DAY
 COLUMNS: Final = (
     *("time", "received", "metric", "value", "code", "unit", "device", "device_time", "quality"),
-    *("source", "author", "group"),
+    *("source", "author", "group", "time_error_s"),
 )
 EARLIEST: Final = "1970-01-01T00:00:00Z"
 
@@ -97,7 +97,7 @@ def _row(v: Value) -> Sequence[object]:
     who = v.author_name or v.author
     return (
         *(iso(v.time), iso(v.received), v.metric, number, v.code, v.unit, v.device, v.device_time),
-        *(" ".join(v.quality), v.source, who, v.group),
+        *(" ".join(v.quality), v.source, who, v.group, v.time_error_s),
     )
 
 

@@ -47,7 +47,8 @@ class Reading:
 
     ``device_time`` is the device's own clock as naive nanoseconds, or None; ``received`` the gateway's
     receive time (UTC ns, strictly increasing from payload to payload of one device); ``corrected`` the best
-    estimate of when it was measured (an attribute, never a key). ``digest`` identifies the payload's
+    estimate of when it was measured (an attribute, never a key), which may be off by ``error`` ns (None: not
+    known). ``digest`` identifies the payload's
     bytes, ``ordinal`` the place within it, ``group`` the values of one measurement.
     """
 
@@ -66,6 +67,7 @@ class Reading:
     author: str | None = None
     quality: int = 0
     profile: str = ""
+    error: int | None = None
 
     @property
     def key_time(self) -> int:
@@ -102,6 +104,7 @@ class ReadingBatch:
     author: list[str | None] = field(default_factory=list)
     quality: list[int] = field(default_factory=list)
     profile: list[str] = field(default_factory=list)
+    error: list[int | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, readings: Iterable[Reading]) -> ReadingBatch:

@@ -8,7 +8,7 @@ import msgpack
 
 from hearthward.core.errors import DecodeError
 
-__all__ = ["MAX_MESSAGE_BYTES", "VERSION", "pack", "unpack"]
+__all__ = ["MAX_MESSAGE_BYTES", "VERSION", "pack", "unpack", "unpack_any"]
 
 VERSION: Final = 2
 """Of all messages; 2: sessions, signed receipts and documents, accounts (1 was the first release's)."""
@@ -23,6 +23,11 @@ def pack(value: object) -> bytes:
 
 def unpack(payload: bytes, what: str, version: int = VERSION) -> list[Any]:
     """The parts after the version, whatever they are: callers check. Raises DecodeError."""
+    return unpack_any(payload, what, (version,))[1]
+
+
+def unpack_any(payload: bytes, what: str, versions: tuple[int, ...]) -> tuple[int, list[Any]]:
+    """The version, one of ``versions``, and the parts after it. Raises DecodeError."""
     if len(payload) > MAX_MESSAGE_BYTES:
         msg = f"{what} of {len(payload)} bytes exceeds {MAX_MESSAGE_BYTES}"
         raise DecodeError(msg, reason="oversized")
@@ -32,7 +37,8 @@ def unpack(payload: bytes, what: str, version: int = VERSION) -> list[Any]:
     except Exception as error:
         msg = f"{what} is not msgpack: {type(error).__name__}"
         raise DecodeError(msg, reason="malformed") from error
-    if type(found) is not int or found != version:
-        msg = f"{what} of version {found!r:.20}; this software reads {version}"
+    if type(found) is not int or found not in versions:
+        known = " and ".join(map(str, versions))
+        msg = f"{what} of version {found!r:.20}; this software reads {known}"
         raise DecodeError(msg, reason="version")
-    return parts
+    return found, parts

@@ -4,9 +4,10 @@ All are msgpack. A *block* is a group commit's readings as columns, encoded once
 them and carried unchanged inside frames, so nothing is decoded on the way; or it carries what the rules
 at the edge decided, or chunks of waveforms (``core.wave_blocks``), one number each. A *frame* carries
 blocks of one gateway and boot. What answers or accompanies them (receipt, status, configuration,
-accounts) is in ``hearthward.core.messages``.
+accounts) is in ``hearthward.core.messages``; what a gateway finds around it, and how it is asked to look,
+in ``hearthward.core.sightings``.
 
-MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied|account>``.
+MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied|account|sightings|ask>``.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from hearthward.core.columns import fits_int64, pack_floats, pack_ints, unpack_floats, unpack_ints
 from hearthward.core.errors import DecodeError
 from hearthward.core.ids import GATEWAY_ID
 from hearthward.core.messages import Accounts, ConfigDocument, Receipt, Status, StoredBlock
 from hearthward.core.model import COLUMNS, ReadingBatch
-from hearthward.core.packing import MAX_MESSAGE_BYTES, VERSION, pack, unpack
+from hearthward.core.packing import MAX_MESSAGE_BYTES, VERSION, pack, unpack, unpack_any
 from hearthward.core.wave_blocks import carries_waves
 
 __all__ = [
@@ -45,19 +46,22 @@ __all__ = [
     "topic",
 ]
 
-BLOCK_VERSION: Final = 1
-"""Of blocks, which stand in outboxes and dead letters for long."""
+BLOCK_VERSION: Final = 2
+"""Of blocks, which stand in outboxes and dead letters for long; 2: with the column ``error``."""
+_FORMER: Final = 1
+"""Of blocks of readings without a known error, as all were once, and of decisions."""
+_FORMER_COLUMNS: Final = tuple(name for name in COLUMNS if name != "error")
 MAX_BLOCK: Final = 4096
 """Readings in one block at most."""
 MAX_FRAME_BYTES: Final = MAX_MESSAGE_BYTES
 _DECISIONS: Final = "decisions"
-_DECISIONS_HEAD: Final = pack([BLOCK_VERSION, _DECISIONS, []])[1:-1]
+_DECISIONS_HEAD: Final = pack([_FORMER, _DECISIONS, []])[1:-1]
 _NONE: Final = -(2**63)
 """Stands for None in columns of integers."""
 _STRINGS: Final = frozenset({"device", "metric", "code", "author", "profile"})
 
-TopicKind = Literal["frame", "receipt", "status", "config", "applied", "account"]
-_KINDS: Final = frozenset({"frame", "receipt", "status", "config", "applied", "account"})
+TopicKind = Literal["frame", "receipt", "status", "config", "applied", "account", "sightings", "ask"]
+_KINDS: Final[frozenset[str]] = frozenset(get_args(TopicKind))
 
 
 def topic(tenant: str, gateway: str, kind: TopicKind) -> str:
@@ -88,7 +92,8 @@ def encode_block(batch: ReadingBatch) -> bytes:
         raise ValueError(msg)
     strings: dict[str | None, int] = {}
     columns: list[object] = []
-    for name in COLUMNS:
+    former = batch.error.count(None) == n
+    for name in _FORMER_COLUMNS if former else COLUMNS:
         values = getattr(batch, name)
         if name in _STRINGS:
             columns.append(pack_ints([strings.setdefault(v, len(strings)) for v in values]))
@@ -96,13 +101,13 @@ def encode_block(batch: ReadingBatch) -> bytes:
             columns.append(pack_floats(values))
         else:
             columns.append(pack_ints([_NONE if v is None else int(v) for v in values]))
-    return pack([BLOCK_VERSION, n, list(strings), columns])
+    return pack([_FORMER if former else BLOCK_VERSION, n, list(strings), columns])
 
 
 def decode_block(payload: bytes) -> ReadingBatch:
     """Bytes -> columns. Raises DecodeError (malformed, oversized, version) and nothing else."""
     try:
-        n, strings, columns = unpack(payload, "block", BLOCK_VERSION)
+        found, (n, strings, columns) = unpack_any(payload, "block", (_FORMER, BLOCK_VERSION))
         if not 0 < n <= MAX_BLOCK:
             msg = f"block of {n} readings"
             raise DecodeError(msg, reason="oversized")
@@ -110,8 +115,11 @@ def decode_block(payload: bytes) -> ReadingBatch:
             msg = "block's strings are not text"
             raise DecodeError(msg, reason="malformed")
         batch = ReadingBatch()
-        for name, packed in zip(COLUMNS, columns, strict=True):
+        former = found == _FORMER
+        for name, packed in zip(_FORMER_COLUMNS if former else COLUMNS, columns, strict=True):
             setattr(batch, name, _column(name, packed, n, strings))
+        if former:
+            batch.error = [None] * n
     except DecodeError:
         raise
     except Exception as error:
@@ -121,7 +129,7 @@ def decode_block(payload: bytes) -> ReadingBatch:
 
 
 _CONSTANT: Final = 2
-_REQUIRED: Final = frozenset(COLUMNS) - {"value", "code", "device_time", "record", "author"}
+_REQUIRED: Final = frozenset(COLUMNS) - {"value", "code", "device_time", "record", "author", "error"}
 
 
 def _constant(name: str, value: object, strings: list[str | None]) -> int | str | None:
@@ -170,7 +178,7 @@ def encode_decisions(decisions: Sequence[bytes]) -> bytes:
     if not 0 < len(decisions) <= MAX_BLOCK:
         msg = f"a block holds 1..{MAX_BLOCK} decisions, not {len(decisions)}"
         raise ValueError(msg)
-    return pack([BLOCK_VERSION, _DECISIONS, list(decisions)])
+    return pack([_FORMER, _DECISIONS, list(decisions)])
 
 
 def carries_decisions(payload: bytes) -> bool:
@@ -180,7 +188,7 @@ def carries_decisions(payload: bytes) -> bool:
 
 def decode_decisions(payload: bytes) -> tuple[bytes, ...]:
     """The payload of a block of decisions -> each one, encoded. Raises DecodeError and nothing else."""
-    parts = unpack(payload, "block of decisions", BLOCK_VERSION)
+    parts = unpack(payload, "block of decisions", _FORMER)
     good = (
         len(parts) == 2  # noqa: PLR2004 - the word and the list
         and parts[0] == _DECISIONS

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -294,6 +295,29 @@ async def test_what_is_known_against_a_value_is_said_wherever_it_is_shown(made: 
     assert hub.states(scope, patient, await made.backend.newest(scope, patient)) == {}, (
         "not known is not live"
     )
+
+
+async def test_how_far_a_time_may_be_off_stands_beside_it_where_it_is_no_trifle(made: World):
+    now, patient = made.clock.now_ns(), made.ids["main", "patientA"]
+    kept = reading("main-oxi-A", "body_temperature", 36.6, now - S)
+    rows = [
+        replace(kept, device_time=now - HOUR, error=90 * S),
+        replace(kept, metric="pulse_rate", value=70, error=S // 2),
+        replace(kept, metric="perfusion_index", value=3, error=None),
+    ]
+    made.backend.put_readings("main", rows)
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        for path in (f"/patients/{patient}", f"/ward/patient/{patient}"):
+            text = (await client.get(path)).text
+            assert text.count("±") == 1, path
+            assert "± 2 min" in text
+        table = (await client.get(f"/api/v1/patients/{patient}/readings.csv")).text
+        found = (await client.get(f"/api/v1/readings?patient={patient}&metric=body_temperature")).json()
+    errors = {
+        r["metric"]: r["time_error_s"] for r in csv.DictReader(io.StringIO(table.removeprefix("\ufeff")))
+    }
+    assert errors == {"spo2": "", "body_temperature": "90.0", "pulse_rate": "0.5", "perfusion_index": ""}
+    assert found["items"][0]["time_error_s"] == 90
 
 
 async def test_no_alarm_is_said_only_while_something_is_measured(made: World):

@@ -67,9 +67,11 @@ class StoreSuite:
             reading(1, device_time=T0 - 3600 * SECOND, record=7, corrected=T0 + SECOND + 1),
             reading(2, value=None, code="BM 85", metric="device_model", author="usr_1", source=1, quality=3),
             reading(3, device_time=5, quality=int(Quality.CLOCK_UNSET), ordinal=2, value=-0.125),
+            reading(4, device_time=T0 + 99 * SECOND, error=2 * SECOND + 5),
+            reading(5, device_time=T0 + 98 * SECOND, error=0),
         ]
-        outcomes = await store.append(tenant, ReadingBatch.of(rows), origins(1, 2, 3, 4))
-        assert outcomes == [Outcome.NEW] * 4
+        outcomes = await store.append(tenant, ReadingBatch.of(rows), origins(1, 2, 3, 4, 5, 6))
+        assert outcomes == [Outcome.NEW] * 6
         assert await everything(store, tenant) == rows
 
     async def test_writing_twice_is_writing_once(self, store: TimeSeriesStore, tenant: str):

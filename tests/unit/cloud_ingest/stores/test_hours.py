@@ -16,7 +16,7 @@ from cloud_ingest.stores.sqlite import SCHEMA_VERSION
 from cloud_ingest.stores.summaries import Summary, summed_up
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
-from tests.unit.cloud_ingest.stores.suite import SECOND, T0, close, origins, reading
+from tests.unit.cloud_ingest.stores.suite import SECOND, T0, close, everything, origins, reading
 
 HOUR = HOUR_NS // SECOND
 
@@ -149,6 +149,27 @@ async def test_a_file_of_an_earlier_version_gets_its_sums_and_a_later_one_is_ref
     db.close()
     with pytest.raises(ConfigError, match="newer release"):
         SqliteStore(path)
+
+
+async def test_a_file_of_the_release_before_is_read_as_it_is_and_gets_the_errors_when_written(tmp_path: Path):
+    path = tmp_path / "series.db"
+    store = SqliteStore(path)
+    await add(store, 1)
+    await store.close()
+    with sqlite3.connect(path) as db:
+        db.executescript("ALTER TABLE readings DROP COLUMN error; PRAGMA user_version=2;")
+    db.close()
+    reader = SqliteStore(path, read_only=True)
+    (old,) = await everything(reader, "main")
+    assert old.error is None
+    await reader.close()
+    store = SqliteStore(path)
+    await store.append("main", ReadingBatch.of([reading(2, error=5)]), origins(2))
+    assert [r.error for r in await everything(store, "main")] == [None, 5]
+    await store.close()
+    again = SqliteStore(path)
+    assert await again.count("main", ["dev_1"]) == 2
+    await again.close()
 
 
 async def test_a_file_that_becomes_a_spool_keeps_no_sums(store: SqliteStore, tmp_path: Path):

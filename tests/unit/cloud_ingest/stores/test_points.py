@@ -37,8 +37,9 @@ readings = st.builds(
     group=int63,
     source=st.integers(0, 2),
     author=st.none() | st.just("") | texts,
-    quality=st.integers(0, 511),
+    quality=st.integers(0, 1023),
     profile=st.just("") | texts,
+    error=st.none() | int63,
 )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import get_args
 
 import msgpack
 import pytest
@@ -17,6 +18,7 @@ from hearthward.core.wire import (
     Gap,
     Receipt,
     StoredBlock,
+    TopicKind,
     carries_decisions,
     decode_block,
     decode_decisions,
@@ -52,6 +54,7 @@ def readings(draw: st.DrawFn) -> Reading:
         author=draw(st.none() | TEXT),
         quality=draw(SMALL),
         profile=draw(TEXT),
+        error=draw(st.none() | INTS),
     )
 
 
@@ -153,7 +156,8 @@ BLOCK = encode_block(ReadingBatch.of([one(received=5), one(received=9, value=Non
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 2}, "malformed"),  # it lacks a column then
+        ({"version": 3}, "version"),
         ({"n": 0}, "oversized"),
         ({"n": MAX_BLOCK + 1}, "oversized"),
         ({"n": 3}, "malformed"),
@@ -188,6 +192,24 @@ def test_a_wrong_block_is_refused_with_its_reason(changes: dict[str, object], re
         decode_block(damaged(BLOCK, **changes))
     assert caught.value.reason == reason
     assert not caught.value.retry
+
+
+# A block as the release before wrote it: fifteen columns, without ``error``.
+FORMER = bytes.fromhex(
+    "94010294a164a473706f32c0a09f92a1630092a1630193a1649101c4100000000000405840000000000000000092a163"
+    "0292a171c4100000000000000080040000000000000093a16205c4010492a1630592a163d3800000000000000092a163"
+    "0092a1630092a1630092a1630092a1630292a1630092a16303"
+)
+
+
+def test_a_block_that_waited_in_an_outbox_of_the_release_before_is_read():
+    batch = decode_block(FORMER)
+    assert batch == ReadingBatch.of([one(received=5), one(received=9, value=None, device_time=4)])
+    assert encode_block(batch) == FORMER, "what has no error is told as before: an older cloud reads it, too"
+    with_error = ReadingBatch.of([one(received=5), one(received=9, error=7)])
+    payload = encode_block(with_error)
+    assert msgpack.unpackb(payload)[0] == 2
+    assert decode_block(payload) == with_error
 
 
 # -- blocks of decisions
@@ -357,7 +379,7 @@ def test_the_bytes_on_the_wire_stay_what_they_are():
 
 
 def test_topics_go_both_ways():
-    for kind in ("frame", "receipt", "status", "config", "applied", "account"):
+    for kind in get_args(TopicKind):
         text = topic("main", "gw-1", kind)
         assert text == f"hw/1/main/gw-1/{kind}"
         assert parse_topic(text) == ("main", "gw-1", kind)
