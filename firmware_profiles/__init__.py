@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from firmware_profiles.errors import Problem, ProfileError
 from firmware_profiles.firmware import FirmwareRange
-from firmware_profiles.framer import FramedBytes, Framer
+from firmware_profiles.framing import FramedBytes, Framer
 from firmware_profiles.matching import DeviceFacts, short_uuid
-from firmware_profiles.profile import DecodedReading, DecodedWave, Profile, SerialSettings, Step, Timings
+from firmware_profiles.profile import (
+    DecodedReading,
+    DecodedWave,
+    Profile,
+    RacpStep,
+    SerialSettings,
+    Step,
+    Timings,
+)
 from firmware_profiles.registry import Catalog, load_catalog
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "Problem",
     "Profile",
     "ProfileError",
+    "RacpStep",
     "SerialSettings",
     "Step",
     "Timings",

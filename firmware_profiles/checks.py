@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from firmware_profiles.errors import did_you_mean
 from firmware_profiles.field_checks import Finding, bad, carries_clock, frame_findings
-from firmware_profiles.schema import Match, ProfileDocument, StepSpec, TransportSpec, Vector
+from firmware_profiles.schema import Match, ProfileDocument, TransportSpec, Vector
+from firmware_profiles.step_checks import session_findings, step_findings
 from firmware_profiles.types import INTEGERS
 from hearthward.core.clock import parse_iso
 from hearthward.core.codes import METRICS
@@ -25,7 +26,7 @@ def own_findings(doc: ProfileDocument) -> Iterator[Finding]:
     """What can be told from the file alone."""
     yield from _under(("match",), _match(doc.match))
     for i, step in enumerate(doc.session):
-        yield from _under(("session", i), _step(step))
+        yield from _under(("session", i), step_findings(step))
     if not doc.vectors:
         yield ("vectors",), "at least one vector is needed: bytes and what they mean"
     for i, vector in enumerate(doc.vectors):
@@ -45,13 +46,6 @@ def _match(match: Match) -> Iterator[Finding]:
         _ = match.firmware_range
     except ValueError as e:
         yield ("firmware",), str(e)
-
-
-def _step(step: StepSpec) -> Iterator[Finding]:
-    if (step.subscribe is None) == (step.read is None):
-        yield (), "a step is either subscribe or read"
-    elif (step.subscribe is None) != (step.mode is None):
-        yield (), "mode (notify or indicate) goes with subscribe, and only with it"
 
 
 def _vector(vector: Vector) -> Iterator[Finding]:
@@ -84,6 +78,7 @@ def resolved_findings(doc: ProfileDocument) -> Iterator[Finding]:
     yield from _serial(doc) if doc.transport.kind == "serial" else _ble(doc)
     for name, frame in doc.frames.items():
         yield from _under(("frames", name), frame_findings(frame))
+    yield from session_findings(doc)
     yield from _references(doc)
     metrics = {spec.metric for frame in doc.frames.values() for spec in frame.fields}
     yield from bad(
@@ -117,8 +112,6 @@ def _transport(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Findi
 
 
 def _serial(doc: ProfileDocument) -> Iterator[Finding]:
-    if doc.session:
-        yield ("session",), "a serial transport has no steps yet: the instrument sends by itself"
     if doc.framing is None:
         yield ("transport",), "a serial transport needs framing"
     elif doc.framing.source not in doc.frames:
@@ -132,18 +125,10 @@ def _ble(doc: ProfileDocument) -> Iterator[Finding]:
     if doc.transport is not None:
         for key in sorted(_PORT_KEYS & doc.transport.model_fields_set):
             yield ("transport", key), "is for a serial transport only"
-    asked = {step.subscribe or step.read for step in doc.session}
-    for name in doc.frames:
-        if name not in asked:
-            yield ("frames", name), f"no step of the session reads or subscribes to {name}"
 
 
 def _references(doc: ProfileDocument) -> Iterator[Finding]:
     """Names of frames that are not there."""
-    for i, step in enumerate(doc.session):
-        name = step.subscribe or step.read
-        if name is not None and name not in doc.frames:
-            yield ("session", i), f"no frame decodes {name!r}{did_you_mean(name, doc.frames)}"
     for i, vector in enumerate(doc.vectors):
         if vector.source not in doc.frames:
             near = did_you_mean(vector.source, doc.frames)

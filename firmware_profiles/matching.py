@@ -18,6 +18,8 @@ _WILD = re.compile(r"(?<!\\)\.[*+?]?")
 _CLASS = re.compile(r"(?<!\\)\[([^\]^\\])[^\]]*\][*+?]?")
 _PARTS = ((re.compile(r"\\d[*+?]?"), "0"), (re.compile(r"\\s[*+?]?"), " "), (re.compile(r"\\w[*+?]?"), "a"))
 _TEXTS = ("name", "manufacturer", "model")
+_AIR = {"advertisement": "ble"}
+"""What a device that is never connected to is found by, all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def matches(match: Match, transport: str, facts: DeviceFacts) -> bool:
 
     A criterion about something unknown does not hold, nor does a firmware range without a version.
     """
-    if transport != facts.transport:
+    if _AIR.get(transport, transport) != facts.transport:
         return False
     if not match.firmware_range.everything:
         version = None if facts.firmware is None else parse_version(facts.firmware)
@@ -82,7 +84,10 @@ def rivals(all_of: Iterable[tuple[str, str, Match]]) -> Iterator[tuple[str, str]
     known = list(all_of)
     for i, (first, transport, match) in enumerate(known):
         for second, other_transport, other in known[i + 1 :]:
-            if transport != other_transport or match.priority != other.priority:
+            if (
+                _AIR.get(transport, transport) != _AIR.get(other_transport, other_transport)
+                or match.priority != other.priority
+            ):
                 continue
             if match.firmware_range.meet(other.firmware_range).empty:
                 continue

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from firmware_profiles.framer import Framer
+from firmware_profiles.framing import Framer, framer_of
 from firmware_profiles.schema import ProfileDocument
+from firmware_profiles.steps import RacpStep, Step
 from hearthward.core.errors import ConfigError, DecodeError
 from hearthward.core.model import Quality
 
@@ -16,6 +17,7 @@ __all__ = [
     "DecodedWave",
     "Decoder",
     "Profile",
+    "RacpStep",
     "SerialSettings",
     "Step",
     "Timings",
@@ -58,16 +60,6 @@ class DecodedWave:
 
 WaveDecoder = Callable[[bytes], tuple[DecodedWave, ...]]
 Decoder = Callable[[bytes], tuple[DecodedReading, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do after connecting; an ``optional`` one is skipped when the device lacks it."""
-
-    kind: Literal["subscribe", "read"]
-    characteristic: str
-    mode: Literal["notify", "indicate"] | None = None
-    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +121,7 @@ class Profile:
     def framer(self) -> Framer:
         """A new framer for one connection. Raises ConfigError when the transport has frames of its own."""
         framing = self.document.framing
-        if framing is None or framing.delimiter is None or framing.max_length is None:
+        if framing is None:
             msg = f"profile {self.id} has no framing: {self.transport} delivers whole payloads"
             raise ConfigError(msg, file=self.file)
-        return Framer(framing.source, framing.delimiter.encode("latin-1"), framing.max_length)
+        return framer_of(framing)

@@ -10,9 +10,10 @@ from firmware_profiles.compiler import compile_frames
 from firmware_profiles.document import read_document
 from firmware_profiles.errors import Problem, ProfileError, did_you_mean
 from firmware_profiles.matching import DeviceFacts, matches, rivals
-from firmware_profiles.profile import Decoder, Profile, SerialSettings, Step, Timings
+from firmware_profiles.profile import Decoder, Profile, SerialSettings, Timings
 from firmware_profiles.resolve import Parsed, Resolved, content_hash, parse, resolve_all
-from firmware_profiles.schema import ProfileDocument, StepSpec, TransportSpec
+from firmware_profiles.schema import ProfileDocument, TransportSpec
+from firmware_profiles.steps import compile_steps
 from hearthward.core.errors import ConfigError, UnsupportedDevice
 
 __all__ = ["SHIPPED", "Catalog", "load_catalog", "profile_files"]
@@ -147,7 +148,7 @@ def _compiled(one: Resolved) -> Profile:
             transport.connect_timeout_s, transport.idle_s, transport.backoff_first_s, transport.backoff_max_s
         ),
         serial=_serial(transport),
-        session=tuple(map(_step, doc.session)),
+        session=compile_steps(transport, doc.session),
         sources=tuple(doc.frames),
         file=one.source.file,
         document=doc,
@@ -163,9 +164,3 @@ def _serial(transport: TransportSpec) -> SerialSettings | None:
     if transport.baudrate is None:
         return None
     return SerialSettings(transport.baudrate, transport.bytesize, transport.parity, transport.stopbits)
-
-
-def _step(spec: StepSpec) -> Step:
-    if spec.read is not None:
-        return Step("read", spec.read, None, spec.optional)
-    return Step("subscribe", str(spec.subscribe), spec.mode, spec.optional)

@@ -109,8 +109,22 @@ def _transport_line(profile: Profile) -> str:
 
 
 def _step_line(step: Step) -> str:
-    mode = f" ({step.mode})" if step.mode else ""
-    return f"{step.kind} {step.characteristic}{mode}{', if it has it' if step.optional else ''}"
+    parts = [step.kind.replace("_", " "), step.characteristic]
+    if step.mode:
+        parts.append(f"({step.mode})")
+    if step.data:
+        parts.append(step.data.hex(" "))
+    if step.kind == "keepalive":
+        parts.append(f"every {step.seconds:g} s")
+    elif step.seconds is not None:
+        parts.append(f"{step.seconds:g} s")
+    if (racp := step.racp) is not None:
+        parts.append(
+            f"records {racp.records}, from the last one on" if racp.cursor else f"records {racp.records}"
+        )
+        if racp.delete:
+            parts.append("deleted once they are committed")
+    return " ".join(filter(None, parts)) + (", if it has it" if step.optional else "")
 
 
 def _frame_note(frame: Frame) -> str:

@@ -1,4 +1,4 @@
-"""The port to one device: connect, listen, close."""
+"""The ports of one device: connect, do the steps, listen, close; and what a session lends for it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from firmware_profiles import DeviceFacts, Step
+    from devices.gatt_time import LocalTime
+    from firmware_profiles import DeviceFacts, RacpStep, Step
 
-__all__ = ["DeviceLink", "OnPayload"]
+__all__ = ["ControlPoint", "DeviceLink", "OnPayload", "StepAid"]
 
 OnPayload = Callable[[str, bytes], None]
 """Called on the event loop with (source, payload), in the order of arrival; must not block."""
 
 
 class DeviceLink(Protocol):
-    """One connection to one device; made for one ``connect`` and then done with."""
+    """One connection to one device; made for one ``connect`` and then done with.
+
+    A link whose steps need more than the device has an attribute ``aid: StepAid | None``, set before ``run``.
+    """
 
     async def connect(self) -> DeviceFacts:
         """Connect and return what the device says about itself.
@@ -37,4 +41,52 @@ class DeviceLink(Protocol):
 
     async def close(self) -> None:
         """Let go of the device; harmless at any time and more than once; raises nothing."""
+        ...
+
+
+class ControlPoint(Protocol):
+    """A device's Record Access Control Point on a connection that stands."""
+
+    async def write(self, request: bytes) -> None:
+        """Write a request.
+
+        Raises:
+            LinkError: lost, or refused with the attribute protocol's ``details["att"]``.
+        """
+        ...
+
+    async def answer(self, within_s: float) -> bytes:
+        """The next indication of the control point. Raises TimeoutError."""
+        ...
+
+    async def subscribe(self) -> None:
+        """Subscribe to the records and the control point, again if need be. Raises LinkError."""
+        ...
+
+
+class StepAid(Protocol):
+    """What a session lends its link for the steps that need more than the device."""
+
+    def local_time(self) -> LocalTime | None:
+        """What the device's clock should show now; None while the gateway does not know it itself."""
+        ...
+
+    def clock_read(self, device_time: int) -> None:
+        """The device's clock showed ``device_time`` (naive nanoseconds) just now, before it was set."""
+        ...
+
+    async def fetch(self, racp: RacpStep, control: ControlPoint) -> None:
+        """Fetch the device's store; returns when the device has no more. Raises LinkError."""
+        ...
+
+    async def tend(self, racp: RacpStep, control: ControlPoint) -> None:
+        """Note and delete what is committed, and ask for new records now and then, until cancelled.
+
+        Raises:
+            LinkError: the connection was lost.
+        """
+        ...
+
+    async def clock_wrong(self) -> None:
+        """Return when the device's clock is to be set again."""
         ...
