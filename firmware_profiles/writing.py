@@ -155,7 +155,7 @@ def vectors_text(profile: Profile | None, frames: Sequence[Captured]) -> str:
             f"    source: {_text(frame.source)}",
             _bytes(profile, frame),
         ]
-        lines += _outcome(profile, frame)
+        lines += ["    evidence: captured", *_outcome(profile, frame)]
     return "\n".join(lines) + "\n"
 
 

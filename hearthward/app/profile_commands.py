@@ -1,4 +1,4 @@
-"""``hearthward profiles list``, ``show``, ``check``, ``new`` and ``record``."""
+"""``hearthward profiles list``, ``show``, ``check``, ``new``, ``record`` and ``evidence``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def add_profile_commands(group: click.Group, told: Wrap, settings: Callable[...,
     _add_reading(group, told)
     _add_new(group, told)
     _add_record(group, told, settings)
+    _add_evidence(group, told)
 
 
 def _add_reading(group: click.Group, told: Wrap) -> None:
@@ -197,6 +198,34 @@ def _add_record(group: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         else:
             added = append_vectors(Path(profile), chosen, recorded.frames)
             click.echo(f"{added} vectors added to {profile}: compare each with what the device showed")
+
+
+def _add_evidence(group: click.Group, told: Wrap) -> None:
+    @group.command("evidence")
+    @click.argument("readme", required=False, type=_PATH)
+    @click.argument("quality", required=False, type=_PATH)
+    @told
+    def evidence(readme: Path | None, quality: Path | None) -> None:
+        """Show how well each profile is known, and what stands behind that.
+
+        With two pages, README and QUALITY, the tables between their marks are written anew (after each change
+        of the catalogue: a test compares them).
+        """
+        from firmware_profiles import evidence as known
+        from firmware_profiles import load_catalog
+        from hearthward.app.files import write_atomically
+
+        catalog = load_catalog()
+        if readme is None or quality is None:
+            click.echo(known.quality_table(catalog), nl=False)
+            return
+        for path, table in ((readme, known.readme_table(catalog)), (quality, known.quality_table(catalog))):
+            try:
+                text = known.put_between(path.read_text(encoding="utf-8"), table)
+            except (OSError, ValueError) as error:
+                msg = f"{path}: {error}"
+                raise click.ClickException(msg) from error
+            write_atomically(path, text.encode())
 
 
 def _chosen(name: str) -> Profile:
