@@ -20,6 +20,7 @@ from devices.session import (
     SessionState,
 )
 from devices.supervisor import DeviceFleet
+from devices.wave_flow import WaveSink
 
 __all__ = [
     "DeviceConfig",
@@ -33,4 +34,5 @@ __all__ = [
     "OnState",
     "SessionState",
     "Sink",
+    "WaveSink",
 ]

@@ -14,6 +14,7 @@ from devices.links.base import DeviceLink
 from devices.stamping import Stamper
 from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.time import Correction, zone
+from devices.wave_flow import WaveFlow, WaveSink
 from firmware_profiles import Catalog, DeviceFacts, Profile
 from firmware_profiles.firmware import parse_version
 from hearthward.core.clock import SECOND, Clock
@@ -120,6 +121,7 @@ class DeviceSession:
         on_rejected: OnRejected,
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
+        wave_sink: WaveSink | None = None,
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
         received_after: int = 0,
         salt: bytes | None = None,
@@ -153,6 +155,14 @@ class DeviceSession:
             capacity=capacity,
             sleep=sleep,
         )
+        self._waves = WaveFlow(
+            config.id,
+            wave_sink,
+            ids=ids,
+            telemetry=telemetry,
+            pressed=lambda: self._delivery.pressed,
+            sleep=sleep,
+        )
         self._link: DeviceLink | None = None
         self._profile: Profile | None = None
         self._idle: asyncio.Timeout | None = None
@@ -168,21 +178,25 @@ class DeviceSession:
     async def run(self) -> None:
         """Run until cancelled; what was received by then is still handed over, for ``DRAIN_S`` at most."""
         consumer = asyncio.create_task(self._delivery.run(), name=f"deliver {self.config.id}")
+        waves = asyncio.create_task(self._waves.run(), name=f"waves {self.config.id}")
         try:
             await self._keep_connected()
         finally:
-            await self._stop(consumer)
+            await self._stop(consumer, waves)
 
-    async def _stop(self, consumer: asyncio.Task[None]) -> None:
+    async def _stop(self, consumer: asyncio.Task[None], waves: asyncio.Task[None]) -> None:
         self._delivery.finish()
+        self._waves.finish()
         try:
             async with asyncio.timeout(DRAIN_S):
                 await consumer
+                await waves
         except TimeoutError:
             logger.warning("device %s: stopped with payloads the store did not take", self.config.id)
             self._telemetry.count("payloads_undelivered_total", len(self._delivery), device=self.config.id)
         finally:
             consumer.cancel()
+            waves.cancel()
             self._set(SessionState.STOPPED, "")
 
     async def _keep_connected(self) -> None:
@@ -245,6 +259,7 @@ class DeviceSession:
                     await self._open(profile)
             await self._stream(profile)
         finally:
+            self._waves.disconnected()
             await self._close()
 
     async def _open(self, profile: Profile | None) -> DeviceFacts:
@@ -322,9 +337,11 @@ class DeviceSession:
         try:
             decoded = profile.decode(source, payload)
             if not decoded:
+                self._waves.take(profile, source, payload, self._clock.now_ns(), None)
                 return
             stamped = self._stamper.stamp(source, payload, decoded, profile.hash, self._clock.now_ns())
         except DecodeError as error:
+            self._waves.lost()
             self._reject(source, payload, error)
             return
         except Exception as error:
@@ -340,6 +357,7 @@ class DeviceSession:
         if dropped and not self._dropping:
             logger.error("device %s: readings are dropped: the store takes none", self.config.id)
         self._dropping = dropped
+        self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
 
     def _clock_skew(self, clock: Correction) -> None:
         skew_s = (clock.skew or 0) / SECOND
@@ -359,6 +377,7 @@ class DeviceSession:
     def _noise(self, head: bytes, error: DecodeError) -> None:
         """What a link could not cut into frames."""
         self._alive(self._profile)
+        self._waves.lost()
         self._reject("", head, error)
 
     def _refused(self, payload: Payload, error: StoreRejected) -> None:

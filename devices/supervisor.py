@@ -20,6 +20,7 @@ from devices.session import (
     OnState,
     SessionState,
 )
+from devices.wave_flow import WaveSink
 from firmware_profiles import Catalog
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError, DecodeError
@@ -57,6 +58,7 @@ class DeviceFleet:
         on_rejected: OnRejected | None = None,
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
+        wave_sink: WaveSink | None = None,
         link_factory: LinkFactory | None = None,
         ble_connects: int = BLE_CONNECTS,
     ) -> None:
@@ -70,6 +72,7 @@ class DeviceFleet:
         self._on_state = on_state
         self._on_rejected = on_rejected or _unheard
         self._on_read = on_read
+        self._wave_sink = wave_sink
         self._ble_gate = asyncio.Semaphore(ble_connects)
         self._wanted: dict[str, DeviceConfig] = {}
         self._all_streamed = True
@@ -151,6 +154,7 @@ class DeviceFleet:
                 self._note,
                 self._on_rejected,
                 on_read=self._on_read,
+                wave_sink=self._wave_sink,
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
                 received_after=self._received.get(config.id, 0),
                 salt=self._salt,
