@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from firmware_profiles.errors import did_you_mean
 from firmware_profiles.field_checks import Finding, bad, carries_clock, frame_findings
+from firmware_profiles.framing_checks import serial_findings
 from firmware_profiles.schema import Match, ProfileDocument, TransportSpec, Vector
 from firmware_profiles.step_checks import session_findings, step_findings
 from firmware_profiles.types import INTEGERS
@@ -15,7 +16,7 @@ from hearthward.core.codes import METRICS
 
 __all__ = ["own_findings", "resolved_findings"]
 
-_PORT_KEYS = frozenset({"baudrate", "bytesize", "parity", "stopbits"})
+_PORT_KEYS = frozenset({"baudrate", "bytesize", "parity", "stopbits", "farewell"})
 
 
 def _under(prefix: tuple[str | int, ...], findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -75,7 +76,7 @@ def resolved_findings(doc: ProfileDocument) -> Iterator[Finding]:
     if not doc.frames:
         yield (), "has no frames and extends and includes none"
     yield from _transport(doc, doc.transport)
-    yield from _serial(doc) if doc.transport.kind == "serial" else _ble(doc)
+    yield from serial_findings(doc) if doc.transport.kind == "serial" else _ble(doc)
     for name, frame in doc.frames.items():
         yield from _under(("frames", name), frame_findings(frame))
     yield from session_findings(doc)
@@ -109,14 +110,6 @@ def _transport(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Findi
         (serial and bool(doc.match.ble), ("match", "ble"), "the transport is serial"),
         (not serial and bool(doc.match.serial), ("match", "serial"), "the transport is ble"),
     )
-
-
-def _serial(doc: ProfileDocument) -> Iterator[Finding]:
-    if doc.framing is None:
-        yield ("transport",), "a serial transport needs framing"
-    elif doc.framing.source not in doc.frames:
-        near = did_you_mean(doc.framing.source, doc.frames)
-        yield ("framing", "source"), f"no frame is named {doc.framing.source!r}{near}"
 
 
 def _ble(doc: ProfileDocument) -> Iterator[Finding]:

@@ -34,6 +34,8 @@ class TransportSpec(Strict):
     pairing: Literal["none", "bond", "passkey"] = "none"
     """``bond``: paired by "just works" and remembered; ``passkey``: with the six digits the device shows."""
     keepalive: KeepAlive | None = None
+    farewell: Hex | None = None
+    """On a serial line: sent before the port is closed, so that the instrument stops streaming."""
     baudrate: Annotated[int, Field(ge=50, le=4_000_000)] | None = None
     bytesize: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
@@ -85,8 +87,9 @@ class ByteTest(Strict):
 class Framing(Strict):
     """How frames are cut from a byte stream; they belong to the frame named ``source``.
 
-    ``delimiter``: they end with it. ``fixed``: ``length`` bytes that pass ``tests``. ``length``: a length
-    field says how long. ``packet``: ``group`` fixed frames, of which only the first passes ``first``.
+    ``delimiter``: they end with it, and it is taken off. ``fixed``: ``length`` bytes that pass ``tests``.
+    ``length``: a length field says how long. ``packet``: ``group`` fixed frames, of which only the first
+    passes ``first``. What is no frame is refused and counted, and the next whole frame is found.
     """
 
     kind: Literal["delimiter", "fixed", "length", "packet"]
@@ -94,6 +97,7 @@ class Framing(Strict):
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     max_length: Annotated[int, Field(ge=1, le=65_536)] | None = None
     length: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Of a fixed frame; with ``kind: length``: so many bytes of a frame are handed on, however long it is."""
     start: Hex | None = None
     end: Hex | None = None
     length_at: Annotated[int, Field(ge=0, le=64)] | None = None
@@ -102,8 +106,11 @@ class Framing(Strict):
     """Bytes of the whole frame that the length field does not count."""
     tests: tuple[ByteTest, ...] = ()
     first: ByteTest | None = None
+    lock: Annotated[int, Field(ge=1, le=16)] = 1
+    """After noise, so many frames in a row must pass before the first is believed."""
     group: Annotated[int, Field(ge=1, le=1024)] | None = None
     """So many frames make one payload (a slotted packet, or a second's worth of samples)."""
     integrity: Literal["sum8", "xor8", "crc16-mcrf4xx", "sum8-body"] | None = None
+    """The check before ``end``, over every byte before; ``sum8-body``: over those after the length field."""
     unpack: Literal["high-bits"] | None = None
     """``high-bits``: the second byte holds the top bits of the seven after it."""

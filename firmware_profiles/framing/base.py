@@ -1,0 +1,45 @@
+"""What every framer takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hearthward.core.errors import DecodeError
+
+__all__ = ["Framed", "FramedBytes", "Framer"]
+
+
+@dataclass(frozen=True, slots=True)
+class FramedBytes:
+    """One payload of the frame ``source``, for ``Profile.decode(source, payload)``."""
+
+    source: str
+    payload: bytes
+
+
+Framed = FramedBytes | DecodeError
+"""A payload, or why bytes were refused: ``integrity``, ``malformed`` or ``oversized``.
+
+The error's details: ``head`` (hexadecimal, the first bytes), ``count`` (so many refusals in one) and
+``skipped`` (bytes).
+"""
+
+
+class Framer(Protocol):
+    """Cuts one connection's stream; how it is chunked does not change the results."""
+
+    source: str
+
+    @property
+    def pending(self) -> int:
+        """How many bytes wait for the rest of their frame; bounded."""
+        ...
+
+    def feed(self, data: bytes) -> list[Framed]:
+        """Take the next bytes of the stream; returns what they completed, in order."""
+        ...
+
+    def end(self) -> list[DecodeError]:
+        """The stream has ended: what was refused and not told yet, half frames included."""
+        ...
