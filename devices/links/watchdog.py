@@ -1,0 +1,159 @@
+"""Whether the Bluetooth adapter is wedged, and what to do about it next. Pure: no radio, no waiting.
+
+Working -> suspect -> the adapter is reset -> the stack is reset -> stuck, and people are told; anything that
+is heard or connected makes it working again. Each step waits for new evidence, so that one bad device, an
+empty room or a sleeping cuff resets nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from hearthward.core.clock import SECOND
+
+__all__ = ["AdapterState", "Remedy", "Watchdog"]
+
+SCAN_FAILURES: Final = 3
+"""Scans in a row that could not be begun."""
+CONNECT_FAILURES: Final = 6
+"""Connections in a row that came to nothing with devices that were heard just before..."""
+FAILED_DEVICES: Final = 2
+"""...by at least so many different ones: one alone may be broken itself."""
+DEAF_NS: Final = 600 * SECOND
+"""Nothing at all is heard for so long, where there was something: a room does not fall silent altogether."""
+SETTLE_NS: Final = 60 * SECOND
+"""After a remedy evidence counts anew only when so long has gone by."""
+AGAIN_NS: Final = 600 * SECOND
+"""A stuck adapter is tried again after so long, then after twice that, and so on..."""
+AGAIN_MAX_NS: Final = 3600 * SECOND
+"""...but at least so often."""
+
+
+class AdapterState(StrEnum):
+    """What is made of the adapter."""
+
+    WORKING = "working"
+    RESET = "reset"
+    """It was reset and has yet to show that this helped."""
+    RESTARTED = "restarted"
+    """Its stack was restarted and has yet to show that this helped."""
+    STUCK = "stuck"
+    """Nothing helped; a person has to look."""
+
+
+class Remedy(StrEnum):
+    """What to do next."""
+
+    NONE = "none"
+    RESET_ADAPTER = "reset_adapter"
+    RESET_STACK = "reset_stack"
+    TELL = "tell"
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """Takes what happens at the radio, with monotonic nanoseconds, and says what to do.
+
+    ``why`` is what speaks against the adapter, for people.
+    """
+
+    state: AdapterState = AdapterState.WORKING
+    why: str = ""
+    resets: int = 0
+    _scan_failures: int = 0
+    _failed: dict[Hashable, int] = field(default_factory=dict)
+    _heard_at: int | None = None
+    _scanning_since: int | None = None
+    _acted_at: int | None = None
+    _must_connect: bool = False
+    """Hearing something does not show that it works: it heard all the time and connected to nothing."""
+    _wait_ns: int = AGAIN_NS
+
+    def heard(self, now: int) -> None:
+        """Some device advertised: the adapter can hear."""
+        self._heard_at = now
+        self._scan_failures = 0
+        if not self._failed and not self._must_connect:
+            self._well()
+
+    def connected(self, now: int) -> None:
+        """A device was connected to: the adapter works."""
+        self._heard_at = now
+        self._failed.clear()
+        self._well()
+
+    def scan_began(self, now: int) -> None:
+        """A scan was begun that somebody waits for."""
+        self._scan_failures = 0
+        self._scanning_since = now if self._scanning_since is None else self._scanning_since
+
+    def scan_ended(self) -> None:
+        """Nobody waits any more: silence means nothing now."""
+        self._scanning_since = None
+
+    def scan_failed(self, why: str) -> None:
+        """A scan could not be begun."""
+        self._scan_failures += 1
+        self.why = why
+
+    def connect_failed(self, device: Hashable) -> None:
+        """A device that was heard just before took no connection, or the adapter made none."""
+        self._failed[device] = self._failed.get(device, 0) + 1
+
+    def next(self, now: int, *, connections: int) -> Remedy:
+        """What to do now; call it every few seconds. ``connections``: how many stand: a reset would end them."""
+        found = self._evidence(now, connections)
+        if found is None:
+            return Remedy.NONE
+        if self._acted_at is not None and now - self._acted_at < self._patience():
+            return Remedy.NONE
+        self.why = found
+        self._acted_at = now
+        self._begin_anew(now)
+        return self._climb()
+
+    def _patience(self) -> int:
+        return self._wait_ns if self.state is AdapterState.STUCK else SETTLE_NS
+
+    def _evidence(self, now: int, connections: int) -> str | None:
+        """What speaks against the adapter; while connections stand it does work, if badly."""
+        if connections:
+            return None
+        if self._scan_failures >= SCAN_FAILURES:
+            return f"{self._scan_failures} scans in a row could not be begun: {self.why}"
+        tries = sum(self._failed.values())
+        if tries >= CONNECT_FAILURES and len(self._failed) >= FAILED_DEVICES:
+            self._must_connect = True
+            return f"{tries} connections to {len(self._failed)} devices that were heard came to nothing"
+        if self._heard_at is not None and self._scanning_since is not None:
+            silent = now - max(self._heard_at, self._scanning_since)
+            if silent >= DEAF_NS:
+                return f"nothing at all was heard for {silent // SECOND} s, where there was something before"
+        return None
+
+    def _begin_anew(self, now: int) -> None:
+        self._scan_failures = 0
+        self._failed.clear()
+        if self._scanning_since is not None:
+            self._scanning_since = now
+
+    def _climb(self) -> Remedy:
+        match self.state:
+            case AdapterState.WORKING:
+                self.state, remedy = AdapterState.RESET, Remedy.RESET_ADAPTER
+            case AdapterState.RESET:
+                self.state, remedy = AdapterState.RESTARTED, Remedy.RESET_STACK
+            case AdapterState.RESTARTED:
+                self.state, remedy = AdapterState.STUCK, Remedy.TELL
+            case AdapterState.STUCK:
+                self._wait_ns = min(2 * self._wait_ns, AGAIN_MAX_NS)
+                remedy = Remedy.RESET_ADAPTER
+        self.resets += remedy is not Remedy.TELL
+        return remedy
+
+    def _well(self) -> None:
+        self.state, self.why, self._acted_at, self._wait_ns = AdapterState.WORKING, "", None, AGAIN_NS
+        self._must_connect = False
