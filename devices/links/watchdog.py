@@ -104,7 +104,7 @@ class Watchdog:
         self._failed[device] = self._failed.get(device, 0) + 1
 
     def next(self, now: int, *, connections: int) -> Remedy:
-        """What to do now; call it every few seconds. ``connections``: how many stand: a reset would end them."""
+        """What to do now; call it every few seconds. ``connections``: those that a reset would end."""
         found = self._evidence(now, connections)
         if found is None:
             return Remedy.NONE
