@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cloud_ingest.records.models import Alarm
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.model import ReadingBatch
 
 __all__ = [
@@ -76,7 +77,7 @@ class GatewayState:
     version: str = ""
     config: str = ""
     backlog: int = 0
-    devices: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, DeviceWord] = field(default_factory=dict)
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
 

@@ -106,7 +106,7 @@ class GatewayBoard:
                 version=status.version,
                 config=status.config,
                 backlog=status.backlog,
-                devices={str(k): str(v) for k, v in status.devices.items()},
+                devices=dict(status.devices),
                 rejected=status.rejected,
                 trouble=_words(status.trouble) | self._clock_of(gateway),
             )

@@ -13,6 +13,7 @@ from cloud_ingest.records import models as rows
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.lookup import stays_now, worn_devices
 from dashboards.backend import DirectoryError, RosterDevice, RosterEntry, VitalSample, by_hand
+from dashboards.device_words import condition_of
 from dashboards.live.score import as_number
 from dashboards.models import (
     Association,
@@ -95,6 +96,7 @@ def gateway_of(
         config_issued=issued,
         backlog=state.backlog if state else None,
         states={device: str(word) for device, word in state.devices.items()} if state else {},
+        conditions={device: condition_of(word) for device, word in state.devices.items()} if state else {},
         rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},
         trouble=dict(state.trouble) if state else {},
         ended=row.ended if row else None,
@@ -103,7 +105,7 @@ def gateway_of(
 
 def device_of(row: rows.Device, state: GatewayState | None) -> Device:
     """A device's row with what its gateway tells of it now."""
-    told = {"rejected", "state", "word"}
+    told = {"rejected", "state", "condition"}
     kept = {name: getattr(row, name) for name in Device.model_fields if name not in told}
     if state is None:
         return Device(**kept)
@@ -111,7 +113,7 @@ def device_of(row: rows.Device, state: GatewayState | None) -> Device:
     return Device(
         **kept,
         state="" if word is None else str(word),
-        word=None if word is None else state_of(word),
+        condition=None if word is None else condition_of(word),
         rejected=dict(state.rejected.get(row.id, {})),
     )
 

@@ -27,6 +27,7 @@ from dashboards.backend import (
     by_hand,
     newest_by_metric,
 )
+from dashboards.device_words import condition_of
 from dashboards.fake_care import FakeCare
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_dead_letters import FakeDeadLetters
@@ -58,6 +59,7 @@ from dashboards.models import (
 from dashboards.owners import with_owners
 from dashboards.patient_eyes import value_seen
 from hearthward.core.clock import Clock
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.ids import Ids, SeededIds
 from hearthward.core.model import Reading
 from hearthward.core.text import natural
@@ -142,11 +144,17 @@ class FakeBackend(
 
     def put_gateway(self, tenant: str, gateway: Gateway) -> None:
         """Set a gateway's status and publish it."""
+        said = {key: condition_of(DeviceWord.unpacked(state)) for key, state in gateway.states.items()}
+        gateway = gateway.model_copy(update={"conditions": said | gateway.conditions})
         items = self._of(tenant).items
         items["gateway"][gateway.id] = gateway
         for key, device in items["device"].items():
             if device.gateway == gateway.id:
-                told = {"rejected": gateway.rejected.get(key, {}), "state": gateway.states.get(key, "")}
+                told = {
+                    "rejected": gateway.rejected.get(key, {}),
+                    "state": gateway.states.get(key, ""),
+                    "condition": gateway.conditions.get(key),
+                }
                 items["device"][key] = device.model_copy(update=told)
         self._publish(GatewayChanged(tenant, gateway))
 

@@ -20,6 +20,7 @@ __all__ = [
     "Association",
     "AuditEntry",
     "Bed",
+    "Condition",
     "Delivery",
     "Device",
     "EdgeEpisode",
@@ -111,6 +112,17 @@ class Encounter(_View):
     end: Instant | None = None
 
 
+class Condition(_View):
+    """Where a device stands with its gateway, why, and since when, as the gateway tells."""
+
+    state: str = Field(description="of its session: idle, connecting, streaming, backoff, unsupported...")
+    cause: str = Field("none", description="why no values come, in a word; none: they do, or will")
+    since: Instant | None = None
+    reason: str = Field("", description="why, in plain English; empty: nothing is wrong")
+    detail: str = Field("", description="the gateway's own sentence, for engineers")
+    next_s: int = Field(0, description="seconds from one try to the next")
+
+
 class Gateway(_View):
     """A gateway and what is known of it now."""
 
@@ -126,6 +138,9 @@ class Gateway(_View):
     config_issued: int | None = Field(None, description="version of the document that it shall run")
     backlog: int | None = Field(None, description="readings accepted and not yet receipted")
     states: dict[str, str] = Field(default_factory=dict, description="device -> session state")
+    conditions: dict[str, Condition] = Field(
+        default_factory=dict, description="device -> where it stands, why and since when"
+    )
     rejected: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="device -> reason -> frames refused since the gateway started"
     )
@@ -148,6 +163,7 @@ class Device(_View):
     interval_s: float | None = Field(None, description="expected seconds between values")
     label: str = ""
     state: str = Field("", description="of its session, as its gateway told; empty: nothing told")
+    condition: Condition | None = Field(None, description="the same in parts; null: nothing told")
     rejected: dict[str, int] = Field(
         default_factory=dict, description="reason -> frames refused since the gateway started"
     )

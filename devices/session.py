@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+from devices.causes import Condition, cause_of
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
 from devices.links.base import DeviceLink
 from devices.stamping import Stamper
@@ -18,6 +19,7 @@ from devices.wave_flow import WaveFlow, WaveSink
 from firmware_profiles import Catalog, DeviceFacts, Profile
 from firmware_profiles.firmware import parse_version
 from hearthward.core.clock import SECOND, Clock
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, DecodeError, LinkError, StoreRejected, UnsupportedDevice
 from hearthward.core.ids import Ids
 from hearthward.core.telemetry import Telemetry
@@ -125,12 +127,14 @@ class DeviceSession:
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
         received_after: int = 0,
         salt: bytes | None = None,
+        condition: Condition | None = None,
         capacity: int = CAPACITY,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.config = config
         self.state = SessionState.IDLE
         self.reason = ""
+        self.condition = Condition() if condition is None else condition
         self.facts: DeviceFacts | None = None
         self._catalog = catalog
         self._link_factory = link_factory
@@ -203,7 +207,7 @@ class DeviceSession:
         attempt = 0
         while True:
             self._streaming_since = None
-            state, reason = await self._connection()
+            state, reason, cause = await self._connection()
             if self._streamed_s() >= GOOD_STRETCH_S:
                 attempt = 0
             if state is SessionState.UNSUPPORTED:
@@ -215,7 +219,7 @@ class DeviceSession:
                     attempt, first, timings.backoff_max_s if timings else BACKOFF_MAX_S, self._ids
                 )
             attempt += 1
-            self._set(state, f"{reason}{NEXT_TRY}{max(1, round(delay))} s")
+            self._set(state, f"{reason}{NEXT_TRY}{max(1, round(delay))} s", cause, max(1, round(delay)))
             await self._sleep(delay)
 
     def _streamed_s(self) -> float:
@@ -223,18 +227,18 @@ class DeviceSession:
             return 0.0
         return (self._clock.monotonic_ns() - self._streaming_since) / SECOND
 
-    async def _connection(self) -> tuple[SessionState, str]:
+    async def _connection(self) -> tuple[SessionState, str, Cause]:
         """One connection from its beginning to its end; returns what to be then, and why."""
         try:
             await self._connected()
         except LinkError as error:
-            return SessionState.BACKOFF, str(error)
+            return SessionState.BACKOFF, str(error), cause_of(error)
         except (UnsupportedDevice, ConfigError) as error:
-            return SessionState.UNSUPPORTED, str(error)
+            return SessionState.UNSUPPORTED, str(error), cause_of(error)
         except Exception as error:
             logger.exception("device %s: its connection failed in a way nobody foresaw", self.config.id)
-            return SessionState.BACKOFF, f"internal error: {type(error).__name__}: {error}"
-        return SessionState.BACKOFF, "the link ended without a reason"
+            return SessionState.BACKOFF, f"internal error: {type(error).__name__}: {error}", Cause.INTERNAL
+        return SessionState.BACKOFF, "the link ended without a reason", Cause.LINK_LOST
 
     async def _connected(self) -> None:
         config = self.config
@@ -271,7 +275,7 @@ class DeviceSession:
                     facts = await link.connect()
             except TimeoutError:
                 msg = f"no answer from {self.config.address} within {limit:.0f} s"
-                raise LinkError(msg, device=self.config.id) from None
+                raise LinkError(msg, device=self.config.id, cause=Cause.OTHER.value) from None
         self._telemetry.count("device_connects_total", device=self.config.id)
         return facts
 
@@ -314,7 +318,7 @@ class DeviceSession:
                 await link.run(profile.session, on_payload)
         except TimeoutError:
             msg = f"silent for {idle:g} s" if idle is not None else "the link ran into a time limit"
-            raise LinkError(msg, device=self.config.id) from None
+            raise LinkError(msg, device=self.config.id, cause=Cause.SILENT.value) from None
         finally:
             self._idle = None
 
@@ -396,10 +400,12 @@ class DeviceSession:
             (link.pause if pressed else link.resume)()
         self._alive(self._profile)  # while it is held back, its silence is ours
 
-    def _set(self, state: SessionState, reason: str) -> None:
+    def _set(self, state: SessionState, reason: str, cause: Cause = Cause.NONE, next_s: int = 0) -> None:
         if (state, reason) == (self.state, self.reason):
             return
         self.state, self.reason = state, reason
+        said = reason.partition(NEXT_TRY)[0]
+        self.condition.note(state, cause, self._clock.now_ns(), detail=said, next_s=next_s)
         self._states.note(state, reason)
         self._on_state(self.config.id, state, reason)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
+from devices.causes import Condition
 from devices.delivery import Sink
 from devices.links.factory import Links
 from devices.session import (
@@ -20,9 +21,11 @@ from devices.session import (
     OnState,
     SessionState,
 )
+from devices.states import NEXT_TRY
 from devices.wave_flow import WaveSink
 from firmware_profiles import Catalog
 from hearthward.core.clock import Clock
+from hearthward.core.device_states import Cause, DeviceWord
 from hearthward.core.errors import ConfigError, DecodeError
 from hearthward.core.ids import Ids
 from hearthward.core.telemetry import Telemetry
@@ -78,6 +81,7 @@ class DeviceFleet:
         self._all_streamed = True
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._states: dict[str, tuple[SessionState, str]] = {}
+        self._conditions: dict[str, Condition] = {}
         self._received: dict[str, int] = {}
         self._group: asyncio.TaskGroup | None = None
         self._applying = asyncio.Lock()
@@ -116,6 +120,7 @@ class DeviceFleet:
             await self._stop(gone)
             for config in fresh:
                 if self._group is None:
+                    self._conditions[config.id] = Condition()
                     self._note(config.id, SessionState.IDLE, "")
                 else:
                     self._start(self._group, config)
@@ -127,6 +132,10 @@ class DeviceFleet:
             d: f"{state.value}: {why}" if why else state.value for d, (state, why) in self._states.items()
         }
 
+    def words(self) -> dict[str, DeviceWord]:
+        """Device id -> where its session stands, why, and since when."""
+        return {d: self._conditions[d].word for d in self._states if d in self._conditions}
+
     async def _stop(self, devices: list[str]) -> None:
         tasks = [task for d in devices if (task := self._tasks.pop(d, None)) is not None]
         for task in tasks:
@@ -135,6 +144,7 @@ class DeviceFleet:
             await asyncio.wait(tasks)
         for device in devices:
             self._states.pop(device, None)
+            self._conditions.pop(device, None)
         self._gauge()
 
     def _start(self, group: asyncio.TaskGroup, config: DeviceConfig) -> None:
@@ -142,6 +152,7 @@ class DeviceFleet:
 
     async def _keep(self, config: DeviceConfig) -> None:
         """One device's sessions; a new one when one breaks down."""
+        condition = self._conditions[config.id] = Condition()
         while True:
             session = DeviceSession(
                 config,
@@ -158,13 +169,21 @@ class DeviceFleet:
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
                 received_after=self._received.get(config.id, 0),
                 salt=self._salt,
+                condition=condition,
             )
             try:
                 await session.run()
             except Exception as error:
                 logger.exception("device %s: its session broke down", config.id)
-                why = f"internal error: {type(error).__name__}; next try in {RESTART_S:.0f} s"
-                self._note(config.id, SessionState.BACKOFF, why)
+                why = f"internal error: {type(error).__name__}"
+                condition.note(
+                    SessionState.BACKOFF,
+                    Cause.INTERNAL,
+                    self._clock.now_ns(),
+                    detail=why,
+                    next_s=round(RESTART_S),
+                )
+                self._note(config.id, SessionState.BACKOFF, f"{why}{NEXT_TRY}{RESTART_S:.0f} s")
             finally:
                 self._received[config.id] = session.last_received
             await asyncio.sleep(RESTART_S)

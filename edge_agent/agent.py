@@ -17,6 +17,7 @@ from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink import Uplink
 from hearthward import __version__
 from hearthward.core.clock import Clock
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError, DecodeError, HearthwardError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -43,8 +44,8 @@ class Fleet(Protocol):
         """Have exactly these devices."""
         ...
 
-    def states(self) -> dict[str, str]:
-        """Device id -> session state, with the reason after a colon."""
+    def words(self) -> dict[str, DeviceWord]:
+        """Device id -> where its session stands, and why."""
         ...
 
 
@@ -189,7 +190,7 @@ class EdgeAgent:
         return Status(
             online=True,
             version=__version__,
-            devices=self.fleet.states(),
+            devices=self.fleet.words(),
             rejected=self._rejected(),
             trouble=self._trouble | self.trust.trouble() | ({} if decider is None else decider.trouble),
             alarms=0 if decider is None else len(decider.alarms),

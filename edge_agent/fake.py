@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from devices.session import DeviceConfig
 from edge_agent.decision_store import Kept
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
@@ -41,9 +42,9 @@ class FakeFleet:
         self.configs = wanted
         self.applied.set()
 
-    def states(self) -> dict[str, str]:
+    def words(self) -> dict[str, DeviceWord]:
         """Each device's state."""
-        return {c.id: "streaming" if self.running else "idle" for c in self.configs}
+        return {c.id: DeviceWord("streaming" if self.running else "idle") for c in self.configs}
 
 
 class FakeOutbox:

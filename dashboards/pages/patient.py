@@ -24,6 +24,7 @@ from dashboards.models import (
     AlarmNote,
     Association,
     Bed,
+    Condition,
     Device,
     Encounter,
     Gateway,
@@ -107,7 +108,7 @@ class Worn:
 
     period: Association
     device: Device | None
-    state: str
+    told: Condition | None
 
 
 @router.get("/patients/{patient}")
@@ -287,8 +288,8 @@ async def _worn(context: Context, patient: str) -> list[Worn]:
             continue
         device = await backend.item(scope, "device", period.device)
         gateway = await backend.item(scope, "gateway", device.gateway) if isinstance(device, Device) else None
-        state = ""
+        told = None
         if period.end is None and isinstance(gateway, Gateway):
-            state = gateway.states.get(period.device, "") if gateway.online else "offline"
-        found.append(Worn(period, device if isinstance(device, Device) else None, state))
+            told = gateway.conditions.get(period.device) if gateway.online else Condition(state="offline")
+        found.append(Worn(period, device if isinstance(device, Device) else None, told))
     return sorted(found, key=lambda w: (w.period.end is not None, -w.period.start))

@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, StreamingResponse
 
 from dashboards.access import Context, csrf_token
+from dashboards.device_words import reason_of, state_of, well
 from dashboards.i18n import LANGUAGES, html_lang, translations
+from dashboards.models import Condition
 from dashboards.pages.header import menus_of, unseen_of
 from dashboards.zones import known_zone, local, local_iso
 from hearthward.core.clock import iso, parse_iso
@@ -84,6 +86,12 @@ def _moment(where: Scope, at: int | None) -> Markup:
 
 
 @pass_context
+def _reason(where: Scope, condition: Condition | None) -> Markup:
+    """Why no values come from a device and since when, in the language and zone of the page."""
+    return reason_of(condition, where["language"], lambda at: _moment(where, at))
+
+
+@pass_context
 def _with_times(where: Scope, text: str) -> Markup:
     """A sentence in which times are said in UTC, with these as ``moment`` says them."""
     parts = _SAID.split(str(text))
@@ -142,6 +150,9 @@ def _environment(language: str) -> Environment:
     environment.filters["local_field"] = _local_field
     environment.filters["with_times"] = _with_times
     environment.filters["iso"] = iso
+    environment.filters["state_of"] = state_of
+    environment.filters["reason"] = _reason
+    environment.tests["well"] = well
     environment.filters["json_block"] = _json_block
     environment.filters["segment"] = lambda text: quote(str(text), safe="")
     return environment

@@ -26,6 +26,7 @@ from starlette.routing import Route
 from edge_agent.annunciation.base import Language, LinkState, LocalAlarm
 from edge_agent.annunciation.page_html import View, render
 from hearthward.core.clock import SECOND, Clock
+from hearthward.core.device_states import DeviceWord
 
 __all__ = ["LOOPBACK_NAMES", "Page", "Source", "create_page", "language_of"]
 
@@ -76,7 +77,7 @@ class Page:
         gateway: str,
         *,
         clock: Clock,
-        devices: Callable[[], Mapping[str, str]] = dict,
+        devices: Callable[[], Mapping[str, DeviceWord]] = dict,
         decides: Callable[[], bool] = lambda: True,
         sounds: bool = False,
     ) -> None:

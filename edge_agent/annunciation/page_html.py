@@ -11,13 +11,14 @@ from datetime import datetime
 from html import escape
 
 from edge_agent.annunciation.base import Language, LinkState, LocalAlarm
-from edge_agent.annunciation.words import LINK, PRIORITY, STATES, says
+from edge_agent.annunciation.words import LINK, PRIORITY, says
 from hearthward.core.clock import SECOND
+from hearthward.core.device_states import Cause, DeviceWord
+from hearthward.core.device_words import is_well, reason, state_word
 
 __all__ = ["REFRESH_S", "View", "render"]
 
 REFRESH_S = 2
-_WELL = frozenset({"streaming", "connected"})
 _SHAPES = {"high": "▲", "medium": "◆", "low": "●"}
 
 
@@ -26,7 +27,7 @@ class View:
     """All that the page shows, as of ``now`` (UTC ns).
 
     ``sounds``: something here can be heard; ``quiet_s``: the pause of its sound lasts so long yet.
-    ``elsewhere`` is how many alarms are present that the hospital tells of, ``devices`` the state of each.
+    ``elsewhere`` is how many alarms are present that the hospital tells of, ``devices`` where each stands.
     """
 
     gateway: str
@@ -34,7 +35,7 @@ class View:
     link: LinkState
     alarms: Sequence[LocalAlarm] = ()
     elsewhere: int = 0
-    devices: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, DeviceWord] = field(default_factory=dict)
     sounds: bool = False
     quiet_s: float = 0.0
     decides: bool = True
@@ -107,20 +108,22 @@ def _sound(view: View, language: Language) -> str:
 
 def _devices(view: View, language: Language) -> str:
     """Those that are not connected first."""
-    states = sorted(view.devices.items(), key=lambda row: (row[1] in _WELL, row[0]))
+    states = sorted(view.devices.items(), key=lambda row: (is_well(row[1]), row[0]))
     rows = "".join(
-        f'<li class="{"good" if state in _WELL else "bad"}"><span>{escape(device)}</span> '
-        f"{escape(_state(state, language))}</li>"
-        for device, state in states
+        f'<li class="{"good" if is_well(word) else "bad"}"><span>{escape(device)}</span> '
+        f"{escape(_state(word, language, view.now))}</li>"
+        for device, word in states
     )
     table = f'<ul class="devices">{rows}</ul>' if rows else f"<p>{says('no_devices', language)}</p>"
     return f"<section><h3>{says('devices', language)}</h3>{table}</section>"
 
 
-def _state(state: str, language: Language) -> str:
-    word, colon, reason = state.partition(":")
-    known = STATES.get(word.strip().lower())
-    return (known[language] if known else word.strip()) + (f" ({reason.strip()})" if colon else "")
+def _state(word: DeviceWord, language: Language, now: int) -> str:
+    """Its state and why; what no plain words are for in the gateway's own."""
+    why = reason(word, language, lambda at: _clock(at, now))
+    told = word.detail if word.cause in {Cause.NONE, Cause.OTHER} and not is_well(word) else ""
+    parts = "; ".join(part for part in (why, told) if part)
+    return state_word(word, language) + (f" ({parts})" if parts else "")
 
 
 def _clock(at: int, now: int) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from edge_agent.annunciation.base import Language, LocalAlarm
 
-__all__ = ["LINK", "PRIORITY", "STATES", "WORDS", "said", "says"]
+__all__ = ["LINK", "PRIORITY", "WORDS", "said", "says"]
 
 Said = Mapping[str, str]
 
@@ -25,17 +25,6 @@ LINK: Final[dict[bool, Said]] = {
         "en": "The hospital cannot be reached: alarms are only told here",
         "zh": "无法连接医院: 报警仅在此处通知",
     },
-}
-STATES: Final[dict[str, Said]] = {
-    "streaming": {"en": "connected", "zh": "已连接"},
-    "connected": {"en": "connected", "zh": "已连接"},
-    "connecting": {"en": "connecting", "zh": "正在连接"},
-    "identifying": {"en": "connecting", "zh": "正在连接"},
-    "subscribing": {"en": "connecting", "zh": "正在连接"},
-    "backoff": {"en": "offline, trying again", "zh": "离线, 正在重试"},
-    "idle": {"en": "not started", "zh": "未启动"},
-    "stopped": {"en": "stopped", "zh": "已停止"},
-    "unsupported": {"en": "no matching profile", "zh": "没有匹配的设备配置"},
 }
 WORDS: Final[dict[str, Said]] = {
     "alarm": {"en": "ALARM", "zh": "报警"},

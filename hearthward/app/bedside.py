@@ -92,7 +92,7 @@ class Bedside:
             self._page = Page(
                 agent.gateway,
                 clock=self._clock,
-                devices=agent.fleet.states,
+                devices=agent.fleet.words,
                 decides=lambda: agent.decider is not None and "rules" not in agent.decider.trouble,
                 sounds=bool(found),
             )

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Final, Self
+
+from hearthward.core.columns import fits_int64
+from hearthward.core.text import tidy
 
 __all__ = ["Cause", "DeviceWord", "Sighting"]
+
+MOST_STATE: Final = 32
+MOST_DETAIL: Final = 300
+MOST_NEXT_S: Final = 86_400
+MOST_ADDRESS: Final = 256
+MOST_NAME: Final = 64
+MOST_ID: Final = 64
+MOST_UUID: Final = 36
+MOST_WHY: Final = 240
+MOST_SERVICES: Final = 16
+MOST_COMPANIES: Final = 8
+COMPANIES: Final = 1 << 16
+RSSI: Final = range(-128, 128)
 
 
 class Cause(StrEnum):
@@ -51,6 +68,38 @@ class DeviceWord:
     detail: str = ""
     next_s: int = 0
 
+    def __str__(self) -> str:
+        """The session's state and, after a colon, the gateway's sentence."""
+        return f"{self.state}: {self.detail}" if self.detail else self.state
+
+    def packed(self) -> list[Any]:
+        """As it travels; texts are cut and made printable."""
+        state, detail = tidy(self.state, MOST_STATE), tidy(self.detail, MOST_DETAIL)
+        return [state, self.cause.value, self.since, detail, min(self.next_s, MOST_NEXT_S)]
+
+    @classmethod
+    def unpacked(cls, raw: object) -> Self:
+        """What travelled, or a former release's text. A cause that is not known here is ``OTHER``.
+
+        Raises TypeError or ValueError: it is neither.
+        """
+        if isinstance(raw, str):
+            state, _, detail = raw.partition(":")
+            return cls(tidy(state.strip(), MOST_STATE), detail=tidy(detail.strip(), MOST_DETAIL))
+        if not isinstance(raw, list):
+            msg = "a device's word is no list"
+            raise TypeError(msg)
+        state, cause, since, detail, next_s = raw
+        texts = all(isinstance(text, str) for text in (state, cause, detail))
+        if not texts or not fits_int64(since) or not fits_int64(next_s) or not 0 <= next_s <= MOST_NEXT_S:
+            msg = "a device's word has a field of the wrong kind"
+            raise TypeError(msg)
+        known = Cause(cause) if cause in _CAUSES else Cause.OTHER
+        return cls(tidy(state, MOST_STATE), known, since, tidy(detail, MOST_DETAIL), next_s)
+
+
+_CAUSES: Final = frozenset(cause.value for cause in Cause)
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -72,3 +121,53 @@ class Sighting:
     profile: str = ""
     why: str = ""
     device: str = ""
+
+    def packed(self) -> list[Any]:
+        """As it travels, within its bounds: texts are cut and made printable, long lists cut."""
+        return [
+            self.transport,
+            tidy(self.address, MOST_ADDRESS),
+            self.first,
+            self.last,
+            tidy(self.name, MOST_NAME),
+            self.rssi if self.rssi in RSSI else None,
+            [tidy(service, MOST_UUID) for service in self.services[:MOST_SERVICES]],
+            list(self.company_ids[:MOST_COMPANIES]),
+            tidy(self.usb, MOST_ID),
+            tidy(self.profile, MOST_ID),
+            tidy(self.why, MOST_WHY),
+            tidy(self.device, MOST_ID),
+        ]
+
+    @classmethod
+    def unpacked(cls, raw: object) -> Self:
+        """What travelled. Raises TypeError or ValueError: it is no sighting, or beyond its bounds."""
+        if not isinstance(raw, list):
+            msg = "a sighting is no list"
+            raise TypeError(msg)
+        transport, address, first, last, name, rssi, services, companies, usb, profile, why, device = raw
+        texts = all(isinstance(t, str) for t in (address, name, usb, profile, why, device, *services))
+        typed = texts and fits_int64(first) and fits_int64(last) and transport in {"ble", "serial"}
+        typed = typed and (rssi is None or (type(rssi) is int and rssi in RSSI))
+        typed = typed and all(type(c) is int and 0 <= c < COMPANIES for c in companies)
+        if not typed or len(services) > MOST_SERVICES or len(companies) > MOST_COMPANIES:
+            msg = "a sighting has a field of the wrong kind"
+            raise TypeError(msg)
+        kept = cls(
+            transport,
+            address,
+            first,
+            last,
+            name,
+            rssi,
+            tuple(services),
+            tuple(companies),
+            usb,
+            profile,
+            why,
+            device,
+        )
+        return cls(*kept._tidied())
+
+    def _tidied(self) -> list[Any]:
+        return [tuple(part) if isinstance(part, list) else part for part in self.packed()]

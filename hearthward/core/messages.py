@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from hearthward.core.columns import fits_int64
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import DecodeError
 from hearthward.core.packing import VERSION, pack, unpack
 
 __all__ = ["Account", "Accounts", "ConfigDocument", "Receipt", "Status", "StoredBlock"]
 
 _DIGEST_BYTES: Final = 8
+_DEVICES_AT: Final = 6
+"""Where a status has its devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,8 @@ class Status:
     config: str = ""
     wall: int = 0
     backlog: int = 0
-    devices: dict[str, str] = field(default_factory=dict)
-    """Device id -> session state with the reason, e.g. ``connected`` or ``backoff: out of range``."""
+    devices: dict[str, DeviceWord] = field(default_factory=dict)
+    """Device id -> where its session stands, and why; of a former release's gateway without the cause."""
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
     """Device id -> reason (of DecodeError) -> frames refused since the edge's start."""
     session: str = ""
@@ -155,7 +158,7 @@ class Status:
                 self.config,
                 self.wall,
                 self.backlog,
-                self.devices,
+                {device: word.packed() for device, word in self.devices.items()},
                 self.rejected,
                 self.session,
                 self.alarms,
@@ -168,6 +171,8 @@ class Status:
         """Bytes -> status. Raises DecodeError and nothing else."""
         try:
             rest = unpack(payload, "status")
+            if len(rest) > _DEVICES_AT:
+                rest[_DEVICES_AT] = {d: DeviceWord.unpacked(raw) for d, raw in rest[_DEVICES_AT].items()}
             status = cls(*rest)
             typed = (
                 type(status.online) is bool
@@ -177,13 +182,9 @@ class Status:
                 and fits_int64(status.alarms)
                 and fits_int64(status.wall)
                 and fits_int64(status.backlog)
-                and all(type(words) is dict for words in (status.devices, status.trouble))
-                and all(
-                    isinstance(t, str)
-                    for words in (status.devices, status.trouble)
-                    for pair in words.items()
-                    for t in pair
-                )
+                and all(isinstance(device, str) for device in status.devices)
+                and type(status.trouble) is dict
+                and all(isinstance(t, str) for pair in status.trouble.items() for t in pair)
                 and _are_counts(status.rejected)
             )
             if not typed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["natural"]
+__all__ = ["natural", "tidy"]
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -16,3 +16,8 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
         for part in _DIGITS.split(text)
         if part
     )
+
+
+def tidy(text: str, most: int) -> str:
+    """At most ``most`` characters, all printable: what comes from a device may go to a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:most])

@@ -13,6 +13,7 @@ import pytest
 from edge_agent import ConfigStore, EdgeAgent, FakeFleet, Outbox, Uplink
 from edge_agent import agent as module
 from hearthward.core.clock import SECOND, SystemClock
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
@@ -152,7 +153,7 @@ async def test_a_published_document_is_stored_applied_and_shown_and_older_ones_a
     async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
         await consumer.publish_config(new)
         await consumer.until(lambda: bool(consumer.statuses) and consumer.statuses[-1].config == new.digest)
-        assert consumer.statuses[-1].devices == {"a": "streaming", "b": "streaming"}
+        assert consumer.statuses[-1].devices == dict.fromkeys("ab", DeviceWord("streaming"))
         for refused in (document(4, "z"), document(6, "z", tenant="else"), document(7, "z", "z")):
             await consumer.publish_config(refused)
         newest = document(8, "c")

@@ -15,6 +15,7 @@ from edge_agent import Outbox, Uplink
 from edge_agent.uplink import connection
 from edge_agent.uplink import uplink as module
 from hearthward.core.clock import EventClock, SystemClock
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Gap, Status
@@ -36,6 +37,9 @@ from tests.unit.edge_agent.damage import damage_block
 Opener = Callable[..., Awaitable[Outbox]]
 
 
+STREAMS = DeviceWord("streaming", since=1)
+
+
 async def accept_all(_: ConfigDocument) -> None:
     return
 
@@ -45,7 +49,7 @@ async def uplink(box: Outbox, port: int, telemetry: Telemetry, **options: Any) -
     options.setdefault("on_config", accept_all)
     options.setdefault("clock", SystemClock())
     options.setdefault("resend_s", 0.1)
-    options.setdefault("status", lambda: Status(online=True, version="1.2.3", devices={"d": "streaming"}))
+    options.setdefault("status", lambda: Status(online=True, version="1.2.3", devices={"d": STREAMS}))
     options.setdefault("trust", trusting(box.path.parent))
     link = Uplink(
         box,
@@ -220,7 +224,7 @@ async def test_status_is_retained_and_says_goodbye(broker: Broker, open_outbox: 
             await consumer.until(lambda: any(s.config == "feedfeedfeedfeed" for s in consumer.statuses))
             last = consumer.statuses[-1]
             assert (last.online, last.boot, last.version) == (True, box.boot, "1.2.3")
-            assert last.devices == {"d": "streaming"}
+            assert last.devices == {"d": STREAMS}
     async with Consumer(broker.port) as late:
         await late.until(lambda: bool(late.statuses))
         assert [s.online for s in late.statuses] == [False]

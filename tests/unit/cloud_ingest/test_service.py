@@ -23,6 +23,7 @@ from cloud_ingest.stores import MemoryStore
 from edge_agent.config_store import check_document
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.codes import TROUBLES
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError, RuleError, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.settings import CloudSettings
@@ -261,14 +262,15 @@ async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
-        status = Status(online=True, boot="boot-1", version="0.1", backlog=3, devices={"dev_1": "streaming"})
+        streams = DeviceWord("streaming", since=T0)
+        status = Status(online=True, boot="boot-1", version="0.1", backlog=3, devices={"dev_1": streams})
         cloud.source.deliver(topic("main", "gw-1", "status"), status.encode())
         event = await cloud.until(GatewayChanged)
         assert isinstance(event, GatewayChanged)
         assert (event.state.online, event.state.backlog, event.state.devices) == (
             True,
             3,
-            {"dev_1": "streaming"},
+            {"dev_1": streams},
         )
         digest = cloud.config().digest
         cloud.source.deliver(topic("main", "gw-1", "applied"), digest.encode())

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from edge_agent.annunciation import FakeAnnunciator, LocalAlarms
 from edge_agent.annunciation.page import Page, create_page, language_of
 from edge_agent.annunciation.page_html import View, render
-from edge_agent.annunciation.words import LINK, PRIORITY, STATES, WORDS
+from edge_agent.annunciation.words import LINK, PRIORITY, WORDS
 from hearthward.core.clock import SECOND
+from hearthward.core.device_states import Cause, DeviceWord
+from hearthward.core.device_words import CAUSES, STATES
 from hearthward.core.telemetry import Telemetry
 from tests.unit.edge_agent.annunciation.made import T0, alarm, link
 from tests.unit.edge_agent.decided import HandClock
 from tests.unit.edge_agent.linked import HandLink
 
+AWAY = DeviceWord("connecting", Cause.OUT_OF_RANGE, T0, "C0:00: not heard for 30 s", 12)
+ODD = DeviceWord("backoff", Cause.OTHER, 0, "it hums")
 SAME = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8081"}
 
 
@@ -27,9 +31,7 @@ class Served:
 
     def __init__(self, *, beyond: bool = False, code: str | None = None) -> None:
         self.clock = HandClock()
-        self.page = Page(
-            "gw-1", clock=self.clock, devices=lambda: {"ox-1": "backoff: out of range"}, sounds=True
-        )
+        self.page = Page("gw-1", clock=self.clock, devices=lambda: {"ox-1": AWAY, "hr-1": ODD}, sounds=True)
         self.local = LocalAlarms(
             "always", HandLink(), [self.page, FakeAnnunciator()], clock=self.clock, telemetry=Telemetry()
         )
@@ -50,7 +52,9 @@ async def test_what_is_wrong_is_shown_in_the_browsers_language_and_loads_itself_
     assert "SpO2 84 &lt; 90" in english
     assert "Low oxygen saturation" in english
     assert "Ward 1 / 3" in english
-    assert "offline, trying again (out of range)" in english
+    assert re.search(r"offline, trying again \(out of range since \d\d:\d\d:\d\d\)", english)
+    assert re.search(r"离线, 正在重试 \(自 \d\d:\d\d:\d\d 起超出范围\)", chinese)
+    assert "(cannot be connected; it hums)" in english
     assert 'http-equiv="refresh" content="2"' in english
     assert "<script" not in english
     assert "血氧 84 &lt; 90" in chinese
@@ -121,8 +125,12 @@ def test_yesterdays_alarm_shows_the_day():
     assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)
 
 
-@given(st.text(), st.text(), st.dictionaries(st.text(), st.text(), max_size=3))
-def test_whatever_it_is_given_stays_text(place: str, title: str, devices: dict[str, str]):
+@given(
+    st.text(),
+    st.text(),
+    st.dictionaries(st.text(), st.builds(DeviceWord, st.text(), detail=st.text()), max_size=3),
+)
+def test_whatever_it_is_given_stays_text(place: str, title: str, devices: dict[str, DeviceWord]):
     shown = alarm(place=place, title={"en": title}, text={"en": title})
     text = render(View(place, T0, link(), (shown,), devices=devices), "en")
     bare = render(
@@ -131,7 +139,7 @@ def test_whatever_it_is_given_stays_text(place: str, title: str, devices: dict[s
             T0,
             link(),
             (alarm(place="", title={"en": "y"}, text={}),),
-            devices=dict.fromkeys(devices, ""),
+            devices=dict.fromkeys(devices, DeviceWord("")),
         ),
         "en",
     )
@@ -157,7 +165,7 @@ def test_every_kind_of_chinese_is_chinese(header: str, language: str):
 
 
 def test_every_word_is_there_in_both_languages():
-    for table in (WORDS, STATES, PRIORITY, LINK):
+    for table in (WORDS, STATES, CAUSES, PRIORITY, LINK):
         for said in table.values():
             assert set(said) == {"en", "zh"}
             fields = {key: set(re.findall(r"\{\w+\}", text)) for key, text in said.items()}

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearthward.core.device_states import Cause, DeviceWord, Sighting
 from hearthward.core.errors import DecodeError
 from hearthward.core.messages import Account, Accounts, ConfigDocument, Receipt, Status, StoredBlock
 from hearthward.core.packing import MAX_MESSAGE_BYTES
+from hearthward.core.sightings import MOST_SCAN_S, MOST_SIGHTINGS, Ask, Sightings, worth_telling
+from hearthward.core.text import tidy
 from hearthward.trust.keys import SigningKey, verify
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -20,6 +23,27 @@ SEQS = st.integers(1, 2**62)
 PAIRS = st.tuples(SEQS, st.integers(0, 5000)).map(lambda p: (p[0], p[0] + p[1]))
 STORED = st.builds(StoredBlock, SEQS, st.integers(1, 5000), st.binary(min_size=8, max_size=8))
 WORDS = st.dictionaries(TEXT, TEXT, max_size=3)
+PLAIN_TEXT = TEXT.map(lambda text: tidy(text, 8))
+STATES = st.dictionaries(
+    TEXT,
+    st.builds(DeviceWord, PLAIN_TEXT, st.sampled_from(Cause), INT64, PLAIN_TEXT, st.integers(0, 86_400)),
+    max_size=3,
+)
+SIGHTINGS = st.builds(
+    Sighting,
+    transport=st.sampled_from(["ble", "serial"]),
+    address=PLAIN_TEXT,
+    first=INT64,
+    last=INT64,
+    name=PLAIN_TEXT,
+    rssi=st.none() | st.integers(-128, 127),
+    services=st.lists(PLAIN_TEXT, max_size=3).map(tuple),
+    company_ids=st.lists(st.integers(0, 65_535), max_size=3).map(tuple),
+    usb=PLAIN_TEXT,
+    profile=PLAIN_TEXT,
+    why=PLAIN_TEXT,
+    device=PLAIN_TEXT,
+)
 COUNTS = st.dictionaries(TEXT, st.dictionaries(TEXT, NATURAL, max_size=3), max_size=3)
 PLAIN = st.recursive(
     st.none() | st.booleans() | INT64 | st.floats(allow_nan=False) | TEXT,
@@ -43,7 +67,7 @@ STATUSES = st.builds(
     config=TEXT,
     wall=INT64,
     backlog=INT64,
-    devices=WORDS,
+    devices=STATES,
     rejected=COUNTS,
     session=TEXT,
     alarms=NATURAL,
@@ -59,19 +83,38 @@ DOCUMENTS = st.builds(
 )
 ROWS = st.builds(Account, TEXT, NATURAL, TEXT, NATURAL)
 ACCOUNTS = st.builds(Accounts, IDS, IDS, NATURAL, NATURAL, st.lists(ROWS, max_size=4).map(tuple))
-MESSAGES = RECEIPTS | STATUSES | DOCUMENTS | ACCOUNTS
+SEEN = st.builds(
+    Sightings,
+    gateway=TEXT,
+    session=TEXT,
+    wall=INT64,
+    sightings=st.lists(SIGHTINGS, max_size=4).map(worth_telling),
+    hearing=st.booleans(),
+    trouble=TEXT,
+)
+ASKS = st.builds(
+    Ask,
+    gateway=TEXT,
+    kind=st.just("scan"),
+    seconds=st.integers(1, MOST_SCAN_S),
+    issued=INT64,
+    signature=st.binary(max_size=64),
+)
+MESSAGES = RECEIPTS | STATUSES | DOCUMENTS | ACCOUNTS | SEEN | ASKS
 SAMPLES: list[Any] = [
     Receipt("g", "b", "s", (StoredBlock(1, 2, bytes(8)), StoredBlock(5, 5, b"12345678")), ((3, 4),), b"sig"),
     Status(
         online=True,
         boot="b",
-        devices={"d": "streaming"},
+        devices={"d": DeviceWord("backoff", Cause.OUT_OF_RANGE, 7, "not heard", 30)},
         rejected={"d": {"truncated": 2}},
         session="s",
         trouble={"trust": "key"},
     ),
     ConfigDocument("g", 1, {"devices": [{"id": "d"}]}, b"key", b"signature"),
     Accounts("g", "b", 9, 3, (Account("d", 491_000, "read", 9), Account("", 491_000, "dropped:full", 2))),
+    Sightings("g", "s", 9, (Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,), device="d"),)),
+    Ask("g", "scan", 10, 9, b"signature"),
 ]
 KINDS = [type(s) for s in SAMPLES]
 
@@ -136,6 +179,7 @@ def test_another_version_is_refused_as_such(sample: Any):
 
 
 GOOD = [1, 2, bytes(8)]
+SEEN_ROW = Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,)).packed()
 
 
 @pytest.mark.parametrize(
@@ -163,6 +207,11 @@ GOOD = [1, 2, bytes(8)]
         (Status, [True, "", "", "", 0, None]),
         (Status, [True, "", "", "", 0, 0, []]),
         (Status, [True, "", "", "", 0, 0, {"d": 5}]),
+        (Status, [True, "", "", "", 0, 0, {1: "streaming"}]),
+        (Status, [True, "", "", "", 0, 0, {"d": ["streaming", "none", 0, ""]}]),
+        (Status, [True, "", "", "", 0, 0, {"d": ["streaming", "none", "noon", "", 0]}]),
+        (Status, [True, "", "", "", 0, 0, {"d": ["streaming", "none", 0, "", -1]}]),
+        (Status, [True, "", "", "", 0, 0, {"d": ["streaming", None, 0, "", 0]}]),
         (Status, [True, "", "", "", 0, 0, {}, "more"]),
         (Status, [True, "", "", "", 0, 0, {}, {"d": 1}]),
         (Status, [True, "", "", "", 0, 0, {}, {1: {"truncated": 1}}]),
@@ -188,6 +237,21 @@ GOOD = [1, 2, bytes(8)]
         (Accounts, ["g", "b", 1, 0, [[None, 1, "read", 1]]]),
         (Accounts, ["g", 5, 1, 0, []]),
         (Accounts, ["g", "b", 1, True, []]),
+        (Sightings, ["g", "s", 1, [SEEN_ROW] * (MOST_SIGHTINGS + 1), True, ""]),
+        (Sightings, ["g", "s", 1, [SEEN_ROW[:-1]], True, ""]),
+        (Sightings, ["g", "s", 1, [["usb", *SEEN_ROW[1:]]], True, ""]),
+        (Sightings, ["g", "s", 1, [[*SEEN_ROW[:5], -129, *SEEN_ROW[6:]]], True, ""]),
+        (Sightings, ["g", "s", 1, [[*SEEN_ROW[:6], ["1810"] * 17, *SEEN_ROW[7:]]], True, ""]),
+        (Sightings, ["g", "s", 1, [[*SEEN_ROW[:7], [65_536], *SEEN_ROW[8:]]], True, ""]),
+        (Sightings, ["g", "s", 1, {}, True, ""]),
+        (Sightings, ["g", "s", 1, [], 1, ""]),
+        (Ask, ["g", "format", 10, 1, b""]),
+        (Ask, ["g", "scan", 0, 1, b""]),
+        (Ask, ["g", "scan", MOST_SCAN_S + 1, 1, b""]),
+        (Ask, ["g", "scan", 1.5, 1, b""]),
+        (Ask, ["g", ["scan"], 10, 1, b""]),
+        (Ask, ["g", "scan", 10, "now", b""]),
+        (Ask, ["g", "scan", 10, 1, "signature"]),
     ],
 )
 def test_fields_of_the_wrong_type_are_refused(kind: Any, content: list[object]):
@@ -242,10 +306,56 @@ def test_a_signed_receipt_is_never_a_signed_document():
 
 
 def test_a_status_of_an_edge_that_does_not_tell_the_newer_things_is_read():
-    told = Status(online=True, boot="b", devices={"d": "streaming"}, trouble={"trust": "key"})
+    streams = {"d": DeviceWord("streaming")}
+    told = Status(online=True, boot="b", devices=streams, trouble={"trust": "key"})
     assert Status.decode(told.encode()) == told
     older = msgpack.packb(msgpack.unpackb(told.encode())[:-4])
-    assert Status.decode(older) == Status(online=True, boot="b", devices={"d": "streaming"})
+    assert Status.decode(older) == Status(online=True, boot="b", devices=streams)
+
+
+def test_what_the_former_release_said_of_a_device_is_read():
+    raw = msgpack.unpackb(Status(online=True).encode())
+    raw[7] = {"a": "streaming", "b": "backoff: C0:01: not heard for 30 s; next try in 5 s"}
+    assert Status.decode(msgpack.packb(raw)).devices == {
+        "a": DeviceWord("streaming"),
+        "b": DeviceWord("backoff", detail="C0:01: not heard for 30 s; next try in 5 s"),
+    }
+
+
+def test_a_cause_of_a_later_release_is_another_one():
+    raw = msgpack.unpackb(Status(online=True, devices={"a": DeviceWord("backoff", since=5)}).encode())
+    raw[7]["a"][1] = "struck_by_lightning"
+    assert Status.decode(msgpack.packb(raw)).devices == {"a": DeviceWord("backoff", Cause.OTHER, 5)}
+
+
+def test_what_a_device_says_of_itself_is_cut_and_cannot_steer_a_terminal():
+    loud = Sighting(
+        "ble", "C0:00", 1, 2, "\x1b[2Jcuff\n" + "x" * 900, 200, ("1810",) * 40, (1,) * 40, why="\ud800?"
+    )
+    (told,) = Sightings.decode(Sightings("g", "s", 1, (loud,)).encode()).sightings
+    assert (told.name[:11], len(told.name), told.rssi) == ("�[2Jcuff�xx", 64, None)
+    assert (len(told.services), len(told.company_ids), told.why) == (16, 8, "�?")
+    word = DeviceWord("backoff", detail="\x07" + "y" * 900, next_s=10**9)
+    (heard,) = Status.decode(Status(online=True, devices={"d": word}).encode()).devices.values()
+    assert (heard.detail[:2], len(heard.detail), heard.next_s) == ("�y", 300, 86_400)
+
+
+def test_of_a_busy_place_the_configured_the_fitting_and_the_newest_are_told():
+    crowd = [Sighting("ble", f"C0:{n:04}", n, n) for n in range(100)]
+    ours = [Sighting("ble", "mine", 0, 0, device="d"), Sighting("ble", "fits", 0, 0, profile="sig-glucose")]
+    told = Sightings.decode(Sightings("g", "s", 1, (*crowd, *ours)).encode()).sightings
+    assert [one.address for one in told[:4]] == ["fits", "mine", "C0:0099", "C0:0098"]
+    assert len(told) == MOST_SIGHTINGS
+
+
+def test_a_signature_holds_for_exactly_what_was_asked():
+    asked = Ask("g", "scan", 10, 5)
+    signed = asked.signed(KEY.sign(asked.signed_part()))
+    arrived = Ask.decode(signed.encode())
+    assert verify(KEY.public, arrived.signed_part(), arrived.signature)
+    for other in (Ask("h", "scan", 10, 5), Ask("g", "scan", 11, 5), Ask("g", "scan", 10, 6)):
+        assert not verify(KEY.public, other.signed_part(), signed.signature)
+    assert asked.signed_part()[:3] == b"ask"
 
 
 def test_a_stored_block_knows_its_last_number():

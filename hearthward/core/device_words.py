@@ -1,0 +1,101 @@
+"""Where a device stands and why, in plain words, for whoever looks: English and Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from hearthward.core.device_states import Cause, DeviceWord
+
+__all__ = ["CAUSES", "STATES", "Language", "is_well", "reason", "reason_parts", "state_word"]
+
+Language = Literal["en", "zh"]
+Said = Mapping[str, str]
+
+STATES: Final[Mapping[str, Said]] = {
+    "streaming": {"en": "connected", "zh": "已连接"},
+    "connected": {"en": "connected", "zh": "已连接"},
+    "connecting": {"en": "connecting", "zh": "正在连接"},
+    "identifying": {"en": "connecting", "zh": "正在连接"},
+    "subscribing": {"en": "connecting", "zh": "正在连接"},
+    "backoff": {"en": "offline, trying again", "zh": "离线, 正在重试"},
+    "idle": {"en": "not started", "zh": "未启动"},
+    "stopped": {"en": "stopped", "zh": "已停止"},
+    "offline": {"en": "offline", "zh": "离线"},
+    "unsupported": {"en": "not usable", "zh": "无法使用"},
+    "": {"en": "unknown", "zh": "未知"},
+}
+CAUSES: Final[Mapping[Cause, Said]] = {
+    Cause.OUT_OF_RANGE: {"en": "out of range", "zh": "超出范围"},
+    Cause.PAIRED_ELSEWHERE: {"en": "paired with another host", "zh": "已与另一主机配对"},
+    Cause.NEEDS_PASSKEY: {"en": "asks for a passkey", "zh": "要求输入配对码"},
+    Cause.CONNECTED_ELSEWHERE: {
+        "en": "heard, but takes no connection: another host may have it",
+        "zh": "可收到广播但无法连接: 可能已被另一主机占用",
+    },
+    Cause.LINK_LOST: {"en": "connection lost", "zh": "连接中断"},
+    Cause.SILENT: {"en": "connected, but silent", "zh": "已连接但无数据"},
+    Cause.NO_RADIO: {"en": "the gateway has no usable Bluetooth radio", "zh": "网关没有可用的蓝牙"},
+    Cause.RADIO_STUCK: {
+        "en": "the gateway's Bluetooth radio gives no answer and is being reset",
+        "zh": "网关的蓝牙无响应, 正在重置",
+    },
+    Cause.PORT_MISSING: {"en": "port is not there: unplugged?", "zh": "端口不存在: 是否已拔出?"},
+    Cause.PORT_BUSY: {"en": "port is used by another program", "zh": "端口被其他程序占用"},
+    Cause.PORT_FORBIDDEN: {"en": "the gateway may not open the port", "zh": "网关无权打开端口"},
+    Cause.ONLY_NOISE: {
+        "en": "sends bytes that its profile does not know: wrong speed, or another instrument",
+        "zh": "发送的数据不符合其设备配置: 速率错误或是其他仪器",
+    },
+    Cause.LACKS_SERVICE: {"en": "lacks a service that its profile needs", "zh": "缺少设备配置所需的服务"},
+    Cause.UNSUPPORTED: {"en": "no profile fits it", "zh": "没有匹配的设备配置"},
+    Cause.WRONG_FIRMWARE: {
+        "en": "has another firmware than its profile is for",
+        "zh": "固件版本与设备配置不符",
+    },
+    Cause.MISCONFIGURED: {"en": "its configuration cannot be used", "zh": "其设置无法使用"},
+    Cause.INTERNAL: {"en": "internal error of the gateway", "zh": "网关内部错误"},
+    Cause.OTHER: {"en": "cannot be connected", "zh": "无法连接"},
+}
+_WELL: Final = frozenset({"streaming", "connected"})
+_ON_ITS_WAY: Final = frozenset({"connecting", "identifying", "subscribing"})
+_SINCE: Final[Mapping[bool, Said]] = {
+    True: {"en": "{why} since {time}", "zh": "自 {time} 起{why}"},
+    False: {"en": "{why} (since {time})", "zh": "{why} (自 {time})"},
+}
+
+
+def is_well(word: DeviceWord) -> bool:
+    """Whether its values come."""
+    return word.state in _WELL
+
+
+def state_word(word: DeviceWord, language: Language) -> str:
+    """Its state in a word or two; one that tries again in vain is offline, whatever step it is at."""
+    state = "backoff" if word.state in _ON_ITS_WAY and word.cause is not Cause.NONE else word.state
+    known = STATES.get(state)
+    return word.state if known is None else known[language]
+
+
+def reason_parts(word: DeviceWord, language: Language) -> tuple[str, str]:
+    """What is said before and after the time since when it is so; ("", "") when nothing is wrong.
+
+    Without a known time all stands in the first.
+    """
+    said = CAUSES.get(word.cause)
+    if said is None:
+        return "", ""
+    why = said[language]
+    if not word.since:
+        return why, ""
+    before, _, after = _SINCE[":" not in why][language].replace("{why}", why).partition("{time}")
+    return before, after
+
+
+def reason(word: DeviceWord, language: Language, clock: Callable[[int], str]) -> str:
+    """Why it does not stream and since when: ``out of range since 14:02``; "" when nothing is wrong.
+
+    ``clock`` puts a time (UTC ns) into words.
+    """
+    before, after = reason_parts(word, language)
+    return f"{before}{clock(word.since)}{after}" if before and word.since else before
