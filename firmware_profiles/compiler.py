@@ -8,38 +8,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from itertools import groupby
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from firmware_profiles import numbers, refusals
-from firmware_profiles.profile import DecodedReading, Decoder
-from firmware_profiles.schema import Condition, FieldSpec, Frame, QualityRule
-from firmware_profiles.types import CONVERSIONS, STRUCT_CODES, WIDTHS
+from firmware_profiles.compiler_layout import one_record, read_binary, read_pairs, read_records
+from firmware_profiles.compiler_text import Code
+from firmware_profiles.compiler_values import may_be_none, struct_code
+from firmware_profiles.profile import Decoder, WaveDecoder
+from firmware_profiles.schema import FieldSpec, Frame
+from firmware_profiles.types import CLOCKS, size_of
 from hearthward.core.codes import METRICS, Metric
-from hearthward.core.model import Quality
 
-__all__ = ["compile_frame", "compile_frames", "generate"]
-
-_ALL_QUALITIES = tuple(Quality(bits) for bits in range(2 * max(Quality)))
-_BASE: Final[dict[str, Any]] = {
-    "R": DecodedReading,
-    "QUALITY": _ALL_QUALITIES,
-    "sfloat": numbers.sfloat,
-    "float32": numbers.float32,
-    "dt7_ns": numbers.dt7_ns,
-    "stamp_ns": numbers.stamp_ns,
-    "text_of": numbers.text_of,
-    "truncated": refusals.truncated,
-    "oversized": refusals.oversized,
-    "trailing_record": refusals.trailing_record,
-    "out_of_range": refusals.out_of_range,
-    "check_trailer": refusals.check_trailer,
-    "split_pairs": refusals.split_pairs,
-    "decimal_of": refusals.decimal_of,
-    "hex_of": refusals.hex_of,
-    "inf": float("inf"),
-}
+__all__ = ["compile_frame", "compile_frames", "compile_waves", "generate"]
 
 
 def compile_frames(frames: Mapping[str, Frame], record: str | None = None) -> Mapping[str, Decoder]:
@@ -47,300 +27,151 @@ def compile_frames(frames: Mapping[str, Frame], record: str | None = None) -> Ma
     return MappingProxyType({name: compile_frame(name, frame, record) for name, frame in frames.items()})
 
 
+def compile_waves(frames: Mapping[str, Frame]) -> Mapping[str, WaveDecoder]:
+    """A decoder of samples for each source that carries any."""
+    return MappingProxyType(
+        {
+            name: cast("WaveDecoder", _compiled(f"waves {name}", *generate(name, frame, waves=True), "waves"))
+            for name, frame in frames.items()
+            if any(spec.wave for spec in frame.fields)
+        }
+    )
+
+
 def compile_frame(source: str, frame: Frame, record: str | None = None) -> Decoder:
     """The decoder of one source."""
-    text, namespace = generate(source, frame, record)
-    exec(compile(text, f"<frame {source}>", "exec"), namespace)  # noqa: S102 - our own text, from checked names
-    return cast("Decoder", namespace["decode"])
+    return cast("Decoder", _compiled(f"frame {source}", *generate(source, frame, record), "decode"))
 
 
-def generate(source: str, frame: Frame, record: str | None = None) -> tuple[str, dict[str, Any]]:
-    """The text of one source's decoder and the names it uses."""
-    code = _Code(source, frame, record)
+def _compiled(title: str, text: str, namespace: dict[str, Any], name: str) -> Any:
+    exec(compile(text, f"<{title}>", "exec"), namespace)  # noqa: S102 - our own text, from checked names
+    return namespace[name]
+
+
+def generate(
+    source: str, frame: Frame, record: str | None = None, *, waves: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """The text of one source's decoder, of readings or of ``waves``, and the names it uses."""
+    if waves:  # of the fields with a metric only the quality matters
+        code = Code(
+            source, frame.model_copy(update={"fields": tuple(map(_without_value, frame.fields))}), None
+        )
+        read_binary(code)
+        _waves(code)
+        return code.text("waves(p)"), code.names
+    code = Code(source, frame, record)
     if frame.format == "pairs":
-        code.pairs()
+        read_pairs(code)
+        _readings(code)
+    elif frame.records:
+        read_records(code)
+        with code.under("while at < end:"):
+            one_record(code)
+            _put_readings(code)
+            code.put("at += n")
+        code.put("return tuple(out)")
     else:
-        code.binary()
-    code.readings()
-    return "def decode(p):\n" + "".join(f"    {line}\n" for line in code.lines), code.names
+        read_binary(code)
+        _readings(code)
+    return code.text("decode(p)"), code.names
 
 
-class _Code:
-    """The growing text of one decoder: ``f_x`` is field x's number on the wire, ``v_x`` its value or None."""
+def _without_value(spec: FieldSpec) -> FieldSpec:
+    return spec.model_copy(update={"metric": None})
 
-    def __init__(self, source: str, frame: Frame, record: str | None) -> None:
-        self.source = source
-        self.frame = frame
-        self.record = record
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = dict(_BASE)
-        self._indent = 0
-        self._specs = {spec.name: spec for spec in frame.fields}
-        self._at: int | None = 0
-        """The offset while it is known beforehand; afterwards the variable ``o`` has it."""
-        self._clock = frame.stamp is not None or any(spec.type == "dt7" for spec in frame.fields)
-        self._graded = self._clock or any(spec.quality for spec in frame.fields)
 
-    def put(self, line: str) -> None:
-        """Add a line at the present indentation."""
-        self.lines.append("    " * self._indent + line)
+def _readings(code: Code) -> None:
+    for condition in code.frame.only_if:
+        flag = f"f_{condition.field} & {1 << condition.bit}"
+        code.put(f"if {'not ' if condition.is_ else ''}{flag}: return ()")
+    given = [spec for spec in code.frame.fields if spec.metric]
+    if all(_always(code, spec) for spec in given):
+        code.put(f"Q = {_graded(code)}")
+        code.put(f"return ({''.join(f'{_reading(code, spec)}, ' for spec in given)})")
+        return
+    code.put("out = []")
+    _put_readings(code)
+    code.put("return tuple(out)")
 
-    def const(self, stem: str, value: Any) -> str:
-        """A name for a value in the decoder's namespace."""
-        name = f"{stem}{len(self.names)}"
-        self.names[name] = value
-        return name
 
-    # ------------------------------------------------------------------ binary frames
-
-    def binary(self) -> None:
-        """Read all fields of a binary payload, and refuse what is left over."""
-        if self.frame.integrity:
-            self.put(f"p = check_trailer({self.source!r}, {self.frame.integrity!r}, p)")
-        self.put("n = len(p)")
-        self._defaults()
-        runs = groupby(self.frame.fields, key=self._run_key)
-        for (condition, _, kind, _), specs in runs:
-            self._run(condition, list(specs), kind)
-        end = self._offset()
-        if kind == "tail" and condition is None:
-            return
-        if kind == "tail":
-            self.put(f"elif n != {end}: raise oversized({self.source!r}, {end}, n)")
+def _put_readings(code: Code) -> None:
+    """Put the values together, in the order of the fields."""
+    code.put(f"Q = {_graded(code)}")
+    for spec in code.frame.fields:
+        if not spec.metric:
+            continue
+        var = f"v_{spec.name}"
+        if spec.type in CLOCKS:
+            code.put(f"{var} = moment_text({_moment(spec)}, {_zone(code)})")
+        if spec.repeat:
+            code.put(f"for x in {var}: out.append({_reading(code, spec, 'x')})")
         else:
-            self.put(f"if n != {end}: raise oversized({self.source!r}, {end}, n)")
-
-    def _condition(self, spec: FieldSpec) -> Condition | None:
-        return self._specs[spec.of].present_if if spec.of else spec.present_if
-
-    def _run_key(self, spec: FieldSpec) -> tuple[Condition | None, str, str, str]:
-        """Neighbours with an equal key are read together: presence, byte order, kind."""
-        condition = self._condition(spec)
-        if spec.repeat or spec.type == "utf8":
-            return condition, spec.name, "tail", spec.endian
-        return condition, "", "run", spec.endian
-
-    def _defaults(self) -> None:
-        self.put("t = None")
-        if self._graded:
-            self.put("q = 0")
-        looked_at = {
-            flag.field for spec in self.frame.fields for flag in (spec.present_if, spec.unit_if) if flag
-        }
-        for spec in self.frame.fields:
-            if self._condition(spec) is None:
-                continue
-            if spec.name in looked_at:
-                self.put(f"f_{spec.name} = 0")
-            if spec.metric:
-                self.put(f"v_{spec.name} = {'()' if spec.repeat else None}")
-
-    def _offset(self) -> str:
-        return "o" if self._at is None else str(self._at)
-
-    def _run(self, condition: Condition | None, specs: list[FieldSpec], kind: str) -> None:
-        if condition is not None:
-            if self._at is not None:
-                self.put(f"o = {self._at}")
-                self._at = None
-            present = f"f_{condition.field} & {1 << condition.bit}"
-            self.put(f"if {present}:" if condition.is_ else f"if not {present}:")
-            self._indent += 1
-        if kind == "tail":
-            self._tail(specs[0])
-        else:
-            self._fixed(specs)
-        if condition is not None:
-            self._indent -= 1
-
-    def _fixed(self, specs: list[FieldSpec]) -> None:
-        """Unpack a run of fields of fixed size, then work out their values."""
-        wire = [spec for spec in specs if not spec.of]
-        order = ">" if specs[0].endian == "big" else "<"
-        if wire:
-            codes = "".join(_code(spec) for spec in wire)
-            size = struct.calcsize(order + codes)
-            start = self._offset()
-            end = f"o + {size}" if self._at is None else str(self._at + size)
-            self.put(f"if n < {end}: raise truncated({self.source!r}, {end}, n)")
-            if codes == "B":
-                self.put(f"f_{wire[0].name} = p[{start}]")
-            else:
-                unpack = self.const("unpack", struct.Struct(order + codes).unpack_from)
-                targets = [name for spec in wire for name in _targets(spec)]
-                self.put(f"{', '.join(targets)}, = {unpack}(p, {start})")
-            if self._at is None:
-                self.put(f"o += {size}")
-            else:
-                self._at += size
-        for spec in specs:
-            self._meaning(spec)
-
-    def _tail(self, spec: FieldSpec) -> None:
-        """The last field: a list of numbers, or a text, to the end of the payload."""
-        start, name = self._offset(), f"v_{spec.name}"
-        if spec.type == "utf8":
-            self.put(f"{name} = text_of(p[{start}:], {spec.name!r})")
-            return
-        step = struct.Struct((">" if spec.endian == "big" else "<") + _code(spec))
-        iterate = self.const("iterate", step.iter_unpack)
-        self.put(f"if (n - {start}) % {step.size}: raise trailing_record({self.source!r}, {step.size}, n)")
-        self.put(f"{name} = []")
-        self.put(f"for f_{spec.name}, in {iterate}(p[{start}:]):")
-        self._indent += 1
-        self._number(spec, "x")
-        self.put(f"{'if x is not None: ' if _may_be_none(spec) else ''}{name}.append(x)")
-        self._indent -= 1
-
-    def _meaning(self, spec: FieldSpec) -> None:
-        """Everything that one field says, once its number is read."""
-        if spec.type == "u24" and not spec.of:
-            low, high = _targets(spec)
-            parts = f"{low} << 16 | {high}" if spec.endian == "big" else f"{low} | {high} << 16"
-            self.put(f"f_{spec.name} = {parts}")
-        if spec.type == "dt7":
-            self.put(f"t = dt7_ns({', '.join(_targets(spec))})")
-            self.put(f"if t is None: q |= {int(Quality.CLOCK_UNSET)}")
-        if spec.metric:
-            self._number(spec, f"v_{spec.name}")
-        self._quality(spec)
-
-    # ------------------------------------------------------------------ lines of pairs
-
-    def pairs(self) -> None:
-        """Read all fields of a text line of pairs."""
-        self.put(f"s, d = split_pairs({self.source!r}, {tuple(self.frame.required)!r}, p)")
-        self.put("q = 0")
-        self.put("t = stamp_ns(s)")
-        self.put(f"if t is None: q |= {int(Quality.CLOCK_UNSET)}")
-        for spec in self.frame.fields:
-            at = f"{self.source!r}, {spec.name!r}, d.get({spec.key!r})"
-            if spec.type == "hex":
-                self.put(f"f_{spec.name} = hex_of({at}, {spec.digits or 0}) or 0")
-                self._quality(spec)
-            else:
-                self.put(f"f_{spec.name} = decimal_of({at}, {spec.suffix or ''!r}, {spec.digits or 0})")
-            if spec.metric:
-                self._number(spec, f"v_{spec.name}")
-
-    # ------------------------------------------------------------------ what both share
-
-    def _number(self, spec: FieldSpec, var: str) -> None:
-        """``var`` = the field's value in its metric's unit, or None; refuses what is out of range."""
-        raw = f"f_{spec.of or spec.name}"
-        if spec.bits:
-            raw = _slice(raw, spec.bits)
-        if spec.enum is not None:
-            table = self.const("enum", {int(key, 0): text for key, text in spec.enum.items()})
-            self.put(f"{var} = {table}.get({raw})")
-            return
-        decode = {"sfloat": "sfloat", "float32-11073": "float32", "decimal": ""}.get(spec.type, "float")
-        self.put(f"{var} = {decode}({raw})")
-        if spec.nulls:
-            self.put(f"if {var} in {tuple(spec.nulls)!r}: {var} = None")
-        row = METRICS[cast("str", spec.metric)]
-        low, high = spec.range or (row.low, row.high)
-        if _surely_within(spec, low, high):
-            return
-        guarded = _may_be_none(spec)
-        if guarded:
-            self.put(f"if {var} is not None:")
-            self._indent += 1
-        self._scale(spec, var)
-        refuse = f"out_of_range({self.source!r}, {spec.name!r}, {var}, {low!r}, {high!r}, {row.unit!r})"
-        self.put(f"if not {low!r} <= {var} <= {high!r}: raise {refuse}")
-        if guarded:
-            self._indent -= 1
-
-    def _scale(self, spec: FieldSpec, var: str) -> None:
-        if spec.scale:
-            times = f" * {spec.scale.times!r}" if spec.scale.times != 1 else ""
-            over = f" / {spec.scale.over!r}" if spec.scale.over != 1 else ""
-            self.put(f"{var} = {var}{times}{over}")
-        unit = METRICS[cast("str", spec.metric)].unit
-        factor = CONVERSIONS.get((spec.unit or "", unit or ""))
-        other = CONVERSIONS.get((spec.unit_if.unit, unit or "")) if spec.unit_if else None
-        if spec.unit_if:
-            flag = f"f_{spec.unit_if.field} & {1 << spec.unit_if.bit}"
-            if other:
-                self.put(f"if {flag}: {var} *= {other!r}")
-            if factor:
-                self.put(f"if not {flag}: {var} *= {factor!r}")
-        elif factor:
-            self.put(f"{var} *= {factor!r}")
-
-    def _quality(self, spec: FieldSpec) -> None:
-        raw = f"f_{spec.of or spec.name}"
-        wrap = len(spec.quality) > 1 and all(0 not in rule.is_ for rule in spec.quality)
-        if wrap:
-            self.put(f"if {raw}:")
-            self._indent += 1
-        for rule in spec.quality:
-            self.put(f"if {_rule_test(rule, raw)}: q |= {int(Quality[rule.flag.upper()])}")
-        if wrap:
-            self._indent -= 1
-
-    def readings(self) -> None:
-        """Put the values together, in the order of the fields."""
-        self.put(f"Q = {'QUALITY[q]' if self._graded else 'QUALITY[0]'}")
-        record = f"f_{self.record}" if self.record in self._specs else "None"
-        self.put("out = []")
-        for spec in self.frame.fields:
-            if not spec.metric:
-                continue
-            row, var = METRICS[spec.metric], f"v_{spec.name}"
-            if spec.repeat:
-                self.put(f"for x in {var}: out.append({_reading(row, 'x', record)})")
-            else:
-                test = "" if self._always(spec) else f"if {var} is not None: "
-                self.put(f"{test}out.append({_reading(row, var, record)})")
-        self.put("return tuple(out)")
-
-    def _always(self, spec: FieldSpec) -> bool:
-        return not _may_be_none(spec) and self._condition(spec) is None
+            test = "" if _always(code, spec) else f"if {var} is not None: "
+            code.put(f"{test}out.append({_reading(code, spec)})")
 
 
-def _code(spec: FieldSpec) -> str:
-    if spec.type == "u24":
-        return "BH" if spec.endian == "big" else "HB"
-    return STRUCT_CODES[spec.type]
+def _graded(code: Code) -> str:
+    return "QUALITY[q]" if code.graded else "QUALITY[0]"
 
 
-def _targets(spec: FieldSpec) -> list[str]:
-    """The variables that a field's part of the struct is read into."""
-    parts = {"u24": 2, "dt7": 6}.get(spec.type, 1)
-    return [f"f_{spec.name}"] if parts == 1 else [f"f_{spec.name}_{i}" for i in range(parts)]
+def _always(code: Code, spec: FieldSpec) -> bool:
+    return not (may_be_none(spec) or spec.repeat or code.presence(spec))
 
 
-def _may_be_none(spec: FieldSpec) -> bool:
-    if spec.enum is not None or spec.nulls:
-        return True
-    return spec.type in {"sfloat", "float32-11073", "utf8", "decimal"}
+def _moment(spec: FieldSpec) -> str:
+    return f"s_{spec.name}" if spec.role == "start" else "t"
 
 
-def _slice(raw: str, bits: tuple[int, int]) -> str:
-    low, high = bits
-    return f"({raw} >> {low} & {(1 << (high - low + 1)) - 1})"
+def _zone(code: Code) -> str:
+    roles = {spec.role: f"f_{spec.name}" for spec in code.frame.fields if spec.role}
+    return f"{roles.get('utc_offset_quarters')}, {roles.get('dst')}"
 
 
-def _surely_within(spec: FieldSpec, low: float, high: float) -> bool:
-    """Whether every number that the bits can hold is plausible, so that no check is needed."""
-    converted = (spec.unit, METRICS[spec.metric or ""].unit) in CONVERSIONS
-    if not spec.type.startswith("u") or spec.type not in WIDTHS or spec.scale or spec.unit_if or converted:
-        return False
-    bits = WIDTHS[spec.type] if spec.bits is None else spec.bits[1] - spec.bits[0] + 1
-    return low <= 0 and (1 << bits) - 1 <= high
+def _reading(code: Code, spec: FieldSpec, var: str = "") -> str:
+    row: Metric = METRICS[cast("str", spec.metric)]
+    var = var or f"v_{spec.name}"
+    value, text = ("None", var) if row.kind == "coded" else (var, "None")
+    at = _moment(spec) if spec.type in CLOCKS else "t"
+    elapsed = ", e" if code.elapses else ""
+    return f"R({row.key!r}, {value}, {text}, {row.unit!r}, {at}, Q, {code.record}{elapsed})"
 
 
-def _rule_test(rule: QualityRule, raw: str) -> str:
-    if rule.any_bit:
-        return f"{raw} & {sum(1 << bit for bit in set(rule.any_bit))}"
-    number = _slice(raw, cast("tuple[int, int]", rule.bits))
-    values = tuple(sorted(set(rule.is_)))
-    test = f"== {values[0]}" if len(values) == 1 else f"in {values!r}"
-    return f"{number} {test}"
+def _waves(code: Code) -> None:
+    """Take the samples out, each run of them by one slice or one struct."""
+    for condition in code.frame.only_if:
+        flag = f"f_{condition.field} & {1 << condition.bit}"
+        code.put(f"if {'not ' if condition.is_ else ''}{flag}: return ()")
+    code.put(f"Q = {_graded(code)}")
+    chunks = []
+    for spec in code.frame.fields:
+        wave = spec.wave
+        if wave is None:
+            continue
+        row = METRICS[wave.metric]
+        scale = 1.0 if wave.scale is None else wave.scale.times / wave.scale.over
+        var = f"w_{spec.name}"
+        code.put(f"{var} = {_samples(code, spec)}")
+        chunks.append(f"W({row.key!r}, {wave.rate_hz!r}, {var}, {scale!r}, {row.unit!r}, Q), ")
+    code.put(f"return ({''.join(chunks)})")
 
 
-def _reading(row: Metric, var: str, record: str) -> str:
-    value, code = ("None", var) if row.kind == "coded" else (var, "None")
-    return f"R({row.key!r}, {value}, {code}, {row.unit!r}, t, Q, {record})"
+def _samples(code: Code, spec: FieldSpec) -> str:
+    wave, size = spec.wave, size_of(spec.type)
+    assert wave is not None  # noqa: S101 - the caller looked
+    start = spec.at if spec.at is not None else code.offset
+    every = wave.every or size
+    order = ">" if spec.endian == "big" else "<"
+    if wave.count is None:
+        one = struct.Struct(order + struct_code(spec)).iter_unpack
+        samples = f"tuple([x for x, in {code.const('iterate', one)}(p[{start}:])])"
+    elif spec.type == "u8":
+        place = spec.at or 0
+        samples = f"tuple(p[{place}:{place + (wave.count - 1) * every + 1}:{every}])"
+    else:
+        gap = f"{every - size}x" * (every > size)
+        layout = order + (struct_code(spec) + gap) * (wave.count - 1) + struct_code(spec)
+        samples = f"{code.const('unpack', struct.Struct(layout).unpack_from)}(p, {start})"
+    if spec.bits is None:
+        return samples
+    low, high = spec.bits
+    return f"tuple([x >> {low} & {(1 << (high - low + 1)) - 1} for x in {samples}])"

@@ -7,34 +7,41 @@ from collections.abc import Iterator
 
 from firmware_profiles.document import Where
 from firmware_profiles.errors import did_you_mean
+from firmware_profiles.place_checks import (
+    Finding,
+    bad,
+    field_place_findings,
+    flag_findings,
+    frame_place_findings,
+    plain_integer,
+)
 from firmware_profiles.schema import FieldSpec, Frame, QualityRule
-from firmware_profiles.types import CONVERSIONS, INTEGERS, PAIR_TYPES, WIDTHS
+from firmware_profiles.types import CLOCKS, INTEGERS, PAIR_TYPES, TAILS, WIDTHS, units_of
 from hearthward.core.codes import INTERNAL, METRICS, Metric
 
 __all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
 
-Finding = tuple[Where, str]
-
-_BINARY_KEYS = frozenset({"endian", "present_if", "repeat", "of", "unit_if"})
+_BINARY_KEYS = frozenset(
+    {"endian", "present_if", "repeat", "of", "unit_if", "at", "join", "any_in", "wave", "role"}
+)
 _METRIC_KEYS = frozenset({"enum", "nulls", "scale", "unit", "unit_if", "range", "bits"})
 _NUMBER_KEYS = frozenset({"nulls", "scale", "unit", "unit_if", "range"})
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|0|[1-9][0-9]*")
 
 
-def bad(*tests: tuple[bool, Where, str]) -> Iterator[Finding]:
-    """The findings whose test holds."""
-    return ((path, message) for wrong, path, message in tests if wrong)
-
-
 def carries_clock(frame: Frame) -> bool:
     """Whether the frame has the device's own time."""
-    return frame.stamp is not None or any(spec.type == "dt7" for spec in frame.fields)
+    return frame.stamp is not None or any(map(_is_clock, frame.fields))
+
+
+def _is_clock(spec: FieldSpec) -> bool:
+    return spec.type in CLOCKS and spec.role != "start"
 
 
 def frame_findings(frame: Frame) -> Iterator[Finding]:
     """Everything that is wrong with a frame."""
     text = frame.format == "pairs"
-    clocks = sum(spec.type == "dt7" for spec in frame.fields)
+    clocks = sum(map(_is_clock, frame.fields))
     yield from bad(
         (not frame.fields, ("fields",), "a frame needs at least one field"),
         (text and frame.stamp is None, (), "a frame of pairs needs the stamp it begins with"),
@@ -42,16 +49,17 @@ def frame_findings(frame: Frame) -> Iterator[Finding]:
         (not text and bool(frame.stamp or frame.required), (), "stamp and required are for frames of pairs"),
         (clocks > 1, ("fields",), "a frame has at most one dt7: the time of its readings"),
     )
+    yield from frame_place_findings(frame)
     before: dict[str, FieldSpec] = {}
     last = len(frame.fields) - 1
     for i, spec in enumerate(frame.fields):
-        endless = bool(spec.repeat) or spec.type == "utf8"
+        endless = bool(spec.repeat or (spec.wave and frame.length is None)) or spec.type in TAILS
         findings = (
             *bad(
                 (spec.name in before, ("name",), f"field {spec.name!r} stands there twice"),
                 (endless and i != last, (), f"{spec.name} reaches to the end, so it must be the last field"),
             ),
-            *(_in_text(spec) if text else _in_bytes(spec, before)),
+            *(_in_text(spec) if text else _in_bytes(frame, spec, before)),
             *_number(spec),
             *(_metric(spec) if spec.metric else _without_metric(spec)),
             *_quality(spec),
@@ -70,8 +78,8 @@ def _in_text(spec: FieldSpec) -> Iterator[Finding]:
     )
 
 
-def _in_bytes(spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding]:
-    listable = spec.type not in {"dt7", "utf8", "u24"} and spec.metric and not (spec.of or spec.quality)
+def _in_bytes(frame: Frame, spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding]:
+    listable = spec.type not in CLOCKS | TAILS and spec.metric and not (spec.of or spec.quality)
     yield from bad(
         (spec.type in PAIR_TYPES, ("type",), f"{spec.type} is for frames of pairs"),
         (bool(spec.key or spec.digits or spec.suffix), (), "key, digits and suffix are for frames of pairs"),
@@ -82,15 +90,16 @@ def _in_bytes(spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding
         ),
     )
     if spec.present_if is not None:
-        yield from _flag(("present_if",), spec.present_if.field, spec.present_if.bit, before)
+        yield from flag_findings(("present_if",), spec.present_if.field, spec.present_if.bit, before)
     if spec.unit_if is not None:
-        yield from _flag(("unit_if",), spec.unit_if.field, spec.unit_if.bit, before)
+        yield from flag_findings(("unit_if",), spec.unit_if.field, spec.unit_if.bit, before)
+    yield from field_place_findings(frame, spec, before)
     if spec.of is not None:
         yield from _of(spec, spec.of, before)
 
 
 def _of(spec: FieldSpec, name: str, before: dict[str, FieldSpec]) -> Iterator[Finding]:
-    if not _plain_integer(before.get(name)):
+    if not plain_integer(before.get(name)):
         yield ("of",), f"{name!r} is no earlier integer field{did_you_mean(name, before)}"
         return
     yield from bad(
@@ -98,18 +107,6 @@ def _of(spec: FieldSpec, name: str, before: dict[str, FieldSpec]) -> Iterator[Fi
         (spec.present_if is not None, ("of",), "is there when its field is: present_if cannot go with it"),
         ("endian" in spec.model_fields_set, ("of",), "has its field's byte order: endian cannot go with it"),
     )
-
-
-def _plain_integer(spec: FieldSpec | None) -> bool:
-    return spec is not None and spec.type in INTEGERS and not (spec.repeat or spec.of)
-
-
-def _flag(at: Where, name: str, bit: int, before: dict[str, FieldSpec]) -> Iterator[Finding]:
-    spec = before.get(name)
-    if spec is None or not _plain_integer(spec):
-        yield (*at, "field"), f"{name!r} is no earlier integer field{did_you_mean(name, before)}"
-    elif bit >= WIDTHS[spec.type]:
-        yield (*at, "bit"), f"{name} has bits 0 to {WIDTHS[spec.type] - 1}"
 
 
 def _number(spec: FieldSpec) -> Iterator[Finding]:
@@ -130,7 +127,8 @@ def _within(bits: tuple[int, int], kind: str) -> bool:
 
 
 def _without_metric(spec: FieldSpec) -> Iterator[Finding]:
-    idle = ", ".join(sorted(_METRIC_KEYS & spec.model_fields_set))
+    used = {"nulls"} if spec.role == "clock_offset_min" else {"bits"} if spec.wave else set()
+    idle = ", ".join(sorted((_METRIC_KEYS - used) & spec.model_fields_set))
     return bad((bool(idle), (), f"without a metric nothing comes of {idle}"))
 
 
@@ -143,12 +141,16 @@ def _metric(spec: FieldSpec) -> Iterator[Finding]:
     if name in INTERNAL:
         yield ("metric",), f"no device measures {name}: our own parts say it of themselves"
         return
-    text = spec.type == "utf8" or spec.enum is not None
+    text = spec.type in TAILS | CLOCKS or spec.enum is not None
     coded = row.kind == "coded"
     yield from bad(
         (spec.type == "hex", ("metric",), "hex is for quality rules, not for readings"),
-        (spec.type == "dt7", ("metric",), "dt7 is the time of the frame's readings, not a reading"),
-        (coded != text, ("metric",), f"{name} is {row.kind}: texts (utf8, enum) are coded, numbers numeric"),
+        (row.kind == "wave", ("metric",), f"{name} is a waveform: put it under wave"),
+        (
+            coded != text and row.kind != "wave",
+            ("metric",),
+            f"{name} is {row.kind}: texts (utf8, bytes, times, enum) are coded, numbers numeric",
+        ),
         (
             coded and bool(_NUMBER_KEYS & spec.model_fields_set),
             (),
@@ -163,7 +165,7 @@ def _unit(spec: FieldSpec, row: Metric) -> Iterator[Finding]:
     units: list[tuple[Where, str | None]] = [(("unit",), spec.unit)]
     if spec.unit_if is not None:
         units.append((("unit_if", "unit"), spec.unit_if.unit))
-    known = [row.unit, *(wire for wire, canonical in CONVERSIONS if canonical == row.unit)]
+    known = units_of(row)
     for path, unit in units:
         if unit not in known:
             yield path, f"the unit of {row.key} must be one of {', '.join(map(repr, known))}, not {unit!r}"

@@ -1,30 +1,36 @@
 """The numbers, times and texts of medical payloads; decoders raise DecodeError, and only that.
 
-SFLOAT and FLOAT: ISO/IEEE 11073-20601; DT7: the Bluetooth SIG's date_time (GATT Specification Supplement).
+SFLOAT and FLOAT: ISO/IEEE 11073-20601; DT7, time zone and DST offset: the Bluetooth SIG's GATT Specification
+Supplement.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
+from fractions import Fraction
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Final
 
+from hearthward.core.clock import naive_iso
 from hearthward.core.errors import DecodeError
 
 __all__ = [
-    "KPA_TO_MMHG",
+    "any_bits",
+    "converter",
     "dt7_ns",
     "encode_float32",
     "encode_sfloat",
     "float32",
+    "hex_text",
+    "moment_text",
     "sfloat",
     "stamp_ns",
     "text_of",
+    "time8_ns",
 ]
-
-KPA_TO_MMHG: Final = 1000 / 133.322387415
-"""One kilopascal in millimetres of mercury (NIST SP 811)."""
 
 SFLOAT_SPECIAL: Final = frozenset({0x07FE, 0x07FF, 0x0800, 0x0801, 0x0802})
 FLOAT32_SPECIAL: Final = frozenset({0x007FFFFE, 0x007FFFFF, 0x00800000, 0x00800001, 0x00800002})
@@ -49,6 +55,45 @@ def float32(word: int) -> float | None:
     if word in FLOAT32_SPECIAL:
         return None
     return _decimal(_signed(word & 0xFFFFFF, 24), _signed(word >> 24, 8))
+
+
+_PARTS: Final[dict[str, tuple[frozenset[int], int]]] = {
+    "sfloat": (SFLOAT_SPECIAL, 12),
+    "float32-11073": (FLOAT32_SPECIAL, 24),
+}
+
+
+def converter(
+    kind: str, times: Fraction, plus: Fraction, nulls: Collection[float] = ()
+) -> Callable[[int], float | None]:
+    """A function from the word of an SFLOAT or FLOAT to its value * times + plus, correctly rounded.
+
+    None for the special words and for values (before the conversion) in ``nulls``.
+    """
+    special, bits = _PARTS[kind]
+    rest = {12: 4, 24: 8}[bits]
+    none = frozenset(nulls)
+
+    @lru_cache(maxsize=1024)
+    def convert(word: int) -> float | None:
+        if word in special:
+            return None
+        mantissa, exponent = _signed(word & (1 << bits) - 1, bits), _signed(word >> bits, rest)
+        if none and _decimal(mantissa, exponent) in none:
+            return None
+        top, bottom = mantissa * times.numerator, times.denominator
+        if exponent < 0:
+            bottom *= 10**-exponent
+        else:
+            top *= 10**exponent
+        return (top * plus.denominator + plus.numerator * bottom) / (bottom * plus.denominator)
+
+    return convert
+
+
+def any_bits(parts: Iterable[int]) -> int:
+    """The bits that are set in any of the bytes."""
+    return reduce(or_, set(parts), 0)
 
 
 def encode_sfloat(value: float | None) -> int:
@@ -111,6 +156,52 @@ def dt7_ns(year: int, month: int, day: int, hour: int, minute: int, second: int)
         return None
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000
+
+
+def time8_ns(*parts: int) -> int | None:
+    """Century, year, month, day, hour, minute, second and a fraction (left out), a byte each, as ``dt7_ns``.
+
+    In binary or in BCD: the century tells (20 is 0x14 or 0x20; no instrument means the 33rd century).
+    Raises DecodeError (``malformed``) for a date that does not exist or a digit that is none.
+    """
+    if parts[0] in _BCD_CENTURIES:
+        digits = bytes(parts[:7]).hex()
+        if not digits.isdecimal():
+            msg = f"{digits} is no date in decimal digits"
+            raise DecodeError(msg, reason="malformed", field="time")
+        parts = tuple(int(digits[i : i + 2]) for i in range(0, 14, 2))
+    century, year, month, day, hour, minute, second = parts[:7]
+    return dt7_ns(century * 100 + year, month, day, hour, minute, second)
+
+
+_BCD_CENTURIES: Final = frozenset({0x19, 0x20, 0x21})
+_DST_MINUTES: Final = {0: 0, 2: 30, 4: 60, 8: 120}
+_FARTHEST: Final = (-48, 56)  # quarters of an hour
+
+
+def moment_text(at: int | None, quarters: int | None, dst: int | None) -> str | None:
+    """A device's local time as ISO 8601, with its zone when that is known; None for no time.
+
+    ``quarters``: standard time's offset from UTC in 15 min (-128: unknown), ``dst``: Bluetooth's DST offset
+    (255: unknown); a zone without knowing its summer time is taken as unknown.
+    """
+    if at is None:
+        return None
+    minutes = _DST_MINUTES.get(dst if dst is not None else -1)
+    known = quarters is not None and _FARTHEST[0] <= quarters <= _FARTHEST[1]
+    if quarters is None or not known or minutes is None:
+        return naive_iso(at)
+    total = quarters * 15 + minutes
+    hours, rest = divmod(abs(total), 60)
+    return f"{naive_iso(at)}{'-' if total < 0 else '+'}{hours:02}:{rest:02}"
+
+
+def hex_text(raw: bytes, name: str) -> str | None:
+    """Bytes as hexadecimal digits; None for none. Raises DecodeError (``oversized``) beyond 512 bytes."""
+    if len(raw) > _MAX_TEXT:
+        msg = f"{name} has {len(raw)} bytes, more than {_MAX_TEXT}"
+        raise DecodeError(msg, reason="oversized", offset=_MAX_TEXT, field=name)
+    return bytes(raw).hex() or None
 
 
 def stamp_ns(text: str) -> int | None:

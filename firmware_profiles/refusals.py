@@ -10,6 +10,7 @@ from hearthward.core.errors import DecodeError
 
 __all__ = [
     "INTEGRITY",
+    "check_end",
     "check_trailer",
     "crc16_mcrf4xx",
     "decimal_of",
@@ -20,6 +21,7 @@ __all__ = [
     "sum8",
     "trailing_record",
     "truncated",
+    "wrong_length",
     "xor8",
 ]
 
@@ -41,6 +43,11 @@ def oversized(source: str, used: int, have: int) -> DecodeError:
     """A frame with bytes after its last field."""
     msg = f"{source}: {have} bytes, {have - used} more than its fields take"
     return DecodeError(msg, reason="oversized", offset=used, source=source)
+
+
+def wrong_length(source: str, length: int, have: int) -> DecodeError:
+    """A frame of fixed places that is not as long as it must be."""
+    return truncated(source, length, have) if have < length else oversized(source, length, have)
 
 
 def trailing_record(source: str, size: int, have: int) -> DecodeError:
@@ -104,11 +111,25 @@ def check_trailer(source: str, kind: str, payload: bytes) -> bytes:
     if len(payload) <= size:
         raise truncated(source, size + 1, len(payload))
     body, found = payload[:-size], bytes(payload[-size:])
-    expected = check(body)
+    _same(source, kind, found, check(body), len(body))
+    return body
+
+
+def check_end(source: str, kind: str, payload: bytes, end: int) -> None:
+    """Refuse a frame whose rest from ``end`` on is not its check.
+
+    Raises DecodeError (``truncated``, ``oversized``, ``integrity``).
+    """
+    size, check = INTEGRITY[kind]
+    if len(payload) != end + size:
+        raise wrong_length(source, end + size, len(payload))
+    _same(source, kind, bytes(payload[end:]), check(payload[:end]), end)
+
+
+def _same(source: str, kind: str, found: bytes, expected: bytes, at: int) -> None:
     if found != expected:
         msg = f"{source}: {kind} is {found.hex()}, the bytes give {expected.hex()}"
-        raise DecodeError(msg, reason="integrity", offset=len(body), source=source)
-    return body
+        raise DecodeError(msg, reason="integrity", offset=at, source=source)
 
 
 def _malformed(source: str, message: str, field: str | None = None) -> DecodeError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from firmware_profiles.compiler import compile_frames
+from firmware_profiles.compiler import compile_frames, compile_waves
 from firmware_profiles.document import read_document
 from firmware_profiles.errors import Problem, ProfileError, did_you_mean
 from firmware_profiles.matching import DeviceFacts, matches, rivals
@@ -153,6 +153,7 @@ def _compiled(one: Resolved) -> Profile:
         file=one.source.file,
         document=doc,
         decoders=_decoders(doc),
+        wave_decoders=compile_waves(doc.frames),
     )
 
 

@@ -8,7 +8,17 @@ from pydantic import Field, StringConstraints
 
 from firmware_profiles.schema_base import Bit, Certainty, Name, Positive, QualityName, Strict, Text
 
-__all__ = ["BitPart", "Condition", "FieldSpec", "Frame", "QualityRule", "Scale", "UnitIf", "WaveSpec"]
+__all__ = [
+    "BitPart",
+    "Condition",
+    "FieldSpec",
+    "Frame",
+    "QualityRule",
+    "Scale",
+    "Spread",
+    "UnitIf",
+    "WaveSpec",
+]
 
 
 class Condition(Strict):
@@ -19,19 +29,21 @@ class Condition(Strict):
     is_: Literal[0, 1] = Field(1, alias="is")
 
 
-class UnitIf(Strict):
-    """Another unit on the wire when a flag is set."""
-
-    field: Name
-    bit: Bit
-    unit: Text
-
-
 class Scale(Strict):
     """Wire number * times / over."""
 
     times: Annotated[float, Field(gt=0)] = 1.0
     over: Annotated[float, Field(gt=0)] = 1.0
+
+
+class UnitIf(Strict):
+    """Another unit on the wire when a flag is set, and another scale when the step differs with it."""
+
+    field: Name
+    bit: Bit
+    unit: Text
+    scale: Scale | None = None
+    """Instead of the field's own; the field's own when not given."""
 
 
 class QualityRule(Strict):
@@ -48,6 +60,13 @@ class BitPart(Strict):
 
     field: Name
     bits: tuple[Bit, Bit]
+
+
+class Spread(Strict):
+    """``count`` bytes, each ``every`` bytes after the one before: a status in each part of a packet."""
+
+    every: Annotated[int, Field(ge=1, le=4096)]
+    count: Annotated[int, Field(ge=2, le=4096)]
 
 
 class WaveSpec(Strict):
@@ -72,12 +91,15 @@ class FieldSpec(Strict):
         "u16",
         "s16",
         "u24",
+        "s24",
         "u32",
         "s32",
         "sfloat",
         "float32-11073",
         "dt7",
+        "time8",
         "utf8",
+        "bytes",
         "decimal",
         "hex",
     ]
@@ -88,12 +110,20 @@ class FieldSpec(Strict):
     """In a frame of a fixed ``length``: where the field stands."""
     join: tuple[BitPart, ...] = ()
     """Put the number together from bits of earlier fields, the most significant part first."""
+    any_in: Spread | None = None
+    """In a frame of a fixed ``length``: the bits that are set in any of several bytes, the first ``at``."""
     wave: WaveSpec | None = None
     role: (
         Literal["clock", "clock_offset_min", "elapsed_min", "start", "utc_offset_quarters", "dst", "size"]
         | None
     ) = None
-    """What a field says of time, or of the size of its record (see ``Frame.records``)."""
+    """What a field says of time, or of the size of its record (see ``Frame.records``).
+
+    ``clock``: the time of the frame's readings (a dt7 or time8 without a role is one). ``clock_offset_min``:
+    minutes to be added to it; a number in ``nulls`` makes it unknown. ``elapsed_min``: minutes since the
+    device's session began. ``start``: a time of its own; with a ``metric`` it is a reading, whose text has
+    the zone that ``utc_offset_quarters`` (15 min) and ``dst`` (as in Bluetooth's DST offset) say.
+    """
     of: Name | None = None
     """Take the number from this earlier field instead of from the bytes (with ``bits``)."""
     bits: tuple[Bit, Bit] | None = None
@@ -134,9 +164,11 @@ class Frame(Strict):
     integrity_optional: bool = False
     """A frame that ends right before the check is taken too: the device need not send one."""
     length: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    """A frame of fixed places: exactly so many bytes, and every field says where it stands (``at``)."""
+    """A frame of fixed places: exactly so many bytes (the check's too), and every field says where it
+    stands (``at``)."""
     records: bool = False
-    """The payload is a row of records, each beginning with a field of the role ``size``."""
+    """The payload is a row of records, each beginning with its size in a byte of the role ``size``, which
+    counts the whole record with its check."""
     only_if: tuple[Condition, ...] = ()
     """Another frame says nothing worth keeping (a scale that has not settled): it gives no readings."""
     fields: tuple[FieldSpec, ...]
