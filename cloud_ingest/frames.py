@@ -41,6 +41,8 @@ from cloud_ingest.refusals import Refusals
 from cloud_ingest.sources.base import Message
 from cloud_ingest.stores.base import Outcome, TimeSeriesStore
 from cloud_ingest.turns import Committed, Turns
+from cloud_ingest.waves.base import WaveStore
+from cloud_ingest.waves.keeping import WaveKeeper
 from hearthward.core.clock import Clock, EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import ReadingBatch
@@ -81,6 +83,7 @@ class Frames:
         alive: Callable[[str], None],
         delivered: Callable[[ReadingBatch], None],
         facts: Facts,
+        waves: WaveStore,
     ) -> None:
         self.tenant = tenant
         self.attribution = Attribution()
@@ -94,6 +97,7 @@ class Frames:
         self.flood = Flood(clock, facts)
         self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
         self._holding = Holding(clock)
+        self.waves = WaveKeeper(tenant, waves, clock, telemetry)
         self._clocks = GatewayClocks(skew)
         self.lineage = Lineage(facts, clock, telemetry)
         self._alive, self._delivered, self._facts = alive, delivered, facts
@@ -209,17 +213,7 @@ class Frames:
         return [Arrived(message.topic, frame, len(message.payload), seen.offset)]
 
     async def _pass(self, arrived: Sequence[Arrived], dead: Sequence[Dead]) -> None:
-        sources = {(a.frame.gateway, a.frame.boot) for a in arrived}
-        await self.recall(sources)
-        intake, waiting = self._sort(arrived, dead, readings=self._holding.due)
-        try:
-            found = await self.append(intake)
-        except StoreUnavailable as error:
-            self._store_failed(error)
-            await self._load_ledger()
-            await self.recall(sources)
-            intake, waiting = self._sort(arrived, dead, readings=False)
-            found = []
+        intake, found, waiting = await self._keep(arrived, dead)
         try:
             await self.prove(intake)
         except StoreUnavailable as error:
@@ -232,8 +226,28 @@ class Frames:
             if not self._holding.keep(one):
                 self._telemetry.count("frames_dropped_total", reason="store_away")
 
+    async def _keep(
+        self, arrived: Sequence[Arrived], dead: Sequence[Dead]
+    ) -> tuple[Intake, Found, list[Arrived]]:
+        """Sort the frames and store what is new, without what its store cannot take now."""
+        sources = {(a.frame.gateway, a.frame.boot) for a in arrived}
+        await self.recall(sources)
+        readings, waves = self._holding.due, self.waves.due
+        while True:
+            intake, waiting = self._sort(arrived, dead, readings=readings, waves=waves)
+            if await self.waves.took(intake):
+                try:
+                    return intake, await self.append(intake), waiting
+                except StoreUnavailable as error:
+                    self._store_failed(error)
+                    readings = False
+            else:
+                waves = False
+            await self._load_ledger()  # what was taken is not committed
+            await self.recall(sources)
+
     def _sort(
-        self, arrived: Sequence[Arrived], dead: Sequence[Dead], *, readings: bool
+        self, arrived: Sequence[Arrived], dead: Sequence[Dead], *, readings: bool, waves: bool
     ) -> tuple[Intake, list[Arrived]]:
         """What the frames come to, and those of them that have readings which cannot be stored now."""
         intake = Intake(dead=list(dead))
@@ -241,7 +255,9 @@ class Frames:
         waiting = [
             a
             for a in arrived
-            if self.inspector.take(a.frame, a.topic, now, intake, readings=readings, offset=a.offset)
+            if self.inspector.take(
+                a.frame, a.topic, now, intake, readings=readings, waves=waves, offset=a.offset
+            )
         ]
         intake.parts.sort(key=lambda p: (p.source, p.seqs[0]))
         return intake, waiting

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from cloud_ingest.adopting import Decided, read_decisions
 from cloud_ingest.clocks import correct
-from cloud_ingest.loss_ledger import Tally
 from cloud_ingest.receipts import BlockState, Committed, Ledger, Source, Unsure
 from cloud_ingest.screening import FUTURE, check_columns, screen
 from cloud_ingest.sources.base import Message
-from cloud_ingest.stores.base import Delivery, Origins
+from cloud_ingest.taken import MAX_DETAIL, Answer, Clone, Dead, Intake, Part
+from cloud_ingest.waves.taking import WavePart, read_waves
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
-from hearthward.core.wire import Block, Frame, Gap, StoredBlock, decode_block, encode_block, parse_topic
+from hearthward.core.wire import Block, Frame, decode_block, encode_block, parse_topic
 
 __all__ = [
     "CLONED",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 KEPT_OF_OVERSIZED: Final = 65_536
-MAX_DETAIL: Final = 500
 CLONED: Final = "cloned_gateway"
 """Why a block is refused whose numbers stand for other readings already."""
 UNDECIDED: Final = "undecided"
@@ -53,112 +51,6 @@ _TO_STORE: Final = {BlockState.NEW, BlockState.UNSURE}
 """What takes the store to say more of it."""
 
 
-_Clone = tuple[Source, int, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """Something refused: goes to the dead-letter table.
-
-    ``readings`` is how many are lost by it, if known, ``holds`` how many are in it (the same, but where they
-    are stored all the same); ``boot`` and ``seqs`` say which they are.
-    """
-
-    topic: str
-    gateway: str | None
-    reason: str
-    detail: str
-    payload: bytes
-    readings: int = 0
-    boot: str | None = None
-    seqs: Sequence[int] = ()
-
-    @property
-    def holds(self) -> int:
-        """How many readings are in it (0: not known)."""
-        return max(self.readings, len(self.seqs))
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """New readings that may be stored, numbered by ``seqs``; ``now`` is their ingest time.
-
-    ``offset`` is what a right clock would have shown more when they were received (ns).
-    """
-
-    source: Source
-    topic: str
-    batch: ReadingBatch
-    seqs: list[int]
-    now: int
-    offset: int = 0
-
-    def delivery(self) -> Delivery:
-        """As the store takes it."""
-        return Delivery(self.batch, Origins(*self.source, self.seqs))
-
-    def halves(self) -> tuple[Part, Part]:
-        """The same as two."""
-        n, middle = len(self.seqs), len(self.seqs) // 2
-        first = replace(self, batch=self.batch.take(range(middle)), seqs=self.seqs[:middle])
-        return first, replace(self, batch=self.batch.take(range(middle, n)), seqs=self.seqs[middle:])
-
-    def dead(self, reason: str, detail: str, *, stored: bool = False) -> Dead:
-        """As a dead letter; ``stored``: its readings are kept all the same."""
-        where = f"boot {self.source[1]}, readings {self.seqs[0]}-{self.seqs[-1]}: {detail}"[:MAX_DETAIL]
-        lost = 0 if stored else len(self.batch)
-        payload = encode_block(self.batch)
-        return Dead(self.topic, self.source[0], reason, where, payload, lost, self.source[1], self.seqs)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a receipt of one session will name."""
-
-    blocks: dict[StoredBlock, None] = field(default_factory=dict)
-    gaps: dict[tuple[int, int], None] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Intake:
-    """What a batch of messages came to. ``receipts`` is what may be confirmed once all is committed.
-
-    ``walls`` is how far each gateway's corrected clock has told, where it can be believed; ``future`` the
-    rows that were put aside because they are dated in the future, with their ingest time. Of a dead letter
-    that is ``replayed`` what is refused again stays in that letter; ``stored_before``: it is judged only.
-    """
-
-    parts: list[Part] = field(default_factory=list)
-    future: list[tuple[Source, ReadingBatch, int]] = field(default_factory=list)
-    walls: dict[Source, int] = field(default_factory=dict)
-    blocks: defaultdict[Source, list[Block]] = field(default_factory=lambda: defaultdict(list))
-    gaps: defaultdict[Source, list[Gap]] = field(default_factory=lambda: defaultdict(list))
-    receipts: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
-    dead: list[Dead] = field(default_factory=list)
-    decisions: list[Decided] = field(default_factory=list)
-    """What gateways' own rules have decided."""
-    clones: list[_Clone] = field(default_factory=list)
-    kept: list[_Clone] = field(default_factory=list)
-    """Other blocks under numbers that are taken whose content is kept, and that accuse nobody."""
-    unsure: list[Unsure] = field(default_factory=list)
-    """Not receipted yet: ``proving`` decides on them."""
-    tally: Tally = field(default_factory=Tally)
-    """For the loss ledger."""
-    repeated: int = 0
-    """Readings that came again."""
-    replayed: bool = False
-    stored_before: bool = False
-
-    def refuse(self, dead: Dead) -> None:
-        """Add a dead letter."""
-        self.dead.append(dead)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to commit."""
-        return not (self.blocks or self.gaps or self.dead)
-
-
 class Inspector:
     """Checks frames of one tenant against what is committed (``ledger``, which it keeps up to date)."""
 
@@ -166,7 +58,7 @@ class Inspector:
         self._tenant = tenant
         self.ledger = ledger
         self._skew = future_skew_ns
-        self._clones: dict[_Clone, None] = {}
+        self._clones: dict[Clone, None] = {}
 
     def open(self, message: Message, dead: list[Dead]) -> Frame | None:
         """The frame in a message, or None when it cannot be believed: ``dead``, and without a receipt."""
@@ -195,15 +87,16 @@ class Inspector:
         intake: Intake,
         *,
         readings: bool = True,
+        waves: bool = True,
         offset: int = 0,
     ) -> int:
         """Sort a frame's blocks and gaps into ``intake``; everything that it took will be receipted.
 
         But for ``intake.unsure``: what is known of these has to be looked up first.
         Without ``readings`` new blocks of readings are left out, as nothing can be stored now: returns how
-        many readings that were. ``offset`` is what to add to times of the gateway's clock (ns).
+        many readings that were. Without ``waves`` blocks of waveforms are left out: they come again.
+        ``offset`` is what to add to times of the gateway's clock (ns).
         """
-        left_out = 0
         source = frame.gateway, frame.boot
         answer = intake.receipts.setdefault((*source, frame.session), Answer())
         wall = frame.wall + offset
@@ -211,30 +104,47 @@ class Inspector:
             intake.walls[source] = max(wall, intake.walls.get(source, 0))
         account = self.ledger.of(*source)
         fresh: list[Block] = []
+        left: list[Block] = []
         for block in frame.blocks:
             state = self._judge(account, source, block, intake)
-            if state in _TO_STORE and not readings and not block.decisions:
-                left_out += block.count
-                continue
-            if state is BlockState.UNSURE:
+            if state in _TO_STORE and not (waves if block.waves else readings or block.decisions):
+                left.append(block)
+            elif state is BlockState.UNSURE and not block.waves:
                 intake.unsure.append(Unsure(source, frame.session, topic, block, now, offset))
-                continue
-            answer.blocks[block.stored()] = None
-            if state is BlockState.COMMITTED:
-                intake.repeated += block.count
-            elif state is BlockState.CLONED:
-                self.refuse_clone(source, topic, block, now, intake)
             else:
-                account.add(block)
-                intake.blocks[source].append(block)
-                fresh.append(block)
+                answer.blocks[block.stored()] = None
+                if state is BlockState.NEW:
+                    account.add(block)
+                    intake.blocks[source].append(block)
+                    fresh.append(block)
+                else:
+                    self._take_again(state, source, topic, block, now, intake, offset)
         self._take_fresh(source, topic, fresh, now, intake, offset)
         for gap in frame.gaps:
             answer.gaps[gap.first, gap.last] = None
             intake.gaps[source].extend(account.declare(gap))
-        if (left_out or intake.unsure) and not (answer.blocks or answer.gaps):
+        if (left or intake.unsure) and not (answer.blocks or answer.gaps):
             del intake.receipts[*source, frame.session]
-        return left_out
+        return sum(block.count for block in left if not block.waves)
+
+    def _take_again(
+        self,
+        state: BlockState,
+        source: Source,
+        topic: str,
+        block: Block,
+        now: int,
+        intake: Intake,
+        offset: int,
+    ) -> None:
+        """A block whose numbers are committed."""
+        if state is BlockState.CLONED:
+            self.refuse_clone(source, topic, block, now, intake)
+            return
+        intake.repeated += block.count
+        if state is BlockState.UNSURE:  # of waveforms: their store knows what it has, nothing is there twice
+            self._read_waves(source, topic, block, _numbers(block), now, intake, offset)
+            intake.kept.append((source, block.first, block.digest()))
 
     def _take_fresh(
         self, source: Source, topic: str, blocks: Sequence[Block], now: int, intake: Intake, offset: int
@@ -243,8 +153,10 @@ class Inspector:
         for block in blocks:
             if block.decisions:
                 intake.tally.decided(source, block.count, now)
-                seqs = range(block.first, block.last + 1)
-                self.read(source, topic, block, seqs, now, intake, offset)
+                self.read(source, topic, block, _numbers(block), now, intake, offset)
+            elif block.waves:
+                intake.tally.sampled(source, block.count, now)
+                self._read_waves(source, topic, block, _numbers(block), now, intake, offset)
             else:
                 with_readings.append(block)
         for together in _in_groups(with_readings):
@@ -274,9 +186,12 @@ class Inspector:
         intake: Intake,
         offset: int = 0,
     ) -> None:
-        """Sort the rows (or the decisions) of a block, numbered by ``seqs``, into ``intake``."""
+        """Sort the rows (decisions, waveforms) of a block, numbered by ``seqs``, into ``intake``."""
         if block.decisions:
             self._read_decisions(source, topic, block, seqs, now, intake, offset)
+            return
+        if block.waves:
+            self._read_waves(source, topic, block, seqs, now, intake, offset)
             return
         try:
             batch = decoded(block)
@@ -299,7 +214,7 @@ class Inspector:
             check_columns(batch)
         except DecodeError:
             for block in blocks:  # one of them: the others are good
-                self.read(source, topic, block, range(block.first, block.last + 1), now, intake, offset)
+                self.read(source, topic, block, _numbers(block), now, intake, offset)
             return
         self._screen(source, topic, batch, seqs, now, intake, offset)
 
@@ -355,6 +270,31 @@ class Inspector:
             detail = f"boot {source[1]}, decision {seqs[i]}: {wrong}"[:MAX_DETAIL]
             intake.refuse(Dead(topic, source[0], wrong.reason, detail, part, 0, source[1], [seqs[i]]))
 
+    def _read_waves(
+        self,
+        source: Source,
+        topic: str,
+        block: Block,
+        seqs: Sequence[int],
+        now: int,
+        intake: Intake,
+        offset: int,
+    ) -> None:
+        """Chunks that cannot be become dead letters, but no readings are lost by it; the rest is taken."""
+        try:
+            found, bad = read_waves(block.payload, len(seqs), now + self._skew, offset)
+        except DecodeError as error:
+            detail = f"boot {source[1]}, waveforms {block.first}-{block.last}: {error}"[:MAX_DETAIL]
+            intake.refuse(replace(_dead(source, topic, block, error.reason, detail), readings=0))
+            return
+        if found:
+            chunks, numbers = [chunk for _, chunk in found], [seqs[i] for i, _ in found]
+            intake.waves.append(WavePart(source, topic, chunks, numbers))
+        for one in bad:
+            detail = f"boot {source[1]}, waveform {seqs[one.place]}: {one.detail}"[:MAX_DETAIL]
+            numbers = [seqs[one.place]]
+            intake.refuse(Dead(topic, source[0], one.reason, detail, one.payload, 0, source[1], numbers))
+
     def refuse_clone(
         self, source: Source, topic: str, block: Block, now: int, intake: Intake, *, proven: bool = True
     ) -> None:
@@ -374,15 +314,18 @@ class Inspector:
         intake.refuse(_dead(source, topic, block, CLONED, detail))
         intake.tally.cloned(source, block.count, now)
 
-    def _known_clone(self, mark: _Clone, intake: Intake) -> bool:
+    def _known_clone(self, mark: Clone, intake: Intake) -> bool:
         """Whether a block was found, or is in the dead letters, already."""
         return mark in self._clones or mark in intake.clones or mark in intake.kept
 
 
 def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:
     """A whole block, as a dead letter."""
-    seqs = range(block.first, block.last + 1)
-    return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], seqs)
+    return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], _numbers(block))
+
+
+def _numbers(block: Block) -> range:
+    return range(block.first, block.last + 1)
 
 
 def decoded(block: Block) -> ReadingBatch:

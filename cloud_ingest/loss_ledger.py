@@ -17,7 +17,18 @@ from hearthward.core.model import ReadingBatch
 if TYPE_CHECKING:
     from cloud_ingest.receipts import Source
 
-__all__ = ["CLONE", "DECISIONS", "DUPLICATE", "LATE", "REFUSED", "STORED", "Count", "Tally", "hour_of"]
+__all__ = [
+    "CLONE",
+    "DECISIONS",
+    "DUPLICATE",
+    "LATE",
+    "REFUSED",
+    "STORED",
+    "WAVES",
+    "Count",
+    "Tally",
+    "hour_of",
+]
 
 STORED: Final = "stored"
 DUPLICATE: Final = "duplicate"
@@ -30,6 +41,8 @@ CLONE: Final = "clone"
 """Came under numbers that other readings have: not of this outbox, so not in its balance."""
 DECISIONS: Final = "decisions"
 """Numbers that carry what the edge decided, not readings."""
+WAVES: Final = "waves"
+"""Numbers that carry chunks of waveforms, not readings."""
 LATE_NS: Final = 60 * SECOND
 _HOUR: Final = 3600 * SECOND
 
@@ -104,6 +117,10 @@ class Tally:
     def decided(self, source: Source, n: int, now: int) -> None:
         """A block of ``n`` decisions was committed."""
         self._counts[*source, "", hour_of(now), DECISIONS] += n
+
+    def sampled(self, source: Source, n: int, now: int) -> None:
+        """A block of ``n`` chunks of waveforms was committed."""
+        self._counts[*source, "", hour_of(now), WAVES] += n
 
     def _rows(self, source: Source, batch: ReadingBatch, kind: str) -> None:
         self._add(source, batch.device, batch.received, kind)

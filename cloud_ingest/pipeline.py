@@ -30,6 +30,7 @@ from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.telling.wording import Wording
 from cloud_ingest.turns import Hooks, Turns
 from cloud_ingest.waiting import Waiting
+from cloud_ingest.waves.base import NoWaves, WaveStore
 from hearthward.core.clock import SECOND, Clock, EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import ReadingBatch
@@ -62,7 +63,10 @@ class Watching(Protocol):
 
 
 class Pipeline:
-    """Takes messages without waiting, processes them in batches; everything else waits its turn."""
+    """Takes messages without waiting, processes them in batches; everything else waits its turn.
+
+    Without ``waves`` there is no place for waveforms: they are refused.
+    """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
@@ -80,6 +84,7 @@ class Pipeline:
         watch: Watching | None = None,
         key: SigningKey | None = None,
         facts: Facts | None = None,
+        waves: WaveStore | None = None,
     ) -> None:
         if not store.durable_ack:
             msg = "this store acknowledges before its disk has the rows: it cannot stand behind a receipt"
@@ -116,6 +121,7 @@ class Pipeline:
             alive=self.alive,
             delivered=self.delivered,
             facts=facts,
+            waves=NoWaves() if waves is None else waves,
         )
         self._manual = ManualIntake(
             tenant, records, store, self.turns, clock=clock, skew=skew, tell=self._frames.tell_stored

@@ -31,6 +31,7 @@ from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable
 from hearthward.core.model import Reading
 from hearthward.core.ranges import RangeSet
+from hearthward.core.wave_blocks import carries_waves
 from hearthward.core.wire import carries_decisions, decode_block
 
 __all__ = ["Proving", "spans"]
@@ -186,7 +187,7 @@ class Proving:
         """The contents of letters with any of these numbers; rows in them are found."""
         payloads = await self._read(partial(_letters, tenant=self._tenant, source=source, numbers=numbers))
         for payload in payloads:
-            if not carries_decisions(payload):
+            if not (carries_decisions(payload) or carries_waves(payload)):
                 with suppress(DecodeError):
                     wanted.found(decode_block(payload))
         return set(payloads)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ from hearthward.core.clock import Clock
 from hearthward.core.errors import StoreError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
+from hearthward.core.wave_blocks import carries_waves
 from hearthward.core.wire import Block, Frame, carries_decisions, decode_block, encode_block
 
 __all__ = ["MOST", "Came", "Replayed", "Replayer"]
@@ -48,8 +49,8 @@ UNREAD: Final = frozenset({"malformed", "version", "oversized", "reserved"})
 class Came:
     """What a letter's readings came to (a message that is no frame counts as one).
 
-    ``known``: stored already from elsewhere; ``refused`` by reason. ``settled``: what was refused is in
-    letters of its own.
+    ``known``: stored already from elsewhere; ``waves``: chunks of waveforms; ``refused`` by reason.
+    ``settled``: what was refused is in letters of its own.
     """
 
     stored: int = 0
@@ -57,6 +58,7 @@ class Came:
     judged: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     settled: bool = False
+    waves: int = 0
 
     @property
     def state(self) -> State:
@@ -68,10 +70,11 @@ class Came:
         refused = self.refused.copy()
         for letter in dead:
             refused[letter.reason] += letter.holds
-        return Came(self.stored, self.known, 0 if refused[UNDECIDED] else self.judged, refused, self.settled)
+        judged = 0 if refused[UNDECIDED] else self.judged
+        return replace(self, judged=judged, refused=refused)
 
     def __str__(self) -> str:
-        counts = {"stored": self.stored, "known": self.known, "judged": self.judged}
+        counts = {"stored": self.stored, "known": self.known, "judged": self.judged, "waves": self.waves}
         counts |= {f"refused:{reason}": n for reason, n in sorted(self.refused.items())}
         return " ".join(f"{name}={n}" for name, n in counts.items() if n) or "nothing"
 
@@ -153,6 +156,8 @@ class Replayer:
             came = await self._entry(letter)
         elif carries_decisions(letter.payload):
             return await self._words(letter, letter.boot, by)
+        elif carries_waves(letter.payload):
+            return await self._waves(letter, letter.boot, by)
         elif letter.reason in UNREAD:
             return await self._block(letter, letter.boot, by)
         else:
@@ -173,6 +178,7 @@ class Replayer:
         self._frames.inspector.take(frame, letter.topic, self._clock.now_ns(), intake)
         await self._frames.prove(intake)
         intake.receipts.clear()
+        came.waves = await self._frames.waves.keep(intake)
         found = await self._frames.append(intake)
         count(came, found)
         came.known += intake.repeated
@@ -229,6 +235,17 @@ class Replayer:
 
         await self._frames.commit(intake, [], mark)
         return _of_words(came, intake.dead)
+
+    async def _waves(self, letter: DeadLetter, boot: str, by: str) -> Came:
+        """Chunks of waveforms; what is not taken now, either, stays in the letter."""
+        seqs, intake = numbers_of(letter.seqs), Intake(replayed=True)
+        source, now = (letter.gateway or "", boot), self._clock.now_ns()
+        block = Block(seqs[0], len(seqs), letter.payload)
+        self._frames.inspector.read(source, letter.topic, block, seqs, now, intake)
+        await self._frames.waves.keep(intake)
+        came = Came(waves=sum(len(part.chunks) for part in intake.waves)).told(intake.dead)
+        await self._mark(letter, came, by)
+        return came
 
     async def _rows(self, letter: DeadLetter, boot: str, by: str) -> Came:
         """Rows that were refused, or stored and not judged; what is bad still stays in the letter."""
@@ -309,7 +326,7 @@ class Replayer:
         source = letter.gateway or "", letter.boot
         if letter.reason == CLONED:
             came.refused[CLONED] = letter.readings
-        elif carries_decisions(letter.payload):
+        elif carries_decisions(letter.payload) or carries_waves(letter.payload):
             self._foresee(source, letter.topic, Block(seqs[0], len(seqs), letter.payload), seqs, now, came)
         elif letter.reason == UNDECIDED:
             came.judged = len(self._pending(letter))
@@ -329,6 +346,7 @@ class Replayer:
         self._frames.inspector.read(source, topic, block, seqs, now, intake)
         came.stored += sum(len(part.batch) for part in intake.parts)
         came.judged += sum(len(d.words) for d in intake.decisions)
+        came.waves += sum(len(part.chunks) for part in intake.waves)
         for dead in intake.dead:
             came.refused[dead.reason] += dead.holds
 

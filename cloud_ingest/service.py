@@ -34,6 +34,7 @@ from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.telling.wording import Wording
 from cloud_ingest.walls import WallBoard, wards_with_walls
 from cloud_ingest.watch import Watch
+from cloud_ingest.waves.base import NoWaves, WaveStore
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable, UplinkError
@@ -59,6 +60,8 @@ MAINTENANCE_S: Final = 30.0
 """Gateways' last-seen times are saved and timed configuration changes looked for this often."""
 PRUNE_EVERY: Final = 120
 """Maintenance rounds between two prunings: an hour."""
+PRUNE_WAVES_EVERY: Final = 4
+"""The same for waveforms, of which there are many: two minutes."""
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
 PROBE_EVERY_S: Final = 5.0
@@ -92,10 +95,10 @@ class Reach:
 class CloudService:
     """Ingest, rules, notifications and configuration of one tenant.
 
-    ``records`` and ``store`` belong to the caller, who closes them after ``run``. ``clock`` must be an
-    EventClock when ``settings.event_clock`` is set: it then follows the frames. ``catalog`` says what devices
-    deliver (None: the shipped one), ``key`` signs receipts and documents (None: a new one), ``reach`` how
-    people can be told (None: on the pages only).
+    ``records``, ``store`` and ``waves`` (None: waveforms are refused) belong to the caller, who closes them
+    after ``run``. ``clock`` must be an EventClock when ``settings.event_clock`` is set: it then follows the
+    frames. ``catalog`` says what devices deliver (None: the shipped one), ``key`` signs receipts and
+    documents (None: a new one), ``reach`` how people can be told (None: on the pages only).
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -112,11 +115,13 @@ class CloudService:
         reach: Reach | None = None,
         catalog: Catalog | None = None,
         key: SigningKey | None = None,
+        waves: WaveStore | None = None,
     ) -> None:
         settings = settings or CloudSettings()
         self.tenant = settings.tenant
         self.records = records
         self.store = store
+        self.waves: WaveStore = NoWaves() if waves is None else waves
         self.source = source
         self.rules = rules
         self.clock = clock
@@ -153,6 +158,7 @@ class CloudService:
             watch=self.watch,
             key=self.key,
             facts=self.watch.facts,
+            waves=self.waves,
         )
         self.books = Books(
             self.tenant,
@@ -451,10 +457,23 @@ class CloudService:
                 self._trouble.look(self.gateways, self.publisher.document)
                 if rounds % PRUNE_EVERY == 0:
                     await self.retention.prune(self.clock.now_ns())
+                if rounds % PRUNE_WAVES_EVERY == 0:
+                    await self._prune_waves()
                 self.pipeline.flood.look()
             except StoreUnavailable as error:
                 log.warning("maintenance waits for the records: %s", error)
             rounds += 1
+
+    async def _prune_waves(self) -> None:
+        """Drop waveforms that are too old or too many."""
+        kept = self.settings.waves
+        before = self.clock.now_ns() - round(kept.keep_hours * 3600 * SECOND)
+        try:
+            gone = await self.waves.prune(before, kept.bytes)
+        except StoreUnavailable as error:
+            log.warning("old waveforms are not dropped now: %s", error)
+        else:
+            self.telemetry.count("wave_chunks_dropped_total", gone)
 
     async def _save_gateways(self) -> None:
         notes = self.gateways.unsaved()

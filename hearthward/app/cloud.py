@@ -26,6 +26,7 @@ from cloud_ingest.service import CloudService
 from cloud_ingest.sources.mqtt import Broker, MqttSource
 from cloud_ingest.stores.archiving import ArchivingStore
 from cloud_ingest.stores.base import TimeSeriesStore
+from cloud_ingest.waves.base import WaveStore
 from dashboards import create_app
 from dashboards.pages.render import warm
 from dashboards.profiles import profile_choices
@@ -38,7 +39,7 @@ from hearthward.app.owner import write_owner
 from hearthward.app.player import EPOCH_NS
 from hearthward.app.reach import Telling, build_telling
 from hearthward.app.room import when_room
-from hearthward.app.stores import open_store
+from hearthward.app.stores import open_store, open_waves
 from hearthward.app.web_probe import WebProbe
 from hearthward.app.whatif import ChildTrier
 from hearthward.core.clock import Clock, EventClock, SystemClock
@@ -120,6 +121,8 @@ async def cloud_running(
         records.clock = clock
         store = await open_store(settings, clock=clock, telemetry=telemetry)
         stack.push_async_callback(store.close)
+        waves = await open_waves(settings)
+        stack.push_async_callback(waves.close)
         extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
         rulebook = await asyncio.to_thread(Rulebook.of_files, records, settings.cloud.tenant, *extra)
         rules = await rulebook.rules_in_force()
@@ -129,7 +132,7 @@ async def cloud_running(
         backup = backup_of(settings, telemetry)
         kept = store if backup is None else ArchivingStore(store, backup.stored)
         await asyncio.to_thread(SigningKey.of_file, key_file(settings))  # made now if it is not there
-        service = _service(settings, records, kept, rules, broker_url, clock, telling, telemetry)
+        service = _service(settings, records, (kept, waves), rules, broker_url, clock, telling, telemetry)
         await stack.enter_async_context(background(service.run, "cloud"))
         await service.started.wait()
         if backup is not None:
@@ -190,7 +193,7 @@ def _command_line(tenant: str) -> Principal:
 def _service(
     settings: Settings,
     records: Records,
-    store: TimeSeriesStore,
+    stores: tuple[TimeSeriesStore, WaveStore],
     rules: RuleSet,
     broker_url: str,
     clock: Clock,
@@ -203,7 +206,8 @@ def _service(
     )
     telling.service = CloudService(
         records=records,
-        store=store,
+        store=stores[0],
+        waves=stores[1],
         source=MqttSource(broker, ids=RandomIds(), telemetry=telemetry),
         rules=rules,
         clock=clock,

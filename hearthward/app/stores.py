@@ -16,19 +16,22 @@ from cloud_ingest.stores.spool import SpooledStore
 from cloud_ingest.stores.spool_file import SpoolFile
 from cloud_ingest.stores.sqlite import SqliteStore
 from cloud_ingest.stores.victoriametrics import VictoriaMetrics
+from cloud_ingest.waves.base import WaveStore
+from cloud_ingest.waves.sqlite import SqliteWaves
 from hearthward.core.clock import Clock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
 from hearthward.core.store_settings import StoreSettings
 from hearthward.core.telemetry import Telemetry
 
-__all__ = ["examine_server", "open_store"]
+__all__ = ["examine_server", "open_store", "open_waves"]
 
 _ENGINES: Final[dict[str, Callable[[Server], Engine]]] = {
     "victoriametrics": VictoriaMetrics,
     "influxdb2": InfluxDB2,
 }
 _FILE: Final = "series.db"
+_WAVES: Final = "waves.db"
 
 
 async def open_store(
@@ -61,6 +64,11 @@ async def open_store(
     return SpooledStore(
         file, ServerStore(engine, clock), clock=clock, telemetry=telemetry or Telemetry(), shipping=shipping
     )
+
+
+async def open_waves(settings: Settings) -> WaveStore:
+    """The store of waveforms in the cloud's folder. Raises ConfigError."""
+    return await asyncio.to_thread(SqliteWaves, settings.data / "cloud" / _WAVES)
 
 
 def examine_server(chosen: StoreSettings) -> Examined:

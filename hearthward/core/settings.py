@@ -53,6 +53,7 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.local_settings import LocalSettings
 from hearthward.core.retention_settings import RetentionSettings
 from hearthward.core.store_settings import StoreSettings
+from hearthward.core.wave_settings import WaveSettings
 
 __all__ = [
     "BackupSettings",
@@ -204,6 +205,7 @@ class CloudSettings(Part):
     tick_s: float = Field(0.25, gt=0, le=5)
     store: StoreSettings = StoreSettings()
     retention: RetentionSettings = RetentionSettings()
+    waves: WaveSettings = WaveSettings()
     rules_path: Path | None = Field(None, description="a folder of rules beside the shipped library")
     policies_path: Path | None = Field(
         None, description="a folder of escalation policies beside the shipped ones"

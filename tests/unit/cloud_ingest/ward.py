@@ -15,6 +15,7 @@ from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.sources import Message
 from cloud_ingest.stores import FOREVER, MemoryStore
+from cloud_ingest.waves import MemoryWaves
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import SeededIds, digest63
@@ -125,6 +126,7 @@ class Ward:
     clock: EventClock = field(default_factory=lambda: EventClock(T0))
     telemetry: Telemetry = field(default_factory=Telemetry)
     store: MemoryStore = field(default_factory=MemoryStore)
+    waves: MemoryWaves = field(default_factory=MemoryWaves)
     rules: RuleSet = RULES
     published: list[Message] = field(default_factory=list)
     cut: bool = False
@@ -150,6 +152,7 @@ class Ward:
             feed=self.feed,
             clock=self.clock,
             telemetry=self.telemetry,
+            waves=self.waves,
         )
 
     async def start(self) -> Ward:

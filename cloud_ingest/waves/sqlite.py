@@ -1,0 +1,320 @@
+"""Waveforms in one SQLite file: WAL, FULL, one writing thread, one reading one; a row a chunk.
+
+Names stand once in a small table. The samples of a chunk are packed as differences, with a checksum: what a
+bad disk has changed is left out, and is a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgpack
+
+from cloud_ingest.waves.base import LONGEST_NS, MOST_SAMPLES, Held, WaveParcel, check_parcel
+from hearthward.core.columns import pack_ints, unpack_ints
+from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
+from hearthward.core.waves import WaveformChunk
+
+__all__ = ["SqliteWaves"]
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+BUSY_MS: Final = 5_000
+SCHEMA_VERSION: Final = 1
+BATCH: Final = 500
+"""Chunks that are dropped in one transaction."""
+MOST_BATCHES: Final = 200
+"""In one go."""
+_APPLICATION: Final = 0x48575756
+"""``HWWV`` in the file's header: another program's file is not written to."""
+_SCHEMA: Final = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, gateway TEXT NOT NULL, device TEXT NOT NULL,
+  metric TEXT NOT NULL, UNIQUE (tenant, device, metric, gateway)
+) STRICT;
+CREATE TABLE chunks (
+  series INTEGER NOT NULL REFERENCES series, run INTEGER NOT NULL, first INTEGER NOT NULL,
+  begins INTEGER NOT NULL, ends INTEGER NOT NULL, received INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (series, run, first)
+) STRICT;
+CREATE INDEX chunks_by_time ON chunks (series, ends);
+CREATE INDEX chunks_by_age ON chunks (ends);
+PRAGMA application_id={_APPLICATION};
+PRAGMA user_version={SCHEMA_VERSION};
+COMMIT;
+"""
+_INSERT: Final = "INSERT OR IGNORE INTO chunks VALUES (?,?,?,?,?,?,?)"
+_READ: Final = """
+SELECT run, first, ends, received, body FROM chunks
+WHERE series = ? AND ends >= ? AND ends < ? AND begins < ? ORDER BY ends, first
+"""
+_FIRST: Final = "SELECT begins FROM chunks WHERE series = ? AND ends >= ? AND ends < ? AND begins < ?"
+_OLDEST: Final = "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks {} ORDER BY ends LIMIT ?)"
+_LAST: Final = 2**63 - 1
+
+
+class SqliteWaves:
+    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="waves-writer")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="waves-reader")
+        self._series: dict[tuple[str, str, str, str], int] = {}
+        try:
+            self._db = self._writer.submit(self._open).result()
+            self._reading = self._reader.submit(self._connect_to_read).result()
+        except (sqlite3.Error, OSError) as error:
+            self._shutdown()
+            msg = f"cannot open the store of waveforms {path}: {error}"
+            raise ConfigError(msg, path=str(path)) from error
+        except BaseException:
+            self._shutdown()
+            raise
+
+    # -- writing
+
+    async def append(self, tenant: str, parcels: Sequence[WaveParcel]) -> int:
+        """Store chunks in one transaction; see WaveStore."""
+        for parcel in parcels:
+            check_parcel(parcel)
+        return await self._in(self._writer, lambda: self._append(tenant, parcels))
+
+    def _append(self, tenant: str, parcels: Sequence[WaveParcel]) -> int:
+        with self._transaction():
+            before = self._db.total_changes
+            named = {(p.gateway, c.device, c.metric) for p in parcels for c in p.chunks}
+            ids = {key: self._series_id(tenant, *key) for key in sorted(named)}
+            made = self._db.total_changes - before
+            self._db.executemany(
+                _INSERT,
+                (
+                    (
+                        ids[p.gateway, c.device, c.metric],
+                        c.run,
+                        c.first,
+                        c.begins,
+                        c.corrected,
+                        c.received,
+                        _body(c),
+                    )
+                    for p in parcels
+                    for c in p.chunks
+                ),
+            )
+            return self._db.total_changes - before - made
+
+    def _series_id(self, tenant: str, gateway: str, device: str, metric: str) -> int:
+        key = tenant, gateway, device, metric
+        known = self._series.get(key)
+        if known is None:
+            self._db.execute(
+                "INSERT OR IGNORE INTO series (tenant, gateway, device, metric) VALUES (?,?,?,?)", key
+            )
+            where = "tenant = ? AND gateway = ? AND device = ? AND metric = ?"
+            found = self._db.execute(f"SELECT id FROM series WHERE {where}", key).fetchone()  # noqa: S608
+            known = self._series[key] = int(found[0])
+        return known
+
+    async def prune(self, before: int, most_bytes: int) -> int:
+        """Drop what is old or too much, in small transactions; see WaveStore."""
+        gone = 0
+        for _ in range(MOST_BATCHES):
+            dropped = await self._in(self._writer, lambda: self._drop(before, most_bytes))
+            gone += dropped
+            if not dropped:
+                break
+        return gone
+
+    def _drop(self, before: int, most_bytes: int) -> int:
+        with self._transaction():
+            dropped = self._db.execute(_OLDEST.format("WHERE ends < ?"), (before, BATCH)).rowcount
+            if not dropped and self._used() > most_bytes:
+                dropped = self._db.execute(_OLDEST.format(""), (BATCH,)).rowcount
+            return dropped
+
+    def _used(self) -> int:
+        """Bytes of the file that are in use; what was dropped is used again, the file does not shrink."""
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._series.clear()  # their rows may be taken back
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    # -- reading
+
+    async def read(
+        self, tenant: str, device: str, metric: str, start: int, end: int, *, most: int = MOST_SAMPLES
+    ) -> Sequence[WaveformChunk]:
+        """Chunks of a period; see WaveStore."""
+
+        def work() -> list[WaveformChunk]:
+            found: list[WaveformChunk] = []
+            for series, name, _ in self._named(tenant, [device]):
+                if name != metric:
+                    continue
+                room = most
+                for run, first, ends, received, body in self._reading.execute(
+                    _READ, (series, start, min(end + LONGEST_NS, _LAST), end)
+                ):
+                    if room <= 0:
+                        break
+                    chunk = _chunk(device, metric, (run, first, ends, received), body)
+                    if chunk is not None:
+                        found.append(chunk)
+                        room -= len(chunk.samples)
+            return _first_of(sorted(found, key=lambda c: (c.corrected, c.first)), most)
+
+        return await self._in(self._reader, work)
+
+    async def held(self, tenant: str, devices: Sequence[str], start: int, end: int) -> Sequence[Held]:
+        """Which there are; see WaveStore."""
+
+        def work() -> list[Held]:
+            found: dict[tuple[str, str], Held] = {}
+            for series, metric, device in self._named(tenant, devices):
+                asked = series, start, min(end + LONGEST_NS, _LAST), end
+                first = self._reading.execute(f"{_FIRST} ORDER BY ends LIMIT 1", asked).fetchone()
+                last = self._reading.execute(
+                    f"{_FIRST.replace('begins', 'ends', 1)} ORDER BY ends DESC LIMIT 1", asked
+                ).fetchone()
+                if first is None or last is None:
+                    continue
+                now = Held(device, metric, max(start, first[0]), min(end - 1, last[0]))
+                old = found.get((device, metric), now)
+                found[device, metric] = Held(
+                    device, metric, min(old.first, now.first), max(old.last, now.last)
+                )
+            return [found[key] for key in sorted(found)]
+
+        return await self._in(self._reader, work)
+
+    def _named(self, tenant: str, devices: Sequence[str]) -> list[tuple[int, str, str]]:
+        holes = ",".join("?" * len(devices))
+        sql = f"SELECT id, metric, device FROM series WHERE tenant = ? AND device IN ({holes})"  # noqa: S608
+        return self._reading.execute(sql, (tenant, *devices)).fetchall()
+
+    async def close(self) -> None:
+        """Finish what was begun and close the file."""
+        await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
+
+    # -- the file
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            empty = self._is_empty(db)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            if empty:
+                db.executescript(_SCHEMA)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _is_empty(self, db: sqlite3.Connection) -> bool:
+        """Whether nothing is in the file yet. Raises ConfigError when it is none of ours."""
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        empty: bool = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not empty and application != _APPLICATION:
+            msg = "this SQLite file is not a store of waveforms"
+            raise ConfigError(msg, file=str(self._path))
+        if version > SCHEMA_VERSION:
+            msg = f"store of version {version}, from a newer release; this software reads {SCHEMA_VERSION}"
+            raise ConfigError(msg, file=str(self._path))
+        return empty
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        return db
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        """Run in one of the threads; a cancelled caller does not stop what has begun."""
+        try:
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(threads, work))
+        except StoreError:
+            raise
+        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as error:
+            msg = f"the store of waveforms refuses this data: {error}"
+            raise StoreRejected(msg) from error
+        except (sqlite3.Error, OSError, RuntimeError) as error:
+            msg = f"the store of waveforms cannot be used now: {error}"
+            raise StoreUnavailable(msg, path=str(self._path)) from error
+
+    def _shutdown(self) -> None:
+        self._reader.shutdown(wait=True)
+        self._writer.shutdown(wait=True)
+        for name in ("_reading", "_db"):
+            if (db := getattr(self, name, None)) is not None:
+                db.close()
+
+
+def _body(chunk: WaveformChunk) -> bytes:
+    """What a chunk has besides its key and times, and its checksum."""
+    whole = bytes(
+        msgpack.packb(
+            [
+                chunk.rate_hz,
+                chunk.scale,
+                chunk.unit,
+                chunk.quality,
+                chunk.profile,
+                len(chunk.samples),
+                pack_ints(list(chunk.samples)),
+            ]
+        )
+    )
+    return zlib.crc32(whole).to_bytes(4, "big") + whole
+
+
+def _chunk(device: str, metric: str, times: tuple[int, int, int, int], body: bytes) -> WaveformChunk | None:
+    """The way back; None when it is damaged."""
+    run, first, ends, received = times
+    if zlib.crc32(body[4:]).to_bytes(4, "big") != body[:4]:
+        log.error("a chunk of %s of device %s is damaged in the store: it is a gap", metric, device)
+        return None
+    rate, scale, unit, quality, profile, n, packed = msgpack.unpackb(body[4:])
+    samples = tuple(unpack_ints(packed, n))
+    return WaveformChunk(
+        device, metric, received, ends, run, first, rate, scale, unit, samples, quality, profile
+    )
+
+
+def _first_of(chunks: Sequence[WaveformChunk], most: int) -> list[WaveformChunk]:
+    """The first ones, until ``most`` samples are reached."""
+    found: list[WaveformChunk] = []
+    for chunk in chunks:
+        if most <= 0:
+            break
+        found.append(chunk)
+        most -= len(chunk.samples)
+    return found
