@@ -22,10 +22,11 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
-from bumble import att, core, gatt, gatt_client, hci
+from bumble import att, core, gatt, gatt_client, hci, smp
 from bumble.device import Advertisement, Connection, Device
 
 from devices.links.bumble_host import GOODBYE_S, BumbleHost
+from devices.links.pairing import AskPasskey, BondRefusedError, PairingError, Why
 
 __all__ = ["BumbleClient", "BumbleScanner"]
 
@@ -155,6 +156,27 @@ class BumbleScanner(BaseBleakScanner):
         self.call_detection_callbacks(device, said)
 
 
+@dataclass(slots=True)
+class _Asked:
+    """Asks for a passkey and remembers whether there was one."""
+
+    ask: AskPasskey | None
+    answered: bool = False
+
+    async def __call__(self) -> int | None:
+        digits = None if self.ask is None else await self.ask()
+        self.answered = digits is not None
+        return digits
+
+    def why(self, code: int | None) -> Why:
+        """What an error of the Security Manager means here."""
+        if code in {smp.ErrorCode.PASSKEY_ENTRY_FAILED, smp.ErrorCode.CONFIRM_VALUE_FAILED}:
+            return Why.PASSKEY_WRONG if self.answered else Why.PASSKEY_MISSING
+        if code == smp.ErrorCode.AUTHENTICATION_REQUIREMENTS and self.ask is None:
+            return Why.PASSKEY_MISSING
+        return Why.REFUSED
+
+
 class BumbleClient(BaseBleakClient):
     """One connection over the host's controller."""
 
@@ -205,6 +227,8 @@ class BumbleClient(BaseBleakClient):
                 self._gatt = connection.gatt_client
                 connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
                 self._host.add(self)
+                if await self._host.bonded(connection):
+                    await self._encrypt(connection)
                 if pair:
                     await self.pair()
                 self.services = await self._discover()
@@ -326,17 +350,34 @@ class BumbleClient(BaseBleakClient):
             proxy, proxy.handle, _uuid(bytes(proxy.uuid)), properties, lambda: self.mtu_size - 3, service
         )
 
-    async def pair(self, *_args: object, **_kwargs: object) -> None:
-        """Pair, unless the connection is encrypted already."""
-        if self._connection is not None and not self._connection.is_encrypted:
-            await self._request(self._connection.pair())
+    async def _encrypt(self, connection: Connection) -> None:
+        """Use the bond. Raises BondRefusedError when the device does not know it."""
+        try:
+            await self._request(connection.encrypt())
+        except BleakError as error:
+            if isinstance(error.__cause__, hci.HCI_Error):
+                raise BondRefusedError(self.address) from error
+            raise
+
+    async def pair(self, *_args: object, ask: AskPasskey | None = None, **_kwargs: object) -> None:
+        """Pair, unless the connection is encrypted already; ``ask`` for the digits that the device shows.
+
+        Raises PairingError with the reason, and BleakError when the connection ends meanwhile.
+        """
+        connection = self._connection
+        if connection is None or connection.is_encrypted:
+            return
+        asked = _Asked(ask)
+        try:
+            await self._request(self._host.pair(connection, asked if ask is not None else None))
+        except BleakError as error:
+            if isinstance(error.__cause__, core.ProtocolError):
+                raise PairingError(self.address, asked.why(error.__cause__.error_code)) from error
+            raise
 
     async def unpair(self) -> None:
         """Forget the bond."""
-        device = await self._host.device()
-        if device.keystore is not None:
-            with contextlib.suppress(KeyError):
-                await device.keystore.delete(self.address)
+        await self._host.forget(self.address)
         await self.disconnect()
 
     async def read_gatt_char(

@@ -14,7 +14,11 @@ from bleak.exc import BleakError
 from bumble import att, core, hci
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.host import Host
+from bumble.keys import KeyStore
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportLostError
+
+from devices.links.pairing import AskPasskey
 
 __all__ = ["GOODBYE_S", "BumbleHost", "LeanDevice", "LeanHost", "Opened"]
 
@@ -126,6 +130,18 @@ def _is_open(waiting: asyncio.Future[Any] | None) -> bool:
     return waiting is not None and not waiting.done()
 
 
+class _Delegate(PairingDelegate):
+    """Says yes to "just works", and asks a person for the digits that a device shows."""
+
+    def __init__(self, ask: AskPasskey | None) -> None:
+        super().__init__(self.KEYBOARD_INPUT_ONLY if ask is not None else self.NO_OUTPUT_NO_INPUT)
+        self._ask = ask
+
+    async def get_number(self) -> int | None:
+        """The six digits, or None when nobody knows them."""
+        return None if self._ask is None else await self._ask()
+
+
 class _Client(Protocol):
     def on_lost(self) -> None:
         """The controller is gone."""
@@ -142,9 +158,13 @@ class Opened:
 class BumbleHost:
     """One controller and the bumble device on it; powered on at first use, and again after it was lost."""
 
-    def __init__(self, name: str, open_controller: Callable[[], Awaitable[Opened]]) -> None:
+    def __init__(
+        self, name: str, open_controller: Callable[[], Awaitable[Opened]], bonds: KeyStore | None = None
+    ) -> None:
         self.name = name
         self._open_controller = open_controller
+        self._bonds = bonds
+        self._passkeys: dict[Connection, AskPasskey] = {}
         self._opened: Opened | None = None
         self._device: Device | None = None
         self._power = asyncio.Lock()
@@ -174,6 +194,8 @@ class BumbleHost:
             await asyncio.wait({self._closing})
         opened = await self._open_controller()
         device = LeanDevice(config=DeviceConfiguration(name=self.name), host=opened.host)
+        device.keystore = self._bonds
+        device.pairing_config_factory = self._pairing
         try:
             async with asyncio.timeout(POWER_ON_S):
                 await device.power_on()
@@ -288,6 +310,34 @@ class BumbleHost:
         _log.warning("%s: the controller still waits for a device that was given up: reset", self.name)
         self._on_controller_lost()
         return await self.device()
+
+    def _pairing(self, connection: Connection) -> PairingConfig:
+        """How to pair over a connection: with a passkey where somebody can be asked for it."""
+        ask = self._passkeys.get(connection)
+        return PairingConfig(mitm=ask is not None, bonding=True, delegate=_Delegate(ask))
+
+    async def pair(self, connection: Connection, ask: AskPasskey | None) -> None:
+        """Pair and keep the bond. Raises bumble's errors."""
+        if ask is not None:
+            self._passkeys[connection] = ask
+        try:
+            await connection.pair()
+        finally:
+            self._passkeys.pop(connection, None)
+
+    async def bonded(self, connection: Connection) -> bool:
+        """Whether there is a bond with the device at the other end."""
+        store = connection.device.keystore
+        return store is not None and await store.get(str(connection.peer_address)) is not None
+
+    async def forget(self, address: str) -> None:
+        """Forget the bonds with the device of that address, if there are any."""
+        store = (await self.device()).keystore
+        if store is None:
+            return
+        for name, _ in await store.get_all():
+            if name.partition("/")[0].upper() == address.upper():
+                await store.delete(name)
 
     def add(self, client: _Client) -> None:
         """Tell ``client`` when the controller is lost."""

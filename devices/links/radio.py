@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
@@ -100,9 +101,12 @@ class _PlatformBackend:
 class _BumbleBackend:
     """bleak over a bumble controller; bumble is imported at the first use."""
 
-    def __init__(self, name: str, open_controller: Callable[[], Awaitable[Opened]]) -> None:
+    def __init__(
+        self, name: str, open_controller: Callable[[], Awaitable[Opened]], bonds: Path | None
+    ) -> None:
         self._name = name
         self._open_controller = open_controller
+        self._bonds = bonds
         self._host: BumbleHost | None = None
 
     @property
@@ -120,9 +124,11 @@ class _BumbleBackend:
     @property
     def arguments(self) -> dict[str, Any]:
         if self._host is None:
+            from devices.links.bonds import FileBonds
             from devices.links.bumble_host import BumbleHost
 
-            self._host = BumbleHost(self._name, self._open_controller)
+            bonds = None if self._bonds is None else FileBonds(self._bonds)
+            self._host = BumbleHost(self._name, self._open_controller, bonds)
         return {"host": self._host}
 
     def alive(self, scanner: BleakScanner) -> bool:
@@ -359,11 +365,13 @@ class Radio:
             await self._backend.close()
 
 
-def open_radio(spec: str, *, virtual: VirtualRadio | None = None) -> Radio:
+def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | None = None) -> Radio:
     """The radio that ``spec`` names; nothing is opened before its first use.
 
     ``bluez``: the system's own; ``off``: every use is a LinkError; ``virtual``: a ``TwinWorld``'s in this
     process; ``usb:0``, ``serial:/dev/ttyX``, ``tcp-client:HOST:PORT``: a controller driven by bumble.
+    ``bonds`` is the file that keeps the pairings with bumble's controllers (None: until the radio is
+    closed); BlueZ keeps its own.
 
     Raises:
         ConfigError: none of these, or ``virtual`` without a virtual radio.
@@ -377,7 +385,7 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None) -> Radio:
             msg = "--radio virtual needs twins in the same process; for twins elsewhere: tcp-client:HOST:PORT"
             raise ConfigError(msg, radio=spec)
         air = virtual
-        return Radio(spec, _BumbleBackend(spec, lambda: _attach(air)))
+        return Radio(spec, _BumbleBackend(spec, lambda: _attach(air), bonds))
     kind, _, place = spec.partition(":")
     if kind not in _TRANSPORTS or not place:
         msg = f"unknown radio {spec!r}: it is one of {RADIO_SPECS}"
@@ -385,7 +393,7 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None) -> Radio:
     if kind == "tcp-client" and not re.fullmatch(r".+:\d{1,5}", place):
         msg = f"radio {spec!r}: tcp-client needs HOST:PORT"
         raise ConfigError(msg, radio=spec)
-    return Radio(spec, _BumbleBackend(spec, lambda: _open_transport(spec)))
+    return Radio(spec, _BumbleBackend(spec, lambda: _open_transport(spec), bonds))
 
 
 async def _attach(air: VirtualRadio) -> Opened:

@@ -1,0 +1,155 @@
+"""Pairing over real bleak: just works, by passkey, refused, and bonds that outlive the gateway's process."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from bleak import BleakClient
+from bleak.exc import BleakError
+from bumble.keys import MemoryKeyStore
+from bumble.pairing import PairingConfig, PairingDelegate
+
+from devices.links.pairing import BondRefusedError, PairingError, Why
+from devices.links.radio import Radio, open_radio
+from devices.twins.ble import HeartRateTwin
+from devices.twins.world import TwinWorld
+
+DIGITS = 123456
+
+
+class Display(PairingDelegate):
+    """A device that shows six digits."""
+
+    def __init__(self) -> None:
+        super().__init__(self.DISPLAY_OUTPUT_ONLY)
+
+    async def generate_passkey(self) -> int:
+        return DIGITS
+
+    async def display_number(self, number: int, digits: int) -> None:
+        assert (number, digits) == (DIGITS, 6)
+
+
+class Refusing(PairingDelegate):
+    """A device that is not in pairing mode."""
+
+    async def accept(self) -> bool:
+        return False
+
+
+def let_pair(twin: HeartRateTwin, delegate: PairingDelegate) -> None:
+    assert twin._device is not None
+    shows = isinstance(delegate, Display)
+    twin._device.pairing_config_factory = lambda _connection: PairingConfig(mitm=shows, delegate=delegate)
+
+
+@pytest.fixture
+async def twin(world: TwinWorld) -> HeartRateTwin:
+    made = world.add_heart_rate("hr")
+    await world.start()
+    return made
+
+
+@pytest.fixture
+async def air(world: TwinWorld, twin: HeartRateTwin) -> str:
+    """A radio that stays on while hosts come and go, as a real adapter does."""
+    del twin
+    return f"tcp-client:127.0.0.1:{await world.serve_hci('127.0.0.1', 0)}"
+
+
+@asynccontextmanager
+async def connected(radio: Radio, twin: HeartRateTwin) -> AsyncIterator[BleakClient]:
+    async with BleakClient(twin.address, backend=radio.backend, **radio.backend_arguments) as client:
+        yield client
+    await twin.wait_free()
+
+
+def telling(digits: int | None) -> Callable[[], Awaitable[int | None]]:
+    async def tell() -> int | None:
+        return digits
+
+    return tell
+
+
+async def test_a_bond_outlives_the_process(air: str, twin: HeartRateTwin, tmp_path: Path):
+    bonds = tmp_path / "bonds.json"
+    async with open_radio(air, bonds=bonds) as radio, connected(radio, twin) as client:
+        assert not twin.encrypted
+        await client.pair()
+        assert twin.encrypted
+    assert stat.S_IMODE(bonds.stat().st_mode) == 0o600
+    async with open_radio(air, bonds=bonds) as radio, connected(radio, twin) as client:
+        assert twin.encrypted
+        await client.pair()
+
+
+async def test_a_device_that_forgot_the_bond_is_told_apart_from_one_that_is_away(
+    air: str, twin: HeartRateTwin, tmp_path: Path
+):
+    bonds = tmp_path / "bonds.json"
+    async with open_radio(air, bonds=bonds) as radio, connected(radio, twin) as client:
+        await client.pair()
+    assert twin._device is not None
+    twin._device.keystore = MemoryKeyStore()
+    twin._device.smp_manager.sessions.clear()
+    async with open_radio(air, bonds=bonds) as radio:
+        with pytest.raises(BondRefusedError) as refused:
+            async with connected(radio, twin):
+                pass
+        assert refused.value.why is Why.KEYS_LOST
+        await twin.wait_free()
+
+
+async def test_the_digits_on_the_display_pair(radio: Radio, twin: HeartRateTwin):
+    let_pair(twin, Display())
+    async with connected(radio, twin) as client:
+        await client.pair(ask=telling(DIGITS))
+        assert twin.encrypted
+
+
+@pytest.mark.parametrize(
+    ("delegate", "digits", "why"),
+    [
+        (Display(), telling(DIGITS + 1), Why.PASSKEY_WRONG),
+        (Display(), telling(None), Why.PASSKEY_MISSING),
+        (Refusing(), None, Why.REFUSED),
+    ],
+    ids=["wrong digits", "nobody knows the digits", "refused"],
+)
+async def test_why_a_pairing_failed_is_told(
+    radio: Radio, twin: HeartRateTwin, delegate: PairingDelegate, digits: object, why: Why
+):
+    let_pair(twin, delegate)
+    async with connected(radio, twin) as client:
+        with pytest.raises(PairingError) as failed:
+            await client.pair(ask=digits)
+        assert failed.value.why is why
+        assert not twin.encrypted
+
+
+async def test_a_bond_that_is_forgotten_here_is_made_anew(air: str, twin: HeartRateTwin, tmp_path: Path):
+    bonds = tmp_path / "bonds.json"
+    async with open_radio(air, bonds=bonds) as radio:
+        async with connected(radio, twin) as client:
+            await client.pair()
+            await client.unpair()
+        assert json.loads(bonds.read_bytes()) == {}
+        async with connected(radio, twin) as client:
+            assert not twin.encrypted
+            await client.pair()
+            assert twin.encrypted
+
+
+async def test_a_file_of_bonds_that_cannot_be_read_ends_the_attempt(
+    air: str, twin: HeartRateTwin, tmp_path: Path
+):
+    (tmp_path / "bonds.json").mkdir()
+    async with open_radio(air, bonds=tmp_path / "bonds.json") as radio:
+        with pytest.raises((BleakError, OSError)):
+            async with connected(radio, twin):
+                pass
