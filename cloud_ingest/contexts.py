@@ -26,7 +26,7 @@ from cloud_ingest.records.models import (
 )
 from firmware_profiles import Catalog, Profile
 from hearthward.core.clock import SECOND
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import BESIDE, METRICS
 from rules.conditions import HEARTBEAT
 from rules.context import Context, Limit
 from rules.model import subject_key
@@ -48,7 +48,7 @@ ADULT_YEARS: Final = 16
 """From when on NEWS2 is meant for somebody."""
 CONTINUOUS_S: Final = 120.0
 """A device that measures at least this often is watched for silence in everything that it measures."""
-NOT_EXPECTED: Final = frozenset({"battery_level", "rr_interval", "perfusion_index"})
+NOT_EXPECTED: Final = BESIDE
 """What comes with other values or now and then; its silence says nothing."""
 NAMES_AT_ONCE: Final = 500
 """A database takes so many values in one question, and more."""

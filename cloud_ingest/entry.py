@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hearthward.core.clock import SECOND, Clock, iso
-from hearthward.core.codes import INTERNAL, METRICS, Metric
+from hearthward.core.codes import BESIDE, INTERNAL, METRICS, Metric
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import digest63
 from hearthward.core.model import Reading, ReadingBatch, Source
@@ -45,7 +45,7 @@ DECIDED_S: Final = 12 * 3600
 _PREFIX: Final = "manual:"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,6}(?:[.,]\d{1,6})?")
-_INSTRUMENTAL: Final = frozenset({"rr_interval", "perfusion_index", "battery_level"}) | INTERNAL
+_INSTRUMENTAL: Final = BESIDE | INTERNAL
 
 ENTERABLE: Final = frozenset(
     key for key, m in METRICS.items() if key not in _INSTRUMENTAL and (m.kind == "numeric" or m.codes)

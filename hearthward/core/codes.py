@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
+__all__ = ["BESIDE", "INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
 
 Kind = Literal["numeric", "coded", "wave"]
 
@@ -104,6 +104,39 @@ INTERNAL: Final = OF_GATEWAYS | frozenset(
 )
 """What only our own parts say of themselves: no device measures it, nobody enters it, no patient has it."""
 
+BESIDE: Final = frozenset(
+    {
+        "ambient_temperature",
+        "basal_metabolism",
+        "battery_level",
+        "body_fat",
+        "body_height",
+        "body_impedance",
+        "body_mass_index",
+        "body_water_mass",
+        "carbohydrates",
+        "cuff_pressure",
+        "energy_expended",
+        "exercise_duration",
+        "exercise_intensity",
+        "fat_free_mass",
+        "glucose_trend",
+        "hba1c",
+        "intermediate_temperature",
+        "medication_mass",
+        "medication_volume",
+        "muscle_mass",
+        "muscle_share",
+        "perfusion_index",
+        "relative_humidity",
+        "rr_interval",
+        "sensor_quality",
+        "sensor_run_time",
+        "soft_lean_mass",
+    }
+)
+"""What comes with other values, or now and then, or of a room: its silence says nothing, and nobody enters it."""
+
 METRICS: Final[dict[str, Metric]] = dict(
     [
         _m("heart_rate", 147842, "8867-4", "/min", 0, 350, 1),
@@ -120,8 +153,34 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("ibp_mean", 150039, "76214-6", "mm[Hg]", -50, 350, 5),
         _m("body_temperature", 150364, "8310-5", "Cel", 10, 50, 300, 1),
         _m("blood_glucose", 160184, "41653-7", "mg/dL", 0, 2000, 14_400),
-        _m("interstitial_glucose", None, "99504-3", "mg/dL", 0, 1000, 300),
+        _m("interstitial_glucose", 160212, "99504-3", "mg/dL", 0, 1000, 300),
         _m("body_weight", 188736, "29463-7", "kg", 0, 700, 86_400, 2),
+        # beside a measurement: what led to it, or what it is made of
+        _m("cuff_pressure", None, None, "mm[Hg]", 0, 400, 1),
+        _m("intermediate_temperature", None, None, "Cel", 0, 60, 1, 1),
+        _m("energy_expended", None, None, "kJ", 0, 65_535, 60),
+        _m("glucose_trend", None, None, "mg/dL/min", -100, 100, 300, 1),
+        _m("sensor_quality", None, None, "%", 0, 100, 300),
+        _m("sensor_run_time", None, None, "h", 0, 65_535, 86_400),
+        _m("carbohydrates", None, None, "g", 0, 5000, 14_400),
+        _m("exercise_duration", None, None, "s", 0, 65_535, 14_400),
+        _m("exercise_intensity", None, None, "%", 0, 100, 14_400),
+        _m("medication_mass", None, None, "mg", 0, 100_000, 14_400, 1),
+        _m("medication_volume", None, None, "mL", 0, 1000, 14_400, 2),
+        _m("hba1c", 160220, "4548-4", "%", 0, 30, 14_400, 1),
+        _m("body_height", 188740, "8302-2", "cm", 10, 300, 86_400, 1),
+        _m("body_mass_index", 188752, "39156-5", "kg/m2", 0, 200, 86_400, 1),
+        _m("body_fat", None, "41982-0", "%", 0, 100, 86_400, 1),
+        _m("basal_metabolism", None, None, "kJ/d", 0, 65_535, 86_400),
+        _m("muscle_share", None, None, "%", 0, 100, 86_400, 1),
+        _m("muscle_mass", None, None, "kg", 0, 350, 86_400, 2),
+        _m("fat_free_mass", None, None, "kg", 0, 700, 86_400, 2),
+        _m("soft_lean_mass", None, None, "kg", 0, 700, 86_400, 2),
+        _m("body_water_mass", None, None, "kg", 0, 700, 86_400, 2),
+        _m("body_impedance", None, None, "Ohm", 0, 10_000, 86_400, 1),
+        # of the room
+        _m("ambient_temperature", None, None, "Cel", -40, 85, 300, 1),
+        _m("relative_humidity", None, None, "%", 0, 100, 300),
         _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
         _m("battery_level", None, None, "%", 0, 100, 3600),
         # waveforms: samples, never single readings; low and high bound a sample in the unit
@@ -134,6 +193,22 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("supplemental_oxygen", None, None, None, -_INF, _INF, 14_400, 0, "coded", ("air", "oxygen")),
         _m("pain", None, None, None, 0, 10, 14_400),
         _m("symptom", None, None, None, -_INF, _INF, 86_400, 0, "coded", SYMPTOMS),
+        # how a measurement was made, as devices say it beside the number
+        _m("thermometer_site", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("glucose_sample", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("glucose_site", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("glucose_beyond", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("carbohydrate_source", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("meal", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("glucose_tester", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("reported_health", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("medication", None, None, None, -_INF, _INF, 14_400, 0, "coded"),
+        _m("sensor_session_start", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("sensor_status", None, None, None, -_INF, _INF, 300, 0, "coded"),
+        _m("device_clock", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_system_id", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_regulatory", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
+        _m("device_pnp_id", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_manufacturer", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_model", None, None, None, -_INF, _INF, 86_400, 0, "coded"),
         _m("device_serial", None, None, None, -_INF, _INF, 86_400, 0, "coded"),

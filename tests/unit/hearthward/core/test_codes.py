@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hearthward.core.codes import INTERNAL, METRICS, metric
+from hearthward.core.codes import BESIDE, INTERNAL, METRICS, metric
 from hearthward.core.errors import ConfigError
 
 PINNED = {
@@ -20,19 +20,63 @@ PINNED = {
     "ibp_mean": (150039, "76214-6", "mm[Hg]"),
     "body_temperature": (150364, "8310-5", "Cel"),
     "blood_glucose": (160184, "41653-7", "mg/dL"),
-    "interstitial_glucose": (None, "99504-3", "mg/dL"),
+    "interstitial_glucose": (160212, "99504-3", "mg/dL"),
     "body_weight": (188736, "29463-7", "kg"),
     "etco2": (151708, "19891-1", "mm[Hg]"),
     "perfusion_index": (None, None, "%"),
     "battery_level": (None, None, "%"),
     "rr_interval": (None, None, "ms"),
     "pain": (None, None, None),
+    "pleth": (150452, None, "1"),
+    "ecg": (131328, "11524-6", "mV"),
+    "ecg_i": (131329, None, "mV"),
+    "ecg_ii": (131330, None, "mV"),
+    "cuff_pressure": (None, None, "mm[Hg]"),
+    "intermediate_temperature": (None, None, "Cel"),
+    "energy_expended": (None, None, "kJ"),
+    "glucose_trend": (None, None, "mg/dL/min"),
+    "sensor_quality": (None, None, "%"),
+    "sensor_run_time": (None, None, "h"),
+    "carbohydrates": (None, None, "g"),
+    "exercise_duration": (None, None, "s"),
+    "exercise_intensity": (None, None, "%"),
+    "medication_mass": (None, None, "mg"),
+    "medication_volume": (None, None, "mL"),
+    "hba1c": (160220, "4548-4", "%"),
+    "body_height": (188740, "8302-2", "cm"),
+    "body_mass_index": (188752, "39156-5", "kg/m2"),
+    "body_fat": (None, "41982-0", "%"),
+    "basal_metabolism": (None, None, "kJ/d"),
+    "muscle_share": (None, None, "%"),
+    "muscle_mass": (None, None, "kg"),
+    "fat_free_mass": (None, None, "kg"),
+    "soft_lean_mass": (None, None, "kg"),
+    "body_water_mass": (None, None, "kg"),
+    "body_impedance": (None, None, "Ohm"),
+    "ambient_temperature": (None, None, "Cel"),
+    "relative_humidity": (None, None, "%"),
     **dict.fromkeys(sorted(INTERNAL - {"gateway_trouble"}), (None, None, "1")),  # our own: in no nomenclature
 }
 BY_HAND = {"consciousness": "A", "supplemental_oxygen": "air", "symptom": "none"}
 """Coded, with the code that says that all is well."""
+OF_DEVICES = ("manufacturer", "model", "serial", "hardware", "firmware", "software")
+ALSO_OF_DEVICES = ("clock", "system_id", "regulatory", "pnp_id")
+HOW_MEASURED = {
+    "thermometer_site",
+    "glucose_sample",
+    "glucose_site",
+    "glucose_beyond",
+    "carbohydrate_source",
+    "meal",
+    "glucose_tester",
+    "reported_health",
+    "medication",
+    "sensor_session_start",
+    "sensor_status",
+}
 CODED = (
-    {f"device_{part}" for part in ("manufacturer", "model", "serial", "hardware", "firmware", "software")}
+    {f"device_{part}" for part in (*OF_DEVICES, *ALSO_OF_DEVICES)}
+    | HOW_MEASURED
     | set(BY_HAND)
     | {"gateway_trouble"}
 )
@@ -66,6 +110,15 @@ def test_codes_go_from_harmless_to_grave(key: str):
     assert [row.place(code) for code in row.codes] == list(range(len(row.codes)))
     assert row.place("nonsense") is None
     assert row.place(None) is None
+
+
+def test_waveforms_are_these():
+    assert {key for key, row in METRICS.items() if row.kind == "wave"} == {"pleth", "ecg", "ecg_i", "ecg_ii"}
+
+
+def test_what_comes_beside_other_values_is_numeric_and_a_devices():
+    assert all(METRICS[key].kind == "numeric" for key in BESIDE)
+    assert not BESIDE & (INTERNAL | set(BY_HAND) | {"pain", "body_weight", "spo2"})
 
 
 def test_no_number_stands_twice():
