@@ -288,6 +288,8 @@ class EdgeDecider:
             self._passed_over(block.first - 1)
         if block.decisions:
             self._keeper.remember(block)
+        elif block.waves:
+            pass  # no rule looks at samples
         elif self._knowledge is not None and not self._poison.common(block.first, block.first):
             try:
                 self._judge(block, self._knowledge)
@@ -307,7 +309,8 @@ class EdgeDecider:
         now = self._time.now()
         with contextlib.suppress(StoreUnavailable, DecodeError):
             for block in await self._outbox.pending(self._stepped, CHUNK):
-                if not block.decisions and not self._poison.common(block.first, block.first):
+                routine = not (block.decisions or block.waves)
+                if routine and not self._poison.common(block.first, block.first):
                     return min(now, *self._time.righted(decode_block(block.payload))[1])
         return now
 

@@ -1,4 +1,4 @@
-"""Batches of readings into blocks of bounded size, in their order."""
+"""Batches of readings, and chunks of waveforms, into blocks of bounded size, in their order."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Final
 from edge_agent.segments.accounts import accepted_in
 from edge_agent.segments.store import NewBlock
 from hearthward.core.model import ReadingBatch
+from hearthward.core.wave_blocks import encode_waves
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import encode_block
 
-__all__ = ["BLOCK_BYTES", "BLOCK_READINGS", "encode_all"]
+__all__ = ["BLOCK_BYTES", "BLOCK_READINGS", "BLOCK_SAMPLES", "BLOCK_WAVES", "encode_all", "encode_all_waves"]
 
 BLOCK_READINGS: Final = 500
+BLOCK_WAVES: Final = 64
+"""Chunks: of a second each, some ten kilobytes."""
 BLOCK_BYTES: Final = 128 * 1024
+BLOCK_SAMPLES: Final = BLOCK_BYTES // 8
+"""Samples are packed into eight bytes at most."""
 _UNFIT: Final = (ValueError, TypeError, OverflowError, IndexError)
 """What ``encode_block`` raises for values that no block can carry."""
 
@@ -56,3 +62,33 @@ def _encode_small(batch: ReadingBatch) -> list[NewBlock]:
         msg = f"a reading of {len(payload)} bytes exceeds {BLOCK_BYTES}"
         raise ValueError(msg)
     return _encode_small(batch.take(range(n // 2))) + _encode_small(batch.take(range(n // 2, n)))
+
+
+def encode_all_waves(several: Sequence[Sequence[WaveformChunk]]) -> tuple[list[NewBlock], dict[int, str]]:
+    """As ``encode_all``, of chunks of waveforms; they are in no account."""
+    try:
+        return _encode_waves([chunk for chunks in several for chunk in chunks]), {}
+    except _UNFIT:
+        blocks: list[NewBlock] = []
+        refused: dict[int, str] = {}
+        for i, chunks in enumerate(several):
+            try:
+                blocks += _encode_waves(chunks)
+            except _UNFIT as error:
+                refused[i] = f"{type(error).__name__}: {error}"
+        return blocks, refused
+
+
+def _encode_waves(chunks: Sequence[WaveformChunk]) -> list[NewBlock]:
+    out: list[NewBlock] = []
+    for start in range(0, len(chunks), BLOCK_WAVES):
+        out += _encode_few_waves(chunks[start : start + BLOCK_WAVES])
+    return out
+
+
+def _encode_few_waves(chunks: Sequence[WaveformChunk]) -> list[NewBlock]:
+    """One block, or several when its samples are too many."""
+    n = len(chunks)
+    if n == 1 or sum(len(chunk.samples) for chunk in chunks) <= BLOCK_SAMPLES:
+        return [NewBlock(n, encode_waves(chunks))]
+    return _encode_few_waves(chunks[: n // 2]) + _encode_few_waves(chunks[n // 2 :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +13,10 @@ from typing import Any, Final
 from edge_agent.segments.store import Done, NewBlock, Work
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import ReadingBatch
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import Gap, StoredBlock
 
-__all__ = ["GROUP_READINGS", "Append", "Decided", "Group"]
+__all__ = ["GROUP_READINGS", "Append", "Decided", "Group", "Unfit", "Waved"]
 
 GROUP_READINGS: Final = 4000
 """Readings in one transaction (more only when a single append brings more)."""
@@ -38,20 +40,39 @@ class Decided:
 
 
 @dataclass(slots=True)
+class Waved:
+    """Chunks of waveforms, and who waits for their numbers."""
+
+    chunks: Sequence[WaveformChunk]
+    done: asyncio.Future[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Unfit:
+    """Which appends no block can carry, by their place, and why."""
+
+    appends: dict[int, str]
+    waves: dict[int, str]
+
+
+@dataclass(slots=True)
 class Group:
-    """What waits for the next transaction."""
+    """What waits for the next transaction; waves only once they are due."""
 
     appends: list[Append] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
+    waves: list[Waved] = field(default_factory=list)
     confirmed: list[StoredBlock] = field(default_factory=list)
     reported: list[Gap] = field(default_factory=list)
     confirms: list[asyncio.Future[int]] = field(default_factory=list)
     suspects: set[int] = field(default_factory=set)
     counts: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     counts_due: bool = False
+    waves_due: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.appends or self.decided or self.confirms or (self.counts and self.counts_due))
+        due = (self.counts and self.counts_due) or (self.waves and self.waves_due)
+        return bool(self.appends or self.decided or self.confirms or due)
 
     def take(self) -> Group:
         """What the next transaction carries; more appends than it can hold stay behind."""
@@ -65,6 +86,7 @@ class Group:
         taken = Group(
             self.appends[:n],
             self.decided,
+            self.waves if self.waves_due else [],
             self.confirmed,
             self.reported,
             self.confirms,
@@ -72,14 +94,16 @@ class Group:
             self.counts,
         )
         self.appends = self.appends[n:]
+        if self.waves_due:
+            self.waves, self.waves_due = [], False
         self.decided, self.confirmed, self.reported, self.confirms = [], [], [], []
         self.suspects, self.counts, self.counts_due = set(), Counter(), False
         return taken
 
-    def work(self, blocks: list[NewBlock]) -> Work:
-        """For the store; ``blocks`` are the appends', encoded."""
+    def work(self, blocks: list[NewBlock], waves: list[NewBlock]) -> Work:
+        """For the store; ``blocks`` are the appends', encoded; ``waves`` come last: refused first."""
         return Work(
-            blocks=[*blocks, *(d.block for d in self.decided)],
+            blocks=[*blocks, *(d.block for d in self.decided), *waves],
             rests_on=[span for d in self.decided for span in d.rests_on],
             confirmed=self.confirmed,
             reported=self.reported,
@@ -87,18 +111,19 @@ class Group:
             suspects=self.suspects,
         )
 
-    def resolve(self, done: Done, unfit: dict[int, str]) -> int:
+    def resolve(self, done: Done, unfit: Unfit) -> int:
         """Give everybody who waits the result of the transaction; returns how many numbers are refused.
 
         Where only the first blocks were accepted, who is wholly in those has the numbers all the same.
         """
         at, refused = done.first, 0
         last = done.blocks[-1].last if done.blocks else done.first - 1
-        waiting = [(a.done, len(a.batch), unfit.get(i)) for i, a in enumerate(self.appends)]
+        waiting = [(a.done, len(a.batch), unfit.appends.get(i)) for i, a in enumerate(self.appends)]
         waiting += [(d.done, d.block.count, None) for d in self.decided]
+        waiting += [(w.done, len(w.chunks), unfit.waves.get(i)) for i, w in enumerate(self.waves)]
         for future, count, reason in waiting:
             if reason is not None:
-                _refuse(future, StoreRejected(f"readings cannot be stored: {reason}"))
+                _refuse(future, StoreRejected(f"this cannot be stored: {reason}"))
                 continue
             if not done.refused or at + count - 1 <= last:
                 _give(future, at, count)
@@ -116,6 +141,7 @@ class Group:
         waiting: list[asyncio.Future[Any]] = [
             *(a.done for a in self.appends),
             *(d.done for d in self.decided),
+            *(w.done for w in self.waves),
             *self.confirms,
         ]
         for future in waiting:

@@ -1,4 +1,4 @@
-"""The outbox: a reading is *accepted* once it stands here, committed and fsynced.
+"""The outbox: a reading (a decision, a chunk of a waveform) is *accepted* once it stands here, fsynced.
 
 Appends of one moment share a transaction (group commit) and a block; each resolves only when the disk has
 it. Blocks leave only when a receipt names them by content, or, when the outbox is full, the oldest routine
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.disk_threads import DiskThreads
-from edge_agent.encoding import encode_all
-from edge_agent.group import Append, Decided, Group
+from edge_agent.encoding import encode_all, encode_all_waves
+from edge_agent.group import Append, Decided, Group, Unfit, Waved
 from edge_agent.opening import open_store
 from edge_agent.recent import Recent
 from edge_agent.segments.accounts import hour_of
@@ -34,6 +34,7 @@ from hearthward.core.messages import Account
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import Block, Gap, StoredBlock, encode_decisions
 
 __all__ = ["GROUP_S", "MIN_BYTES", "Outbox"]
@@ -44,6 +45,12 @@ GROUP_S: Final = 0.010
 """Transactions start at least so far apart; what comes meanwhile shares the next one."""
 TALLY_S: Final = 10.0
 """Counts wait at most so long for a transaction to go with."""
+WAVES_S: Final = 1.0
+"""Chunks of waveforms wait so long for each other: what all devices of a gateway sent then is one block."""
+WAVES_FILL: Final = 0.75
+"""In an outbox as full as this there is no room for waves: the rest is for readings..."""
+WAVES_SHARE: Final = 0.25
+"""...nor where waves take so much of it already."""
 DECISIONS_BYTES: Final = 128 * 1024
 MIN_BYTES: Final = (MIN_SEGMENTS + 2) * SMALLEST
 READ_TRIES: Final = 3
@@ -66,6 +73,7 @@ class _View:
     gaps: tuple[Gap, ...]
     urgent: RangeSet
     fill: float
+    waves: float
 
 
 class Outbox:
@@ -84,7 +92,7 @@ class Outbox:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), f"the outbox {path}")
         self._threads = DiskThreads()
         self._store: Store
-        self._view = _View("", 1, RangeSet(), (), RangeSet(), 0.0)
+        self._view = _View("", 1, RangeSet(), (), RangeSet(), 0.0, 0.0)
         self._group = Group()
         self._work = asyncio.Event()
         self._empty = asyncio.Event()
@@ -92,6 +100,7 @@ class Outbox:
         self._listeners: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
         self._counting: asyncio.TimerHandle | None = None
+        self._waving: asyncio.TimerHandle | None = None
         self._asked: float | None = None
         self._faults = 0
         self._closed = self._failed = False
@@ -233,6 +242,32 @@ class Outbox:
         self._ask()
         return await done
 
+    async def append_waves(self, chunks: Sequence[WaveformChunk]) -> tuple[int, int]:
+        """Accept chunks of waveforms (one number each), within about WAVES_S; returns first and last number.
+
+        Waves never take the room of readings: beyond their share (WAVES_FILL, WAVES_SHARE) they are refused
+        at once, and counted (``outbox_waves_refused_total``). Raises StoreRejected and StoreUnavailable.
+        """
+        self._check_open()
+        if not chunks:
+            msg = "no chunk of a waveform to accept"
+            raise StoreRejected(msg)
+        if self._view.fill >= WAVES_FILL or self._view.waves >= WAVES_SHARE:
+            self._telemetry.count("outbox_waves_refused_total", len(chunks))
+            msg = f"the outbox {self.path} has no room for waves"
+            raise StoreRejected(msg)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[tuple[int, int]] = loop.create_future()
+        self._group.waves.append(Waved(chunks, done))
+        if self._waving is None:
+            self._waving = loop.call_later(WAVES_S, self._wave)
+        return await done
+
+    def _wave(self) -> None:
+        self._waving = None
+        self._group.waves_due = True
+        self._ask()
+
     async def confirm(self, blocks: Iterable[StoredBlock], gaps: Iterable[Gap] = ()) -> int:
         """Delete exactly the blocks whose first number, count and digest match; forget reported ``gaps``.
 
@@ -305,7 +340,7 @@ class Outbox:
         if self._closed:
             return
         self._closed = True
-        self._group.counts_due = True
+        self._group.counts_due = self._group.waves_due = True
         self._work.set()
         try:
             if self._writer is not None:
@@ -317,8 +352,9 @@ class Outbox:
             self._end()
 
     def _end(self) -> None:
-        if self._counting is not None:
-            self._counting.cancel()
+        for timer in (self._counting, self._waving):
+            if timer is not None:
+                timer.cancel()
         self._threads.end()
         self._lock.release()
 
@@ -383,15 +419,16 @@ class Outbox:
             for listener in self._listeners:
                 listener()
 
-    def _commit(self, group: Group) -> tuple[Done, dict[int, str]]:
+    def _commit(self, group: Group) -> tuple[Done, Unfit]:
         """In the thread: encode and commit; returns what was done and which appends no block can carry."""
         try:
             blocks, unfit = encode_all([a.batch for a in group.appends])
+            waves, unfit_waves = encode_all_waves([w.chunks for w in group.waves])
         except MemoryError as error:  # the store was not touched: another time
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
-        work = group.work(blocks)
+        work = group.work(blocks, waves)
         try:
-            return self._store.commit(work), unfit
+            return self._store.commit(work), Unfit(unfit, unfit_waves)
         finally:
             if not work.counts:
                 group.counts.clear()
@@ -405,7 +442,7 @@ class Outbox:
             state.settled(),
             tuple(state.gaps),
             state.pins.copy(),
-            self._store.fill(),
+            *self._store.fill(),
         )
         self._recent.take_in(blocks, self._view.following, self._view.settled)
 
@@ -434,6 +471,7 @@ class Outbox:
         backlog = self.backlog()
         self._telemetry.gauge("outbox_backlog_readings", backlog)
         self._telemetry.gauge("outbox_fill", self._view.fill)
+        self._telemetry.gauge("outbox_waves_fill", self._view.waves)
         if backlog:
             self._empty.clear()
         else:

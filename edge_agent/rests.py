@@ -83,7 +83,7 @@ class Rests:
             if not blocks:
                 return
             for block in blocks:
-                if not block.decisions:
+                if not (block.decisions or block.waves):
                     with contextlib.suppress(DecodeError):  # told when it was decided on
                         self.note(right(decode_block(block.payload)), block.first)
                 after = block.last

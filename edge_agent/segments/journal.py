@@ -92,7 +92,8 @@ class Journal:
             self.state.apply(written.change)
         self.shelf.forget(RangeSet([*change.done, *((g.first, g.last) for g in change.gaps)]))
         for block in written.new:
-            self._words = (self._words + block.payload)[-WORDS_BYTES:]
+            if not block.waves:  # theirs would take the place of what readings have in common
+                self._words = (self._words + block.payload)[-WORDS_BYTES:]
         return written.new
 
     def _compose(
@@ -225,17 +226,19 @@ class _Writing:
                 digest=digest,
                 ends=ends,
                 deflated=small,
+                waves=block.waves,
             )
             end = at + len(raw)
-            self.rows.append(Row(Kind.BLOCK, block.first, block.count, digest, at, end, ends, small))
+            row = Row(Kind.BLOCK, block.first, block.count, digest, at, end, ends, small, block.waves)
+            self.rows.append(row)
             parts.append(raw)
             at = end
         return b"".join([*parts, self._change])
 
 
 def counts_of(block: Block, kind: str = "accepted") -> list[Count]:
-    """What a block is in the accounts."""
-    if block.decisions:
+    """What a block is in the accounts: decisions and waves are no readings."""
+    if block.decisions or block.waves:
         return []
     try:
         batch = decode_block(block.payload)

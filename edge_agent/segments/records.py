@@ -22,6 +22,7 @@ _HEAD: Final = struct.Struct("<BBIIHQ8s")
 HEAD_BYTES: Final = _LEAD.size + _HEAD.size
 _DEFLATED: Final = 1
 _ENDS: Final = 2
+_WAVES: Final = 4
 _LEVEL: Final = 1
 _WINDOW: Final = -15
 
@@ -40,8 +41,8 @@ class Kind(IntEnum):
 class Row:
     """A good record: where it stands, and what its head says; ``ends`` marks the end of a transaction.
 
-    A block has its first number, count and the digest of its payload; a change its transaction's serial
-    number in ``first``.
+    A block has its first number, count and the digest of its payload, and may be of ``waves``; a change has
+    its transaction's serial number in ``first``.
     """
 
     kind: int
@@ -52,6 +53,7 @@ class Row:
     end: int
     ends: bool
     deflated: bool
+    waves: bool = False
 
     @property
     def last(self) -> int:
@@ -63,7 +65,7 @@ class Row:
         return data[self.start + HEAD_BYTES : self.end]
 
 
-def record(
+def record(  # noqa: PLR0913 - what a head says
     kind: Kind,
     serial: int,
     body: bytes,
@@ -73,9 +75,10 @@ def record(
     digest: bytes = bytes(8),
     ends: bool = True,
     deflated: bool = False,
+    waves: bool = False,
 ) -> bytes:
     """A record's bytes."""
-    flags = _ENDS * ends | _DEFLATED * deflated
+    flags = _ENDS * ends | _DEFLATED * deflated | _WAVES * waves
     head = _HEAD.pack(kind, flags, serial, len(body), count, first, digest)
     return _LEAD.pack(_MAGIC, zlib.crc32(body, zlib.crc32(head))) + head + body
 
@@ -107,7 +110,8 @@ def _row(data: bytes, at: int, serial: int | None, stop: int) -> Row | None:
         return None
     if zlib.crc32(memoryview(data)[at + _LEAD.size : end]) != crc:
         return None
-    return Row(kind, first, count, digest, at, end, bool(flags & _ENDS), bool(flags & _DEFLATED))
+    ends, deflated, waves = (bool(flags & flag) for flag in (_ENDS, _DEFLATED, _WAVES))
+    return Row(kind, first, count, digest, at, end, ends, deflated, waves)
 
 
 def touched(data: bytes, at: int, serial: int) -> bool:

@@ -176,7 +176,7 @@ def _counted(disk: Disk, segment: Segment, row: Row) -> list[Count] | None:
     block = segment.block(row, row.body(data))
     if block is None:
         return None
-    if block.decisions:
+    if block.decisions or block.waves:
         return []
     try:
         batch = decode_block(block.payload)

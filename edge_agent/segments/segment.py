@@ -33,7 +33,7 @@ _STATE_SHARE: Final = 32
 class Segment:
     """A segment in use. ``live`` are the numbers in it that are not settled; ``rows`` is kept while it grows.
 
-    ``data_bytes`` and ``numbers`` count every block ever written to it.
+    ``data_bytes`` and ``numbers`` count every block ever written to it, ``wave_bytes`` those of waves.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Segment:
     end: int
     crc: int = 0
     data_bytes: int = 0
+    wave_bytes: int = 0
     numbers: RangeSet = field(default_factory=RangeSet)
     live: RangeSet = field(default_factory=RangeSet)
     rows: dict[int, Row] | None = None
@@ -90,11 +91,16 @@ class Segment:
         """Count a block that stands in it."""
         self.numbers.add(row.first, row.last)
         self.data_bytes += row.end - row.start
+        self.wave_bytes += (row.end - row.start) * row.waves
 
     def live_bytes(self) -> int:
         """About how much room the blocks take that are not settled."""
         count = len(self.numbers)
         return self.data_bytes * len(self.live) // count if count else 0
+
+    def waves_share(self) -> float:
+        """What part of its blocks' room waves take, 0 to 1."""
+        return self.wave_bytes / self.data_bytes if self.data_bytes else 0.0
 
     def seal(self) -> None:
         """Write the footer: nothing is appended any more. Raises OSError."""
@@ -114,7 +120,7 @@ class Segment:
 
     def _footer(self) -> bytes:
         flat = [n for pair in self.numbers for n in pair]
-        body = cast("bytes", msgpack.packb([self.end, self.crc, self.data_bytes, flat]))
+        body = cast("bytes", msgpack.packb([self.end, self.crc, self.data_bytes, flat, self.wave_bytes]))
         return record(Kind.FOOTER, self.serial, body)
 
     def block(self, row: Row, body: bytes) -> Block | None:
@@ -168,7 +174,7 @@ class Found:
         """Go through all rows, as far as ``stop``."""
         self.checked = True
         segment = self.segment
-        segment.numbers, segment.data_bytes = RangeSet(), 0
+        segment.numbers, segment.data_bytes, segment.wave_bytes = RangeSet(), 0, 0
         self.rows, heads, at, whole = [], 0, 0, len(data) == segment.size
         limit = min(segment.size - FOOTER_BYTES, len(data) if stop is None else stop)
         for row in scan(data, segment.serial, 0, limit):
@@ -207,7 +213,8 @@ def look(disk: Disk, name: str, size: int) -> Found | int:
     end = next(scan(footer, serial), None)
     found = Found(segment, state, ended, sealed=end is not None and end.kind == Kind.FOOTER)
     if end is not None and found.sealed:
-        segment.end, segment.crc, segment.data_bytes, flat = msgpack.unpackb(end.body(footer))
+        segment.end, segment.crc, segment.data_bytes, flat, *waves = msgpack.unpackb(end.body(footer))
+        segment.wave_bytes = waves[0] if waves else 0  # a release before this one knew none
         segment.numbers = RangeSet(zip(flat[::2], flat[1::2], strict=True))
     else:
         found.walk(_read(disk, name, size), None)

@@ -176,10 +176,14 @@ class Store:
         self.shelf.strangers -= 1
         self.shelf.free.append(old.name)
 
-    def fill(self) -> float:
-        """How full it is: at 1 the ring drops."""
+    def fill(self) -> tuple[float, float]:
+        """How full it is (at 1 the ring drops), and how full of waves alone, about."""
         room = max(1, self.shelf.files() - SPARE) * (self.size - FOOTER_BYTES)
-        return min(1.0, sum(s.live_bytes() for s in self.shelf.segments.values()) / room)
+        taken = waves = 0.0
+        for segment in self.shelf.segments.values():
+            taken += (live := segment.live_bytes())
+            waves += live * segment.waves_share()
+        return min(1.0, taken / room), min(1.0, waves / room)
 
     def accounts(self, after: int) -> tuple[int, list[Account]]:
         """The rows changed since a mark, and the new mark."""
