@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from firmware_profiles.document import Where
 from firmware_profiles.errors import did_you_mean
 from firmware_profiles.field_checks import Finding, bad
 from firmware_profiles.schema import Framing, ProfileDocument
+from firmware_profiles.schema_transport import ByteTest
 
 __all__ = ["framing_findings", "serial_findings"]
 
@@ -55,7 +57,7 @@ def _places(framing: Framing) -> Iterator[Finding]:
     """Tests must look at bytes that a frame has, and be able to hold."""
     fixed = framing.kind in {"fixed", "packet"}
     size = framing.length if fixed else framing.max_length
-    tests = [(("tests", i), test) for i, test in enumerate(framing.tests)]
+    tests: list[tuple[Where, ByteTest]] = [(("tests", i), test) for i, test in enumerate(framing.tests)]
     if framing.first is not None:
         tests.append((("first",), framing.first))
     for path, test in tests:

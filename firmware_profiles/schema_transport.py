@@ -66,7 +66,7 @@ class StepSpec(Strict):
     """Send bytes on a serial line."""
     expect: Hex | None = None
     """Wait until the serial line has brought these bytes."""
-    set_time: Uuid | Literal["nonin", "contec"] | None = None
+    set_time: Uuid | Literal["nonin"] | None = None
     """Give the device the local time: a Current Time (2a2b) or Date Time (2a08), or a maker's command."""
     racp: Racp | None = None
     delay_s: Positive | None = None

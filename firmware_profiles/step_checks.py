@@ -19,7 +19,7 @@ _ON: Final = {
     "advertisement": frozenset[str](),
 }
 _CLOCKS: Final = ("2a2b", "2a08")
-_MAKERS: Final = ("nonin", "contec")
+_MAKERS: Final = ("nonin",)
 _ADVERTISED: Final = re.compile(r"[0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|m[0-9a-f]{4}")
 
 
@@ -109,16 +109,16 @@ def _set_time(transport: TransportSpec, how: str, i: int) -> Iterator[Finding]:
     if transport.kind == "ble" and how not in _CLOCKS:
         yield ("session", i, "set_time"), "over Bluetooth it is 2a2b (Current Time) or 2a08 (Date Time)"
     if transport.kind == "serial" and how not in _MAKERS:
-        yield ("session", i, "set_time"), "on a serial line it is nonin or contec"
+        yield ("session", i, "set_time"), "on a serial line it is nonin"
 
 
 def _sources(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Finding]:
     """Frames that nobody asks for, and steps whose answers nobody decodes."""
     if transport.kind == "advertisement":
-        for name in doc.frames:
-            if not _ADVERTISED.fullmatch(name):
+        for source in doc.frames:
+            if not _ADVERTISED.fullmatch(source):
                 yield (
-                    ("frames", name),
+                    ("frames", source),
                     "an advertiser's frame is named by its service (181b) or its maker (m0157)",
                 )
         return
@@ -129,6 +129,6 @@ def _sources(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Finding
         if name is not None and name not in doc.frames:
             yield ("session", i), f"no frame decodes {name!r}{did_you_mean(name, doc.frames)}"
     if transport.kind == "ble":
-        for name in doc.frames:
-            if name not in asked:
-                yield ("frames", name), f"no step of the session reads or subscribes to {name}"
+        for source in doc.frames:
+            if source not in asked:
+                yield ("frames", source), f"no step of the session reads or subscribes to {source}"

@@ -20,13 +20,14 @@ class RacpStep:
 
     ``cursor``: a record's number is its ``DecodedReading.record`` (``sequence``), or its minutes since the
     start of the device's own session (``offset``); None: records have no number. ``delete``: what is
-    committed here is deleted there.
+    committed here is deleted there. ``within_s``: how long the device may say nothing before it is given up.
     """
 
     control: str
     records: str
     cursor: Literal["sequence", "offset"] | None = None
     delete: bool = False
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Step:
     """One thing to do after connecting; an ``optional`` one is skipped when the device lacks or refuses it.
 
     ``pair`` stands first where the transport asks for a bond, ``keepalive`` last: it goes on from there.
-    ``characteristic`` is a short uuid; for ``set_time`` also ``nonin`` or ``contec``; else empty.
+    ``characteristic`` is a short uuid; for ``set_time`` also ``nonin``; else empty.
     ``data`` are the bytes to write, to send, or to wait for; ``seconds`` the length of a delay, how often to
     keep alive, or how long to wait for an answer (None: as the link thinks fit). A step that fails is tried
     ``retries`` times more, as long as the connection stands.
@@ -76,6 +77,6 @@ def _step(spec: StepSpec) -> Step:
     elif spec.set_time is not None:
         step = Step("set_time", spec.set_time)
     elif (racp := spec.racp) is not None:
-        store = RacpStep(racp.control, racp.records, racp.cursor, racp.delete)
-        step = Step("racp", racp.control, seconds=spec.within_s, racp=store)
+        store = RacpStep(racp.control, racp.records, racp.cursor, racp.delete, spec.within_s)
+        step = Step("racp", racp.control, racp=store)
     return replace(step, optional=spec.optional, retries=spec.retries)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import serialx
 
-from devices.links.base import OnPayload
+from devices.links.base import OnPayload, StepAid
 from devices.links.ports import port_facts
-from firmware_profiles import DeviceFacts, Profile, Step
+from devices.links.serial_noise import NOISE_S, NoiseWatch
+from devices.links.serial_talk import Talk
+from firmware_profiles import DeviceFacts, Framer, Profile, Step
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError, LinkError
 
 __all__ = ["OnNoise", "SerialLink"]
@@ -21,16 +25,23 @@ __all__ = ["OnNoise", "SerialLink"]
 OnNoise = Callable[[bytes, DecodeError], None]
 """Called with (the refused bytes as far as they are kept, why) for what is no frame of the profile."""
 
-_CAUSES: Final[dict[int, str]] = {
-    errno.ENOENT: "is not there: is the instrument plugged in, and is this its port?",
-    errno.ENODEV: "is not there: the adapter was unplugged",
-    errno.ENXIO: "is not there: the adapter was unplugged",
-    errno.EIO: "is gone: the adapter or the instrument was unplugged",
-    errno.EACCES: "may not be opened: add the gateway's user to the group 'dialout' and log in again",
-    errno.EPERM: "may not be opened: add the gateway's user to the group 'dialout' and log in again",
-    errno.EBUSY: "is in use by another program",
-    errno.EISDIR: "is a folder, not a serial port",
-    errno.ENOTTY: "is not a serial port",
+_GONE: Final = "is gone: the adapter or the instrument was unplugged: plug it in again"
+_FORBIDDEN: Final = (
+    "may not be opened: add the gateway's user to the group 'dialout', log in again and restart the gateway"
+)
+_ERRORS: Final[dict[int, tuple[Cause, str]]] = {
+    errno.ENOENT: (Cause.PORT_MISSING, "is not there: is the instrument plugged in, and is this its port?"),
+    errno.ENODEV: (Cause.PORT_MISSING, "is not there: the adapter was unplugged: plug it in again"),
+    errno.ENXIO: (Cause.PORT_MISSING, "is not there: the adapter was unplugged: plug it in again"),
+    errno.EIO: (Cause.LINK_LOST, _GONE),
+    errno.EACCES: (Cause.PORT_FORBIDDEN, _FORBIDDEN),
+    errno.EPERM: (Cause.PORT_FORBIDDEN, _FORBIDDEN),
+    errno.EBUSY: (
+        Cause.PORT_BUSY,
+        "is in use by another program: close that program, or choose another port",
+    ),
+    errno.EISDIR: (Cause.MISCONFIGURED, "is a folder, not a serial port"),
+    errno.ENOTTY: (Cause.MISCONFIGURED, "is not a serial port"),
 }
 
 
@@ -65,18 +76,27 @@ class SerialLink:
     """One opening of one port with the profile's line settings; frames are cut by the profile's framer.
 
     Without a profile ``connect`` only tells what the port's adapter says of itself, for matching.
-    ``on_subscribed`` is called when listening begins; ``pause`` and ``resume`` push back on the
-    instrument's bytes (they wait in the operating system).
+    ``on_subscribed`` is called when the steps are done; ``pause`` and ``resume`` push back on the
+    instrument's bytes (they wait in the operating system). ``aid`` gives the time for ``set_time``.
     """
 
-    def __init__(self, path: str, profile: Profile | None, *, on_noise: OnNoise | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        profile: Profile | None,
+        *,
+        on_noise: OnNoise | None = None,
+        noise_s: float = NOISE_S,
+    ) -> None:
         self._path = path
         self._profile = profile
         self._on_noise = on_noise
+        self._noise_s = noise_s
         self._wire: _Wire | None = None
         self._transport: Any = None  # serialx gives its transports no common public type
         self._listening = False
         self._held = False
+        self.aid: StepAid | None = None
         self.on_subscribed: Callable[[], None] = _nothing_to_do
 
     async def connect(self) -> DeviceFacts:
@@ -91,7 +111,7 @@ class SerialLink:
         line = self._profile.serial
         if line is None:
             msg = f"profile {self._profile.id!r} is not for a serial port, but {self._path} is one"
-            raise LinkError(msg, path=self._path)
+            raise LinkError(msg, path=self._path, cause=Cause.MISCONFIGURED.value)
         wire = _Wire()
         try:
             self._transport, _ = await serialx.create_serial_connection(
@@ -109,35 +129,77 @@ class SerialLink:
         return facts
 
     async def run(self, steps: Sequence[Step], on_payload: OnPayload) -> None:
-        """Hand over frames until the port goes away. Raises LinkError."""
-        wire = self._wire
-        if wire is None or self._profile is None or self._transport is None:
+        """Do the steps, then hand over frames until the port goes away. Raises LinkError."""
+        wire, profile = self._wire, self._profile
+        if wire is None or profile is None or self._transport is None:
             msg = f"serial port {self._path} is not open"
-            raise LinkError(msg, path=self._path)
-        for step in steps:
-            msg = f"profile {self._profile.id!r} has a step that a serial port cannot do: {step}"
-            raise LinkError(msg, path=self._path)
-        framer = self._profile.framer()
+            raise LinkError(msg, path=self._path, cause=Cause.INTERNAL.value)
+        framer = profile.framer()
+        noise = NoiseWatch(self._path, self._noise_s)
 
-        def on_data(data: bytes) -> None:
-            for item in framer.feed(data):
-                if not isinstance(item, DecodeError):
+        def feed(data: bytes) -> None:
+            framed = framer.feed(data)
+            noise.heard(frames=any(not isinstance(item, DecodeError) for item in framed))
+            for item in framed:
+                if isinstance(item, DecodeError):
+                    self._refused(item)
+                else:
                     on_payload(item.source, item.payload)
-                elif self._on_noise is not None:
-                    self._on_noise(bytes.fromhex(str(item.details.get("head") or "")), item)
 
-        wire.on_data = on_data
+        talk = Talk(self._path, self._write, feed)
+        wire.on_data = talk.hear
         self._listening = True
         if not self._held:
             self.resume()
-        self.on_subscribed()
         try:
-            error = await asyncio.shield(wire.lost)
+            await self._unless_lost(wire, talk.do([s for s in steps if s.kind != "keepalive"], self.aid))
+            self.on_subscribed()
+            alive = [step for step in steps if step.kind == "keepalive"]
+            await self._unless_lost(wire, self._stream(talk, alive, noise))
         finally:
             self._listening = False
             self._pause_reading()
             wire.on_data = _nowhere
-        raise self._failed(error or OSError(errno.EIO, "closed"))
+            self._end(framer)
+
+    async def _stream(self, talk: Talk, alive: Sequence[Step], noise: NoiseWatch) -> None:
+        """Keep the instrument going, until there is only noise."""
+        keeper = asyncio.create_task(talk.keep_alive(alive), name=f"keep {self._path} alive")
+        try:
+            raise await noise.only
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])
+
+    async def _unless_lost(self, wire: _Wire, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``; the port's going away ends it with LinkError."""
+        task = asyncio.create_task(work, name=f"serial port {self._path}")
+        either: list[asyncio.Future[Any]] = [task, wire.lost]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        if wire.lost.done():
+            if not task.cancelled():
+                task.exception()  # the loss explains it
+            raise self._failed(wire.lost.result() or OSError(errno.EIO, "closed"))
+        await task
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            with contextlib.suppress(OSError, serialx.SerialException):  # the wire tells that it is lost
+                self._transport.write(data)
+
+    def _refused(self, error: DecodeError) -> None:
+        if self._on_noise is not None:
+            self._on_noise(bytes.fromhex(str(error.details.get("head") or "")), error)
+
+    def _end(self, framer: Framer) -> None:
+        """What the framer has not told yet."""
+        for error in framer.end():
+            self._refused(error)
 
     def pause(self) -> None:
         """Stop reading; the instrument's bytes wait in the operating system's buffer."""
@@ -155,16 +217,23 @@ class SerialLink:
             self._transport.resume_reading()
 
     async def close(self) -> None:
-        """Close the port and wait until it is closed."""
+        """Say farewell as the profile knows how, close the port and wait until it is closed."""
         transport, self._transport = self._transport, None
         wire, self._wire = self._wire, None
         if transport is None or wire is None:
             return
+        if (farewell := self._farewell()) and not transport.is_closing():
+            with contextlib.suppress(OSError, serialx.SerialException):
+                transport.write(farewell)  # at once into the system's buffer, or never: nobody need take it
         transport.abort()
         await asyncio.shield(wire.lost)
 
+    def _farewell(self) -> bytes:
+        transport = None if self._profile is None else self._profile.document.transport
+        return bytes.fromhex(transport.farewell or "") if transport is not None else b""
+
     def _failed(self, error: Exception) -> LinkError:
         number = error.args[0] if error.args else None  # termios.error has no errno
-        cause = _CAUSES.get(number) if isinstance(number, int) else None
-        msg = f"serial port {self._path} {cause or f'cannot be used: {error}'}"
-        return LinkError(msg, path=self._path)
+        known = _ERRORS.get(number) if isinstance(number, int) else None
+        cause, text = known or (Cause.OTHER, f"cannot be used: {error}")
+        return LinkError(f"serial port {self._path} {text}", path=self._path, cause=cause.value)

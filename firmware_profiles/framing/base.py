@@ -33,7 +33,7 @@ class Framer(Protocol):
 
     @property
     def pending(self) -> int:
-        """How many bytes wait for the rest of their frame; bounded."""
+        """How many bytes wait for the rest of their frame or group; bounded."""
         ...
 
     def feed(self, data: bytes) -> list[Framed]:
@@ -41,5 +41,8 @@ class Framer(Protocol):
         ...
 
     def end(self) -> list[DecodeError]:
-        """The stream has ended: what was refused and not told yet, half frames included."""
+        """The stream has ended: what was refused and not told yet.
+
+        What waits for its rest is dropped: the end cut it off, it is not refused.
+        """
         ...

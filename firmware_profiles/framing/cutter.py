@@ -52,7 +52,7 @@ class Cutter:
     def pending(self) -> int:
         """How many bytes wait for the rest of their frame, to be confirmed, or for their group."""
         frames = sum(len(frame) for row in (self._held, self._waiting, self._strays) for frame in row)
-        return len(self._buffer) + frames + len(self._noise)
+        return len(self._buffer) + frames
 
     def feed(self, data: bytes) -> list[Framed]:
         """Take the next bytes of the stream; returns what they completed, in order."""
@@ -76,15 +76,11 @@ class Cutter:
         return self._out
 
     def end(self) -> list[DecodeError]:
-        """The stream has ended: what was refused and not told yet, half frames and groups included."""
-        self._out = []
-        at = self._base + len(self._buffer)
-        self._lose(at)
-        if self._buffer:
-            self._refuse(at, "malformed", "half a frame at the end", bytes(self._buffer), len(self._buffer))
-            self._buffer.clear()
-        self._base = at
-        told = [error for error in self._out if isinstance(error, DecodeError)]
+        """The stream has ended: what was refused and not told yet; half frames and groups are dropped."""
+        told = self._tell_noise(self._base)
+        for waiting in (self._buffer, self._held, self._waiting, self._strays):
+            waiting.clear()
+        self._locked = self._lock <= 1
         return told + self._refusals.end()
 
     def _bad_byte(self, byte: int, at: int, verdict: Verdict) -> None:
@@ -113,15 +109,19 @@ class Cutter:
 
     def _lose(self, at: int) -> None:
         """The row of frames is broken: tell the noise, and what waited for frames that did not come."""
-        if self._noise_size:
-            verdict = self._verdict
-            self._refuse(at, verdict.reason, verdict.message, bytes(self._noise), self._noise_size)
-            self._noise.clear()
-            self._noise_size = 0
+        self._out += self._tell_noise(at)
         self._drop(self._held, at, "frames that the next ones did not confirm")
         self._locked = self._lock <= 1
         self._drop(self._waiting, at, "frames of a group that was broken off")
         self._drop(self._strays, at, _STRAY)
+
+    def _tell_noise(self, at: int) -> list[DecodeError]:
+        if not self._noise_size:
+            return []
+        verdict, head, size = self._verdict, bytes(self._noise), self._noise_size
+        self._noise.clear()
+        self._noise_size = 0
+        return self._refusals.refuse(at, verdict.reason, verdict.message, head, size)
 
     def _drop(self, frames: list[bytes], at: int, message: str) -> None:
         if frames:
