@@ -60,6 +60,7 @@ def _of_link(error: LinkError) -> Cause:
         return _ERRNOS.get(number, Cause.OTHER)
     text = " ".join(str(one) for one in _chain(error)).casefold()
     otherwise = Cause.NO_RADIO if "radio" in error.details else Cause.OTHER
+    otherwise = Cause.CONNECTED_ELSEWHERE if error.details.get("heard") else otherwise
     return next((cause for words, cause in _BLUETOOTH if words in text), otherwise)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, LinkError
 
 if TYPE_CHECKING:
@@ -40,12 +41,24 @@ _TRANSPORTS: Final = ("usb", "serial", "tcp-client")
 
 
 class Sighting(NamedTuple):
-    """A device that advertised: address, name, signal strength in dBm, 128-bit service UUIDs."""
+    """A device that advertised: address, name, signal strength in dBm, 128-bit service UUIDs.
+
+    Services are those it names and those it sends data of; ``companies`` whose data it sends, by Bluetooth
+    number.
+    """
 
     address: str
     name: str | None
     rssi: int
     services: frozenset[str]
+    companies: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, device: BLEDevice, said: AdvertisementData) -> Sighting:
+        """What one advertisement tells."""
+        services = frozenset(said.service_uuids) | frozenset(said.service_data)
+        name, companies = said.local_name or device.name, tuple(said.manufacturer_data)
+        return cls(device.address, name, said.rssi, services, companies)
 
 
 class Introduction(NamedTuple):
@@ -188,10 +201,10 @@ class Radio:
     def _working(self) -> _Backend:
         if self._backend is None:
             msg = "the Bluetooth radio is off; start the gateway with --radio " + RADIO_SPECS
-            raise LinkError(msg, radio=self.spec)
+            raise LinkError(msg, radio=self.spec, cause=Cause.NO_RADIO.value)
         if self._closed:
             msg = "the Bluetooth radio has been closed"
-            raise LinkError(msg, radio=self.spec)
+            raise LinkError(msg, radio=self.spec, cause=Cause.NO_RADIO.value)
         return self._backend
 
     async def check(self) -> None:
@@ -203,17 +216,25 @@ class Radio:
         """Listen for ``timeout`` seconds; what was heard, strongest first. Raises LinkError."""
         seen: dict[str, Sighting] = {}
 
-        def heard(device: BLEDevice, said: AdvertisementData) -> None:
-            name = said.local_name or device.name
-            seen[device.address] = Sighting(device.address, name, said.rssi, frozenset(said.service_uuids))
+        def heard(one: Sighting) -> None:
+            seen[one.address] = one
 
-        self._listeners.add(heard)
+        stop = self.overhear(heard)
         try:
             async with self._scanning():
                 await asyncio.sleep(timeout)
         finally:
-            self._listeners.discard(heard)
+            stop()
         return sorted(seen.values(), key=lambda one: (-one.rssi, one.address))
+
+    def overhear(self, listener: Callable[[Sighting], None]) -> Callable[[], None]:
+        """Hear along whatever is scanned for, starting no scan; returns what ends it."""
+
+        def heard(device: BLEDevice, said: AdvertisementData) -> None:
+            listener(Sighting.of(device, said))
+
+        self._listeners.add(heard)
+        return lambda: self._listeners.discard(heard)
 
     async def connect(
         self,
@@ -273,7 +294,7 @@ class Radio:
                 return await found
         except TimeoutError as error:
             msg = f"{address}: not heard for {timeout:g} s; is it on, near, and not connected elsewhere?"
-            raise LinkError(msg, address=address) from error
+            raise LinkError(msg, address=address, cause=Cause.OUT_OF_RANGE.value) from error
         finally:
             self._listeners.discard(heard)
 
@@ -340,7 +361,8 @@ class Radio:
             raise LinkError(msg, radio=self.spec) from error
         except (BleakError, TimeoutError) as error:
             msg = f"{what}: {error or 'time is up'}"
-            raise LinkError(msg.replace(f"{what}: {what}", what), radio=self.spec) from error
+            heard = what != self.spec
+            raise LinkError(msg.replace(f"{what}: {what}", what), radio=self.spec, heard=heard) from error
         except (FileNotFoundError, ConnectionError) as error:
             raise LinkError(self._missing(error), radio=self.spec) from error
         except OSError as error:

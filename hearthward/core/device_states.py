@@ -106,7 +106,8 @@ class Sighting:
     """A device that a gateway hears or finds plugged in: what was seen of it, and what it may be.
 
     ``address`` is a Bluetooth address or a port's path. ``profile`` is the catalogue's profile that
-    matches what was seen, or empty; ``why`` then says what is missing. ``device`` is its id when configured.
+    matches what was seen, or empty; ``why`` then says what is missing, as a word that
+    ``core.device_words.why_unmatched`` puts into a sentence. ``device`` is its id when configured.
     """
 
     transport: str

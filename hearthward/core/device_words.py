@@ -7,7 +7,17 @@ from typing import Final, Literal
 
 from hearthward.core.device_states import Cause, DeviceWord
 
-__all__ = ["CAUSES", "STATES", "Language", "is_well", "reason", "reason_parts", "state_word"]
+__all__ = [
+    "CAUSES",
+    "SEEN",
+    "STATES",
+    "Language",
+    "is_well",
+    "reason",
+    "reason_parts",
+    "state_word",
+    "why_unmatched",
+]
 
 Language = Literal["en", "zh"]
 Said = Mapping[str, str]
@@ -57,6 +67,25 @@ CAUSES: Final[Mapping[Cause, Said]] = {
     Cause.INTERNAL: {"en": "internal error of the gateway", "zh": "网关内部错误"},
     Cause.OTHER: {"en": "cannot be connected", "zh": "无法连接"},
 }
+SEEN: Final[Mapping[str, Said]] = {
+    "several": {
+        "en": "several profiles fit ({what}): name one",
+        "zh": "匹配多个设备配置 ({what}): 请指定其一",
+    },
+    "none": {
+        "en": "no profile fits what it says of itself; some say more once connected: name a profile to try",
+        "zh": "没有匹配其广播内容的设备配置; 部分设备连接后才提供更多信息: 可指定一个试用",
+    },
+    "silent": {
+        "en": "says nothing of itself: name a profile to try",
+        "zh": "未说明自身信息: 可指定设备配置试用",
+    },
+    "port": {
+        "en": "a port does not say which instrument is behind it: name its profile",
+        "zh": "端口不说明所接的仪器: 请指定设备配置",
+    },
+}
+"""Why a sighting has no profile: its ``why`` up to the colon; what comes after it is ``{what}``."""
 _WELL: Final = frozenset({"streaming", "connected"})
 _ON_ITS_WAY: Final = frozenset({"connecting", "identifying", "subscribing"})
 _SINCE: Final[Mapping[bool, Said]] = {
@@ -99,3 +128,10 @@ def reason(word: DeviceWord, language: Language, clock: Callable[[int], str]) ->
     """
     before, after = reason_parts(word, language)
     return f"{before}{clock(word.since)}{after}" if before and word.since else before
+
+
+def why_unmatched(why: str, language: Language) -> str:
+    """Why a sighting has no profile, in words; what is not known here as it is."""
+    word, _, what = why.partition(":")
+    said = SEEN.get(word)
+    return why if said is None else said[language].replace("{what}", what)

@@ -1,0 +1,272 @@
+"""What is around a gateway: heard by its radio or plugged in, and which profile each may be for.
+
+Passive: it hears along while devices are looked for, and lists the serial ports. A scan of its own runs only
+when it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from devices.session import DeviceConfig
+from firmware_profiles import Catalog, DeviceFacts, short_uuid
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.device_states import Sighting
+from hearthward.core.errors import LinkError, UnsupportedDevice
+
+if TYPE_CHECKING:
+    from devices.links.ports import SerialPort
+    from devices.links.radio import Sighting as Heard
+    from devices.links.surroundings import Surroundings
+
+__all__ = ["MOST_KNOWN", "Discovery", "Finds"]
+
+log = logging.getLogger(__name__)
+
+MOST_KNOWN: Final = 512
+STRANGER_S: Final = 600
+"""One that fits no profile is forgotten when it was not heard for so long: most are passers-by."""
+FITTING_S: Final = 6 * 3600
+"""One that fits a profile: a cuff is heard for a minute after each measurement."""
+REFRESH_S: Final = 60
+"""That one is still there is news so often."""
+PORTS_S: Final = 5.0
+MOST_SERVICES: Final = 32
+_NEWS, _STRANGE, _NOTHING = 2, 1, 0
+
+
+class Finds:
+    """All that was seen lately, bounded: the core of discovery, without I/O.
+
+    ``heard`` and ``plugged`` return whether that is news: 2 of one that is configured or fits a profile, 1 of
+    a stranger, 0 none.
+    """
+
+    def __init__(self, catalog: Catalog, most: int = MOST_KNOWN) -> None:
+        self._catalog = catalog
+        self._most = most
+        self._found: dict[tuple[str, str], Sighting] = {}
+        self._told: dict[tuple[str, str], int] = {}
+        self._configured: dict[tuple[str, str], str] = {}
+
+    def configure(self, configs: Iterable[DeviceConfig]) -> bool:
+        """These devices are configured; returns whether that changes what is told."""
+        self._configured = {_key(c.transport, c.address): c.id for c in configs}
+        marked = {key: replace(s, device=self._configured.get(key, "")) for key, s in self._found.items()}
+        changed = marked != self._found
+        self._found = marked
+        return changed
+
+    def heard(self, one: Heard, now: int) -> int:
+        """An advertisement came at ``now`` (UTC ns)."""
+        key = _key("ble", one.address)
+        before = self._found.pop(key, None)
+        known = before or Sighting("ble", key[1], now, now, device=self._configured.get(key, ""))
+        services = known.services
+        if fresh := sorted({short_uuid(s) for s in one.services}.difference(services)):
+            services = tuple(sorted((*services, *fresh))[:MOST_SERVICES])
+        companies = known.company_ids
+        if not set(one.companies) <= set(companies):
+            companies = tuple(sorted({*companies, *one.companies})[:MOST_SERVICES])
+        name = one.name or known.name
+        said = name, services, companies
+        found = replace(known, last=max(now, known.last), rssi=one.rssi)
+        if said != (known.name, known.services, known.company_ids) or before is None:
+            found = replace(found, name=name, services=services, company_ids=companies)
+            found = self._matched(found)
+        return self._keep(key, known, found)
+
+    def _keep(self, key: tuple[str, str], known: Sighting, found: Sighting) -> int:
+        self._found[key] = found  # as the newest
+        while len(self._found) > self._most:
+            oldest = next(iter(self._found))
+            del self._found[oldest]
+            self._told.pop(oldest, None)
+        same = replace(found, last=known.last, rssi=known.rssi) == known and key in self._told
+        if same and found.last - self._told[key] < REFRESH_S * SECOND:
+            return _NOTHING
+        self._told[key] = found.last
+        return _NEWS if found.device or found.profile else _STRANGE
+
+    def plugged(self, ports: Sequence[SerialPort], now: int) -> int:
+        """These are all the serial ports there are at ``now`` (UTC ns)."""
+        there = {_key("serial", port.path) for port in ports}
+        gone = [key for key in self._found if key[0] == "serial" and key not in there]
+        for key in gone:
+            del self._found[key]
+            self._told.pop(key, None)
+        news = _NEWS if gone else _NOTHING
+        for port in ports:
+            key = _key("serial", port.path)
+            known = self._found.pop(key, None)
+            if known is None or (known.usb, known.name) != (port.usb or "", _named(port)):
+                known = Sighting("serial", port.path, now, now, device=self._configured.get(key, ""))
+                known = self._matched(replace(known, usb=port.usb or "", name=_named(port)), port)
+                news = _NEWS
+            self._found[key] = replace(known, last=now)
+            self._told[key] = now
+        return news
+
+    def _matched(self, one: Sighting, port: SerialPort | None = None) -> Sighting:
+        """The same with its profile, or why there is none (see ``core.device_words.SEEN``)."""
+        why = "silent" if one.transport == "ble" else "port"
+        for facts in _facts(one, port):
+            try:
+                return replace(one, profile=self._catalog.match(facts).id, why="")
+            except UnsupportedDevice as error:
+                several = error.details.get("profiles")
+                if several:
+                    return replace(one, profile="", why=f"several:{several}")
+                why = "none" if one.transport == "ble" else why
+        return replace(one, profile="", why=why)
+
+    def forget(self, now: int) -> bool:
+        """Drop what was not heard for long; returns whether anything was dropped."""
+        gone = [
+            key
+            for key, s in self._found.items()
+            if key[0] == "ble"
+            and now - s.last > (FITTING_S if s.profile or s.device else STRANGER_S) * SECOND
+        ]
+        for key in gone:
+            del self._found[key]
+            self._told.pop(key, None)
+        return bool(gone)
+
+    def all(self) -> tuple[Sighting, ...]:
+        """What is known, the newest last."""
+        return tuple(self._found.values())
+
+
+def _key(transport: str, address: str) -> tuple[str, str]:
+    """A Bluetooth address in capitals; a port by the device file that its path leads to."""
+    return transport, address.upper() if transport == "ble" else str(Path(address).resolve())
+
+
+def _named(port: SerialPort) -> str:
+    named = " ".join(text for text in (port.manufacturer, port.product) if text)
+    return named or (port.description if port.description != port.path else "")
+
+
+def _facts(one: Sighting, port: SerialPort | None) -> Iterable[DeviceFacts]:
+    """What a profile may match, once for each company that it sends data of; nothing when it says nothing."""
+    if one.transport == "serial":
+        if one.usb and port is not None:
+            yield DeviceFacts("serial", usb=one.usb, manufacturer=port.manufacturer, model=port.product)
+        return
+    if not (one.name or one.services or one.company_ids):
+        return
+    services = frozenset(one.services)
+    for company in one.company_ids or (None,):
+        yield DeviceFacts("ble", name=one.name or None, company_id=company, services=services)
+
+
+class Discovery:
+    """Collects what is around while ``run`` runs. ``on_change(urgent)`` is called when there is news.
+
+    ``urgent``: of one that is configured or fits a profile, or a scan has ended; the rest are strangers.
+    ``trouble`` says why the last scan that was asked for could not be made.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        surroundings: Surroundings,
+        clock: Clock,
+        on_change: Callable[[bool], None] = lambda _urgent: None,
+        *,
+        ports_s: float = PORTS_S,
+    ) -> None:
+        self.on_change = on_change
+        self.trouble = ""
+        self._finds = Finds(catalog)
+        self._around = surroundings
+        self._clock = clock
+        self._ports_s = ports_s
+        self._asked_s = 0
+        self._asked = asyncio.Event()
+        self._scans = 0
+        self._portless = False
+
+    @property
+    def scans(self) -> int:
+        """How many scans that were asked for have ended."""
+        return self._scans
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """All that was seen lately, the newest last."""
+        return self._finds.all()
+
+    def configure(self, configs: Iterable[DeviceConfig]) -> None:
+        """These devices are configured."""
+        if self._finds.configure(configs):
+            self.on_change(True)
+
+    def ask(self, seconds: int) -> None:
+        """Have the radio listen for so long now; one that runs is made to last longer."""
+        self._asked_s = max(self._asked_s, seconds)
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Look around until cancelled."""
+        stop = self._around.overhear(self._heard)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._list_ports(), name="discovery-ports")
+                group.create_task(self._scan_as_asked(), name="discovery-scan")
+        finally:
+            stop()
+
+    async def scan(self, seconds: float) -> None:
+        """Listen for so long, and look at the ports, now. Raises LinkError: the radio cannot be used."""
+        stop = self._around.overhear(self._heard)
+        try:
+            await self._look_at_ports()
+            await self._around.scan(seconds)
+        finally:
+            stop()
+
+    def _heard(self, one: Heard) -> None:
+        news = self._finds.heard(one, self._clock.now_ns())
+        if news:
+            self.on_change(news == _NEWS)
+
+    async def _list_ports(self) -> None:
+        while True:
+            await self._look_at_ports()
+            if self._finds.forget(self._clock.now_ns()):
+                self.on_change(False)
+            await asyncio.sleep(self._ports_s)
+
+    async def _look_at_ports(self) -> None:
+        try:
+            news = self._finds.plugged(await self._around.ports(), self._clock.now_ns())
+        except Exception as error:  # noqa: BLE001 - whatever the device tree holds, devices go on
+            if not self._portless:
+                log.warning("the serial ports cannot be listed: %s", error)
+            self._portless = True
+            return
+        self._portless = False
+        if news:
+            self.on_change(True)
+
+    async def _scan_as_asked(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            seconds, self._asked_s = self._asked_s, 0
+            try:
+                await self._around.scan(seconds)
+                self.trouble = ""
+            except LinkError as error:
+                self.trouble = str(error)
+            except Exception as error:
+                log.exception("a scan failed in a way nobody foresaw")
+                self.trouble = f"internal error: {type(error).__name__}"
+            self._scans += 1
+            self.on_change(True)
