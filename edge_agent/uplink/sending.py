@@ -16,13 +16,13 @@ from typing import Final, Protocol
 from edge_agent.outbox import Outbox
 from edge_agent.uplink.eras import ClockEras
 from edge_agent.uplink.sent import SentBook, Verdict
-from edge_agent.uplink.window import Flight, Lane, Window, common
+from edge_agent.uplink.window import Flight, Lane, Span, Window, common
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import StoreError
 from hearthward.core.messages import Receipt, StoredBlock
 from hearthward.core.ranges import RangeSet
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Frame, Gap, TopicKind, topic
+from hearthward.core.wire import Block, Frame, Gap, TopicKind, topic
 
 __all__ = ["Publishing", "Sender"]
 
@@ -36,6 +36,8 @@ STORE_RETRY_S: Final = 1.0
 FRAME_BYTES: Final = 1 << 18
 """Of a live frame."""
 BACKLOG_BYTES: Final = 1 << 19
+WAVES_BYTES: Final = 1 << 15
+"""Of a frame of waves: a quarter of a second of a slow line that a breach may have to wait."""
 FRAME_GAPS: Final = 256
 
 
@@ -179,11 +181,30 @@ class Sender:
             limit = BACKLOG_BYTES if span.lane is Lane.BACKLOG else FRAME_BYTES
             if (end := self._eras.last(span.first)) is not None and end < span.last:
                 span = replace(span, last=end)
-            blocks = await self._outbox.pending(span.first - 1, span.readings, limit, until=span.last)
+            if span.lane is Lane.WAVES:
+                blocks = await self._waves(span)
+            else:
+                blocks = await self._outbox.pending(span.first - 1, span.readings, limit, until=span.last)
             flight = self.window.take(span, blocks, self._open_gaps(), now)
             if flight is not None:
                 return flight
         return None
+
+    async def _waves(self, span: Span) -> list[Block]:
+        """The waves that were put off, as many as fit a frame and belong to one clock (``span``)."""
+        found: list[Block] = []
+        chunks, size = span.readings, WAVES_BYTES
+        for first, last in self.window.waves():
+            if first > span.last or chunks <= 0 or size <= 0:
+                break
+            until = min(last, span.last)
+            blocks = await self._outbox.pending(first - 1, chunks, size, until=until)
+            if not blocks:
+                self.window.no_waves(first, until)
+            found += blocks
+            chunks -= sum(block.count for block in blocks)
+            size -= sum(len(block.payload) for block in blocks)
+        return found
 
     async def _publish_flight(self, client: Publishing, flight: Flight) -> None:
         if not flight.blocks:
