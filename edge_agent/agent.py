@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from devices.session import DeviceConfig, SessionState
@@ -21,6 +21,7 @@ from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError, DecodeError, HearthwardError
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import ConfigDocument, Status
 
 __all__ = ["EdgeAgent", "Fleet", "device_configs"]
@@ -53,8 +54,8 @@ class EdgeAgent:
     """Joins the parts of one gateway; ``run`` them until cancelled.
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
-    sink and ``agent.on_state``, ``agent.on_rejected`` and ``agent.on_read``; an uplink ``agent.configure``
-    and ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
+    sink, ``agent.accept_waves`` as that of waves, and ``agent.on_state``, ``agent.on_rejected`` and
+    ``agent.on_read``; an uplink ``agent.configure`` and ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
     ``on_accepted(batch, first, last)`` is called after each group commit's append.
     """
 
@@ -143,6 +144,10 @@ class EdgeAgent:
         first, last = await self.outbox.append(batch)
         if self._on_accepted is not None:
             self._on_accepted(batch, first, last)
+
+    async def accept_waves(self, chunks: Sequence[WaveformChunk]) -> None:
+        """The fleet's sink of waves: returns when they are in the outbox. Raises StoreError."""
+        await self.outbox.append_waves(chunks)
 
     def on_state(self, _device: str, _state: SessionState, _reason: str) -> None:
         """A device's session changed its state: the gateway's status shows it."""

@@ -93,6 +93,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     agent.on_state,
                     rejected(agent),
                     on_read=agent.on_read,
+                    wave_sink=agent.accept_waves,
                 ),
                 lambda agent: Uplink(
                     outbox,
