@@ -46,6 +46,7 @@ from dashboards.people_port import PeoplePort
 from dashboards.response_port import ResponsePort
 from dashboards.rules_port import RulesPort
 from dashboards.trend_port import TrendPort
+from dashboards.wave_port import WavePort
 from dashboards.whatif_port import WhatIfPort
 from dashboards.why_port import WhyPort
 from hearthward.core.clock import Clock
@@ -217,6 +218,7 @@ class Backend(
     ResponsePort,
     RulesPort,
     TrendPort,
+    WavePort,
     WhatIfPort,
     WhyPort,
     Protocol,

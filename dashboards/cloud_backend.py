@@ -57,6 +57,7 @@ from dashboards.cloud_views import (
     scored,
     values_of,
 )
+from dashboards.cloud_waves import CloudWaves
 from dashboards.cloud_whatif import CloudWhatIf
 from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
@@ -105,6 +106,7 @@ class CloudBackend(
     CloudDirectory,
     CloudCare,
     CloudTrend,
+    CloudWaves,
 ):
     """What the web needs, asked of the real parts.
 
@@ -128,6 +130,7 @@ class CloudBackend(
         CloudWhy.__init__(self, service)
         CloudWhatIf.__init__(self, service, trier)
         CloudTrend.__init__(self, service)
+        CloudWaves.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)

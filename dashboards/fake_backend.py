@@ -40,6 +40,7 @@ from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
 from dashboards.fake_trend import FakeTrend
 from dashboards.fake_views import end_of, plain, sample_of, value_of
+from dashboards.fake_waves import FakeWaves
 from dashboards.fake_whatif import FakeWhatIf
 from dashboards.fake_why import FakeWhy
 from dashboards.models import (
@@ -110,6 +111,7 @@ class FakeBackend(
     FakeDirectory,
     FakeCare,
     FakeTrend,
+    FakeWaves,
 ):
     """An in-memory product."""
 
@@ -123,6 +125,7 @@ class FakeBackend(
         FakeLedger.__init__(self)
         FakeDeadLetters.__init__(self)
         FakeStaff.__init__(self)
+        FakeWaves.__init__(self)
         self.trouble: dict[str, str] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._queues: set[asyncio.Queue[Any]] = set()
@@ -264,6 +267,9 @@ class FakeBackend(
     def _sees(self, scope: Scope, patient: str) -> bool:
         row = self._of(scope.tenant).items["patient"].get(patient)
         return row is not None and self._visible(scope, "patient", row)
+
+    def _associations(self, tenant: str) -> Mapping[str, Association]:
+        return self._of(tenant).items["association"]
 
     def _encounter(self, tenant: str, patient: str) -> Encounter | None:
         rows = self._of(tenant).items["encounter"].values()

@@ -27,6 +27,7 @@ from dashboards.api.system import router as system
 from dashboards.api.trends import router as trends
 from dashboards.api.twilio import router as twilio
 from dashboards.api.users import router as users
+from dashboards.api.waves import router as waves
 from dashboards.api.whatif import router as whatif
 from dashboards.api.why import router as why
 
@@ -42,6 +43,7 @@ ROUTERS = (
     directory,
     readings,
     trends,
+    waves,
     care,
     notes,
     entry,

@@ -21,6 +21,7 @@ from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
 from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.waves import SqliteWaves
 from dashboards import create_app
 from dashboards.backend import (
     AlarmChanged,
@@ -50,6 +51,8 @@ from hearthward.core.ids import SeededIds, digest63
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
+from hearthward.core.wave_blocks import encode_waves
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import Block, Frame, Status, encode_block, topic
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
@@ -72,6 +75,10 @@ class Side:
 
     async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
         """One reading arrives, is stored and decided about."""
+        raise NotImplementedError
+
+    async def sample(self, *chunks: WaveformChunk) -> None:
+        """Chunks of waveforms arrive and are stored."""
         raise NotImplementedError
 
     async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
@@ -109,6 +116,10 @@ class FakeSide(Side):
             for old in list(self.backend._of("main").alarms.values()):
                 self.backend.put_alarm("main", old.model_copy(update={"condition": "inactive", "ended": at}))
 
+    async def sample(self, *chunks: WaveformChunk) -> None:
+        self.clock.follow(max(chunk.corrected for chunk in chunks))
+        await self.backend.put_waves("main", chunks)
+
     async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
         (gateway,) = await self.backend.items(SCOPE, "gateway")
         assert isinstance(gateway, Gateway)
@@ -128,10 +139,12 @@ class RealSide(Side):
         self.clock = EventClock(T0)
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=SeededIds(1))
         self.store = SqliteStore(folder / "readings.db")
+        self.waves = SqliteWaves(folder / "waves.db")
         self.source = MemorySource()
         self.service = CloudService(
             records=self.records,
             store=self.store,
+            waves=self.waves,
             source=self.source,
             rules=RULES,
             clock=self.clock,
@@ -144,8 +157,14 @@ class RealSide(Side):
 
     async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
         row = made_reading(device, metric, value, at, **more)
-        self.seq += 1
-        block = Block(self.seq, 1, encode_block(ReadingBatch.of([row])))
+        await self._send(1, encode_block(ReadingBatch.of([row])), at)
+
+    async def sample(self, *chunks: WaveformChunk) -> None:
+        await self._send(len(chunks), encode_waves(chunks), max(chunk.corrected for chunk in chunks))
+
+    async def _send(self, count: int, payload: bytes, at: int) -> None:
+        block = Block(self.seq + 1, count, payload)
+        self.seq += count
         frame = Frame("gw-1", "boot-1", (block,), wall=at, mono=1, event_time=True)
         sent = len(self.source.published)
         self.source.deliver(topic("main", "gw-1", "frame"), frame.encode())
@@ -176,6 +195,7 @@ async def real(folder: Path) -> AsyncIterator[RealSide]:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await side.store.close()
+        await side.waves.close()
         await side.records.close()
 
 

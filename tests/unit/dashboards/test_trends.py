@@ -204,6 +204,15 @@ async def test_a_store_that_cannot_be_read_is_an_error_and_not_an_empty_table(ma
         assert (await client.get(f"/api/v1/patients/{patient}/readings.csv")).status_code == 503
 
 
+async def test_a_table_of_a_time_without_readings_has_its_header_only(made: World):
+    patient = made.ids["main", "patientA"]
+    async with made.client(made.principal(Role.DOCTOR)) as client:
+        answer = await client.get(
+            f"/api/v1/patients/{patient}/readings.csv?from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z"
+        )
+    assert (answer.status_code, len(answer.text.splitlines())) == (200, 1)
+
+
 async def test_the_page_of_a_patient_has_everything_on_it(made: World):
     measure(made, [95, 96, 84, 97])
     measure(made, [70, 71], metric="pulse_rate")

@@ -31,6 +31,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import OF_ONE, Principal, Role, Scope
 from rules import RuleSet
 from tests.unit.cloud_ingest.made import made_rule
+from tests.unit.cloud_ingest.waves.made import chunk
 
 S = 1_000_000_000
 T0 = 1_767_225_600 * S
@@ -167,6 +168,7 @@ class World:
         )
         await self._care(tenant, place, prefix)
         self.backend.put_readings(tenant, [reading(device.id, "spo2", 97, T0 + 59 * S)])
+        await self.backend.put_waves(tenant, [chunk(n, device=device.id) for n in range(50, 59)])
         self.backend.put_alarm(
             tenant, alarm(patient, f"{tenant}-alm-{place}", text={"en": f"{prefix}SpO2 84 < 90"})
         )
