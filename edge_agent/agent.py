@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from devices.discovery import Discovery
 from devices.session import DeviceConfig, SessionState
 from edge_agent.config_store import ConfigStore, check_document
 from edge_agent.deciding import EdgeDecider
@@ -55,8 +56,9 @@ class EdgeAgent:
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
     sink, ``agent.accept_waves`` as that of waves, and ``agent.on_state``, ``agent.on_rejected`` and
-    ``agent.on_read``; an uplink ``agent.configure`` and ``agent.status``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
-    ``on_accepted(batch, first, last)`` is called after each group commit's append.
+    ``agent.on_read``; an uplink ``agent.configure`` and ``agent.status``. ``trust`` says whose documents are
+    believed, ``decider`` builds what decides here. ``on_accepted(batch, first, last)`` is called after each
+    group commit's append. ``discovery`` looks at what else is around; the uplink tells of it.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -73,6 +75,7 @@ class EdgeAgent:
         telemetry: Telemetry,
         on_accepted: OnAccepted | None = None,
         decider: Callable[[EdgeAgent], EdgeDecider] | None = None,
+        discovery: Discovery | None = None,
     ) -> None:
         self.gateway = gateway
         self.tenant = tenant
@@ -83,6 +86,7 @@ class EdgeAgent:
         self._store = config_store
         self._telemetry = telemetry
         self._on_accepted = on_accepted
+        self._discovery = discovery
         self._refused: Counter[tuple[str, str, str]] = Counter()
         self._trouble: dict[str, str] = {}
         self.fleet = fleet(self)
@@ -100,6 +104,8 @@ class EdgeAgent:
             tasks.create_task(self.uplink.run(), name="edge-uplink")
             if self.decider is not None:
                 tasks.create_task(self.decider.run(), name="edge-decider")
+            if self._discovery is not None:
+                tasks.create_task(self._discovery.run(), name="edge-discovery")
 
     def lives(self) -> bool:
         """Whether no part hangs. One that waits for the disk does not: being killed mends no disk."""
@@ -107,6 +113,12 @@ class EdgeAgent:
             return False
         still_s = max(self.uplink.still_s, 0.0 if self.decider is None else self.decider.still_s)
         return self.outbox.at_disk or still_s < HUNG_S
+
+    async def _have(self, configs: list[DeviceConfig]) -> None:
+        """Have exactly these devices."""
+        await self.fleet.apply(configs)
+        if self._discovery is not None:
+            self._discovery.configure(configs)
 
     def _decide_by(self, knowledge: Knowledge | None) -> None:
         if self.decider is not None:
@@ -117,7 +129,7 @@ class EdgeAgent:
             if not self._store.former:  # the release before this one did not sign
                 self.trust.check_document(stored)
             check_document(stored, gateway=self.gateway, tenant=self.tenant, current=None)
-            await self.fleet.apply(device_configs(stored))
+            await self._have(device_configs(stored))
             self._decide_by(self._known(stored))
         except HearthwardError as error:
             log.error("the stored configuration cannot be used: %s", error)  # noqa: TRY400
@@ -186,7 +198,7 @@ class EdgeAgent:
         await asyncio.to_thread(self._store.save, document)
         self.document = document
         self._trouble.pop("configuration", None)
-        await self.fleet.apply(configs)
+        await self._have(configs)
         self._decide_by(knowledge)
 
     def status(self) -> Status:

@@ -16,6 +16,7 @@ from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.files import write_durably
 from hearthward.core.messages import ConfigDocument, Receipt
+from hearthward.core.sightings import Ask
 from hearthward.trust.keys import fingerprint, verify
 
 __all__ = ["CloudTrust", "forget_cloud", "kept_cloud"]
@@ -83,6 +84,15 @@ class CloudTrust:
             self._believed = self._clock.monotonic_ns()
             return None
         self._refuse("receipt", "signature")
+        return "signature"
+
+    def check_ask(self, ask: Ask) -> str | None:
+        """Why what is asked is not done; None: the cloud of this gateway signed it."""
+        if self._key is None:
+            return "no-key"
+        if verify(self._key, ask.signed_part(), ask.signature):
+            return None
+        self._refuse("request", "signature")
         return "signature"
 
     async def keep(self, document: ConfigDocument) -> bool:

@@ -17,6 +17,7 @@ import aiomqtt
 from edge_agent.outbox import Outbox
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink.accounts import Bookkeeper
+from edge_agent.uplink.around import Around, SightingTeller
 from edge_agent.uplink.connection import BrokerAddress, Connection
 from edge_agent.uplink.receiving import OnConfig, Receiver
 from edge_agent.uplink.sending import Sender
@@ -56,7 +57,8 @@ class Uplink:
 
     ``on_config`` gets each configuration document meant for this gateway, its digest verified; it raises
     a HearthwardError to refuse it. ``status`` is asked whenever a status message is due; ``trust`` says whose
-    receipts and documents are believed.
+    receipts and documents are believed. ``around`` is what is seen around this gateway (None: nothing is
+    told of it).
     """
 
     def __init__(  # noqa: PLR0913 - the one object that joins all of these
@@ -71,6 +73,7 @@ class Uplink:
         on_config: OnConfig,
         status: Callable[[], Status],
         trust: CloudTrust,
+        around: Around | None = None,
         ids: Ids | None = None,
         username: str | None = None,
         password: str | None = None,
@@ -109,6 +112,19 @@ class Uplink:
             changed=self.status_changed,
         )
         self._books = Bookkeeper(outbox, tenant=tenant, gateway=gateway)
+        self._teller = (
+            None
+            if around is None
+            else SightingTeller(
+                around,
+                trust,
+                tenant=tenant,
+                gateway=gateway,
+                session=self.session,
+                clock=clock,
+                telemetry=telemetry,
+            )
+        )
 
     @property
     def config_hash(self) -> str:
@@ -218,6 +234,8 @@ class Uplink:
             tasks.create_task(self._receive(client), name="uplink-receive")
             tasks.create_task(self._sender.run(client, tasks), name="uplink-send")
             tasks.create_task(self._books.run(client), name="uplink-accounts")
+            if self._teller is not None:
+                tasks.create_task(self._teller.run(client), name="uplink-sightings")
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         payload = self._encoded_status(online=False)
@@ -272,6 +290,8 @@ class Uplink:
                 self._receiver.take_receipt(message.payload)
             elif message.topic.value == config:
                 self._receiver.take_config(message.payload, retained=bool(message.retain))
+            elif self._teller is not None and message.topic.value == self._teller.asked:
+                self._teller.take(message.payload)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

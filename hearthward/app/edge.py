@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from devices.discovery import Discovery
 from devices.links.radio import open_radio
+from devices.links.surroundings import Machine
 from devices.supervisor import DeviceFleet
 from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
 from firmware_profiles import load_catalog
@@ -78,6 +80,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                 return handle
 
             password = settings.broker.password
+            discovery = Discovery(catalog, Machine(radio), clock)
             agent = EdgeAgent(
                 edge.gateway,
                 edge.tenant,
@@ -105,6 +108,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     on_config=agent.configure,
                     status=agent.status,
                     trust=trust,
+                    around=discovery,
                     ids=ids,
                     username=settings.broker.username,
                     password=None if password is None else password.get_secret_value(),
@@ -116,6 +120,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                 telemetry=telemetry,
                 on_accepted=on_accepted,
                 decider=lambda agent: bedside.decider(agent, outbox, folder),
+                discovery=discovery,
             )
             async with (
                 bedside.serving(),

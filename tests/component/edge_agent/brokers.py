@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import aiomqtt
 
@@ -23,6 +23,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import RandomIds
 from hearthward.core.ranges import RangeSet
+from hearthward.core.sightings import Sightings
 from hearthward.core.wire import Accounts, ConfigDocument, Frame, Gap, Receipt, Status, decode_block, topic
 from hearthward.trust.keys import SigningKey
 
@@ -146,6 +147,7 @@ class Consumer:
         self.statuses: list[Status] = []
         self.applied: list[str] = []
         self.accounts: list[Accounts] = []
+        self.sightings: list[Sightings] = []
         self.gaps: set[Gap] = set()
         self.changed = asyncio.Event()
         self.connected = asyncio.Event()
@@ -177,7 +179,10 @@ class Consumer:
         async with Connection(address, identifier=self._name, will=None, pending=100) as client:
             self._client = client
             await client.subscribe(
-                [(f"hw/1/{TENANT}/+/{kind}", 1) for kind in ("frame", "status", "applied", "account")]
+                [
+                    (f"hw/1/{TENANT}/+/{kind}", 1)
+                    for kind in ("frame", "status", "applied", "account", "sightings")
+                ]
             )
             self.connected.set()
             async for message in client.messages:
@@ -188,6 +193,8 @@ class Consumer:
                     self.statuses.append(Status.decode(message.payload))
                 elif kind == "account":
                     self.accounts.append(Accounts.decode(message.payload))
+                elif kind == "sightings":
+                    self.sightings.append(Sightings.decode(message.payload))
                 else:
                     self.applied.append(message.payload.decode())
                 self.changed.set()
@@ -219,10 +226,14 @@ class Consumer:
                 await self.publish("receipt", receipt)
 
     async def publish(
-        self, kind: str, payload: bytes, *, gateway: str = GATEWAY, retain: bool = False
+        self,
+        kind: Literal["receipt", "config", "ask"],
+        payload: bytes,
+        *,
+        gateway: str = GATEWAY,
+        retain: bool = False,
     ) -> None:
-        assert kind in {"receipt", "config"}
-        where = topic(TENANT, gateway, "receipt" if kind == "receipt" else "config")
+        where = topic(TENANT, gateway, kind)
         await self._client.publish(where, payload, qos=1, retain=retain)
 
     async def publish_config(self, document: ConfigDocument, *, retain: bool = True) -> None:

@@ -48,7 +48,7 @@ def signed(version: int, *devices: str) -> ConfigDocument:
 async def gateway(
     box: Outbox, store: ConfigStore, port: int, telemetry: Telemetry, **options: Any
 ) -> AsyncIterator[tuple[EdgeAgent, FakeFleet]]:
-    fleet = FakeFleet()
+    fleet, discovery = FakeFleet(), options.get("discovery")
     trust = options.pop("trust", None) or trusting(store.path.parent)
     agent = EdgeAgent(
         GATEWAY,
@@ -66,6 +66,7 @@ async def gateway(
             on_config=a.configure,
             status=a.status,
             trust=trust,
+            around=discovery,
         ),
         trust=trust,
         clock=SystemClock(),
