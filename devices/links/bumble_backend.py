@@ -362,7 +362,7 @@ class BumbleClient(BaseBleakClient):
     async def pair(self, *_args: object, ask: AskPasskey | None = None, **_kwargs: object) -> None:
         """Pair, unless the connection is encrypted already; ``ask`` for the digits that the device shows.
 
-        Raises PairingError with the reason, and BleakError when the connection ends meanwhile.
+        Raises PairingError with the reason, BleakError when the connection ends meanwhile.
         """
         connection = self._connection
         if connection is None or connection.is_encrypted:

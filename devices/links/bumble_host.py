@@ -305,6 +305,11 @@ class BumbleHost:
         if not attempt.cancelled() and attempt.exception() is None:
             await self._hang_up(attempt.result())
 
+    async def reset(self) -> None:
+        """End every connection and power the controller on anew. Raises BleakError, OSError as ``device``."""
+        self._on_controller_lost()
+        await self.device()
+
     async def _restart(self) -> Device:
         """Reset a controller that never confirmed a cancelled connection: it would refuse every other."""
         _log.warning("%s: the controller still waits for a device that was given up: reset", self.name)

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final, Literal
 
-from bleak.exc import BleakError
+from hearthward.core.device_states import Cause
+from hearthward.core.errors import LinkError
 
-__all__ = ["AskPasskey", "BondRefusedError", "PairingError", "PairingKind", "Why", "advice"]
+__all__ = ["AskPasskey", "BondRefusedError", "PairingError", "PairingKind", "Why"]
 
 PairingKind = Literal["none", "bond", "passkey"]
 
@@ -25,11 +26,14 @@ class Why(StrEnum):
     KEYS_LOST = "keys_lost"
 
 
-class PairingError(BleakError):
-    """The device and this host did not pair; ``why`` says what went wrong."""
+class PairingError(LinkError):
+    """The device and this host did not pair; ``why`` says what went wrong, the text what to do."""
 
     def __init__(self, address: str, why: Why) -> None:
-        super().__init__(f"{address}: {_SAID[why]}")
+        digits = why in {Why.PASSKEY_WRONG, Why.PASSKEY_MISSING}
+        cause = Cause.NEEDS_PASSKEY if digits else Cause.PAIRED_ELSEWHERE
+        msg = f"{address}: {_SAID[why]}: {_advice(address, why)}"
+        super().__init__(msg, address=address, cause=cause.value)
         self.why = why
 
 
@@ -41,14 +45,14 @@ class BondRefusedError(PairingError):
 
 
 _SAID: Final = {
-    Why.REFUSED: "the device refuses to pair; is it paired with another host, or not in pairing mode?",
+    Why.REFUSED: "the device refuses to pair; it is paired with another host, or not in pairing mode",
     Why.PASSKEY_WRONG: "these are not the six digits that the device shows",
     Why.PASSKEY_MISSING: "the device shows six digits and wants them typed in",
     Why.KEYS_LOST: "the device has forgotten this gateway, or was paired with another host since",
 }
 
 
-def advice(address: str, why: Why) -> str:
+def _advice(address: str, why: Why) -> str:
     """What a person can do about it, in one sentence."""
     pair = f"`hearthward devices pair {address}` on this gateway"
     return {

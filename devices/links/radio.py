@@ -6,11 +6,14 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
+from devices.links.backends import Backend, BumbleBackend, PlatformBackend, attach, open_transport
+from devices.links.watchdog import AdapterState, Remedy, Watchdog
+from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, LinkError
 
@@ -18,10 +21,11 @@ if TYPE_CHECKING:
     from bleak import BleakClient, BleakScanner
     from bleak.backends.client import BaseBleakClient
     from bleak.backends.device import BLEDevice
-    from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+    from bleak.backends.scanner import AdvertisementData
 
-    from devices.links.bumble_host import BumbleHost, Opened
+    from devices.links.pairing import AskPasskey
     from devices.twins.radio import VirtualRadio
+    from hearthward.core.telemetry import Telemetry
 
 __all__ = ["Introduction", "Radio", "Sighting", "open_radio"]
 
@@ -30,13 +34,16 @@ _log = logging.getLogger(__name__)
 RADIO_SPECS: Final = "bluez, off, virtual, usb:0, serial:/dev/ttyX, tcp-client:HOST:PORT"
 SILENT_S: Final = 20.0
 """A scan that heard nothing for so long is started anew for the next who waits."""
+WATCH_S: Final = 5.0
+"""The watchdog looks so often."""
+RESET_S: Final = 60.0
+"""How long a reset may take."""
 STOP_S: Final = 5.0
 """How long stopping a scan may take before it is taken for done."""
 
 _ADDRESS: Final = re.compile(
     r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
-_ANY_SERVICE: Final = ["1801", "1800", "180a"]
 _TRANSPORTS: Final = ("usb", "serial", "tcp-client")
 
 
@@ -68,98 +75,8 @@ class Introduction(NamedTuple):
     company_id: int | None
 
 
-class _Backend(Protocol):
-    """What a radio needs of bleak: its classes, their arguments, and what to close at the end."""
-
-    @property
-    def scanner(self) -> type[BaseBleakScanner] | None: ...
-    @property
-    def client(self) -> type[BaseBleakClient] | None: ...
-    @property
-    def arguments(self) -> dict[str, Any]: ...
-    def alive(self, scanner: BleakScanner) -> bool: ...
-    async def connected(self, address: str) -> BLEDevice | None: ...
-    async def close(self) -> None: ...
-
-
-class _PlatformBackend:
-    """bleak's own default: BlueZ on Linux."""
-
-    scanner = None
-    client = None
-    arguments: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
-
-    def alive(self, scanner: BleakScanner) -> bool:
-        """Nobody says when BlueZ is restarted: silence is judged instead."""
-        del scanner
-        return True
-
-    async def connected(self, address: str) -> BLEDevice | None:
-        """The device, if the system holds a connection to it.
-
-        BlueZ keeps the connections of a process that was killed, and a connected device does not advertise.
-        """
-        from bleak import BleakAdapter
-
-        try:
-            devices = await (await BleakAdapter.get()).get_connected_devices(_ANY_SERVICE)
-        except NotImplementedError:
-            return None
-        return next((one for one in devices if one.address.upper() == address.upper()), None)
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-
-class _BumbleBackend:
-    """bleak over a bumble controller; bumble is imported at the first use."""
-
-    def __init__(
-        self, name: str, open_controller: Callable[[], Awaitable[Opened]], bonds: Path | None
-    ) -> None:
-        self._name = name
-        self._open_controller = open_controller
-        self._bonds = bonds
-        self._host: BumbleHost | None = None
-
-    @property
-    def scanner(self) -> type[BaseBleakScanner]:
-        from devices.links.bumble_backend import BumbleScanner
-
-        return BumbleScanner
-
-    @property
-    def client(self) -> type[BaseBleakClient]:
-        from devices.links.bumble_backend import BumbleClient
-
-        return BumbleClient
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        if self._host is None:
-            from devices.links.bonds import FileBonds
-            from devices.links.bumble_host import BumbleHost
-
-            bonds = None if self._bonds is None else FileBonds(self._bonds)
-            self._host = BumbleHost(self._name, self._open_controller, bonds)
-        return {"host": self._host}
-
-    def alive(self, scanner: BleakScanner) -> bool:
-        """Whether the controller that scans is still there."""
-        from devices.links.bumble_backend import BumbleScanner
-
-        inner = scanner._backend  # noqa: SLF001 - bleak has no public way to its backend
-        return isinstance(inner, BumbleScanner) and inner.alive
-
-    async def connected(self, address: str) -> BLEDevice | None:
-        """None: the controller was reset when it was powered on."""
-        del address
-        return None
-
-    async def close(self) -> None:
-        """Let go of the controller."""
-        if self._host is not None:
-            await self._host.close()
+def _now() -> int:
+    return int(asyncio.get_running_loop().time() * SECOND)
 
 
 class Radio:
@@ -169,7 +86,7 @@ class Radio:
     switched off costs the others nothing.
     """
 
-    def __init__(self, spec: str, backend: _Backend | None) -> None:
+    def __init__(self, spec: str, backend: Backend | None) -> None:
         self.spec = spec
         self._backend = backend
         self._closed = False
@@ -177,6 +94,8 @@ class Radio:
         self._scan_users = 0
         self._scanner: BleakScanner | None = None
         self._heard_at = 0.0
+        self._connections: set[str] = set()
+        self.watchdog = Watchdog()
         self._listeners: set[Callable[[BLEDevice, AdvertisementData], None]] = set()
         self._connecting = asyncio.Lock()
 
@@ -198,7 +117,7 @@ class Radio:
         """The further keyword arguments that go with ``backend=``. Raises LinkError when off."""
         return self._working().arguments
 
-    def _working(self) -> _Backend:
+    def _working(self) -> Backend:
         if self._backend is None:
             msg = "the Bluetooth radio is off; start the gateway with --radio " + RADIO_SPECS
             raise LinkError(msg, radio=self.spec, cause=Cause.NO_RADIO.value)
@@ -236,6 +155,20 @@ class Radio:
         self._listeners.add(heard)
         return lambda: self._listeners.discard(heard)
 
+    async def listen(self, listener: Callable[[BLEDevice, AdvertisementData], None]) -> NoReturn:
+        """Tell of every advertisement until cancelled; a scan that fell silent is started anew.
+
+        Raises LinkError.
+        """
+        self._listeners.add(listener)
+        try:
+            async with self._scanning():
+                while True:
+                    await asyncio.sleep(SILENT_S)
+                    await self.check()
+        finally:
+            self._listeners.discard(listener)
+
     async def connect(
         self,
         address: str,
@@ -259,20 +192,79 @@ class Radio:
         backend = self._working()
         deadline = asyncio.get_running_loop().time() + timeout
         device, introduction = await self._find(address, timeout)
+
+        def gone(_client: BleakClient) -> None:
+            self._connections.discard(address)
+            on_disconnect()
+
         client = BleakClient(
             device,
-            lambda _client: on_disconnect(),
+            gone,
             timeout=max(0.1, deadline - asyncio.get_running_loop().time()),
             backend=backend.client,
             **backend.arguments,
         )
         async with self._errors(address):
-            if backend.client is None:
-                async with self._connecting:  # BlueZ refuses a second connection while one is made
-                    await client.connect()
-            else:
-                await client.connect()
+            await self._connect(client, address, alone=backend.client is None)
         return client, introduction
+
+    async def _connect(self, client: BleakClient, address: str, *, alone: bool) -> None:
+        """Connect, and tell the watchdog; ``alone``: BlueZ refuses a second connection while one is made."""
+        from bleak.exc import BleakError
+
+        self._connections.add(address)
+        try:
+            async with self._connecting if alone else nullcontext():
+                await client.connect()
+        except BaseException as error:
+            self._connections.discard(address)
+            if isinstance(
+                error, BleakError | TimeoutError | OSError
+            ):  # a refused bond is no fault of the adapter
+                self.watchdog.connect_failed(address)
+            raise
+        self.watchdog.connected(_now())
+
+    def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
+        """While it is open, ``ask`` is asked for the digits that a device shows. Raises LinkError."""
+        return self._working().asking(ask)
+
+    async def watch(
+        self, telemetry: Telemetry, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Look after the adapter until cancelled: reset it, then its stack, then say that it is stuck.
+
+        Counts ``radio_resets_total`` by kind; gauge ``radio_stuck``.
+        """
+        backend = self._backend
+        if backend is None:
+            return
+        while True:
+            await sleep(WATCH_S)
+            remedy = self.watchdog.next(_now(), connections=len(self._connections))
+            if remedy is not Remedy.NONE:
+                await self._remedy(backend, remedy, telemetry)
+            telemetry.gauge("radio_stuck", self.watchdog.state is AdapterState.STUCK)
+
+    async def _remedy(self, backend: Backend, remedy: Remedy, telemetry: Telemetry) -> None:
+        why = self.watchdog.why
+        if remedy is Remedy.TELL:
+            _log.error("the Bluetooth adapter is stuck, and resetting it did not help: %s", why)
+            return
+        telemetry.count("radio_resets_total", kind=remedy.value)
+        what = "adapter" if remedy is Remedy.RESET_ADAPTER else "stack"
+        _log.warning("the Bluetooth %s is reset: %s", what, why)
+        try:
+            async with self._errors(self.spec), asyncio.timeout(RESET_S):
+                await (backend.reset_adapter() if what == "adapter" else backend.reset_stack())
+        except LinkError as error:
+            _log.warning("the Bluetooth %s could not be reset: %s", what, error)
+            self.watchdog.why = f"{why}; {error}"
+
+    def _cause(self, otherwise: Cause) -> str:
+        """A device cannot be reached through an adapter that is stuck, whatever else is said."""
+        stuck = self.watchdog.state is AdapterState.STUCK
+        return (Cause.RADIO_STUCK if stuck else otherwise).value
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
         async with self._errors(self.spec):
@@ -294,12 +286,13 @@ class Radio:
                 return await found
         except TimeoutError as error:
             msg = f"{address}: not heard for {timeout:g} s; is it on, near, and not connected elsewhere?"
-            raise LinkError(msg, address=address, cause=Cause.OUT_OF_RANGE.value) from error
+            raise LinkError(msg, address=address, cause=self._cause(Cause.OUT_OF_RANGE)) from error
         finally:
             self._listeners.discard(heard)
 
     def _heard(self, device: BLEDevice, said: AdvertisementData) -> None:
         self._heard_at = asyncio.get_running_loop().time()
+        self.watchdog.heard(_now())
         for listener in tuple(self._listeners):
             listener(device, said)
 
@@ -320,16 +313,21 @@ class Radio:
             if self._scan_users == 0:
                 await self._stop_scan()
 
-    def _scan_works(self, backend: _Backend, scanner: BleakScanner) -> bool:
+    def _scan_works(self, backend: Backend, scanner: BleakScanner) -> bool:
         silent = asyncio.get_running_loop().time() - self._heard_at
         return backend.alive(scanner) and silent < SILENT_S
 
-    async def _start_scan(self, backend: _Backend) -> BleakScanner:
+    async def _start_scan(self, backend: Backend) -> BleakScanner:
         from bleak import BleakScanner
 
-        async with self._errors(self.spec):
-            scanner = BleakScanner(self._heard, backend=backend.scanner, **backend.arguments)
-            await scanner.start()
+        try:
+            async with self._errors(self.spec):
+                scanner = BleakScanner(self._heard, backend=backend.scanner, **backend.arguments)
+                await scanner.start()
+        except LinkError as error:
+            self.watchdog.scan_failed(str(error))
+            raise
+        self.watchdog.scan_began(_now())
         self._heard_at = asyncio.get_running_loop().time()
         return scanner
 
@@ -343,6 +341,8 @@ class Radio:
         scanner, self._scanner = self._scanner, None
         if scanner is None:
             return
+        if not self._scan_users:
+            self.watchdog.scan_ended()
         try:
             async with self._errors(self.spec), asyncio.timeout(STOP_S):
                 await scanner.stop()
@@ -399,7 +399,7 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | 
         ConfigError: none of these, or ``virtual`` without a virtual radio.
     """
     if spec == "bluez":
-        return Radio(spec, _PlatformBackend())
+        return Radio(spec, PlatformBackend())
     if spec == "off":
         return Radio(spec, None)
     if spec == "virtual":
@@ -407,7 +407,7 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | 
             msg = "--radio virtual needs twins in the same process; for twins elsewhere: tcp-client:HOST:PORT"
             raise ConfigError(msg, radio=spec)
         air = virtual
-        return Radio(spec, _BumbleBackend(spec, lambda: _attach(air), bonds))
+        return Radio(spec, BumbleBackend(spec, lambda: attach(air), bonds))
     kind, _, place = spec.partition(":")
     if kind not in _TRANSPORTS or not place:
         msg = f"unknown radio {spec!r}: it is one of {RADIO_SPECS}"
@@ -415,41 +415,4 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | 
     if kind == "tcp-client" and not re.fullmatch(r".+:\d{1,5}", place):
         msg = f"radio {spec!r}: tcp-client needs HOST:PORT"
         raise ConfigError(msg, radio=spec)
-    return Radio(spec, _BumbleBackend(spec, lambda: _open_transport(spec), bonds))
-
-
-async def _attach(air: VirtualRadio) -> Opened:
-    """A new controller on the virtual radio."""
-    from devices.links.bumble_host import LeanHost, Opened
-
-    controller = air.host_controller()
-
-    async def close() -> None:
-        air.remove(controller)
-
-    return Opened(LeanHost(controller_source=controller, controller_sink=controller), close)
-
-
-async def _open_transport(spec: str) -> Opened:
-    """A controller behind a bumble transport. Raises LinkError or OSError."""
-    from bumble.core import BaseBumbleError
-    from bumble.transport import open_transport
-
-    from devices.links.bumble_host import LeanHost, Opened
-
-    try:
-        transport = await open_transport(spec)
-    except ImportError as error:
-        msg = f"{spec}: the driver is missing ({error}); for USB adapters install the system's libusb-1.0"
-        raise LinkError(msg, radio=spec) from error
-    except (BaseBumbleError, ValueError) as error:
-        msg = f"{spec}: no such adapter ({error})"
-        raise LinkError(msg, radio=spec) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "usb1":  # loaded for USB only, with errors of its own
-            raise
-        msg = f"{spec}: no usable USB adapter ({error}); plugged in, and may this user open it (udev)?"
-        raise LinkError(msg, radio=spec) from error
-    return Opened(
-        LeanHost(controller_source=transport.source, controller_sink=transport.sink), transport.close
-    )
+    return Radio(spec, BumbleBackend(spec, lambda: open_transport(spec), bonds))
