@@ -14,8 +14,8 @@ __all__ = ["framing_findings", "serial_findings"]
 
 _KEYS = {
     "delimiter": frozenset({"delimiter", "max_length", "tests"}),
-    "fixed": frozenset({"length", "tests", "group", "lock", "integrity", "unpack"}),
-    "packet": frozenset({"length", "tests", "first", "group", "lock", "integrity", "unpack"}),
+    "fixed": frozenset({"length", "start", "tests", "group", "lock", "integrity", "unpack"}),
+    "packet": frozenset({"length", "start", "tests", "first", "group", "lock", "integrity", "unpack"}),
     "length": frozenset({
         "start", "end", "length", "length_at", "length_type", "length_adds", "max_length", "tests", "lock",
         "integrity",
@@ -23,7 +23,7 @@ _KEYS = {
 }  # fmt: skip
 _NEEDED = {
     "delimiter": ("delimiter", "max_length"),
-    "fixed": ("length", "tests"),
+    "fixed": ("length",),
     "packet": ("length", "first", "group"),
     "length": ("start", "length_at", "max_length"),
 }
@@ -48,6 +48,8 @@ def framing_findings(framing: Framing) -> Iterator[Finding]:
     for key in _NEEDED[kind]:
         if not getattr(framing, key):
             yield (), f"kind {kind} needs {key}"
+    if kind == "fixed" and not (framing.tests or framing.start or framing.integrity):
+        yield (), "kind fixed needs start, tests or integrity: something that tells a frame from other bytes"
     yield from _places(framing)
     if kind == "length":
         yield from _told_length(framing)
@@ -57,6 +59,7 @@ def _places(framing: Framing) -> Iterator[Finding]:
     """Tests must look at bytes that a frame has, and be able to hold."""
     fixed = framing.kind in {"fixed", "packet"}
     size = framing.length if fixed else framing.max_length
+    start = len(bytes.fromhex(framing.start or ""))
     tests: list[tuple[Where, ByteTest]] = [(("tests", i), test) for i, test in enumerate(framing.tests)]
     if framing.first is not None:
         tests.append((("first",), framing.first))
@@ -66,6 +69,7 @@ def _places(framing: Framing) -> Iterator[Finding]:
             (test.is_ & ~test.mask != 0, (*path, "is"), "has bits that the mask takes away: it never holds"),
         )
     yield from bad(
+        (size is not None and start > size, ("start",), f"a frame has {size} bytes"),
         (fixed and framing.integrity == "sum8-body", ("integrity",), "sum8-body is for kind length"),
         (
             fixed and framing.integrity == "crc16-mcrf4xx" and (framing.length or 3) < 3,  # noqa: PLR2004

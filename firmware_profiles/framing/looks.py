@@ -41,13 +41,15 @@ def passes(buffer: bytes | bytearray, at: int, tests: Sequence[ByteTest]) -> boo
 
 
 class FixedLook:
-    """``length`` bytes that pass the tests and the check at their end."""
+    """``length`` bytes that begin with ``start``, pass the tests and the check at their end."""
 
     __slots__ = ("_check", "_length", "_tests")
 
     def __init__(self, framing: Framing) -> None:
         self._length = framing.length or 1
-        self._tests = framing.tests
+        start = bytes.fromhex(framing.start or "")
+        begins = (ByteTest(at=i, mask=255, **{"is": byte}) for i, byte in enumerate(start))
+        self._tests = (*begins, *framing.tests)
         name = framing.integrity
         self._check = None if name is None else (name, *INTEGRITY[name])
 

@@ -42,6 +42,7 @@ KINDS = {
     "fixed": FIXED,
     "locked": {**FIXED, "lock": 3},
     "grouped": {**FIXED, "group": 5},
+    "begun": {"kind": "fixed", "source": "f", "length": 3, "start": "7E 03"},
     "summed": SUMMED,
     "packet": PACKET,
     "locked packet": {**PACKET, "lock": 2},

@@ -24,6 +24,10 @@ PINNED = {
     "body_weight": (188736, "29463-7", "kg"),
     "etco2": (151708, "19891-1", "mm[Hg]"),
     "perfusion_index": (None, None, "%"),
+    "pleth_variability": (None, None, "%"),
+    "hemoglobin": (None, None, "g/dL"),
+    "carboxyhemoglobin": (None, None, "%"),
+    "methemoglobin": (None, None, "%"),
     "battery_level": (None, None, "%"),
     "rr_interval": (None, None, "ms"),
     "pain": (None, None, None),
@@ -78,7 +82,7 @@ CODED = (
     {f"device_{part}" for part in (*OF_DEVICES, *ALSO_OF_DEVICES)}
     | HOW_MEASURED
     | set(BY_HAND)
-    | {"gateway_trouble"}
+    | {"gateway_trouble", "battery_state"}
 )
 
 
