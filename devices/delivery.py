@@ -76,7 +76,13 @@ class Delivery:
         self._work = asyncio.Event()
         self._finishing = False
         self._single = 0
+        self._moved = asyncio.Event()
+        self._strain = asyncio.Event()
         self.pressed = False
+        self.offered = 0
+        """Payloads queued so far: the last one's ticket."""
+        self.left = 0
+        """Payloads that were taken or refused: the tickets up to this one."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -87,9 +93,26 @@ class Delivery:
             self._telemetry.count("readings_dropped_total", len(payload.batch), device=self._device)
             return False
         self._waiting.append(payload)
+        self.offered += 1
         self._work.set()
         self._press()
         return True
+
+    async def settled(self) -> None:
+        """Return when nothing waits: all that came was taken, or refused for good."""
+        while self._waiting:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def strained(self) -> None:
+        """Return when so much waits that no more should be asked for."""
+        await self._strain.wait()
+
+    async def relieved(self) -> None:
+        """Return when there is room for more."""
+        while self.pressed:
+            self._moved.clear()
+            await self._moved.wait()
 
     def finish(self) -> None:
         """Let ``run`` end as soon as nothing waits."""
@@ -130,6 +153,8 @@ class Delivery:
             return False
         for _ in range(count):
             self._waiting.popleft()
+        self.left += count
+        self._moved.set()
         self._single = max(0, self._single - count)
         self._press()
         return True
@@ -155,4 +180,5 @@ class Delivery:
         pressed = filled * 4 >= self._capacity * 3 if not self.pressed else filled * 4 > self._capacity
         if pressed is not self.pressed:
             self.pressed = pressed
+            (self._strain.set if pressed else self._strain.clear)()
             self._on_pressure(pressed)

@@ -6,15 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from devices.causes import Condition, cause_of
+from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejected, OnState
+from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
-from devices.links.base import DeviceLink
-from devices.stamping import Stamper
+from devices.intake import Intake
+from devices.links.base import DeviceLink, StepAid
 from devices.states import NEXT_TRY, SessionState, StateLog
-from devices.time import Correction, zone
+from devices.steps import SessionAid
+from devices.store_fetch import StoreFetch
 from devices.wave_flow import WaveFlow, WaveSink
 from firmware_profiles import Catalog, DeviceFacts, Profile
 from firmware_profiles.firmware import parse_version
@@ -52,39 +54,6 @@ DRAIN_S: Final = 5.0
 """A stopped session gives the sink so long to take what was received."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceConfig:
-    """One device as configured: ``address`` is a Bluetooth address or a serial port's path.
-
-    ``profile`` None: matched by what the device says of itself. ``timezone`` (IANA) is its local clock's.
-    """
-
-    id: str
-    transport: Literal["ble", "serial"]
-    address: str
-    profile: str | None = None
-    timezone: str | None = None
-    interval_s: float | None = None
-
-
-OnState = Callable[[str, SessionState, str], None]
-"""Called with (device, state, the reason for people) at each change."""
-OnRejected = Callable[[str, str, bytes, DecodeError], None]
-"""Called with (device, source, payload, why) for each refused frame."""
-OnRead = Callable[[str, int, int], None]
-"""Called with (device, receive time, readings) for each payload that was decoded, whatever becomes of it."""
-OnNoise = Callable[[bytes, DecodeError], None]
-"""Called by a link that cuts frames itself with (what is kept of the refused bytes, why)."""
-
-
-class LinkFactory(Protocol):
-    """Makes a link for one connection; ``profile`` is None when the device is yet to be identified."""
-
-    def __call__(self, config: DeviceConfig, profile: Profile | None, on_noise: OnNoise) -> DeviceLink:
-        """A new, unconnected link. Raises ConfigError when this gateway cannot have such a link."""
-        ...
-
-
 @runtime_checkable
 class _Pausable(Protocol):
     """A link that can hold its device's bytes back."""
@@ -101,13 +70,19 @@ class _Announcing(Protocol):
     on_subscribed: Callable[[], None]
 
 
+@runtime_checkable
+class _Aided(Protocol):
+    """A link whose steps need the session's help."""
+
+    aid: StepAid | None
+
+
 class DeviceSession:
     """Keeps one device connected and hands its readings to ``sink``, in order.
 
-    Each payload is decoded as it arrives and queued; one consumer awaits the sink, trying again for as
-    long as it raises StoreUnavailable. Counted by device: ``readings_received_total``,
-    ``readings_rejected_total`` (by reason), ``readings_dropped_total``, ``device_connects_total``,
-    ``device_clock_skew_total``; gauge ``device_clock_skew_seconds``.
+    Each payload is decoded as it arrives and queued (``intake``); one consumer awaits the sink, trying
+    again for as long as it raises StoreUnavailable. ``cursors`` remember over restarts where the device's
+    store was read to. Counted by device: ``device_connects_total``, ``device_firmware_changes_total``.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports of the outside world, one each
@@ -124,6 +99,7 @@ class DeviceSession:
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
         wave_sink: WaveSink | None = None,
+        cursors: Cursors | None = None,
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
         received_after: int = 0,
         salt: bytes | None = None,
@@ -142,13 +118,9 @@ class DeviceSession:
         self._ids = ids
         self._telemetry = telemetry
         self._on_state = on_state
-        self._on_rejected = on_rejected
-        self._on_read = on_read
         self._states = StateLog(config.id)
         self._gate = connect_gate or nullcontext()
         self._sleep = sleep
-        self._salt = salt if salt is not None else ids.new("run").encode()
-        self._stamper = Stamper(config.id, None, received_after, salt=self._salt)
         self._delivery = Delivery(
             config.id,
             sink,
@@ -159,7 +131,7 @@ class DeviceSession:
             capacity=capacity,
             sleep=sleep,
         )
-        self._waves = WaveFlow(
+        waves = self._waves = WaveFlow(
             config.id,
             wave_sink,
             ids=ids,
@@ -167,17 +139,30 @@ class DeviceSession:
             pressed=lambda: self._delivery.pressed,
             sleep=sleep,
         )
+        self._stores = StoreFetch(
+            config.id, cursors or MemoryCursors(), self._delivery, telemetry, sleep=sleep
+        )
+        self._intake = Intake(
+            config.id,
+            self._delivery,
+            waves,
+            self._stores,
+            clock=clock,
+            telemetry=telemetry,
+            on_read=on_read,
+            on_rejected=on_rejected,
+            received_after=received_after,
+            salt=salt if salt is not None else ids.new("run").encode(),
+        )
         self._link: DeviceLink | None = None
         self._profile: Profile | None = None
         self._idle: asyncio.Timeout | None = None
         self._streaming_since: int | None = None
-        self._dropping = False
-        self._skewed = False
 
     @property
     def last_received(self) -> int:
         """The last receive time given; the next session of this device must go on from there."""
-        return self._stamper.last
+        return self._intake.last_received
 
     async def run(self) -> None:
         """Run until cancelled; what was received by then is still handed over, for ``DRAIN_S`` at most."""
@@ -194,6 +179,7 @@ class DeviceSession:
         try:
             async with asyncio.timeout(DRAIN_S):
                 await consumer
+                await self._stores.close()
                 await waves
         except TimeoutError:
             logger.warning("device %s: stopped with payloads the store did not take", self.config.id)
@@ -243,9 +229,9 @@ class DeviceSession:
     async def _connected(self) -> None:
         config = self.config
         self._set(SessionState.CONNECTING, "")
-        self._stamper = Stamper(config.id, zone(config.timezone), self._stamper.last, salt=self._salt)
+        self._intake.connecting(config.timezone)
         profile = self._profile = self._catalog.get(config.profile) if config.profile else None
-        if profile is not None and profile.transport != config.transport:
+        if profile is not None and _line(profile) != config.transport:
             msg = (
                 f"profile {profile.id!r} is for {profile.transport}, but the device is on {config.transport}"
             )
@@ -258,12 +244,12 @@ class DeviceSession:
                 _check_firmware(profile, facts)
             else:
                 profile = self._profile = self._catalog.match(facts)
-                if config.transport == "serial":  # only now its line settings are known
+                if profile.transport != "ble":  # only now it is known how to listen to it
                     await self._close()
                     await self._open(profile)
             await self._stream(profile)
         finally:
-            self._waves.disconnected()
+            self._intake.disconnected()
             await self._close()
 
     async def _open(self, profile: Profile | None) -> DeviceFacts:
@@ -305,22 +291,56 @@ class DeviceSession:
         self._set(SessionState.SUBSCRIBING, profile.title)
         if isinstance(link, _Announcing):
             link.on_subscribed = self._subscribed
+        self._stores.connected([step.racp for step in profile.session if step.racp is not None], profile.hash)
+        if isinstance(link, _Aided):
+            link.aid = SessionAid(
+                self.config.id,
+                self.config.timezone,
+                self._stores,
+                clock=self._clock,
+                telemetry=self._telemetry,
+                skewed=lambda: self._intake.skewed,
+                sleep=self._sleep,
+            )
         if self._delivery.pressed and isinstance(link, _Pausable):
             link.pause()
-
-        def on_payload(source: str, payload: bytes) -> None:
-            self._take(profile, source, payload)
-
         idle = profile.timings.idle_s
         try:
             async with asyncio.timeout(None) as self._idle:
                 self._alive(profile)
-                await link.run(profile.session, on_payload)
+                await self._listen(link, profile)
         except TimeoutError:
             msg = f"silent for {idle:g} s" if idle is not None else "the link ran into a time limit"
             raise LinkError(msg, device=self.config.id, cause=Cause.SILENT.value) from None
         finally:
             self._idle = None
+
+    async def _listen(self, link: DeviceLink, profile: Profile) -> None:
+        """Have the link do the steps and hand on what comes.
+
+        A store that is told by indications cannot be held back: the stack confirms what nobody has kept yet.
+        Such a device is not subscribed to, and let go, while too much waits for the sink: it keeps the rest.
+        """
+
+        def on_payload(source: str, payload: bytes) -> None:
+            self._take(profile, source, payload)
+
+        if not any(step.mode == "indicate" for step in profile.session):
+            await link.run(profile.session, on_payload)
+            return
+        await self._delivery.relieved()
+        running = asyncio.ensure_future(link.run(profile.session, on_payload))
+        strained = asyncio.ensure_future(self._delivery.strained())
+        try:
+            await asyncio.wait({running, strained}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                await running
+        finally:
+            for task in (running, strained):
+                task.cancel()
+            await asyncio.wait({running, strained})
+        msg = "readings wait for the store: the device keeps what it has not told yet"
+        raise LinkError(msg, device=self.config.id, cause=Cause.OTHER.value)
 
     def _subscribed(self) -> None:
         if self.state is SessionState.SUBSCRIBING:
@@ -334,65 +354,19 @@ class DeviceSession:
             self._idle.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)
 
     def _take(self, profile: Profile, source: str, payload: bytes) -> None:
-        """One payload, in the link's callback: decode, stamp, queue. Raises nothing."""
+        """One payload, in the link's callback. Raises nothing."""
         if not isinstance(self._link, _Announcing):
             self._subscribed()
         self._alive(profile)
-        try:
-            decoded = profile.decode(source, payload)
-            if not decoded:
-                self._waves.take(profile, source, payload, self._clock.now_ns(), None)
-                return
-            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, self._clock.now_ns())
-        except DecodeError as error:
-            self._waves.lost()
-            self._reject(source, payload, error)
-            return
-        except Exception as error:
-            logger.exception("device %s: profile %s failed to decode", self.config.id, profile.id)
-            msg = f"internal error of profile {profile.id}: {type(error).__name__}"
-            self._reject(source, payload, DecodeError(msg, reason="internal"))
-            return
-        self._telemetry.count("readings_received_total", len(stamped.batch), device=self.config.id)
-        self._on_read(self.config.id, stamped.batch.received[0], len(stamped.batch))
-        if stamped.clock is not None:
-            self._clock_skew(stamped.clock)
-        dropped = not self._delivery.offer(Payload(source, payload, stamped.batch))
-        if dropped and not self._dropping:
-            logger.error("device %s: readings are dropped: the store takes none", self.config.id)
-        self._dropping = dropped
-        self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
-
-    def _clock_skew(self, clock: Correction) -> None:
-        skew_s = (clock.skew or 0) / SECOND
-        self._telemetry.gauge("device_clock_skew_seconds", skew_s, device=self.config.id)
-        skewed = clock.verdict.skewed
-        if skewed:
-            self._telemetry.count("device_clock_skew_total", device=self.config.id)
-            if not self._skewed:
-                logger.warning(
-                    "device %s: its clock is wrong by %.0f s (%s); the receive time is used",
-                    self.config.id,
-                    skew_s,
-                    clock.verdict.value,
-                )
-        self._skewed = skewed
+        self._intake.take(profile, source, payload)
 
     def _noise(self, head: bytes, error: DecodeError) -> None:
         """What a link could not cut into frames."""
         self._alive(self._profile)
-        self._waves.lost()
-        self._reject("", head, error)
+        self._intake.noise(head, error)
 
     def _refused(self, payload: Payload, error: StoreRejected) -> None:
-        self._reject(payload.source, payload.raw, DecodeError(str(error), reason="store_rejected"))
-
-    def _reject(self, source: str, payload: bytes, error: DecodeError) -> None:
-        self._telemetry.count("readings_rejected_total", reason=error.reason, device=self.config.id)
-        try:
-            self._on_rejected(self.config.id, source, payload, error)
-        except Exception:
-            logger.exception("device %s: a rejected frame could not be passed on", self.config.id)
+        self._intake.refused(payload, error)
 
     def _press(self, pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
         link: object = self._link
@@ -408,6 +382,11 @@ class DeviceSession:
         self.condition.note(state, cause, self._clock.now_ns(), detail=said, next_s=next_s)
         self._states.note(state, reason)
         self._on_state(self.config.id, state, reason)
+
+
+def _line(profile: Profile) -> str:
+    """What a device's configuration says of how it is reached."""
+    return "ble" if profile.transport == "advertisement" else profile.transport
 
 
 def _check_firmware(profile: Profile, facts: DeviceFacts) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,11 @@ from hearthward.core.clock import SECOND
 from hearthward.core.ids import digest63
 from hearthward.core.model import Quality, Reading, ReadingBatch, key_time
 
-__all__ = ["Stamped", "Stamper"]
+__all__ = ["SESSION_START", "Stamped", "Stamper", "anchored", "session_start"]
+
+SESSION_START: Final = "sensor_session_start"
+"""The metric whose device time is the beginning of a sensor's session; ``elapsed`` counts from there."""
+MINUTE_NS: Final = 60 * SECOND
 
 PUT_BACK_NS: Final = SECOND
 """A clock that much behind the last reading's time has been put back."""
@@ -27,6 +31,40 @@ class Stamped:
     clock: Correction | None
 
 
+def session_start(decoded: Sequence[DecodedReading]) -> int | None:
+    """When the sensor's session began, by its own clock (naive ns), if these values say so."""
+    for value in decoded:
+        if value.metric == SESSION_START and not value.quality & Quality.CLOCK_UNSET:
+            return value.device_time
+    return None
+
+
+def anchored(value: DecodedReading, start: int | None) -> DecodedReading:
+    """A value of so many minutes after its session's start, with its time (none without ``start``).
+
+    The minutes are its record number, too, unless the device numbers its records otherwise.
+    """
+    if value.elapsed is None:
+        return value
+    at = value.device_time
+    if at is None and start is not None:
+        at = start + value.elapsed
+    record = value.elapsed // MINUTE_NS if value.record is None else value.record
+    return replace(value, device_time=at, record=record)
+
+
+def _ordinals(values: Sequence[DecodedReading]) -> Iterator[int]:
+    """Places within the payload; within its own record for values of which one payload brings several.
+
+    So a record keeps its identity whichever others a device sends it together with.
+    """
+    first = 0
+    for i, value in enumerate(values):
+        if value.elapsed is not None and i and values[i - 1].record != value.record:
+            first = i
+        yield i - first
+
+
 class Stamper:
     """Stamps one device's payloads; receive times grow strictly from payload to payload.
 
@@ -35,7 +73,7 @@ class Stamper:
     starts over), so it tells this run's readings that have no other time from those of the runs before.
     """
 
-    __slots__ = ("_at", "_device", "_salt", "_where", "last")
+    __slots__ = ("_at", "_device", "_salt", "_start", "_where", "last")
 
     def __init__(self, device: str, where: ZoneInfo | None, last: int = 0, *, salt: bytes) -> None:
         self._device = device
@@ -43,6 +81,7 @@ class Stamper:
         self._salt = salt
         self.last = last
         self._at = last
+        self._start: int | None = None
 
     def stamp(
         self, source: str, payload: bytes, decoded: Sequence[DecodedReading], profile_hash: str, now: int
@@ -53,9 +92,11 @@ class Stamper:
         at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
         pure = digest63(source.encode(), payload)
         salted = digest63(source.encode(), payload, self._salt)
+        self._start = session_start(decoded) or self._start
+        values = [anchored(value, self._start) for value in decoded]
         batch = ReadingBatch()
         clock: Correction | None = None
-        for ordinal, value in enumerate(decoded):
+        for ordinal, value in zip(_ordinals(values), values, strict=True):
             clock_set = not value.quality & Quality.CLOCK_UNSET
             corrected = correct(value.device_time, at, self._where, clock_set=clock_set)
             if corrected.skew is not None:

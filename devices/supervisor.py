@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from devices.causes import Condition
+from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import Sink
 from devices.links.factory import Links
 from devices.session import (
@@ -62,6 +63,7 @@ class DeviceFleet:
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
         wave_sink: WaveSink | None = None,
+        cursors: Cursors | None = None,
         link_factory: LinkFactory | None = None,
         ble_connects: int = BLE_CONNECTS,
     ) -> None:
@@ -76,6 +78,7 @@ class DeviceFleet:
         self._on_rejected = on_rejected or _unheard
         self._on_read = on_read
         self._wave_sink = wave_sink
+        self._cursors = cursors or MemoryCursors()
         self._ble_gate = asyncio.Semaphore(ble_connects)
         self._wanted: dict[str, DeviceConfig] = {}
         self._all_streamed = True
@@ -166,6 +169,7 @@ class DeviceFleet:
                 self._on_rejected,
                 on_read=self._on_read,
                 wave_sink=self._wave_sink,
+                cursors=self._cursors,
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),
                 received_after=self._received.get(config.id, 0),
                 salt=self._salt,

@@ -75,6 +75,10 @@ class StepAid(Protocol):
         """The device's clock showed ``device_time`` (naive nanoseconds) just now, before it was set."""
         ...
 
+    def clock_set(self) -> None:
+        """The device's clock was set right just now."""
+        ...
+
     async def fetch(self, racp: RacpStep, control: ControlPoint) -> None:
         """Fetch the device's store; returns when the device has no more. Raises LinkError."""
         ...

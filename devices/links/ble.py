@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from devices.links.ble_steps import BleSteps
 from firmware_profiles import DeviceFacts, Profile, Step, short_uuid
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
     from bleak import BleakClient
-    from bleak.backends.characteristic import BleakGATTCharacteristic
 
-    from devices.links.base import OnPayload
+    from devices.links.base import OnPayload, StepAid
+    from devices.links.pairing import AskPasskey
     from devices.links.radio import Introduction, Radio
 
 __all__ = ["BleLink"]
 
 CONNECT_TIMEOUT_S: Final = 30.0
 """Without a profile that says otherwise."""
-REQUEST_TIMEOUT_S: Final = 10.0
-"""For one read or subscription."""
 GOODBYE_S: Final = 5.0
 """How long closing waits for the device."""
 
 _MANUFACTURER: Final = "2a29"
 _MODEL: Final = "2a24"
 _FIRMWARE: Final = "2a26"
-
-_T = TypeVar("_T")
 
 
 def _nothing_to_do() -> None:
@@ -41,33 +38,41 @@ class BleLink:
     """One connection to one device (a ``DeviceLink``).
 
     ``profile`` gives the connect timeout; it may be None as long as the device has not been identified.
-    ``on_subscribed`` is called when the session's steps are done.
+    ``on_subscribed`` is called when the session's steps are done. ``aid`` is the session's, for steps that
+    need its clock and its store; without one, clocks are left alone. ``ask`` gives the six digits of a
+    device that shows some.
     """
 
-    def __init__(self, address: str, profile: Profile | None, radio: Radio) -> None:
+    def __init__(
+        self, address: str, profile: Profile | None, radio: Radio, *, ask: AskPasskey | None = None
+    ) -> None:
         self._address = address
         self._timeout = profile.timings.connect_timeout_s if profile is not None else CONNECT_TIMEOUT_S
         self._radio = radio
+        self._ask = ask
         self._client: BleakClient | None = None
+        self._steps: BleSteps | None = None
         self._lost: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
+        self.aid: StepAid | None = None
         self.on_subscribed: Callable[[], None] = _nothing_to_do
 
     async def connect(self) -> DeviceFacts:
         """Find, connect, and read the device information service. Raises LinkError."""
-        self._lost = asyncio.get_running_loop().create_future()
+        lost = self._lost = asyncio.get_running_loop().create_future()
         client, introduction = await self._radio.connect(
             self._address, timeout=self._timeout, on_disconnect=self._on_disconnect
         )
         self._client = client
+        self._steps = BleSteps(self._address, client, lost, ask=self._ask)
         try:
-            return await self._facts(client, introduction)
+            return await self._facts(client, self._steps, introduction)
         except BaseException:
             await self.close()
             raise
 
-    async def _facts(self, client: BleakClient, introduction: Introduction) -> DeviceFacts:
-        texts = [await self._text(client, short) for short in (_MANUFACTURER, _MODEL, _FIRMWARE)]
+    async def _facts(self, client: BleakClient, steps: BleSteps, introduction: Introduction) -> DeviceFacts:
+        texts = [await steps.text(short) for short in (_MANUFACTURER, _MODEL, _FIRMWARE)]
         return DeviceFacts(
             "ble",
             name=introduction.name,
@@ -78,71 +83,81 @@ class BleLink:
             firmware=texts[2],
         )
 
-    async def _text(self, client: BleakClient, short: str) -> str | None:
-        """A string of the device information service; None if the device lacks it or will not tell."""
-        from bleak.exc import BleakGATTProtocolError
-
-        characteristic = self._characteristic(client, short)
-        if characteristic is None or "read" not in characteristic.properties:
-            return None
-        try:
-            raw = await self._asked(client.read_gatt_char(characteristic), short)
-        except LinkError as error:
-            if isinstance(error.__cause__, BleakGATTProtocolError):
-                return None
-            raise
-        text = bytes(raw).decode(errors="replace").strip("\0 \t\r\n")
-        return text or None
-
     async def run(self, steps: Sequence[Step], on_payload: OnPayload) -> None:
-        """Subscribe and read in the steps' order, then hand on what comes until the connection ends.
+        """Do the steps in their order, then hand on what comes until the connection ends.
 
         Raises:
             LinkError: the connection was lost, or the device lacks what a step needs.
         """
-        client, lost = self._client, self._lost
-        if client is None or lost is None:
+        doer, lost = self._steps, self._lost
+        if self._client is None or doer is None or lost is None:
             msg = f"{self._address}: not connected"
             raise LinkError(msg, address=self._address)
+        guarded = self._guarded(on_payload)
         for step in steps:
-            await self._do(client, step, on_payload)
+            if step.kind != "keepalive":
+                await self._until_lost(lost, [doer.do(step, guarded, self.aid)])
         self.on_subscribed()
-        await lost
+        await self._until_lost(lost, self._chores(doer, steps, guarded), lasting=True)
+
+    def _chores(
+        self, doer: BleSteps, steps: Sequence[Step], on_payload: OnPayload
+    ) -> list[Coroutine[Any, Any, None]]:
+        """What goes on as long as the connection stands."""
+        chores = [doer.keep_alive(step) for step in steps if step.kind == "keepalive"]
+        if (aid := self.aid) is not None:
+            chores += [doer.tend(step, aid) for step in steps if step.kind == "racp"]
+            clocks = [step for step in steps if step.kind == "set_time"]
+            if clocks:
+                chores.append(self._mind_clock(doer, clocks, on_payload, aid))
+        return chores
+
+    async def _mind_clock(
+        self, doer: BleSteps, clocks: Sequence[Step], on_payload: OnPayload, aid: StepAid
+    ) -> None:
+        """Set the clock again whenever the session finds it wrong."""
+        while True:
+            await aid.clock_wrong()
+            for step in clocks:
+                await doer.do(step, on_payload, aid)
+
+    async def _until_lost(
+        self, lost: asyncio.Future[None], chores: list[Coroutine[Any, Any, None]], *, lasting: bool = False
+    ) -> None:
+        """Run ``chores`` beside each other until one fails, all are done (unless ``lasting``), or it is lost.
+
+        Raises LinkError, or what failed in handing on a payload.
+        """
+        tasks = {asyncio.ensure_future(chore) for chore in chores}
+        try:
+            while not lost.done():
+                await asyncio.wait({lost, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in tasks if task.done()]:
+                    tasks.discard(task)
+                    task.result()
+                if not tasks and not lasting:
+                    return
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
         if self._failed is not None:
             raise self._failed
         msg = f"{self._address}: link lost"
-        raise LinkError(msg, address=self._address)
+        raise LinkError(msg, address=self._address, cause=Cause.LINK_LOST.value)
 
-    async def _do(self, client: BleakClient, step: Step, on_payload: OnPayload) -> None:
-        source = short_uuid(step.characteristic)
-        characteristic = self._characteristic(client, source)
-        reads = step.kind == "read"
-        able = characteristic is not None and (
-            "read" in characteristic.properties
-            if reads
-            else not {"notify", "indicate"}.isdisjoint(characteristic.properties)
-        )
-        if characteristic is None or not able:
-            if step.optional:
-                return
-            lacks = "has no characteristic" if characteristic is None else f"cannot {step.kind}"
-            msg = f"{self._address}: the device {lacks} {source}, which its profile needs"
-            raise LinkError(msg, address=self._address, characteristic=source)
-        if reads:
-            on_payload(source, bytes(await self._asked(client.read_gatt_char(characteristic), source)))
-        else:
-            arrived = partial(self._arrived, source, on_payload)
-            await self._asked(client.start_notify(characteristic, arrived), source)
+    def _guarded(self, on_payload: OnPayload) -> OnPayload:
+        """What goes wrong in handing on a payload ends ``run``, not the radio's own loop."""
 
-    def _arrived(
-        self, source: str, on_payload: OnPayload, _characteristic: BleakGATTCharacteristic, value: bytearray
-    ) -> None:
-        """Hand on one payload; what goes wrong there ends ``run``, not the radio's own loop."""
-        try:
-            on_payload(source, bytes(value))
-        except Exception as error:  # noqa: BLE001 - raised again by run()
-            self._failed = error
-            self._on_disconnect()
+        def arrived(source: str, payload: bytes) -> None:
+            try:
+                on_payload(source, payload)
+            except Exception as error:  # noqa: BLE001 - raised again by run()
+                self._failed = error
+                self._on_disconnect()
+
+        return arrived
 
     async def close(self) -> None:
         """Disconnect; harmless at any time."""
@@ -160,27 +175,3 @@ class BleLink:
     def _on_disconnect(self) -> None:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
-
-    async def _asked(self, request: Awaitable[_T], source: str) -> _T:
-        """One request to the device, with its errors as LinkError."""
-        from bleak.exc import BleakError
-
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return await request
-        except TimeoutError as error:
-            msg = f"{self._address}: no answer about {source} within {REQUEST_TIMEOUT_S:g} s"
-            raise LinkError(msg, address=self._address, characteristic=source) from error
-        except (BleakError, OSError, EOFError) as error:
-            lost = self._lost is not None and self._lost.done()
-            msg = f"{self._address}: link lost" if lost else f"{self._address}: {source}: {error}"
-            raise LinkError(msg, address=self._address, characteristic=source) from error
-
-    @staticmethod
-    def _characteristic(client: BleakClient, short: str) -> BleakGATTCharacteristic | None:
-        """The first characteristic with that id (a few devices have two)."""
-        for service in client.services:
-            for characteristic in service.characteristics:
-                if short_uuid(characteristic.uuid) == short:
-                    return characteristic
-        return None

@@ -8,9 +8,9 @@ from devices.links.base import DeviceLink
 from hearthward.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from devices.config import DeviceConfig
     from devices.links.radio import Radio
     from devices.links.serial import OnNoise
-    from devices.session import DeviceConfig
     from firmware_profiles import Profile
 
 __all__ = ["Links"]
@@ -31,6 +31,10 @@ class Links:
         if self._radio is None:
             msg = f"device {config.id} is on Bluetooth, but this gateway has no radio: choose --radio"
             raise ConfigError(msg, device=config.id)
+        if profile is not None and profile.transport == "advertisement":
+            from devices.links.advertisement import AdvertisementLink
+
+            return AdvertisementLink(config.address, profile, self._radio)
         from devices.links.ble import BleLink
 
         return BleLink(config.address, profile, self._radio)

@@ -1,0 +1,139 @@
+"""One device's payloads -> readings, queued for the sink; what is refused on the way is counted and told."""
+
+from __future__ import annotations
+
+import logging
+
+from devices.config import OnRead, OnRejected
+from devices.delivery import Delivery, Payload
+from devices.stamping import Stamped, Stamper
+from devices.store_fetch import StoreFetch
+from devices.time import Correction, zone
+from devices.wave_flow import WaveFlow
+from firmware_profiles import Profile
+from hearthward.core.clock import SECOND, Clock
+from hearthward.core.errors import DecodeError, StoreRejected
+from hearthward.core.telemetry import Telemetry
+
+__all__ = ["Intake"]
+
+logger = logging.getLogger(__name__)
+
+
+class Intake:
+    """Decodes, stamps and queues each payload as it arrives; raises nothing.
+
+    ``clock_wrong`` is called when the device claims a time that cannot be true. Counted by device:
+    ``readings_received_total``, ``readings_rejected_total`` (by reason), ``device_clock_skew_total``; gauge
+    ``device_clock_skew_seconds``.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ways on, one each
+        self,
+        device: str,
+        delivery: Delivery,
+        waves: WaveFlow,
+        stores: StoreFetch,
+        *,
+        clock: Clock,
+        telemetry: Telemetry,
+        on_read: OnRead,
+        on_rejected: OnRejected,
+        received_after: int,
+        salt: bytes,
+    ) -> None:
+        self._device = device
+        self._delivery = delivery
+        self._waves = waves
+        self._stores = stores
+        self._clock = clock
+        self._telemetry = telemetry
+        self._on_read = on_read
+        self._on_rejected = on_rejected
+        self._salt = salt
+        self._stamper = Stamper(device, None, received_after, salt=salt)
+        self._dropping = False
+        self.skewed = False
+
+    @property
+    def last_received(self) -> int:
+        """The last receive time given; the next session of this device must go on from there."""
+        return self._stamper.last
+
+    def connecting(self, timezone: str | None) -> None:
+        """A new connection; the device's clock is of that zone. Raises ConfigError for an unknown one."""
+        self._stamper = Stamper(self._device, zone(timezone), self._stamper.last, salt=self._salt)
+
+    def disconnected(self) -> None:
+        """The connection has ended."""
+        self._waves.disconnected()
+
+    def take(self, profile: Profile, source: str, payload: bytes) -> None:
+        """One payload, in the link's callback."""
+        now = self._clock.now_ns()
+        try:
+            decoded = profile.decode(source, payload)
+            if not decoded:
+                self._waves.take(profile, source, payload, now, None)
+                return
+            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now)
+        except DecodeError as error:
+            self._waves.lost()
+            self.reject(source, payload, error)
+            return
+        except Exception as error:
+            logger.exception("device %s: profile %s failed to decode", self._device, profile.id)
+            msg = f"internal error of profile {profile.id}: {type(error).__name__}"
+            self.reject(source, payload, DecodeError(msg, reason="internal"))
+            return
+        if not self._stores.repeated(source, stamped.batch):
+            self._queue(source, payload, stamped)
+            self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
+
+    def _queue(self, source: str, payload: bytes, stamped: Stamped) -> None:
+        batch = stamped.batch
+        self._telemetry.count("readings_received_total", len(batch), device=self._device)
+        self._on_read(self._device, batch.received[0], len(batch))
+        if stamped.clock is not None:
+            self._clock_skew(stamped.clock)
+        if self._delivery.offer(Payload(source, payload, batch)):
+            self._stores.queued(source, batch)
+            self._dropping = False
+            return
+        self._stores.dropped()
+        if not self._dropping:
+            logger.error("device %s: readings are dropped: the store takes none", self._device)
+        self._dropping = True
+
+    def _clock_skew(self, clock: Correction) -> None:
+        skew_s = (clock.skew or 0) / SECOND
+        self._telemetry.gauge("device_clock_skew_seconds", skew_s, device=self._device)
+        skewed = clock.verdict.skewed
+        if skewed:
+            self._telemetry.count("device_clock_skew_total", device=self._device)
+            if not self.skewed:
+                logger.warning(
+                    "device %s: its clock is wrong by %.0f s (%s); the receive time is used",
+                    self._device,
+                    skew_s,
+                    clock.verdict.value,
+                )
+        self.skewed = skewed
+
+    def noise(self, head: bytes, error: DecodeError) -> None:
+        """What a link could not cut into frames."""
+        self._waves.lost()
+        self.reject("", head, error)
+
+    def refused(self, payload: Payload, error: StoreRejected) -> None:
+        """What the sink refuses for good."""
+        self.reject(payload.source, payload.raw, DecodeError(str(error), reason="store_rejected"))
+
+    def reject(self, source: str, payload: bytes, error: DecodeError) -> None:
+        """A payload that gives no readings here."""
+        self._telemetry.count("readings_rejected_total", reason=error.reason, device=self._device)
+        self._stores.refused(source)
+        try:
+            self._on_rejected(self._device, source, payload, error)
+        except Exception:
+            logger.exception("device %s: a rejected frame could not be passed on", self._device)

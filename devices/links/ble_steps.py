@@ -1,0 +1,323 @@
+"""The steps of a session on a Bluetooth connection: pair, write, set the clock, subscribe, read, fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from devices.gatt_time import (
+    LocalTime,
+    current_time,
+    date_time,
+    local_time_information,
+    naive_ns,
+    parse_current_time,
+    parse_date_time,
+)
+from devices.links.pairing import AskPasskey, PairingError
+from devices.racp import REPORT_ALL
+from firmware_profiles import Step, short_uuid
+from hearthward.core.device_states import Cause
+from hearthward.core.errors import DecodeError, LinkError
+
+if TYPE_CHECKING:
+    from bleak import BleakClient
+    from bleak.backends.characteristic import BleakGATTCharacteristic
+
+    from devices.links.base import OnPayload, StepAid
+    from firmware_profiles import RacpStep
+
+__all__ = ["BleSteps"]
+
+logger = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT_S: Final = 10.0
+"""For one read, write or subscription."""
+PAIR_TIMEOUT_S: Final = 40.0
+"""For a pairing: somebody may have to read and type six digits."""
+RETRY_PAUSE_S: Final = 0.2
+
+_CURRENT_TIME: Final = "2a2b"
+_DATE_TIME: Final = "2a08"
+_LOCAL_TIME_INFORMATION: Final = "2a0f"
+_FIELDS_IGNORED: Final = 0x80
+"""Current Time Service 1.1: the clock was set; a field that the device has not was let go."""
+_NOT_TRUSTED: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
+"""The attribute protocol's refusals that ask for a bond."""
+
+_T = TypeVar("_T")
+
+
+class BleSteps:
+    """Does steps on one connection; ``lost`` is done when it has ended.
+
+    What the device sends is handed to ``on_payload`` as it comes; what goes wrong there, to ``on_failure``.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        client: BleakClient,
+        lost: asyncio.Future[None],
+        *,
+        ask: AskPasskey | None = None,
+    ) -> None:
+        self._address = address
+        self._client = client
+        self._lost = lost
+        self._ask_passkey = ask
+        self._points: dict[str, _Point] = {}
+
+    async def do(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
+        """One step, tried as often as it says.
+
+        Raises:
+            LinkError: the connection was lost, or the device lacks or refuses what the step needs.
+        """
+        for attempt in range(step.retries + 1):
+            try:
+                await self._once(step, on_payload, aid)
+            except LinkError as error:
+                if self._lost.done():
+                    raise
+                if attempt < step.retries and error.details.get("cause") != Cause.LACKS_SERVICE.value:
+                    logger.debug("%s: %s fails, again: %s", self._address, step.kind, error)
+                    await asyncio.sleep(RETRY_PAUSE_S)
+                    continue
+                if step.optional and _refusal(error):
+                    logger.debug("%s: %s is left out: %s", self._address, step.kind, error)
+                    return
+                raise
+            return
+
+    async def _once(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
+        match step.kind:
+            case "pair":
+                await self._pair(step)
+            case "subscribe":
+                await self.subscribe(step.characteristic, on_payload)
+            case "read":
+                source = short_uuid(step.characteristic)
+                on_payload(source, await self.read(self.able(source, "read"), source))
+            case "write":
+                await self.write(self.able(step.characteristic, "write"), step.data)
+            case "set_time":
+                await self._set_time(step, aid)
+            case "racp" if step.racp is not None:
+                await self._racp(step.racp, on_payload, aid)
+            case "delay":
+                await asyncio.sleep(step.seconds or 0.0)
+            case _:
+                msg = f"{self._address}: a Bluetooth device cannot do the profile's step {step.kind!r}"
+                raise LinkError(msg, address=self._address, cause=Cause.MISCONFIGURED.value)
+
+    async def keep_alive(self, step: Step) -> None:
+        """Write the bytes of a ``keepalive`` step again and again, until cancelled. Raises LinkError."""
+        while True:
+            await asyncio.sleep(step.seconds or 1.0)
+            await self.write(self.able(step.characteristic, "write"), step.data)
+
+    async def tend(self, step: Step, aid: StepAid) -> None:
+        """Tend the store that a ``racp`` step fetched, until cancelled. Raises LinkError."""
+        if step.racp is not None and (point := self._points.get(step.racp.control)) is not None:
+            await aid.tend(step.racp, point)
+
+    # ------------------------------------------------------------------ single steps
+
+    async def _pair(self, step: Step) -> None:
+        """Have a bond before anything is asked; a device that is bonded already is left as it is."""
+        arguments = {"ask": self._ask_passkey} if step.mode == "passkey" and self._ask_passkey else {}
+        try:
+            async with asyncio.timeout(PAIR_TIMEOUT_S):
+                await self._asked(self._client.pair(**arguments), "pairing", PAIR_TIMEOUT_S)
+        except NotImplementedError:
+            return  # the operating system pairs by itself when the device asks for it
+        except PairingError:
+            raise
+        except LinkError as error:
+            if self._lost.done():
+                raise
+            cause = Cause.PAIRED_ELSEWHERE if step.mode == "bond" else Cause.NEEDS_PASSKEY
+            raise LinkError(str(error), address=self._address, cause=cause.value) from error
+
+    async def subscribe(self, source: str, on_payload: OnPayload) -> None:
+        """Have what a characteristic sends handed on. Raises LinkError."""
+        source = short_uuid(source)
+        characteristic = self.able(source, "notify", "indicate")
+        await self._asked(
+            self._client.start_notify(characteristic, partial(_arrived, source, on_payload)), source
+        )
+
+    async def _set_time(self, step: Step, aid: StepAid | None) -> None:
+        """Put the device's clock right: Current Time, or Date Time where it has only that."""
+        now = None if aid is None else aid.local_time()
+        if aid is None or now is None:
+            logger.warning("%s: its clock is not set: the gateway's own is not right yet", self._address)
+            return
+        source = short_uuid(step.characteristic)
+        if source == _CURRENT_TIME and self._find(source) is None and self._find(_DATE_TIME) is not None:
+            source = _DATE_TIME
+        clock = self.able(source, "write")
+        if "read" in clock.properties:
+            await self._look(clock, source, aid)
+        zone = self._find(_LOCAL_TIME_INFORMATION)
+        if source == _CURRENT_TIME and zone is not None and "write" in zone.properties:
+            await self._settle(zone, local_time_information(now))
+        now = aid.local_time() or now  # those questions took their time
+        await self._settle(clock, _bytes_of(source, now))
+        aid.clock_set()
+
+    async def _look(self, clock: BleakGATTCharacteristic, source: str, aid: StepAid) -> None:
+        """What the clock showed before it is set; one that is unset or tells nonsense tells nothing."""
+        try:
+            said = await self.read(clock, source)
+            shown = (parse_current_time if source == _CURRENT_TIME else parse_date_time)(said)
+        except DecodeError:
+            return
+        except LinkError as error:
+            if "att" not in error.details:
+                raise
+            return
+        if shown is not None:
+            aid.clock_read(naive_ns(shown))
+
+    async def _settle(self, characteristic: BleakGATTCharacteristic, data: bytes) -> None:
+        """Write; a device that lets a field go has taken the others."""
+        try:
+            await self.write(characteristic, data)
+        except LinkError as error:
+            if error.details.get("att") != _FIELDS_IGNORED:
+                raise
+
+    async def _racp(self, racp: RacpStep, on_payload: OnPayload, aid: StepAid | None) -> None:
+        point = self._points[racp.control] = _Point(self, racp, on_payload)
+        point.check()
+        if aid is None:  # nobody knows what was fetched before: listen to everything, once
+            await point.subscribe()
+            await point.write(REPORT_ALL)
+            return
+        await point.subscribe()
+        await aid.fetch(racp, point)
+
+    # ------------------------------------------------------------------ requests
+
+    def _find(self, source: str) -> BleakGATTCharacteristic | None:
+        """The first characteristic with that id (a few devices have two)."""
+        for service in self._client.services:
+            for characteristic in service.characteristics:
+                if short_uuid(characteristic.uuid) == source:
+                    return characteristic
+        return None
+
+    def able(self, source: str, *properties: str) -> BleakGATTCharacteristic:
+        """A characteristic that has one of the properties. Raises LinkError for a device without."""
+        source = short_uuid(source)
+        characteristic = self._find(source)
+        able = {"write", "write-without-response"} if properties == ("write",) else set(properties)
+        if characteristic is not None and not able.isdisjoint(characteristic.properties):
+            return characteristic
+        verb = "subscribe" if "notify" in properties else properties[0]
+        lacks = "has no characteristic" if characteristic is None else f"cannot {verb}"
+        msg = f"{self._address}: the device {lacks} {source}, which its profile needs"
+        raise LinkError(msg, address=self._address, characteristic=source, cause=Cause.LACKS_SERVICE.value)
+
+    async def text(self, source: str) -> str | None:
+        """A string of the device information service; None if the device lacks it or will not tell.
+
+        Raises LinkError.
+        """
+        characteristic = self._find(source)
+        if characteristic is None or "read" not in characteristic.properties:
+            return None
+        try:
+            raw = await self.read(characteristic, source)
+        except LinkError as error:
+            if "att" in error.details:
+                return None
+            raise
+        return raw.decode(errors="replace").strip("\0 \t\r\n") or None
+
+    async def read(self, characteristic: BleakGATTCharacteristic, source: str) -> bytes:
+        """Read a characteristic. Raises LinkError."""
+        return bytes(await self._asked(self._client.read_gatt_char(characteristic), source))
+
+    async def write(self, characteristic: BleakGATTCharacteristic, data: bytes) -> None:
+        """Write a characteristic, with a response if it gives one. Raises LinkError."""
+        response = "write" in characteristic.properties
+        source = short_uuid(characteristic.uuid)
+        await self._asked(self._client.write_gatt_char(characteristic, data, response=response), source)
+
+    async def _asked(self, request: Awaitable[_T], source: str, limit: float = REQUEST_TIMEOUT_S) -> _T:
+        """One request to the device, with its errors as LinkError; ``att`` is the device's own refusal."""
+        from bleak.exc import BleakError, BleakGATTProtocolError
+
+        about = {"address": self._address, "characteristic": source}
+        try:
+            async with asyncio.timeout(limit):
+                return await request
+        except TimeoutError as error:
+            msg = f"{self._address}: no answer about {source} within {limit:g} s"
+            raise LinkError(msg, **about, cause=Cause.SILENT.value) from error
+        except BleakGATTProtocolError as error:
+            msg = f"{self._address}: {source}: {error}"
+            code = int(error.code)
+            cause = Cause.PAIRED_ELSEWHERE if code in _NOT_TRUSTED else Cause.OTHER
+            raise LinkError(msg, **about, att=code, cause=cause.value) from error
+        except (BleakError, OSError, EOFError) as error:
+            if self._lost.done():
+                msg = f"{self._address}: link lost"
+                raise LinkError(msg, **about, cause=Cause.LINK_LOST.value) from error
+            msg = f"{self._address}: {source}: {error}"
+            raise LinkError(msg, **about) from error
+
+
+def _refusal(error: LinkError) -> bool:
+    """Whether the device lacks or refuses something, rather than being hard to reach."""
+    return "att" in error.details or error.details.get("cause") == Cause.LACKS_SERVICE.value
+
+
+def _bytes_of(source: str, now: LocalTime) -> bytes:
+    return current_time(now.naive) if source == _CURRENT_TIME else date_time(now.naive)
+
+
+def _arrived(
+    source: str, on_payload: OnPayload, _characteristic: BleakGATTCharacteristic, value: bytearray
+) -> None:
+    on_payload(source, bytes(value))
+
+
+class _Point:
+    """One Record Access Control Point (a ``ControlPoint``)."""
+
+    def __init__(self, steps: BleSteps, racp: RacpStep, on_payload: OnPayload) -> None:
+        self._steps = steps
+        self._racp = racp
+        self._on_payload = on_payload
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def check(self) -> None:
+        """Raises LinkError for a device that lacks one of the two characteristics."""
+        self._steps.able(self._racp.control, "write")
+        self._steps.able(self._racp.records, "notify", "indicate")
+
+    async def subscribe(self) -> None:
+        """See the port."""
+        await self._steps.subscribe(self._racp.records, self._on_payload)
+        await self._steps.subscribe(self._racp.control, self._take)
+
+    def _take(self, _source: str, payload: bytes) -> None:
+        self._answers.put_nowait(payload)
+
+    async def write(self, request: bytes) -> None:
+        """See the port; what was answered before is of no interest any more."""
+        while not self._answers.empty():
+            self._answers.get_nowait()
+        await self._steps.write(self._steps.able(self._racp.control, "write"), request)
+
+    async def answer(self, within_s: float) -> bytes:
+        """See the port."""
+        async with asyncio.timeout(within_s):
+            return await self._answers.get()
