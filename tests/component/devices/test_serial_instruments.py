@@ -1,0 +1,292 @@
+"""Instruments that are spoken to, over real ptys: steps, answers, clocks, keep-alive, noise, unplugging."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tty
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from devices.gatt_time import LocalTime, local_time
+from devices.links.serial import SerialLink
+from devices.links.serial_talk import nonin_set_time
+from firmware_profiles import Profile, Step, load_catalog
+from hearthward.core.clock import parse_iso
+from hearthward.core.device_states import Cause
+from hearthward.core.errors import DecodeError, LinkError
+from tests.unit.firmware_profiles.serial_frames import contec9, df2_packet, df8, df13, pulse_wave
+
+CATALOG = load_catalog()
+DF2, DF8, DF13 = (CATALOG.get(f"nonin-df{n}") for n in (2, 8, 13))
+CONTEC = CATALOG.get("contec-cms50-9byte")
+START, KEEP, STOP = (bytes([0x7D, 0x81, op, *[0x80] * 6]) for op in (0xA1, 0xAF, 0xA2))
+ACK = b"\x06"
+NOW = parse_iso("2026-07-01T10:20:30Z")
+
+
+class Instrument:
+    """The far end of a pty: what it hears, and what it answers to what."""
+
+    def __init__(self) -> None:
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        self._slave = slave  # held, so that the pty stays whole while nobody else has it open
+        os.set_blocking(self.master, False)
+        self.heard = b""
+        self.answers: dict[bytes, Iterator[bytes]] = {}
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self.master, self._read)
+
+    def answer(self, question: bytes, *answers: bytes) -> None:
+        self.answers[question] = iter(answers)
+
+    def _read(self) -> None:
+        self.heard += os.read(self.master, 4096)
+        for question, answers in self.answers.items():
+            if self.heard.endswith(question):
+                self.send(next(answers, b""))
+        self._news.set()
+
+    def send(self, *data: bytes) -> None:
+        for one in data:
+            os.write(self.master, one)
+
+    async def hears(self, what: Callable[[bytes], bool]) -> None:
+        while not what(self.heard):
+            self._news.clear()
+            await self._news.wait()
+
+    def unplug(self) -> None:
+        if self.master >= 0:
+            asyncio.get_running_loop().remove_reader(self.master)
+            os.close(self.master)
+            os.close(self._slave)
+            self.master = -1
+
+
+@pytest.fixture
+async def instrument() -> AsyncIterator[Instrument]:
+    made = Instrument()
+    yield made
+    made.unplug()
+
+
+class Aid:
+    """What a session lends: only the time is asked for on a serial line."""
+
+    def __init__(self, time: LocalTime | None) -> None:
+        self._time = time
+
+    def local_time(self) -> LocalTime | None:
+        return self._time
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(name)
+
+
+class Ear:
+    """A link that runs, and what came of it."""
+
+    def __init__(self, instrument: Instrument, profile: Profile, *, noise_s: float = 60) -> None:
+        self.payloads: list[bytes] = []
+        self.refused: list[DecodeError] = []
+        self.subscribed = asyncio.Event()
+        self.news = asyncio.Event()
+        self.link = SerialLink(
+            instrument.path, profile, on_noise=lambda _, error: self.refused.append(error), noise_s=noise_s
+        )
+        self.link.on_subscribed = self.subscribed.set
+        self._profile = profile
+
+    def on_payload(self, _source: str, payload: bytes) -> None:
+        self.payloads.append(payload)
+        self.news.set()
+
+    async def has(self, payloads: int) -> None:
+        while len(self.payloads) < payloads:
+            self.news.clear()
+            await self.news.wait()
+
+    @asynccontextmanager
+    async def listening(self, *steps: Step) -> AsyncIterator[asyncio.Task[None]]:
+        await self.link.connect()
+        running = asyncio.create_task(self.link.run(steps or self._profile.session, self.on_payload))
+        try:
+            yield running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            await self.link.close()
+
+    @property
+    def values(self) -> list[float | None]:
+        source = self._profile.sources[0]
+        return [
+            reading.value
+            for payload in self.payloads
+            for reading in self._profile.decode(source, payload)
+            if reading.metric == "spo2"
+        ]
+
+
+async def test_contec_is_started_kept_alive_and_stopped(instrument: Instrument):
+    ear = Ear(instrument, CONTEC)
+    quick = [replace(s, seconds=0.01) if s.kind == "keepalive" else s for s in CONTEC.session]
+    async with ear.listening(*quick):
+        await instrument.hears(lambda heard: heard.startswith(START) and heard.count(KEEP) >= 3)
+        instrument.send(*(contec9(66, 98, sample) for sample in pulse_wave(120, 100)))
+        await ear.has(2)
+    await instrument.hears(lambda heard: heard.endswith(STOP))
+    assert ear.values == [98, 98]
+    assert ear.refused == []
+
+
+async def test_the_clock_is_set_then_the_format_and_records_flow(instrument: Instrument):
+    ear = Ear(instrument, DF13)
+    ear.link.aid = Aid(local_time(NOW, None))  # type: ignore[assignment]
+    setting = nonin_set_time(datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC))
+    assert setting == bytes.fromhex("02 72 06 1A 07 01 0A 14 1E 03")
+    chosen = bytes.fromhex("02 70 04 02 0D 00 83 03")
+    instrument.answer(setting, ACK)
+    instrument.answer(chosen, df13("20260701101500", 71, 96, 0x210) + ACK)  # its memory comes at once
+    async with ear.listening():
+        await ear.subscribed.wait()
+        instrument.send(df13("20260701102031", 72, 97))
+        await ear.has(2)
+    assert instrument.heard == setting + chosen
+    assert ear.values == [96, 97]
+    assert ear.refused == []
+
+
+async def test_a_clock_that_the_gateway_does_not_know_is_left_alone(instrument: Instrument):
+    for aid in (None, Aid(None)):
+        ear = Ear(instrument, DF13)
+        ear.link.aid = aid  # type: ignore[assignment]
+        async with ear.listening(Step("set_time", "nonin"), Step("send", data=b"!")):
+            await ear.subscribed.wait()
+            await instrument.hears(lambda heard: heard.endswith(b"!"))
+    assert instrument.heard == b"!!"
+
+
+async def test_an_answer_is_cut_out_of_the_stream_wherever_it_comes_in_halves(instrument: Instrument):
+    ear = Ear(instrument, DF8)
+    first, second, *rest = (df8(60 + n, 90 + n) for n in range(6))
+    instrument.answer(b"?", first + second[:2])
+    async with ear.listening(Step("send", data=b"?"), Step("expect", data=b"\xf1\xf2\xf3")):
+        await instrument.hears(lambda heard: heard == b"?")
+        for piece in (second[2:] + b"\xf1", b"\xf2", b"\xf3" + rest[0], *rest[1:]):
+            instrument.send(piece)
+            await asyncio.sleep(0.005)  # so that the pieces come one by one
+        await ear.subscribed.wait()
+        await ear.has(6)
+    assert ear.values == [90 + n for n in range(6)]
+    assert ear.refused == []
+
+
+async def test_a_question_is_asked_again_before_it_is_given_up(instrument: Instrument):
+    instrument.answer(b"?", b"", b"", b"!")
+    ear = Ear(instrument, DF8)
+    async with ear.listening(Step("send", data=b"?"), Step("expect", data=b"!", seconds=0.02, retries=2)):
+        await ear.subscribed.wait()
+    assert instrument.heard == b"???"
+
+
+async def test_an_answer_that_does_not_come_is_said_unless_it_is_optional(instrument: Instrument):
+    asked = (Step("send", data=b"?"), Step("expect", data=b"\x06", seconds=0.01, retries=1))
+    ear = Ear(instrument, DF8)
+    async with ear.listening(*asked) as running:
+        with pytest.raises(
+            LinkError, match=r"no answer 06 to 3f within 0.01 s: is the instrument on"
+        ) as caught:
+            await running
+    assert caught.value.details["cause"] == Cause.SILENT
+    assert not ear.subscribed.is_set()
+    ear = Ear(instrument, DF8)
+    async with ear.listening(asked[0], replace(asked[1], optional=True)):
+        await ear.subscribed.wait()
+
+
+async def test_steps_of_bluetooth_are_refused(instrument: Instrument):
+    ear = Ear(instrument, DF8)
+    async with ear.listening(Step("read", "2a19")) as running:
+        with pytest.raises(LinkError, match="cannot do the profile's step 'read'") as caught:
+            await running
+    assert caught.value.details["cause"] == Cause.MISCONFIGURED
+
+
+async def test_a_wrong_speed_is_told_as_only_noise_and_few_errors(instrument: Instrument):
+    ear = Ear(instrument, CONTEC, noise_s=0.05)
+    noise = random.Random(1)
+    async with ear.listening() as running:
+        while not running.done():
+            instrument.send(noise.randbytes(500))
+            await asyncio.sleep(0.01)
+        with pytest.raises(
+            LinkError, match=r"no frame in 0.05 s: is the speed \(baud rate\) right"
+        ) as caught:
+            await running
+    assert caught.value.details["cause"] == Cause.ONLY_NOISE
+    assert ear.payloads == []
+    assert 0 < len(ear.refused) < 40
+    assert {error.reason for error in ear.refused} == {"malformed"}
+
+
+async def test_noise_between_frames_is_survived(instrument: Instrument):
+    ear = Ear(instrument, DF2, noise_s=0.05)
+    packet = df2_packet(70, 95, pulse_wave(25, 255))
+    async with ear.listening(Step("delay", seconds=0.001)):
+        for n in range(12):  # far longer than noise_s
+            instrument.send(b"\xff\x00\x55" * 5 + packet[:60] + packet)
+            await ear.has(n + 1)
+            await asyncio.sleep(0.01)
+    assert ear.values == [95] * 12
+    assert ear.refused
+
+
+@pytest.mark.parametrize("streaming", [True, False], ids=["while streaming", "while it is asked"])
+async def test_unplugging_is_noticed_and_said(instrument: Instrument, streaming: bool):  # noqa: FBT001
+    ear = Ear(instrument, DF8)
+    steps = [] if streaming else [Step("expect", data=b"!", seconds=60)]
+    async with ear.listening(*steps, Step("delay", seconds=0.001)) as running:
+        if streaming:
+            await ear.subscribed.wait()
+            instrument.send(*(df8(60, 97) for _ in range(4)))
+            await ear.has(4)
+        else:
+            await asyncio.sleep(0.01)
+        instrument.unplug()
+        async with asyncio.timeout(5):
+            with pytest.raises(LinkError, match="was unplugged: plug it in again") as caught:
+                await running
+    assert caught.value.details["cause"] == Cause.LINK_LOST
+    with pytest.raises(LinkError, match="is not there") as caught:
+        await SerialLink(instrument.path, DF8).connect()
+    assert caught.value.details["cause"] == Cause.PORT_MISSING
+
+
+async def test_nobody_needs_to_take_the_farewell(instrument: Instrument):
+    ear = Ear(instrument, CONTEC)
+    async with ear.listening():
+        await ear.subscribed.wait()
+        instrument.unplug()
+    await ear.link.close()
+
+
+async def test_pressure_holds_the_bytes_back_and_loses_none(instrument: Instrument):
+    ear = Ear(instrument, DF8)
+    async with ear.listening(Step("delay", seconds=0.001)):
+        await ear.subscribed.wait()
+        ear.link.pause()
+        instrument.send(*(df8(60, 50 + n) for n in range(50)))
+        await asyncio.sleep(0.01)
+        assert not ear.payloads
+        ear.link.resume()
+        await ear.has(50)
+    assert ear.values == [50 + n for n in range(50)]
