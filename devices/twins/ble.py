@@ -28,8 +28,9 @@ class BlePeripheral(Peripheral):
 
     def __init__(self, id: str, address: str, radio: VirtualRadio, identity: Identity) -> None:  # noqa: A002
         super().__init__(id, address, radio, identity)
-        self._value = self._pushed(f"{self._measurement:04x}", indicates=self._indicates)
-        self._awaited = self._value
+        push: Literal["notify", "indicate"] = "indicate" if self._indicates else "notify"
+        self._value = self._characteristic(self.profile_source, push=push)
+        self._awaited = (self._value,)
 
     @abstractmethod
     def _encode(self, values: Mapping[str, float], device_time: datetime | None) -> bytes:

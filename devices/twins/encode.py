@@ -25,7 +25,9 @@ __all__ = [
     "express_sfloat",
     "heart_rate",
     "plx_continuous",
+    "read_date_time",
     "rounded",
+    "service_data",
     "sfloat",
 ]
 
@@ -37,6 +39,7 @@ _CONTACT_SUPPORTED: Final = 0x04
 _CONTACT_DETECTED: Final = 0x02
 _AD_FLAGS: Final = bytes((0x02, 0x01, 0x06))  # general discoverable, no classic Bluetooth
 _AD_SERVICES16: Final = 0x03
+_AD_SERVICE_DATA16: Final = 0x16
 _AD_COMPLETE_NAME: Final = 0x09
 _AD_SHORT_NAME: Final = 0x08
 _AD_LIMIT: Final = 31
@@ -93,6 +96,14 @@ def sfloat(value: float | None, decimals: int = 1) -> int:
 def date_time(at: datetime) -> bytes:
     """Date Time, 7 bytes: the device's local time to the second, without a zone."""
     return struct.pack("<H5B", at.year, at.month, at.day, at.hour, at.minute, at.second)
+
+
+def read_date_time(payload: bytes) -> datetime | None:
+    """The time in a Date Time or Current Time; None for one that is none."""
+    try:
+        return datetime(*struct.unpack("<H5B", payload[:7]))  # noqa: DTZ001 - a device's clock has no zone
+    except (ValueError, struct.error):
+        return None
 
 
 def heart_rate(rate: float, *, contact: bool | None = True, rr: Sequence[int] = ()) -> bytes:
@@ -186,9 +197,23 @@ def battery_level(percent: int) -> bytes:
 def advertisement(name: str, services: Sequence[int]) -> bytes:
     """Advertising data of at most 31 bytes: flags, 16-bit service UUIDs, and as much of the name as fits."""
     uuids = struct.pack(f"<{len(services)}H", *services)
-    head = _AD_FLAGS + bytes((1 + len(uuids), _AD_SERVICES16)) + uuids
+    return _named(_AD_FLAGS + bytes((1 + len(uuids), _AD_SERVICES16)) + uuids, name)
+
+
+def service_data(name: str, service: int, payload: bytes) -> bytes:
+    """Advertising data with data of a 16-bit service. Raises ValueError for more than 31 bytes."""
+    head = _AD_FLAGS + struct.pack("<BBH", 3 + len(payload), _AD_SERVICE_DATA16, service) + payload
+    if len(head) > _AD_LIMIT:
+        msg = f"{len(payload)} bytes of service data do not fit into an advertisement"
+        raise ValueError(msg)
+    return _named(head, name)
+
+
+def _named(head: bytes, name: str) -> bytes:
     raw = name.encode()
     room = _AD_LIMIT - len(head) - 2
+    if room < 0:
+        return head
     kind = _AD_COMPLETE_NAME if len(raw) <= room else _AD_SHORT_NAME
     text = raw[:room].decode(errors="ignore").encode()
     return head + bytes((1 + len(text), kind)) + text

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from devices.twins.lines import express_pair, pairs_line
-from devices.twins.placing import Missing, Placing
+from devices.twins.placing import Exclusive, Missing, Placing, always, free_rules
 from devices.twins.wire import carried, word_of
 from firmware_profiles.profile import Profile
 from firmware_profiles.schema_fields import FieldSpec, Frame
@@ -20,7 +20,7 @@ from firmware_profiles.types import CLOCKS
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Quality
 
-__all__ = ["Content", "FrameEncoder", "Missing", "ProfileEncoder"]
+__all__ = ["Content", "Exclusive", "FrameEncoder", "Missing", "ProfileEncoder"]
 
 GOOD: Final = Quality(0)
 _NOTHING: Final[Mapping[str, int]] = {}
@@ -52,25 +52,35 @@ class FrameEncoder:
 
     ``metrics`` are the numeric metrics it carries, ``codes`` the coded ones, ``waves`` the waveforms;
     ``clock`` tells whether it carries the device's time, ``elapsed`` whether the minutes of its session,
-    ``records`` whether its record number, ``grades`` what it can say against its values.
+    ``records`` whether its record number, ``grades`` what it can say against its values, ``always`` what
+    it says of every one.
     """
 
     def __init__(self, source: str, frame: Frame, record: str | None = None) -> None:
         self.source = source
         self.frame = frame
-        self._record = next((spec.name for spec in frame.fields if spec.name == record), None)
+        self._record = next(
+            (s.name for s in frame.fields if s.name == record and s.role != "elapsed_min"), None
+        )
         told = [spec for spec in frame.fields if spec.metric]
         self.metrics = frozenset(s.metric for s in told if s.metric and METRICS[s.metric].kind == "numeric")
-        self.codes = frozenset(s.metric for s in told if s.metric and METRICS[s.metric].kind == "coded")
+        self.codes = frozenset(
+            s.metric
+            for s in told
+            if s.metric and METRICS[s.metric].kind == "coded" and (s.type not in CLOCKS or s.role == "start")
+        )
         self.waves = frozenset(s.wave.metric for s in frame.fields if s.wave)
         self.clock = frame.stamp is not None or any(
             spec.type in CLOCKS and spec.role != "start" for spec in frame.fields
         )
         self.elapsed = any(spec.role == "elapsed_min" for spec in frame.fields)
         self.records = self._record is not None
-        self.grades = Quality(0)
-        for rule in (rule for spec in frame.fields for rule in spec.quality):
-            self.grades |= Quality[rule.flag.upper()] & ~Quality.CLOCK_UNSET
+        self.grades, self.always = Quality(0), Quality(0)
+        for spec in frame.fields:
+            for rule in free_rules(frame, spec):
+                self.grades |= Quality[rule.flag.upper()] & ~Quality.CLOCK_UNSET
+            for rule in filter(always, spec.quality):
+                self.always |= Quality[rule.flag.upper()]
 
     def express(self, metric: str, value: float, fields: Mapping[str, int] = _NOTHING) -> float:
         """The value that arrives when ``value`` is sent (with these raw fields): rounded, never clamped.
@@ -95,8 +105,9 @@ class FrameEncoder:
         ``checked`` False leaves out a check at the end that the device need not send.
 
         Raises:
-            Missing: a metric that the frame cannot be without (a ValueError).
-            ValueError: a value that does not fit, or things that exclude each other.
+            Missing, Exclusive: a metric that the frame cannot be without, or things that exclude each
+                other (both are ValueErrors).
+            ValueError: a value that does not fit.
         """
         if len(contents) != 1 and not self.frame.records:
             msg = f"{self.source}: one payload says one thing, not {len(contents)}"
@@ -112,26 +123,28 @@ class FrameEncoder:
         for metric, value in content.values.items():
             self._put(placing, metric, value)
         for metric, text in content.codes.items():
-            placing.text(next(self._carriers(metric, "coded")), text)
+            carriers = list(self._carriers(metric, "coded"))
+            fits = (spec for spec in carriers if spec.enum is None or text in spec.enum.values())
+            placing.text(next(fits, carriers[0]), text)
         for metric, samples in content.waves.items():
             placing.samples(next(self._carriers(metric, "wave")), samples)
         placing.times(content.at, content.offset_min, content.elapsed_min)
         if self._record is not None and content.record is not None:
             placing.number(self._record, content.record)
-        placing.grade(content.quality & ~Quality.CLOCK_UNSET)
+        placing.grade(content.quality & ~(Quality.CLOCK_UNSET | self.always))
         return placing.done(with_check)
 
     def _put(self, placing: Placing, metric: str, value: float) -> None:
         """Put a value into the first of its fields that can have it."""
-        why = f"{self.source} carries {', '.join(sorted(self.metrics)) or 'no number'}, not {metric!r}"
+        why = ValueError(f"{self.source} carries {', '.join(sorted(self.metrics))}, not {metric!r}")
         for spec in self._carriers(metric):
             try:
                 placing.value(spec, value)
             except ValueError as error:
-                why = str(error)
+                why = error
             else:
                 return
-        raise ValueError(why)
+        raise why
 
     def _carriers(self, metric: str, kind: str = "numeric") -> Iterator[FieldSpec]:
         found = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from bumble import gatt, hci
 from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.core import UUID
-from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
+from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
@@ -113,13 +113,12 @@ def _not_readable(_bearer: Bearer) -> bytes:
 class Peripheral(ABC):
     """A twin over the virtual radio; it advertises until a host connects, and again once that one is gone.
 
-    It is ``ready`` when a host has subscribed to the characteristic that ``_awaited`` names.
+    It is ``ready`` when a host has subscribed to all that ``_awaited`` names; nothing named: when connected.
     """
 
     transport: Literal["ble"] = "ble"
     profile: str
     metrics: frozenset[str]
-    _connectable = True
 
     def __init__(
         self,
@@ -137,7 +136,8 @@ class Peripheral(ABC):
         self._controller: RadioController | None = None
         self._device: Device | None = None
         self._connection: Connection | None = None
-        self._awaited: gatt.Characteristic[bytes] | None = None
+        self._awaited: tuple[gatt.Characteristic[bytes], ...] = ()
+        self._listening: list[gatt.Characteristic[bytes]] = []
         self._subscribed = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
@@ -228,9 +228,7 @@ class Peripheral(ABC):
 
     async def _advertise(self) -> None:
         if self._device is not None:
-            kind = AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
             await self._device.start_advertising(
-                advertising_type=kind if self._connectable else AdvertisingType.UNDIRECTED,
                 advertising_data=self._advertisement(),
                 scan_response_data=b"",
                 advertising_interval_min=ADVERTISING_MS,
@@ -245,11 +243,11 @@ class Peripheral(ABC):
         return self._connection is not None and self._connection.is_encrypted
 
     def ready(self) -> bool:
-        """Whether a host has subscribed to the vital sign."""
+        """Whether a host listens to what it measures."""
         return self._subscribed.is_set()
 
     async def wait_ready(self) -> None:
-        """Return as soon as a host has."""
+        """Return as soon as a host does."""
         await self._subscribed.wait()
 
     async def wait_free(self) -> None:
@@ -269,12 +267,16 @@ class Peripheral(ABC):
         self._connection = connection
         self._free.clear()
         self._gone = asyncio.get_running_loop().create_future()
+        self._listening.clear()
+        if not self._awaited:
+            self._subscribed.set()
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     def _on_disconnection(self, reason: int) -> None:
         del reason
         self._connection = None
         self._subscribed.clear()
+        self._listening.clear()
         self._free.set()
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
@@ -293,26 +295,31 @@ class Peripheral(ABC):
         if bearer is not self._connection:
             return
         on = indicate if characteristic.properties & _PROPERTIES.INDICATE else notify
-        if characteristic is self._awaited:
-            (self._subscribed.set if on else self._subscribed.clear)()
-        self._on_listening(characteristic, on=on)
+        if characteristic in self._listening:
+            self._listening.remove(characteristic)
+        if on:
+            self._listening.append(characteristic)
+            self._on_listening(characteristic)
+        heard = all(one in self._listening for one in self._awaited)
+        (self._subscribed.set if heard else self._subscribed.clear)()
 
-    def _on_listening(self, characteristic: gatt.Characteristic[bytes], *, on: bool) -> None:  # noqa: B027
-        """Take notice that a host has subscribed to a characteristic, or no longer is."""
+    def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:  # noqa: B027
+        """Take notice that a host has subscribed to a characteristic."""
 
     # ------------------------------------------------------------------ what it sends
 
-    def _pushed(
+    def _characteristic(
         self,
         uuid: str,
         *,
-        indicates: bool,
+        push: Literal["notify", "indicate"] | None = None,
         read: Callable[[Bearer], bytes] | None = None,
         write: Callable[[Bearer, bytes], None] | None = None,
     ) -> gatt.Characteristic[bytes]:
-        """A characteristic that notifies or indicates, and maybe can be read and written."""
-        properties = _PROPERTIES.INDICATE if indicates else _PROPERTIES.NOTIFY
-        permissions = Attribute.Permissions(0)
+        """A characteristic that can be pushed, read and written as far as asked for."""
+        properties, permissions = _PROPERTIES(0), Attribute.Permissions(0)
+        if push is not None:
+            properties |= _PROPERTIES.INDICATE if push == "indicate" else _PROPERTIES.NOTIFY
         if read is not None:
             properties |= _PROPERTIES.READ
             permissions |= Attribute.READABLE
@@ -328,7 +335,7 @@ class Peripheral(ABC):
         """Notify, or indicate and wait for the confirmation. Raises LinkError: nobody is subscribed."""
         async with self._sending:
             device, connection, gone = self._device, self._connection, self._gone
-            if device is None or connection is None or gone is None or not self._heard(characteristic):
+            if device is None or connection is None or gone is None or characteristic not in self._listening:
                 msg = f"{self.id}: no host is subscribed"
                 raise LinkError(msg, device=self.id)
             if not characteristic.properties & _PROPERTIES.INDICATE:
@@ -350,13 +357,6 @@ class Peripheral(ABC):
             except TimeoutError as error:
                 msg = f"{self.id}: the host did not confirm"
                 raise LinkError(msg, device=self.id) from error
-
-    def _heard(self, characteristic: gatt.Characteristic[bytes]) -> bool:
-        """Whether the connected host has subscribed to a characteristic."""
-        if self._device is None or self._connection is None:
-            return False
-        told = self._device.gatt_server.read_cccd(self._connection, characteristic)
-        return any(told)
 
     async def set_battery(self, percent: int) -> None:
         """Set the battery level (0..100) and notify whoever subscribed to it."""

@@ -9,10 +9,10 @@ from typing import Final, Literal
 from devices.twins.encode import date_time
 from devices.twins.wire import null_word, width, word_of
 from firmware_profiles.schema_fields import BitPart, Condition, FieldSpec, Frame, QualityRule
-from firmware_profiles.types import CLOCKS, TAILS, size_of
+from firmware_profiles.types import CLOCKS, FLOATS, TAILS, size_of
 from hearthward.core.model import Quality
 
-__all__ = ["CHECKS", "Missing", "Placing", "crc16_mcrf4xx"]
+__all__ = ["CHECKS", "Exclusive", "Missing", "Placing", "always", "crc16_mcrf4xx", "free_rules"]
 
 
 class Missing(ValueError):
@@ -21,6 +21,15 @@ class Missing(ValueError):
     def __init__(self, source: str, metric: str) -> None:
         super().__init__(f"{source} cannot be sent without {metric}")
         self.metric = metric
+
+
+class Exclusive(ValueError):
+    """Two things were asked for of which a frame can say only one."""
+
+    def __init__(self, source: str, name: str, bit: int) -> None:
+        super().__init__(
+            f"{source}: bit {bit} of {name} cannot be both 0 and 1: two things exclude each other"
+        )
 
 
 def crc16_mcrf4xx(data: bytes) -> int:
@@ -56,6 +65,11 @@ CHECKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
 """Name of a check -> its bytes over what stands before it."""
 
 
+_QUARTER: Final = timedelta(minutes=15)
+_ZONE_UNKNOWN: Final = -128
+_DST_UNKNOWN: Final = 255
+
+
 def time8(at: datetime) -> bytes:
     """Century, year, month, day, hour, minute, second, hundredths (0), a byte each."""
     return bytes((at.year // 100, at.year % 100, at.month, at.day, at.hour, at.minute, at.second, 0))
@@ -63,6 +77,28 @@ def time8(at: datetime) -> bytes:
 
 def _order(spec: FieldSpec) -> Literal["big", "little"]:
     return "big" if spec.endian == "big" else "little"
+
+
+def free_rules(frame: Frame, spec: FieldSpec) -> list[QualityRule]:
+    """A field's rules that look at bits of which no metric is made."""
+    if not spec.quality:
+        return []
+    root = spec.of or spec.name
+    taken: set[int] = set()
+    for one in frame.fields:
+        if one.metric and (one.of or one.name) == root:
+            low, high = one.bits or (0, width(one.type) - 1)
+            taken.update(range(low, high + 1))
+    return [rule for rule in spec.quality if taken.isdisjoint(_looks_at(rule)) and not always(rule)]
+
+
+def _looks_at(rule: QualityRule) -> Sequence[int]:
+    return rule.any_bit if rule.bits is None else range(rule.bits[0], rule.bits[1] + 1)
+
+
+def always(rule: QualityRule) -> bool:
+    """Whether the rule holds whatever the bits are."""
+    return rule.bits is not None and len(set(rule.is_)) == 1 << rule.bits[1] - rule.bits[0] + 1
 
 
 class Placing:
@@ -101,17 +137,29 @@ class Placing:
 
     def text(self, spec: FieldSpec, text: str) -> None:
         """A code or a text. Raises ValueError when the field has no number for it."""
+        numbers = [int(key, 0) for key, meaning in (spec.enum or {}).items() if meaning == text]
+        if spec.enum is not None and not numbers:
+            msg = f"{self._source}: {spec.name} has no number for {text!r}"
+            raise ValueError(msg)
         self._want(spec)
-        if spec.type == "utf8":
-            self._bytes[spec.name] = text.encode()
-            self._told.add(spec.name)
-            return
-        for key, meaning in (spec.enum or {}).items():
-            if meaning == text:
-                self._write(spec, int(key, 0))
-                return
-        msg = f"{self._source}: {spec.name} has no number for {text!r}"
-        raise ValueError(msg)
+        if numbers:
+            self._write(spec, numbers[0])
+        elif spec.type in CLOCKS:
+            self._moment(spec, text)
+        else:
+            self._bytes[spec.name] = text.encode() if spec.type == "utf8" else bytes.fromhex(text)
+        self._told.add(spec.name)
+
+    def _moment(self, spec: FieldSpec, text: str) -> None:
+        """A time of its own, with its zone in the fields that have it (standard time, as far as it goes)."""
+        at = datetime.fromisoformat(text)
+        self._bytes[spec.name] = date_time(at) if spec.type == "dt7" else time8(at)
+        offset = at.utcoffset()
+        for field in self._frame.fields:
+            if field.role == "utc_offset_quarters":
+                self.number(field.name, _ZONE_UNKNOWN if offset is None else offset // _QUARTER)
+            elif field.role == "dst":
+                self.number(field.name, _DST_UNKNOWN if offset is None else 0)
 
     def samples(self, spec: FieldSpec, samples: Sequence[int]) -> None:
         """A waveform's samples; a field without ``count`` takes any number of them."""
@@ -157,7 +205,9 @@ class Placing:
         """Set these quality flags. Raises ValueError when the frame cannot say one of them."""
         for flag in quality:
             for spec in self._frame.fields:
-                rule = next((r for r in spec.quality if Quality[r.flag.upper()] is flag), None)
+                rule = next(
+                    (r for r in free_rules(self._frame, spec) if Quality[r.flag.upper()] is flag), None
+                )
                 if rule is not None and self._can_be_there(spec):
                     self._want(spec)
                     self._rule(spec, rule)
@@ -174,39 +224,33 @@ class Placing:
             return [self._specs[part.field] for part in spec.join]
         return [self._specs[spec.of] if spec.of else spec]
 
-    def _condition(self, spec: FieldSpec) -> Condition | None:
-        return self._roots(spec)[0].present_if
+    def _conditions(self, spec: FieldSpec) -> list[Condition]:
+        """All that must hold for the field to be there."""
+        roots = self._roots(spec)
+        return [one for root in roots for one in (root.present_if, root.also_if) if one is not None]
 
     def _want(self, spec: FieldSpec) -> None:
         """Have the field's presence flag set; its flags' field is there, too."""
-        for root in self._roots(spec):
-            condition = root.present_if
-            if condition is not None:
-                self._want(self._specs[condition.field])
-                self._pin(condition.field, condition.bit, condition.is_)
+        for condition in self._conditions(spec):
+            self._want(self._specs[condition.field])
+            self._pin(condition.field, condition.bit, condition.is_)
 
     def _pin(self, name: str, bit: int, value: int) -> None:
         pins = self._pins.setdefault(name, {})
         if pins.setdefault(bit, value) != value:
-            msg = f"{self._source}: bit {bit} of {name} cannot be both 0 and 1: two things exclude each other"
-            raise ValueError(msg)
+            raise Exclusive(self._source, name, bit)
 
     def _agrees(self, spec: FieldSpec) -> bool:
         """Whether the field is there by the flags that were given, where any were."""
-        condition = self._condition(spec)
-        if condition is None or condition.field not in self._given or self._can_only_be(spec):
-            return True
-        return self._given[condition.field] >> condition.bit & 1 == condition.is_
+        given = [one for one in self._conditions(spec) if one.field in self._given]
+        return self._can_only_be(spec) or all(self._given[c.field] >> c.bit & 1 == c.is_ for c in given)
 
     def _can_only_be(self, spec: FieldSpec) -> bool:
         """Whether no other field says the same."""
         return sum(one.metric == spec.metric for one in self._frame.fields) == 1
 
     def _can_be_there(self, spec: FieldSpec) -> bool:
-        condition = self._condition(spec)
-        if condition is None:
-            return True
-        return self._pins.get(condition.field, {}).get(condition.bit, condition.is_) == condition.is_
+        return all(self._pins.get(c.field, {}).get(c.bit, c.is_) == c.is_ for c in self._conditions(spec))
 
     def _second_unit(self, spec: FieldSpec) -> bool:
         flag = spec.unit_if
@@ -260,16 +304,11 @@ class Placing:
     def _leave_out(self) -> None:
         """What nobody wants is not there, unless it shares its flag with something wanted."""
         for spec in self._frame.fields:
-            condition = spec.present_if
-            if condition is not None:
+            if condition := spec.present_if:
                 self._pins.setdefault(condition.field, {}).setdefault(condition.bit, 1 - condition.is_)
 
     def _is_there(self, spec: FieldSpec) -> bool:
-        return all(
-            root.present_if is None
-            or self._word(root.present_if.field) >> root.present_if.bit & 1 == root.present_if.is_
-            for root in self._roots(spec)
-        )
+        return all(self._word(c.field) >> c.bit & 1 == c.is_ for c in self._conditions(spec))
 
     def _word(self, name: str) -> int:
         word = self._words.get(name, self._given.get(name, 0))
@@ -307,7 +346,9 @@ class Placing:
             return self._bytes.get(spec.name, self._silence(spec))
         if spec.type in CLOCKS:
             return bytes(size_of(spec.type))
-        return self._word(spec.name).to_bytes(size_of(spec.type), _order(spec))
+        word = null_word(spec) if spec.type in FLOATS and not spec.metric else None
+        word = self._word(spec.name) if word is None else word
+        return word.to_bytes(size_of(spec.type), _order(spec))
 
     @staticmethod
     def _silence(spec: FieldSpec) -> bytes:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeVar
 
 from devices.twins.base import Twin
+from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import Clock
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import digest63
 
 if TYPE_CHECKING:
+    from devices.twins.advertising import AdvertisingTwin
     from devices.twins.ble import BloodPressureTwin, HeartRateTwin, PulseOximeterTwin
+    from devices.twins.profile_serial import ProfileSerialTwin
+    from devices.twins.profile_twin import ProfileTwin
     from devices.twins.radio import VirtualRadio
     from devices.twins.serial import MasimoTwin
 
@@ -35,11 +39,12 @@ class TwinWorld:
     """Twins by id, for an ``async with``; add some, then ``await world.start()``.
 
     Bluetooth addresses follow from ``seed`` and the twin's id alone, so that a configuration stays right
-    when the world is made again.
+    when the world is made again. ``catalog`` is that of ``add``; the shipped one when not given.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, catalog: Catalog | None = None) -> None:
         self._seed = seed
+        self._catalog = catalog
         self._virtual: VirtualRadio | None = None
         self._twins: dict[str, _Startable] = {}
         self._started: set[str] = set()
@@ -70,6 +75,33 @@ class TwinWorld:
         """The random static Bluetooth address of the twin with that id."""
         number = digest63(str(self._seed).encode(), id.encode()) & _ADDRESS_MASK | _STATIC_RANDOM
         return number.to_bytes(6, "big").hex(":").upper()
+
+    def add(
+        self,
+        profile_id: str,
+        id: str,  # noqa: A002
+        **options: Any,
+    ) -> ProfileTwin | AdvertisingTwin | ProfileSerialTwin:
+        """A twin of any profile, made of its document.
+
+        ``options`` are those of ``ProfileTwin``, ``AdvertisingTwin`` or ``ProfileSerialTwin``, by the
+        profile's transport. Raises ConfigError for an unknown profile, or an id that is taken.
+        """
+        if self._catalog is None:
+            self._catalog = load_catalog()
+        profile = self._catalog.get(profile_id)
+        if profile.transport == "serial":
+            from devices.twins.profile_serial import ProfileSerialTwin
+
+            return self._add(ProfileSerialTwin(self._new(id), profile, **options))
+        if profile.transport == "advertisement":
+            from devices.twins.advertising import AdvertisingTwin
+
+            heard = AdvertisingTwin(self._new(id), self.address_of(id), self.virtual, profile, **options)
+            return self._add(heard)
+        from devices.twins.profile_twin import ProfileTwin
+
+        return self._add(ProfileTwin(self._new(id), self.address_of(id), self.virtual, profile, **options))
 
     def add_heart_rate(self, id: str) -> HeartRateTwin:  # noqa: A002
         """A chest strap."""

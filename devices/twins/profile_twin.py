@@ -1,0 +1,361 @@
+"""A twin of any Bluetooth profile: the services, the store and the clock that its document speaks of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bumble import gatt
+from bumble.att import ATT_Error, ErrorCode
+from bumble.core import UUID
+
+from devices.twins import encode
+from devices.twins.clocks import TwinClock
+from devices.twins.encoder import Content, FrameEncoder, Missing, ProfileEncoder
+from devices.twins.peripheral import (
+    OPEN,
+    Identity,
+    Peripheral,
+    Security,
+    battery_service,
+    information_service,
+)
+from devices.twins.services import IDENTITIES, SERVICES
+from devices.twins.store import ABORT, RecordStore, StoredRecord
+from hearthward.core.codes import METRICS
+from hearthward.core.errors import LinkError
+
+if TYPE_CHECKING:
+    from bumble.att import Bearer
+
+    from devices.twins.radio import VirtualRadio
+    from firmware_profiles.profile import Profile
+
+__all__ = ["NO_TROUBLE", "ProfileTwin", "Trouble", "identity_of", "middle"]
+
+_BATTERY: Final = "2a19"
+_INFORMATION: Final = "180a"
+_VENDOR: Final = "fff0"
+_CURRENT_TIME, _DATE_TIME = "2a2b", "2a08"
+_Push = Literal["notify", "indicate"]
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What goes wrong. ``drop_after``: the link drops once after so many records of a transfer."""
+
+    drop_after: int | None = None
+    silent_control: bool = False
+    """The control point takes requests and never answers."""
+
+
+NO_TROUBLE: Final = Trouble()
+
+
+def identity_of(profile: Profile, id: str) -> Identity:  # noqa: A002
+    """What a twin of that profile says of itself."""
+    return IDENTITIES.get(profile.id) or Identity(f"{profile.id} {id}", "Hearthward", "Virtual device")
+
+
+def _security(profile: Profile) -> Security:
+    transport = profile.document.transport
+    pairing = "none" if transport is None else transport.pairing
+    return OPEN if pairing == "none" else Security(pairing)
+
+
+def middle(encoder: FrameEncoder, metric: str) -> float:
+    """A value that the frame can carry, in the middle of what is plausible."""
+    row = METRICS[metric]
+    for n in (32, 16, 8, 48, 4, 2, 1, 0, 64):
+        value = row.low + (row.high - row.low) * n / 64
+        with contextlib.suppress(ValueError):
+            return encoder.express(metric, value)
+    msg = f"{encoder.source} carries no plausible value of {metric}"
+    raise ValueError(msg)
+
+
+class ProfileTwin(Peripheral):
+    """Serves every characteristic that the profile's session asks for (a ``Twin``).
+
+    What is measured while nobody listens is kept: behind the control point where the session fetches one
+    (``store``), else until a host subscribes, which then gets it as indications; what only notifies keeps
+    nothing. ``written`` is what hosts wrote, by characteristic, in order. ``security`` is what the profile's
+    transport asks for, unless given.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a real one has, each with its default
+        self,
+        id: str,  # noqa: A002
+        address: str,
+        radio: VirtualRadio,
+        profile: Profile,
+        *,
+        identity: Identity | None = None,
+        security: Security | None = None,
+        clock: TwinClock | None = None,
+        store: RecordStore | None = None,
+        trouble: Trouble = NO_TROUBLE,
+    ) -> None:
+        super().__init__(
+            id, address, radio, identity or identity_of(profile, id), security or _security(profile)
+        )
+        self.profile = profile.id
+        self.clock = clock or TwinClock()
+        self.store = store if store is not None else RecordStore()
+        self.trouble = replace(trouble)
+        self.written: list[tuple[str, bytes]] = []
+        self._model = profile
+        self._encoders = ProfileEncoder(profile).frames
+        self._began = self.clock.running()
+        self._next_record = 1
+        self._control: str | None = None
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._readable: dict[str, bytes] = {}
+        self._transfer: asyncio.Task[None] | None = None
+        self._chores: set[asyncio.Task[None]] = set()
+        self._served: dict[str, gatt.Characteristic[bytes]] = {}
+        self._serve()
+        pushed = [s.characteristic for s in profile.session if s.kind == "subscribe"]
+        self._awaited = tuple(self._served[uuid] for uuid in dict.fromkeys(pushed))
+        read = [s.characteristic for s in profile.session if s.kind == "read"]
+        own = [one for one in (*pushed, *read) if one in self._encoders and SERVICES.get(one) != _INFORMATION]
+        vital = [one for one in own if one != _BATTERY] or own
+        self._sources = {one: self._encoders[one] for one in dict.fromkeys(vital)}
+        self.metrics = frozenset().union(*(encoder.metrics for encoder in self._sources.values()))
+
+    # ------------------------------------------------------------------ what it serves
+
+    def _serve(self) -> None:
+        """One characteristic for each that a step names, with the properties that the steps need."""
+        pushes: dict[str, _Push] = {}
+        reads, writes = set[str](), set[str]()
+        for step in self._model.session:
+            uuid = step.characteristic
+            if step.kind == "subscribe":
+                pushes[uuid] = "indicate" if step.mode == "indicate" else "notify"
+            elif step.kind in {"read", "set_time"}:
+                reads.add(uuid)
+            elif step.racp is not None:
+                self._control = uuid = step.racp.control
+                pushes[uuid] = "indicate"
+                pushes.setdefault(step.racp.records, "notify")
+            if step.kind in {"write", "set_time", "racp", "keepalive"}:
+                writes.add(uuid)
+        for uuid in dict.fromkeys([*pushes, *reads, *writes]):
+            if not uuid or SERVICES.get(uuid) == _INFORMATION:
+                continue
+            self._served[uuid] = (
+                self._battery
+                if uuid == _BATTERY
+                else self._characteristic(
+                    uuid,
+                    push=pushes.get(uuid),
+                    read=partial(self._read, uuid) if uuid in reads else None,
+                    write=partial(self._write, uuid) if uuid in writes else None,
+                )
+            )
+
+    def _home(self) -> str:
+        """The service of what stands in several, or in none of Bluetooth's own."""
+        for criteria in self._model.document.match.ble:
+            if criteria.services:
+                return criteria.services[0]
+        return next((SERVICES[uuid] for uuid in self._served if uuid in SERVICES), _VENDOR)
+
+    def _services(self) -> list[gatt.Service]:
+        home = self._home()
+        groups: dict[str, list[gatt.Characteristic[bytes]]] = {home: []}
+        for uuid, characteristic in self._served.items():
+            if uuid != _BATTERY:
+                groups.setdefault(SERVICES.get(uuid, home), []).append(characteristic)
+        services = [gatt.Service(UUID(uuid), many) for uuid, many in groups.items()]
+        return [*services, battery_service(self._battery), information_service(self.identity, self.id)]
+
+    def _advertisement(self) -> bytes:
+        home = self._home()
+        return encode.advertisement(self.identity.name, [int(home, 16)] if len(home) == 4 else [])  # noqa: PLR2004
+
+    def _read(self, uuid: str, _bearer: Bearer) -> bytes:
+        if uuid == _CURRENT_TIME:
+            now = self.clock.now()
+            return bytes(10) if now is None else encode.date_time(now) + bytes((now.isoweekday(), 0, 0))
+        if uuid == _DATE_TIME:
+            now = self.clock.now()
+            return bytes(7) if now is None else encode.date_time(now)
+        if uuid not in self._readable and uuid in self._encoders:
+            self._readable[uuid] = self._resting(self._encoders[uuid])
+        return self._readable.get(uuid, b"")
+
+    def _resting(self, encoder: FrameEncoder) -> bytes:
+        """What a characteristic reads before anything was measured: as little as its frame allows."""
+        content = self._content({}, self.clock.now())
+        if starts := [s.metric for s in encoder.frame.fields if s.role == "start" and s.metric]:
+            content = replace(content, codes={starts[0]: self._began.replace(microsecond=0).isoformat()})
+        while True:
+            try:
+                return encoder.encode(content)
+            except Missing as missing:
+                value = middle(encoder, missing.metric)
+                content = replace(content, values={**content.values, missing.metric: value})
+
+    def _write(self, uuid: str, _bearer: Bearer, value: bytes) -> None:
+        self.written.append((uuid, bytes(value)))
+        if uuid in {_CURRENT_TIME, _DATE_TIME}:
+            moment = encode.read_date_time(value)
+            if moment is not None:
+                self.clock.set(moment)
+        elif uuid == self._control:
+            self._command(bytes(value))
+        else:
+            self._readable[uuid] = bytes(value)
+
+    # ------------------------------------------------------------------ what it measures
+
+    def express(self, metric: str, value: float) -> float:
+        """The nearest value that the profile's frame carries. Raises ValueError."""
+        self._known(metric)
+        encoder = next(one for one in self._sources.values() if metric in one.metrics)
+        return encoder.express(metric, value)
+
+    async def send(
+        self, values: Mapping[str, float], *, device_time: datetime | None = None
+    ) -> Mapping[str, float]:
+        """Measure and send at once. Raises ValueError; LinkError when nobody listens: nothing is kept."""
+        if not self.ready():
+            msg = f"{self.id}: no host is subscribed"
+            raise LinkError(msg, device=self.id)
+        expressed, record = self._record(values, device_time)
+        if self._control is not None:
+            self.store.add(record)
+        for source, payload in record.payloads:
+            await self.send_raw(payload, source)
+        return expressed
+
+    def keep(
+        self, values: Mapping[str, float], *, device_time: datetime | None = None
+    ) -> Mapping[str, float]:
+        """Measure while nobody listens; what a host gets later, as expressed.
+
+        Raises:
+            ValueError: as ``send``, or a device that keeps nothing.
+        """
+        expressed, record = self._record(values, device_time)
+        if self._control is not None:
+            self.store.add(record)
+            return expressed
+        for source, _ in record.payloads:
+            if not self._served[source].properties & gatt.Characteristic.Properties.INDICATE:
+                msg = f"{self.id}: a {self.profile} keeps nothing of {source}"
+                raise ValueError(msg)
+        self._waiting.extend(record.payloads)
+        return expressed
+
+    @property
+    def kept(self) -> int:
+        """How many payloads wait for a host to subscribe."""
+        return len(self._waiting)
+
+    async def send_raw(self, payload: bytes, source: str | None = None) -> None:
+        """Send these very bytes from a source (None: the first). Raises LinkError as ``send``."""
+        source = source or next(iter(self._sources))
+        characteristic = self._served[source]
+        if characteristic is self._battery:
+            await self.set_battery(payload[0])
+        elif characteristic in self._awaited:
+            await self._push(characteristic, payload)
+        self._readable[source] = payload
+
+    def _record(
+        self, values: Mapping[str, float], device_time: datetime | None
+    ) -> tuple[dict[str, float], StoredRecord]:
+        """One measurement: its values as expressed, and its payloads."""
+        if not values:
+            msg = f"{self.id}: nothing to send"
+            raise ValueError(msg)
+        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        at = device_time if device_time is not None else self.clock.now()
+        payloads = tuple(
+            (source, self._sources[source].encode(self._content(mine, at)))
+            for source, mine in self._split(expressed).items()
+        )
+        content = self._content({}, at)
+        numbered = any(one.records for one in self._sources.values())
+        key = (content.record if numbered else content.elapsed_min) or 0
+        self._next_record += 1
+        return expressed, StoredRecord(key, at, payloads)
+
+    def _content(self, values: Mapping[str, float], at: datetime | None) -> Content:
+        elapsed = ((at or self.clock.running()) - self._began) // timedelta(minutes=1)
+        return Content(values, at=at, record=self._next_record & 0xFFFF, elapsed_min=max(0, elapsed))
+
+    def _split(self, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Source -> its part of the values: the first that carries them all, else each what it can."""
+        rest = dict(values)
+        whole = [name for name, one in self._sources.items() if values.keys() <= one.metrics]
+        out: dict[str, dict[str, float]] = {}
+        for name in whole[:1] or self._sources:
+            mine = {
+                metric: rest.pop(metric) for metric in tuple(rest) if metric in self._sources[name].metrics
+            }
+            if mine:
+                out[name] = mine
+        return out
+
+    # ------------------------------------------------------------------ memory
+
+    def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:
+        if self._waiting and characteristic in self._awaited:
+            self._spawn(self._flush(), f"flush {self.id}")
+
+    async def _flush(self) -> None:
+        """Give a host what was kept, oldest first; what it does not confirm is kept on."""
+        with contextlib.suppress(LinkError):
+            while self._waiting:
+                source, payload = self._waiting[0]
+                await self._push(self._served[source], payload)
+                if self._waiting and self._waiting[0] == (source, payload):
+                    self._waiting.popleft()
+
+    def _command(self, request: bytes) -> None:
+        """One request to the control point; the procedure goes on by itself."""
+        control = self._served[self._control or ""]
+        if control not in self._listening:
+            raise ATT_Error(ErrorCode.CCCD_IMPROPERLY_CONFIGURED)
+        if self._transfer is not None and not self._transfer.done():
+            if request[:1] != bytes((ABORT,)):
+                raise ATT_Error(ErrorCode.PROCEDURE_ALREADY_IN_PROGRESS)
+            self._transfer.cancel()
+        if not self.trouble.silent_control:
+            self._transfer = self._spawn(self._answer(control, request), f"records of {self.id}")
+
+    async def _answer(self, control: gatt.Characteristic[bytes], request: bytes) -> None:
+        outcome = self.store.ask(request)
+        with contextlib.suppress(LinkError):
+            for n, record in enumerate(outcome.records):
+                if self.trouble.drop_after == n:
+                    self.trouble.drop_after = None
+                    await self.disconnect()
+                    return
+                for source, payload in record.payloads:
+                    await self._push(self._served[source], payload)
+            await self._push(control, outcome.indication)
+
+    def _spawn(self, chore: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(chore, name=name)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
+
+    async def close(self) -> None:
+        """Power off; what it kept it still has. Harmless more than once."""
+        chores = list(self._chores)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await super().close()
