@@ -81,9 +81,6 @@ def _without_value(spec: FieldSpec) -> FieldSpec:
 
 
 def _readings(code: Code) -> None:
-    for condition in code.frame.only_if:
-        flag = f"f_{condition.field} & {1 << condition.bit}"
-        code.put(f"if {'not ' if condition.is_ else ''}{flag}: return ()")
     given = [spec for spec in code.frame.fields if spec.metric]
     if all(_always(code, spec) for spec in given):
         code.put(f"Q = {_graded(code)}")
@@ -138,9 +135,6 @@ def _reading(code: Code, spec: FieldSpec, var: str = "") -> str:
 
 def _waves(code: Code) -> None:
     """Take the samples out, each run of them by one slice or one struct."""
-    for condition in code.frame.only_if:
-        flag = f"f_{condition.field} & {1 << condition.bit}"
-        code.put(f"if {'not ' if condition.is_ else ''}{flag}: return ()")
     code.put(f"Q = {_graded(code)}")
     chunks = []
     for spec in code.frame.fields:

@@ -22,7 +22,7 @@ from firmware_profiles.schema import FieldSpec
 from firmware_profiles.types import TAILS, WIDTHS, size_of
 from hearthward.core.model import Quality
 
-__all__ = ["read_binary", "read_pairs", "read_records"]
+__all__ = ["one_record", "read_binary", "read_pairs", "read_records"]
 
 
 def read_binary(code: Code) -> None:
@@ -57,11 +57,12 @@ def one_record(code: Code) -> None:
 
 def _sequence(code: Code) -> None:
     nothing(code)
-    condition: Presence = None
+    condition: Presence = ()
     kind = ""
     for (condition, _, kind, _), specs in groupby(code.frame.fields, key=lambda spec: _run_key(code, spec)):
         _run(code, condition, list(specs), kind)
-    _nothing_more(code, tail=kind == "tail", conditional=condition is not None)
+    _nothing_more(code, tail=kind == "tail", conditional=bool(condition))
+    only_if(code)
 
 
 def _nothing_more(code: Code, *, tail: bool, conditional: bool) -> None:
@@ -85,7 +86,7 @@ def _run_key(code: Code, spec: FieldSpec) -> tuple[Presence, str, str, str]:
 
 
 def _run(code: Code, condition: Presence, specs: list[FieldSpec], kind: str) -> None:
-    if condition is not None and code.at is not None:
+    if condition and code.at is not None:
         code.put(f"o = {code.at}")
         code.at = None
     with code.under(present(condition)):
@@ -142,6 +143,13 @@ def _tail(code: Code, spec: FieldSpec) -> None:
         code.put(f"{'if x is not None: ' if may_be_none(spec) else ''}{name}.append(x)")
 
 
+def only_if(code: Code) -> None:
+    """Leave where the flags say that nothing in the frame is worth keeping."""
+    for condition in code.frame.only_if:
+        flag = f"f_{condition.field} & {1 << condition.bit}"
+        code.put(f"if {'not ' if condition.is_ else ''}{flag}: return ()")
+
+
 # ---------------------------------------------------------------------- fields at fixed places
 
 
@@ -152,6 +160,7 @@ def _places(code: Code, length: int) -> None:
         code.put(f"check_trailer({code.source!r}, {code.frame.integrity!r}, p)")
     nothing(code)
     _unpack_places(code)
+    only_if(code)
     for spec in code.frame.fields:
         if not spec.wave:
             with code.under(present(code.presence(spec))):

@@ -41,8 +41,8 @@ _BASE: Final[dict[str, Any]] = {
     "inf": float("inf"),
 }
 
-Presence = tuple[str, int, int] | None
-"""What a field's being there hangs on: a field's name, its bit, and whether that is to be 1 or 0."""
+Presence = tuple[tuple[str, int, int], ...]
+"""What a field's being there hangs on: fields' names, their bits, and whether those are to be 1 or 0."""
 
 
 class Code:
@@ -90,9 +90,9 @@ class Code:
         return f"def {signature}:\n" + "".join(f"    {line}\n" for line in self.lines)
 
     def presence(self, spec: FieldSpec) -> Presence:
-        """When the field is there; None: always. A field ``of`` another is there when that is."""
-        found = self.specs[spec.of].present_if if spec.of else spec.present_if
-        return None if found is None else (found.field, found.bit, found.is_)
+        """When the field is there; nothing: always. A field ``of`` another is there when that is."""
+        root = self.specs[spec.of] if spec.of else spec
+        return tuple((flag.field, flag.bit, flag.is_) for flag in (root.present_if, root.also_if) if flag)
 
     @property
     def offset(self) -> str:

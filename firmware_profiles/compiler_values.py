@@ -52,10 +52,8 @@ def may_be_none(spec: FieldSpec) -> bool:
 
 def present(presence: Presence) -> str | None:
     """The line under which what hangs on a flag stands."""
-    if presence is None:
-        return None
-    name, bit, wanted = presence
-    return f"if f_{name} & {1 << bit}:" if wanted else f"if not f_{name} & {1 << bit}:"
+    flags = [f"{'' if wanted else 'not '}f_{name} & {1 << bit}" for name, bit, wanted in presence]
+    return f"if {' and '.join(flags)}:" if flags else None
 
 
 def nothing(code: Code) -> None:
@@ -65,15 +63,24 @@ def nothing(code: Code) -> None:
         code.put("q = 0")
     if code.elapses:
         code.put("e = None")
+    looked_at = _looked_at(code)
     for spec in code.frame.fields:
-        if code.presence(spec) is None:
+        if not code.presence(spec):
             continue
-        if spec.type in INTEGERS and not spec.repeat:
+        if spec.name in looked_at:
             code.put(f"f_{spec.name} = 0")
         if spec.type in CLOCKS and spec.role == "start":
             code.put(f"s_{spec.name} = None")
         if spec.metric:
             code.put(f"v_{spec.name} = {'()' if spec.repeat else None}")
+
+
+def _looked_at(code: Code) -> set[str]:
+    """The fields whose number is asked for outside of the place where they are read."""
+    fields = code.frame.fields
+    flags = {flag.field for spec in fields for flag in (spec.present_if, spec.also_if, spec.unit_if) if flag}
+    parts = {part.field for spec in fields for part in spec.join}
+    return flags | parts | {condition.field for condition in code.frame.only_if}
 
 
 def meaning(code: Code, spec: FieldSpec) -> None:

@@ -22,7 +22,7 @@ from hearthward.core.codes import INTERNAL, METRICS, Metric
 __all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
 
 _BINARY_KEYS = frozenset(
-    {"endian", "present_if", "repeat", "of", "unit_if", "at", "join", "any_in", "wave", "role"}
+    {"also_if", "endian", "present_if", "repeat", "of", "unit_if", "at", "join", "any_in", "wave", "role"}
 )
 _METRIC_KEYS = frozenset({"enum", "nulls", "scale", "unit", "unit_if", "range", "bits"})
 _NUMBER_KEYS = frozenset({"nulls", "scale", "unit", "unit_if", "range"})
@@ -91,6 +91,10 @@ def _in_bytes(frame: Frame, spec: FieldSpec, before: dict[str, FieldSpec]) -> It
     )
     if spec.present_if is not None:
         yield from flag_findings(("present_if",), spec.present_if.field, spec.present_if.bit, before)
+    if spec.also_if is not None:
+        yield from flag_findings(("also_if",), spec.also_if.field, spec.also_if.bit, before)
+        if spec.present_if is None:
+            yield ("also_if",), "goes with present_if: one condition alone stands there"
     if spec.unit_if is not None:
         yield from flag_findings(("unit_if",), spec.unit_if.field, spec.unit_if.bit, before)
     yield from field_place_findings(frame, spec, before)

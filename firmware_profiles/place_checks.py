@@ -64,10 +64,12 @@ def frame_place_findings(frame: Frame) -> Iterator[Finding]:
             ("integrity_optional",),
             "no field may reach to the end: what is left could not be told from the check",
         ),
-        (frame.records and bool(frame.only_if), ("only_if",), "is not for frames with records"),
+        (bool(frame.only_if) and (frame.records or text), ("only_if",), "is not for records or pairs"),
     )
     for i, condition in enumerate(frame.only_if):
         yield from flag_findings(("only_if", i), condition.field, condition.bit, fields)
+        if condition.field in fields and fields[condition.field].join:
+            yield ("only_if", i, "field"), f"{condition.field} is joined: look at one of its parts"
     for role in ("clock_offset_min", "elapsed_min", "utc_offset_quarters", "dst"):
         if sum(spec.role == role for spec in frame.fields) > 1:
             yield ("fields",), f"a frame has at most one field of the role {role}"
@@ -140,7 +142,7 @@ def _join(spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding]:
             yield (*at, "field"), f"{part.field!r} is no earlier integer field{near}"
         elif not part.bits[0] <= part.bits[1] < WIDTHS[other.type]:
             yield (*at, "bits"), f"{list(part.bits)} is not low..high within {other.type}"
-        elif other.present_if not in {None, spec.present_if}:
+        elif other.present_if not in {None, spec.present_if} or other.also_if not in {None, spec.also_if}:
             yield (*at, "field"), f"{part.field} is not always there: give {spec.name} the same present_if"
         total += part.bits[1] - part.bits[0] + 1
     yield from bad(

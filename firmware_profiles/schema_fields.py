@@ -105,6 +105,8 @@ class FieldSpec(Strict):
     ]
     endian: Literal["little", "big"] = "little"
     present_if: Condition | None = None
+    also_if: Condition | None = None
+    """Of a field with ``present_if``: there when both hold (an amount in one unit or another by a flag)."""
     repeat: Literal["end"] | None = None
     at: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """In a frame of a fixed ``length``: where the field stands."""

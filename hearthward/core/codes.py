@@ -139,7 +139,7 @@ BESIDE: Final = frozenset(
         "soft_lean_mass",
     }
 )
-"""What comes with other values, or now and then, or of a room: its silence says nothing, and nobody enters it."""
+"""What comes with other values, now and then, or of a room: its silence says nothing, nobody enters it."""
 
 METRICS: Final[dict[str, Metric]] = dict(
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime
+from fractions import Fraction
 
 from firmware_profiles import DecodedReading
 from hearthward.core.errors import DecodeError
@@ -11,7 +12,7 @@ from hearthward.core.model import Quality
 
 __all__ = ["blood_pressure", "heart_rate"]
 
-MMHG_PER_KPA = 1000 / 133.322387415
+MMHG_PER_KPA = Fraction(1000) / Fraction("133.322387415")
 
 
 class Refused(DecodeError):
@@ -36,28 +37,41 @@ def heart_rate(data: bytes) -> tuple[DecodedReading, ...]:
             at = 3
         if rate > 350:
             raise Refused(OUT_OF_RANGE)
+        energy = 0xFFFF
         if flags & 8:
-            struct.unpack_from("<H", data, at)
+            (energy,) = struct.unpack_from("<H", data, at)
             at += 2
     except (IndexError, struct.error):
         raise Refused(TRUNCATED) from None
-    intervals: list[float] = []
-    if flags & 16:
-        if (len(data) - at) % 2:
-            raise Refused(TRUNCATED)
-        for (x,) in struct.iter_unpack("<H", data[at:]):
-            if x > 10_240:
-                raise Refused(OUT_OF_RANGE)
-            intervals.append(x * 1000 / 1024)
-    elif len(data) > at:
+    intervals = beats(data, at) if flags & 16 else []
+    if not flags & 16 and len(data) > at:
         raise Refused(OVERSIZED)
     quality = Quality.SENSOR_OFF if flags & 6 == 4 else Quality(0)
     out = [DecodedReading("heart_rate", float(rate), None, "/min", None, quality, None)]
+    if energy != 0xFFFF:
+        out.append(DecodedReading("energy_expended", float(energy), None, "kJ", None, quality, None))
     out += [DecodedReading("rr_interval", ms, None, "ms", None, quality, None) for ms in intervals]
     return tuple(out)
 
 
+def beats(data: bytes, at: int) -> list[float]:
+    if (len(data) - at) % 2:
+        raise Refused(TRUNCATED)
+    out: list[float] = []
+    for (x,) in struct.iter_unpack("<H", data[at:]):
+        if x > 10_240:
+            raise Refused(OUT_OF_RANGE)
+        out.append(x * 1000 / 1024)
+    return out
+
+
 def small_float(word: int) -> float | None:
+    """SFLOAT as the nearest binary number."""
+    value = small_fraction(word)
+    return None if value is None else float(value)
+
+
+def small_fraction(word: int) -> Fraction | None:
     """SFLOAT by the book: a signed mantissa of 12 bits, a signed exponent of 4."""
     if word in {0x07FF, 0x0800, 0x07FE, 0x0802, 0x0801}:
         return None
@@ -66,7 +80,7 @@ def small_float(word: int) -> float | None:
         mantissa -= 0x1000
     if exponent >= 8:
         exponent -= 16
-    return float(f"{mantissa}e{exponent}")
+    return Fraction(f"{mantissa}e{exponent}")
 
 
 def clock(data: bytes, at: int) -> tuple[int | None, Quality]:
@@ -89,12 +103,12 @@ def blood_pressure(data: bytes) -> tuple[DecodedReading, ...]:
     values: list[tuple[str, float | None, str, float]] = []
     try:
         flags, *words = struct.unpack_from("<BHHH", data, 0)
-        factor = MMHG_PER_KPA if flags & 1 else 1.0
+        factor = MMHG_PER_KPA if flags & 1 else Fraction(1)
         for metric, word, high in zip(
             ("nibp_systolic", "nibp_diastolic", "nibp_mean"), words, (350, 300, 320), strict=True
         ):
-            value = small_float(word)
-            values.append((metric, None if value is None else value * factor, "mm[Hg]", high))
+            value = small_fraction(word)
+            values.append((metric, None if value is None else float(value * factor), "mm[Hg]", high))
         check(values)
         at = 7
         if flags & 2:

@@ -225,7 +225,7 @@ QUIRKY = HEAD.replace("transport: {kind: ble}\n", "extends: sig-blood-pressure\n
 @pytest.mark.parametrize(
     ("quirk", "message"),
     [
-        ("{frame: 2a36, field: mean, set: {}}", "no frame is named '2a36' .did you mean '2a35'"),
+        ("{frame: 2a37, field: mean, set: {}}", "no frame is named '2a37' .did you mean '2a36'"),
         ("{frame: 2a35, field: men, set: {}}", "has no field 'men' .did you mean 'mean'"),
         ("{frame: 2a35, field: mean, set: {nuls: [0]}}", "unknown key 'nuls' .did you mean 'nulls'"),
         ("{frame: 2a35, field: mean, set: {type: u9}}", "Input should be 'u8'"),
