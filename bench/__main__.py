@@ -16,6 +16,7 @@ NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
     "stores": "writing and reading each time-series store (60 s)",
     "trends": "a month of one signal at 1 Hz in the embedded store, as trends (40 s)",
+    "waves": "a pleth of 75 Hz: CPU of each step and bytes an hour in the outbox (20 s)",
     "outbox": "how fast the edge's outbox takes and gives readings; three days offline (150 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
     "hub": "200 browsers at the wall of 30 beds at 1/s: what the server pays (60 s)",

@@ -26,6 +26,8 @@ __all__ = ["PIECES", "SEGMENT", "Journal", "NewBlock", "counts_of", "segment_nam
 
 log = logging.getLogger(__name__)
 
+_WAVE_WORDS: Final = 256
+"""Of a segment's words: the names and the first row of a block of waves; samples have nothing in common."""
 _PIN_BYTES: Final = 24
 """What pinning one more block takes in a change."""
 SEGMENT: Final = "segment-"
@@ -59,6 +61,7 @@ class Journal:
         self._top = top
         newest = max(shelf.segments.values(), key=lambda s: s.serial, default=None)
         self._words = newest.words if newest is not None else b""
+        self._wave_words = b""
 
     def transact(
         self, blocks: Sequence[NewBlock], change: Change, carried: Sequence[Block] = ()
@@ -92,7 +95,9 @@ class Journal:
             self.state.apply(written.change)
         self.shelf.forget(RangeSet([*change.done, *((g.first, g.last) for g in change.gaps)]))
         for block in written.new:
-            if not block.waves:  # theirs would take the place of what readings have in common
+            if block.waves:
+                self._wave_words = block.payload[:_WAVE_WORDS]
+            else:
                 self._words = (self._words + block.payload)[-WORDS_BYTES:]
         return written.new
 
@@ -148,7 +153,8 @@ class Journal:
         if old is not None and self.broken:
             self.state.ended[old.serial] = old.end
         self._top = serial
-        segment = Segment.create(self.shelf.disk, name, self.size, serial, self.state, self._words)
+        words = self._words[-(WORDS_BYTES - len(self._wave_words)) :] + self._wave_words
+        segment = Segment.create(self.shelf.disk, name, self.size, serial, self.state, words)
         try:
             self._books.begin(serial, self.state)
         except BaseException:

@@ -3,7 +3,8 @@
 A block's ``count`` is the number of its chunks: each has one sequence number. In the books chunks are no
 readings (docs/ledger.md): numbers balance with them, counts by device and hour do not have them. Layout,
 msgpack: ``[1, "waves", strings, rows]``; a row has the places of device, metric, unit and profile among the
-strings, the numbers of the chunk, how many samples it has, and these as ``columns.pack_ints`` packs them.
+strings, the numbers of the chunk (``corrected`` as the difference to ``received``), how many samples it has,
+and these as ``columns.pack_ints`` packs them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def encode_waves(chunks: Sequence[WaveformChunk]) -> bytes:
             [
                 *(strings.setdefault(text, len(strings)) for text in texts),
                 chunk.received,
-                chunk.corrected,
+                chunk.corrected - chunk.received,
                 chunk.run,
                 chunk.first,
                 float(chunk.rate_hz),
@@ -94,7 +95,7 @@ def _chunk(  # noqa: PLR0913, PLR0917 - a row of the block
     unit: int,
     profile: int,
     received: int,
-    corrected: int,
+    later: int,
     run: int,
     first: int,
     rate_hz: float,
@@ -112,6 +113,9 @@ def _chunk(  # noqa: PLR0913, PLR0917 - a row of the block
         msg = "a string's place is none"
         raise ValueError(msg)
     samples = tuple(unpack_ints(packed, n))
+    if type(received) is not int or type(later) is not int:
+        msg = "a time is no integer"
+        raise ValueError(msg)
     if len(samples) != n or type(rate_hz) is not float or type(scale) is not float:
         msg = f"chunk has {len(samples)} of {n} samples, or no rate and scale"
         raise ValueError(msg)
@@ -120,7 +124,7 @@ def _chunk(  # noqa: PLR0913, PLR0917 - a row of the block
         texts[0],
         texts[1],
         received,
-        corrected,
+        received + later,
         run,
         first,
         rate_hz,
@@ -138,7 +142,7 @@ def _chunk(  # noqa: PLR0913, PLR0917 - a row of the block
 def _wrong(chunk: WaveformChunk) -> str | None:
     """What is out of bounds or of the wrong type in a chunk."""
     counts = chunk.run, chunk.first, chunk.quality
-    numbers = chunk.received, chunk.corrected, *counts
+    numbers = chunk.received, chunk.corrected, chunk.corrected - chunk.received, *counts
     texts = chunk.device, chunk.metric, chunk.profile
     steps = chunk.rate_hz, chunk.scale
     if not all(isinstance(text, str) for text in texts) or not isinstance(chunk.unit, str | None):

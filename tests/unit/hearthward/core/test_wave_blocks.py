@@ -13,15 +13,14 @@ from hearthward.core.wave_blocks import MAX_CHUNKS, carries_waves, decode_waves,
 from hearthward.core.waves import MAX_SAMPLES, SAMPLE_LIMIT, WaveformChunk
 from hearthward.core.wire import Block, decode_block, encode_decisions
 
-INT64 = st.integers(-(2**63), 2**63 - 1)
 COUNTS = st.integers(0, 2**63 - 1)
 TEXT = st.text(max_size=8)
 CHUNKS = st.builds(
     WaveformChunk,
     device=TEXT,
     metric=st.sampled_from(["pleth", "ecg"]),
-    received=INT64,
-    corrected=INT64,
+    received=st.integers(-(2**62), 2**62 - 1),
+    corrected=st.integers(-(2**62), 2**62 - 1),
     run=COUNTS,
     first=COUNTS,
     rate_hz=st.floats(0.1, 100_000),
@@ -111,6 +110,7 @@ def test_a_second_of_pleth_takes_little_more_than_a_byte_a_sample() -> None:
         {"run": -1},
         {"first": -1},
         {"received": 2**63},
+        {"received": -(2**63), "corrected": 1},
     ],
 )
 def test_what_no_block_can_carry_is_refused_at_once(wrong: dict[str, Any]) -> None:
