@@ -131,7 +131,9 @@ class Intake:
 
     def reject(self, source: str, payload: bytes, error: DecodeError) -> None:
         """A payload that gives no readings here."""
-        self._telemetry.count("readings_rejected_total", reason=error.reason, device=self._device)
+        times = error.details.get("count")  # a framer puts many refusals into one
+        n = times if isinstance(times, int) else 1
+        self._telemetry.count("readings_rejected_total", n, reason=error.reason, device=self._device)
         self._stores.refused(source)
         try:
             self._on_rejected(self._device, source, payload, error)

@@ -44,7 +44,7 @@ def framing_findings(framing: Framing) -> Iterator[Finding]:
     """Everything that is wrong with it."""
     kind = framing.kind
     for key in sorted(framing.model_fields_set - _KEYS[kind] - {"kind", "source"}):
-        yield (key,), f"is not for kind {kind}"
+        yield (key,), f"{key} is not for kind {kind}"
     for key in _NEEDED[kind]:
         if not getattr(framing, key):
             yield (), f"kind {kind} needs {key}"

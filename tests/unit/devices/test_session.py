@@ -264,12 +264,13 @@ async def test_refused_frames_are_counted_and_passed_on_and_the_session_goes_on(
         await rig.device.wait_listening()
         rig.device.send(HR, b"")
         rig.device.send("ffff", b"x")
-        rig.on_noise(b"\x01", DecodeError("no end", reason="oversized"))
+        rig.on_noise(b"\x01", DecodeError("no end", reason="oversized", count=3))
         rig.device.send(HR, beat(1))
         await rig.settled()
         assert rig.session.state is SessionState.STREAMING
     assert [r[2] for r in rig.rejected] == ["truncated", "unknown_source", "oversized"]
     assert rig.count("readings_rejected_total", reason="truncated") == 1
+    assert rig.count("readings_rejected_total", reason="oversized") == 3
     assert len(rig.stored) == 2
 
 
