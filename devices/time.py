@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
 
-__all__ = ["FUTURE_NS", "OLDEST_NS", "UNZONED_NS", "ClockVerdict", "Correction", "correct", "zone"]
+__all__ = [
+    "FUTURE_NS",
+    "OLDEST_NS",
+    "UNZONED_NS",
+    "ClockVerdict",
+    "Correction",
+    "correct",
+    "instants",
+    "utc_offset",
+    "zone",
+]
 
 FUTURE_NS = 5 * 60 * SECOND
 """A device clock may run so far ahead before it is not believed."""
@@ -42,12 +52,14 @@ class ClockVerdict(StrEnum):
 class Correction:
     """The best estimate of when it was measured (``at``, UTC ns) and why.
 
-    ``skew`` is device time minus receive time in ns, None when the device gave no usable time.
+    ``skew`` is device time minus receive time in ns, None when the device gave no usable time. ``error`` is
+    how far ``at`` may be off, None: not known.
     """
 
     at: int
     verdict: ClockVerdict
     skew: int | None = None
+    error: int | None = None
 
 
 def zone(name: str | None) -> ZoneInfo | None:
@@ -62,7 +74,7 @@ def zone(name: str | None) -> ZoneInfo | None:
 
 
 def correct(
-    device_time: int | None, received: int, where: ZoneInfo | None, *, clock_set: bool = True
+    device_time: int | None, received: int, where: tzinfo | None, *, clock_set: bool = True
 ) -> Correction:
     """The time at which a value was measured, from the device's clock or else the receive time.
 
@@ -78,11 +90,11 @@ def correct(
     """
     if device_time is None:
         return Correction(received, ClockVerdict.ABSENT)
-    instants = _instants(device_time, where) if clock_set else []
-    if not instants:
+    found = instants(device_time, where) if clock_set else []
+    if not found:
         return Correction(received, ClockVerdict.UNSET)
-    believable = [at for at in instants if at <= received + FUTURE_NS]
-    at = max(believable) if believable else min(instants)
+    believable = [at for at in found if at <= received + FUTURE_NS]
+    at = max(believable) if believable else min(found)
     skew = at - received
     verdict = _verdict(skew, zoned=where is not None)
     return Correction(at if verdict is ClockVerdict.USED else received, verdict, skew)
@@ -96,7 +108,7 @@ def _verdict(skew: int, *, zoned: bool) -> ClockVerdict:
     return ClockVerdict.ANCIENT if -skew > OLDEST_NS else ClockVerdict.USED
 
 
-def _instants(device_time: int, where: ZoneInfo | None) -> list[int]:
+def instants(device_time: int, where: tzinfo | None) -> list[int]:
     """The UTC instants that a local time may mean: one, two in a repeated hour, none beyond the calendar."""
     if where is None:
         return [device_time]
@@ -109,3 +121,9 @@ def _instants(device_time: int, where: ZoneInfo | None) -> list[int]:
     if second > first:  # skipped in spring: still the offset of before
         return [device_time - first]
     return sorted({device_time - first, device_time - second})
+
+
+def utc_offset(at: int, where: tzinfo) -> int:
+    """By how much a zone's time is ahead of UTC (ns) at ``at`` (UTC ns)."""
+    local = (_EPOCH + timedelta(seconds=at // SECOND)).replace(tzinfo=UTC).astimezone(where)
+    return (local.utcoffset() or timedelta()) // timedelta(microseconds=1) * 1000
