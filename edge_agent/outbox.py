@@ -49,8 +49,8 @@ WAVES_S: Final = 1.0
 """Chunks of waveforms wait so long for each other: what all devices of a gateway sent then is one block."""
 WAVES_FILL: Final = 0.75
 """In an outbox as full as this there is no room for waves: the rest is for readings..."""
-WAVES_SHARE: Final = 0.25
-"""...nor where waves take so much of it already."""
+WAVES_SHARE: Final = 0.125
+"""...nor where waves take so much of it already: the default still holds 72 hours of eight patients."""
 DECISIONS_BYTES: Final = 128 * 1024
 MIN_BYTES: Final = (MIN_SEGMENTS + 2) * SMALLEST
 READ_TRIES: Final = 3

@@ -94,7 +94,7 @@ class Segment:
         self.wave_bytes += (row.end - row.start) * row.waves
 
     def live_bytes(self) -> int:
-        """About how much room the blocks take that are not settled."""
+        """About how much room the blocks take that are not settled: as if all numbers took the same."""
         count = len(self.numbers)
         return self.data_bytes * len(self.live) // count if count else 0
 
