@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_ingest import pulse
+from cloud_ingest.around import AroundBoard
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
@@ -134,6 +135,7 @@ class CloudService:
         self.publisher = ConfigPublisher(
             self.tenant, records, source, catalog=self.catalog, clock=clock, telemetry=telemetry, key=self.key
         )
+        self.around = AroundBoard(self.tenant, source, self.key, records.wall, telemetry)
         self.notifier = notifier
         self.reach = reach or Reach()
         self.pulse = Pulse(clock)
@@ -388,6 +390,8 @@ class CloudService:
             self._take_applied(gateway, message)
         elif kind == "account":
             self.books.offer(gateway, message.payload)
+        elif kind == "sightings":
+            self.around.take(gateway, message.payload)
 
     def _take_status(self, gateway: str, message: Message) -> None:
         if not message.payload:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol
 from cloud_ingest.entry import Draft, manual_device
 from dashboards.accounts_port import AccountsPort
 from dashboards.alarm_query import AlarmQuery, is_equipment
+from dashboards.around_port import AroundPort
 from dashboards.care_port import CarePort
 from dashboards.channels_port import ChannelsPort
 from dashboards.consent_port import ConsentPort
@@ -208,6 +209,7 @@ def newest_by_metric(values: Iterable[Value]) -> list[Value]:
 
 class Backend(
     AccountsPort,
+    AroundPort,
     CarePort,
     ChannelsPort,
     ConsentPort,

@@ -35,6 +35,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.cloud_accounts import CloudAccounts
+from dashboards.cloud_around import CloudAround
 from dashboards.cloud_care import CloudCare
 from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_consent import CloudConsent
@@ -102,6 +103,7 @@ class CloudBackend(
     CloudStaff,
     CloudChannels,
     CloudLedger,
+    CloudAround,
     CloudDeadLetters,
     CloudDirectory,
     CloudCare,
@@ -134,6 +136,7 @@ class CloudBackend(
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)
+        CloudAround.__init__(self, service)
         CloudDeadLetters.__init__(self, service)
         CloudDirectory.__init__(self, service, self._item)
         CloudResponse.__init__(self, service, passwords or Passwords())

@@ -28,6 +28,7 @@ from dashboards.backend import (
     newest_by_metric,
 )
 from dashboards.device_words import condition_of
+from dashboards.fake_around import FakeAround
 from dashboards.fake_care import FakeCare
 from dashboards.fake_channels import FakeChannels
 from dashboards.fake_dead_letters import FakeDeadLetters
@@ -107,6 +108,7 @@ class FakeBackend(
     FakeWhatIf,
     FakeChannels,
     FakeLedger,
+    FakeAround,
     FakeDeadLetters,
     FakeDirectory,
     FakeCare,
@@ -123,6 +125,7 @@ class FakeBackend(
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)
         FakeLedger.__init__(self)
+        FakeAround.__init__(self)
         FakeDeadLetters.__init__(self)
         FakeStaff.__init__(self)
         FakeWaves.__init__(self)

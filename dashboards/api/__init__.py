@@ -1,6 +1,7 @@
 """The REST API under ``/api/v1``."""
 
 from dashboards.api.alarms import router as alarms
+from dashboards.api.around import router as around
 from dashboards.api.burden import router as burden
 from dashboards.api.care import router as care
 from dashboards.api.channels import router as channels
@@ -41,6 +42,7 @@ ROUTERS = (
     invitations,
     consent,
     directory,
+    around,
     readings,
     trends,
     waves,

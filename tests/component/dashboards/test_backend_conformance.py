@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -184,9 +184,17 @@ class RealSide(Side):
         return (await self.accounts.make_link(SCOPE, user.id)).secret
 
 
+Real = TypeVar("Real", bound=RealSide)
+
+
 @asynccontextmanager
 async def real(folder: Path) -> AsyncIterator[RealSide]:
-    side = RealSide(folder)
+    async with lived(RealSide(folder)) as side:
+        yield side
+
+
+@asynccontextmanager
+async def lived(side: Real) -> AsyncIterator[Real]:
     running = asyncio.create_task(side.service.run(), name="cloud")
     await side.service.started.wait()
     try:

@@ -1,0 +1,69 @@
+"""What the gateways tell of what is around them, kept in memory; and asking one to listen now."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_ingest.sources.base import FrameSource
+from hearthward.core.clock import Clock
+from hearthward.core.errors import DecodeError
+from hearthward.core.sightings import MOST_SCAN_S, Ask, Sightings
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.wire import topic
+from hearthward.trust.keys import SigningKey
+
+__all__ = ["AroundBoard", "Told"]
+
+log = logging.getLogger(__name__)
+
+MAX_GATEWAYS: Final = 1_000
+"""Unknown gateways can be invented by anybody who may publish: beyond this no new ones are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A gateway's last word, and when it came (UTC ns, real time)."""
+
+    at: int
+    seen: Sightings
+
+
+class AroundBoard:
+    """Each gateway's newest sightings. ``wall`` is real time, also where a recording is played."""
+
+    def __init__(
+        self, tenant: str, source: FrameSource, key: SigningKey, wall: Clock, telemetry: Telemetry
+    ) -> None:
+        self._tenant, self._source, self._key = tenant, source, key
+        self._wall, self._telemetry = wall, telemetry
+        self._told: dict[str, Told] = {}
+        self._issued = 0
+
+    def take(self, gateway: str, payload: bytes) -> None:
+        """A message came on the gateway's topic; counts ``messages_rejected_total``."""
+        try:
+            seen = Sightings.decode(payload)
+        except DecodeError as error:
+            self._refuse(gateway, str(error))
+            return
+        if seen.gateway != gateway:
+            self._refuse(gateway, "they name another gateway")
+        elif gateway in self._told or len(self._told) < MAX_GATEWAYS:
+            self._told[gateway] = Told(self._wall.now_ns(), seen)
+
+    def _refuse(self, gateway: str, why: str) -> None:
+        self._telemetry.count("messages_rejected_total", kind="sightings")
+        log.warning("sightings of gateway %s refused: %s", gateway, why)
+
+    def all(self) -> dict[str, Told]:
+        """Gateway -> what it told last."""
+        return dict(self._told)
+
+    async def scan(self, gateway: str, seconds: int) -> None:
+        """Ask a gateway to listen for 1..60 s. Raises UplinkError: there is no connection."""
+        self._issued = max(self._wall.now_ns(), self._issued + 1)
+        ask = Ask(gateway, "scan", min(max(1, seconds), MOST_SCAN_S), self._issued)
+        signed = ask.signed(self._key.sign(ask.signed_part()))
+        await self._source.publish(topic(self._tenant, gateway, "ask"), signed.encode())

@@ -1,0 +1,68 @@
+"""What gateways see around them, as the web shows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dashboards.models import Instant
+from hearthward.core.device_states import Sighting
+from hearthward.core.sightings import Sightings
+
+__all__ = ["Around", "GatewayEars", "SeenDevice"]
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SeenDevice(_View):
+    """A device that a gateway heard or found plugged in, configured or not."""
+
+    gateway: str
+    transport: Literal["ble", "serial"]
+    address: str = Field(description="a Bluetooth address, or a port's path")
+    name: str = ""
+    rssi: int | None = Field(None, description="strength of its last advertisement, dBm")
+    services: list[str] = Field(default_factory=list, description="UUIDs, in four digits where they may be")
+    company_ids: list[int] = Field(default_factory=list, description="Bluetooth numbers of makers")
+    usb: str = Field("", description="vendor:product of a port's adapter")
+    profile: str = Field("", description="what fits; empty: why says what is missing")
+    why: str = Field("", description="none, silent, port, or several: and the profiles' ids")
+    device: str = Field("", description="its id when it is configured at this gateway")
+    first: Instant
+    last: Instant
+
+    @classmethod
+    def of(cls, gateway: str, one: Sighting) -> SeenDevice:
+        """As the gateway told."""
+        fields = {name: getattr(one, name) for name in one.__dataclass_fields__}
+        return cls(gateway=gateway, **fields)
+
+
+class GatewayEars(_View):
+    """When a gateway told last, and whether its radio can listen."""
+
+    gateway: str
+    told: Instant
+    hearing: bool
+    trouble: str = ""
+
+
+class Around(_View):
+    """All that the gateways in scope told last."""
+
+    items: list[SeenDevice]
+    gateways: list[GatewayEars]
+
+    @classmethod
+    def of(cls, told: dict[str, tuple[int, Sightings]]) -> Around:
+        """Gateway -> (when its word came, its word)."""
+        return cls(
+            items=[SeenDevice.of(g, one) for g, (_, seen) in sorted(told.items()) for one in seen.sightings],
+            gateways=[
+                GatewayEars(gateway=g, told=at, hearing=seen.hearing, trouble=seen.trouble)
+                for g, (at, seen) in sorted(told.items())
+            ],
+        )

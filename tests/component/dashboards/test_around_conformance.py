@@ -1,0 +1,118 @@
+"""What gateways see around them, through the web's port: one suite over the fake and the real service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from dashboards.backend import DirectoryError
+from hearthward.core.device_states import Sighting
+from hearthward.core.sightings import Ask, Sightings
+from hearthward.core.wire import Status, topic
+from hearthward.trust.access import Principal, Role, Scope, scope_of
+from hearthward.trust.keys import verify
+from tests.component.dashboards.test_backend_conformance import SCOPE, T0, FakeSide, RealSide, furnish, lived
+
+CUFF = Sighting("ble", "C0:00:00:00:00:01", T0, T0 + 5, "cuff", -60, ("1810",), (77,), profile="sig-bp")
+PHONE = Sighting("ble", "C0:00:00:00:00:02", T0, T0 + 5, why="none")
+
+
+async def until(there: Callable[[], bool]) -> None:
+    """The service has taken what was delivered."""
+    async with asyncio.timeout(10):
+        while not there():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+
+
+class FakeEars(FakeSide):
+    async def tell(self, seen: Sightings) -> None:
+        self.backend.put_sightings("main", seen)
+
+    async def online(self) -> None:
+        await self.refuse({})
+
+    async def asked(self) -> list[tuple[str, int]]:
+        return self.backend.asked
+
+
+class RealEars(RealSide):
+    async def tell(self, seen: Sightings) -> None:
+        self.source.deliver(topic("main", seen.gateway, "sightings"), seen.encode())
+        await until(lambda: seen.gateway in self.service.around.all())
+
+    async def online(self) -> None:
+        self.source.deliver(topic("main", "gw-1", "status"), Status(online=True).encode())
+        await until(lambda: self.service.gateways.online("gw-1"))
+
+    async def asked(self) -> list[tuple[str, int]]:
+        sent = [m for m in self.source.published if m.topic.endswith("/ask")]
+        asks = [Ask.decode(m.payload) for m in sent]
+        assert all(verify(self.service.key.public, a.signed_part(), a.signature) for a in asks)
+        assert len({a.issued for a in asks}) == len(asks)
+        assert all(m.topic == topic("main", a.gateway, "ask") for m, a in zip(sent, asks, strict=True))
+        return [(a.gateway, a.seconds) for a in asks]
+
+
+@pytest.fixture(params=["fake", "real"])
+async def ears(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FakeEars | RealEars]:
+    if request.param == "fake":
+        yield FakeEars()
+        return
+    async with lived(RealEars(tmp_path)) as made:
+        yield made
+
+
+def seen(gateway: str = "gw-1", *sightings: Sighting, trouble: str = "") -> Sightings:
+    return Sightings(gateway, "s", T0, sightings, hearing=not trouble, trouble=trouble)
+
+
+async def test_what_gateways_tell_is_there_with_when_they_did(ears: FakeEars | RealEars):
+    await furnish(ears)
+    assert (await ears.backend.around(SCOPE)).items == []
+    await ears.tell(seen("gw-1", CUFF, PHONE))
+    await ears.tell(seen("gw-x", PHONE, trouble="the radio is off"))
+    found = await ears.backend.around(SCOPE)
+    assert [(one.gateway, one.address, one.profile, one.why) for one in found.items] == [
+        ("gw-1", CUFF.address, "sig-bp", ""),
+        ("gw-1", PHONE.address, "", "none"),
+        ("gw-x", PHONE.address, "", "none"),
+    ]
+    first = found.items[0]
+    assert (first.rssi, first.services, first.company_ids, first.last) == (-60, ["1810"], [77], T0 + 5)
+    assert [(g.gateway, g.hearing, g.trouble) for g in found.gateways] == [
+        ("gw-1", True, ""),
+        ("gw-x", False, "the radio is off"),
+    ]
+    assert all(g.told > 0 for g in found.gateways)
+
+
+async def test_somebody_of_one_ward_sees_that_wards_gateways_only(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    await ears.tell(seen("gw-1", CUFF))
+    await ears.tell(seen("gw-x", PHONE))
+
+    def of(ward: str) -> Scope:
+        return scope_of(Principal("usr_n", "N", "main", frozenset({Role.NURSE}), frozenset({ward})))
+
+    mine, other = await ears.backend.around(of(ids["ward"])), await ears.backend.around(of(ids["other"]))
+    assert {g.gateway for g in mine.gateways} == {one.gateway for one in mine.items} == {"gw-1"}
+    assert (other.items, other.gateways) == ([], [])
+    assert (await ears.backend.around(Scope.system("other"))).items == []
+
+
+async def test_a_gateway_is_asked_to_listen_when_it_is_there(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    for gateway, code in (("gw-x", "unknown"), ("gw-1", "state")):
+        with pytest.raises(DirectoryError) as caught:
+            await ears.backend.scan(SCOPE, gateway, 10)
+        assert (caught.value.field, caught.value.code) == ("gateway", code)
+    await ears.online()
+    other = scope_of(Principal("usr_e", "E", "main", frozenset({Role.NURSE}), frozenset({ids["other"]})))
+    with pytest.raises(DirectoryError):
+        await ears.backend.scan(other, "gw-1", 10)
+    await ears.backend.scan(SCOPE, "gw-1", 10)
+    await ears.backend.scan(SCOPE, "gw-1", 20)
+    assert await ears.asked() == [("gw-1", 10), ("gw-1", 20)]

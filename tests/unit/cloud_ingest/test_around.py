@@ -1,0 +1,57 @@
+"""What the cloud keeps of what gateways see."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_ingest.around import MAX_GATEWAYS, AroundBoard
+from cloud_ingest.sources.fake import MemorySource
+from hearthward.core.clock import EventClock
+from hearthward.core.device_states import Sighting
+from hearthward.core.errors import UplinkError
+from hearthward.core.sightings import Sightings
+from hearthward.core.telemetry import Telemetry
+from hearthward.trust.keys import SigningKey
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.telemetry, self.clock = Telemetry(), EventClock(5)
+        self.board = AroundBoard("main", MemorySource(), SigningKey.new(), self.clock, self.telemetry)
+
+    def tell(self, gateway: str, *addresses: str, topic: str | None = None) -> None:
+        seen = Sightings(gateway, "s", 1, tuple(Sighting("ble", a, 1, 1) for a in addresses))
+        self.board.take(gateway if topic is None else topic, seen.encode())
+
+
+def test_the_newest_word_stands_in_place_of_the_one_before():
+    rig = Rig()
+    rig.tell("gw-1", "a", "b")
+    rig.clock.advance(1)
+    rig.tell("gw-1", "c")
+    (told,) = rig.board.all().values()
+    assert [one.address for one in told.seen.sightings] == ["c"]
+    assert told.at == rig.clock.now_ns()
+
+
+def test_noise_and_who_speaks_for_another_are_counted_and_kept_out():
+    rig = Rig()
+    rig.board.take("gw-1", b"noise")
+    rig.tell("gw-1", "a", topic="gw-2")
+    assert rig.board.all() == {}
+    assert rig.telemetry.value("messages_rejected_total", kind="sightings") == 2
+
+
+def test_invented_gateways_do_not_fill_the_memory():
+    rig = Rig()
+    rig.tell("gw-1", "a")
+    for n in range(MAX_GATEWAYS + 10):
+        rig.tell(f"made-up-{n}")
+    rig.tell("gw-1", "b")
+    assert len(rig.board.all()) == MAX_GATEWAYS
+    assert rig.board.all()["gw-1"].seen.sightings[0].address == "b"
+
+
+async def test_without_a_broker_nobody_can_be_asked():
+    with pytest.raises(UplinkError):
+        await Rig().board.scan("gw-1", 10)
