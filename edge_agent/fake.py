@@ -11,6 +11,8 @@ from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.ranges import RangeSet
+from hearthward.core.wave_blocks import encode_waves
+from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import Block, Gap, encode_block, encode_decisions
 from rules.state import State
 
@@ -78,6 +80,11 @@ class FakeOutbox:
         block = self._add(len(decisions), encode_decisions(decisions))
         for span in [*rests_on, (block.first, block.last)]:
             self.urgent.add(*span)
+        return block.first, block.last
+
+    async def append_waves(self, chunks: Sequence[WaveformChunk]) -> tuple[int, int]:
+        """As ``Outbox.append_waves``, at once."""
+        block = self._add(len(chunks), encode_waves(chunks))
         return block.first, block.last
 
     def _add(self, count: int, payload: bytes) -> Block:

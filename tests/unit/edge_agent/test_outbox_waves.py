@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wave_blocks import decode_waves
 from hearthward.core.waves import MAX_SAMPLES, WaveformChunk
-from hearthward.core.wire import decode_block
+from tests.unit.edge_agent.decided import Edge, reading
 from tests.unit.edge_agent.waves import make_chunk
 
 Opener = Callable[..., Awaitable[Outbox]]
@@ -183,10 +184,16 @@ def test_many_samples_become_several_blocks():
     assert all(not b.counts for b in blocks)
 
 
-async def test_a_reader_of_readings_is_not_given_waves_unawares(open_outbox: Opener, batch: Batcher):
-    box = await open_outbox()
-    await box.append(batch(1, 2))
-    await box.append_waves([make_chunk(0)])
-    kinds = [b.waves for b in await box.pending(0, *ALL)]
-    assert kinds == [False, True]
-    assert len(decode_block((await box.pending(0, 2))[0].payload)) == 2
+async def test_rules_at_the_edge_pass_waves_over_and_find_what_an_alarm_rests_on(tmp_path: Path):
+    edge = await Edge(tmp_path).start()
+    await edge.outbox.append_waves([make_chunk(0), make_chunk(1)])
+    await edge.read(reading(1, 97))
+    await edge.outbox.append_waves([make_chunk(2)])
+    await edge.read(reading(2, 84))
+    assert edge.kinds == [("start", "spo2-low")]
+    assert edge.outbox.urgent.covers(5, 5)
+    assert edge.telemetry.value("edge_undecided_total") == 0
+    assert edge.telemetry.value("edge_passed_over_total") == 0
+    await edge.start()  # anew, out of the outbox and what was kept
+    await edge.read(reading(3, 96))
+    assert edge.kinds == [("start", "spo2-low"), ("end", "spo2-low")]
