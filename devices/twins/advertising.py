@@ -55,6 +55,10 @@ class AdvertisingTwin(Peripheral):
         self._known(metric)
         return self._encoder.express(metric, value)
 
+    def typical(self) -> dict[str, float]:
+        """Something in the middle of what is plausible for everything that it measures."""
+        return self._encoder.typical()
+
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
     ) -> Mapping[str, float]:

@@ -7,6 +7,7 @@ proves the other. A presence flag, a unit, a quality bit is set because the desc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -98,6 +99,26 @@ class FrameEncoder:
             except ValueError as error:
                 why = str(error)
         raise ValueError(why)
+
+    def middle(self, metric: str) -> float:
+        """A value that it can carry, in the middle of what is plausible. Raises ValueError: none is."""
+        row = METRICS[metric]
+        for n in (32, 16, 8, 48, 4, 2, 1, 0, 64):
+            with suppress(ValueError):
+                return self.express(metric, row.low + (row.high - row.low) * n / 64)
+        msg = f"{self.source} carries no plausible value of {metric}"
+        raise ValueError(msg)
+
+    def typical(self) -> dict[str, float]:
+        """A value for each metric that goes with those before it."""
+        values: dict[str, float] = {}
+        for metric in sorted(self.metrics):
+            more = {**values, metric: self.middle(metric)}
+            with suppress(Exclusive):
+                with suppress(Missing):
+                    self.encode(Content(more))
+                values = more
+        return values
 
     def encode(self, *contents: Content, checked: bool = True) -> bytes:
         """One payload; several contents only where a payload is a row of records.

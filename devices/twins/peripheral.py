@@ -38,6 +38,8 @@ __all__ = [
 ADVERTISING_MS: Final = 500.0  # listeners hear at once when they start (radio.listen): rarely is enough
 _DEVICE_INFORMATION: Final = 0x180A
 _BATTERY: Final = 0x180F
+_RAW: Final = {0x2A23: bytes(8), 0x2A2A: bytes(4), 0x2A50: bytes.fromhex("02ffff01000100")}
+"""System id, regulatory data, PnP id: of nobody."""
 _PROPERTIES = gatt.Characteristic.Properties
 
 
@@ -91,17 +93,19 @@ def battery_service(battery: gatt.Characteristic[bytes]) -> gatt.Service:
     return gatt.Service(UUID.from_16_bits(_BATTERY), [battery])
 
 
-def information_service(identity: Identity, serial: str) -> gatt.Service:
-    """The Device Information Service."""
+def information_service(identity: Identity, serial: str, *, whole: bool = False) -> gatt.Service:
+    """The Device Information Service; ``whole``: with hardware, software and what is no text."""
     texts = {
         0x2A29: identity.manufacturer,
         0x2A24: identity.model,
         0x2A25: serial,
         0x2A26: identity.firmware,
     }
+    values = {number: text.encode() for number, text in texts.items()}
+    if whole:
+        values |= {0x2A27: b"A", 0x2A28: identity.firmware.encode(), **_RAW}
     return gatt.Service(
-        UUID.from_16_bits(_DEVICE_INFORMATION),
-        [constant(number, value.encode()) for number, value in texts.items()],
+        UUID.from_16_bits(_DEVICE_INFORMATION), [constant(number, value) for number, value in values.items()]
     )
 
 

@@ -87,6 +87,10 @@ class ProfileSerialTwin(PtyTwin):
             raise ValueError(msg)
         return self._encoder.express(metric, value)
 
+    def typical(self) -> dict[str, float]:
+        """Something in the middle of what is plausible for everything that it measures."""
+        return self._encoder.typical()
+
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
     ) -> Mapping[str, float]:
@@ -126,6 +130,11 @@ class ProfileSerialTwin(PtyTwin):
         if self._streaming is not None:
             self._streaming.cancel()
             self._streaming = None
+
+    @property
+    def confirmations(self) -> int:
+        """How many further payloads a framer waits for before it believes the first."""
+        return max(0, -(-self._framing.lock // (self._framing.group or 1)) - 1)
 
     @property
     def pace_s(self) -> float:

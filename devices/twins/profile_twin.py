@@ -28,7 +28,6 @@ from devices.twins.peripheral import (
 )
 from devices.twins.services import IDENTITIES, SERVICES
 from devices.twins.store import ABORT, RecordStore, StoredRecord
-from hearthward.core.codes import METRICS
 from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from devices.twins.radio import VirtualRadio
     from firmware_profiles.profile import Profile
 
-__all__ = ["NO_TROUBLE", "ProfileTwin", "Trouble", "identity_of", "middle"]
+__all__ = ["NO_TROUBLE", "ProfileTwin", "Trouble", "identity_of"]
 
 _BATTERY: Final = "2a19"
 _INFORMATION: Final = "180a"
@@ -67,17 +66,6 @@ def _security(profile: Profile) -> Security:
     transport = profile.document.transport
     pairing = "none" if transport is None else transport.pairing
     return OPEN if pairing == "none" else Security(pairing)
-
-
-def middle(encoder: FrameEncoder, metric: str) -> float:
-    """A value that the frame can carry, in the middle of what is plausible."""
-    row = METRICS[metric]
-    for n in (32, 16, 8, 48, 4, 2, 1, 0, 64):
-        value = row.low + (row.high - row.low) * n / 64
-        with contextlib.suppress(ValueError):
-            return encoder.express(metric, value)
-    msg = f"{encoder.source} carries no plausible value of {metric}"
-    raise ValueError(msg)
 
 
 class ProfileTwin(Peripheral):
@@ -118,6 +106,7 @@ class ProfileTwin(Peripheral):
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._readable: dict[str, bytes] = {}
         self._transfer: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._served: dict[str, gatt.Characteristic[bytes]] = {}
         self._serve()
@@ -175,7 +164,8 @@ class ProfileTwin(Peripheral):
             if uuid != _BATTERY:
                 groups.setdefault(SERVICES.get(uuid, home), []).append(characteristic)
         services = [gatt.Service(UUID(uuid), many) for uuid, many in groups.items()]
-        return [*services, battery_service(self._battery), information_service(self.identity, self.id)]
+        information = information_service(self.identity, self.id, whole=True)
+        return [*services, battery_service(self._battery), information]
 
     def _advertisement(self) -> bytes:
         home = self._home()
@@ -201,7 +191,7 @@ class ProfileTwin(Peripheral):
             try:
                 return encoder.encode(content)
             except Missing as missing:
-                value = middle(encoder, missing.metric)
+                value = encoder.middle(missing.metric)
                 content = replace(content, values={**content.values, missing.metric: value})
 
     def _write(self, uuid: str, _bearer: Bearer, value: bytes) -> None:
@@ -222,6 +212,10 @@ class ProfileTwin(Peripheral):
         self._known(metric)
         encoder = next(one for one in self._sources.values() if metric in one.metrics)
         return encoder.express(metric, value)
+
+    def typical(self) -> dict[str, float]:
+        """Something in the middle of what is plausible for everything that it can measure at once."""
+        return {m: v for encoder in self._sources.values() for m, v in encoder.typical().items()}
 
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
@@ -310,8 +304,9 @@ class ProfileTwin(Peripheral):
     # ------------------------------------------------------------------ memory
 
     def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:
-        if self._waiting and characteristic in self._awaited:
-            self._spawn(self._flush(), f"flush {self.id}")
+        wanted = self._waiting and characteristic is self._served[self._waiting[0][0]]
+        if wanted and (self._flushing is None or self._flushing.done()):
+            self._flushing = self._spawn(self._flush(), f"flush {self.id}")
 
     async def _flush(self) -> None:
         """Give a host what was kept, oldest first; what it does not confirm is kept on."""
@@ -319,8 +314,7 @@ class ProfileTwin(Peripheral):
             while self._waiting:
                 source, payload = self._waiting[0]
                 await self._push(self._served[source], payload)
-                if self._waiting and self._waiting[0] == (source, payload):
-                    self._waiting.popleft()
+                self._waiting.popleft()
 
     def _command(self, request: bytes) -> None:
         """One request to the control point; the procedure goes on by itself."""
