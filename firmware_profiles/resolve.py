@@ -117,9 +117,9 @@ class _Resolver:
                     raise ProfileError([own.problem(("includes", i), message)])
                 frames[source] = frame
                 out.origins["frames", source] = part.source, ("frames", source)
-            asked = [step.model_copy(update={"optional": True}) for step in part.doc.session]
-            own_steps = [step.model_copy(update={"optional": True}) for step in session]
-            session += [step for step in asked if step not in own_steps]
+            asked = {(step.read, step.subscribe) for step in session} - {(None, None)}
+            more = [step for step in part.doc.session if (step.read, step.subscribe) not in asked]
+            session += [step.model_copy(update={"optional": True}) for step in more]
         out.doc = own.doc.model_copy(update={"frames": frames, "session": tuple(session)})
         if findings := [out.problem(path, message) for path, message in resolved_findings(out.doc)]:
             raise ProfileError(by_line(findings))
