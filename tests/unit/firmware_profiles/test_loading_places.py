@@ -111,8 +111,7 @@ MISUSES = [
     (
         SEQUENCE,
         "type: dt7}",
-        "type: u8, present_if: {field: flags, bit: 0}}\n      "
-        "- {name: both, type: u8, join: [{field: time, bits: [0, 1]}]}",
+        "type: u8, present_if: {field: flags, bit: 0}}\n      - {name: both, type: u8, join: [{field: time, bits: [0, 1]}]}",
         "name: both",
         "time is not always there: give both the same present_if",
     ),
