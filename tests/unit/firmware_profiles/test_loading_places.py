@@ -111,9 +111,9 @@ MISUSES = [
     (
         SEQUENCE,
         "type: dt7}",
-        "type: u8, present_if: {field: flags, bit: 0}}\n      - {name: both, type: u8, join: [{field: time, bits: [0, 1]}]}",
-        "name: both",
-        "time is not always there: give both the same present_if",
+        "type: u8, present_if: {field: flags, bit: 0}}\n      - {name: z, type: u8, join: [{field: time, bits: [0, 1]}]}",
+        "name: z",
+        "time is not always there: give z the same present_if",
     ),
     # samples
     (FIXED, "metric: pleth", "metric: plet", "pleth, type", "'plet' is no waveform .did you mean 'pleth'"),
