@@ -126,6 +126,7 @@ async def _gateway(folder: Path) -> dict[str, Any]:
         finally:
             running.cancel()
             await asyncio.wait([running])
+            (folder / "done").touch()
     connects = sum(telemetry.by_label("device_connects_total", "device").values())
     return {
         "readings": readings,
@@ -212,10 +213,7 @@ async def _devices(folder: Path) -> None:
         sent = await _lives(folder, [*twins, *ports])
         (folder / "sent.new").write_text(json.dumps(sent))
         (folder / "sent.new").replace(folder / "sent.json")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(START_S):
-                await asyncio.gather(*(twin.wait_ready() for twin in (*twins, *ports)))
-        await asyncio.sleep(3 * SAMPLE_S)
+        await _wait_for(folder / "done", START_S)
 
 
 async def _lives(folder: Path, twins: Sequence[Any]) -> dict[str, int]:

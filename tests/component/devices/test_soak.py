@@ -22,7 +22,7 @@ def test_200_peripherals_and_32_ports_lose_nothing_and_leak_nothing(tmp_path: Pa
     done = subprocess.run(
         [sys.executable, "-m", "bench", "devices", "--json", str(report)],
         cwd=ROOT,
-        env={**os.environ, "BENCH_DEVICES_S": "8"},
+        env={**os.environ, "BENCH_DEVICES_S": "5"},
         capture_output=True,
         text=True,
         timeout=240,
