@@ -37,8 +37,9 @@ class WaveFlow:
     """Decodes, stamps and queues the waves of one device; one consumer (``run``) hands them to the sink.
 
     ``pressed`` says whether readings wait: as long as they do, waves are dropped. Counted by device and
-    reason (``pressure``, ``queue``, ``refused``): ``wave_samples_dropped_total``; what is dropped is a gap in
-    the chunks' numbers. ``wave_payloads_rejected_total`` by reason: payloads whose samples cannot be read.
+    reason (``pressure``, ``queue``, ``refused``, ``stopped``): ``wave_samples_dropped_total``; what is
+    dropped is a gap in the chunks' numbers. ``wave_payloads_rejected_total`` by reason: payloads whose
+    samples cannot be read.
     """
 
     def __init__(
@@ -72,21 +73,18 @@ class WaveFlow:
         decoder = profile.wave_decoders.get(source) or profile.wave_decoders.get(source.lower())
         if decoder is None or self._sink is None:
             return
-        try:
-            waves = decoder(payload)
-        except DecodeError as error:
-            self._reject(error.reason)
-            return
-        except Exception:
-            logger.exception("device %s: profile %s failed to decode its waves", self._device, profile.id)
-            self._reject("internal")
-            return
         if self._stamper is None:
             self._stamper = WaveStamper(self._device, digest63(self._ids.new("waves").encode()), self._last)
         if readings is not None and len(readings):
             offset = readings.corrected[-1] - readings.received[-1]
             self._offset = offset if abs(offset) <= ASIDE_NS else 0
-        self._offer(self._stamper.take(waves, now, now + self._offset, profile.hash))
+        try:
+            self._offer(self._stamper.take(decoder(payload), now, now + self._offset, profile.hash))
+        except DecodeError as error:
+            self._reject(error.reason)
+        except Exception:
+            logger.exception("device %s: profile %s failed to decode its waves", self._device, profile.id)
+            self._reject("internal")
 
     def _reject(self, reason: str) -> None:
         self._telemetry.count("wave_payloads_rejected_total", reason=reason, device=self._device)
@@ -141,6 +139,12 @@ class WaveFlow:
                 continue
             await self._sleep(backoff(failures, RETRY_FIRST_S, RETRY_MAX_S, self._ids))
             failures += 1
+
+    def abandon(self) -> None:
+        """What waits is handed over no more."""
+        if self._waiting:
+            self._drop(tuple(self._waiting), "stopped")
+            self._waiting.clear()
 
     async def _deliver(self) -> bool:
         """Try the oldest chunks once; returns False when they must be tried again."""

@@ -23,7 +23,7 @@ class _Line:
     """One waveform of a run: what it is like now, and its samples that are in no chunk yet.
 
     ``first`` is the number of the first of them, ``at`` when the last one was taken, ``usual`` how many
-    samples came last.
+    samples came last, ``broken`` whether a payload could not be read since.
     """
 
     like: DecodedWave
@@ -32,6 +32,7 @@ class _Line:
     at: int = 0
     received: int = 0
     usual: int = 0
+    broken: bool = False
     samples: list[int] = field(default_factory=list)
 
     def size(self) -> int:
@@ -50,9 +51,10 @@ class _Line:
         )
 
     def missing(self, at: int, n: int) -> int:
-        """How many samples were lost before the ``n`` that end ``at``, by the time that passed."""
+        """How many samples were lost before the ``n`` that end ``at``: by the time, or a payload's."""
         late_s = (at - self.at) / SECOND - n / self.like.rate_hz
-        return round(late_s * self.like.rate_hz) if self.usual and late_s > PAUSE_S else 0
+        late = round(late_s * self.like.rate_hz) if self.usual and late_s > PAUSE_S else 0
+        return max(late, self.usual if self.broken else 0)
 
 
 class WaveStamper:
@@ -86,7 +88,7 @@ class WaveStamper:
             if lost or not line.same(wave, profile):
                 out += self._rest(wave.metric, line)
                 line.first += lost
-                line.like, line.profile = wave, profile
+                line.like, line.profile, line.broken = wave, profile, False
             line.samples.extend(wave.samples)
             line.at, line.received, line.usual = corrected, received, len(wave.samples)
             size = line.size()
@@ -95,11 +97,10 @@ class WaveStamper:
         return out
 
     def lost(self) -> list[WaveformChunk]:
-        """A payload could not be read: as many samples as the one before had are taken for lost."""
-        out = self.flush()
+        """Payloads could not be read: at least as many samples as the one before had are taken for lost."""
         for line in self._lines.values():
-            line.first += line.usual
-        return out
+            line.broken = True
+        return self.flush()
 
     def flush(self) -> list[WaveformChunk]:
         """The samples that are in no chunk yet, as chunks shorter than usual."""

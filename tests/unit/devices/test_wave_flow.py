@@ -139,6 +139,32 @@ async def test_a_payload_whose_samples_cannot_be_read_is_counted_and_a_gap():
     assert rejected == 1
 
 
+async def test_what_is_given_up_at_the_end_is_counted():
+    rig = Rig()
+    rig.error = StoreUnavailable("later")
+    rig.take(2)
+    task = asyncio.create_task(rig.flow.run())
+    await settled()
+    task.cancel()
+    await asyncio.wait([task])
+    rig.flow.abandon()
+    rig.flow.abandon()
+    assert rig.dropped("stopped") == 150
+    assert len(rig.flow) == 0
+
+
+async def test_a_decoder_that_fails_costs_its_payload_only():
+    rig = Rig()
+    odd = replace(WAVING, wave_decoders={"2a37": lambda _payload: 1 / 0})  # type: ignore[dict-item,return-value]
+    rig.flow.take(odd, "2a37", b"x", NOON, None)
+    rig.take(1)
+    rig.flow.finish()
+    await rig.flow.run()
+    assert [c.first for c in rig.taken] == [0]
+    rejected = rig.telemetry.value("wave_payloads_rejected_total", device="oxi-1", reason="internal")
+    assert rejected == 1
+
+
 async def test_each_connection_is_a_run_of_its_own():
     rig = Rig()
     rig.take(1)

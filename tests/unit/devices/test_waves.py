@@ -56,7 +56,7 @@ def test_a_long_payload_is_cut_and_each_part_has_its_own_time():
     assert [c.received for c in chunks] == [last, last + 1, last + 2]
 
 
-@given(st.lists(st.integers(0, 9000), max_size=8), st.sampled_from([0.5, 60.0, 75.0, 500.0, 10_000.0]))
+@given(st.lists(st.integers(0, 6000), max_size=5), st.sampled_from([0.5, 60.0, 75.0, 500.0, 10_000.0]))
 def test_no_sample_is_lost_doubled_or_out_of_order(counts: list[int], rate_hz: float):
     stamper = WaveStamper("d", 1)
     chunks = [*feed(stamper, counts, rate_hz=rate_hz), *stamper.flush()]
@@ -95,9 +95,14 @@ def test_a_payload_that_could_not_be_read_is_a_gap_of_its_usual_length():
     feed(stamper, [25])
     (before,) = stamper.lost()
     assert (before.first, before.end) == (0, 25)
-    assert stamper.lost() == []
+    assert stamper.lost() == []  # a long noise is told many times
     feed(stamper, [25], at=NOON + SECOND)
-    assert stamper.flush()[0].first == 75
+    assert stamper.flush()[0].first == 50
+    stamper.lost()
+    later = NOON + 12 * SECOND
+    stamper.take([pleth(range(25))], later, later, "abc")
+    assert stamper.flush()[0].first == 75 + round((12 - 1 - 50 / 75) * 75)
+    assert WaveStamper("oxi-1", 8).lost() == []
 
 
 def test_receive_times_go_on_from_the_run_before_though_the_clock_was_put_back():

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_agent.encoding import encode_all
+from edge_agent.encoding import encode_all, encode_all_waves
 from edge_agent.segments.fake import MemoryDisk
 from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Done, NewBlock, Store, Work
 from hearthward.core.ranges import RangeSet
 from hearthward.core.wire import Block, Gap, encode_decisions
 from tests.unit.edge_agent.batches import make_batch
+from tests.unit.edge_agent.waves import make_chunk
 
 ALL = 1 << 62
 
@@ -85,6 +86,12 @@ class OutboxMachine(RuleBasedStateMachine):
             batches.append(make_batch(self.digest, n, fat=fat))
         self.told += 1
         self.commit(Work(blocks=encode_all(batches)[0], counts=[("dev-0", 1, "read", 1)]))
+
+    @rule(n=st.integers(1, 40))
+    def wave(self, n: int) -> None:
+        self.digest += n
+        chunks = [make_chunk(self.digest + i) for i in range(n)]
+        self.commit(Work(blocks=encode_all_waves([chunks])[0]))
 
     @rule(n=st.integers(5, 12))
     def append_until_something_has_to_go(self, n: int) -> None:
@@ -264,8 +271,8 @@ class OutboxMachine(RuleBasedStateMachine):
         by_kind: dict[str, int] = {}
         for _, _, kind, n in self.store.state.counts:
             by_kind[kind] = by_kind.get(kind, 0) + n
-        decisions = self.accepted - by_kind.get("accepted", 0)
-        assert decisions >= 0
+        others = self.accepted - by_kind.get("accepted", 0)  # decisions and waves
+        assert others >= 0
         assert by_kind.get("read", 0) == self.told
 
     def teardown(self) -> None:
