@@ -37,6 +37,15 @@ def serial_findings(doc: ProfileDocument) -> Iterator[Finding]:
     if doc.framing.source not in doc.frames:
         near = did_you_mean(doc.framing.source, doc.frames)
         yield ("framing", "source"), f"no frame is named {doc.framing.source!r}{near}"
+    for i, one in enumerate(doc.match.serial):
+        yield from bad(
+            (one.usb is None and one.hears is None, ("match", "serial", i), "needs usb or hears"),
+            (
+                one.hears not in {None, doc.framing.source},
+                ("match", "serial", i, "hears"),
+                f"is the framing's source: {doc.framing.source}",
+            ),
+        )
     yield from ((("framing", *path), message) for path, message in framing_findings(doc.framing))
 
 

@@ -34,6 +34,8 @@ class DeviceFacts:
     model: str | None = None
     firmware: str | None = None
     usb: str | None = None
+    hears: frozenset[str] = frozenset()
+    """Sources of serial profiles whose frames came on the line."""
 
 
 def short_uuid(uuid: str) -> str:
@@ -46,16 +48,19 @@ def short_uuid(uuid: str) -> str:
 def matches(match: Match, transport: str, facts: DeviceFacts) -> bool:
     """Whether a device with these facts is one that ``match`` means.
 
-    A criterion about something unknown does not hold, nor does a firmware range without a version.
+    A criterion about something unknown does not hold, nor does a firmware range without a version; but
+    frames that are heard tell the firmware themselves.
     """
     if _AIR.get(transport, transport) != facts.transport:
         return False
+    if facts.transport == "serial" and any(one.hears in facts.hears for one in match.serial):
+        return True
     if not match.firmware_range.everything:
         version = None if facts.firmware is None else parse_version(facts.firmware)
         if version is None or version not in match.firmware_range:
             return False
     if facts.transport == "serial":
-        return facts.usb is not None and facts.usb.lower() in {serial.usb for serial in match.serial}
+        return facts.usb is not None and facts.usb.lower() in {one.usb for one in match.serial}
     return any(_meets(ble, facts) for ble in match.ble)
 
 
@@ -96,8 +101,9 @@ def rivals(all_of: Iterable[tuple[str, str, Match]]) -> Iterator[tuple[str, str]
 
 
 def _overlap(a: Match, b: Match) -> bool:
-    if {serial.usb for serial in a.serial} & {serial.usb for serial in b.serial}:
-        return True
+    for key in ("usb", "hears"):
+        if {getattr(one, key) for one in a.serial} & {getattr(one, key) for one in b.serial} - {None}:
+            return True
     return any(_shared(x, y) or _shared(y, x) for x in a.ble for y in b.ble)
 
 

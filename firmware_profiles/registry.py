@@ -71,6 +71,8 @@ def _described(facts: DeviceFacts) -> str:
         for key in ("name", "manufacturer", "model", "firmware", "usb")
         if (value := getattr(facts, key)) is not None
     ]
+    if facts.hears:
+        known.append(f"sends {' '.join(sorted(facts.hears))}")
     if facts.services:
         known.append(f"services {' '.join(sorted(facts.services))}")
     return f"the {facts.transport} device ({', '.join(known) or 'nothing known of it'})"

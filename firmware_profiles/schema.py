@@ -63,9 +63,15 @@ class BleCriteria(Strict):
 
 
 class SerialCriteria(Strict):
-    """The USB id of the instrument's own port (not of a common adapter cable), ``vid:pid``."""
+    """Either is enough: the port's own USB id, or what the instrument sends of its own accord."""
 
-    usb: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
+    usb: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")] | None = None
+    """``vid:pid`` of the instrument's own port, not of a common adapter cable."""
+    hears: Name | None = None
+    """This profile's frames are heard on the line, told from all others by their form: the framing's source.
+
+    Nothing is sent for it; so it is only for instruments that stream by themselves.
+    """
 
 
 class Match(Strict):
@@ -91,9 +97,15 @@ class Quirk(Strict):
 
 
 class Time(Strict):
-    """What the device's clock shows (declared): ``local`` is the only kind, a time without a zone."""
+    """What the device's clock shows: the place's time (``local``), ``utc``, or a ``device-offset`` of its own.
 
-    zone: Literal["local"]
+    ``skew_limit_s``: off by more, a technical alarm is raised. ``resolution_s``: the steps in which it tells
+    times; those in which its frames do where left out.
+    """
+
+    zone: Literal["local", "utc", "device-offset"]
+    skew_limit_s: Annotated[float, Field(ge=30, le=86_400)] = 300.0
+    resolution_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
 class Dedupe(Strict):

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import errno
 import os
-import termios
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 import serialx
 
 from devices.links.base import OnPayload, StepAid
 from devices.links.ports import port_facts
+from devices.links.serial_listen import LISTEN_S, heard_on
 from devices.links.serial_noise import NOISE_S, NoiseWatch
+from devices.links.serial_port import Wire, nowhere, open_port, port_error
 from devices.links.serial_talk import Talk
 from firmware_profiles import DeviceFacts, Framer, Profile, Step
+from firmware_profiles.matching import matches
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError, LinkError
 
@@ -25,57 +28,16 @@ __all__ = ["OnNoise", "SerialLink"]
 OnNoise = Callable[[bytes, DecodeError], None]
 """Called with (the refused bytes as far as they are kept, why) for what is no frame of the profile."""
 
-_GONE: Final = "is gone: the adapter or the instrument was unplugged: plug it in again"
-_FORBIDDEN: Final = (
-    "may not be opened: add the gateway's user to the group 'dialout', log in again and restart the gateway"
-)
-_ERRORS: Final[dict[int, tuple[Cause, str]]] = {
-    errno.ENOENT: (Cause.PORT_MISSING, "is not there: is the instrument plugged in, and is this its port?"),
-    errno.ENODEV: (Cause.PORT_MISSING, "is not there: the adapter was unplugged: plug it in again"),
-    errno.ENXIO: (Cause.PORT_MISSING, "is not there: the adapter was unplugged: plug it in again"),
-    errno.EIO: (Cause.LINK_LOST, _GONE),
-    errno.EACCES: (Cause.PORT_FORBIDDEN, _FORBIDDEN),
-    errno.EPERM: (Cause.PORT_FORBIDDEN, _FORBIDDEN),
-    errno.EBUSY: (
-        Cause.PORT_BUSY,
-        "is in use by another program: close that program, or choose another port",
-    ),
-    errno.EISDIR: (Cause.MISCONFIGURED, "is a folder, not a serial port"),
-    errno.ENOTTY: (Cause.MISCONFIGURED, "is not a serial port"),
-}
-
-
-class _Wire(asyncio.Protocol):
-    """Bytes as they come; reading is paused until the session wants them, so none is lost meanwhile."""
-
-    def __init__(self) -> None:
-        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        self.on_data: Callable[[bytes], None] = _nowhere
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.ReadTransport):
-            transport.pause_reading()
-
-    def data_received(self, data: bytes) -> None:
-        self.on_data(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(exc)
-
 
 def _nothing_to_do() -> None:
     """Nobody wants to know when listening begins."""
 
 
-def _nowhere(_data: bytes) -> None:
-    """Where bytes go while nobody listens: reading is paused then, so there are none."""
-
-
 class SerialLink:
     """One opening of one port with the profile's line settings; frames are cut by the profile's framer.
 
-    Without a profile ``connect`` only tells what the port's adapter says of itself, for matching.
+    Without a profile ``connect`` tells what the port's adapter says of itself, for matching, and which of the
+    ``known`` profiles' frames the instrument sends; it sends nothing itself.
     ``on_subscribed`` is called when the steps are done; ``pause`` and ``resume`` push back on the
     instrument's bytes (they wait in the operating system). ``aid`` gives the time for ``set_time``.
     """
@@ -87,12 +49,16 @@ class SerialLink:
         *,
         on_noise: OnNoise | None = None,
         noise_s: float = NOISE_S,
+        known: Sequence[Profile] = (),
+        listen_s: float = LISTEN_S,
     ) -> None:
         self._path = path
         self._profile = profile
         self._on_noise = on_noise
         self._noise_s = noise_s
-        self._wire: _Wire | None = None
+        self._known = known
+        self._listen_s = listen_s
+        self._wire: Wire | None = None
         self._transport: Any = None  # serialx gives its transports no common public type
         self._listening = False
         self._held = False
@@ -101,32 +67,24 @@ class SerialLink:
 
     async def connect(self) -> DeviceFacts:
         """Open the port. Raises LinkError with the path, the cause and what to do."""
-        try:
-            await asyncio.to_thread(os.stat, self._path)
-        except OSError as error:
-            raise self._failed(error) from error
-        facts = await asyncio.to_thread(port_facts, self._path)
         if self._profile is None:
-            return facts
+            return await self._stranger()
         line = self._profile.serial
         if line is None:
             msg = f"profile {self._profile.id!r} is not for a serial port, but {self._path} is one"
             raise LinkError(msg, path=self._path, cause=Cause.MISCONFIGURED.value)
-        wire = _Wire()
-        try:
-            self._transport, _ = await serialx.create_serial_connection(
-                asyncio.get_running_loop(),
-                lambda: wire,
-                self._path,
-                baudrate=line.baudrate,
-                byte_size=line.bytesize,
-                parity=serialx.Parity(line.parity),
-                stopbits=serialx.StopBits(line.stopbits),
-            )
-        except (OSError, termios.error, serialx.SerialException, ValueError) as error:
-            raise self._failed(error) from error
-        self._wire = wire
+        facts = await asyncio.to_thread(port_facts, self._path)
+        self._transport, self._wire = await open_port(self._path, line)
         return facts
+
+    async def _stranger(self) -> DeviceFacts:
+        """What the adapter says of itself; where that tells nothing, what the instrument sends by itself."""
+        if not await asyncio.to_thread(os.path.exists, self._path):
+            raise port_error(self._path, FileNotFoundError(errno.ENOENT, "not there"))
+        facts = await asyncio.to_thread(port_facts, self._path)
+        if any(matches(one.document.match, "serial", facts) for one in self._known):
+            return facts
+        return replace(facts, hears=await heard_on(self._path, self._known, listen_s=self._listen_s))
 
     async def run(self, steps: Sequence[Step], on_payload: OnPayload) -> None:
         """Do the steps, then hand over frames until the port goes away. Raises LinkError."""
@@ -159,7 +117,7 @@ class SerialLink:
         finally:
             self._listening = False
             self._pause_reading()
-            wire.on_data = _nowhere
+            wire.on_data = nowhere
             self._end(framer)
 
     async def _stream(self, talk: Talk, alive: Sequence[Step], noise: NoiseWatch) -> None:
@@ -171,7 +129,7 @@ class SerialLink:
             keeper.cancel()
             await asyncio.wait([keeper])
 
-    async def _unless_lost(self, wire: _Wire, work: Coroutine[Any, Any, None]) -> None:
+    async def _unless_lost(self, wire: Wire, work: Coroutine[Any, Any, None]) -> None:
         """Do ``work``; the port's going away ends it with LinkError."""
         task = asyncio.create_task(work, name=f"serial port {self._path}")
         either: list[asyncio.Future[Any]] = [task, wire.lost]
@@ -184,7 +142,7 @@ class SerialLink:
         if wire.lost.done():
             if not task.cancelled():
                 task.exception()  # the loss explains it
-            raise self._failed(wire.lost.result() or OSError(errno.EIO, "closed"))
+            raise port_error(self._path, wire.lost.result() or OSError(errno.EIO, "closed"))
         await task
 
     def _write(self, data: bytes) -> None:
@@ -231,9 +189,3 @@ class SerialLink:
     def _farewell(self) -> bytes:
         transport = None if self._profile is None else self._profile.document.transport
         return bytes.fromhex(transport.farewell or "") if transport is not None else b""
-
-    def _failed(self, error: Exception) -> LinkError:
-        number = error.args[0] if error.args else None  # termios.error has no errno
-        known = _ERRORS.get(number) if isinstance(number, int) else None
-        cause, text = known or (Cause.OTHER, f"cannot be used: {error}")
-        return LinkError(f"serial port {self._path} {text}", path=self._path, cause=cause.value)

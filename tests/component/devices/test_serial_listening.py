@@ -1,0 +1,105 @@
+"""Which instrument is on a port, by what it sends: over real ptys, and without a byte sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from itertools import cycle
+
+import pytest
+
+from devices.links.factory import Links
+from devices.links.serial_listen import heard_on
+from devices.session import DeviceConfig
+from firmware_profiles import DeviceFacts, load_catalog
+from hearthward.core.errors import LinkError, UnsupportedDevice
+from tests.component.devices.test_serial_instruments import Instrument
+from tests.unit.firmware_profiles.serial_frames import (
+    contec5,
+    contec9,
+    df2_packet,
+    df7_packet,
+    df8,
+    df13,
+    pulse_wave,
+)
+
+CATALOG = load_catalog()
+SENDS = {
+    "nonin-df2": df2_packet(70, 97, pulse_wave(25, 255)),
+    "nonin-df7": df7_packet(70, 97, pulse_wave(25, 65_535)),
+    "nonin-df8": df8(70, 97),
+    "nonin-df13": df13("20260701101500", 71, 96, 0x210),
+    "contec-cms50-5byte": b"".join(contec5(70, 97, sample) for sample in pulse_wave(60, 100)),
+    "masimo-ascii1": b"02/22/16 22:47:45 SPO2=098% BPM=097 EXC=000800\r\n",
+}
+NEVER = {
+    "noise": random.Random(4).randbytes(300),
+    "an instrument of no profile here": b"ST,GS,+0070.25kg\r\n",
+    "one that has to be started": contec9(70, 97, 50)[:5],
+}
+
+
+@pytest.fixture
+async def instrument() -> AsyncIterator[Instrument]:
+    made = Instrument()
+    yield made
+    made.unplug()
+
+
+async def heard(instrument: Instrument, sends: bytes, listen_s: float) -> frozenset[str]:
+    async def stream() -> None:
+        for _ in cycle([0]):
+            await asyncio.sleep(0.004)
+            instrument.send(sends)
+
+    streaming = asyncio.create_task(stream())
+    try:
+        return await heard_on(instrument.path, list(CATALOG), listen_s=listen_s)
+    finally:
+        streaming.cancel()
+        await asyncio.wait([streaming])
+
+
+def test_every_profile_that_hears_has_its_instrument_here():
+    assert set(SENDS) == {p.id for p in CATALOG if any(one.hears for one in p.document.match.serial)}
+
+
+@pytest.mark.parametrize("profile_id", SENDS)
+async def test_it_is_known_by_what_it_sends_and_nothing_is_sent_to_it(
+    instrument: Instrument, profile_id: str
+):
+    other_speed = profile_id.startswith("contec")  # a pty has none: it is listened to at the other one first
+    names = await heard(instrument, SENDS[profile_id], 0.5 if other_speed else 5)
+    facts = DeviceFacts("serial", hears=names)
+    assert CATALOG.match(facts).id == profile_id
+    assert instrument.heard == b""
+
+
+@pytest.mark.parametrize("what", NEVER)
+async def test_others_stay_unknown(instrument: Instrument, what: str):
+    names = await heard(instrument, NEVER[what], 0.1)
+    assert names == frozenset()
+    with pytest.raises(UnsupportedDevice, match="name one in the device's configuration"):
+        CATALOG.match(DeviceFacts("serial", hears=names))
+
+
+async def test_a_port_that_goes_away_while_it_is_listened_to_is_told(instrument: Instrument):
+    listening = asyncio.create_task(heard_on(instrument.path, list(CATALOG), listen_s=5))
+    await asyncio.sleep(0.02)
+    instrument.unplug()
+    with pytest.raises(LinkError, match=r"is not there|is gone"):
+        await listening
+
+
+async def test_a_device_without_a_profile_is_listened_to_when_it_connects(instrument: Instrument):
+    config = DeviceConfig("m", "serial", instrument.path)
+    link = Links(None, CATALOG)(config, None, lambda _head, _error: None)
+    connecting = asyncio.create_task(link.connect())
+    while not connecting.done():
+        instrument.send(SENDS["nonin-df2"])
+        await asyncio.sleep(0.004)
+    facts = await connecting
+    assert facts.hears == {"df2"}
+    await link.close()
