@@ -26,9 +26,9 @@ class FakeWaves(WaveReads):
     def _associations(self, tenant: str) -> Mapping[str, Any]:
         """Which device is on whom, when."""
 
-    async def put_waves(self, tenant: str, chunks: Sequence[WaveformChunk]) -> None:
+    def put_waves(self, tenant: str, chunks: Sequence[WaveformChunk]) -> None:
         """Store chunks."""
-        await self.wave_store.append(tenant, [WaveParcel("gw", chunks)])
+        self.wave_store.put(tenant, [WaveParcel("gw", chunks)])
 
     def _wave_store(self, scope: Scope) -> WaveStore:
         del scope

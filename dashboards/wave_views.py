@@ -59,12 +59,14 @@ def _stretches(envelope: Envelope) -> Iterator[tuple[int, int]]:
 def gaps_between(pieces: Iterable[WavePiece], start: int, end: int) -> list[WaveGap]:
     """Where there is no sample in ``start <= time < end``; a sample lasts until the next one is due."""
     found, at = list[WaveGap](), start
+    slack = 0
     for piece in in_order(pieces):
-        if piece.start - at > round((JOINED - 1) * piece.step):
+        step = 0 if piece.low else round(piece.step)
+        slack = round((JOINED if at == start else JOINED - 1) * step)
+        if piece.start - at > slack:
             found.append(WaveGap(start=at, end=piece.start))
-        lasts = 0 if piece.low else round(JOINED * piece.step)
-        at = max(at, piece.end + lasts)
-    if at < end:
+        at, slack = max(at, piece.end + step), round((JOINED - 1) * step)
+    if end - at > slack:
         found.append(WaveGap(start=at, end=end))
     return found
 

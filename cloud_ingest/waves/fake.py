@@ -33,6 +33,10 @@ class MemoryWaves:
             self.failing -= 1
             msg = "told to fail"
             raise StoreUnavailable(msg)
+        return self.put(tenant, parcels)
+
+    def put(self, tenant: str, parcels: Sequence[WaveParcel]) -> int:
+        """The same for who cannot wait, and unchecked."""
         before = len(self._chunks)
         for parcel in parcels:
             for c in parcel.chunks:

@@ -77,7 +77,8 @@ async def get_readings_csv(
     start, end = _period(context, from_, to)
     await seen_patient(context, patient)
     batches = context.backend.export(context.scope, patient, metric or (), start, end)
-    first = await anext(batches, [])  # a store that cannot be read now is an error, not half a file
+    # a store that cannot be read now is an error, not half a file
+    first: Sequence[Value] = await anext(batches, [])
     name = f"readings-{iso(start)[:10]}-{iso(end)[:10]}.csv"
     return stream_csv(name, COLUMNS, _rows(first, batches))
 

@@ -72,7 +72,8 @@ async def get_samples_csv(
     start, end = _period(context, from_, to)
     await seen_patient(context, patient)
     batches = context.backend.wave_samples(context.scope, patient, metric, start, end)
-    first = await anext(batches, [])  # a store that cannot be read now is an error, not half a file
+    # a store that cannot be read now is an error, not half a file
+    first: Sequence[WavePiece] = await anext(batches, [])
     name = f"{metric}-{iso(start)[:19].replace(':', '')}.csv"
     return stream_csv(name, COLUMNS, _rows(METRICS[metric].unit, first, batches))
 

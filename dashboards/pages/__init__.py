@@ -33,6 +33,7 @@ from dashboards.pages.staff import router as staff
 from dashboards.pages.switches import router as switches
 from dashboards.pages.users import router as users
 from dashboards.pages.wall import router as wall
+from dashboards.pages.waves import router as waves
 from dashboards.pages.whatif import router as whatif
 from dashboards.pages.why import router as why
 
@@ -45,6 +46,7 @@ ROUTERS = (
     wall,
     patient,
     patient_notes,
+    waves,
     alarms,
     switches,
     admin,

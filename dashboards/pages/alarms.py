@@ -19,6 +19,7 @@ from dashboards.pages.alarm_chart import timeline
 from dashboards.pages.alarm_words import CONDITIONS, DONE, OFF, REFUSED, SIGNALS, VIEWS
 from dashboards.pages.channels import CHANNELS
 from dashboards.pages.render import page, safe_path
+from dashboards.pages.waves import waves_at
 from dashboards.problems import MissingError
 from dashboards.response_models import ANSWERS, LONGEST_S, SECOND, Act, can_answer
 from dashboards.staff_models import StaffMember
@@ -194,6 +195,7 @@ async def _show(
         request,
         context,
         "alarm.html",
+        waves=await waves_at(context, found.patient, found.onset),
         status=409 if refused else 200,
         found=found,
         root=roots[0] if roots else None,

@@ -35,6 +35,7 @@ from dashboards.pages.entry import entered_before
 from dashboards.pages.forms import Attempt
 from dashboards.pages.patient_plan import kept_about
 from dashboards.pages.render import is_htmx, page
+from dashboards.pages.waves import waves_held
 from dashboards.problems import MissingError
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
@@ -145,6 +146,7 @@ async def show_patient(
         shown=shown,
         windows={name: text for name, (_, text) in WINDOWS.items()},
         charts=charts_in(measured),
+        waves=() if is_htmx(request) else await waves_held(context, patient),
         values=sorted((v for v in newest if of_patient(v.metric)), key=lambda v: place_of(v.metric)),
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,

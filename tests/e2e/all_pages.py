@@ -95,6 +95,8 @@ PAGES: Final = (
     PageOf("/patients/{patient}/people", "NDA"),
     PageOf("/patients/{patient}/plan", "NDA"),
     PageOf("/patients/{patient}/trends/{metric}", "NDAW"),
+    PageOf("/patients/{patient}/waves", "NDAW"),
+    PageOf("/patients/{patient}/waves/{wave}", "NDAW"),
     PageOf("/patients/{patient}/why-not", "NDAW"),
     PageOf("/rules", "DNEA"),
     PageOf("/rules/{rule}", "DNEA"),

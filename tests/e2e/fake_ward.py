@@ -30,7 +30,15 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.model import Quality, Reading
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
-from tests.e2e import fake_answers, fake_books, fake_family, fake_history, fake_home, fake_staff_room
+from tests.e2e import (
+    fake_answers,
+    fake_books,
+    fake_family,
+    fake_history,
+    fake_home,
+    fake_staff_room,
+    fake_waves,
+)
 
 S = 1_000_000_000
 PASSWORD = "a short sentence"  # noqa: S105 - of the people here
@@ -140,6 +148,7 @@ class Ward:
         self.backend.pins["doctor"] = "2580"
         self.gateway()
         self.pressures()
+        fake_waves.begin(self)
 
     def gateway(self, *, online: bool = True) -> None:
         """The gateway's status."""
@@ -258,6 +267,7 @@ class Ward:
         t = 0
         while True:
             self.second(t)
+            fake_waves.go_on(self, t)
             t += 1
             await asyncio.sleep(1)
 

@@ -60,3 +60,45 @@ def test_a_picture_that_is_not_refreshed_says_so(server: Server, open_page: Open
     expect(figure.locator(".old")).to_be_visible(timeout=15_000)
     page.context.set_offline(False)
     expect(figure.locator(".old")).to_be_hidden(timeout=15_000)
+
+
+def test_waveforms_go_on_while_they_are_seen_and_lead_back_in_time(server: Server, open_page: Open):
+    page = open_page(size=(390, 844))
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/waves") else None)
+    go(page, server)
+    page.clock.run_for(20_000)
+    assert asked == [], "far below what is seen nothing is asked for"
+    page.locator("#waves").scroll_into_view_if_needed()
+    newest = page.locator("#waves-now .strip time").first
+    expect(newest).to_be_visible()
+    before = newest.get_attribute("datetime")
+    for _ in range(2):
+        with page.expect_response(lambda r: r.url.endswith("/waves")):
+            page.clock.run_for(3_500)
+    expect(newest).not_to_have_attribute("datetime", str(before))
+    page.locator("details.waves > summary").click()
+    page.clock.run_for(5_000)  # one may have been on its way
+    page.wait_for_load_state("networkidle")
+    there = len(asked)
+    page.clock.run_for(30_000)
+    assert len(asked) == there, "closed it is not refreshed"
+    page.locator("details.waves > summary").click()
+    page.get_by_role("link", name="Pulse wave (pleth)").click()
+    page.get_by_role("link", name="Earlier").click()
+    expect(page.locator(".strip svg.wave")).to_be_visible()
+    page.get_by_role("link", name="1 min").click()
+    expect(page.locator(".strip .flaws")).to_contain_text("no sample")
+    expect(page.locator(".strip .flaws")).to_contain_text("poor signal")
+    page.get_by_role("link", name="Newest").click()
+    expect(page.get_by_role("link", name="Later")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_alarm_leads_to_the_waveforms_of_its_time(server: Server, open_page: Open):
+    page = open_page(size=(1280, 900))
+    page.goto(f"{server.base}/alarms/alm_1")
+    page.get_by_role("link", name="Waveforms at that time").click()
+    expect(page.locator(".strip svg.wave")).to_be_visible()
+    expect(page.locator(".pick [aria-current]")).to_have_text("30 s")

@@ -143,7 +143,7 @@ def known_in(server: Server) -> dict[str, str]:
     known["token"] = str(link.raise_for_status().json()["url"]).rsplit("/", 1)[1]
     known["trial"] = _tried(server)
     known |= {"alarm": "alm_1", "technical": "alm_6", "letter": "1", "policy": "default", "login": "nurse"}
-    return known | {"rule": "spo2-low", "metric": "spo2"}
+    return known | {"rule": "spo2-low", "metric": "spo2", "wave": "pleth"}
 
 
 def _tried(server: Server) -> str:

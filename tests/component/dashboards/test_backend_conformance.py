@@ -118,7 +118,7 @@ class FakeSide(Side):
 
     async def sample(self, *chunks: WaveformChunk) -> None:
         self.clock.follow(max(chunk.corrected for chunk in chunks))
-        await self.backend.put_waves("main", chunks)
+        self.backend.put_waves("main", chunks)
 
     async def refuse(self, rejected: dict[str, dict[str, int]]) -> None:
         (gateway,) = await self.backend.items(SCOPE, "gateway")

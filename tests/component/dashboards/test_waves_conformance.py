@@ -45,8 +45,8 @@ async def test_the_samples_of_a_period_come_as_they_were_taken_with_their_gaps(s
     assert second.start == T0 + 5 * S
     assert len(second.values) == 75
     assert [(g.start - T0, g.end - T0) for g in view.gaps] == [
-        (pytest.approx(3.00667e9, rel=1e-3), 5 * S),
-        (pytest.approx(6.00667e9, rel=1e-3), 10 * S),
+        (pytest.approx(3 * S), 5 * S),
+        (pytest.approx(6 * S), 10 * S),
     ]
     held = await side.backend.waves(SCOPE, ids["patient"])
     newest = chunk(5).corrected

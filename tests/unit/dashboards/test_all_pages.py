@@ -21,6 +21,8 @@ REFUSALS = {403: "Not allowed", 404: "Not found"}
 ELSEWHERE = {
     "/patients/{patient}": "/me",
     "/patients/{patient}/trends/{metric}": "/me",
+    "/patients/{patient}/waves": "/me",
+    "/patients/{patient}/waves/{wave}": "/me",
     "/me/logins": "/account#logins",
 }
 """Who has another page of the same kind is led there."""
@@ -41,7 +43,7 @@ async def known_of(made: World) -> dict[str, str]:
     link = await made.backend.invite(nurse, known["patient"], Invitee(relative=True, name="Ann"))
     assert link is not None
     fixed = {"letter": "1", "policy": "default", "rule": "spo2-low", "metric": "spo2", "login": "main-nurse"}
-    return {**known, **fixed, "token": link.secret}
+    return {**known, **fixed, "wave": "pleth", "token": link.secret}
 
 
 async def statuses(made: World, role: Role) -> dict[str, Any]:

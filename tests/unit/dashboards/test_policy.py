@@ -103,6 +103,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     path = path.replace("{user}", made.ids.get((tenant, "second"), "none"))
     path = path.replace("{letter}", "1")  # of each tenant there is one
     path = path.replace("/waves/{metric}", "/waves/pleth").replace("{metric}", "spo2")
+    path = path.replace("{wave}", "pleth")
     path = path.replace("{policy}", "default").replace("{version}", "1")
     for name in ("limit", "order", "release", "team", "shift", "assignment", "consent", "task"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))

@@ -168,7 +168,7 @@ class World:
         )
         await self._care(tenant, place, prefix)
         self.backend.put_readings(tenant, [reading(device.id, "spo2", 97, T0 + 59 * S)])
-        await self.backend.put_waves(tenant, [chunk(n, device=device.id) for n in range(50, 59)])
+        self.backend.put_waves(tenant, [chunk(n, device=device.id) for n in range(50, 59)])
         self.backend.put_alarm(
             tenant, alarm(patient, f"{tenant}-alm-{place}", text={"en": f"{prefix}SpO2 84 < 90"})
         )
