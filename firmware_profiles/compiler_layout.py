@@ -9,6 +9,7 @@ from typing import Final
 
 from firmware_profiles.compiler_text import Code, Presence
 from firmware_profiles.compiler_values import (
+    looked_at,
     may_be_none,
     meaning,
     nothing,
@@ -175,7 +176,8 @@ def _unpack_places(code: Code) -> None:
     for spec in placed:
         if spec.any_in is not None:
             end = (spec.at or 0) + (spec.any_in.count - 1) * spec.any_in.every + 1
-            code.put(f"f_{spec.name} = any_bits(p[{spec.at}:{end}:{spec.any_in.every}])")
+            harmless = code.const("harmless", _harmless(code, spec))
+            code.put(f"f_{spec.name} = any_bits(p[{spec.at}:{end}:{spec.any_in.every}], {harmless})")
     plain = [spec for spec in placed if spec.any_in is None]
     single = [spec for spec in plain if spec.type == "u8"]
     if len(single) < _FEW:
@@ -190,6 +192,17 @@ def _unpack_places(code: Code) -> None:
             names += targets(spec)
             at = place + size_of(spec.type)
         code.put(f"{', '.join(names)}, = {code.const('unpack', struct.Struct(layout).unpack_from)}(p)")
+
+
+def _harmless(code: Code, spec: FieldSpec) -> bytes:
+    """The bytes without any bit that something looks at: nearly all of a good packet, and quickly told."""
+    if spec.name in looked_at(code) or any(other.of == spec.name for other in code.frame.fields):
+        return b"\0"
+    mask = 0
+    for rule in spec.quality:
+        low, high = rule.bits or (0, -1)
+        mask |= sum(1 << bit for bit in {*rule.any_bit, *range(low, high + 1)})
+    return bytes(byte for byte in range(256) if not byte & mask)
 
 
 def _rows(specs: Iterable[FieldSpec]) -> Iterator[tuple[str, list[FieldSpec]]]:

@@ -23,7 +23,17 @@ from hearthward.core.clock import SECOND
 from hearthward.core.codes import METRICS, Metric
 from hearthward.core.model import Quality
 
-__all__ = ["may_be_none", "meaning", "nothing", "number", "present", "quality", "struct_code", "targets"]
+__all__ = [
+    "looked_at",
+    "may_be_none",
+    "meaning",
+    "nothing",
+    "number",
+    "present",
+    "quality",
+    "struct_code",
+    "targets",
+]
 
 _MINUTE_NS = 60 * SECOND
 _UNSET = int(Quality.CLOCK_UNSET)
@@ -63,11 +73,11 @@ def nothing(code: Code) -> None:
         code.put("q = 0")
     if code.elapses:
         code.put("e = None")
-    looked_at = _looked_at(code)
+    seen = looked_at(code)
     for spec in code.frame.fields:
         if not code.presence(spec):
             continue
-        if spec.name in looked_at:
+        if spec.name in seen:
             code.put(f"f_{spec.name} = 0")
         if spec.type in CLOCKS and spec.role == "start":
             code.put(f"s_{spec.name} = None")
@@ -75,7 +85,7 @@ def nothing(code: Code) -> None:
             code.put(f"v_{spec.name} = {'()' if spec.repeat else None}")
 
 
-def _looked_at(code: Code) -> set[str]:
+def looked_at(code: Code) -> set[str]:
     """The fields whose number is asked for outside of the place where they are read."""
     fields = code.frame.fields
     flags = {flag.field for spec in fields for flag in (spec.present_if, spec.also_if, spec.unit_if) if flag}

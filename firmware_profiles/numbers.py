@@ -7,11 +7,10 @@ Supplement.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from fractions import Fraction
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Final
 
 from hearthward.core.clock import naive_iso
@@ -91,9 +90,13 @@ def converter(
     return convert
 
 
-def any_bits(parts: Iterable[int]) -> int:
-    """The bits that are set in any of the bytes."""
-    return reduce(or_, set(parts), 0)
+def any_bits(parts: bytes, harmless: bytes) -> int:
+    """The bits that are set in any of the bytes but the ``harmless`` ones, each looked at once."""
+    rest, found = bytes(parts).translate(None, harmless), 0
+    while rest:
+        found |= rest[0]
+        rest = rest.translate(None, rest[:1])
+    return found
 
 
 def encode_sfloat(value: float | None) -> int:

@@ -49,6 +49,7 @@ def test_the_samples_are_right(tmp_path: Path, frame: str):
     assert load_catalog(write(tmp_path, profile(frame))).get("test-device").sources == ("fff1",)
 
 
+Z = "\n      - {name: z, type: u8, join: [{field: time, bits: [0, 1]}]}"
 MISUSES = [
     # fixed places
     (SEQUENCE, "type: u8}", "type: u8, at: 0}", "flags", "at: is|is for frames with a fixed length: give"),
@@ -111,7 +112,7 @@ MISUSES = [
     (
         SEQUENCE,
         "type: dt7}",
-        "type: u8, present_if: {field: flags, bit: 0}}\n      - {name: z, type: u8, join: [{field: time, bits: [0, 1]}]}",
+        "type: u8, present_if: {field: flags, bit: 0}}" + Z,
         "name: z",
         "time is not always there: give z the same present_if",
     ),
