@@ -15,7 +15,7 @@ import serialx
 from devices.links.base import OnPayload, StepAid
 from devices.links.ports import port_facts
 from devices.links.serial_listen import LISTEN_S, heard_on
-from devices.links.serial_noise import NOISE_S, NoiseWatch
+from devices.links.serial_noise import NOISE_OF_IDLE, NOISE_S, NoiseWatch
 from devices.links.serial_port import Wire, nowhere, open_port, port_error
 from devices.links.serial_talk import Talk
 from firmware_profiles import DeviceFacts, Framer, Profile, Step
@@ -33,6 +33,12 @@ def _nothing_to_do() -> None:
     """Nobody wants to know when listening begins."""
 
 
+def _noise_limit(profile: Profile | None) -> float:
+    """Before the session takes the line for silent: noise is to be told as noise."""
+    idle = None if profile is None else profile.timings.idle_s
+    return NOISE_S if idle is None else min(NOISE_S, NOISE_OF_IDLE * idle)
+
+
 class SerialLink:
     """One opening of one port with the profile's line settings; frames are cut by the profile's framer.
 
@@ -48,14 +54,14 @@ class SerialLink:
         profile: Profile | None,
         *,
         on_noise: OnNoise | None = None,
-        noise_s: float = NOISE_S,
+        noise_s: float | None = None,
         known: Sequence[Profile] = (),
         listen_s: float = LISTEN_S,
     ) -> None:
         self._path = path
         self._profile = profile
         self._on_noise = on_noise
-        self._noise_s = noise_s
+        self._noise_s = _noise_limit(profile) if noise_s is None else noise_s
         self._known = known
         self._listen_s = listen_s
         self._wire: Wire | None = None

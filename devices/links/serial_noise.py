@@ -8,10 +8,12 @@ from typing import Final
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
 
-__all__ = ["GAP_S", "NOISE_S", "NoiseWatch"]
+__all__ = ["GAP_S", "NOISE_OF_IDLE", "NOISE_S", "NoiseWatch"]
 
 NOISE_S: Final = 15.0
 """Bytes that come for so long without a frame are noise."""
+NOISE_OF_IDLE: Final = 0.8
+"""Sooner than that where the profile's idle limit is short: so much of it."""
 GAP_S: Final = 5.0
 """After so long a silence bytes are looked at anew: single glitches hours apart are nothing."""
 

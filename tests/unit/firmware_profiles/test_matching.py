@@ -102,16 +102,62 @@ def test_all_criteria_must_hold(tmp_path: Path, criteria: str):
                 catalog.match(ble(**{**whole, key: wrong}))
 
 
-def test_a_usb_id(tmp_path: Path):
-    text = with_match('{serial: [{usb: "1234:abcd"}]}')
-    serial = (
+def serial_text(criteria: str, profile_id: str = "test-device") -> str:
+    line = (
         "transport: {kind: serial, baudrate: 9600}\n"
         "framing: {kind: delimiter, source: fff1, delimiter: ';', max_length: 9}"
     )
-    text = text.replace("transport: {kind: ble}", serial)
-    text = text.replace('session:\n  - {subscribe: "fff1", mode: notify}\n', "")
-    catalog = catalog_with(tmp_path, text)
+    text = with_match(criteria, profile_id).replace("transport: {kind: ble}", line)
+    return text.replace('session:\n  - {subscribe: "fff1", mode: notify}\n', "")
+
+
+def test_a_usb_id(tmp_path: Path):
+    catalog = catalog_with(tmp_path, serial_text('{serial: [{usb: "1234:abcd"}]}'))
     assert catalog.match(DeviceFacts("serial", usb="1234:ABCD")).id == "test-device"
+    with pytest.raises(UnsupportedDevice):
+        catalog.match(DeviceFacts("serial"))
+
+
+def test_frames_that_are_heard_tell_the_firmware_too(tmp_path: Path):
+    catalog = catalog_with(tmp_path, serial_text('{serial: [{hears: fff1}], firmware: "<=4.5"}'))
+    assert catalog.match(DeviceFacts("serial", hears=frozenset({"fff1"}))).id == "test-device"
+    for facts in (DeviceFacts("serial"), DeviceFacts("ble", hears=frozenset({"fff1"}))):
+        with pytest.raises(UnsupportedDevice):
+            catalog.match(facts)
+    with pytest.raises(UnsupportedDevice, match=r"the serial device \(sends fff2\)"):
+        catalog.match(DeviceFacts("serial", hears=frozenset({"fff2"})))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "why"),
+    [
+        ("{serial: [{}]}", "needs usb or hears"),
+        ("{serial: [{hears: fff2}]}", "is the framing's source: fff1"),
+    ],
+)
+def test_a_criterion_of_a_port_says_something_true(tmp_path: Path, criteria: str, why: str):
+    with pytest.raises(ProfileError, match=why):
+        catalog_with(tmp_path, serial_text(criteria))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('{serial: [{usb: "1234:abcd"}]}', '{serial: [{hears: fff1}, {usb: "1234:abcd"}]}'),
+        ("{serial: [{hears: fff1}]}", "{serial: [{hears: fff1}]}"),
+    ],
+)
+def test_two_profiles_for_one_port_are_refused(tmp_path: Path, first: str, second: str):
+    with pytest.raises(ProfileError, match="two and one both match the same devices"):
+        catalog_with(tmp_path, serial_text(first, "one"), serial_text(second, "two"))
+
+
+def test_a_usb_id_and_frames_that_are_heard_are_no_conflict(tmp_path: Path):
+    texts = (
+        serial_text('{serial: [{usb: "1234:abcd"}]}', "one"),
+        serial_text("{serial: [{hears: fff1}]}", "two"),
+    )
+    assert {"one", "two"} <= {profile.id for profile in catalog_with(tmp_path, *texts)}
 
 
 @pytest.mark.parametrize(
