@@ -10,7 +10,6 @@ import pytest
 
 from devices import DeviceConfig, DeviceFleet, DeviceSession, SessionState
 from devices.links.factory import Links
-from devices.twins.pty import PtyTwin
 from edge_agent import Outbox
 from edge_agent import outbox as module
 from edge_agent.uplink.sending import Sender
@@ -24,30 +23,12 @@ from hearthward.core.wave_blocks import decode_waves
 from hearthward.core.waves import WaveformChunk
 from hearthward.core.wire import Block, Frame, decode_block
 from tests.component.edge_agent.brokers import eventually, receipt_for
+from tests.component.edge_agent.oximeter import PACKET, Oximeter, packets
 from tests.unit.edge_agent.batches import make_batch
 
 Opener = Callable[..., Awaitable[Outbox]]
-PACKET = 25
-"""Samples in one packet of a Nonin's format 2."""
 CATALOG = load_catalog()
 ALL = 10**9, 10**12
-
-
-class Oximeter(PtyTwin):
-    """A Nonin that says what the test wants: SpO2 97, pulse 72 and the samples of a packet."""
-
-    profile = "nonin-df2"
-
-    def _received(self, _data: bytes) -> None:
-        self._say(b"\x06")
-
-    async def send(self, samples: Iterable[int]) -> None:
-        slots = {1: 72, 2: 97}
-        out = b""
-        for n, sample in enumerate(samples):
-            frame = bytes([1, 0x81 if n == 0 else 0x80, sample, slots.get(n, 0)])
-            out += frame + bytes([sum(frame) & 255])
-        await self.send_raw(out)
 
 
 class Bedside:
@@ -103,11 +84,6 @@ async def twin() -> AsyncIterator[Oximeter]:
     await made.start()
     yield made
     await made.close()
-
-
-def packets(first: int, count: int) -> list[list[int]]:
-    """Packets whose samples count on, as far as a byte goes."""
-    return [[(first + PACKET * p + n) % 256 for n in range(PACKET)] for p in range(count)]
 
 
 async def send(bedside: Bedside, first: int, count: int) -> None:
