@@ -33,7 +33,7 @@ def _choice(profile: Profile) -> ProfileChoice:
     return ProfileChoice(
         id=profile.id,
         title=profile.title,
-        transport=profile.transport,
+        transport="serial" if profile.transport == "serial" else "ble",  # advertisements are Bluetooth, too
         metrics=metrics,
         interval_s=profile.expected_interval_s or slowest,
     )
