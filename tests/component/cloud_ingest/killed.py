@@ -28,6 +28,7 @@ from cloud_ingest.pipeline import Pipeline
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import Device, FrameRow
 from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.waves import SqliteWaves
 from hearthward.core.clock import EventClock
 from hearthward.core.errors import RuleError
 from hearthward.core.ids import SeededIds
@@ -37,6 +38,7 @@ from hearthward.core.wire import Frame
 from rules import Context, RuleSet, load_rules
 from rules.model import Command
 from tests.unit.cloud_ingest.ward import T0, TENANT, block, enrol, frame, message, reading
+from tests.unit.cloud_ingest.waves.made import chunk, wave_block
 
 GATEWAYS = ("gw-1", "gw-2", "gw-3")
 SENT_AGAIN = 3
@@ -78,7 +80,8 @@ def frame_of(n: int) -> Frame:
         high = ill or n % 15 == 0
         rows.append(reading(n, 190.0 if high else 120.0, device=device, metric="nibp_systolic", group=n + 1))
         rows.append(reading(n, 112.0 if high else 75.0, device=device, metric="nibp_diastolic", group=n + 1))
-    return frame(block(20 * n + 1, *rows), gateway=GATEWAYS[gateway], at=float(n))
+    waves = [wave_block(20 * n + 16, chunk(n, device=device))] if n % 3 else []
+    return frame(block(20 * n + 1, *rows), *waves, gateway=GATEWAYS[gateway], at=float(n))
 
 
 def entry_of(n: int) -> tuple[ReadingBatch, list[str]]:
@@ -113,7 +116,10 @@ async def live(folder: Path, until: int, ready: int | None) -> None:
     if await records.read(lambda s: s.scalar(select(func.count()).select_from(Device))) == 0:
         for i, gateway in enumerate(GATEWAYS, 1):
             enrol(records, gateway, (f"dev_{i}",))
-    pipeline = Pipeline(TENANT, records, store, _nowhere, feed=Feed(), clock=clock, telemetry=Telemetry())
+    waves = SqliteWaves(folder / "waves.db")
+    pipeline = Pipeline(
+        TENANT, records, store, _nowhere, feed=Feed(), clock=clock, telemetry=Telemetry(), waves=waves
+    )
     first = await records.read(next_frame)
     await pipeline.start(rules_at(first))
     if ready is not None:
@@ -125,6 +131,7 @@ async def live(folder: Path, until: int, ready: int | None) -> None:
         await _act(pipeline, n)
     await pipeline.close()
     await store.close()
+    await waves.close()
     await records.close()
 
 

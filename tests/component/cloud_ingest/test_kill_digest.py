@@ -14,8 +14,10 @@ from cloud_ingest.records import Records
 from cloud_ingest.records.models import Notification
 from cloud_ingest.stores import FOREVER
 from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.waves import SqliteWaves
 from hearthward.core.clock import EventClock
 from hearthward.core.ids import SeededIds
+from hearthward.core.wave_blocks import decode_waves
 from hearthward.core.wire import decode_block
 from tests.component.cloud_ingest.agreeing import agree
 from tests.component.cloud_ingest.killed import GATEWAYS, frame_of, live, next_frame
@@ -45,6 +47,7 @@ async def test_after_a_hundred_kills_the_digest_is_that_of_the_journal(tmp_path:
     records = Records.open(tmp_path / "records.db", clock=EventClock(T0), ids=SeededIds(1), tenant=TENANT)
     await agreed(records)
     await every_reading_once(tmp_path, reached + 5)
+    await every_waveform_once(tmp_path, reached + 5)
     await records.close()
 
 
@@ -65,8 +68,19 @@ async def every_reading_once(folder: Path, frames: int) -> None:
         (r.device, r.metric, r.received, r.digest, r.ordinal)
         for n in range(frames)
         for b in frame_of(n).blocks
+        if not b.waves
         for r in decode_block(b.payload)
     }
     stored = list(await store.read(TENANT, devices, None, 0, FOREVER))
     assert sorted((r.device, r.metric, r.received, r.digest, r.ordinal) for r in stored) == sorted(sent)
+    await store.close()
+
+
+async def every_waveform_once(folder: Path, frames: int) -> None:
+    """A kill between their store and the commit leaves none out and none twice."""
+    sent = [c for n in range(frames) for b in frame_of(n).blocks if b.waves for c in decode_waves(b.payload)]
+    assert len(sent) > frames // 2
+    store = SqliteWaves(folder / "waves.db")
+    kept = [c for d in {c.device for c in sent} for c in await store.read(TENANT, d, "pleth", 0, FOREVER)]
+    assert sorted(kept, key=lambda c: c.corrected) == sent
     await store.close()
