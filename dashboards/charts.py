@@ -30,7 +30,7 @@ GROUPS: Final = (
     ("pain",),
 )
 """Metrics that are looked at together, in the order of the page; others follow, each by itself."""
-NOT_DRAWN: Final = frozenset({"rr_interval", "battery_level", "nibp_mean"})
+NOT_DRAWN: Final = frozenset({"rr_interval", "battery_level", "clock_skew", "nibp_mean"})
 GAP: Final = 3.0
 """No line goes over so many times the usual distance of two values."""
 DOTS: Final = 60

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -58,7 +58,7 @@ class LocalTime:
         return naive_ns(self.naive)
 
 
-def local_time(at: int, where: ZoneInfo | None) -> LocalTime:
+def local_time(at: int, where: tzinfo | None) -> LocalTime:
     """What a clock in that zone (None: UTC) shows at ``at`` (UTC ns), daylight saving included."""
     utc = _EPOCH + timedelta(microseconds=at // 1000)
     if where is None:

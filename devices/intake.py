@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from datetime import tzinfo
 
+from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import OnRead, OnRejected
 from devices.delivery import Delivery, Payload
 from devices.stamping import Stamped, Stamper
@@ -12,7 +14,9 @@ from devices.time import Correction, zone
 from devices.wave_flow import WaveFlow
 from firmware_profiles import Profile
 from hearthward.core.clock import SECOND, Clock
+from hearthward.core.codes import CLOCK_SKEW
 from hearthward.core.errors import DecodeError, StoreRejected
+from hearthward.core.model import Quality
 from hearthward.core.telemetry import Telemetry
 
 __all__ = ["Intake"]
@@ -41,6 +45,7 @@ class Intake:
         on_rejected: OnRejected,
         received_after: int,
         salt: bytes,
+        watch: ClockWatch | None = None,
     ) -> None:
         self._device = device
         self._delivery = delivery
@@ -52,8 +57,15 @@ class Intake:
         self._on_rejected = on_rejected
         self._salt = salt
         self._stamper = Stamper(device, None, received_after, salt=salt)
+        self._watch = watch or ClockWatch(clock)
+        self._where: tzinfo | None = None
         self._dropping = False
-        self.skewed = False
+        self._skewed = False
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the device's clock is wrong: it claims what cannot be, or is off by more than it may."""
+        return self._skewed or self._watch.wrong
 
     @property
     def last_received(self) -> int:
@@ -62,7 +74,15 @@ class Intake:
 
     def connecting(self, timezone: str | None) -> None:
         """A new connection; the device's clock is of that zone. Raises ConfigError for an unknown one."""
-        self._stamper = Stamper(self._device, zone(timezone), self._stamper.last, salt=self._salt)
+        self._where = zone(timezone)
+        self._stamper = Stamper(self._device, self._where, self._stamper.last, salt=self._salt)
+        self._watch.connected()
+
+    def identified(self, profile: Profile) -> None:
+        """The device is of this profile, which knows whose time its clock shows."""
+        where = clock_zone(profile, self._where)
+        self._stamper = Stamper(self._device, where, self._stamper.last, salt=self._salt)
+        self._watch.follow(profile, self._where)
 
     def disconnected(self) -> None:
         """The connection has ended."""
@@ -76,7 +96,7 @@ class Intake:
             if not decoded:
                 self._waves.take(profile, source, payload, now, None)
                 return
-            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now)
+            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, self._watch.judge)
         except DecodeError as error:
             self._waves.lost()
             self.reject(source, payload, error)
@@ -89,6 +109,7 @@ class Intake:
         if not self._stores.repeated(source, stamped.batch):
             self._queue(source, payload, stamped)
             self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
+            self._tell_clock(profile, now)
 
     def _queue(self, source: str, payload: bytes, stamped: Stamped) -> None:
         batch = stamped.batch
@@ -100,7 +121,7 @@ class Intake:
             self._stores.queued(source, batch)
             self._dropping = False
             return
-        self._stores.dropped()
+        pass
         if not self._dropping:
             logger.error("device %s: readings are dropped: the store takes none", self._device)
         self._dropping = True
@@ -111,14 +132,26 @@ class Intake:
         skewed = clock.verdict.skewed
         if skewed:
             self._telemetry.count("device_clock_skew_total", device=self._device)
-            if not self.skewed:
+            if not self._skewed:
                 logger.warning(
                     "device %s: its clock is wrong by %.0f s (%s); the receive time is used",
                     self._device,
                     skew_s,
                     clock.verdict.value,
                 )
-        self.skewed = skewed
+        self._skewed = skewed
+
+    def _tell_clock(self, profile: Profile, now: int) -> None:
+        """What the rules are to know of the device's clock, as a reading of its own."""
+        word = self._watch.word()
+        if word is None:
+            return
+        skew_s, wrong = word
+        quality = Quality.CLOCK_WRONG if wrong else Quality(0)
+        batch = self._stamper.own(CLOCK_SKEW, skew_s, quality, profile.hash, now)
+        self._telemetry.count("readings_received_total", len(batch), device=self._device)
+        self._on_read(self._device, batch.received[0], len(batch))
+        self._delivery.offer(Payload(CLOCK_SKEW, b"", batch))
 
     def noise(self, head: bytes, error: DecodeError) -> None:
         """What a link could not cut into frames."""

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, Protocol, runtime_checkable
 
 from devices.causes import Condition, cause_of
+from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejected, OnState
 from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
@@ -17,6 +18,7 @@ from devices.links.base import DeviceLink, StepAid
 from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.steps import SessionAid
 from devices.store_fetch import StoreFetch
+from devices.time import zone
 from devices.wave_flow import WaveFlow, WaveSink
 from firmware_profiles import Catalog, DeviceFacts, Profile
 from firmware_profiles.firmware import parse_version
@@ -82,7 +84,8 @@ class DeviceSession:
 
     Each payload is decoded as it arrives and queued (``intake``); one consumer awaits the sink, trying
     again for as long as it raises StoreUnavailable. ``cursors`` remember over restarts where the device's
-    store was read to. Counted by device: ``device_connects_total``, ``device_firmware_changes_total``.
+    store was read to; ``watch`` is what is known of its clock. Counted by device:
+    ``device_connects_total``, ``device_firmware_changes_total``.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports of the outside world, one each
@@ -104,6 +107,7 @@ class DeviceSession:
         received_after: int = 0,
         salt: bytes | None = None,
         condition: Condition | None = None,
+        watch: ClockWatch | None = None,
         capacity: int = CAPACITY,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -142,6 +146,7 @@ class DeviceSession:
         self._stores = StoreFetch(
             config.id, cursors or MemoryCursors(), self._delivery, telemetry, sleep=sleep
         )
+        self._watch = watch or ClockWatch(clock)
         self._intake = Intake(
             config.id,
             self._delivery,
@@ -153,6 +158,7 @@ class DeviceSession:
             on_rejected=on_rejected,
             received_after=received_after,
             salt=salt if salt is not None else ids.new("run").encode(),
+            watch=self._watch,
         )
         self._link: DeviceLink | None = None
         self._profile: Profile | None = None
@@ -290,15 +296,17 @@ class DeviceSession:
             msg = "the link was closed"
             raise LinkError(msg, device=self.config.id)
         self._set(SessionState.SUBSCRIBING, profile.title)
+        self._intake.identified(profile)
         if isinstance(link, _Announcing):
             link.on_subscribed = self._subscribed
         self._stores.connected([step.racp for step in profile.session if step.racp is not None], profile.hash)
         if isinstance(link, _Aided):
             link.aid = SessionAid(
                 self.config.id,
-                self.config.timezone,
+                clock_zone(profile, zone(self.config.timezone)),
                 self._stores,
                 clock=self._clock,
+                watch=self._watch,
                 telemetry=self._telemetry,
                 skewed=lambda: self._intake.skewed,
                 sleep=self._sleep,
@@ -346,6 +354,7 @@ class DeviceSession:
     def _subscribed(self) -> None:
         if self.state is SessionState.SUBSCRIBING:
             self._streaming_since = self._clock.monotonic_ns()
+            self._watch.subscribed()
             self._set(SessionState.STREAMING, "")
 
     def _alive(self, profile: Profile | None) -> None:

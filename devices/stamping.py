@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from devices.time import Correction, correct
 from firmware_profiles import DecodedReading
@@ -13,11 +13,13 @@ from hearthward.core.clock import SECOND
 from hearthward.core.ids import digest63
 from hearthward.core.model import Quality, Reading, ReadingBatch, key_time
 
-__all__ = ["SESSION_START", "Stamped", "Stamper", "anchored", "session_start"]
+__all__ = ["SESSION_START", "Judge", "Stamped", "Stamper", "anchored", "session_start"]
 
 SESSION_START: Final = "sensor_session_start"
 """The metric whose device time is the beginning of a sensor's session; ``elapsed`` counts from there."""
 MINUTE_NS: Final = 60 * SECOND
+Judge = Callable[[int, int], Correction | None]
+"""(Device time, receive time) -> when it was measured; None: nothing more is known."""
 
 PUT_BACK_NS: Final = SECOND
 """A clock that much behind the last reading's time has been put back."""
@@ -75,7 +77,7 @@ class Stamper:
 
     __slots__ = ("_at", "_device", "_salt", "_start", "_where", "last")
 
-    def __init__(self, device: str, where: ZoneInfo | None, last: int = 0, *, salt: bytes) -> None:
+    def __init__(self, device: str, where: tzinfo | None, last: int = 0, *, salt: bytes) -> None:
         self._device = device
         self._where = where
         self._salt = salt
@@ -84,9 +86,15 @@ class Stamper:
         self._start: int | None = None
 
     def stamp(
-        self, source: str, payload: bytes, decoded: Sequence[DecodedReading], profile_hash: str, now: int
+        self,
+        source: str,
+        payload: bytes,
+        decoded: Sequence[DecodedReading],
+        profile_hash: str,
+        now: int,
+        judge: Judge | None = None,
     ) -> Stamped:
-        """One payload's values, received at ``now`` (UTC ns)."""
+        """One payload's values, received at ``now`` (UTC ns); ``judge`` knows more of the device's clock."""
         received = self.last = max(now, self.last + 1)
         # a clock that was put back: the key goes on growing, but nothing was measured in the future
         at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
@@ -98,7 +106,7 @@ class Stamper:
         clock: Correction | None = None
         for ordinal, value in zip(_ordinals(values), values, strict=True):
             clock_set = not value.quality & Quality.CLOCK_UNSET
-            corrected = correct(value.device_time, at, self._where, clock_set=clock_set)
+            corrected = self._corrected(value, at, judge)
             if corrected.skew is not None:
                 clock = corrected
             by_device = clock_set and value.device_time is not None
@@ -118,9 +126,27 @@ class Stamper:
                     group=self._group(key_time(value.device_time, received, value.quality), digest),
                     quality=int(value.quality),
                     profile=profile_hash,
+                    error=corrected.error,
                 )
             )
         return Stamped(batch, clock)
+
+    def own(self, metric: str, value: float, quality: Quality, profile_hash: str, now: int) -> ReadingBatch:
+        """What the gateway itself says of the device."""
+        word = DecodedReading(metric, value, None, None, None, quality, None)
+        return self.stamp(metric, f"{value:g}".encode(), [word], profile_hash, now).batch
+
+    def _corrected(self, value: DecodedReading, at: int, judge: Judge | None) -> Correction:
+        clock_set = not value.quality & Quality.CLOCK_UNSET
+        known = None
+        if (
+            judge is not None
+            and clock_set
+            and value.device_time is not None
+            and value.metric != SESSION_START
+        ):
+            known = judge(value.device_time, at)
+        return known or correct(value.device_time, at, self._where, clock_set=clock_set)
 
     def _group(self, at: int, digest: int) -> int:
         return digest63(self._device.encode(), str(at).encode(), digest.to_bytes(8, "big"))

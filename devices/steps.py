@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import Final
 
+from devices.clock_watch import ClockWatch
 from devices.delivery import Sleep
 from devices.gatt_time import LocalTime, local_time
 from devices.links.base import ControlPoint
 from devices.store_fetch import StoreFetch
-from devices.time import zone
 from firmware_profiles import RacpStep
 from hearthward.core.clock import Clock
 from hearthward.core.telemetry import Telemetry
@@ -30,18 +31,20 @@ class SessionAid:
     def __init__(
         self,
         device: str,
-        timezone: str | None,
+        where: tzinfo | None,
         stores: StoreFetch,
         *,
         clock: Clock,
+        watch: ClockWatch,
         telemetry: Telemetry,
         skewed: Callable[[], bool],
         sleep: Sleep,
     ) -> None:
         self._device = device
-        self._where = zone(timezone)
+        self._where = where
         self._stores = stores
         self._clock = clock
+        self._watch = watch
         self._telemetry = telemetry
         self._skewed = skewed
         self._sleep = sleep
@@ -55,10 +58,12 @@ class SessionAid:
         shown = local_time(self._clock.now_ns(), self._where).naive_ns
         ahead = (device_time - shown) / 1e9
         self._telemetry.gauge("device_clock_found_seconds", ahead, device=self._device)
+        self._watch.was_read(device_time)
 
     def clock_set(self) -> None:
         """See the port."""
         self._telemetry.count("device_clocks_set_total", device=self._device)
+        self._watch.was_set()
 
     async def clock_wrong(self) -> None:
         """See the port."""

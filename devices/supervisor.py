@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from devices.causes import Condition
+from devices.clock_watch import ClockWatch
 from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import Sink
 from devices.links.factory import Links
@@ -68,7 +69,7 @@ class DeviceFleet:
         ble_connects: int = BLE_CONNECTS,
     ) -> None:
         self._catalog = catalog
-        self._link_factory = link_factory or Links(radio)
+        self._link_factory = link_factory or Links(radio, catalog)
         self._sink = sink
         self._clock = clock
         self._ids = ids
@@ -86,6 +87,7 @@ class DeviceFleet:
         self._states: dict[str, tuple[SessionState, str]] = {}
         self._conditions: dict[str, Condition] = {}
         self._received: dict[str, int] = {}
+        self._watches: dict[str, ClockWatch] = {}
         self._group: asyncio.TaskGroup | None = None
         self._applying = asyncio.Lock()
 
@@ -156,6 +158,7 @@ class DeviceFleet:
     async def _keep(self, config: DeviceConfig) -> None:
         """One device's sessions; a new one when one breaks down."""
         condition = self._conditions[config.id] = Condition()
+        watch = self._watches.setdefault(config.id, ClockWatch(self._clock))
         while True:
             session = DeviceSession(
                 config,
@@ -174,6 +177,7 @@ class DeviceFleet:
                 received_after=self._received.get(config.id, 0),
                 salt=self._salt,
                 condition=condition,
+                watch=watch,
             )
             try:
                 await session.run()

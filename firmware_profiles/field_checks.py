@@ -17,7 +17,7 @@ from firmware_profiles.place_checks import (
 )
 from firmware_profiles.schema import FieldSpec, Frame, QualityRule
 from firmware_profiles.types import CLOCKS, INTEGERS, PAIR_TYPES, TAILS, WIDTHS, units_of
-from hearthward.core.codes import INTERNAL, METRICS, Metric
+from hearthward.core.codes import CLOCK_SKEW, INTERNAL, METRICS, Metric
 
 __all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
 
@@ -142,8 +142,8 @@ def _metric(spec: FieldSpec) -> Iterator[Finding]:
     if row is None:
         yield ("metric",), f"unknown metric {name!r}{did_you_mean(name, METRICS)}"
         return
-    if name in INTERNAL:
-        yield ("metric",), f"no device measures {name}: our own parts say it of themselves"
+    if name in INTERNAL or name == CLOCK_SKEW:
+        yield ("metric",), f"no device measures {name}: our own parts say it"
         return
     text = spec.type in TAILS | CLOCKS or spec.enum is not None
     coded = row.kind == "coded"

@@ -106,6 +106,15 @@ class Profile:
     wave_decoders: Mapping[str, WaveDecoder] = field(default_factory=dict, repr=False, compare=False)
     """For the sources that carry waveforms too; called after ``decode`` took the payload."""
 
+    @property
+    def clock_resolution_s(self) -> float:
+        """The steps in which the device tells its times (s): a minute where it counts those of a session."""
+        doc = self.document
+        if doc.time is not None and doc.time.resolution_s is not None:
+            return doc.time.resolution_s
+        counted = any(spec.role == "elapsed_min" for frame in doc.frames.values() for spec in frame.fields)
+        return 60.0 if counted else 1.0
+
     def decode(self, source: str, payload: bytes) -> tuple[DecodedReading, ...]:
         """Readings of one payload, in the order of the frame's fields; a "no value" field gives none.
 

@@ -71,7 +71,15 @@ def describe(profile: Profile) -> str:
     lines.append(f"transport  {_transport_line(profile)}")
     lines += [f"step       {_step_line(step)}" for step in profile.session]
     if doc.time is not None:
-        lines.append(f"time       the device's own clock, {doc.time.zone}, without a zone")
+        shown = {
+            "local": "local, without a zone",
+            "utc": "UTC",
+            "device-offset": "with its own offset of UTC",
+        }
+        lines.append(
+            f"time       the device's own clock, {shown[doc.time.zone]}; off by more than "
+            f"{doc.time.skew_limit_s:g} s it raises an alarm"
+        )
     if doc.health is not None:
         lines.append(f"health     battery: {doc.health.battery}")
     if doc.update is not None:

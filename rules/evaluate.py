@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.core.model import Quality
 from rules.compiled import Compiled, Peaks, Result
 from rules.conditions import Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
@@ -17,7 +17,7 @@ from rules.news2 import METRICS_OF, Total, points, total
 from rules.rule import SECOND, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
-from rules.words import CODE_TEXT, FLAG_TEXT, PARAMETER_TEXT, SIGNAL_TEXT, duration
+from rules.words import CODE_TEXT, FLAG_TEXT, PARAMETER_TEXT, SIGNAL_TEXT, duration, skewed
 
 __all__ = [
     "FIELDS",
@@ -375,7 +375,8 @@ def _flag(compiled: Compiled, leaf: DeviceFlag, subject: Subject, at: int) -> Re
         for device, s in sorted(subject.series.get(metric, {}).items()):
             if s.spoken >= 0 and s.spoken >= oldest:
                 raised = bool(s.quality & bit)
-                said.append((raised, Measured(metric, device, s.spoken, float(s.quality & bit), s.spoken)))
+                worth = s.value if metric == CLOCK_SKEW else float(s.quality & bit)
+                said.append((raised, Measured(metric, device, s.spoken, worth, s.spoken)))
     if not said:
         return _UNKNOWN
     raised = any(is_set for is_set, _ in said)
@@ -403,7 +404,8 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
             name = SIGNAL_TEXT.get(leaf.metric, _both(leaf.metric.replace("_", " ")))
             return {"silence": duration(result.value), "silent": name}
         case DeviceFlag():
-            return {"flag": FLAG_TEXT[leaf.flag]}
+            off = [m.value for m in result.readings if m.metric == CLOCK_SKEW]
+            return {"flag": skewed(max(off, key=abs)) if off and result.opens else FLAG_TEXT[leaf.flag]}
     return {}
 
 

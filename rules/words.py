@@ -13,6 +13,7 @@ __all__ = [
     "SIGNAL_TEXT",
     "WITHDRAWN",
     "duration",
+    "skewed",
 ]
 
 FLAG_TEXT: Final[dict[str, dict[str, str]]] = {
@@ -20,6 +21,7 @@ FLAG_TEXT: Final[dict[str, dict[str, str]]] = {
     "poor_signal": {"en": "poor signal", "zh": "信号差"},
     "motion": {"en": "motion", "zh": "运动干扰"},
     "clock_unset": {"en": "clock not set", "zh": "时钟未设置"},
+    "clock_wrong": {"en": "clock wrong", "zh": "时钟不准"},
     "future": {"en": "reading dated in the future", "zh": "读数时间在未来"},
     "out_of_range": {"en": "out of the device's range", "zh": "超出设备量程"},
 }
@@ -49,6 +51,7 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "body_weight": {"en": "body weight", "zh": "体重"},
     "etco2": {"en": "etCO2", "zh": "呼气末二氧化碳"},
     "battery_level": {"en": "battery level", "zh": "电池电量"},
+    "clock_skew": {"en": "clock is ahead by", "zh": "时钟快"},
     "perfusion_index": {"en": "perfusion index", "zh": "灌注指数"},
     "rr_interval": {"en": "RR interval", "zh": "RR 间期"},
     "consciousness": {"en": "consciousness", "zh": "意识"},
@@ -124,6 +127,10 @@ NOT_APPLICABLE: Final = {
     "zh": "报警结束 (规则不再适用于该患者)",
 }
 CLOSED: Final = {"en": "Ended: the patient's stay is closed", "zh": "报警结束 (患者已离院)"}
+_HOUR_S: Final = 3600
+_DAY_H: Final = 24
+_NEARLY_S: Final = 120
+"""A clock that is an hour wrong to within that was not put forward or back."""
 _UNITS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
 
 
@@ -133,3 +140,18 @@ def duration(seconds: float) -> dict[str, str]:
         if seconds >= size:
             return {"en": f"{seconds / size:.0f} {en}", "zh": f"{seconds / size:.0f} {zh}"}
     return {"en": f"{seconds:.0f} s", "zh": f"{seconds:.0f} 秒"}
+
+
+def skewed(seconds: float) -> dict[str, str]:
+    """What is wrong with a clock that is so far ahead, and what to do."""
+    off = abs(seconds)
+    hours, minutes = divmod(round(off / 60), 60)
+    size = duration(hours * _HOUR_S if hours else off)
+    if minutes and 0 < hours < _DAY_H:
+        rest = duration(minutes * 60)
+        size = {language: f"{text} {rest[language]}" for language, text in size.items()}
+    ahead, season = seconds > 0, abs(off - _HOUR_S) <= _NEARLY_S
+    return {
+        "en": f"{size['en']} {'ahead' if ahead else 'behind'}{' (summer time?)' if season else ''}, set it",
+        "zh": f"{'快' if ahead else '慢'} {size['zh']}{' (夏令时?)' if season else ''}, 请校准",
+    }

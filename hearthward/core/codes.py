@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["BESIDE", "INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
+__all__ = ["BESIDE", "CLOCK_SKEW", "INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
 
 Kind = Literal["numeric", "coded", "wave"]
 
@@ -104,6 +104,8 @@ INTERNAL: Final = OF_GATEWAYS | frozenset(
 )
 """What only our own parts say of themselves: no device measures it, nobody enters it, no patient has it."""
 
+CLOCK_SKEW: Final = "clock_skew"
+"""By how much a device's clock is ahead: its gateway says so, no device measures it."""
 BESIDE: Final = frozenset(
     {
         "ambient_temperature",
@@ -116,6 +118,7 @@ BESIDE: Final = frozenset(
         "body_water_mass",
         "carbohydrates",
         "carboxyhemoglobin",
+        "clock_skew",
         "cuff_pressure",
         "energy_expended",
         "exercise_duration",
@@ -191,6 +194,7 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("relative_humidity", None, None, "%", 0, 100, 300),
         _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
         _m("battery_level", None, None, "%", 0, 100, 3600),
+        _m("clock_skew", None, None, "s", -1e10, 1e10, 86_400),
         # waveforms: samples, never single readings; low and high bound a sample in the unit
         _m("pleth", 150452, None, "1", 0, 65_535, 1, 0, "wave"),
         _m("ecg", 131328, "11524-6", "mV", -100, 100, 1, 3, "wave"),

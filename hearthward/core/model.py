@@ -21,6 +21,7 @@ class Quality(IntFlag):
     ONGOING = 64
     OUT_OF_RANGE = 128
     FUTURE = 256
+    CLOCK_WRONG = 512
 
     @property
     def clinical(self) -> bool:

@@ -29,6 +29,7 @@ PINNED = {
     "carboxyhemoglobin": (None, None, "%"),
     "methemoglobin": (None, None, "%"),
     "battery_level": (None, None, "%"),
+    "clock_skew": (None, None, "s"),
     "rr_interval": (None, None, "ms"),
     "pain": (None, None, None),
     "pleth": (150452, None, "1"),

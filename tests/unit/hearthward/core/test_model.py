@@ -73,5 +73,5 @@ def test_several_flags_are_named_in_order_and_one_unfit_is_enough():
     assert not both.clinical
     assert Quality(0).clinical
     assert quality_names(0) == []
-    assert len(Quality) == 9
+    assert len(Quality) == 10
     assert not Quality.FUTURE.clinical
