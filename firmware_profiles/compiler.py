@@ -128,7 +128,7 @@ def _reading(code: Code, spec: FieldSpec, var: str = "") -> str:
     row: Metric = METRICS[cast("str", spec.metric)]
     var = var or f"v_{spec.name}"
     value, text = ("None", var) if row.kind == "coded" else (var, "None")
-    at = _moment(spec) if spec.type in CLOCKS else "t"
+    at = _moment(spec) if spec.type in CLOCKS else "t" if code.timed else "None"
     elapsed = ", e" if code.elapses else ""
     return f"R({row.key!r}, {value}, {text}, {row.unit!r}, {at}, Q, {code.record}{elapsed})"
 

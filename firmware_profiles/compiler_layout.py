@@ -59,9 +59,11 @@ def one_record(code: Code) -> None:
 def _sequence(code: Code) -> None:
     nothing(code)
     condition: Presence = ()
+    before: Presence = ()
     kind = ""
     for (condition, _, kind, _), specs in groupby(code.frame.fields, key=lambda spec: _run_key(code, spec)):
-        _run(code, condition, list(specs), kind)
+        _run(code, condition, list(specs), kind, otherwise=bool(condition) and condition == _opposite(before))
+        before = condition
     _nothing_more(code, tail=kind == "tail", conditional=bool(condition))
     only_if(code)
 
@@ -86,11 +88,15 @@ def _run_key(code: Code, spec: FieldSpec) -> tuple[Presence, str, str, str]:
     return condition, "", "run", spec.endian
 
 
-def _run(code: Code, condition: Presence, specs: list[FieldSpec], kind: str) -> None:
+def _opposite(presence: Presence) -> Presence:
+    return tuple((name, bit, 1 - wanted) for name, bit, wanted in presence) if len(presence) == 1 else ()
+
+
+def _run(code: Code, condition: Presence, specs: list[FieldSpec], kind: str, *, otherwise: bool) -> None:
     if condition and code.at is not None:
         code.put(f"o = {code.at}")
         code.at = None
-    with code.under(present(condition)):
+    with code.under("else:" if otherwise else present(condition)):
         if kind == "tail":
             _tail(code, specs[0])
         else:

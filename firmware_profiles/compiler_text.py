@@ -58,7 +58,9 @@ class Code:
         self.at: int | None = 0
         """The offset while it is known beforehand; afterwards the variable ``o`` has it."""
         clocks = [spec for spec in frame.fields if spec.type in CLOCKS and spec.role != "start"]
-        self.graded = bool(clocks or frame.stamp) or any(spec.quality for spec in frame.fields)
+        self.timed = bool(clocks or frame.stamp)
+        """Whether the device's own time may be in it: the variable ``t``."""
+        self.graded = self.timed or any(spec.quality for spec in frame.fields)
         """Whether anything can be known against the readings: the variable ``q``."""
         self.elapses = any(spec.role == "elapsed_min" for spec in frame.fields)
         """Whether there is a time since the session's start: the variable ``e``."""

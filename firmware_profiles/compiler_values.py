@@ -68,7 +68,8 @@ def present(presence: Presence) -> str | None:
 
 def nothing(code: Code) -> None:
     """The time, quality and values of a frame before anything of it is read."""
-    code.put("t = None")
+    if code.timed:
+        code.put("t = None")
     if code.graded:
         code.put("q = 0")
     if code.elapses:
@@ -209,7 +210,7 @@ def _exact(raw: str, times: Fraction, plus: Fraction) -> str:
     bottom = times.denominator * plus.denominator
     top, summand = times.numerator * plus.denominator, plus.numerator * times.denominator
     if (bottom, summand) == (1, 0):
-        return f"float({raw}{'' if top == 1 else f' * {top}'})"
+        return f"{raw}{'' if top == 1 else f' * {top}'} + 0.0"  # quicker than calling float
     scaled = raw if top == 1 else f"{raw} * {top}"
     return f"({scaled}{f' + {summand}' if summand else ''}) / {bottom}"
 
