@@ -121,7 +121,7 @@ class Intake:
             self._stores.queued(source, batch)
             self._dropping = False
             return
-        pass
+        self._stores.dropped()
         if not self._dropping:
             logger.error("device %s: readings are dropped: the store takes none", self._device)
         self._dropping = True
