@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from hearthward.core.device_states import Cause
@@ -21,17 +22,18 @@ GAP_S: Final = 5.0
 class NoiseWatch:
     """Told of what comes; ``only`` has the error when nothing but noise came for ``noise_s``."""
 
-    def __init__(self, path: str, noise_s: float = NOISE_S) -> None:
+    def __init__(self, path: str, noise_s: float = NOISE_S, now: Callable[[], float] | None = None) -> None:
+        loop = asyncio.get_running_loop()
         self._path = path
         self._noise_s = noise_s
-        self._loop = asyncio.get_running_loop()
+        self._now = now or loop.time
         self._since: float | None = None
         self._last = 0.0
-        self.only: asyncio.Future[LinkError] = self._loop.create_future()
+        self.only: asyncio.Future[LinkError] = loop.create_future()
 
     def heard(self, *, frames: bool) -> None:
         """Bytes came, and whether they completed a frame."""
-        now = self._loop.time()
+        now = self._now()
         if frames:
             self._since = None
         elif self._since is None or now - self._last > GAP_S:

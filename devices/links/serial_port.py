@@ -68,11 +68,12 @@ async def open_port(path: str, line: SerialSettings) -> tuple[Any, Wire]:
 
     Raises LinkError with the path, the cause and what to do.
     """
+    wire = Wire()
     try:
         await asyncio.to_thread(os.stat, path)
-        transport, wire = await serialx.create_serial_connection(
+        transport, _ = await serialx.create_serial_connection(
             asyncio.get_running_loop(),
-            Wire,
+            lambda: wire,
             path,
             baudrate=line.baudrate,
             byte_size=line.bytesize,
