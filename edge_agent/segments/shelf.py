@@ -152,7 +152,8 @@ class Shelf:
     def read(self, after: int, max_readings: int, max_bytes: int, until: int) -> tuple[list[Block], set[int]]:
         """Waiting blocks from the one with number ``after + 1`` to ``until`` in order; at least one.
 
-        Also returns the segments in which something damaged was met: they have to be audited.
+        ``max_bytes`` bounds their payloads, however small they are on the disk. Also returns the segments in
+        which something damaged was met: they have to be audited.
         """
         blocks: list[Block] = []
         at, readings, size = after + 1, max_readings, max_bytes
@@ -165,19 +166,16 @@ class Shelf:
                 continue  # the writer was quicker
             if not rows:
                 return blocks, {segment.serial}
-            fitting = 0
-            for row in rows:
-                readings -= row.count
-                size -= row.end - row.start
-                if (readings < 0 or size < 0) and (blocks or fitting):
-                    break
-                fitting += 1
-            for row, block in bodies(self.disk, segment, rows[:fitting]):
+            for row, block in bodies(self.disk, segment, _at_most(rows, readings, size)):
                 if block is None:
                     return blocks, {segment.serial} if segment.live.covers(row.first, row.last) else set()
+                readings -= row.count
+                size -= len(block.payload)
+                if blocks and (readings < 0 or size < 0):
+                    return blocks, set()
                 blocks.append(block)
                 at = row.last + 1
-            if readings < 0 or size < 0:
+            if readings <= 0 or size <= 0:
                 return blocks, set()
 
     def _in_order(self, segment: Segment, number: int, bound: int) -> list[Row] | None:
@@ -218,6 +216,16 @@ class Shelf:
                 else:
                     bound = found
         return best, number, bound
+
+
+def _at_most(rows: Sequence[Row], readings: int, size: int) -> Sequence[Row]:
+    """The first rows within limits, and the next one; of the bytes on the disk, which are fewer mostly."""
+    for n, row in enumerate(rows, 1):
+        readings -= row.count
+        size -= row.end - row.start
+        if readings < 0 or size < 0:
+            return rows[:n]
+    return rows
 
 
 def bodies(disk: Disk, segment: Segment, rows: Sequence[Row]) -> Iterator[tuple[Row, Block | None]]:

@@ -184,6 +184,20 @@ def test_many_samples_become_several_blocks():
     assert all(not b.counts for b in blocks)
 
 
+async def test_what_is_small_on_the_disk_is_no_larger_in_a_frame_than_it_may_be(open_outbox: Opener):
+    box = await open_outbox()
+    flat = [0] * (MAX_SAMPLES - 1) + [2**30]  # four bytes a sample, and deflated next to nothing
+    for n in range(30):
+        await box.append_waves([replace(make_chunk(n), samples=tuple(flat))])
+    limit = 100_000
+    from_memory = await box.pending(0, 10**9, limit)
+    box._recent.clear()
+    from_disk = await box.pending(0, 10**9, limit)
+    assert from_disk == from_memory
+    assert sum(len(b.payload) for b in from_disk) <= limit
+    assert sum(len(b.payload) for b in from_disk) > limit / 2
+
+
 async def test_rules_at_the_edge_pass_waves_over_and_find_what_an_alarm_rests_on(tmp_path: Path):
     edge = await Edge(tmp_path).start()
     await edge.outbox.append_waves([make_chunk(0), make_chunk(1)])
