@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from devices.session import DeviceConfig
 from firmware_profiles import Catalog, DeviceFacts, short_uuid
 from hearthward.core.clock import SECOND, Clock
-from hearthward.core.device_states import Sighting
+from hearthward.core.device_states import MOST_NAME, Sighting
 from hearthward.core.errors import LinkError, UnsupportedDevice
+from hearthward.core.text import tidy
 
 if TYPE_CHECKING:
     from devices.links.ports import SerialPort
@@ -73,7 +74,7 @@ class Finds:
         companies = known.company_ids
         if not set(one.companies) <= set(companies):
             companies = tuple(sorted({*companies, *one.companies})[:MOST_SERVICES])
-        name = one.name or known.name
+        name = tidy(one.name or "", MOST_NAME) or known.name
         said = name, services, companies
         found = replace(known, last=max(now, known.last), rssi=one.rssi)
         if said != (known.name, known.services, known.company_ids) or before is None:
@@ -150,7 +151,7 @@ def _key(transport: str, address: str) -> tuple[str, str]:
 
 def _named(port: SerialPort) -> str:
     named = " ".join(text for text in (port.manufacturer, port.product) if text)
-    return named or (port.description if port.description != port.path else "")
+    return tidy(named or (port.description if port.description != port.path else ""), MOST_NAME)
 
 
 def _facts(one: Sighting, port: SerialPort | None) -> Iterable[DeviceFacts]:

@@ -16,6 +16,7 @@ import click
 
 from hearthward import __version__
 from hearthward.app.deadletter_commands import add_deadletter_commands
+from hearthward.app.device_commands import add_device_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.profile_commands import add_profile_commands
@@ -514,5 +515,6 @@ add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
 add_deadletter_commands(main, _told, _settings)
+add_device_commands(main, _told, _settings)
 add_trust_commands(main, _told, _settings)
 add_user_commands(main, _told, _settings)

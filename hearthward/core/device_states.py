@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from hearthward.core.columns import fits_int64
 from hearthward.core.text import tidy
 
-__all__ = ["Cause", "DeviceWord", "Sighting"]
+__all__ = ["MOST_NAME", "Cause", "DeviceWord", "Sighting"]
 
 MOST_STATE: Final = 32
 MOST_DETAIL: Final = 300

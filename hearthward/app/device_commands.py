@@ -1,0 +1,118 @@
+"""``hearthward devices scan``, ``adopt`` and ``watch``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from hearthward.core.sightings import MOST_SCAN_S
+
+__all__ = ["add_device_commands"]
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+
+
+def add_device_commands(main: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    """Add the commands to ``main``; ``told`` shows errors, ``settings`` reads them from the context."""
+
+    @main.group()
+    def devices() -> None:
+        """Devices: what is around, take one in, and how each of them is."""
+
+    _add_scan(devices, told, settings)
+    _add_adopt(devices, told, settings)
+    _add_watch(devices, told, settings)
+
+
+def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    @devices.command()
+    @click.option(
+        "--seconds",
+        type=click.IntRange(1, MOST_SCAN_S),
+        default=10,
+        show_default=True,
+        help="How long to listen by Bluetooth.",
+    )
+    @click.option("--gateway", help="Only what this gateway sees (default: all that are online).")
+    @_json_flag
+    @click.pass_context
+    @told
+    def scan(context: click.Context, seconds: int, gateway: str | None, *, as_json: bool) -> None:
+        """List what is heard by Bluetooth and plugged in, known or not.
+
+        While a cloud runs on the data folder, its gateways are asked to listen, and what they tell is shown;
+        connections go on meanwhile. When none runs, this machine's radio (edge.radio) and serial ports are
+        used. What fits no profile is listed with what was seen of it. Exits with 3 when a radio or a gateway
+        could not listen.
+        """
+        from hearthward.app.device_scan import scanned, show
+
+        found = asyncio.run(scanned(settings(context), seconds=seconds, gateway=gateway))
+        show(found, as_json=as_json)
+        for line in found.trouble:
+            click.echo(f"hearthward: {line}", err=True)
+        if found.trouble:
+            context.exit(3)
+
+
+def _add_adopt(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    @devices.command()
+    @click.argument("address")
+    @click.option("--id", "ident", help="The device's id (default: made up).")
+    @click.option("--name", default="", help="A label for people.")
+    @click.option("--patient", help="Id of the patient that it measures from now on.")
+    @click.option("--bed", help="Id of a bed: the patient who lies in it now.")
+    @click.option("--gateway", help="Which gateway reads it (default: the one that hears it best).")
+    @click.option("--profile", help="Its profile (default: what fits; see `hearthward profiles list`).")
+    @click.option(
+        "--timezone", help="Of the device's own clock, such as Asia/Shanghai (default: the gateway's)."
+    )
+    @_json_flag
+    @click.pass_context
+    @told
+    def adopt(
+        context: click.Context, address: str, ident: str | None, *, as_json: bool, **options: Any
+    ) -> None:
+        """Take a device in: enter it in the directory, and put it on a patient.
+
+        ADDRESS is a Bluetooth address or a serial port's path, as `hearthward devices scan` shows it. It goes
+        through the running cloud, is audited, and reaches the gateway with its next configuration. Without
+        --patient and --bed its readings are kept, for nobody yet. A port's profile has to be named.
+        """
+        from hearthward.app.device_adopt import Adoption
+        from hearthward.app.device_adopt import adopt as take_in
+
+        if options["patient"] is not None and options["bed"] is not None:
+            msg = "name a --patient or a --bed, not both"
+            raise click.UsageError(msg)
+        made = asyncio.run(take_in(settings(context), Adoption(address, id=ident, **options)))
+        if as_json:
+            click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+            return
+        device, worn = made["device"], made["association"]
+        profile = device["profile"] or "the profile that fits once it is connected"
+        where = f"{device['address']}, read by gateway {device['gateway']}"
+        click.echo(f"adopted {device['id']} at {where} with {profile}")
+        click.echo("on nobody yet" if worn is None else f"on patient {worn['patient']} since {worn['start']}")
+
+
+def _add_watch(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    @devices.command()
+    @_json_flag
+    @click.pass_context
+    @told
+    def watch(context: click.Context, *, as_json: bool) -> None:
+        """Show how each device is and why, until Ctrl-C.
+
+        A table that renews itself; a line for each change where the output is no terminal, or one of JSON
+        with --json. Asks the running cloud every two seconds.
+        """
+        from hearthward.app.device_watch import watch as look
+        from hearthward.app.process import run_until_signalled
+
+        asyncio.run(run_until_signalled(look(settings(context), as_json=as_json)))
