@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import cycle
 
 import pytest
 
+from devices import DeviceConfig, DeviceFleet
 from devices.links.factory import Links
 from devices.links.serial_listen import heard_on
-from devices.session import DeviceConfig
 from firmware_profiles import DeviceFacts, load_catalog
+from hearthward.core.clock import SystemClock
 from hearthward.core.errors import LinkError, UnsupportedDevice
+from hearthward.core.ids import SeededIds
+from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
+from hearthward.core.waves import WaveformChunk
 from tests.component.devices.test_serial_instruments import Instrument
 from tests.unit.firmware_profiles.serial_frames import (
     contec5,
@@ -48,11 +54,17 @@ async def instrument() -> AsyncIterator[Instrument]:
     made.unplug()
 
 
+async def drip(instrument: Instrument, sends: bytes) -> None:
+    """One sending and a moment; nobody need read it."""
+    with suppress(BlockingIOError):
+        instrument.send(sends)
+    await asyncio.sleep(0.004)
+
+
 async def heard(instrument: Instrument, sends: bytes, listen_s: float) -> frozenset[str]:
     async def stream() -> None:
         for _ in cycle([0]):
-            await asyncio.sleep(0.004)
-            instrument.send(sends)
+            await drip(instrument, sends)
 
     streaming = asyncio.create_task(stream())
     try:
@@ -98,8 +110,30 @@ async def test_a_device_without_a_profile_is_listened_to_when_it_connects(instru
     link = Links(None, CATALOG)(config, None, lambda _head, _error: None)
     connecting = asyncio.create_task(link.connect())
     while not connecting.done():
-        instrument.send(SENDS["nonin-df2"])
-        await asyncio.sleep(0.004)
+        await drip(instrument, SENDS["nonin-df2"])
     facts = await connecting
     assert facts.hears == {"df2"}
     await link.close()
+
+
+async def test_a_port_with_an_instrument_that_nobody_named_streams(instrument: Instrument):
+    stored, waves, enough = ReadingBatch(), list[WaveformChunk](), asyncio.Event()
+
+    async def sink(batch: ReadingBatch) -> None:
+        stored.extend(batch)
+
+    async def wave_sink(chunks: list[WaveformChunk]) -> None:
+        waves.extend(chunks)
+        if len(stored) >= 10:
+            enough.set()
+
+    fleet = DeviceFleet(CATALOG, None, sink, SystemClock(), SeededIds(1), Telemetry(), wave_sink=wave_sink)
+    await fleet.apply([DeviceConfig("oximeter", "serial", instrument.path)])
+    running = asyncio.create_task(fleet.run())
+    while not enough.is_set():
+        await drip(instrument, SENDS["nonin-df2"])
+    running.cancel()
+    await asyncio.wait([running])
+    assert {reading.metric for reading in stored} == {"pulse_rate", "spo2"}
+    assert {reading.value for reading in stored} == {70, 97}
+    assert {(chunk.metric, chunk.rate_hz) for chunk in waves} == {("pleth", 75)}
