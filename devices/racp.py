@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Final
 
 from hearthward.core.errors import DecodeError
@@ -20,6 +20,7 @@ __all__ = [
     "DELETE_ALL",
     "MAX_NUMBER",
     "REPORT_ALL",
+    "REPORT_LAST",
     "Answer",
     "Code",
     "Cursor",
@@ -81,6 +82,7 @@ _CODES: Final = frozenset(map(int, Code))
 REPORT_ALL: Final = bytes((Op.REPORT, Operator.ALL))
 COUNT_ALL: Final = bytes((Op.COUNT, Operator.ALL))
 DELETE_ALL: Final = bytes((Op.DELETE, Operator.ALL))
+REPORT_LAST: Final = bytes((Op.REPORT, Operator.LAST))
 ABORT: Final = bytes((Op.ABORT, Operator.NULL))
 
 
@@ -155,12 +157,21 @@ class Record:
     at: int = 0
 
 
+class _Stage(Enum):
+    """What is being asked for."""
+
+    FROM = auto()
+    LAST = auto()
+    ALL = auto()
+
+
 class Fetching:
     """One fetch of a store, from its first request to its end: what to write next, and how far it got.
 
-    The records from the last committed one on are asked for, that one included: only if it is there as it
-    was known do the numbers still mean the same. If it is not - a new battery, numbers that started over or
-    ran out, a store that was cleared - or the device knows no such filter, everything is asked for.
+    The records from the last committed one on are asked for, that one included, and then the very last one:
+    only if the one is there as it was known, all others follow it in order, and the last is one of them, do
+    the numbers still mean the same. If not - a new battery, numbers that started over or ran out, a store that was cleared - or if
+    the device knows no such filter, everything is asked for.
 
     A record is ``taken`` with the ticket under which it was queued; ``committed`` tells the tickets that are
     safe by now, and moves ``cursor``, one record behind what is safe: a live value that came in between
@@ -171,11 +182,12 @@ class Fetching:
         self.cursor = cursor
         self.spoiled = cursor.spoiled if cursor else ""
         self.complete = False
-        self.records = 0
         self._known = cursor
-        self._from = cursor is not None
-        self._proven = self._top = self._lost = False
+        self._stage = _Stage.ALL if cursor is None else _Stage.FROM
+        self._proven = self._top = self._lost = self._unknown = False
         self._ascending = True
+        self._seen: set[tuple[int, int]] = set()
+        self._highest = -1
         self._waiting: deque[tuple[Record, int]] = deque()
         self._last: Record | None = None
         self._newest: Record | None = None
@@ -185,7 +197,9 @@ class Fetching:
         """What to ask the device now; None when it has told all it has."""
         if self.complete:
             return None
-        return report_from(self._known.number) if self._from and self._known else REPORT_ALL
+        if self._stage is _Stage.FROM and self._known is not None:
+            return report_from(self._known.number)
+        return REPORT_LAST if self._stage is _Stage.LAST else REPORT_ALL
 
     def knows(self, record: Record) -> bool:
         """Whether this is the record at which the last fetch ended, told again."""
@@ -194,9 +208,16 @@ class Fetching:
 
     def taken(self, record: Record, ticket: int) -> None:
         """A record arrived; it is safe when ``committed`` is told this ticket."""
-        self.records += 1
         self._top = self._top or record.number == MAX_NUMBER
         self._proven = self._proven or self.knows(record)
+        if self._stage is _Stage.LAST:
+            if (record.number, record.mark) in self._seen:
+                return
+            self._unknown = self._unknown or record.number <= self._highest
+        elif self._stage is _Stage.FROM:
+            self._unknown = self._unknown or record.number <= self._highest
+            self._seen.add((record.number, record.mark))
+            self._highest = max(self._highest, record.number)
         if not self._lost:
             self._waiting.append((record, ticket))
 
@@ -217,7 +238,7 @@ class Fetching:
             return
         if last.number >= record.number:
             self._ascending = False
-        elif self._proven or not self._from:
+        elif self._stage is _Stage.ALL or (self._stage is _Stage.FROM and self._proven):
             self._note(last)
 
     def _note(self, record: Record) -> None:
@@ -233,19 +254,16 @@ class Fetching:
 
     def answered(self, code: Code) -> None:
         """The device has answered the request: go on with another, or be ``complete``."""
-        good = code is Code.SUCCESS and self._proven and not self._top
-        if self._from and not good:
-            self._from = False
-            self._restart()
+        doubtful = self._unknown or self._top or not self._proven or code is not Code.SUCCESS
+        if self._stage is _Stage.FROM and not doubtful:
+            self._stage = _Stage.LAST
+        elif self._stage is _Stage.FROM or (self._stage is _Stage.LAST and self._unknown):
+            self._stage = _Stage.ALL
+            self._waiting.clear()  # queued like the rest, but it says nothing of where to begin next time
+            self._last = self._newest = None
+            self._ascending = True
         else:
             self.complete = not self._lost
-
-    def _restart(self) -> None:
-        """What came so far is queued like the rest, but says nothing of where the next fetch may begin."""
-        self._waiting.clear()
-        self._last = self._newest = None
-        self._ascending = True
-        self.records = 0
 
     def finish(self) -> Cursor | None:
         """Everything that was taken is safe: where the next fetch begins after a complete one."""

@@ -70,6 +70,7 @@ class BleSteps:
         self._lost = lost
         self._ask_passkey = ask
         self._points: dict[str, _Point] = {}
+        self._subscribed: set[str] = set()
 
     async def do(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
         """One step, tried as often as it says.
@@ -143,13 +144,18 @@ class BleSteps:
             cause = Cause.PAIRED_ELSEWHERE if step.mode == "bond" else Cause.NEEDS_PASSKEY
             raise LinkError(str(error), address=self._address, cause=cause.value) from error
 
-    async def subscribe(self, source: str, on_payload: OnPayload) -> None:
-        """Have what a characteristic sends handed on. Raises LinkError."""
+    async def subscribe(self, source: str, on_payload: OnPayload, *, again: bool = False) -> None:
+        """Have what a characteristic sends handed on, from now on or (``again``) anew. Raises LinkError."""
         source = short_uuid(source)
         characteristic = self.able(source, "notify", "indicate")
-        await self._asked(
-            self._client.start_notify(characteristic, partial(_arrived, source, on_payload)), source
-        )
+        if source in self._subscribed:
+            if not again:
+                return
+            self._subscribed.discard(source)
+            await self._asked(self._client.stop_notify(characteristic), source)
+        arrived = partial(_arrived, source, on_payload)
+        await self._asked(self._client.start_notify(characteristic, arrived), source)
+        self._subscribed.add(source)
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""
@@ -297,16 +303,21 @@ class _Point:
         self._racp = racp
         self._on_payload = on_payload
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._known = False
 
     def check(self) -> None:
-        """Raises LinkError for a device that lacks one of the two characteristics."""
+        """Nothing is asked in vain.
+
+        Raises LinkError for a device that lacks one of the two characteristics.
+        """
         self._steps.able(self._racp.control, "write")
         self._steps.able(self._racp.records, "notify", "indicate")
 
     async def subscribe(self) -> None:
         """See the port."""
-        await self._steps.subscribe(self._racp.records, self._on_payload)
-        await self._steps.subscribe(self._racp.control, self._take)
+        again, self._known = self._known, True
+        await self._steps.subscribe(self._racp.records, self._on_payload, again=again)
+        await self._steps.subscribe(self._racp.control, self._take, again=again)
 
     def _take(self, _source: str, payload: bytes) -> None:
         self._answers.put_nowait(payload)
