@@ -128,6 +128,8 @@ def _store(profile: Profile) -> str:
         return "fetched by record number" + (", then deleted" if _deletes(steps) else "")
     if any(step.mode == "indicate" for step in steps):
         return "sent by the device on subscribing"
+    if profile.document.store == "sent":
+        return "sent by the device from its memory"
     return "none"
 
 

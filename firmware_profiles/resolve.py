@@ -17,7 +17,7 @@ from firmware_profiles.schema import FieldSpec, Frame, ProfileDocument
 
 __all__ = ["Parsed", "Resolved", "content_hash", "parse", "resolve_all"]
 
-_INHERITED = ("transport", "session", "framing", "time", "dedupe", "health", "update", "includes")
+_INHERITED = ("transport", "session", "framing", "time", "store", "dedupe", "health", "update", "includes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Quirk(Strict):
 
 
 class Time(Strict):
-    """What the device's clock shows: the place's time (``local``), ``utc``, or a ``device-offset`` of its own.
+    """What the device's clock shows: the place's time (``local``), ``utc``, or its own ``device-offset``.
 
     ``skew_limit_s``: off by more, a technical alarm is raised. ``resolution_s``: the steps in which it tells
     times; those in which its frames do where left out.
@@ -174,6 +174,8 @@ class ProfileDocument(Strict):
     frames: dict[str, Frame] = Field(default_factory=dict)
     quirks: tuple[Quirk, ...] = ()
     time: Time | None = None
+    store: Literal["sent"] | None = None
+    """Declared: what it measured while nobody was there it sends by itself, once it is connected."""
     dedupe: Dedupe | None = None
     health: Health | None = None
     update: Update | None = None

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_profiles import DecodedReading, DecodedWave, FramedBytes, Profile, load_catalog
+from firmware_profiles.evidence import readme_table
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import Quality
 from tests.unit.firmware_profiles.serial_frames import (
@@ -259,3 +260,8 @@ def test_numbers_of_masimo_that_need_an_option():
         "carboxyhemoglobin": 2,
         "methemoglobin": 1.1,
     }
+
+
+def test_a_store_that_is_sent_by_itself_is_said():
+    assert "sent by the device from its memory" in readme_table([CATALOG.get("nonin-df13")])
+    assert "memory" not in readme_table([CATALOG.get("nonin-df8")])
