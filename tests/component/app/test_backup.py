@@ -14,6 +14,7 @@ from cloud_ingest.records import Records
 from cloud_ingest.stores.archiving import ArchivingStore
 from cloud_ingest.stores.base import FOREVER, Origins
 from cloud_ingest.stores.sqlite import SqliteStore
+from cloud_ingest.waves import SqliteWaves, WaveParcel
 from hearthward.app.backup.manifest import MANIFEST, Manifest
 from hearthward.app.backup.restoring import check, restore
 from hearthward.app.backup.taking import Continuous, take_once
@@ -23,6 +24,7 @@ from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
+from tests.unit.cloud_ingest.waves.made import chunk
 
 CLOCK = SystemClock()
 SCOPE = Scope.system("main")
@@ -216,6 +218,19 @@ async def test_data_that_is_there_is_kept_and_only_moved_when_asked(cloud: Cloud
     assert done.before is not None
     assert (done.before / "records.db").exists()
     assert "50 readings" in done.text()
+
+
+async def test_waveforms_are_in_no_backup_and_begin_anew(cloud: Cloud, tmp_path: Path):
+    await cloud.write(cloud.store, 5)
+    waves = SqliteWaves(cloud.folder / "waves.db")
+    assert await waves.append("main", [WaveParcel("gw", [chunk()])]) == 1
+    manifest = await asyncio.to_thread(take_once, cloud.folder, tmp_path / "b", CLOCK)
+    await waves.close()
+    assert not [part.target for part in manifest.parts if "waves" in part.target]
+    await restore(tmp_path / "b", tmp_path / "new", tenant="main", clock=CLOCK)
+    waves = SqliteWaves(tmp_path / "new" / "cloud" / "waves.db")
+    assert await waves.append("main", [WaveParcel("gw", [chunk()])]) == 1, "there was none"
+    await waves.close()
 
 
 def test_a_manifest_names_no_files_elsewhere(tmp_path: Path):
