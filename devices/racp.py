@@ -170,8 +170,8 @@ class Fetching:
 
     The records from the last committed one on are asked for, that one included, and then the very last one:
     only if the one is there as it was known, all others follow it in order, and the last is one of them, do
-    the numbers still mean the same. If not - a new battery, numbers that started over or ran out, a store that was cleared - or if
-    the device knows no such filter, everything is asked for.
+    the numbers still mean the same. If not - a new battery, numbers that started over or ran out, a store
+    that was cleared - or if the device knows no such filter, everything is asked for.
 
     A record is ``taken`` with the ticket under which it was queued; ``committed`` tells the tickets that are
     safe by now, and moves ``cursor``, one record behind what is safe: a live value that came in between

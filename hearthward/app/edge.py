@@ -14,6 +14,7 @@ from devices.links.radio import open_radio
 from devices.links.surroundings import Machine
 from devices.supervisor import DeviceFleet
 from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
+from edge_agent.cursor_store import FileCursors
 from firmware_profiles import load_catalog
 from hearthward.app.bedside import Bedside
 from hearthward.app.process import serve
@@ -97,6 +98,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     rejected(agent),
                     on_read=agent.on_read,
                     wave_sink=agent.accept_waves,
+                    cursors=FileCursors(folder / "cursors.json"),
                 ),
                 lambda agent: Uplink(
                     outbox,

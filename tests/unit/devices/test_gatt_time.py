@@ -72,7 +72,7 @@ def test_there_and_back(at: datetime):
     assert parse_date_time(date_time(at)) == at.replace(microsecond=0)
     back = parse_current_time(current_time(at))
     assert back is not None
-    assert timedelta(0) <= at - back < timedelta(seconds=1 / 256)
+    assert timedelta(0) <= at - back <= timedelta(seconds=1 / 256)
 
 
 @given(st.binary(max_size=12))
