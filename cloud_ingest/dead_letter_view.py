@@ -13,9 +13,10 @@ from typing import Final
 from cloud_ingest.dead_letters import numbers_of, ranges_of
 from cloud_ingest.records.models import DeadLetter
 from hearthward.core.errors import DecodeError
+from hearthward.core.wave_blocks import carries_waves, decode_waves
 from hearthward.core.wire import Frame, decode_block
 
-__all__ = ["BlockIn", "RowIn", "blocks_of", "hexdump", "rows_of"]
+__all__ = ["BlockIn", "RowIn", "WaveIn", "blocks_of", "hexdump", "rows_of", "waves_of"]
 
 MOST_ROWS: Final = 500
 MOST_BYTES: Final = 4096
@@ -43,7 +44,20 @@ class BlockIn:
     first: int
     last: int
     decisions: bool
+    waves: bool
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaveIn:
+    """A chunk of a waveform: its number, of what, and its last sample's time (UTC ns)."""
+
+    number: int | None
+    device: str
+    metric: str
+    samples: int
+    rate_hz: float
+    measured: int
 
 
 def rows_of(letter: DeadLetter) -> list[RowIn]:
@@ -70,7 +84,25 @@ def blocks_of(letter: DeadLetter) -> list[BlockIn]:
         frame = Frame.decode(letter.payload)
     except DecodeError:
         return []
-    return [BlockIn(b.first, b.last, b.decisions, len(b.payload)) for b in frame.blocks[:MOST_ROWS]]
+    blocks = frame.blocks[:MOST_ROWS]
+    return [BlockIn(b.first, b.last, b.decisions, b.waves, len(b.payload)) for b in blocks]
+
+
+def waves_of(letter: DeadLetter) -> list[WaveIn]:
+    """The chunks of waveforms, ``MOST_ROWS`` at most; none where they cannot be read."""
+    if letter.boot is None or not carries_waves(letter.payload):
+        return []
+    try:
+        chunks = decode_waves(letter.payload)
+    except DecodeError:
+        return []
+    numbers: Sequence[int | None] = numbers_of(letter.seqs)
+    if len(numbers) != len(chunks):
+        numbers = [None] * len(chunks)
+    return [
+        WaveIn(number, c.device, c.metric, len(c.samples), c.rate_hz, c.corrected)
+        for number, c in islice(zip(numbers, chunks, strict=True), MOST_ROWS)
+    ]
 
 
 def hexdump(payload: bytes, most: int = MOST_BYTES) -> str:

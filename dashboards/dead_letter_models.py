@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud_ingest.dead_letter_view import blocks_of, hexdump, rows_of
+from cloud_ingest.dead_letter_view import blocks_of, hexdump, rows_of, waves_of
 from cloud_ingest.records.models import DeadLetter as LetterRow
 from cloud_ingest.replaying import Replayed, outcome_of
 from dashboards.models import Instant
@@ -73,13 +73,26 @@ class BlockView(_View):
     first: int
     last: int
     decisions: bool
+    waves: bool = False
     size: int
 
 
+class WaveChunkView(_View):
+    """A chunk of a waveform in a letter."""
+
+    number: int | None
+    device: str
+    metric: str
+    samples: int
+    rate_hz: float
+    measured: Instant = Field(description="time of its last sample")
+
+
 class DeadLetterDetail(DeadLetter):
-    """A letter with what is in it: readings or blocks as far as they can be read, and its first bytes."""
+    """A letter with what is in it, as far as that can be read, and its first bytes."""
 
     rows: list[RowView] = Field(default_factory=list)
+    waves: list[WaveChunkView] = Field(default_factory=list)
     blocks: list[BlockView] = Field(default_factory=list)
     hex: str = ""
 
@@ -90,6 +103,7 @@ class DeadLetterDetail(DeadLetter):
             {
                 **facts_of(row),
                 "rows": rows_of(row),
+                "waves": waves_of(row),
                 "blocks": blocks_of(row) if row.boot is None else [],
                 "hex": hexdump(row.payload),
             },

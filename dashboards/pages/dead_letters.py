@@ -41,7 +41,12 @@ STATES: Final = {
     "replayed": (N_("let in"), "good"),
     "refused": (N_("refused again"), "bad"),
 }
-OUTCOMES: Final = {"stored": N_("stored"), "known": N_("known already"), "judged": N_("judged")}
+OUTCOMES: Final = {
+    "stored": N_("stored"),
+    "known": N_("known already"),
+    "judged": N_("judged"),
+    "waves": N_("waveforms"),
+}
 
 
 @router.get("/deadletters")

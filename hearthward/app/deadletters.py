@@ -269,8 +269,11 @@ def _described(letter: DeadLetterDetail) -> Iterator[str]:
         mark = "  let in" if row.let_in else ""
         what = f"{row.device}  {row.metric}  {value}  measured {iso(row.measured)}"
         yield f"  {row.number or '-':>8}  {what}{mark}"
+    for wave in letter.waves:
+        what = f"{wave.device}  {wave.metric}  {wave.samples} samples of {wave.rate_hz:g} Hz"
+        yield f"  {wave.number or '-':>8}  {what} to {iso(wave.measured)}"
     for block in letter.blocks:
-        kind = "decisions" if block.decisions else "readings"
+        kind = "decisions" if block.decisions else "waveforms" if block.waves else "readings"
         yield f"  {kind} {block.first}-{block.last}, {block.size:,} bytes"
     yield from letter.hex.splitlines()
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from cloud_ingest.balance import AskedLedger
+from cloud_ingest.dead_letter_view import blocks_of
 from cloud_ingest.records.models import DeadLetter, FrameRow
 from cloud_ingest.stores.base import FOREVER
 from cloud_ingest.waves import MemoryWaves, NoWaves, WaveParcel
+from dashboards.dead_letter_models import DeadLetterDetail
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.wire import Block
@@ -116,6 +118,21 @@ async def test_what_cannot_be_read_or_be_true_is_put_aside_and_counted_but_no_re
     assert set(ward.telemetry.by_label("readings_rejected_total", "reason").values()) <= {0}
     assert sum(ward.telemetry.by_label("dead_letters_total", "reason").values()) == 8
     assert all("waveform" in x.detail for x in letters)
+
+
+async def test_what_is_in_a_letter_can_be_seen(ward: Ward):
+    late = [chunk(n, begins=T0 + 3600 * SECOND) for n in (1, 2)]
+    damaged = Block(8, 3, wave_block(8, chunk(7)).payload[:-4])
+    await ward.take(frame(wave_block(1, chunk(0), *late), damaged, at=60))
+    seen = [DeadLetterDetail.of(row) for row in await ward.rows(DeadLetter)]
+    assert [[(w.number, w.device, w.metric, w.samples, w.rate_hz) for w in x.waves] for x in seen] == [
+        [(2, "dev_1", "pleth", 75, 75.0)],
+        [(3, "dev_1", "pleth", 75, 75.0)],
+        [],
+    ]
+    assert [x.rows for x in seen] == [[]] * 3
+    whole = DeadLetter(id=9, at=T0, topic="t", reason="x", detail="", payload=frame(damaged).encode(), size=1)
+    assert [(b.first, b.waves) for b in blocks_of(whole)] == [(8, True)]
 
 
 async def test_a_letter_is_let_in_when_what_was_wrong_with_it_is_over(ward: Ward):
