@@ -46,7 +46,7 @@ _AWAY: Final = frozenset({Cause.LINK_LOST, Cause.SILENT, Cause.OUT_OF_RANGE, Cau
 def cause_of(error: BaseException) -> Cause:
     """The cause that an error names in its details, or else what it and those it came from tell."""
     named = getattr(error, "details", {}).get("cause")
-    if isinstance(named, str) and named in _KNOWN:
+    if isinstance(named, str) and named in _KNOWN and named != Cause.OTHER.value:
         return Cause(named)
     if isinstance(error, UnsupportedDevice):
         return Cause.WRONG_FIRMWARE if error.details.get("profile") else Cause.UNSUPPORTED

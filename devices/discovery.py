@@ -151,7 +151,8 @@ def _key(transport: str, address: str) -> tuple[str, str]:
 
 def _named(port: SerialPort) -> str:
     named = " ".join(text for text in (port.manufacturer, port.product) if text)
-    return tidy(named or (port.description if port.description != port.path else ""), MOST_NAME)
+    said = "" if port.description in {port.path, "n/a"} else port.description
+    return tidy(named or said, MOST_NAME)
 
 
 def _facts(one: Sighting, port: SerialPort | None) -> Iterable[DeviceFacts]:

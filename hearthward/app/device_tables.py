@@ -88,8 +88,8 @@ def _box() -> Any:
 
 
 def sightings_table(out: Console, seen: Iterable[tuple[str, Sighting]], now: int) -> Table:
-    """(Gateway, sighting) pairs: what fits a profile first, then the strongest."""
-    rows = sorted(seen, key=lambda row: (not row[1].profile, -(row[1].rssi or -999), row[1].address))
+    """(Gateway, sighting) pairs: what could be adopted first, strangers last, of each the strongest first."""
+    rows = sorted(seen, key=lambda row: (_rank(row[1]), -(row[1].rssi or -999), row[1].address))
     by_gateway = any(gateway for gateway, _ in rows)
     names = ["ADDRESS", "NAME", "SIGNAL", "WHAT WAS SEEN", "PROFILE", "DEVICE", "LAST HEARD"]
     table = _table(out, *(["GATEWAY"] if by_gateway else []), *names)
@@ -106,6 +106,12 @@ def sightings_table(out: Console, seen: Iterable[tuple[str, Sighting]], now: int
         ]
         table.add_row(*([Text(gateway)] if by_gateway else []), *cells)
     return table
+
+
+def _rank(one: Sighting) -> int:
+    if one.device:
+        return 2
+    return 0 if one.profile else 1 if one.transport == "serial" else 3
 
 
 def _seen(one: Sighting) -> str:

@@ -49,7 +49,7 @@ async def _devices(rest: Rest) -> Devices:
 
 async def _live(rest: Rest, out: Console, devices: Devices, every_s: float) -> None:
     trouble = ""
-    with Live(console=out, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=out, auto_refresh=False) as live:
         while True:
             now = SystemClock().now_ns()
             shown = devices_table(out, devices, now) if devices else Text(NOBODY)

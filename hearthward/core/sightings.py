@@ -59,9 +59,17 @@ class Sightings:
 
 
 def worth_telling(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
-    """At most ``MOST_SIGHTINGS``: what is configured or fits a profile first, then the newest."""
-    ranked = sorted(sightings, key=lambda s: (not (s.device or s.profile), -s.last, s.address))
+    """At most ``MOST_SIGHTINGS``: what could be adopted first, then strangers, then what is configured.
+
+    Of each the newest: where a device stands that is configured, the status tells.
+    """
+    ranked = sorted(sightings, key=lambda s: (bool(s.device), _strange(s), -s.last, s.address))
     return tuple(ranked[:MOST_SIGHTINGS])
+
+
+def _strange(one: Sighting) -> bool:
+    """Whether most such are passers-by."""
+    return one.transport == "ble" and not one.profile
 
 
 @dataclass(frozen=True, slots=True)

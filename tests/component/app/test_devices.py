@@ -81,14 +81,14 @@ async def test_what_is_heard_and_plugged_in_here_is_listed_with_what_was_seen(
     ]
     assert [line.split()[0] for line in lines[1:4]] == [
         "C0:00:00:00:00:01",
-        "C0:00:00:00:00:02",
         "/dev/ttyUSB7",
+        "C0:00:00:00:00:02",
     ]
     assert "strap\N{REPLACEMENT CHARACTER}[2J  -60 dBm  1234, 180d (heart rate)" in lines[1]
     assert "sig-heart-rate" in lines[1]
-    assert "company 76" in lines[2]
-    assert "no profile fits what it says of itself" in lines[2]
-    assert "USB 0403:6001" in lines[3]
+    assert "USB 0403:6001" in lines[2]
+    assert "company 76" in lines[3]
+    assert "no profile fits what it says of itself" in lines[3]
     assert lines[4] == "To take one in: hearthward devices adopt C0:00:00:00:00:01 --patient ID"
     show(found, as_json=True)
     items = json.loads(capsys.readouterr().out)["items"]
@@ -239,8 +239,8 @@ async def test_the_clouds_gateways_are_asked_and_what_they_tell_is_shown(site: S
     assert site.asked == [("gw-1", 1)]
     lines = result.stdout.splitlines()
     assert lines[0].split()[0] == "GATEWAY"
-    assert [line.split()[:2] for line in lines[1:4]] == [["gw-1", one.address] for one in SEEN]
-    assert "several profiles fit (sig-heart-rate, sig-blood-pressure): name one" in lines[2]
+    assert [line.split()[:2] for line in lines[1:4]] == [["gw-1", SEEN[n].address] for n in (0, 2, 1)]
+    assert "several profiles fit (sig-heart-rate, sig-blood-pressure): name one" in lines[3]
     result = await site.run("scan", "--seconds", "1", "--gateway", "gw-1", "--json")
     assert result.exit_code == 0, result.output
     assert {one["gateway"] for one in json.loads(result.stdout)["items"]} == {"gw-1"}

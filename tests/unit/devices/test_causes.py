@@ -28,6 +28,7 @@ def raised(error: Exception, *, frm: Exception | None = None) -> Exception:
         (LinkError("x", cause="needs_passkey"), Cause.NEEDS_PASSKEY),
         (ConfigError("x", cause="port_busy"), Cause.PORT_BUSY),
         (LinkError("x", cause="made up"), Cause.OTHER),
+        (LinkError("2a35: Insufficient Encryption", cause="other"), Cause.PAIRED_ELSEWHERE),
         (UnsupportedDevice("no profile matches", name="x"), Cause.UNSUPPORTED),
         (UnsupportedDevice("firmware", firmware="2", profile="sig-x"), Cause.WRONG_FIRMWARE),
         (ConfigError("unknown profile", profile="x"), Cause.MISCONFIGURED),

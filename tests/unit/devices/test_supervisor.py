@@ -15,6 +15,7 @@ from devices.session import DeviceSession, OnNoise
 from devices.twins import encode
 from firmware_profiles import DeviceFacts, Profile, load_catalog
 from hearthward.core.clock import EventClock
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, LinkError
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import ReadingBatch
@@ -159,6 +160,26 @@ async def test_without_a_radio_a_bluetooth_device_says_so():
         await rig.fleet.apply([strap(1)])
         await rig.until(hr_1="unsupported")
         assert "no radio" in rig.fleet.states()["hr-1"]
+
+
+async def test_words_carry_why_and_since_when_until_a_device_streams():
+    rig = Rig()
+    rig.device(strap(1)).refusal = LinkError("not heard", cause="out_of_range")
+    bad = replace(strap(2), profile="nonsense")
+    async with rig.running():
+        await rig.fleet.apply([strap(1), bad, strap(3)])
+        await rig.until(hr_1="backoff", hr_2="unsupported", hr_3="streaming")
+        words = rig.fleet.words()
+        assert [(w.cause, w.since) for w in words.values()] == [
+            (Cause.OUT_OF_RANGE, 1_000),
+            (Cause.MISCONFIGURED, 1_000),
+            (Cause.NONE, 1_000),
+        ]
+        assert words["hr-1"].detail == "not heard"
+        assert words["hr-1"].next_s >= 1
+        await rig.fleet.apply([strap(3)])
+        assert list(rig.fleet.words()) == ["hr-3"]
+    assert rig.fleet.words()["hr-3"].state == "stopped"
 
 
 async def test_states_carry_the_reason_for_people():

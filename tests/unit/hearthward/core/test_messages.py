@@ -340,12 +340,15 @@ def test_what_a_device_says_of_itself_is_cut_and_cannot_steer_a_terminal():
     assert (heard.detail[:2], len(heard.detail), heard.next_s) == ("�y", 300, 86_400)
 
 
-def test_of_a_busy_place_the_configured_the_fitting_and_the_newest_are_told():
+def test_of_a_busy_place_what_could_be_adopted_and_the_newest_are_told():
     crowd = [Sighting("ble", f"C0:{n:04}", n, n) for n in range(100)]
-    ours = [Sighting("ble", "mine", 0, 0, device="d"), Sighting("ble", "fits", 0, 0, profile="sig-glucose")]
-    told = Sightings.decode(Sightings("g", "s", 1, (*crowd, *ours)).encode()).sightings
-    assert [one.address for one in told[:4]] == ["fits", "mine", "C0:0099", "C0:0098"]
+    ours = [Sighting("ble", f"mine-{n}", 500, 500, profile="sig-glucose", device="d") for n in range(70)]
+    new = [Sighting("ble", "fits", 0, 0, profile="sig-glucose"), Sighting("serial", "port", 1, 1, why="port")]
+    told = Sightings.decode(Sightings("g", "s", 1, (*crowd[:30], *ours, *new)).encode()).sightings
+    assert [one.address for one in told[:4]] == ["port", "fits", "C0:0029", "C0:0028"]
+    assert [one.address for one in told[32:34]] == ["mine-0", "mine-1"]
     assert len(told) == MOST_SIGHTINGS
+    assert len(Sightings.decode(Sightings("g", "s", 1, tuple(crowd)).encode()).sightings) == MOST_SIGHTINGS
 
 
 def test_a_signature_holds_for_exactly_what_was_asked():
