@@ -10,7 +10,7 @@ from typing import TypedDict
 from firmware_profiles.errors import ProfileError
 from firmware_profiles.profile import DecodedReading, Profile, Step
 from firmware_profiles.registry import load_catalog, profile_files
-from firmware_profiles.schema import FieldSpec, Frame, Match, Vector, VectorReading
+from firmware_profiles.schema import FieldSpec, Frame, Framing, Match, Vector, VectorReading
 from hearthward.core.clock import naive_iso, parse_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
@@ -70,6 +70,10 @@ def describe(profile: Profile) -> str:
     lines += [f"matches    {text}" for text in _match_lines(doc.match)]
     lines.append(f"transport  {_transport_line(profile)}")
     lines += [f"step       {_step_line(step)}" for step in profile.session]
+    if doc.transport is not None and doc.transport.farewell:
+        lines.append(f"at the end {doc.transport.farewell}")
+    if doc.framing is not None:
+        lines.append(f"framing    {_framing_line(doc.framing)}")
     if doc.time is not None:
         shown = {
             "local": "local, without a zone",
@@ -133,6 +137,18 @@ def _step_line(step: Step) -> str:
         if racp.delete:
             parts.append("deleted once they are committed")
     return " ".join(filter(None, parts)) + (", if it has it" if step.optional else "")
+
+
+def _framing_line(framing: Framing) -> str:
+    """How its frames are cut from the stream."""
+    group = f"{framing.group} frames" if framing.group else "frames"
+    out = {
+        "delimiter": f"lines that end with {framing.delimiter!r}",
+        "fixed": f"{group} of {framing.length} bytes",
+        "packet": f"{group} of {framing.length} bytes",
+        "length": f"frames that begin with {framing.start} and tell their length",
+    }[framing.kind]
+    return out + (f", {framing.integrity} enforced" if framing.integrity else "")
 
 
 def _frame_note(frame: Frame) -> str:

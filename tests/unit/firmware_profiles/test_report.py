@@ -46,6 +46,15 @@ def test_describe_tells_what_differs():
     assert "(inferred)" in text
 
 
+def test_describe_tells_how_a_line_is_spoken_to():
+    catalog = load_catalog()
+    assert "framing    25 frames of 5 bytes, sum8 enforced" in describe(catalog.get("nonin-df2"))
+    assert "framing    lines that end with '\\r\\n'" in describe(catalog.get("masimo-ascii1"))
+    contec = describe(catalog.get("contec-cms50-9byte"))
+    assert "step       keepalive 7d 81 af 80 80 80 80 80 80 every 2 s" in contec
+    assert "at the end 7D 81 A2 80 80 80 80 80 80" in contec
+
+
 def test_check_names_a_vector_that_fails(tmp_path: Path):
     path = write(tmp_path, SMALL.replace("value: 72", "value: 73"))
     report = check([path])
