@@ -290,10 +290,11 @@ class Inspector:
         if found:
             chunks, numbers = [chunk for _, chunk in found], [seqs[i] for i, _ in found]
             intake.waves.append(WavePart(source, topic, chunks, numbers))
-        for one in bad:
-            detail = f"boot {source[1]}, waveform {seqs[one.place]}: {one.detail}"[:MAX_DETAIL]
-            numbers = [seqs[one.place]]
-            intake.refuse(Dead(topic, source[0], one.reason, detail, one.payload, 0, source[1], numbers))
+        for part in bad:
+            more = f" (and {len(part.places) - 1} more)" if len(part.places) > 1 else ""
+            numbers = [seqs[i] for i in part.places]
+            detail = f"boot {source[1]}, waveform {numbers[0]}: {part.detail}{more}"[:MAX_DETAIL]
+            intake.refuse(Dead(topic, source[0], part.reason, detail, part.payload(), 0, source[1], numbers))
 
     def refuse_clone(
         self, source: Source, topic: str, block: Block, now: int, intake: Intake, *, proven: bool = True

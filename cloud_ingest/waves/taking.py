@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cloud_ingest.entry import manual_patient
 from cloud_ingest.waves.base import LONGEST_NS, WaveParcel
@@ -14,7 +14,7 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.wave_blocks import decode_waves, encode_waves
 from hearthward.core.waves import WaveformChunk
 
-__all__ = ["BadChunk", "WavePart", "read_waves"]
+__all__ = ["BadChunks", "WavePart", "read_waves"]
 
 _MAX_INT = 2**63 - 1
 _MAX_TEXT = 512
@@ -41,20 +41,24 @@ class WavePart:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class BadChunk:
-    """One that is refused: its place in the block, itself as a block of its own, and why."""
+@dataclass(slots=True)
+class BadChunks:
+    """Those that are refused for one reason: their places in the block, and what is wrong with the first."""
 
-    place: int
-    payload: bytes
     reason: str
     detail: str
+    places: list[int] = field(default_factory=list)
+    chunks: list[WaveformChunk] = field(default_factory=list)
+
+    def payload(self) -> bytes:
+        """As a block of their own."""
+        return encode_waves(self.chunks)
 
 
 def read_waves(
     payload: bytes, count: int, latest: int, offset: int = 0
-) -> tuple[list[tuple[int, WaveformChunk]], list[BadChunk]]:
-    """A block of ``count`` chunks -> those that may be stored, by their places, and the others.
+) -> tuple[list[tuple[int, WaveformChunk]], list[BadChunks]]:
+    """A block of ``count`` chunks -> those that may be stored, by their places, and the others by reason.
 
     ``latest`` is the last time (UTC ns) that is not in the future, ``offset`` is added to times of the
     gateway's clock (ns; receive times stay). Raises DecodeError when nothing of it can be read.
@@ -64,15 +68,17 @@ def read_waves(
         msg = f"a block announced as {count} chunks of waveforms has {len(chunks)}"
         raise DecodeError(msg, reason="malformed")
     good: list[tuple[int, WaveformChunk]] = []
-    bad: list[BadChunk] = []
+    bad: dict[str, BadChunks] = {}
     for i, chunk in enumerate(chunks):
         moved = replace(chunk, corrected=max(0, chunk.corrected + offset)) if offset else chunk
         wrong = _wrong(moved, latest)
         if wrong is None:
             good.append((i, moved))
         else:
-            bad.append(BadChunk(i, encode_waves([chunk]), *wrong))
-    return good, bad
+            together = bad.setdefault(wrong[0], BadChunks(*wrong))
+            together.places.append(i)
+            together.chunks.append(chunk)
+    return good, list(bad.values())
 
 
 def _wrong(chunk: WaveformChunk, latest: int) -> tuple[str, str] | None:
