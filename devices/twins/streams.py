@@ -38,6 +38,8 @@ def _fixed(framing: Framing, payload: bytes) -> Iterator[bytes]:
         frame = bytearray(payload[at : at + kept])
         if framing.unpack:
             frame = _packed(frame)
+        start = bytes.fromhex(framing.start or "")
+        frame[: len(start)] = start
         for test in framing.tests:
             _pass(frame, test)
         if framing.first is not None:

@@ -81,6 +81,11 @@ def test_a_payload_of_another_size_is_refused():
         on_the_wire(framing_of(profile), bytes(124))
 
 
+def test_a_fixed_frame_begins_as_it_must():
+    framing = Framing(kind="fixed", source="f", length=4, start="7E 03")
+    assert on_the_wire(framing, b"\0\0\x10\x20") == b"\x7e\x03\x10\x20"
+
+
 def test_a_pulse_repeats_with_the_heart():
     encoder = ProfileEncoder(catalog().get("nonin-df2")).frames["df2"]
     (spec,) = [spec for spec in encoder.frame.fields if spec.wave]
