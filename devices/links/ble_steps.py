@@ -132,14 +132,13 @@ class BleSteps:
         """Have a bond before anything is asked; a device that is bonded already is left as it is."""
         arguments = {"ask": self._ask_passkey} if step.mode == "passkey" and self._ask_passkey else {}
         try:
-            async with asyncio.timeout(PAIR_TIMEOUT_S):
-                await self._asked(self._client.pair(**arguments), "pairing", PAIR_TIMEOUT_S)
+            await self._asked(self._client.pair(**arguments), "pairing", PAIR_TIMEOUT_S)
         except NotImplementedError:
             return  # the operating system pairs by itself when the device asks for it
         except PairingError:
             raise
         except LinkError as error:
-            if self._lost.done():
+            if self._lost.done() or error.details.get("cause") == Cause.SILENT.value:
                 raise
             cause = Cause.PAIRED_ELSEWHERE if step.mode == "bond" else Cause.NEEDS_PASSKEY
             raise LinkError(str(error), address=self._address, cause=cause.value) from error

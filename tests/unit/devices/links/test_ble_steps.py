@@ -1,0 +1,308 @@
+"""The steps of a Bluetooth session, over a client of memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from bleak.exc import BleakError, BleakGATTProtocolError
+
+from devices.gatt_time import LocalTime, current_time, date_time, local_time, naive_ns
+from devices.links.base import ControlPoint
+from devices.links.ble_steps import BleSteps
+from devices.links.pairing import PairingError, Why
+from firmware_profiles import RacpStep, Step
+from hearthward.core.clock import parse_iso
+from hearthward.core.device_states import Cause
+from hearthward.core.errors import LinkError
+
+BASE = "0000{}-0000-1000-8000-00805f9b34fb"
+NOW = parse_iso("2026-07-01T12:00:00Z")
+
+
+@dataclass(eq=False)
+class Characteristic:
+    uuid: str
+    properties: list[str]
+
+
+@dataclass
+class Service:
+    characteristics: list[Characteristic]
+
+
+class Client:
+    """What the steps need of a ``BleakClient``; ``fails`` holds the errors of the next requests."""
+
+    def __init__(self, **properties: str) -> None:
+        self.services = [
+            Service([Characteristic(BASE.format(u[1:]), p.split()) for u, p in properties.items()])
+        ]
+        self.done: list[tuple[str, str, bytes]] = []
+        self.values: dict[str, bytes] = {}
+        self.fails: list[Exception] = []
+        self.callbacks: dict[str, Callable[[object, bytearray], None]] = {}
+
+    def _request(self, kind: str, characteristic: Characteristic | None, data: bytes = b"") -> str:
+        if self.fails:
+            raise self.fails.pop(0)
+        short = f"{UUID(characteristic.uuid).int >> 96:04x}" if characteristic else ""
+        self.done.append((kind, short, data))
+        return short
+
+    async def pair(self, **_arguments: object) -> None:
+        self._request("pair", None)
+
+    async def read_gatt_char(self, characteristic: Characteristic) -> bytearray:
+        return bytearray(self.values.get(self._request("read", characteristic), b""))
+
+    async def write_gatt_char(self, characteristic: Characteristic, data: bytes, *, response: bool) -> None:
+        self._request("write" if response else "send", characteristic, data)
+
+    async def start_notify(
+        self, characteristic: Characteristic, callback: Callable[[object, bytearray], None]
+    ) -> None:
+        self.callbacks[self._request("subscribe", characteristic)] = callback
+
+    async def stop_notify(self, characteristic: Characteristic) -> None:
+        self._request("unsubscribe", characteristic)
+
+
+class Aid:
+    """What a session lends, noted."""
+
+    def __init__(self, now: int | None = NOW) -> None:
+        self.now = now
+        self.shown: list[int] = []
+        self.sets = 0
+        self.talks: list[tuple[str, ControlPoint]] = []
+
+    def local_time(self) -> LocalTime | None:
+        return None if self.now is None else local_time(self.now, None)
+
+    def clock_read(self, device_time: int) -> None:
+        self.shown.append(device_time)
+
+    def clock_set(self) -> None:
+        self.sets += 1
+
+    async def fetch(self, racp: RacpStep, control: ControlPoint) -> None:
+        del racp
+        self.talks.append(("fetch", control))
+
+    async def tend(self, racp: RacpStep, control: ControlPoint) -> None:
+        del racp
+        self.talks.append(("tend", control))
+
+    async def clock_wrong(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Rig:
+    def __init__(self, client: Client) -> None:
+        self.client: Any = client
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.steps = BleSteps("A", self.client, self.lost)
+        self.received: list[tuple[str, bytes]] = []
+        self.aid = Aid()
+
+    def do(self, step: Step) -> Coroutine[Any, Any, None]:
+        return self.steps.do(step, lambda source, payload: self.received.append((source, payload)), self.aid)
+
+
+def refused(code: int) -> BleakGATTProtocolError:
+    return BleakGATTProtocolError(code)
+
+
+async def cause_of(doing: Coroutine[Any, Any, None]) -> tuple[object, str]:
+    with pytest.raises(LinkError) as raised:
+        await doing
+    return raised.value.details.get("cause"), str(raised.value)
+
+
+async def test_write_read_and_subscribe():
+    rig = Rig(Client(u2a9f="write", uffe1="write-without-response", u2a19="read", u2a37="notify"))
+    await rig.do(Step("write", "2a9f", data=b"\x01\x02"))
+    await rig.do(Step("write", "ffe1", data=b"\x03"))
+    rig.client.values["2a19"] = b"\x63"
+    await rig.do(Step("read", "2a19"))
+    await rig.do(Step("subscribe", "2a37", "notify"))
+    await rig.do(Step("subscribe", "2a37", "notify"))
+    rig.client.callbacks["2a37"](None, bytearray(b"\x00\x48"))
+    assert rig.client.done == [
+        ("write", "2a9f", b"\x01\x02"),
+        ("send", "ffe1", b"\x03"),
+        ("read", "2a19", b""),
+        ("subscribe", "2a37", b""),
+    ]
+    assert rig.received == [("2a19", b"\x63"), ("2a37", b"\x00\x48")]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("write", "2a9f", data=b"\x01"),
+        Step("read", "2a9f"),
+        Step("subscribe", "2a9f", "notify"),
+        Step("set_time", "2a2b"),
+        Step("racp", "2a52", racp=RacpStep("2a52", "2a18")),
+    ],
+)
+async def test_what_the_device_lacks_is_an_error_unless_it_is_optional(step: Step):
+    rig = Rig(Client(u2a19="read"))
+    cause, said = await cause_of(rig.do(step))
+    assert cause == Cause.LACKS_SERVICE.value
+    assert "which its profile needs" in said
+    await rig.do(Step(step.kind, step.characteristic, step.mode, optional=True, racp=step.racp))
+    assert rig.client.done == []
+
+
+async def test_a_step_is_tried_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("devices.links.ble_steps.RETRY_PAUSE_S", 0)
+    rig = Rig(Client(u2a9f="write"))
+    rig.client.fails = [refused(0x0E), refused(0x0E)]
+    await rig.do(Step("write", "2a9f", data=b"\x01", retries=2))
+    rig.client.fails = [refused(0x0E), refused(0x0E)]
+    cause, said = await cause_of(rig.do(Step("write", "2a9f", data=b"\x01", retries=1)))
+    assert cause == Cause.OTHER.value
+    assert "2a9f" in said
+    rig.client.fails = [refused(0x0E), refused(0x0E)]
+    await rig.do(Step("write", "2a9f", data=b"\x02", retries=1, optional=True))
+    assert rig.client.done == [("write", "2a9f", b"\x01")]
+
+
+async def test_a_lost_link_is_never_taken_for_a_refusal():
+    rig = Rig(Client(u2a9f="write"))
+    rig.client.fails = [BleakError("gone")]
+    rig.lost.set_result(None)
+    cause, _ = await cause_of(rig.do(Step("write", "2a9f", data=b"\x01", retries=3, optional=True)))
+    assert cause == Cause.LINK_LOST.value
+
+
+@pytest.mark.parametrize(
+    ("error", "mode", "cause"),
+    [
+        (PairingError("A", Why.REFUSED), "bond", Cause.PAIRED_ELSEWHERE),
+        (PairingError("A", Why.KEYS_LOST), "passkey", Cause.PAIRED_ELSEWHERE),
+        (PairingError("A", Why.PASSKEY_MISSING), "passkey", Cause.NEEDS_PASSKEY),
+        (PairingError("A", Why.PASSKEY_WRONG), "passkey", Cause.NEEDS_PASSKEY),
+        (BleakError("org.bluez.Error.AuthenticationFailed"), "bond", Cause.PAIRED_ELSEWHERE),
+        (BleakError("org.bluez.Error.AuthenticationFailed"), "passkey", Cause.NEEDS_PASSKEY),
+        (TimeoutError(), "bond", Cause.SILENT),
+    ],
+)
+async def test_why_a_device_is_not_paired_is_told(error: Exception, mode: Any, cause: Cause):
+    rig = Rig(Client())
+    rig.client.fails = [error]
+    assert (await cause_of(rig.do(Step("pair", mode=mode))))[0] == cause.value
+
+
+async def test_a_system_that_pairs_by_itself_is_left_to_it():
+    rig = Rig(Client())
+    rig.client.fails = [NotImplementedError()]
+    await rig.do(Step("pair", mode="bond"))
+    await rig.do(Step("pair", mode="bond"))
+    assert rig.client.done == [("pair", "", b"")]
+
+
+async def test_a_refusal_that_asks_for_a_bond_says_so():
+    rig = Rig(Client(u2a9f="write"))
+    rig.client.fails = [refused(0x0F)]
+    assert (await cause_of(rig.do(Step("write", "2a9f", data=b"\x01"))))[0] == Cause.PAIRED_ELSEWHERE.value
+
+
+SHOWN = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - a device's clock has no zone
+
+
+async def test_the_clock_is_read_then_set_with_its_zone():
+    rig = Rig(Client(u2a2b="read write", u2a0f="read write"))
+    before = datetime(2026, 7, 1, 11, 58)  # noqa: DTZ001
+    rig.client.values["2a2b"] = current_time(before)
+    await rig.do(Step("set_time", "2a2b"))
+    assert rig.client.done == [
+        ("read", "2a2b", b""),
+        ("write", "2a0f", b"\x00\x00"),
+        ("write", "2a2b", current_time(SHOWN)),
+    ]
+    assert rig.aid.shown == [naive_ns(before)]
+    assert rig.aid.sets == 1
+
+
+@pytest.mark.parametrize("nonsense", [b"", bytes(10), b"\xff" * 10])
+async def test_a_clock_that_tells_nothing_is_set_all_the_same(nonsense: bytes):
+    rig = Rig(Client(u2a2b="read write"))
+    rig.client.values["2a2b"] = nonsense
+    await rig.do(Step("set_time", "2a2b"))
+    assert (rig.aid.shown, rig.aid.sets) == ([], 1)
+
+
+async def test_a_device_with_a_date_time_only_gets_that():
+    rig = Rig(Client(u2a08="write"))
+    await rig.do(Step("set_time", "2a2b"))
+    assert rig.client.done == [("write", "2a08", date_time(SHOWN))]
+
+
+async def test_fields_that_the_device_lets_go_are_no_failure():
+    rig = Rig(Client(u2a2b="write"))
+    rig.client.fails = [refused(0x80)]
+    await rig.do(Step("set_time", "2a2b"))
+    assert rig.aid.sets == 1
+    rig.client.fails = [refused(0x03)]
+    assert (await cause_of(rig.do(Step("set_time", "2a2b"))))[0] == Cause.OTHER.value
+
+
+async def test_no_clock_is_set_by_a_gateway_whose_own_is_not_right():
+    rig = Rig(Client(u2a2b="write"))
+    rig.aid.now = None
+    await rig.do(Step("set_time", "2a2b"))
+    assert rig.client.done == []
+
+
+async def test_a_store_is_listened_to_before_it_is_asked_and_tended_afterwards():
+    rig = Rig(Client(u2a52="write indicate", u2a18="notify"))
+    racp = Step("racp", "2a52", racp=RacpStep("2a52", "2a18", "sequence"))
+    await rig.do(Step("subscribe", "2a18", "notify"))
+    await rig.do(racp)
+    assert [one[:2] for one in rig.client.done] == [("subscribe", "2a18"), ("subscribe", "2a52")]
+    await rig.steps.tend(racp, rig.aid)
+    assert [what for what, _ in rig.aid.talks] == ["fetch", "tend"]
+    point = rig.aid.talks[0][1]
+    await point.write(b"\x01\x01")
+    rig.client.callbacks["2a52"](None, bytearray(b"\x06\x00\x01\x01"))
+    rig.client.callbacks["2a18"](None, bytearray(b"record"))
+    assert await point.answer(1) == b"\x06\x00\x01\x01"
+    assert rig.received == [("2a18", b"record")]
+    await point.subscribe()
+    assert [one[0] for one in rig.client.done[-4:]] == ["unsubscribe", "subscribe"] * 2
+    with pytest.raises(TimeoutError):
+        await point.answer(0.001)
+
+
+async def test_without_a_session_a_store_is_told_once():
+    rig = Rig(Client(u2a52="write indicate", u2a18="notify"))
+    step = Step("racp", "2a52", racp=RacpStep("2a52", "2a18", "sequence", delete=True))
+    await rig.steps.do(step, lambda *_: None, None)
+    assert rig.client.done[-1] == ("write", "2a52", b"\x01\x01")
+
+
+async def test_keeping_alive_goes_on_until_it_fails():
+    rig = Rig(Client(uffe1="write"))
+    step = Step("keepalive", "ffe1", data=b"\x7d\x81\xaf", seconds=0.001)
+    alive = asyncio.create_task(rig.steps.keep_alive(step))
+    async with asyncio.timeout(5):
+        while len(rig.client.done) < 3:  # noqa: ASYNC110 - the client of memory has no event
+            await asyncio.sleep(0.001)
+    rig.client.fails = [BleakError("gone")]
+    with pytest.raises(LinkError):
+        await alive
+    assert set(rig.client.done) == {("write", "ffe1", b"\x7d\x81\xaf")}
+
+
+async def test_a_step_for_a_serial_line_is_a_mistake_of_the_profile():
+    rig = Rig(Client())
+    assert (await cause_of(rig.do(Step("send", data=b"x"))))[0] == Cause.MISCONFIGURED.value
