@@ -30,6 +30,7 @@ _BASE: Final[dict[str, Any]] = {
     "hex_text": numbers.hex_text,
     "truncated": refusals.truncated,
     "oversized": refusals.oversized,
+    "unlike": refusals.unlike,
     "wrong_length": refusals.wrong_length,
     "trailing_record": refusals.trailing_record,
     "out_of_range": refusals.out_of_range,

@@ -103,6 +103,9 @@ def meaning(code: Code, spec: FieldSpec) -> None:
         code.put(f"{raw} = {parts}")
     if spec.join:
         code.put(f"{raw} = {_joined(spec)}")
+    if spec.must_be is not None:
+        refuse = f"unlike({code.source!r}, {spec.name!r}, {raw}, {spec.must_be})"
+        code.put(f"if {raw} != {spec.must_be}: raise {refuse}")
     if spec.type in CLOCKS:
         _clock(code, spec)
     elif spec.role == "clock_offset_min":

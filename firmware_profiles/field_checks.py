@@ -22,7 +22,20 @@ from hearthward.core.codes import CLOCK_SKEW, INTERNAL, METRICS, Metric
 __all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
 
 _BINARY_KEYS = frozenset(
-    {"also_if", "endian", "present_if", "repeat", "of", "unit_if", "at", "join", "any_in", "wave", "role"}
+    {
+        "also_if",
+        "endian",
+        "present_if",
+        "repeat",
+        "of",
+        "unit_if",
+        "at",
+        "join",
+        "any_in",
+        "must_be",
+        "wave",
+        "role",
+    }
 )
 _METRIC_KEYS = frozenset({"enum", "nulls", "scale", "unit", "unit_if", "range", "bits"})
 _NUMBER_KEYS = frozenset({"nulls", "scale", "unit", "unit_if", "range"})

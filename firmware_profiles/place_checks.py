@@ -86,6 +86,14 @@ def _own_clock(spec: FieldSpec) -> bool:
 def field_place_findings(frame: Frame, spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding]:
     """What is wrong with where a field of a binary frame stands and with the part that it plays."""
     yield from _place(frame, spec)
+    if spec.must_be is not None:
+        signed = not spec.type.startswith("u")
+        part = spec.of or spec.join or spec.any_in or spec.wave or spec.repeat or spec.metric
+        yield from bad(
+            (signed or spec.type not in WIDTHS, ("must_be",), "is for u8, u16, u24 and u32"),
+            (spec.must_be >> WIDTHS.get(spec.type, 32) > 0, ("must_be",), f"does not fit into {spec.type}"),
+            (bool(part), ("must_be",), "is a mark in its own bytes: no metric and nothing else comes of it"),
+        )
     if spec.join:
         yield from _join(spec, before)
     if spec.wave is not None:

@@ -18,9 +18,11 @@ __all__ = [
     "out_of_range",
     "oversized",
     "split_pairs",
+    "sum7",
     "sum8",
     "trailing_record",
     "truncated",
+    "unlike",
     "wrong_length",
     "xor8",
 ]
@@ -56,6 +58,12 @@ def trailing_record(source: str, size: int, have: int) -> DecodeError:
     return DecodeError(msg, reason="truncated", offset=have, source=source)
 
 
+def unlike(source: str, field: str, found: int, wanted: int) -> DecodeError:
+    """A frame of another kind than this one."""
+    msg = f"{source}: {field} is {found:#x}, and {wanted:#x} in every frame of this kind"
+    return DecodeError(msg, reason="malformed", source=source, field=field)
+
+
 def out_of_range(source: str, field: str, value: float, low: float, high: float, unit: str) -> DecodeError:
     """A value that the instrument cannot mean."""
     msg = f"{source}: {field} is {value:g} {unit}, outside the plausible {low:g} to {high:g}"
@@ -67,6 +75,11 @@ def out_of_range(source: str, field: str, value: float, low: float, high: float,
 def sum8(data: bytes) -> bytes:
     """The low byte of the sum."""
     return bytes([sum(data) & 0xFF])
+
+
+def sum7(data: bytes) -> bytes:
+    """The low seven bits of the sum."""
+    return bytes([sum(data) & 0x7F])
 
 
 def xor8(data: bytes) -> bytes:
@@ -100,6 +113,7 @@ def crc16_mcrf4xx(data: bytes) -> bytes:
 
 INTEGRITY: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
     "sum8": (1, sum8),
+    "sum7": (1, sum7),
     "xor8": (1, xor8),
     "crc16-mcrf4xx": (2, crc16_mcrf4xx),
 }

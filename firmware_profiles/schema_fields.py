@@ -112,6 +112,8 @@ class FieldSpec(Strict):
     """In a frame of a fixed ``length``: where the field stands."""
     join: tuple[BitPart, ...] = ()
     """Put the number together from bits of earlier fields, the most significant part first."""
+    must_be: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
+    """The only number that an integer field has in a frame of this kind (a maker's mark)."""
     any_in: Spread | None = None
     """In a frame of a fixed ``length``: the bits that are set in any of several bytes, the first ``at``."""
     wave: WaveSpec | None = None
@@ -161,7 +163,7 @@ class Frame(Strict):
     format: Literal["binary", "pairs"] = "binary"
     stamp: Literal["MM/DD/YY HH:MM:SS"] | None = None
     required: tuple[str, ...] = ()
-    integrity: Literal["sum8", "xor8", "crc16-mcrf4xx"] | None = None
+    integrity: Literal["sum8", "sum7", "xor8", "crc16-mcrf4xx"] | None = None
     """The check at the end of a binary frame, over every byte before it."""
     integrity_optional: bool = False
     """A frame that ends right before the check is taken too: the device need not send one."""

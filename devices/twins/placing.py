@@ -59,6 +59,7 @@ def _crc16(data: bytes) -> bytes:
 
 CHECKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "sum8": _sum8,
+    "sum7": lambda data: bytes((sum(data) & 0x7F,)),
     "xor8": _xor8,
     "crc16-mcrf4xx": _crc16,
 }
@@ -311,7 +312,7 @@ class Placing:
         return all(self._word(c.field) >> c.bit & 1 == c.is_ for c in self._conditions(spec))
 
     def _word(self, name: str) -> int:
-        word = self._words.get(name, self._given.get(name, 0))
+        word = self._words.get(name, self._given.get(name, self._specs[name].must_be or 0))
         for bit, value in self._pins.get(name, {}).items():
             word = word & ~(1 << bit) | value << bit
         return word

@@ -214,7 +214,12 @@ def test_quality_rules(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("kind", "good", "wrong"),
-    [("sum8", "0048 48", "0048 49"), ("xor8", "1148 59", "1148 58"), ("crc16-mcrf4xx", "", "")],
+    [
+        ("sum8", "0048 48", "0048 49"),
+        ("sum7", "C048 08", "C048 88"),
+        ("xor8", "1148 59", "1148 58"),
+        ("crc16-mcrf4xx", "", ""),
+    ],
 )
 def test_integrity(tmp_path: Path, kind: str, good: str, wrong: str):
     fields = [{"name": "flags", "type": "u8"}, {**RATE, "type": "u8"}]

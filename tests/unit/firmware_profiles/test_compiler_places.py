@@ -255,6 +255,19 @@ def test_frames_that_say_nothing_worth_keeping(tmp_path: Path):
     assert reason(fixed, b"\x20\xff\xff") == "out_of_range"
 
 
+def test_a_frame_of_another_kind_is_refused(tmp_path: Path):
+    mark = {"name": "mark", "type": "u16", "must_be": 0x01EB}
+    running = frame_profile(tmp_path, {"fields": [mark, {**RATE, "type": "u8"}]})
+    assert values(running, "EB 01 48") == [("heart_rate", 72)]
+    assert reason(running, b"\xeb\x00\x48") == "malformed"
+    placed = [{**RATE, "type": "u8", "at": 0}, {**mark, "at": 1}]
+    assert values(frame_profile(tmp_path, {"length": 3, "fields": placed}), "48 EB 01") == [
+        ("heart_rate", 72)
+    ]
+    with pytest.raises(DecodeError, match="mark is 0x0, and 0x1eb in every frame of this kind"):
+        running.decode("fff1", bytes(3))
+
+
 def test_a_field_under_two_flags(tmp_path: Path):
     both = {"present_if": {"field": "flags", "bit": 0}, "also_if": {"field": "flags", "bit": 1, "is": 0}}
     other = {"present_if": {"field": "flags", "bit": 0}, "also_if": {"field": "flags", "bit": 1}}

@@ -116,6 +116,10 @@ MISUSES = [
         "name: z",
         "time is not always there: give z the same present_if",
     ),
+    # marks
+    (SEQUENCE, "type: u8}", "type: s8, must_be: 5}", "flags", "is for u8, u16, u24 and u32"),
+    (SEQUENCE, "type: u8}", "type: u8, must_be: 256}", "flags", "does not fit into u8"),
+    (SEQUENCE, "unit: /min", "unit: /min, must_be: 5", "name: rate", "is a mark in its own bytes"),
     # samples
     (FIXED, "metric: pleth", "metric: plet", "pleth, type", "'plet' is no waveform .did you mean 'pleth'"),
     (FIXED, "metric: pleth", "metric: spo2", "pleth, type", "'spo2' is no waveform"),
