@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from cloud_ingest.stores.base import Origins, Outcome
 from cloud_ingest.stores.fake import MemoryStore
-from devices.stamping import Stamper
-from devices.time import ClockVerdict
+from devices.stamping import SESSION_START, Stamper
+from devices.time import ClockVerdict, Correction
 from devices.twins import encode
 from firmware_profiles import DecodedReading, load_catalog
 from hearthward.core.clock import parse_iso
@@ -70,6 +70,36 @@ def test_a_clock_that_is_put_back_dates_nothing_in_the_future():
     assert stamper.stamp("s", b"x", [dated], "h", AT + 3 * second).batch.corrected == [AT + 3 * second]
 
 
+def test_an_estimate_corrects_with_its_error_and_the_device_time_stays_raw():
+    asked: list[tuple[int, int]] = []
+
+    def judge(device_time: int, received: int) -> Correction | None:
+        asked.append((device_time, received))
+        return None if len(asked) > 1 else Correction(AT - 7, ClockVerdict.USED, 5, error=42)
+
+    values = [
+        replace(VALUE, device_time=AT - 1),
+        replace(VALUE, device_time=AT - 2),  # nothing is known: as if there were no estimate
+        replace(VALUE, device_time=None),
+        replace(VALUE, quality=Quality.CLOCK_UNSET),
+        replace(VALUE, metric=SESSION_START, device_time=AT - 10**15),  # when it began, not when it was told
+    ]
+    batch = Stamper("d", UTC, salt=RUN).stamp("s", b"x", values, "h", AT, judge).batch
+    assert asked == [(AT - 1, AT), (AT - 2, AT)]
+    assert batch.corrected == [AT - 7, AT - 2, AT, AT, AT - 10**15]
+    assert batch.error == [42, None, None, None, None]
+    assert batch.device_time[0] == AT - 1
+
+
+def test_what_the_gateway_says_of_a_device_is_a_payload_of_its_own():
+    stamper = Stamper("d", None, salt=RUN)
+    first = stamper.stamp("s", b"x", [VALUE], "h", AT).batch
+    (own,) = stamper.own("clock_skew", 61.0, Quality.CLOCK_WRONG, "h", AT)
+    assert (own.device, own.metric, own.value, own.device_time) == ("d", "clock_skew", 61, None)
+    assert own.quality == Quality.CLOCK_WRONG
+    assert own.received == own.corrected == first.received[0] + 1
+
+
 @pytest.mark.parametrize(
     "value",
     [replace(VALUE, device_time=None), replace(VALUE, quality=Quality.CLOCK_UNSET)],
@@ -102,3 +132,36 @@ async def test_a_cuff_s_stored_measurement_is_known_again_in_another_run():
         seqs = [100 * seq + n for n in range(len(batch))]
         outcomes.append(set(await store.append("main", batch, Origins("gw", "boot", seqs))))
     assert outcomes == [{Outcome.NEW}, {Outcome.DUPLICATE}, {Outcome.DUPLICATE}]
+
+
+MINUTE = 60 * 10**9
+GLUCOSE = DecodedReading("interstitial_glucose", 90.0, None, "mg/dL", None, Quality(0), None, 5 * MINUTE)
+START = DecodedReading(SESSION_START, None, "2026-07-01T08:00:00", None, AT, Quality(0), None)
+
+
+def test_minutes_since_the_start_of_a_session_are_a_time_and_a_number():
+    stamper = Stamper("d", None, salt=RUN)
+    stamper.stamp("2aaa", b"start", [START], "h", AT)
+    trend = replace(GLUCOSE, metric="glucose_trend")
+    later = replace(GLUCOSE, elapsed=10 * MINUTE)
+    batch = stamper.stamp("2aa7", b"x", [GLUCOSE, trend, later], "h", AT + 60 * MINUTE).batch
+    assert batch.device_time == [AT + 5 * MINUTE, AT + 5 * MINUTE, AT + 10 * MINUTE]
+    assert batch.record == [5, 5, 10]
+    assert batch.ordinal == [0, 1, 0]
+    alone = stamper.stamp("2aa7", b"y", [later], "h", AT + 61 * MINUTE).batch
+    same = (alone.key_times()[0], alone.record[0], alone.ordinal[0])
+    assert same == (batch.key_times()[2], batch.record[2], batch.ordinal[2])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [None, replace(START, device_time=None), replace(START, quality=Quality.CLOCK_UNSET)],
+)
+def test_without_the_start_of_its_session_they_have_no_time(start: DecodedReading | None):
+    stamper = Stamper("d", None, salt=RUN)
+    if start is not None:
+        stamper.stamp("2aaa", b"start", [start], "h", AT)
+    batch = stamper.stamp("2aa7", b"x", [GLUCOSE], "h", AT + 60 * MINUTE).batch
+    assert batch.device_time == [None]
+    assert batch.record == [5]
+    assert batch.corrected == [AT + 60 * MINUTE]
