@@ -12,6 +12,7 @@ from devices.twins import encode
 from devices.twins.clocks import TwinClock
 from devices.twins.encoder import Content, ProfileEncoder
 from devices.twins.peripheral import Identity, Peripheral
+from devices.twins.services import IDENTITIES
 from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class AdvertisingTwin(Peripheral):
         identity: Identity | None = None,
         clock: TwinClock | None = None,
     ) -> None:
-        super().__init__(id, address, radio, identity or Identity(id, "Hearthward", "Virtual device"))
+        known = IDENTITIES.get(profile.id) or Identity(id, "Hearthward", "Virtual device")
+        super().__init__(id, address, radio, identity or known)
         self.profile = profile.id
         self.clock = clock or TwinClock()
         ((self._source, self._encoder),) = ProfileEncoder(profile).frames.items()
@@ -92,5 +94,5 @@ class AdvertisingTwin(Peripheral):
 
     def _advertisement(self) -> bytes:
         if self._payload is None:
-            return encode.advertisement(self.identity.name, [])
+            return encode.advertisement(self.identity.name, [int(self._source, 16)])
         return encode.service_data(self.identity.name, int(self._source, 16), self._payload)

@@ -202,7 +202,8 @@ def advertisement(name: str, services: Sequence[int]) -> bytes:
 
 def service_data(name: str, service: int, payload: bytes) -> bytes:
     """Advertising data with data of a 16-bit service. Raises ValueError for more than 31 bytes."""
-    head = _AD_FLAGS + struct.pack("<BBH", 3 + len(payload), _AD_SERVICE_DATA16, service) + payload
+    data = struct.pack("<BBH", 3 + len(payload), _AD_SERVICE_DATA16, service) + payload
+    head = _AD_FLAGS + struct.pack("<BBH", 3, _AD_SERVICES16, service) + data
     if len(head) > _AD_LIMIT:
         msg = f"{len(payload)} bytes of service data do not fit into an advertisement"
         raise ValueError(msg)

@@ -27,5 +27,11 @@ _CHARACTERISTICS: Final = {
 SERVICES: Final = MappingProxyType({one: s for s, many in _CHARACTERISTICS.items() for one in many.split()})
 """Characteristic -> its service; the Record Access Control Point and Date Time stand in several."""
 
-IDENTITIES: Final = MappingProxyType({"beurer-bm85": Identity("BM85", "Beurer GmbH", "BM85")})
+IDENTITIES: Final = MappingProxyType(
+    {
+        "beurer-bm85": Identity("BM85", "Beurer GmbH", "BM85"),
+        "contec-cms50d-bt": Identity("SleepO2", "EMAY", "SleepO2"),
+        "xiaomi-mibfs": Identity("MIBFS", "Xiaomi", "MIBFS"),
+    }
+)
 """Profile -> what such a device says of itself, where it is matched by that."""

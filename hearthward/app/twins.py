@@ -18,7 +18,7 @@ from hearthward.app.files import check_writable, make_folder, write_atomically
 from hearthward.app.player import EPOCH_NS, Books, Player, route
 from hearthward.app.recording import Recording, read_recording
 from hearthward.app.tracker import Acknowledgements, Tracker
-from hearthward.app.ward import TWINS, VitalSigns, WardPlan, plan_for_recording, virtual_ward
+from hearthward.app.ward import TWINS, TwinKind, VitalSigns, WardPlan, plan_for_recording, virtual_ward
 from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import LinkError
 from hearthward.core.settings import Settings
@@ -59,18 +59,21 @@ async def open_ward(plan: WardPlan, *, ptys: Path | None = None) -> AsyncIterato
         yield Ward(plan, world, twins)
 
 
-def _add(world: TwinWorld, kind: str, device: str, ptys: Path | None) -> Twin:
-    match kind:
-        case "heart-rate":
-            return world.add_heart_rate(device)
-        case "pulse-oximeter":
-            return world.add_pulse_oximeter(device)
-        case "blood-pressure":
-            return world.add_blood_pressure(device)
-        case "beurer-bm85":
-            return world.add_blood_pressure(device, variant="beurer-bm85")
-        case _:
-            return world.add_masimo(device, link_path=ptys / device if ptys else None)
+def _add(world: TwinWorld, kind: TwinKind, device: str, ptys: Path | None) -> Twin:
+    by_hand = {
+        "heart-rate": world.add_heart_rate,
+        "pulse-oximeter": world.add_pulse_oximeter,
+        "blood-pressure": world.add_blood_pressure,
+    }
+    if kind in by_hand:
+        return by_hand[kind](device)
+    if kind == "beurer-bm85":
+        return world.add_blood_pressure(device, variant="beurer-bm85")
+    profile, transport, _ = TWINS[kind]
+    link = ptys / device if ptys else None
+    if kind == "masimo":
+        return world.add_masimo(device, link_path=link)
+    return world.add(profile, device, **({"link_path": link} if transport == "serial" else {}))
 
 
 async def live_ward(

@@ -31,22 +31,64 @@ __all__ = [
     "virtual_ward",
 ]
 
-TwinKind = Literal["heart-rate", "pulse-oximeter", "blood-pressure", "beurer-bm85", "masimo"]
+TwinKind = Literal[
+    "heart-rate",
+    "pulse-oximeter",
+    "blood-pressure",
+    "beurer-bm85",
+    "masimo",
+    "spot-oximeter",
+    "thermometer",
+    "glucose-meter",
+    "glucose-sensor",
+    "weight-scale",
+    "body-composition",
+    "mibfs",
+    "room-sensor",
+    "nonin-df2",
+    "nonin-df7",
+    "nonin-df8",
+    "nonin-df13",
+    "contec-5byte",
+    "contec-9byte",
+    "contec-bt",
+]
+
+_OXIMETRY: Final = frozenset({"spo2", "pulse_rate"})
+_CUFF: Final = frozenset({"nibp_systolic", "nibp_diastolic"})
 
 TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[str]]]] = {
     "heart-rate": ("sig-heart-rate", "ble", frozenset({"heart_rate"})),
-    "pulse-oximeter": ("sig-pulse-oximeter", "ble", frozenset({"spo2", "pulse_rate", "perfusion_index"})),
-    "blood-pressure": (
-        "sig-blood-pressure",
-        "ble",
-        frozenset({"nibp_systolic", "nibp_diastolic", "nibp_mean"}),
-    ),
-    "beurer-bm85": ("beurer-bm85", "ble", frozenset({"nibp_systolic", "nibp_diastolic"})),
-    "masimo": ("masimo-ascii1", "serial", frozenset({"spo2", "pulse_rate", "perfusion_index"})),
+    "pulse-oximeter": ("sig-pulse-oximeter", "ble", _OXIMETRY | {"perfusion_index"}),
+    "blood-pressure": ("sig-blood-pressure", "ble", _CUFF | {"nibp_mean"}),
+    "beurer-bm85": ("beurer-bm85", "ble", _CUFF),
+    "masimo": ("masimo-ascii1", "serial", _OXIMETRY | {"perfusion_index"}),
+    "spot-oximeter": ("sig-pulse-oximeter-spot", "ble", _OXIMETRY),
+    "thermometer": ("sig-health-thermometer", "ble", frozenset({"body_temperature"})),
+    "glucose-meter": ("sig-glucose", "ble", frozenset({"blood_glucose"})),
+    "glucose-sensor": ("sig-cgm", "ble", frozenset({"interstitial_glucose"})),
+    "weight-scale": ("sig-weight-scale", "ble", frozenset({"body_weight"})),
+    "body-composition": ("sig-body-composition", "ble", frozenset({"body_weight", "body_fat"})),
+    "mibfs": ("xiaomi-mibfs", "ble", frozenset({"body_weight"})),
+    "room-sensor": ("sig-environmental-sensing", "ble", frozenset({"ambient_temperature"})),
+    "nonin-df2": ("nonin-df2", "serial", _OXIMETRY),
+    "nonin-df7": ("nonin-df7", "serial", _OXIMETRY),
+    "nonin-df8": ("nonin-df8", "serial", _OXIMETRY),
+    "nonin-df13": ("nonin-df13", "serial", _OXIMETRY),
+    "contec-5byte": ("contec-cms50-5byte", "serial", _OXIMETRY),
+    "contec-9byte": ("contec-cms50-9byte", "serial", _OXIMETRY),
+    "contec-bt": ("contec-cms50d-bt", "ble", _OXIMETRY),
 }
 """Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
 
-CARRIED: Final = frozenset().union(*(metrics for _, _, metrics in TWINS.values()))
+_STREAMED: Final[tuple[TwinKind, ...]] = (
+    "heart-rate",
+    "pulse-oximeter",
+    "blood-pressure",
+    "beurer-bm85",
+    "masimo",
+)
+CARRIED: Final = frozenset().union(*(TWINS[kind][2] for kind in _STREAMED))
 """All metrics that a twin can carry for the player."""
 
 MAX_PLAYED: Final = 64
@@ -241,6 +283,17 @@ _EPISODES: Final[Mapping[str, _Episode]] = {
 }
 
 
+_SELDOM: Final = {
+    "body_temperature": (36.9, 0.3, 1),
+    "blood_glucose": (118.0, 14.0, 0),
+    "interstitial_glucose": (121.0, 12.0, 0),
+    "body_weight": (74.0, 9.0, 1),
+    "body_fat": (27.0, 4.0, 1),
+    "ambient_temperature": (22.0, 0.8, 1),
+}
+"""What is measured now and then: level, spread among patients, decimals."""
+
+
 class VitalSigns:
     """An invented patient: a slow random walk round a personal level, with scripted episodes."""
 
@@ -258,6 +311,8 @@ class VitalSigns:
         self._level = {m: self._random.gauss(a, b) for m, (a, b, _) in self._LEVELS.items()}
         self._level["spo2"] = min(self._level["spo2"], 98.2)
         self._drift = dict.fromkeys(self._LEVELS, 0.0)
+        own = random.Random(f"{seed}:{patient}:seldom")  # noqa: S311 - apart, so that the others stay as they are
+        self._seldom = {m: round(own.gauss(level, spread), n) for m, (level, spread, n) in _SELDOM.items()}
 
     def at(self, second: float) -> dict[str, float]:
         """The values at a second of the ward's life, whole as devices show them. Call with growing ones."""
@@ -274,4 +329,5 @@ class VitalSigns:
                 values[metric] += weight * shift
         values["spo2"] = min(100.0, values["spo2"])
         values["perfusion_index"] = max(0.2, values["perfusion_index"])
-        return {m: round(v, 2 if m == "perfusion_index" else 0) for m, v in values.items()}
+        shown = {m: round(v, 2 if m == "perfusion_index" else 0) for m, v in values.items()}
+        return {**self._seldom, **shown}

@@ -162,3 +162,18 @@ def test_advertisement_fits_and_is_well_formed(name: str, services: list[int]):
     while at < len(made):
         at += 1 + made[at]
     assert at == len(made)
+
+
+def test_service_data_as_a_scale_sends_them():
+    payload = bytes.fromhex("02a6ea07010203040500ffff40")[:13]
+    made = encode.service_data("MIBFS", 0x181B, payload)
+    assert made.hex() == "020106" + "03031b18" + "10161b18" + payload.hex() + "0609" + b"MIBFS".hex()
+    with pytest.raises(ValueError, match="do not fit"):
+        encode.service_data("", 0x181B, bytes(21))
+
+
+def test_a_date_time_is_read_back():
+    at = datetime(2026, 2, 28, 23, 59, 58)  # noqa: DTZ001
+    assert encode.read_date_time(encode.date_time(at) + b"\x06\x00\x00") == at
+    assert encode.read_date_time(bytes(7)) is None
+    assert encode.read_date_time(b"\xea\x07") is None

@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from firmware_profiles import load_catalog
 from hearthward.app.recording import Recording
-from hearthward.app.ward import MAX_PLAYED, VitalSigns, WardPlan, plan_for_recording, virtual_ward
+from hearthward.app.twins import open_ward
+from hearthward.app.ward import (
+    MAX_PLAYED,
+    TWINS,
+    PlannedDevice,
+    PlannedPatient,
+    VitalSigns,
+    WardPlan,
+    plan_for_recording,
+    virtual_ward,
+)
 from hearthward.core.errors import ConfigError
 
 
@@ -19,6 +30,35 @@ def test_the_virtual_ward_has_twelve_beds_and_four_homes():
     assert sum(p.bed is None for p in plan.patients) == 4
     ids = [d.id for _, d in plan.devices()]
     assert len(ids) == len(set(ids))
+
+
+PARTS = {"sig-battery", "sig-current-time", "sig-device-information"}
+"""Profiles of services that are no device by themselves."""
+
+
+def test_every_profile_of_a_device_has_a_kind_that_measures_something():
+    catalog = load_catalog()
+    assert {profile for profile, _, _ in TWINS.values()} == {p.id for p in catalog} - PARTS
+    values = VitalSigns("p").at(1)
+    for kind, (profile_id, transport, metrics) in TWINS.items():
+        profile = catalog.get(profile_id)
+        assert (profile.transport == "serial") is (transport == "serial"), kind
+        told = {spec.metric for frame in profile.document.frames.values() for spec in frame.fields}
+        assert metrics
+        assert metrics <= told, kind
+        assert metrics <= values.keys(), kind
+
+
+async def test_a_twin_of_every_kind_can_be_made_and_takes_what_it_measures(tmp_path: Path):
+    devices = tuple(PlannedDevice(kind, kind, 1.0) for kind in TWINS)
+    plan = WardPlan("W", "gw-1", (PlannedPatient("p", "Rosa", None, devices),))
+    values = VitalSigns("p").at(1)
+    async with open_ward(plan, ptys=tmp_path) as ward:
+        for _, device in ward.plan.devices():
+            twin = ward.twins[device.id]
+            assert (twin.profile, twin.transport, device.address) == (*TWINS[device.kind][:2], twin.address)
+            for metric in TWINS[device.kind][2]:
+                assert twin.express(metric, values[metric]) == pytest.approx(values[metric], abs=0.5)
 
 
 def test_a_plan_survives_json(tmp_path: Path):
