@@ -24,6 +24,7 @@ _CODES: Final = {
     "trust": "cloud_refused",
     "rules": "rules_failed",
     "rules:absent": "rules_absent",
+    "radio": "radio_stuck",
 }
 """What a status calls it (``what`` or ``what:why``) -> one of ``codes.TROUBLES``."""
 

@@ -69,6 +69,7 @@ class DeviceFleet:
         ble_connects: int = BLE_CONNECTS,
     ) -> None:
         self._catalog = catalog
+        self._radio = radio
         self._link_factory = link_factory or Links(radio, catalog)
         self._sink = sink
         self._clock = clock
@@ -96,6 +97,8 @@ class DeviceFleet:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                if self._radio is not None:
+                    group.create_task(self._radio.watch(self._telemetry), name="radio watchdog")
                 for config in self._wanted.values():
                     self._start(group, config)
                 await asyncio.Event().wait()
@@ -140,6 +143,11 @@ class DeviceFleet:
     def words(self) -> dict[str, DeviceWord]:
         """Device id -> where its session stands, why, and since when."""
         return {d: self._conditions[d].word for d in self._states if d in self._conditions}
+
+    def trouble(self) -> dict[str, str]:
+        """What the fleet as a whole cannot do -> why, in a word."""
+        stuck = self._radio is not None and self._radio.stuck
+        return {"radio": "stuck"} if stuck else {}
 
     async def _stop(self, devices: list[str]) -> None:
         tasks = [task for d in devices if (task := self._tasks.pop(d, None)) is not None]

@@ -50,6 +50,10 @@ class Fleet(Protocol):
         """Device id -> where its session stands, and why."""
         ...
 
+    def trouble(self) -> dict[str, str]:
+        """What the fleet as a whole cannot do -> why, in a word: ``radio`` -> ``stuck``."""
+        ...
+
 
 class EdgeAgent:
     """Joins the parts of one gateway; ``run`` them until cancelled.
@@ -209,7 +213,10 @@ class EdgeAgent:
             version=__version__,
             devices=self.fleet.words(),
             rejected=self._rejected(),
-            trouble=self._trouble | self.trust.trouble() | ({} if decider is None else decider.trouble),
+            trouble=self._trouble
+            | self.trust.trouble()
+            | self.fleet.trouble()
+            | ({} if decider is None else decider.trouble),
             alarms=0 if decider is None else len(decider.alarms),
         )
 

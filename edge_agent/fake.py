@@ -26,6 +26,7 @@ class FakeFleet:
         self.configs: list[DeviceConfig] = []
         self.running = False
         self.applied = asyncio.Event()
+        self.troubled: dict[str, str] = {}
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -47,6 +48,10 @@ class FakeFleet:
     def words(self) -> dict[str, DeviceWord]:
         """Each device's state."""
         return {c.id: DeviceWord("streaming" if self.running else "idle") for c in self.configs}
+
+    def trouble(self) -> dict[str, str]:
+        """What the test said that it cannot do."""
+        return self.troubled
 
 
 class FakeOutbox:

@@ -229,6 +229,11 @@ class Radio:
         """While it is open, ``ask`` is asked for the digits that a device shows. Raises LinkError."""
         return self._working().asking(ask)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether the adapter is wedged and no reset helped."""
+        return self.watchdog.state is AdapterState.STUCK
+
     async def watch(
         self, telemetry: Telemetry, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
@@ -244,7 +249,7 @@ class Radio:
             remedy = self.watchdog.next(_now(), connections=len(self._connections))
             if remedy is not Remedy.NONE:
                 await self._remedy(backend, remedy, telemetry)
-            telemetry.gauge("radio_stuck", self.watchdog.state is AdapterState.STUCK)
+            telemetry.gauge("radio_stuck", self.stuck)
 
     async def _remedy(self, backend: Backend, remedy: Remedy, telemetry: Telemetry) -> None:
         why = self.watchdog.why
@@ -263,8 +268,7 @@ class Radio:
 
     def _cause(self, otherwise: Cause) -> str:
         """A device cannot be reached through an adapter that is stuck, whatever else is said."""
-        stuck = self.watchdog.state is AdapterState.STUCK
-        return (Cause.RADIO_STUCK if stuck else otherwise).value
+        return (Cause.RADIO_STUCK if self.stuck else otherwise).value
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
         async with self._errors(self.spec):

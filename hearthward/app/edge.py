@@ -70,7 +70,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
     bedside = Bedside(edge, own=own, clock=clock, telemetry=telemetry)
     spec = edge.radio if virtual is None else "virtual"
     try:
-        async with open_radio(spec, virtual=virtual) as radio:
+        async with open_radio(spec, virtual=virtual, bonds=folder / "bonds.json") as radio:
 
             def rejected(agent: EdgeAgent) -> Callable[[str, str, bytes, DecodeError], None]:
                 def handle(device: str, source: str, payload: bytes, error: DecodeError) -> None:

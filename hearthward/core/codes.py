@@ -83,6 +83,7 @@ TROUBLES: Final = (
     "rules_absent",
     "rules_failed",
     "readings_not_judged",
+    "radio_stuck",
 )
 """What a gateway may say that it cannot do, the gravest last; ``unnamed``: what is not known here.
 

@@ -11,6 +11,7 @@ import pytest
 
 from devices import DeviceConfig, DeviceFleet, SessionState
 from devices.links.radio import Radio
+from devices.links.watchdog import AdapterState
 from devices.twins.base import Twin
 from devices.twins.serial import MasimoTwin
 from devices.twins.world import TwinWorld
@@ -123,6 +124,19 @@ async def test_an_unplugged_instrument_is_back_when_it_is_plugged_in_and_the_res
         assert ward.telemetry.value("device_connects_total", device=gone.id) == 2
         assert ward.telemetry.value("device_connects_total", device=stays.id) == 1
     assert ward.values("spo2") == {gone.id: [91, 93], stays.id: [92]}
+
+
+async def test_the_fleet_looks_after_its_radio(world: TwinWorld, radio: Radio):
+    strap = world.add_heart_rate("hr")
+    await world.start()
+    ward = Ward(radio)
+    async with ward.running(strap):
+        await strap.wait_ready()
+        assert "radio watchdog" in {task.get_name() for task in asyncio.all_tasks()}
+        assert ward.fleet.trouble() == {}
+        radio.watchdog.state = AdapterState.STUCK
+        assert ward.fleet.trouble() == {"radio": "stuck"}
+    assert "radio watchdog" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_a_strap_that_goes_out_of_range_is_back_by_itself(world: TwinWorld, radio: Radio):

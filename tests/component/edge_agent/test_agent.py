@@ -145,6 +145,18 @@ async def test_a_copy_of_the_document_is_gone_by_and_said_until_the_cloud_sends_
         await consumer.until(lambda: "configuration" not in consumer.statuses[-1].trouble)
 
 
+async def test_what_its_fleet_cannot_do_is_said(
+    broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
+):
+    store = ConfigStore(tmp_path / "config")
+    box = await open_outbox()
+    async with Consumer(broker.port) as consumer, gateway(box, store, broker.port, telemetry) as (_, fleet):
+        fleet.troubled = {"radio": "stuck"}
+        await consumer.publish_config(document(1, "a"))
+        await consumer.until(lambda: bool(consumer.statuses) and "radio" in consumer.statuses[-1].trouble)
+        assert consumer.statuses[-1].trouble["radio"] == "stuck"
+
+
 async def test_a_published_document_is_stored_applied_and_shown_and_older_ones_are_refused(
     broker: Broker, open_outbox: Opener, tmp_path: Path, telemetry: Telemetry
 ):

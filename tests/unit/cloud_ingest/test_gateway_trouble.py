@@ -48,6 +48,7 @@ class Look:
         ({"trust": "key", "configuration": "stored"}, "cloud_refused"),
         ({"rules": "absent", "trust": "unsigned"}, "rules_absent"),
         ({"rules": "failed", "clock": "behind"}, "rules_failed"),
+        ({"radio": "stuck", "rules": "failed"}, "radio_stuck"),
     ],
 )
 def test_the_gravest_is_told(trouble: dict[str, str], code: str):
