@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -10,7 +10,7 @@ from typing import TypedDict
 from firmware_profiles.errors import ProfileError
 from firmware_profiles.profile import DecodedReading, Profile, Step
 from firmware_profiles.registry import load_catalog, profile_files
-from firmware_profiles.schema import FieldSpec, Frame, Framing, Match, Vector, VectorReading
+from firmware_profiles.schema import Condition, FieldSpec, Frame, Framing, Match, Vector, VectorReading
 from hearthward.core.clock import naive_iso, parse_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
@@ -153,26 +153,56 @@ def _framing_line(framing: Framing) -> str:
 
 def _frame_note(frame: Frame) -> str:
     notes = [note for note in (frame.format, frame.integrity) if note and note != "binary"]
+    if frame.integrity_optional:
+        notes.append("or none")
+    if frame.length is not None:
+        notes.append(f"{frame.length} bytes")
+    if frame.records:
+        notes.append("records")
+    notes += [f"only if {_flag_words(flag)}" for flag in frame.only_if]
     return f" ({', '.join(notes)})" if notes else ""
+
+
+def _flag_words(flag: Condition) -> str:
+    return f"{'' if flag.is_ else 'not '}{flag.field} bit {flag.bit}"
 
 
 def _field_line(spec: FieldSpec) -> str:
     kind = spec.type if spec.endian == "little" else f"{spec.type} big-endian"
-    out = f"{spec.name}: {f'{spec.key}, ' if spec.key else ''}{kind}"
-    if spec.present_if is not None:
-        sign = "" if spec.present_if.is_ else "not "
-        out += f", if {sign}{spec.present_if.field} bit {spec.present_if.bit}"
+    out = f"{spec.name}: {f'{spec.key}, ' if spec.key else ''}{kind}{''.join(_place_words(spec))}"
+    flags = [_flag_words(flag) for flag in (spec.present_if, spec.also_if) if flag is not None]
+    out += f", if {' and '.join(flags)}" if flags else ""
     if spec.repeat:
         out += ", repeated"
+    if spec.role is not None:
+        out += f", {spec.role.replace('_', ' ')}"
     if spec.metric is not None:
         row = METRICS[spec.metric]
         out += f" -> {row.key}"
         if row.kind == "numeric":
             low, high = spec.range or (row.low, row.high)
             out += f" {row.unit}, plausible {low:g} to {high:g}"
+    if spec.wave is not None:
+        out += f" -> {spec.wave.metric}, {spec.wave.rate_hz:g} samples a second"
     if spec.quality:
         out += f" -> quality {', '.join(dict.fromkeys(rule.flag for rule in spec.quality))}"
     return out + (f" ({spec.certainty})" if spec.certainty else "")
+
+
+def _place_words(spec: FieldSpec) -> Iterator[str]:
+    """Where the number is taken from, when it is not simply the next bytes."""
+    if spec.at is not None:
+        yield f" at {spec.at}"
+    if spec.any_in is not None:
+        yield f", any of {spec.any_in.count} every {spec.any_in.every}"
+    if spec.join:
+        yield f" of {' and '.join(f'{part.field} {part.bits[0]}..{part.bits[1]}' for part in spec.join)}"
+    if spec.of is not None:
+        yield f" of {spec.of}"
+    if spec.bits is not None:
+        yield f" bits {spec.bits[0]}..{spec.bits[1]}"
+    if spec.must_be is not None:
+        yield f", always {spec.must_be:#x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,38 @@ def test_any_bytes_give_plausible_readings_or_a_refusal(profile_id: str, source:
         assert reading.device_time is None or -(2**63) <= reading.device_time < 2**63
 
 
+WAVES = sorted((p.id, source) for p in CATALOG for source in p.wave_decoders)
+
+
+@pytest.mark.parametrize(("profile_id", "source"), WAVES)
+@given(data=st.data())
+def test_samples_of_any_bytes_are_whole_or_refused(profile_id: str, source: str, data: st.DataObject):
+    profile = CATALOG.get(profile_id)
+    frame = profile.document.frames[source]
+    size = data.draw(st.sampled_from([frame.length or 20, 20, 0]))
+    payload = data.draw(st.binary(min_size=size, max_size=size) | st.binary(max_size=20))
+    try:
+        waves = profile.wave_decoders[source](payload)
+    except DecodeError as e:
+        assert e.reason in REASONS  # noqa: PT017 - either outcome is right, a third is not
+        return
+    for wave in waves:
+        assert METRICS[wave.metric].kind == "wave"
+        assert wave.unit == METRICS[wave.metric].unit
+        assert wave.scale > 0
+        assert all(isinstance(sample, int) for sample in wave.samples)
+
+
+def test_every_vector_with_readings_has_samples_too():
+    """What ``decode`` takes, the waves' decoder takes: the session calls it only then."""
+    for profile_id, source in WAVES:
+        profile = CATALOG.get(profile_id)
+        taken = [v for v in profile.document.vectors if v.source == source and v.readings is not None]
+        assert taken
+        for vector in taken:
+            assert all(wave.samples for wave in profile.wave_decoders[source](vector.payload))
+
+
 @pytest.mark.parametrize("profile", CATALOG, ids=lambda profile: profile.id)
 @given(data=st.data())
 def test_bent_vectors_give_readings_or_a_refusal(profile: Profile, data: st.DataObject):

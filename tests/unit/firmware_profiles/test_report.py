@@ -46,6 +46,23 @@ def test_describe_tells_what_differs():
     assert "(inferred)" in text
 
 
+def test_describe_tells_where_fields_stand():
+    nonin = describe(CATALOG.get("nonin-df2"))
+    assert "frame df2 (125 bytes)" in nonin
+    assert "  status: u8 at 1, any of 25 every 5 -> quality sensor_off, poor_signal, motion" in nonin
+    assert "  pleth: u8 at 2 -> pleth, 75 samples a second" in nonin
+    assert "  pulse: u16 of hr_msb 0..1 and hr_lsb 0..6 -> pulse_rate /min, plausible 0 to 350" in nonin
+    cgm = describe(CATALOG.get("sig-cgm"))
+    assert "frame 2aa7 (crc16-mcrf4xx, or none, records)" in cgm
+    assert "  offset: u16, elapsed min" in cgm
+    scale = describe(CATALOG.get("xiaomi-mibfs"))
+    assert "frame 181b (13 bytes, only if state bit 5, only if not state bit 7)" in scale
+    assert "  volume: sfloat, if flags bit 4 and flags bit 5 -> medication_volume" in describe(
+        CATALOG.get("sig-glucose")
+    )
+    assert "  mark: u16, always 0x1eb" in describe(CATALOG.get("contec-cms50d-bt"))
+
+
 def test_describe_tells_how_a_line_is_spoken_to():
     catalog = load_catalog()
     assert "framing    25 frames of 5 bytes, sum8 enforced" in describe(catalog.get("nonin-df2"))
