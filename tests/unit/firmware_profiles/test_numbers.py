@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from functools import reduce
+from operator import or_
 
 import pytest
 from hypothesis import assume, given
@@ -10,16 +13,23 @@ from hypothesis import strategies as st
 from firmware_profiles.numbers import (
     FLOAT32_SPECIAL,
     SFLOAT_SPECIAL,
+    any_bits,
+    converter,
     dt7_ns,
     encode_float32,
     encode_sfloat,
     float32,
+    hex_text,
+    moment_text,
     sfloat,
     stamp_ns,
     text_of,
+    time8_ns,
 )
 from hearthward.core.clock import naive_iso
 from hearthward.core.errors import DecodeError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_every_sfloat_word_is_what_its_decimal_says_and_comes_back():
@@ -129,3 +139,73 @@ def test_texts():
         with pytest.raises(DecodeError) as caught:
             text_of(raw, "maker")
         assert caught.value.reason == reason
+
+
+@given(
+    st.integers(0, 0xFFFF),
+    st.fractions(min_value=Fraction(1, 1000), max_value=100_000),
+    st.fractions(min_value=-500, max_value=500),
+)
+def test_conversions_are_rounded_once(word: int, times: Fraction, plus: Fraction):
+    found = converter("sfloat", times, plus)(word)
+    if word in SFLOAT_SPECIAL:
+        assert found is None
+        return
+    mantissa = (word & 0xFFF) - (0x1000 if word & 0x800 else 0)
+    exponent = (word >> 12) - (16 if word & 0x8000 else 0)
+    assert found == float(Fraction(f"{mantissa}e{exponent}") * times + plus)
+
+
+@given(st.integers(-800, 800))
+def test_fahrenheit_and_its_fives_are_clean(tenths: int):
+    found = converter("float32-11073", Fraction(5, 9), Fraction(-160, 9))((tenths & 0xFFFFFF) | 0xFF << 24)
+    assert found == float(Fraction(tenths - 320, 18))
+
+
+def test_nulls_are_looked_for_before_the_conversion():
+    convert = converter("sfloat", Fraction(1000), Fraction(0), (7.0,))
+    assert convert(7) is None
+    assert convert(8) == 8000
+
+
+@given(st.binary(max_size=60), st.integers(0, 255))
+def test_bits_of_any_byte(parts: bytes, mask: int):
+    harmless = bytes(byte for byte in range(256) if not byte & mask)
+    found = any_bits(parts, harmless)
+    assert found & mask == reduce(or_, parts, 0) & mask
+    assert any_bits(memoryview(parts), harmless) == found  # type: ignore[arg-type]
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31)), st.booleans())  # noqa: DTZ001
+def test_time8_in_binary_and_bcd(at: datetime, bcd: bool):  # noqa: FBT001
+    parts = [at.year // 100, at.year % 100, at.month, at.day, at.hour, at.minute, at.second, 0]
+    words = [int(str(part), 16) for part in parts] if bcd else parts
+    assert time8_ns(*words) == int((at.replace(tzinfo=UTC, microsecond=0) - EPOCH).total_seconds()) * 10**9
+
+
+@given(st.lists(st.integers(0, 255), min_size=8, max_size=8))
+def test_any_eight_bytes_are_a_time_or_refused(parts: list[int]):
+    try:
+        found = time8_ns(*parts)
+    except DecodeError as e:
+        assert e.reason == "malformed"  # noqa: PT017 - either outcome is right
+    else:
+        assert found is None or -(2**63) <= found < 2**63
+
+
+@given(st.integers(-128, 127), st.integers(0, 255))
+def test_a_moments_zone_is_one_of_iso_8601(quarters: int, dst: int):
+    text = moment_text(0, quarters, dst)
+    assert text is not None
+    offset = datetime.fromisoformat(text).utcoffset()
+    known = -48 <= quarters <= 56 and dst in {0, 2, 4, 8}
+    assert offset == (timedelta(minutes=quarters * 15 + dst * 15) if known else None)
+    assert moment_text(None, quarters, dst) is None
+    assert moment_text(0, None, None) == "1970-01-01T00:00:00"
+
+
+def test_bytes_as_digits_have_an_end():
+    assert hex_text(b"", "id") is None
+    assert hex_text(b"\x00\xfe", "id") == "00fe"
+    with pytest.raises(DecodeError, match="id has 513 bytes"):
+        hex_text(bytes(513), "id")
