@@ -110,8 +110,11 @@ class DeviceClock:
         if known is None:
             return None
         ahead, error = known.middle, (known.high - known.low + 1) // 2
+        whole = _quarters(ahead)
+        if known.low <= whole <= known.high:  # rather a zone, or right, than off by a little
+            ahead, error = whole, max(known.high - whole, whole - known.low)
         if self.zone is None and abs(ahead) <= FARTHEST_NS + FUTURE_NS:
-            ahead = (ahead + QUARTER_NS // 2) % QUARTER_NS - QUARTER_NS // 2
+            ahead -= _quarters(ahead)
         elif way.zone is None and self.zone is not None:
             ahead -= utc_offset(at, self.zone)
         return Skew(ahead, error)
@@ -204,10 +207,15 @@ class DeviceClock:
         """The device's own time if it may be right, or right but for its zone; else what is likeliest."""
         for at in shown:
             ahead = at - (span.first + span.last) // 2
-            zones = (ahead + QUARTER_NS // 2) // QUARTER_NS * QUARTER_NS
+            zones = _quarters(ahead)
             if abs(zones) <= FARTHEST_NS and span.first <= at - zones <= span.last:
                 return at - zones
         return (span.first + span.last) // 2
+
+
+def _quarters(ahead: int) -> int:
+    """The nearest whole number of quarters of an hour."""
+    return (ahead + QUARTER_NS // 2) // QUARTER_NS * QUARTER_NS
 
 
 def _telling(ahead: int) -> bool:

@@ -404,9 +404,14 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
             name = SIGNAL_TEXT.get(leaf.metric, _both(leaf.metric.replace("_", " ")))
             return {"silence": duration(result.value), "silent": name}
         case DeviceFlag():
-            off = [m.value for m in result.readings if m.metric == CLOCK_SKEW]
-            return {"flag": skewed(max(off, key=abs)) if off and result.opens else FLAG_TEXT[leaf.flag]}
+            worst = max(_skews(result), key=lambda m: abs(m.value), default=None)
+            return {"flag": FLAG_TEXT[leaf.flag] if worst is None else skewed(worst.device, worst.value)}
     return {}
+
+
+def _skews(result: Result) -> list[Measured]:
+    """What says how far the clocks are off that a rule speaks of."""
+    return [m for m in result.readings if m.metric == CLOCK_SKEW] if result.opens else []
 
 
 def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:

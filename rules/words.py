@@ -106,6 +106,10 @@ CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
             "en": "it refuses this cloud, whose signature it does not trust",
             "zh": "不信任本服务器的签名, 拒绝其内容",
         },
+        "radio_stuck": {
+            "en": "its Bluetooth adapter does not answer, resetting it did not help",
+            "zh": "蓝牙适配器无响应, 重置无效",
+        },
         "rules_absent": {"en": "it has no rules, it decides on no alarms", "zh": "没有规则, 不判断报警"},
         "rules_failed": {
             "en": "its rules failed, it does not decide on all that it reads",
@@ -147,7 +151,7 @@ def duration(seconds: float) -> dict[str, str]:
     return {"en": f"{seconds:.0f} s", "zh": f"{seconds:.0f} 秒"}
 
 
-def skewed(seconds: float) -> dict[str, str]:
+def skewed(device: str, seconds: float) -> dict[str, str]:
     """What is wrong with a clock that is so far ahead, and what to do."""
     off = abs(seconds)
     hours, minutes = divmod(round(off / 60), 60)
@@ -156,7 +160,9 @@ def skewed(seconds: float) -> dict[str, str]:
         rest = duration(minutes * 60)
         size = {language: f"{text} {rest[language]}" for language, text in size.items()}
     ahead, season = seconds > 0, abs(off - _HOUR_S) <= _NEARLY_S
+    en, zh = ("ahead", "快") if ahead else ("behind", "慢")
+    why_en, why_zh = (" (summer time?)", " (夏令时?)") if season else ("", "")
     return {
-        "en": f"{size['en']} {'ahead' if ahead else 'behind'}{' (summer time?)' if season else ''}, set it",
-        "zh": f"{'快' if ahead else '慢'} {size['zh']}{' (夏令时?)' if season else ''}, 请校准",
+        "en": f"{device} is {size['en']} {en}{why_en}, set it",
+        "zh": f"{device} {zh} {size['zh']}{why_zh}, 请校准",
     }

@@ -334,6 +334,7 @@ def test_the_pulse_counts_where_there_is_no_heart_rate():
         ("poor_signal", Quality.POOR_SIGNAL),
         ("motion", Quality.MOTION),
         ("clock_unset", Quality.CLOCK_UNSET),
+        ("clock_wrong", Quality.CLOCK_WRONG),
         ("future", Quality.FUTURE),
         ("out_of_range", Quality.OUT_OF_RANGE),
     ],
@@ -351,6 +352,25 @@ def test_a_device_says_something_of_itself(flag: Flag, bit: Quality, value: floa
     assert play.read(1, spo2=value, quality=bit) == []
     other = Quality.MOTION if bit is not Quality.MOTION else Quality.POOR_SIGNAL
     assert [t.kind for t in play.read(2, spo2=value, quality=other)] == ["end"]
+
+
+@pytest.mark.parametrize(
+    ("skew", "said"),
+    [
+        (3600, "d is 1 h ahead (summer time?), set it"),
+        (-3545, "d is 59 min behind (summer time?), set it"),
+        (-5400, "d is 1 h 30 min behind, set it"),
+        (305, "d is 5 min ahead, set it"),
+        (4.1e8, "d is 4745 d ahead, set it"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_told_with_what_to_do(skew: float, said: str):
+    flag = DeviceFlag("clock_wrong", "clock_skew")
+    play = Play(make("flag", flag, kind="technical", explanation={"en": "{flag}", "zh": "{flag}"}))
+    (start,) = play.read(0, clock_skew=skew, quality=Quality.CLOCK_WRONG)
+    assert start.text["en"] == said
+    assert start.text["zh"].endswith(", 请校准")
+    assert [t.kind for t in play.read(1, clock_skew=0.0)] == ["end"]
 
 
 def test_what_a_device_said_long_ago_is_not_known_any_more():
