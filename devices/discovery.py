@@ -1,7 +1,7 @@
 """What is around a gateway: heard by its radio or plugged in, and which profile each may be for.
 
 Passive: it hears along while devices are looked for, and lists the serial ports. A scan of its own runs only
-when it is asked for.
+when it is asked for; with it the ports that nobody knows are listened to, and nothing is sent to them.
 """
 
 from __future__ import annotations
@@ -113,10 +113,28 @@ class Finds:
             self._told[key] = now
         return news
 
-    def _matched(self, one: Sighting, port: SerialPort | None = None) -> Sighting:
+    def strangers(self) -> list[str]:
+        """The ports that are not configured and of whose instruments nothing is known."""
+        return [
+            s.address for s in self._found.values() if s.transport == "serial" and not (s.device or s.profile)
+        ]
+
+    def sends(self, path: str, sources: frozenset[str], now: int) -> int:
+        """Frames of these sources came on the port; returns as ``plugged``."""
+        key = _key("serial", path)
+        one = self._found.get(key)
+        if one is None or not sources:
+            return _NOTHING
+        found = self._matched(one, sources=sources)
+        self._found[key] = replace(found, last=now)
+        return _NOTHING if found == one else _NEWS
+
+    def _matched(
+        self, one: Sighting, port: SerialPort | None = None, sources: frozenset[str] = frozenset()
+    ) -> Sighting:
         """The same with its profile, or why there is none (see ``core.device_words.SEEN``)."""
         why = "silent" if one.transport == "ble" else "port"
-        for facts in _facts(one, port):
+        for facts in _facts(one, port, sources):
             try:
                 return replace(one, profile=self._catalog.match(facts).id, why="")
             except UnsupportedDevice as error:
@@ -155,11 +173,13 @@ def _named(port: SerialPort) -> str:
     return tidy(named or said, MOST_NAME)
 
 
-def _facts(one: Sighting, port: SerialPort | None) -> Iterable[DeviceFacts]:
+def _facts(one: Sighting, port: SerialPort | None, sources: frozenset[str]) -> Iterable[DeviceFacts]:
     """What a profile may match, once for each company that it sends data of; nothing when it says nothing."""
     if one.transport == "serial":
         if one.usb and port is not None:
             yield DeviceFacts("serial", usb=one.usb, manufacturer=port.manufacturer, model=port.product)
+        if sources:
+            yield DeviceFacts("serial", hears=sources)
         return
     if not (one.name or one.services or one.company_ids):
         return
@@ -187,6 +207,7 @@ class Discovery:
         self.on_change = on_change
         self.trouble = ""
         self._finds = Finds(catalog)
+        self._known = tuple(catalog)
         self._around = surroundings
         self._clock = clock
         self._ports_s = ports_s
@@ -229,9 +250,29 @@ class Discovery:
         stop = self._around.overhear(self._heard)
         try:
             await self._look_at_ports()
-            await self._around.scan(seconds)
+            await self._look_around(seconds)
         finally:
             stop()
+
+    async def _look_around(self, seconds: float) -> None:
+        """The radio and the unknown ports, at the same time. Raises LinkError: the radio cannot be used."""
+        done = await asyncio.gather(
+            self._around.scan(seconds),
+            *(self._listen_to(path) for path in self._finds.strangers()),
+            return_exceptions=True,
+        )
+        for error in done:
+            if error is not None:
+                raise error
+
+    async def _listen_to(self, path: str) -> None:
+        try:
+            sources = await self._around.hears(path, self._known)
+        except LinkError as error:
+            log.debug("a port is not listened to: %s", error)
+            return
+        if self._finds.sends(path, sources, self._clock.now_ns()):
+            self.on_change(True)
 
     def _heard(self, one: Heard) -> None:
         news = self._finds.heard(one, self._clock.now_ns())
@@ -263,7 +304,7 @@ class Discovery:
             self._asked.clear()
             seconds, self._asked_s = self._asked_s, 0
             try:
-                await self._around.scan(seconds)
+                await self._look_around(seconds)
                 self.trouble = ""
             except LinkError as error:
                 self.trouble = str(error)

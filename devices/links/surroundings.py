@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from devices.links.ports import SerialPort, list_ports
@@ -12,6 +12,7 @@ from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
     from devices.links.radio import Radio, Sighting
+    from firmware_profiles import Profile
 
 __all__ = ["Machine", "OnHeard", "Surroundings"]
 
@@ -20,7 +21,7 @@ OnHeard = Callable[["Sighting"], None]
 
 
 class Surroundings(Protocol):
-    """The radio's scan and the list of serial ports."""
+    """The radio's scan, the list of serial ports, and what is heard on one."""
 
     def overhear(self, listener: OnHeard) -> Callable[[], None]:
         """Hear along whatever is scanned for, starting no scan; returns what ends it."""
@@ -32,6 +33,13 @@ class Surroundings(Protocol):
 
     async def ports(self) -> list[SerialPort]:
         """The serial ports there are now, by path."""
+        ...
+
+    async def hears(self, path: str, known: Sequence[Profile]) -> frozenset[str]:
+        """The sources of those ``known`` profiles whose frames come on a port by themselves; nothing is sent.
+
+        Takes some seconds where it is silent. Raises LinkError: the port cannot be opened.
+        """
         ...
 
 
@@ -55,6 +63,12 @@ class Machine:
     async def ports(self) -> list[SerialPort]:
         """See the port."""
         return await asyncio.to_thread(list_ports)
+
+    async def hears(self, path: str, known: Sequence[Profile]) -> frozenset[str]:
+        """See the port."""
+        from devices.links.serial_listen import heard_on
+
+        return await heard_on(path, known)
 
 
 def _nothing() -> None:

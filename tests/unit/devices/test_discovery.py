@@ -127,6 +127,24 @@ def test_ports_come_and_go_and_say_what_their_adapter_is():
     assert finds.configure([config("/dev/../dev/ttyS7", "serial")])
 
 
+def test_a_port_is_known_by_what_its_instrument_sends():
+    finds = Finds(CATALOG)
+    finds.configure([config("/dev/ttyS9", "serial")])
+    finds.plugged([FTDI, replace(FTDI, path="/dev/ttyS9")], T0)
+    assert finds.strangers() == ["/dev/ttyUSB7"]
+    assert finds.sends("/dev/ttyUSB7", frozenset(), T0 + 1) == 0
+    assert finds.sends("/dev/ttyUSB9", frozenset({"df2"}), T0 + 1) == 0
+    assert finds.sends("/dev/ttyUSB7", frozenset({"df2"}), T0 + 1) == 2
+    known = {one.address: one for one in finds.all()}["/dev/ttyUSB7"]
+    assert (known.profile, known.why, known.last) == ("nonin-df2", "", T0 + 1)
+    assert finds.strangers() == []
+    finds.plugged([FTDI, replace(FTDI, path="/dev/ttyS9")], T0 + 2)
+    assert {one.profile for one in finds.all()} == {"nonin-df2", ""}
+    finds.plugged([], T0 + 3)  # another instrument may be plugged in there
+    finds.plugged([FTDI], T0 + 4)
+    assert finds.strangers() == ["/dev/ttyUSB7"]
+
+
 def test_every_reason_that_is_given_has_words():
     finds = Finds(CATALOG)
     finds.heard(PHONE, T0)
@@ -207,3 +225,20 @@ async def test_a_scan_without_running_tells_ports_even_when_there_is_no_radio():
         await rig.discovery.scan(1)
     assert [one.transport for one in rig.discovery.sightings()] == ["serial"]
     assert not rig.around.listened
+
+
+async def test_a_scan_listens_to_the_ports_that_nobody_knows_and_a_busy_one_ends_nothing():
+    rig = Rig()
+    busy, mute, known = (replace(FTDI, path=f"/dev/ttyS{n}") for n in range(3))
+    rig.around.plugged = [busy, FTDI, known, mute]
+    rig.around.sends = {FTDI.path: frozenset({"ascii1"}), mute.path: frozenset()}
+    rig.discovery.configure([config(known.path, "serial")])
+    await rig.discovery.scan(1)
+    assert sorted(rig.around.listened_to) == [busy.path, mute.path, FTDI.path]
+    found = {one.address: (one.profile, one.why) for one in rig.discovery.sightings()}
+    assert found == {
+        FTDI.path: ("masimo-ascii1", ""),
+        **dict.fromkeys((busy.path, mute.path, known.path), ("", "port")),
+    }
+    await rig.discovery.scan(1)
+    assert rig.around.listened_to.count(FTDI.path) == 1
