@@ -7,11 +7,12 @@ started stays unknown, and its profile has to be named.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
-from devices.links.serial_port import open_port
+from devices.links.serial_port import open_port, port_error
 from firmware_profiles import FramedBytes, Profile, SerialSettings
 from hearthward.core.errors import DecodeError
 
@@ -81,6 +82,8 @@ async def _at(
     either: list[asyncio.Future[object]] = [found, wire.lost]  # type: ignore[list-item]
     try:
         await asyncio.wait(either, timeout=listen_s, return_when=asyncio.FIRST_COMPLETED)
+        if wire.lost.done() and not found.done():
+            raise port_error(path, wire.lost.result() or OSError(errno.EIO, "closed"))
     finally:
         transport.abort()
         await asyncio.shield(wire.lost)
