@@ -19,12 +19,7 @@ from firmware_profiles.schema import FieldSpec, Frame
 from firmware_profiles.types import CLOCKS, size_of
 from hearthward.core.codes import METRICS, Metric
 
-__all__ = ["compile_frame", "compile_frames", "compile_waves", "generate"]
-
-
-def compile_frames(frames: Mapping[str, Frame], record: str | None = None) -> Mapping[str, Decoder]:
-    """A decoder per source; ``record`` names the field with the device's record number."""
-    return MappingProxyType({name: compile_frame(name, frame, record) for name, frame in frames.items()})
+__all__ = ["compile_frame", "compile_waves", "generate"]
 
 
 def compile_waves(frames: Mapping[str, Frame]) -> Mapping[str, WaveDecoder]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from firmware_profiles.compiler import compile_frames, compile_waves
+from firmware_profiles.compiler import compile_frame, compile_waves
 from firmware_profiles.document import read_document
 from firmware_profiles.errors import Problem, ProfileError, did_you_mean
 from firmware_profiles.matching import DeviceFacts, matches, rivals
@@ -20,6 +21,10 @@ __all__ = ["SHIPPED", "Catalog", "load_catalog", "profile_files"]
 
 SHIPPED = Path(__file__).parent / "catalog"
 """The folder of the profiles that come with Hearthward."""
+
+
+Made = dict[tuple[str, int, str | None], Decoder]
+"""Decoders by source, frame and record field."""
 
 
 class Catalog:
@@ -88,7 +93,7 @@ def load_catalog(*extra: Path) -> Catalog:
     parsed: dict[str, Parsed] = {}
     for path in profile_files(SHIPPED, *extra):
         try:
-            one = parse(read_document(path))
+            one = _shipped(path) if path.parent == SHIPPED else parse(read_document(path))
         except ProfileError as e:
             problems += e.problems
             continue
@@ -101,7 +106,14 @@ def load_catalog(*extra: Path) -> Catalog:
         raise ProfileError(problems)
     resolved = resolve_all(parsed)
     _refuse_rivals(resolved)
-    return Catalog(_compiled(one) for one in resolved.values())
+    made: Made = {}
+    return Catalog(_compiled(one, made) for one in resolved.values())
+
+
+@cache
+def _shipped(path: Path) -> Parsed:
+    """One of our own files: they do not change while a process runs, so each is read once."""
+    return parse(read_document(path))
 
 
 def profile_files(*paths: Path) -> list[Path]:
@@ -134,7 +146,7 @@ def _refuse_rivals(resolved: Mapping[str, Resolved]) -> None:
         raise ProfileError(problems)
 
 
-def _compiled(one: Resolved) -> Profile:
+def _compiled(one: Resolved, made: Made) -> Profile:
     doc = one.doc
     transport = doc.transport
     if transport is None:  # resolve_all has refused it
@@ -154,13 +166,22 @@ def _compiled(one: Resolved) -> Profile:
         sources=tuple(doc.frames),
         file=one.source.file,
         document=doc,
-        decoders=_decoders(doc),
+        decoders=_decoders(doc, made),
         wave_decoders=compile_waves(doc.frames),
     )
 
 
-def _decoders(doc: ProfileDocument) -> Mapping[str, Decoder]:
-    return compile_frames(doc.frames, doc.dedupe.record if doc.dedupe else None)
+def _decoders(doc: ProfileDocument, made: Made) -> Mapping[str, Decoder]:
+    """A frame that many profiles include is compiled once; ``made`` lives no longer than the frames."""
+    record = doc.dedupe.record if doc.dedupe else None
+    out = {}
+    for name, frame in doc.frames.items():
+        own = record if any(spec.name == record for spec in frame.fields) else None
+        key = name, id(frame), own
+        if key not in made:
+            made[key] = compile_frame(name, frame, own)
+        out[name] = made[key]
+    return MappingProxyType(out)
 
 
 def _serial(transport: TransportSpec) -> SerialSettings | None:

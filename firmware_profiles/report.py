@@ -152,7 +152,7 @@ def _framing_line(framing: Framing) -> str:
 
 
 def _frame_note(frame: Frame) -> str:
-    notes = [note for note in (frame.format, frame.integrity) if note and note != "binary"]
+    notes: list[str] = [note for note in (frame.format, frame.integrity) if note and note != "binary"]
     if frame.integrity_optional:
         notes.append("or none")
     if frame.length is not None:
