@@ -120,7 +120,8 @@ class Segment:
 
     def _footer(self) -> bytes:
         flat = [n for pair in self.numbers for n in pair]
-        body = cast("bytes", msgpack.packb([self.end, self.crc, self.data_bytes, flat, self.wave_bytes]))
+        waves = [self.wave_bytes] if self.wave_bytes else []  # without them a former release can read it
+        body = cast("bytes", msgpack.packb([self.end, self.crc, self.data_bytes, flat, *waves]))
         return record(Kind.FOOTER, self.serial, body)
 
     def block(self, row: Row, body: bytes) -> Block | None:
@@ -214,7 +215,7 @@ def look(disk: Disk, name: str, size: int) -> Found | int:
     found = Found(segment, state, ended, sealed=end is not None and end.kind == Kind.FOOTER)
     if end is not None and found.sealed:
         segment.end, segment.crc, segment.data_bytes, flat, *waves = msgpack.unpackb(end.body(footer))
-        segment.wave_bytes = waves[0] if waves else 0  # a release before this one knew none
+        segment.wave_bytes = waves[0] if waves else 0
         segment.numbers = RangeSet(zip(flat[::2], flat[1::2], strict=True))
     else:
         found.walk(_read(disk, name, size), None)

@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from edge_agent import outbox as module
-from edge_agent.encoding import BLOCK_SAMPLES, encode_all_waves
+from edge_agent.encoding import BLOCK_SAMPLES, encode_all, encode_all_waves
 from edge_agent.outbox import Outbox
 from edge_agent.segments.fake import MemoryDisk
+from edge_agent.segments.records import scan
+from edge_agent.segments.segment import FOOTER_BYTES, Found, Segment, look
 from edge_agent.segments.state import State
 from edge_agent.segments.store import MIN_SEGMENTS, SMALLEST, Store, Work
 from hearthward.core.errors import StoreRejected
@@ -20,6 +23,7 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wave_blocks import decode_waves
 from hearthward.core.waves import MAX_SAMPLES, WaveformChunk
+from tests.unit.edge_agent.batches import make_batch
 from tests.unit.edge_agent.decided import Edge, reading
 from tests.unit.edge_agent.waves import make_chunk
 
@@ -174,6 +178,36 @@ def test_a_kill_amid_waves_leaves_books_that_balance():
     state: State = store.state
     assert (state.following, list(state.counts)) == (41, [])
     store.close()
+
+
+def test_a_sealed_segment_says_what_is_of_waves_and_one_without_is_as_ever():
+    def sealed(waves: bool) -> Segment:  # noqa: FBT001 - which of the two
+        disk = MemoryDisk()
+        store = Store(disk, (MIN_SEGMENTS + 2) * SMALLEST, lambda: "boot-1", lambda: 7)
+        blocks = encode_all([make_batch(1, 20)])[0]
+        if waves:
+            blocks += encode_all_waves([[make_chunk(0)]])[0]
+        store.commit(Work(blocks=blocks))
+        (written,) = store.shelf.segments.values()
+        store.journal.roll()
+        footer = disk_footer(disk, written)
+        (row,) = scan(footer, written.serial)
+        assert len(msgpack.unpackb(row.body(footer))) == (5 if waves else 4)
+        found = look(disk, written.name, written.size)
+        assert isinstance(found, Found)
+        assert (found.sealed, found.segment.wave_bytes) == (True, written.wave_bytes)
+        return found.segment
+
+    assert sealed(waves=False).waves_share() == 0.0
+    assert 0.2 < sealed(waves=True).waves_share() < 1
+
+
+def disk_footer(disk: MemoryDisk, segment: Segment) -> bytes:
+    file = disk.open(segment.name)
+    try:
+        return file.read(segment.size - FOOTER_BYTES, FOOTER_BYTES)
+    finally:
+        file.close()
 
 
 def test_many_samples_become_several_blocks():
