@@ -62,6 +62,10 @@ class Backend(Protocol):
         """While it is open, ``ask`` is asked for the digits that a device shows."""
         ...
 
+    async def forget(self, address: str) -> None:
+        """Forget the bond with a device, if there is one. Raises as ``reset_adapter``."""
+        ...
+
     async def close(self) -> None:
         """Let go of everything."""
         ...
@@ -112,6 +116,12 @@ class PlatformBackend:
 
         return Bluez().answering(ask)
 
+    async def forget(self, address: str) -> None:
+        """Have BlueZ remove the device. Raises LinkError."""
+        from devices.links.bluez import Bluez
+
+        await Bluez().forget(address)
+
     async def close(self) -> None:
         """Nothing to close."""
 
@@ -144,13 +154,16 @@ class BumbleBackend:
     @property
     def arguments(self) -> dict[str, Any]:
         """The host, made at the first use."""
+        return {"host": self._the_host()}
+
+    def _the_host(self) -> BumbleHost:
         if self._host is None:
             from devices.links.bonds import FileBonds
             from devices.links.bumble_host import BumbleHost
 
             bonds = None if self._bonds is None else FileBonds(self._bonds)
             self._host = BumbleHost(self._name, self._open_controller, bonds)
-        return {"host": self._host}
+        return self._host
 
     def alive(self, scanner: BleakScanner) -> bool:
         """Whether the controller that scans is still there."""
@@ -178,6 +191,10 @@ class BumbleBackend:
         """Nothing to do: its clients are asked themselves (``pair(ask=)``)."""
         del ask
         return nullcontext()
+
+    async def forget(self, address: str) -> None:
+        """Forget the bond in our own file."""
+        await self._the_host().forget(address)
 
     async def close(self) -> None:
         """Let go of the controller."""

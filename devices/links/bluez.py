@@ -71,6 +71,22 @@ class Bluez:
                 "for org.freedesktop.systemd1.manage-units, or restart it by hand",
             )
 
+    async def forget(self, address: str) -> None:
+        """Remove a device and its bond, if BlueZ knows it. Raises LinkError."""
+        async with self._bus() as bus:
+            for path, interfaces in sorted((await self._objects(bus)).items()):
+                known = interfaces.get("org.bluez.Device1", {}).get("Address")
+                if known is not None and str(known.value).upper() == address.upper():
+                    call = Message(
+                        destination=_BLUEZ,
+                        path=path.rpartition("/")[0],
+                        interface="org.bluez.Adapter1",
+                        member="RemoveDevice",
+                        signature="o",
+                        body=[path],
+                    )
+                    await self._asked(bus, call, f"{address} could not be removed from BlueZ")
+
     @asynccontextmanager
     async def answering(self, ask: AskPasskey) -> AsyncIterator[None]:
         """While it is open, BlueZ asks ``ask`` for the digits that a device shows. Raises LinkError."""
@@ -97,7 +113,7 @@ class Bluez:
             bus.disconnect()
             await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
-    async def _adapter(self, bus: MessageBus) -> str:
+    async def _objects(self, bus: MessageBus) -> dict[str, dict[str, Any]]:
         call = Message(
             destination=_BLUEZ,
             path="/",
@@ -105,6 +121,10 @@ class Bluez:
             member="GetManagedObjects",
         )
         objects: dict[str, dict[str, Any]] = (await self._asked(bus, call, "BlueZ does not answer"))[0]
+        return objects
+
+    async def _adapter(self, bus: MessageBus) -> str:
+        objects = await self._objects(bus)
         found = sorted(path for path, interfaces in objects.items() if "org.bluez.Adapter1" in interfaces)
         if not found:
             msg = "BlueZ has no adapter: is it plugged in?"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final, Literal
 
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
 
-__all__ = ["AskPasskey", "BondRefusedError", "PairingError", "PairingKind", "Why"]
+__all__ = ["AskPasskey", "BondRefusedError", "PairingError", "PairingKind", "Why", "pairing_refused"]
 
 PairingKind = Literal["none", "bond", "passkey"]
 
@@ -61,3 +62,26 @@ def _advice(address: str, why: Why) -> str:
         Why.PASSKEY_MISSING: pair,
         Why.KEYS_LOST: f"put it into pairing mode, then {pair} --again",
     }[why]
+
+
+_BLUEZ: Final = {
+    "AuthenticationFailed": Why.PASSKEY_WRONG,
+    "AuthenticationRejected": Why.REFUSED,
+    "AuthenticationCanceled": Why.REFUSED,
+    "AuthenticationTimeout": Why.PASSKEY_MISSING,
+}
+"""org.bluez.Error, as Device1.Pair answers (BlueZ's doc/org.bluez.Device.rst)."""
+
+
+@contextmanager
+def pairing_refused(address: str) -> Iterator[None]:
+    """BlueZ's refusals as PairingError."""
+    from bleak.exc import BleakError
+
+    try:
+        yield
+    except BleakError as error:
+        why = next((why for name, why in _BLUEZ.items() if name in str(error)), None)
+        if why is None:
+            raise
+        raise PairingError(address, why) from error

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from devices.links.backends import Backend, BumbleBackend, PlatformBackend, attach, open_transport
+from devices.links.pairing import pairing_refused
 from devices.links.watchdog import AdapterState, Remedy, Watchdog
 from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
@@ -224,6 +225,26 @@ class Radio:
                 self.watchdog.connect_failed(address)
             raise
         self.watchdog.connected(_now())
+
+    async def pair(self, address: str, ask: AskPasskey, *, again: bool, timeout: float) -> None:  # noqa: ASYNC109
+        """Find, connect, pair and let go of a device; ``again`` forgets the bond that there is, before.
+
+        Raises:
+            PairingError: the device refused, or the digits were wrong; says what to do.
+            LinkError: not heard, or not in time.
+        """
+        async with self._errors(self.spec):
+            if again:
+                await self._working().forget(address)
+        async with self._working().asking(ask):
+            client, _ = await self.connect(address, timeout=timeout, on_disconnect=lambda: None)
+            try:
+                async with self._errors(address), asyncio.timeout(timeout):
+                    with pairing_refused(address):
+                        await client.pair(ask=ask)
+            finally:
+                async with self._errors(address), asyncio.timeout(STOP_S):
+                    await client.disconnect()
 
     def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
         """While it is open, ``ask`` is asked for the digits that a device shows. Raises LinkError."""

@@ -1,4 +1,4 @@
-"""``hearthward devices scan``, ``adopt`` and ``watch``."""
+"""``hearthward devices scan``, ``adopt``, ``watch`` and ``pair``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def add_device_commands(main: click.Group, told: Wrap, settings: Callable[..., A
     _add_scan(devices, told, settings)
     _add_adopt(devices, told, settings)
     _add_watch(devices, told, settings)
+    _add_pair(devices, told, settings)
 
 
 def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
@@ -116,3 +117,26 @@ def _add_watch(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
         from hearthward.app.process import run_until_signalled
 
         asyncio.run(run_until_signalled(look(settings(context), as_json=as_json)))
+
+
+def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    @devices.command()
+    @click.argument("address")
+    @click.option("--passkey", metavar="DIGITS", help="The six digits, if they stand on the device's label.")
+    @click.option("--again", is_flag=True, help="Forget the bond that there is, and pair anew.")
+    @click.option("--radio", help="bluez, usb:0, serial:/dev/ttyX or tcp-client:HOST:PORT.")
+    @click.pass_context
+    @told
+    def pair(
+        context: click.Context, address: str, passkey: str | None, radio: str | None, *, again: bool
+    ) -> None:
+        """Pair this machine with the device at ADDRESS.
+
+        Run it on the gateway, with the device in pairing mode. The digits that the device shows are asked
+        for. BlueZ keeps the bond, also while the gateway runs; with another adapter the gateway has to be
+        stopped meanwhile. A device that pairs by itself needs no such step.
+        """
+        from hearthward.app.device_pair import pair_device
+
+        asyncio.run(pair_device(settings(context), address, radio=radio, passkey=passkey, again=again))
+        click.echo(f"paired with {address}")

@@ -12,7 +12,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusBool, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
-__all__ = ["StandinBluez", "private_bus", "standin"]
+__all__ = ["DEVICE", "StandinBluez", "private_bus", "standin"]
 
 ADAPTER = "/org/bluez/hci0"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
@@ -74,6 +74,19 @@ class _Adapter(ServiceInterface):
         self._bluez.note(f"power {'on' if on else 'off'}", "Powered")
         self._on = on
 
+    @dbus_method(name="RemoveDevice")
+    def remove(self, device: DBusObjectPath) -> Nothing:
+        self._bluez.note(f"removed {device}", "RemoveDevice")
+
+
+class _Device(ServiceInterface):
+    def __init__(self) -> None:
+        super().__init__("org.bluez.Device1")
+
+    @dbus_property(name="Address", access=PropertyAccess.READ)
+    def address(self) -> DBusStr:
+        return "F0:00:00:00:00:01"
+
 
 class _Agents(ServiceInterface):
     def __init__(self, bluez: StandinBluez) -> None:
@@ -131,6 +144,7 @@ async def standin(address: str) -> AsyncIterator[StandinBluez]:
     bus = await MessageBus(bus_address=address).connect()
     bluez.bus = bus
     bus.export(ADAPTER, _Adapter(bluez))
+    bus.export(DEVICE, _Device())
     bus.export("/org/bluez", _Agents(bluez))
     bus.export("/org/freedesktop/systemd1", _Systemd(bluez))
     for name in ("org.bluez", "org.freedesktop.systemd1"):

@@ -11,7 +11,7 @@ from dbus_fast.aio import MessageBus
 from devices.links import bluez as module
 from devices.links.bluez import Bluez
 from hearthward.core.errors import LinkError
-from tests.component.devices.bluez_standin import StandinBluez, private_bus, standin
+from tests.component.devices.bluez_standin import DEVICE, StandinBluez, private_bus, standin
 from tests.programs import program
 
 
@@ -46,6 +46,12 @@ async def test_an_adapter_is_switched_off_and_on(bluez: Bluez, there: StandinBlu
 async def test_the_stack_is_restarted(bluez: Bluez, there: StandinBluez):
     await bluez.reset_stack()
     assert there.asked == ["restart bluetooth.service (replace)"]
+
+
+async def test_a_bond_is_forgotten_with_its_device(bluez: Bluez, there: StandinBluez):
+    await bluez.forget("f0:00:00:00:00:01")
+    await bluez.forget("F0:00:00:00:00:02")
+    assert there.asked == [f"removed {DEVICE}"]
 
 
 async def test_what_is_not_allowed_is_told_with_what_to_do(bluez: Bluez, there: StandinBluez):

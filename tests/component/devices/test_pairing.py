@@ -18,6 +18,8 @@ from devices.links.pairing import BondRefusedError, PairingError, Why
 from devices.links.radio import Radio, open_radio
 from devices.twins.ble import HeartRateTwin
 from devices.twins.world import TwinWorld
+from hearthward.app.device_pair import pair_device
+from hearthward.core.settings import load_settings
 
 DIGITS = 123456
 
@@ -130,6 +132,34 @@ async def test_why_a_pairing_failed_is_told(
             await client.pair(ask=digits)
         assert failed.value.why is why
         assert not twin.encrypted
+
+
+async def test_a_person_pairs_by_the_digits_and_the_bond_is_kept(
+    air: str, twin: HeartRateTwin, tmp_path: Path
+):
+    let_pair(twin, Display())
+    settings = load_settings(None, data=tmp_path)
+    with pytest.raises(PairingError, match="not the six digits"):
+        await pair_device(settings, twin.address, radio=air, passkey="000001", again=False)
+    with pytest.raises(PairingError, match="wants them typed in"):
+        await pair_device(settings, twin.address, radio=air, passkey="12345", again=False)
+    await pair_device(settings, twin.address, radio=air, passkey=f"{DIGITS}", again=False)
+    await twin.wait_free()
+    async with open_radio(air, bonds=tmp_path / "edge" / "bonds.json") as radio, connected(radio, twin):
+        assert twin.encrypted
+
+
+async def test_a_device_that_forgot_the_bond_is_paired_again(air: str, twin: HeartRateTwin, tmp_path: Path):
+    settings = load_settings(None, data=tmp_path)
+    await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
+    await twin.wait_free()
+    assert twin._device is not None
+    twin._device.keystore = MemoryKeyStore()
+    twin._device.smp_manager.sessions.clear()
+    with pytest.raises(BondRefusedError, match="--again"):
+        await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
+    await twin.wait_free()
+    await pair_device(settings, twin.address, radio=air, passkey=None, again=True)
 
 
 async def test_a_bond_that_is_forgotten_here_is_made_anew(air: str, twin: HeartRateTwin, tmp_path: Path):
