@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,8 @@ REFRESH_S: Final = 60
 """That one is still there is news so often."""
 PORTS_S: Final = 5.0
 MOST_SERVICES: Final = 32
+REMEMBERED: Final = 1024
+"""Matches of what was said: most passers-by say the same."""
 _NEWS, _STRANGE, _NOTHING = 2, 1, 0
 
 
@@ -49,10 +52,11 @@ class Finds:
     """
 
     def __init__(self, catalog: Catalog, most: int = MOST_KNOWN) -> None:
-        self._catalog = catalog
         self._most = most
         self._found: dict[tuple[str, str], Sighting] = {}
         self._told: dict[tuple[str, str], int] = {}
+        self._raw: dict[tuple[str, str], object] = {}
+        self._match = lru_cache(REMEMBERED)(partial(_match, catalog))
         self._configured: dict[tuple[str, str], str] = {}
 
     def configure(self, configs: Iterable[DeviceConfig]) -> bool:
@@ -66,7 +70,11 @@ class Finds:
     def heard(self, one: Heard, now: int) -> int:
         """An advertisement came at ``now`` (UTC ns)."""
         key = _key("ble", one.address)
-        before = self._found.pop(key, None)
+        before, raw = self._found.pop(key, None), one._replace(rssi=0)
+        if before is not None and self._raw.get(key) == raw:
+            found = replace(before, last=max(now, before.last), rssi=one.rssi)
+            return self._keep(key, found, same=True)
+        self._raw[key] = raw
         known = before or Sighting("ble", key[1], now, now, device=self._configured.get(key, ""))
         services = known.services
         if fresh := sorted({short_uuid(s) for s in one.services}.difference(services)):
@@ -80,27 +88,28 @@ class Finds:
         if said != (known.name, known.services, known.company_ids) or before is None:
             found = replace(found, name=name, services=services, company_ids=companies)
             found = self._matched(found)
-        return self._keep(key, known, found)
+        return self._keep(key, found, same=replace(found, last=known.last, rssi=known.rssi) == known)
 
-    def _keep(self, key: tuple[str, str], known: Sighting, found: Sighting) -> int:
+    def _keep(self, key: tuple[str, str], found: Sighting, *, same: bool) -> int:
         self._found[key] = found  # as the newest
         while len(self._found) > self._most:
-            oldest = next(iter(self._found))
-            del self._found[oldest]
-            self._told.pop(oldest, None)
-        same = replace(found, last=known.last, rssi=known.rssi) == known and key in self._told
-        if same and found.last - self._told[key] < REFRESH_S * SECOND:
+            self._drop(next(iter(self._found)))
+        if same and key in self._told and found.last - self._told[key] < REFRESH_S * SECOND:
             return _NOTHING
         self._told[key] = found.last
         return _NEWS if found.device or found.profile else _STRANGE
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        del self._found[key]
+        self._told.pop(key, None)
+        self._raw.pop(key, None)
 
     def plugged(self, ports: Sequence[SerialPort], now: int) -> int:
         """These are all the serial ports there are at ``now`` (UTC ns)."""
         there = {_key("serial", port.path) for port in ports}
         gone = [key for key in self._found if key[0] == "serial" and key not in there]
         for key in gone:
-            del self._found[key]
-            self._told.pop(key, None)
+            self._drop(key)
         news = _NEWS if gone else _NOTHING
         for port in ports:
             key = _key("serial", port.path)
@@ -135,13 +144,10 @@ class Finds:
         """The same with its profile, or why there is none (see ``core.device_words.SEEN``)."""
         why = "silent" if one.transport == "ble" else "port"
         for facts in _facts(one, port, sources):
-            try:
-                return replace(one, profile=self._catalog.match(facts).id, why="")
-            except UnsupportedDevice as error:
-                several = error.details.get("profiles")
-                if several:
-                    return replace(one, profile="", why=f"several:{several}")
-                why = "none" if one.transport == "ble" else why
+            profile, several = self._match(facts)
+            if profile or several:
+                return replace(one, profile=profile, why=f"several:{several}" if several else "")
+            why = "none" if one.transport == "ble" else why
         return replace(one, profile="", why=why)
 
     def forget(self, now: int) -> bool:
@@ -153,13 +159,20 @@ class Finds:
             and now - s.last > (FITTING_S if s.profile or s.device else STRANGER_S) * SECOND
         ]
         for key in gone:
-            del self._found[key]
-            self._told.pop(key, None)
+            self._drop(key)
         return bool(gone)
 
     def all(self) -> tuple[Sighting, ...]:
         """What is known, the newest last."""
         return tuple(self._found.values())
+
+
+def _match(catalog: Catalog, facts: DeviceFacts) -> tuple[str, str]:
+    """The profile that fits, or else those among which it cannot be chosen."""
+    try:
+        return catalog.match(facts).id, ""
+    except UnsupportedDevice as error:
+        return "", str(error.details.get("profiles") or "")
 
 
 def _key(transport: str, address: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from firmware_profiles import load_catalog
 from hearthward.app.device_scan import owner_of, sighting_of
 from hearthward.app.rest import Rest
+from hearthward.app.ward import VIRTUAL
 from hearthward.core.device_states import Sighting
 from hearthward.core.device_words import why_unmatched
 from hearthward.core.errors import ConfigError, HearthwardError
@@ -49,9 +50,11 @@ class Adoption:
 def must_run(rest: Rest | None, settings: Settings, what: str) -> Rest:
     """The running cloud. Raises ConfigError saying what to do when there is none."""
     if rest is None:
+        virtual = settings.data / VIRTUAL
+        folder = f"--data {virtual} (the virtual ward's)" if virtual.exists() else "its folder with --data"
         msg = (
             f"{what} goes through the running cloud, and none runs on {settings.data}: start it with "
-            "`hearthward run` (or `hearthward cloud`), or name its folder with --data"
+            f"`hearthward run` (or `hearthward cloud`), or name {folder}"
         )
         raise ConfigError(msg, file=str(settings.data))
     return rest
