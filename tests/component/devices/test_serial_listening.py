@@ -83,7 +83,7 @@ async def test_it_is_known_by_what_it_sends_and_nothing_is_sent_to_it(
     instrument: Instrument, profile_id: str
 ):
     other_speed = profile_id.startswith("contec")  # a pty has none: it is listened to at the other one first
-    names = await heard(instrument, SENDS[profile_id], 0.5 if other_speed else 5)
+    names = await heard(instrument, SENDS[profile_id], 1 if other_speed else 5)
     facts = DeviceFacts("serial", hears=names)
     assert CATALOG.match(facts).id == profile_id
     assert instrument.heard == b""
