@@ -25,7 +25,7 @@ from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolErr
 from bumble import att, core, gatt, gatt_client, hci, smp
 from bumble.device import Advertisement, Connection, Device
 
-from devices.links.bumble_host import GOODBYE_S, BumbleHost
+from devices.links.bumble_host import GOODBYE_S, BumbleHost, LeanDevice
 from devices.links.pairing import AskPasskey, BondRefusedError, PairingError, Why
 
 __all__ = ["BumbleClient", "BumbleScanner"]
@@ -422,7 +422,16 @@ class BumbleClient(BaseBleakClient):
             callback(bytearray(value))
 
         self._subscribers[characteristic.handle] = subscriber
+        self._tell_early(characteristic.handle, subscriber)
         await self._request(self._client().subscribe(proxy, subscriber))
+        self._tell_early(characteristic.handle, subscriber)
+
+    def _tell_early(self, handle: int, subscriber: Callable[[bytes], None]) -> None:
+        """Hand on what came before the device was subscribed to."""
+        connection = self._connection
+        if connection is not None and isinstance(connection.device, LeanDevice):
+            for value in connection.device.early(connection, handle):
+                subscriber(value)
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
         """Unsubscribe."""

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from bleak.exc import BleakError
 from bumble import att, core, hci
@@ -36,6 +38,8 @@ GOODBYE_S: Final = 2.0
 """How long a disconnection may take before it is taken for done."""
 
 
+EARLY: Final = 256
+"""Values held at most, of all characteristics of one connection."""
 _PUSHED: Final = frozenset({att.Opcode.ATT_HANDLE_VALUE_NOTIFICATION, att.Opcode.ATT_HANDLE_VALUE_INDICATION})
 """What a server sends without having been asked."""
 
@@ -104,7 +108,35 @@ class LeanHost(Host):
 
 
 class LeanDevice(Device):
-    """bumble's device, which lets go what a peer answers too late, twice, or in bytes that mean nothing."""
+    """bumble's device, which lets go what a peer answers too late, twice, or in bytes that mean nothing.
+
+    What a device sends before it is subscribed to is held: one that remembers its bond remembers the
+    subscription as well, and tells what it has stored as soon as it is connected.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._early: WeakKeyDictionary[Connection, deque[tuple[int, bytes]]] = WeakKeyDictionary()
+
+    def early(self, connection: Connection, handle: int) -> list[bytes]:
+        """What came of a characteristic before it was subscribed to, oldest first; each once."""
+        held = self._early.get(connection, deque())
+        found = [value for at, value in held if at == handle]
+        self._early[connection] = deque((one for one in held if one[0] != handle), maxlen=EARLY)
+        return found
+
+    def _held(self, connection: Connection, packet: att.ATT_PDU) -> bool:
+        """Hold a value that nobody has subscribed to yet; False for everything else."""
+        if not isinstance(packet, att.ATT_Handle_Value_Notification | att.ATT_Handle_Value_Indication):
+            return False
+        client, handle = connection.gatt_client, packet.attribute_handle
+        if client.notification_subscribers.get(handle) or client.indication_subscribers.get(handle):
+            return False
+        held = self._early.setdefault(connection, deque(maxlen=EARLY))
+        held.append((handle, bytes(packet.attribute_value)))
+        if isinstance(packet, att.ATT_Handle_Value_Indication):
+            client.send_confirmation(att.ATT_Handle_Value_Confirmation())
+        return True
 
     def on_gatt_pdu(self, connection_handle: int, pdu: bytes) -> None:
         """Take one attribute packet of a connection."""
@@ -122,7 +154,9 @@ class LeanDevice(Device):
             confirmed = connection.gatt_server.pending_confirmations.get(connection)
             if packet.op_code != att.Opcode.ATT_HANDLE_VALUE_CONFIRMATION or _is_open(confirmed):
                 connection.gatt_server.on_gatt_pdu(connection, packet)
-        elif packet.op_code in _PUSHED or _is_open(connection.gatt_client.pending_response):
+        elif packet.op_code not in _PUSHED and not _is_open(connection.gatt_client.pending_response):
+            return
+        elif not self._held(connection, packet):
             connection.gatt_client.on_gatt_pdu(packet)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from bumble.device import Connection, Device
 
 from devices import DeviceConfig, DeviceSession, SessionState
 from devices.cursors import Cursors
@@ -20,6 +21,7 @@ from devices.links.radio import Radio
 from devices.racp import Cursor
 from devices.steps import SET_AGAIN_S
 from devices.store_fetch import REFETCH_S
+from devices.twins import encode
 from devices.twins.clocks import TwinClock
 from devices.twins.profile_twin import ProfileTwin, Trouble
 from devices.twins.world import TwinWorld
@@ -280,6 +282,36 @@ async def test_a_sensor_s_minutes_become_times_by_the_start_of_its_session(
     first = times[5]
     assert first is not None
     assert all(time == first + (record - 5) * 60 * 10**9 for record, time in times.items() if record)
+
+
+async def test_what_a_bonded_device_tells_before_it_is_subscribed_to_is_not_lost(
+    world: TwinWorld, radio: Radio, tmp_path: Path
+):
+    """A server keeps a bonded host's subscriptions, and tells its store as soon as that is connected."""
+    twin = world.add("sig-blood-pressure", "cuff")
+    assert isinstance(twin, ProfileTwin)
+    await world.start()
+    device = twin._device
+    assert device is not None
+    payloads = [encode.blood_pressure(100.0 + n, 60.0, at=datetime(2026, 6, 1, n)) for n in range(6)]  # noqa: DTZ001
+    told = asyncio.Event()
+
+    def connected(connection: Connection) -> None:
+        async def tell() -> None:
+            for payload in payloads:
+                await device.indicate_subscriber(connection, twin._served["2a35"], payload, force=True)
+            told.set()
+
+        twin._spawn(tell(), "tells at once")
+
+    device.on(Device.EVENT_CONNECTION, connected)
+    gateway = Gateway(radio, twin, catalog().get("sig-blood-pressure"), tmp_path)
+    async with gateway.process():
+        await gateway.until(lambda: len(values(gateway, "nibp_systolic")) == 6)
+    assert told.is_set()
+    assert [
+        v for v, m in zip(gateway.stored.value, gateway.stored.metric, strict=True) if m == "nibp_systolic"
+    ] == [100.0 + n for n in range(6)]
 
 
 async def test_a_cuff_that_flushes_keeps_what_the_gateway_has_no_room_for(
