@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 from devices.causes import Condition, cause_of
 from devices.clock_watch import ClockWatch, clock_zone
@@ -14,7 +13,7 @@ from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejecte
 from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
 from devices.intake import Intake
-from devices.links.base import DeviceLink, StepAid
+from devices.links.base import Aided, Announcing, DeviceLink, Pausable
 from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.steps import SessionAid
 from devices.store_fetch import StoreFetch
@@ -54,29 +53,6 @@ CONNECT_GRACE_S: Final = 5.0
 """A link ends its own connecting in time; past this grace it is taken for hung."""
 DRAIN_S: Final = 5.0
 """A stopped session gives the sink so long to take what was received."""
-
-
-@runtime_checkable
-class _Pausable(Protocol):
-    """A link that can hold its device's bytes back."""
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-
-@runtime_checkable
-class _Announcing(Protocol):
-    """A link that tells when its steps are done."""
-
-    on_subscribed: Callable[[], None]
-
-
-@runtime_checkable
-class _Aided(Protocol):
-    """A link whose steps need the session's help."""
-
-    aid: StepAid | None
 
 
 class DeviceSession:
@@ -297,10 +273,10 @@ class DeviceSession:
             raise LinkError(msg, device=self.config.id)
         self._set(SessionState.SUBSCRIBING, profile.title)
         self._intake.identified(profile)
-        if isinstance(link, _Announcing):
+        if isinstance(link, Announcing):
             link.on_subscribed = self._subscribed
         self._stores.connected([step.racp for step in profile.session if step.racp is not None], profile.hash)
-        if isinstance(link, _Aided):
+        if isinstance(link, Aided):
             link.aid = SessionAid(
                 self.config.id,
                 clock_zone(profile, zone(self.config.timezone)),
@@ -311,7 +287,7 @@ class DeviceSession:
                 skewed=lambda: self._intake.skewed,
                 sleep=self._sleep,
             )
-        if self._delivery.pressed and isinstance(link, _Pausable):
+        if self._delivery.pressed and isinstance(link, Pausable):
             link.pause()
         idle = profile.timings.idle_s
         try:
@@ -365,7 +341,7 @@ class DeviceSession:
 
     def _take(self, profile: Profile, source: str, payload: bytes) -> None:
         """One payload, in the link's callback. Raises nothing."""
-        if not isinstance(self._link, _Announcing):
+        if not isinstance(self._link, Announcing):
             self._subscribed()
         self._alive(profile)
         self._intake.take(profile, source, payload)
@@ -380,7 +356,7 @@ class DeviceSession:
 
     def _press(self, pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
         link: object = self._link
-        if isinstance(link, _Pausable):
+        if isinstance(link, Pausable):
             (link.pause if pressed else link.resume)()
         self._alive(self._profile)  # while it is held back, its silence is ours
 

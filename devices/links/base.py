@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from devices.gatt_time import LocalTime
     from firmware_profiles import DeviceFacts, RacpStep, Step
 
-__all__ = ["ControlPoint", "DeviceLink", "OnPayload", "StepAid"]
+__all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "Pausable", "StepAid"]
 
 OnPayload = Callable[[str, bytes], None]
 """Called on the event loop with (source, payload), in the order of arrival; must not block."""
 
 
 class DeviceLink(Protocol):
-    """One connection to one device; made for one ``connect`` and then done with.
-
-    A link whose steps need more than the device has an attribute ``aid: StepAid | None``, set before ``run``.
-    """
+    """One connection to one device; made for one ``connect`` and then done with."""
 
     async def connect(self) -> DeviceFacts:
         """Connect and return what the device says about itself.
@@ -42,6 +39,33 @@ class DeviceLink(Protocol):
     async def close(self) -> None:
         """Let go of the device; harmless at any time and more than once; raises nothing."""
         ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A link that can hold its device's bytes back."""
+
+    def pause(self) -> None:
+        """Take no more."""
+        ...
+
+    def resume(self) -> None:
+        """Go on."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A link that tells when its steps are done."""
+
+    on_subscribed: Callable[[], None]
+
+
+@runtime_checkable
+class Aided(Protocol):
+    """A link whose steps need the session's help; set before ``run``."""
+
+    aid: StepAid | None
 
 
 class ControlPoint(Protocol):
