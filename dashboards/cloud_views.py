@@ -18,6 +18,7 @@ from dashboards.live.score import as_number
 from dashboards.models import (
     Association,
     Bed,
+    Condition,
     Device,
     Encounter,
     Gateway,
@@ -29,6 +30,7 @@ from dashboards.models import (
 )
 from hearthward.core.clock import SECOND, naive_iso
 from hearthward.core.codes import METRICS
+from hearthward.core.device_states import DeviceWord
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch, Source, quality_names
 from hearthward.core.text import natural
@@ -96,11 +98,15 @@ def gateway_of(
         config_issued=issued,
         backlog=state.backlog if state else None,
         states={device: str(word) for device, word in state.devices.items()} if state else {},
-        conditions={device: condition_of(word) for device, word in state.devices.items()} if state else {},
+        conditions={device: _told(word, state) for device, word in state.devices.items()} if state else {},
         rejected={d: dict(reasons) for d, reasons in state.rejected.items()} if state else {},
         trouble=dict(state.trouble) if state else {},
         ended=row.ended if row else None,
     )
+
+
+def _told(word: DeviceWord, state: GatewayState) -> Condition:
+    return condition_of(word, online=state.online, last_seen=state.last_seen)
 
 
 def device_of(row: rows.Device, state: GatewayState | None) -> Device:
@@ -113,7 +119,7 @@ def device_of(row: rows.Device, state: GatewayState | None) -> Device:
     return Device(
         **kept,
         state="" if word is None else str(word),
-        condition=None if word is None else condition_of(word),
+        condition=None if word is None else _told(word, state),
         rejected=dict(state.rejected.get(row.id, {})),
     )
 

@@ -13,8 +13,10 @@ from hearthward.core.device_words import Language, is_well, reason_parts, state_
 __all__ = ["condition_of", "reason_of", "spoken_in", "state_of", "well"]
 
 
-def condition_of(word: DeviceWord) -> Condition:
-    """What a gateway told, as the API has it."""
+def condition_of(word: DeviceWord, *, online: bool = True, last_seen: int = 0) -> Condition:
+    """What a gateway told, as the API has it; of one that is offline, what it told counts no more."""
+    if not online:
+        word = DeviceWord("offline", Cause.GATEWAY_OFFLINE, last_seen)
     before, after = reason_parts(DeviceWord(word.state, word.cause), "en")
     return Condition(
         state=word.state,

@@ -151,7 +151,11 @@ class FakeBackend(
     def put_gateway(self, tenant: str, gateway: Gateway) -> None:
         """Set a gateway's status and publish it."""
         said = {key: condition_of(DeviceWord.unpacked(state)) for key, state in gateway.states.items()}
-        gateway = gateway.model_copy(update={"conditions": said | gateway.conditions})
+        said |= gateway.conditions
+        if not gateway.online:
+            away = condition_of(DeviceWord(""), online=False, last_seen=gateway.last_seen or 0)
+            said = dict.fromkeys(said, away)
+        gateway = gateway.model_copy(update={"conditions": said})
         items = self._of(tenant).items
         items["gateway"][gateway.id] = gateway
         for key, device in items["device"].items():

@@ -292,6 +292,6 @@ async def _worn(context: Context, patient: str) -> list[Worn]:
         gateway = await backend.item(scope, "gateway", device.gateway) if isinstance(device, Device) else None
         told = None
         if period.end is None and isinstance(gateway, Gateway):
-            told = gateway.conditions.get(period.device) if gateway.online else Condition(state="offline")
+            told = gateway.conditions.get(period.device)
         found.append(Worn(period, device if isinstance(device, Device) else None, told))
     return sorted(found, key=lambda w: (w.period.end is not None, -w.period.start))

@@ -50,6 +50,8 @@ class Cause(StrEnum):
     UNSUPPORTED = "unsupported"
     WRONG_FIRMWARE = "wrong_firmware"
     MISCONFIGURED = "misconfigured"
+    GATEWAY_OFFLINE = "gateway_offline"
+    """The cloud's word, not a gateway's: nobody knows how the device is."""
     INTERNAL = "internal"
     OTHER = "other"
 

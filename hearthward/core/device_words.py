@@ -64,6 +64,7 @@ CAUSES: Final[Mapping[Cause, Said]] = {
         "zh": "固件版本与设备配置不符",
     },
     Cause.MISCONFIGURED: {"en": "its configuration cannot be used", "zh": "其设置无法使用"},
+    Cause.GATEWAY_OFFLINE: {"en": "its gateway is offline", "zh": "其网关离线"},
     Cause.INTERNAL: {"en": "internal error of the gateway", "zh": "网关内部错误"},
     Cause.OTHER: {"en": "cannot be connected", "zh": "无法连接"},
 }

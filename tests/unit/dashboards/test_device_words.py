@@ -26,7 +26,8 @@ def shown(page: str) -> str:
 def tell(made: World, word: DeviceWord, *, online: bool = True) -> None:
     gateway, device = made.ids["main", "gatewayA"], made.ids["main", "deviceA"]
     conditions = {device: condition_of(word)}
-    made.backend.put_gateway("main", Gateway(id=gateway, online=online, conditions=conditions))
+    told = Gateway(id=gateway, online=online, last_seen=T0 + 9 * S, conditions=conditions)
+    made.backend.put_gateway("main", told)
 
 
 def test_a_condition_keeps_what_was_told():
@@ -78,12 +79,15 @@ async def test_both_pages_say_since_when_in_the_readers_language(
     assert "not heard" not in patient, "the gateway's own sentence is for engineers"
 
 
-async def test_a_device_of_a_gateway_that_is_offline_is_offline_on_the_patients_page():
+async def test_of_a_gateway_that_is_offline_nobody_knows_how_its_devices_are():
     async with world() as made:
         tell(made, DeviceWord("streaming", since=T0), online=False)
         async with made.client(made.principal(Role.NURSE), cookie=True) as client:
             page = shown((await client.get(f"/patients/{made.ids['main', 'patientA']}")).text)
-    assert f"{made.ids['main', 'deviceA']} offline" in page
+        async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+            devices = shown((await client.get("/devices")).text)
+    for text in (page, devices):
+        assert "offline its gateway is offline since 2026-01-01 00:00:09 UTC" in text
 
 
 async def test_the_api_tells_conditions_of_devices_and_of_gateways():

@@ -10,6 +10,7 @@ from cloud_ingest.feed import GatewayState
 from cloud_ingest.records import models as rows
 from dashboards.cloud_views import gateway_of
 from dashboards.models import Gateway
+from hearthward.core.device_states import DeviceWord
 from hearthward.trust.access import Role
 from tests.unit.dashboards.webworld import T0, world
 
@@ -103,3 +104,12 @@ async def test_the_page_says_what_the_gateway_itself_cannot_do(language: str, wo
 def test_what_a_gateway_tells_of_itself_reaches_the_web():
     found = gateway_of(None, GatewayState("gw", trouble={"trust": "key"}), None, None)
     assert found.trouble == {"trust": "key"}
+
+
+@pytest.mark.parametrize(
+    ("online", "state", "cause"), [(True, "streaming", "none"), (False, "offline", "gateway_offline")]
+)
+def test_how_devices_are_is_known_only_while_their_gateway_is_there(*, online: bool, state: str, cause: str):
+    told = GatewayState("gw", online=online, last_seen=90, devices={"d": DeviceWord("streaming", since=5)})
+    found = gateway_of(None, told, None, None).conditions["d"]
+    assert (found.state, found.cause, found.since) == (state, cause, 5 if online else 90)
