@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from firmware_profiles import DeviceFacts, ProfileError, RacpStep, Step, load_catalog
+from firmware_profiles.document import read_document
 from firmware_profiles.report import describe
+from firmware_profiles.resolve import parse, resolve_all
 from tests.unit.firmware_profiles.samples import SMALL, write
 
 STORED = """\
@@ -69,6 +71,12 @@ frames:
 vectors:
   - {origin: by hand, source: fff1, hex: "48", readings: [{metric: heart_rate, value: 72}]}
 """
+
+
+def resolved(path: Path) -> None:
+    """Check one file alone. Raises ProfileError."""
+    one = parse(read_document(path))
+    resolve_all({one.doc.id: one})
 
 
 def test_all_verbs_are_compiled_in_their_order_with_pairing_first_and_keeping_alive_last(tmp_path: Path):
@@ -145,10 +153,10 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path, base: str, old: str, new
     assert old in base
     path = write(tmp_path, base.replace(old, new))
     if message is None:
-        load_catalog(path)
+        resolved(path)
         return
     with pytest.raises(ProfileError, match=message) as caught:
-        load_catalog(path)
+        resolved(path)
     assert caught.value.problems[0].line is not None
 
 
@@ -157,7 +165,7 @@ def test_the_clock_is_set_before_the_store_is_fetched(tmp_path: Path):
     clock = next(line for line in lines if "set_time" in line)
     late = "".join(line for line in lines if line != clock).replace("frames:\n", clock + "frames:\n")
     with pytest.raises(ProfileError, match="set_time stands before racp"):
-        load_catalog(write(tmp_path, late))
+        resolved(write(tmp_path, late))
 
 
 def test_an_advertiser_is_found_by_what_it_says_like_any_bluetooth_device(tmp_path: Path):
