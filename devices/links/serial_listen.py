@@ -18,8 +18,8 @@ from hearthward.core.errors import DecodeError
 
 __all__ = ["ENOUGH", "LISTEN_S", "heard_on"]
 
-LISTEN_S: Final = 6.0
-"""So long each speed is listened to: enough for frames of one a second, believed from the fourth on."""
+LISTEN_S: Final = 8.0
+"""So long each speed is listened to: enough for frames of one a second, believed from the sixth on."""
 ENOUGH: Final = 3
 """Payloads that decode without a refusal between them."""
 

@@ -258,8 +258,8 @@ async def test_unplugging_is_noticed_and_said(instrument: Instrument, streaming:
     async with ear.listening(*steps, Step("delay", seconds=0.001)) as running:
         if streaming:
             await ear.subscribed.wait()
-            instrument.send(*(df8(60, 97) for _ in range(4)))
-            await ear.has(4)
+            instrument.send(*(df8(60, 97) for _ in range(6)))
+            await ear.has(6)
         else:
             await asyncio.sleep(0.01)
         instrument.unplug()
