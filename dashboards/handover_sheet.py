@@ -14,7 +14,7 @@ from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
 from dashboards.rule_models import Limit, Order
 from dashboards.staff_models import Assignment, Team
 from hearthward.core.clock import SECOND
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.trust.access import Scope
 
 __all__ = ["Sheet", "SheetNote", "SheetPatient", "SheetTask", "SheetValue", "sheet_of"]
@@ -185,7 +185,7 @@ def _looked_at(value: Value) -> bool:
     """Whether it says something of the patient: not what a device is called, nor when a heart beat."""
     known = METRICS.get(value.metric)
     names = known is not None and known.kind == "coded" and not known.codes
-    return not names and value.metric != "rr_interval"
+    return not names and value.metric not in {"rr_interval", CLOCK_SKEW}
 
 
 def _value(value: Value, now: int, state: str | None) -> SheetValue:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from dashboards.backend import VitalSample
 from dashboards.models import Gateway, Value
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.core.model import Quality
 
 __all__ = [
@@ -108,7 +108,7 @@ def of_patient(metric: str) -> bool:
     """Whether it says something of the patient: not what a device is called or has left, nor single beats."""
     known = METRICS.get(metric)
     names = known is not None and known.kind == "coded" and not known.codes
-    return not names and metric not in {"rr_interval", "battery_level"}
+    return not names and metric not in {"rr_interval", "battery_level", CLOCK_SKEW}
 
 
 Known = Literal["all", "part", "nothing"]

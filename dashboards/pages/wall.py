@@ -14,6 +14,7 @@ from dashboards.i18n import script_strings
 from dashboards.live.hub import LiveHub
 from dashboards.pages.render import page, streamed_page
 from dashboards.problems import MissingError
+from hearthward.core.codes import CLOCK_SKEW
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -70,7 +71,7 @@ async def detail(
         "detail.html",
         tile=tile,
         may_enter=context.may(Action.ENTER_READING),
-        values=[v for v in newest if not v.metric.startswith("device_")],
+        values=[v for v in newest if not v.metric.startswith("device_") and v.metric != CLOCK_SKEW],
         states=hub.states(context.scope, patient, newest),
         known=hub.known(context.scope, patient, newest),
         asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 COUNTER: Final = "perfusion_index"
+CLOCK: Final = "clock_skew"
+"""What a gateway says of an instrument's clock: no instrument has sent it."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Stored:
         """Add one whole answer (all of its pages)."""
         fresh: defaultdict[tuple[str, str], dict[str, Counter[float]]] = defaultdict(dict)
         for item in items:
+            if item["metric"] == CLOCK:
+                continue
             values = fresh[item["device"], item["group"]].setdefault(item["metric"], Counter())
             values[item["value"]] += 1
         for key, metrics in fresh.items():

@@ -74,6 +74,13 @@ def test_doubled_within_a_measurement_and_as_a_second_one():
     assert verdict(books, items + again).doubled == 3
 
 
+def test_what_a_gateway_says_of_a_clock_was_sent_by_nobody_and_is_not_foreign():
+    books = books_of(2)
+    item = {"device": "ox0", "group": "g9", "metric": "clock_skew", "value": 1.0}
+    found = verdict(books, [*items_of(books), item])
+    assert (found.foreign, found.lost, found.doubled) == (0, 0, 0)
+
+
 def test_what_nobody_sent_is_foreign():
     books = books_of(2)
     item = {"device": "ox0", "group": "g9", "metric": "perfusion_index", "value": 0.09}

@@ -102,7 +102,7 @@ def test_any_interleaving_of_resends_repeats_and_reorders_stores_each_once(
                     # killed after the store's commit and before the records': nothing was receipted
                     inner = ward.pipeline._frames
                     arrived = [a for sent in batch for a in await inner._open(message(sent), [])]
-                    await inner.append(inner._sort(arrived, [], readings=True)[0])
+                    await inner.append(inner._sort(arrived, [], readings=True, waves=True)[0])
                     await ward.restart()
                 await ward.take(*batch)
                 if i in kills:

@@ -313,6 +313,7 @@ async def test_how_far_a_time_may_be_off_stands_beside_it_where_it_is_no_trifle(
         replace(kept, device_time=now - HOUR, error=90 * S),
         replace(kept, metric="pulse_rate", value=70, error=S // 2),
         replace(kept, metric="perfusion_index", value=3, error=None),
+        replace(kept, metric="clock_skew", value=3600, quality=int(Quality.CLOCK_WRONG)),
     ]
     made.backend.put_readings("main", rows)
     async with made.client(made.principal(Role.NURSE), cookie=True) as client:
@@ -320,12 +321,19 @@ async def test_how_far_a_time_may_be_off_stands_beside_it_where_it_is_no_trifle(
             text = (await client.get(path)).text
             assert text.count("±") == 1, path
             assert "± 2 min" in text
+            assert "Clock ahead by" not in text, "an alarm says it; it is nothing of the patient's"
         table = (await client.get(f"/api/v1/patients/{patient}/readings.csv")).text
         found = (await client.get(f"/api/v1/readings?patient={patient}&metric=body_temperature")).json()
     errors = {
         r["metric"]: r["time_error_s"] for r in csv.DictReader(io.StringIO(table.removeprefix("\ufeff")))
     }
-    assert errors == {"spo2": "", "body_temperature": "90.0", "pulse_rate": "0.5", "perfusion_index": ""}
+    assert errors == {
+        "spo2": "",
+        "body_temperature": "90.0",
+        "pulse_rate": "0.5",
+        "perfusion_index": "",
+        "clock_skew": "90.0",
+    }
     assert found["items"][0]["time_error_s"] == 90
 
 
