@@ -75,6 +75,7 @@ class ProfileSerialTwin(PtyTwin):
         self._told = 0
         self._last_alive = 0
         self._inbox = b""
+        self._kept: list[bytes] = []
         self._streaming: asyncio.Task[None] | None = None
         super().__init__(id, clock=clock, link_path=link_path)
 
@@ -98,6 +99,26 @@ class ProfileSerialTwin(PtyTwin):
         expressed = {metric: self.express(metric, value) for metric, value in values.items()}
         await self.send_raw(self.bytes_of(expressed, device_time))
         return expressed
+
+    def keep(
+        self, values: Mapping[str, float], *, device_time: datetime | None = None
+    ) -> Mapping[str, float]:
+        """Measure while nobody listens; what comes of it once the instrument is told to send, as expressed.
+
+        Raises:
+            ValueError: as ``send``, or an instrument whose frames say no time: it keeps nothing.
+        """
+        if not self._encoder.clock:
+            msg = f"{self.id}: a {self.profile} keeps nothing"
+            raise ValueError(msg)
+        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        self._kept.append(self.bytes_of(expressed, device_time))
+        return expressed
+
+    @property
+    def kept(self) -> int:
+        """How many payloads wait in its memory."""
+        return len(self._kept)
 
     def bytes_of(self, values: Mapping[str, float], device_time: datetime | None = None) -> bytes:
         """What ``send`` would put on the line: to be cut, mixed with noise, sent twice. Raises ValueError."""
@@ -173,6 +194,8 @@ class ProfileSerialTwin(PtyTwin):
         self.written += data
         self._inbox = (self._inbox + data)[-_INBOX:]
         self._last_alive = self._clock.monotonic_ns() if self._understood() else self._last_alive
+        while self._kept and self._told == len(self._commands) and self._say(self._kept[0]):
+            del self._kept[0]
         self._changed.set()
 
     def _understood(self) -> bool:

@@ -25,6 +25,7 @@ from devices.twins.clocks import TwinClock
 from devices.twins.peripheral import Security
 from devices.twins.profile_serial import ProfileSerialTwin
 from devices.twins.profile_twin import ProfileTwin, Trouble
+from devices.twins.store import RecordStore
 from devices.twins.world import TwinWorld
 from hearthward.core.clock import SECOND, EventClock, SystemClock
 from hearthward.core.errors import DecodeError, LinkError
@@ -104,9 +105,10 @@ class Gateway:
         self.done.add(twin.id)
 
     @asynccontextmanager
-    async def running(self, *twins: Twin) -> AsyncIterator[None]:
+    async def running(self, *twins: Twin, named: bool = True) -> AsyncIterator[None]:
         await self.fleet.apply(
-            DeviceConfig(twin.id, twin.transport, twin.address, twin.profile) for twin in twins
+            DeviceConfig(twin.id, twin.transport, twin.address, twin.profile if named else None)
+            for twin in twins
         )
         task = asyncio.create_task(self.fleet.run())
         try:
@@ -127,6 +129,17 @@ async def test_a_twin_of_every_profile_speaks_through_its_session(world: TwinWor
     texts = {one.metric: one.code for one in gateway.of("sig-device-information")}
     assert texts["device_serial"] == "sig-device-information"
     assert gateway.rejected == []
+
+
+async def test_a_device_that_nobody_named_is_known_by_what_it_says(world: TwinWorld, radio: Radio):
+    profiles = [p for p in catalog() if p.transport == "ble" and p.document.match.ble]
+    twins = [world.add(profile.id, profile.id) for profile in profiles]
+    await world.start()
+    gateway = Gateway(radio)
+    async with gateway.running(*twins, named=False), asyncio.timeout(20):
+        await asyncio.gather(*(gateway.exchange(twin) for twin in twins))
+    for profile in profiles:
+        assert {one.profile for one in gateway.of(profile.id)} == {profile.hash}, profile.id
 
 
 def values_of(gateway: Gateway, device: str, metric: str) -> list[float | None]:
@@ -197,6 +210,25 @@ async def test_a_meters_records_all_arrive_though_the_link_drops_among_them(worl
     assert twin.trouble.drop_after is None
     by_record = {r.record: r.value for r in gateway.of(twin.id) if r.metric == "blood_glucose"}
     assert by_record == {n + 1: 90 + n for n in range(8)}
+
+
+@pytest.mark.parametrize("store", [{"ignores_filters": True}, {"only_all": True}])
+async def test_a_meter_that_knows_no_filters_tells_everything(
+    world: TwinWorld, radio: Radio, store: dict[str, bool]
+):
+    twin = ble(world, "sig-glucose", store=RecordStore(**store))  # type: ignore[arg-type]
+    for n in range(3):
+        twin.keep({"blood_glucose": 90 + n}, device_time=AT + timedelta(hours=n))
+    await world.start()
+    gateway = Gateway(radio)
+    async with gateway.running(twin), asyncio.timeout(20):
+        while {r.value for r in gateway.of(twin.id) if r.metric == "blood_glucose"} != {90, 91, 92}:
+            await gateway.change()
+        await twin.wait_ready()
+        await twin.disconnect()
+        twin.keep({"blood_glucose": 93}, device_time=AT + timedelta(hours=9))
+        while 93 not in values_of(gateway, twin.id, "blood_glucose"):
+            await gateway.change()
 
 
 async def test_a_sensors_records_say_their_minutes(world: TwinWorld, radio: Radio):
@@ -332,6 +364,19 @@ async def test_a_nonin_takes_the_time_and_the_format(world: TwinWorld):
         await twin.send({"spo2": 96, "pulse_rate": 61})
         await until(gateway, twin.id, "spo2", 1)
     assert gateway.of(twin.id)[0].device_time is not None
+
+
+async def test_what_a_nonin_measured_alone_comes_from_its_memory(world: TwinWorld):
+    twin = wired(world, "nonin-df13")
+    for n in range(3):
+        twin.keep({"spo2": 90 + n, "pulse_rate": 60}, device_time=AT + timedelta(hours=n))
+    await world.start()
+    gateway = Gateway(None)
+    async with gateway.running(twin), asyncio.timeout(20):
+        assert await until(gateway, twin.id, "spo2", 3) == [90, 91, 92]
+    assert twin.kept == 0
+    with pytest.raises(ValueError, match="keeps nothing"):
+        wired(world, "nonin-df8").keep({"spo2": 90})
 
 
 async def test_a_wrong_baud_rate_is_only_noise(world: TwinWorld):
