@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from bumble.device import Connection, Device
 
-from devices import DeviceConfig, DeviceSession, SessionState
-from devices.cursors import Cursors
+from devices import DeviceConfig, DeviceFleet, DeviceSession, SessionState
+from devices.cursors import Cursors, MemoryCursors
 from devices.links.factory import Links
 from devices.links.radio import Radio
 from devices.racp import Cursor
@@ -23,6 +23,7 @@ from devices.steps import SET_AGAIN_S
 from devices.store_fetch import REFETCH_S
 from devices.twins import encode
 from devices.twins.clocks import TwinClock
+from devices.twins.peripheral import Peripheral
 from devices.twins.profile_twin import ProfileTwin, Trouble
 from devices.twins.world import TwinWorld
 from edge_agent.cursor_store import FileCursors
@@ -48,7 +49,7 @@ async def nap(seconds: float) -> None:
 class Gateway:
     """What outlives a gateway's process: its readings and its file of cursors."""
 
-    def __init__(self, radio: Radio, twin: ProfileTwin, profile: Profile, folder: Path) -> None:
+    def __init__(self, radio: Radio, twin: Peripheral, profile: Profile, folder: Path) -> None:
         self.radio = radio
         self.profile = profile
         self.config = DeviceConfig(twin.id, "ble", twin.address, profile.id, "Europe/Berlin")
@@ -58,6 +59,7 @@ class Gateway:
         self.capacity = 1024
         self.telemetry = Telemetry()
         self.news = asyncio.Event()
+        self.states: list[SessionState] = []
         self.runs = 0
 
     async def sink(self, batch: ReadingBatch) -> None:
@@ -68,7 +70,8 @@ class Gateway:
         self.stored.extend(batch)
         self.news.set()
 
-    def on_state(self, _device: str, _state: SessionState, _reason: str) -> None:
+    def on_state(self, _device: str, state: SessionState, _reason: str) -> None:
+        self.states.append(state)
         self.news.set()
 
     @asynccontextmanager
@@ -183,6 +186,28 @@ async def test_a_link_cut_in_the_middle_loses_and_doubles_nothing(
     assert gateway.telemetry.value("device_connects_total", device="meter") == 2
     assert values(gateway, "blood_glucose") == made
     assert set(gateway.identities("blood_glucose").values()) == {1}
+
+
+async def test_a_fleet_s_sessions_note_where_they_read_to(world: TwinWorld, radio: Radio):
+    twin = meter(world)
+    glucose_days(twin, 5)
+    await world.start()
+    cursors, stored = MemoryCursors(), ReadingBatch()
+
+    async def sink(batch: ReadingBatch) -> None:
+        stored.extend(batch)
+
+    clock, ids, telemetry = SystemClock(), SeededIds(), Telemetry()
+    fleet = DeviceFleet(catalog(), radio, sink, clock, ids, telemetry, cursors=cursors)
+    await fleet.apply([DeviceConfig(twin.id, "ble", twin.address)])
+    running = asyncio.create_task(fleet.run())
+    async with asyncio.timeout(20):
+        while not cursors.noted:  # noqa: ASYNC110 - the cursors have no event
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [(*key, cursor.number) for key, cursor in cursors.noted.items()] == [("meter", "2a18", 5)]
+    assert stored.metric.count("blood_glucose") == 5
 
 
 class Killed(FileCursors):

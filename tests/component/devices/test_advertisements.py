@@ -1,0 +1,73 @@
+"""A scale that is never connected to, over the virtual radio and real bleak."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from devices import SessionState
+from devices.links.radio import Radio
+from devices.twins.advertising import AdvertisingTwin
+from devices.twins.world import TwinWorld
+from tests.component.devices.bluetooth import catalog
+from tests.component.devices.test_stores import Gateway
+
+
+async def test_a_measurement_that_is_repeated_for_a_minute_is_one(
+    world: TwinWorld, radio: Radio, tmp_path: Path
+):
+    twin = world.add("xiaomi-mibfs", "scale")
+    assert isinstance(twin, AdvertisingTwin)
+    gateway = Gateway(radio, twin, catalog().get("xiaomi-mibfs"), tmp_path)
+    async with gateway.process():
+        await asyncio.sleep(0.05)  # nobody is there yet, and nothing is wrong
+        await world.start()
+        first = await twin.send({"body_weight": 71.5})
+        await gateway.until(lambda: bool(gateway.identities("body_weight")))
+        await asyncio.sleep(0.7)  # it is told again every half second
+        assert sum(gateway.identities("body_weight").values()) == 1
+        await twin.send({"body_weight": 72.0})
+        await gateway.until(lambda: len(gateway.identities("body_weight")) == 2)
+    async with gateway.process():  # after a restart the last one is heard again, and recognised
+        await gateway.until(lambda: sum(gateway.identities("body_weight").values()) == 3)
+    assert len(gateway.identities("body_weight")) == 2
+    weights = {
+        v for v, m in zip(gateway.stored.value, gateway.stored.metric, strict=True) if m == "body_weight"
+    }
+    assert weights == {first["body_weight"], 72.0}
+    assert gateway.telemetry.value("device_connects_total", device="scale") == 2
+    assert SessionState.BACKOFF not in gateway.states
+
+
+async def test_a_scan_that_heard_nothing_is_started_anew(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("devices.links.radio.SILENT_S", 0.02)
+    heard = asyncio.Event()
+    starts = 0
+    start_scan = radio._start_scan
+
+    async def counted(backend: object) -> object:
+        nonlocal starts
+        starts += 1
+        return await start_scan(backend)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(radio, "_start_scan", counted)
+
+    def listener(_device: BLEDevice, _said: AdvertisementData) -> None:
+        heard.set()
+
+    listening = asyncio.create_task(radio.listen(listener))
+    async with asyncio.timeout(10):
+        while starts < 3:  # noqa: ASYNC110 - the scan has no event
+            await asyncio.sleep(0.01)
+        world.add_heart_rate("hr")
+        await world.start()
+        await heard.wait()
+    listening.cancel()
+    await asyncio.wait([listening])
+    assert radio._listeners == set()
