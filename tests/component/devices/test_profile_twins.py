@@ -403,7 +403,7 @@ async def test_unplugged_and_plugged_in_again(world: TwinWorld, tmp_path: Path):
     async with gateway.running(twin), asyncio.timeout(20):
         for spo2 in (95, 96):
             await twin.wait_ready()
-            for _ in range(4):
+            for _ in range(6):
                 await twin.send({"spo2": spo2, "pulse_rate": 61})
             while spo2 not in values_of(gateway, twin.id, "spo2"):
                 await gateway.change()
