@@ -238,7 +238,7 @@ class Fetching:
             return
         if last.number >= record.number:
             self._ascending = False
-        elif self._stage is _Stage.ALL or (self._stage is _Stage.FROM and self._proven):
+        elif self._stage is _Stage.ALL or (self._stage is _Stage.FROM and self._proven and not self._unknown):
             self._note(last)
 
     def _note(self, record: Record) -> None:

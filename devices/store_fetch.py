@@ -82,6 +82,10 @@ class StoreFetch:
 
     # ------------------------------------------------------------------ told by the session
 
+    def asking(self) -> bool:
+        """Whether the device is telling what it has stored."""
+        return any(store.asking for store in self._stores.values())
+
     def repeated(self, source: str, batch: ReadingBatch) -> bool:
         """Whether a payload tells records again that are queued or committed: nothing is to be done then."""
         store = self._stores.get(source)
@@ -209,25 +213,36 @@ class StoreFetch:
         fetching = store.fetching
         if fetching is None or not fetching.deletable or store.undeletable:
             return False
+        try:
+            code = await self._deleted(store, fetching, control)
+        except LinkError as error:
+            if "att" not in error.details and error.details.get("cause") != Cause.SILENT.value:
+                raise
+            code = Code.REFUSED
+        if code is None or code in {Code.SUCCESS, Code.NO_RECORDS}:
+            return code is not None
+        store.undeletable = True
+        self._telemetry.count("store_deletes_refused_total", device=self._device)
+        logger.warning("device %s: it does not delete its records (%s)", self._device, code.name)
+        return False
+
+    async def _deleted(self, store: _Store, fetching: Fetching, control: ControlPoint) -> Code | None:
+        """What the device answers to being told to delete; None when there was nothing, or no time for it."""
         if store.racp.cursor is None:
             request = await self._delete_all(store, control)
         elif fetching.cursor is None or fetching.cursor == store.deleted:
-            request = None
+            return Code.NO_RECORDS
         else:
             request = delete_up_to(fetching.cursor.number)
         if request is None:
-            return not store.heard
+            return None if store.heard else Code.NO_RECORDS
         answer = await self._ask(store, control, request)
         if answer is None:
-            return False
+            return None
         if answer.code in {Code.SUCCESS, Code.NO_RECORDS}:
             store.deleted = fetching.cursor
             self._telemetry.count("store_deletes_total", device=self._device)
-            return True
-        store.undeletable = True
-        self._telemetry.count("store_deletes_refused_total", device=self._device)
-        logger.warning("device %s: it does not delete its records (%s)", self._device, answer.code.name)
-        return False
+        return answer.code
 
     async def _delete_all(self, store: _Store, control: ControlPoint) -> bytes | None:
         """Records without numbers can only be deleted together: if there are just as many as were told."""

@@ -90,6 +90,7 @@ class BleSteps:
                     continue
                 if step.optional and _refusal(error):
                     logger.debug("%s: %s is left out: %s", self._address, step.kind, error)
+                    self._points.pop(step.characteristic, None)
                     return
                 raise
             return
@@ -123,8 +124,14 @@ class BleSteps:
 
     async def tend(self, step: Step, aid: StepAid) -> None:
         """Tend the store that a ``racp`` step fetched, until cancelled. Raises LinkError."""
-        if step.racp is not None and (point := self._points.get(step.racp.control)) is not None:
+        if step.racp is None or (point := self._points.get(step.racp.control)) is None:
+            return
+        try:
             await aid.tend(step.racp, point)
+        except LinkError as error:
+            if self._lost.done() or not (step.optional and _refusal(error)):
+                raise
+            logger.warning("%s: its store is left alone from now on: %s", self._address, error)
 
     # ------------------------------------------------------------------ single steps
 
@@ -198,7 +205,7 @@ class BleSteps:
                 raise
 
     async def _racp(self, racp: RacpStep, on_payload: OnPayload, aid: StepAid | None) -> None:
-        point = self._points[racp.control] = _Point(self, racp, on_payload)
+        point = self._points.setdefault(racp.control, _Point(self, racp, on_payload))
         point.check()
         if aid is None:  # nobody knows what was fetched before: listen to everything, once
             await point.subscribe()

@@ -188,6 +188,14 @@ def test_what_came_before_everything_was_asked_for_moves_nothing_later():
     assert fetching.cursor == Cursor(500, 1)
 
 
+def test_numbers_that_start_over_amid_a_fetch_move_nothing():
+    fetching = Fetching(Cursor(1, 10))
+    for ticket, (n, mark) in enumerate([(1, 10), (1, 11), (2, 12), (3, 13)]):
+        fetching.taken(Record(n, mark), ticket)
+    fetching.committed(9)
+    assert fetching.cursor == Cursor(1, 10)
+
+
 def test_a_live_value_in_between_does_not_move_the_cursor_past_what_is_missing():
     fetching = Fetching(None)
     for ticket, n in enumerate((1, 2, 1000, 3, 4)):

@@ -417,6 +417,31 @@ async def test_a_device_that_says_nothing_is_a_link_error():
     await point.close()
 
 
+@pytest.mark.parametrize("how", ["refuses", "is silent"])
+async def test_a_device_that_does_not_delete_is_told_once_a_connection(how: str):
+    racp = replace(DELETING, within_s=0.01)
+    gateway = Gateway(Meter(), racp)
+    gateway.meter.measure(3)
+    point = gateway.point()
+    tell = gateway.meter.tell
+
+    def stubborn(request: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+        if request[0] == Op.DELETE:
+            point.mute = how == "is silent"
+            return [], b"\x06\x00\x02\x02"
+        return tell(request)
+
+    point._tell = stubborn
+    connection = asyncio.create_task(gateway.connect(point, turns=1_000_000))
+    async with asyncio.timeout(10):
+        await gateway.tended.wait()
+    await connection
+    assert gateway.identities == gateway.meter.made
+    assert gateway.telemetry.value("store_deletes_refused_total", device=METER) == 1
+    assert gateway.cursors.get(METER, "2a18") is not None
+    await gateway.kill()
+
+
 async def test_a_notification_that_comes_after_the_response_is_neither_lost_nor_deleted_before():
     gateway = Gateway(Meter())
     gateway.meter.measure(7)

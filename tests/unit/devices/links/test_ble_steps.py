@@ -81,6 +81,7 @@ class Aid:
         self.shown: list[int] = []
         self.sets = 0
         self.talks: list[tuple[str, ControlPoint]] = []
+        self.refusals = 0
 
     def local_time(self) -> LocalTime | None:
         return None if self.now is None else local_time(self.now, None)
@@ -94,6 +95,10 @@ class Aid:
     async def fetch(self, racp: RacpStep, control: ControlPoint) -> None:
         del racp
         self.talks.append(("fetch", control))
+        if self.refusals:
+            self.refusals -= 1
+            msg = "refused"
+            raise LinkError(msg, att=0x0E)
 
     async def tend(self, racp: RacpStep, control: ControlPoint) -> None:
         del racp
@@ -281,6 +286,26 @@ async def test_a_store_is_listened_to_before_it_is_asked_and_tended_afterwards()
     assert [one[0] for one in rig.client.done[-4:]] == ["unsubscribe", "subscribe"] * 2
     with pytest.raises(TimeoutError):
         await point.answer(0.001)
+
+
+async def test_a_store_that_is_tried_again_hears_its_answers():
+    rig = Rig(Client(u2a52="write indicate", u2a18="notify"))
+    step = Step("racp", "2a52", racp=RacpStep("2a52", "2a18", "sequence"), retries=1)
+    rig.aid.refusals = 1
+    await rig.do(step)
+    first, second = (point for _, point in rig.aid.talks)
+    assert first is second
+    rig.client.callbacks["2a52"](None, bytearray(b"\x06\x00\x01\x01"))
+    assert await second.answer(1) == b"\x06\x00\x01\x01"
+
+
+async def test_an_optional_store_that_is_refused_is_not_tended():
+    rig = Rig(Client(u2a52="write indicate", u2a18="notify"))
+    step = Step("racp", "2a52", racp=RacpStep("2a52", "2a18", "sequence"), optional=True)
+    rig.aid.refusals = 1
+    await rig.do(step)
+    await rig.steps.tend(step, rig.aid)
+    assert [what for what, _ in rig.aid.talks] == ["fetch"]
 
 
 async def test_without_a_session_a_store_is_told_once():
