@@ -33,6 +33,8 @@ def screen(batch: ReadingBatch, latest: int) -> dict[str, list[tuple[int, str]]]
         metric = METRICS.get(name)
         if metric is None:
             out["unknown_metric"].append((i, f"no metric {name[:64]!r}"))
+        elif metric.kind == "wave":
+            out["unknown_metric"].append((i, f"{name} comes as a waveform, not as readings"))
         elif value is None and code is None:
             out["empty"].append((i, f"{name} without value or code"))
         elif value is not None and not (math.isfinite(value) and metric.low <= value <= metric.high):

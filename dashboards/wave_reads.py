@@ -42,9 +42,12 @@ class WaveReads(ABC):
         if await self.item(scope, "patient", patient) is None:
             return []
         found: dict[str, WaveHeld] = {}
-        for span in await self._devices_on(scope, patient):
+        store, spans = self._wave_store(scope), await self._devices_on(scope, patient)
+        there = await store.held(scope.tenant, sorted({s.device for s in spans}), 0, FOREVER)
+        for span in spans:
             end = FOREVER if span.end is None else span.end
-            store = self._wave_store(scope)
+            if not any(h.device == span.device and h.first < end and h.last >= span.start for h in there):
+                continue
             for held in await store.held(scope.tenant, [span.device], span.start, end):
                 now = WaveHeld(metric=held.metric, device=held.device, first=held.first, newest=held.last)
                 old = found.get(held.metric, now)

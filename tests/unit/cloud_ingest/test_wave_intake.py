@@ -125,6 +125,12 @@ async def test_what_cannot_be_read_or_be_true_is_put_aside_and_counted_but_no_re
     assert all("waveform" in x.detail for x in letters)
 
 
+async def test_a_sample_is_no_reading(ward: Ward):
+    await ward.take(frame(block(1, reading(0, 97.0, metric="pleth"), reading(0)), at=60))
+    assert [x.reason for x in await ward.rows(DeadLetter)] == ["unknown_metric"]
+    assert len(await ward.stored()) == 1
+
+
 async def test_what_is_in_a_letter_can_be_seen(ward: Ward):
     late = [chunk(n, begins=T0 + 3600 * SECOND) for n in (1, 2)]
     damaged = Block(8, 3, wave_block(8, chunk(7)).payload[:-4])

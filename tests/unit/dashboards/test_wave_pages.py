@@ -41,7 +41,7 @@ async def test_the_patients_page_has_a_panel_only_where_there_are_waveforms(made
     assert f'hx-get="{where(made, "/waves")}" hx-trigger="intersect once"' in page
     assert "Waveforms" not in without
     assert part.lstrip().startswith('<div id="waves-now"')
-    assert 'hx-trigger="intersect delay:3s, every 60s"' in part
+    assert 'hx-trigger="intersect delay:5s, every 60s"' in part
     assert "Pulse wave (pleth)" in part
     assert 'class="trace"' in part
     assert iso(chunk(58).corrected)[:19] in part, "when the last sample was taken"
