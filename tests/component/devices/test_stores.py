@@ -16,6 +16,7 @@ from bumble.device import Connection, Device
 
 from devices import DeviceConfig, DeviceFleet, DeviceSession, SessionState
 from devices.cursors import Cursors, MemoryCursors
+from devices.links.ble import BleLink
 from devices.links.factory import Links
 from devices.links.radio import Radio
 from devices.racp import Cursor
@@ -28,12 +29,13 @@ from devices.twins.profile_twin import ProfileTwin, Trouble
 from devices.twins.world import TwinWorld
 from edge_agent.cursor_store import FileCursors
 from firmware_profiles import Catalog, Profile
-from hearthward.core.clock import SystemClock
+from hearthward.core.clock import SystemClock, parse_iso
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from tests.component.devices.bluetooth import catalog
+from tests.unit.devices.links.test_ble_steps import Aid
 
 HOUR = timedelta(hours=1)
 Identity = tuple[str, str, int | None, int | None, int, int]
@@ -172,6 +174,24 @@ async def test_days_offline_are_fetched_after_pairing_and_setting_the_clock(
     berlin = datetime.now(ZoneInfo("Europe/Berlin")).replace(tzinfo=None)
     assert abs(twin.clock.sets[-1] - berlin) < timedelta(seconds=30)
     assert len(twin.store.records) == 150  # this profile deletes nothing
+
+
+async def test_a_clock_that_goes_wrong_on_a_connection_is_set_again(world: TwinWorld, radio: Radio):
+    twin = meter(world)
+    await world.start()
+    profile = catalog().get("sig-glucose")
+    link = BleLink(twin.address, profile, radio)
+    link.aid = aid = Aid(parse_iso("2026-07-01T12:00:00Z"))
+    aid.wrong.set()
+    await link.connect()
+    running = asyncio.create_task(link.run(profile.session, lambda *_: None))
+    async with asyncio.timeout(10):
+        while len(twin.clock.sets) < 2:  # noqa: ASYNC110 - the clock has no event
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    await link.close()
+    assert set(twin.clock.sets) == {datetime(2026, 7, 1, 12)}  # noqa: DTZ001
 
 
 async def test_a_link_cut_in_the_middle_loses_and_doubles_nothing(

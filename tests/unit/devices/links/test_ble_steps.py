@@ -82,6 +82,7 @@ class Aid:
         self.sets = 0
         self.talks: list[tuple[str, ControlPoint]] = []
         self.refusals = 0
+        self.wrong = asyncio.Event()
 
     def local_time(self) -> LocalTime | None:
         return None if self.now is None else local_time(self.now, None)
@@ -105,7 +106,8 @@ class Aid:
         self.talks.append(("tend", control))
 
     async def clock_wrong(self) -> None:
-        await asyncio.Event().wait()
+        await self.wrong.wait()
+        self.wrong.clear()
 
 
 class Rig:
