@@ -93,6 +93,7 @@ class PtyTwin:
             self._master = None
         self._opened_at = None
         self._flushed = False
+        self._hung_up()
 
     async def send_raw(self, data: bytes) -> None:
         """Send any bytes (noise, half lines). Raises LinkError when nobody reads; never waits."""
