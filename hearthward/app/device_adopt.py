@@ -56,7 +56,7 @@ def must_run(rest: Rest | None, settings: Settings, what: str) -> Rest:
             f"{what} goes through the running cloud, and none runs on {settings.data}: start it with "
             f"`hearthward run` (or `hearthward cloud`), or name {folder}"
         )
-        raise ConfigError(msg, file=str(settings.data))
+        raise ConfigError(msg)
     return rest
 
 

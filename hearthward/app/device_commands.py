@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -48,11 +49,14 @@ def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
 
         While a cloud runs on the data folder, its gateways are asked to listen, and what they tell is shown;
         connections go on meanwhile. When none runs, this machine's radio (edge.radio) and serial ports are
-        used. What fits no profile is listed with what was seen of it. Exits with 3 when a radio or a gateway
-        could not listen.
+        used. A port of which nothing is known is listened to, without a byte being sent, at each speed for
+        some seconds: that can take longer than --seconds. What fits no profile is listed with what was seen
+        of it. Exits with 3 when a radio or a gateway could not listen.
         """
         from hearthward.app.device_scan import scanned, show
 
+        if sys.stderr.isatty():
+            click.echo("listening...", err=True)
         found = asyncio.run(scanned(settings(context), seconds=seconds, gateway=gateway))
         show(found, as_json=as_json)
         for line in found.trouble:

@@ -114,6 +114,7 @@ def test_the_command_scans_without_a_cloud_makes_no_folder_and_says_what_was_not
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HEARTHWARD_EDGE__RADIO", "off")
+    monkeypatch.setattr("devices.links.surroundings.list_ports", list)  # else this machine's are listened to
     result = invoke("--data", tmp_path / "d", "devices", "scan", "--seconds", "1", "--json")
     assert result.exit_code == 3
     assert "radio is off" in json.loads(result.stdout)["trouble"][0]

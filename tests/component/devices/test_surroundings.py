@@ -39,6 +39,12 @@ async def place(request: pytest.FixtureRequest, world: TwinWorld, radio: Radio) 
     return Place(fake, "C0:00:00:00:00:01", 0.2)
 
 
+@pytest.fixture
+def no_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without serial ports: its own would be listened to for some seconds each."""
+    monkeypatch.setattr("devices.links.surroundings.list_ports", list)
+
+
 async def test_who_overhears_is_told_while_a_scan_runs_and_not_any_more_afterwards(place: Place):
     heard: list[Heard] = []
     stop = place.around.overhear(heard.append)
@@ -57,6 +63,7 @@ async def test_ports_come_sorted(place: Place):
     assert [port.path for port in ports] == sorted(port.path for port in ports)
 
 
+@pytest.mark.usefixtures("no_ports")
 async def test_discovery_finds_the_strap_its_profile_and_that_it_is_configured(place: Place):
     discovery = Discovery(load_catalog(), place.around, SystemClock())
     await discovery.scan(place.scan_s)
@@ -66,6 +73,7 @@ async def test_discovery_finds_the_strap_its_profile_and_that_it_is_configured(p
     assert {one.address: one for one in discovery.sightings()}[place.address].device == "hr-1"
 
 
+@pytest.mark.usefixtures("no_ports")
 async def test_it_hears_along_while_a_device_is_looked_for_and_disturbs_no_connection(
     world: TwinWorld, radio: Radio
 ):
