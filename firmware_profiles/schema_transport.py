@@ -49,7 +49,7 @@ class Racp(Strict):
     records: Uuid
     """The characteristic in whose notifications the records come."""
     cursor: Literal["sequence", "offset"] | None = None
-    """Ask for what comes after the last record kept: by its number, or its minutes since the start."""
+    """Ask from the last record kept on: by its number, or its minutes since the start."""
     delete: bool = False
     """Delete from the device's store what is committed here, once nothing of it waits any more."""
 
@@ -72,8 +72,10 @@ class StepSpec(Strict):
     delay_s: Positive | None = None
     hex: Hex | None = None
     within_s: Positive | None = None
+    """How long to ``expect``, or how long a store may say nothing while it is fetched."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
     optional: bool = False
+    """Leave it out when the device lacks or refuses it."""
 
 
 class ByteTest(Strict):
