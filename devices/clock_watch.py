@@ -72,14 +72,14 @@ class ClockWatch:
         if self._theirs is None or (self._theirs.zone, self._theirs.resolution) != (zone, resolution):
             self._theirs = DeviceClock(zone, resolution)
 
-    def judge(self, device_time: int, received: int) -> Correction | None:
-        """When it was measured; None: nothing can be known of the device's clock now."""
+    def judge(self, device_time: int, received: int, *, stored: bool = False) -> Correction | None:
+        """When it was measured (``stored``: not now); None: nothing can be known of the device's clock."""
         theirs = self._running()
         if theirs is None:
             return None
         now = self._ours.monotonic_ns()
         live = self._streaming is not None and now - self._streaming >= LIVE_AFTER_NS
-        return theirs.judge(device_time, received, live=live)
+        return theirs.judge(device_time, received, live=live and not stored)
 
     def was_read(self, device_time: int) -> None:
         """The device's clock showed that just now (naive ns)."""

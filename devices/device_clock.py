@@ -138,7 +138,7 @@ class DeviceClock:
 
     def _pair(self, shown: int, received: int, within: int) -> Pair:
         ahead = shown - received
-        return Pair(received, ahead, ahead + self.resolution + within)
+        return Pair(received, ahead, ahead + self.resolution + within, within > LIVE_NS)
 
     def _learn(self, ways: Sequence[tuple[_Way, list[int]]], received: int, *, live: bool) -> None:
         if live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import tzinfo
+from functools import partial
 
 from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import OnRead, OnRejected
@@ -96,7 +97,8 @@ class Intake:
             if not decoded:
                 self._waves.take(profile, source, payload, now, None)
                 return
-            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, self._watch.judge)
+            judge = partial(self._watch.judge, stored=self._stores.asking())
+            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, judge)
         except DecodeError as error:
             self._waves.lost()
             self.reject(source, payload, error)

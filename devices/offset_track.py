@@ -49,15 +49,19 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """At ``at`` (UTC ns) the clock was ahead by ``low`` ns at least, and by ``high`` if it came at once."""
+    """At ``at`` (UTC ns) the clock was ahead by ``low`` ns at least, and by ``high`` if it came at once.
+
+    ``loose``: it was stored before it was sent, so that ``high`` says little.
+    """
 
     at: int
     low: int
     high: int
+    loose: bool = False
 
     def moved(self, by: int) -> Pair:
         """As by a gateway's clock that shows ``by`` ns more."""
-        return Pair(self.at + by, self.low - by, self.high - by)
+        return Pair(self.at + by, self.low - by, self.high - by, self.loose)
 
 
 Group = tuple[Pair, ...]
@@ -206,13 +210,20 @@ class OffsetTrack:
 
     def _added(self, era: _Era, pair: Pair) -> _Era:
         floor = era.floor
+        heard = max(era.heard, pair.at)
+        if floor and pair.loose is not floor[-1].loose:  # each kind has its own promise of one in three
+            if pair.loose:
+                return _Era(era.since, heard, era.groups, era.rate, floor)
+            floor, self._counted = (), 0
         if not floor or pair.at - floor[-1].at >= MERGED_NS:
             floor = (*floor, pair)[-CONFIRM:]
         elif pair.low > floor[-1].low:
             floor = (*floor[:-1], pair)
         self._counted += 1
-        heard = max(era.heard, pair.at)
-        if self._counted < CONFIRM or pair.at - era.groups[-1][-1].at < self._wide:
+        due = pair.at - era.groups[-1][-1].at >= self._wide
+        if not due and self._counted >= CONFIRM:
+            due = _bounds(floor, pair.at, -RATE, RATE).high < era.bounds(pair.at).high - SLACK_NS
+        if self._counted < CONFIRM or not due:
             return _Era(era.since, heard, era.groups, era.rate, floor)
         groups = (*era.groups, floor)
         if len(groups) > GROUPS:

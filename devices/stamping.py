@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import cache
 from typing import Final
 
 from devices.time import Correction, correct
@@ -104,9 +105,10 @@ class Stamper:
         values = [anchored(value, self._start) for value in decoded]
         batch = ReadingBatch()
         clock: Correction | None = None
+        once = None if judge is None else cache(judge)
         for ordinal, value in zip(_ordinals(values), values, strict=True):
             clock_set = not value.quality & Quality.CLOCK_UNSET
-            corrected = self._corrected(value, at, judge)
+            corrected = self._corrected(value, at, once)
             if corrected.skew is not None:
                 clock = corrected
             by_device = clock_set and value.device_time is not None

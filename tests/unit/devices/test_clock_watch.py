@@ -169,6 +169,16 @@ def test_what_comes_right_after_connecting_is_not_of_now(profile: Profile):
         assert found.error is None, "one connection, however much it brings, is one word"
 
 
+def test_what_is_fetched_from_a_store_is_not_of_now(profile: Profile):
+    made = Watched(profile, -120 * SECOND)
+    for _ in range(10):
+        made.ours.advance(60)
+        now = made.ours.now_ns()
+        found = made.watch.judge(made.real.shows(now), now, stored=True)
+        assert found is not None
+        assert found.error is None, "it may as well be two minutes old"
+
+
 def test_another_profile_of_the_same_clock_keeps_what_is_known(profile: Profile):
     made = Watched(profile, HOUR)
     made.pass_(300)

@@ -294,6 +294,15 @@ def test_a_rate_that_was_seen_for_days_makes_the_error_small():
     assert found.error < 30 * SECOND, "250 ppm of 16 days would be more than five minutes"
 
 
+def test_live_measurements_soon_say_more_than_what_was_handed_over_before():
+    clock, real = DeviceClock(UTC), RealClock(T0)
+    clock.connected()
+    stored(clock, real, T0, T0 + SECOND)
+    errors = [live(clock, real, T0 + i * SECOND).error for i in range(2, 12)]
+    assert errors[-1] is not None
+    assert errors[-1] < 10 * SECOND
+
+
 # -- whatever happens
 
 DELAYS = st.one_of(st.integers(0, 4 * SECOND), st.integers(0, 2 * DAY))

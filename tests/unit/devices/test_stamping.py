@@ -79,6 +79,7 @@ def test_an_estimate_corrects_with_its_error_and_the_device_time_stays_raw():
 
     values = [
         replace(VALUE, device_time=AT - 1),
+        replace(VALUE, metric="pulse_rate", device_time=AT - 1),  # of the same moment: one measurement
         replace(VALUE, device_time=AT - 2),  # nothing is known: as if there were no estimate
         replace(VALUE, device_time=None),
         replace(VALUE, quality=Quality.CLOCK_UNSET),
@@ -86,8 +87,8 @@ def test_an_estimate_corrects_with_its_error_and_the_device_time_stays_raw():
     ]
     batch = Stamper("d", UTC, salt=RUN).stamp("s", b"x", values, "h", AT, judge).batch
     assert asked == [(AT - 1, AT), (AT - 2, AT)]
-    assert batch.corrected == [AT - 7, AT - 2, AT, AT, AT - 10**15]
-    assert batch.error == [42, None, None, None, None]
+    assert batch.corrected == [AT - 7, AT - 7, AT - 2, AT, AT, AT - 10**15]
+    assert batch.error == [42, 42, None, None, None, None]
     assert batch.device_time[0] == AT - 1
 
 
