@@ -254,6 +254,23 @@ async def test_a_device_that_has_its_host_already_is_never_subscribed_to(world: 
     assert gateway.of(twin.id) == []
 
 
+async def test_a_bond_is_kept_through_power_cycles_and_can_be_lost(world: TwinWorld, radio: Radio):
+    twin = ble(world, "sig-glucose")
+    await world.start()
+    gateway = Gateway(radio)
+    async with gateway.running(twin), asyncio.timeout(20):
+        await twin.wait_ready()
+        await twin.close()
+        await twin.start()
+        await twin.wait_ready()
+        assert twin.encrypted
+        await twin.forget_bonds()
+        await twin.disconnect()
+        while "has forgotten this gateway" not in gateway.fleet.states().get(twin.id, ""):
+            await gateway.change()
+    assert not twin.ready()
+
+
 async def test_a_passkey_is_what_the_device_shows(world: TwinWorld, radio: Radio):
     """A host without the digits is encrypted by nobody; one that types them in is."""
     twin = ble(world, "sig-weight-scale", security=Security("passkey", 271_828))
@@ -403,7 +420,7 @@ async def test_unplugged_and_plugged_in_again(world: TwinWorld, tmp_path: Path):
     async with gateway.running(twin), asyncio.timeout(20):
         for spo2 in (95, 96):
             await twin.wait_ready()
-            for _ in range(6):
+            for _ in range(twin.confirmations + 1):
                 await twin.send({"spo2": spo2, "pulse_rate": 61})
             while spo2 not in values_of(gateway, twin.id, "spo2"):
                 await gateway.change()
