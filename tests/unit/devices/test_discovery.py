@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices import DeviceConfig
 from devices.discovery import MOST_KNOWN, Discovery, Finds
@@ -16,6 +18,7 @@ from devices.links.ports import SerialPort
 from devices.links.radio import Sighting as Heard
 from firmware_profiles import load_catalog
 from hearthward.core.clock import SECOND, EventClock
+from hearthward.core.device_states import Sighting
 from hearthward.core.device_words import SEEN
 from hearthward.core.errors import LinkError
 
@@ -242,3 +245,35 @@ async def test_a_scan_listens_to_the_ports_that_nobody_knows_and_a_busy_one_ends
     }
     await rig.discovery.scan(1)
     assert rig.around.listened_to.count(FTDI.path) == 1
+
+
+HEARD = st.builds(
+    Heard,
+    address=st.sampled_from([f"c0:00:00:00:00:{n:02x}" for n in range(6)]),
+    name=st.none() | st.text(max_size=80) | st.sampled_from(["BM85", "MIBFS", "Nonin3230_x"]),
+    rssi=st.integers(-127, 20),
+    services=st.frozensets(st.sampled_from(["180d", "1810", "181b"]) | st.uuids().map(str), max_size=40),
+    companies=st.lists(st.integers(0, 65_535), max_size=20).map(tuple),
+)
+
+
+@given(st.lists(st.tuples(HEARD, st.integers(-5, 2_000)), max_size=12), st.booleans())
+def test_whatever_advertises_is_kept_within_bounds_and_can_be_told(
+    steps: list[tuple[Heard, int]],
+    known: bool,  # noqa: FBT001 - hypothesis gives it
+):
+    finds = Finds(CATALOG, most=4)
+    if known:
+        finds.configure([config("C0:00:00:00:00:01")])
+    now = T0
+    for one, seconds in steps:
+        now += seconds * SECOND
+        assert finds.heard(one, now) in {0, 1, 2}
+        finds.forget(now)
+        assert len(finds.all()) <= 4
+    for found in finds.all():
+        told = Sighting.unpacked(found.packed())
+        assert (told.address, told.name, told.profile) == (found.address, found.name, found.profile)
+        assert bool(found.profile) != bool(found.why)
+        assert found.first <= found.last
+        assert (found.device == "hr-1") == (known and found.address == "C0:00:00:00:00:01")
