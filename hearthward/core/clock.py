@@ -124,6 +124,7 @@ def told_by_device(dated: int | None, corrected: int) -> bool:
     """Whether a reading's time is the device's own, ``dated`` in whatever zone: quarters of an hour off.
 
     That it is not the receive time says nothing: that only grows, also when the gateway's clock is put back.
+    What was corrected by an estimate of the device's clock is not: the estimate goes by the gateway's.
     """
     if dated is None:
         return False

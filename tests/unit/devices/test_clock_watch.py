@@ -4,6 +4,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from devices.clock_watch import LIVE_AFTER_NS, ClockWatch, clock_zone
 from firmware_profiles import Profile, load_catalog
@@ -177,6 +178,20 @@ def test_what_is_fetched_from_a_store_is_not_of_now(profile: Profile):
         found = made.watch.judge(made.real.shows(now), now, stored=True)
         assert found is not None
         assert found.error is None, "it may as well be two minutes old"
+
+
+def test_the_steps_of_a_clock_are_a_second_or_what_its_frames_count_or_its_profile_says(profile: Profile):
+    assert profile.clock_resolution_s == 1
+    assert load_catalog().get("sig-cgm").clock_resolution_s == 60
+    assert said(profile, zone="local", resolution_s=10).clock_resolution_s == 10
+
+
+@pytest.mark.parametrize(
+    "keys", [{"zone": "mars"}, {"zone": "utc", "skew_limit_s": 5}, {"zone": "utc", "resolution_s": 0}, {}]
+)
+def test_a_time_section_that_cannot_be_is_refused(keys: dict[str, object]):
+    with pytest.raises(ValidationError):
+        Time.model_validate(keys)
 
 
 def test_another_profile_of_the_same_clock_keeps_what_is_known(profile: Profile):
