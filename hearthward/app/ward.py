@@ -52,6 +52,8 @@ TwinKind = Literal[
     "contec-5byte",
     "contec-9byte",
     "contec-bt",
+    "nonin-bt",
+    "mi-scale",
 ]
 
 _OXIMETRY: Final = frozenset({"spo2", "pulse_rate"})
@@ -78,6 +80,8 @@ TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[st
     "contec-5byte": ("contec-cms50-5byte", "serial", _OXIMETRY),
     "contec-9byte": ("contec-cms50-9byte", "serial", _OXIMETRY),
     "contec-bt": ("contec-cms50d-bt", "ble", _OXIMETRY),
+    "nonin-bt": ("nonin-3230", "ble", _OXIMETRY),
+    "mi-scale": ("xiaomi-miscale", "ble", frozenset({"body_weight"})),
 }
 """Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
 
