@@ -150,9 +150,12 @@ class DeviceSession:
         """Run until cancelled; what was received by then is still handed over, for ``DRAIN_S`` at most."""
         consumer = asyncio.create_task(self._delivery.run(), name=f"deliver {self.config.id}")
         waves = asyncio.create_task(self._waves.run(), name=f"waves {self.config.id}")
+        noting = asyncio.create_task(self._stores.keep_noting(), name=f"cursors {self.config.id}")
         try:
             await self._keep_connected()
         finally:
+            noting.cancel()
+            await asyncio.gather(noting, return_exceptions=True)
             await self._stop(consumer, waves)
 
     async def _stop(self, consumer: asyncio.Task[None], waves: asyncio.Task[None]) -> None:
@@ -161,7 +164,7 @@ class DeviceSession:
         try:
             async with asyncio.timeout(DRAIN_S):
                 await consumer
-                await self._stores.close()
+                await self._stores.save()
                 await waves
         except TimeoutError:
             logger.warning("device %s: stopped with payloads the store did not take", self.config.id)
@@ -233,6 +236,7 @@ class DeviceSession:
             await self._stream(profile)
         finally:
             self._intake.disconnected()
+            self._stores.disconnected()
             await self._close()
 
     async def _open(self, profile: Profile | None) -> DeviceFacts:

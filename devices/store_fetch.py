@@ -70,6 +70,7 @@ class StoreFetch:
         self._stores: dict[str, _Store] = {}
         self._profile = ""
         self._known: dict[int, None] = {}
+        self._hung_up = asyncio.Event()
 
     def connected(self, racps: Iterable[RacpStep], profile: str) -> None:
         """A new connection, by a profile (its hash) that has these stores."""
@@ -182,8 +183,20 @@ class StoreFetch:
             await self._sleep(REFETCH_S)
             await self.fetch(racp, control)
 
-    async def close(self) -> None:
-        """Note what is committed by now; the device is let go."""
+    def disconnected(self) -> None:
+        """The connection has ended; many a meter hangs up before it could be noted what was committed."""
+        self._hung_up.set()
+
+    async def keep_noting(self) -> None:
+        """Note after each connection what is committed of it, until cancelled."""
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            for store in tuple(self._stores.values()):
+                await self._note(store)
+
+    async def save(self) -> None:
+        """Note what is committed by now."""
         for store in self._stores.values():
             if store.fetching is not None and not len(self._delivery):
                 await self._note(store)

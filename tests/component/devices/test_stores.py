@@ -230,6 +230,24 @@ async def test_a_fleet_s_sessions_note_where_they_read_to(world: TwinWorld, radi
     assert stored.metric.count("blood_glucose") == 5
 
 
+async def test_where_a_meter_that_hangs_up_was_read_to_is_noted_all_the_same(
+    world: TwinWorld, radio: Radio, tmp_path: Path
+):
+    twin = meter(world)
+    glucose_days(twin, 8)
+    await world.start()
+    gateway = Gateway(radio, twin, catalog().get("sig-glucose"), tmp_path)
+    gateway.available = False
+    async with gateway.process():
+        await gateway.until(lambda: SessionState.STREAMING in gateway.states)
+        await twin.close()
+        gateway.available = True
+        await gateway.until(gateway.path.exists)
+    cursor = FileCursors(gateway.path).get("meter", "2a18")
+    assert cursor is not None
+    assert cursor.number == 8
+
+
 class Killed(FileCursors):
     """Cursors whose process dies as soon as one is noted: after the commit, before the delete."""
 

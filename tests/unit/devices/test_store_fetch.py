@@ -373,7 +373,7 @@ async def test_the_cursor_never_passes_a_record_that_was_dropped():
     await gateway.drain()
     fetching.cancel()
     await asyncio.wait({fetching})
-    await gateway.fetch.close()
+    await gateway.fetch.save()
     cursor = gateway.cursors.get(METER, "2a18")
     assert cursor is not None
     assert cursor.number < 5
