@@ -233,7 +233,7 @@ class OffsetTrack:
 
     def _doubt(self, pair: Pair) -> None:
         """Keep what contradicts until it is confirmed; delays only make clocks look further behind."""
-        known = self._doubtful
+        known = self._doubtful if pair.loose else tuple(p for p in self._doubtful if not p.loose)
         apart = {_apart(pair, other) for other in known} - {0}
         if apart:
             self._missed += 1

@@ -117,6 +117,15 @@ def test_only_times_of_the_gateway_s_clock_are_moved():
     assert batch.received == [r.received for r in (by_receipt, unset, unbelieved, believed, early)]
 
 
+def test_a_time_that_was_estimated_by_the_gateway_s_clock_moves_with_it():
+    """Three minutes ahead, as that clock had it; an hour ahead is a zone, and the device's own minutes."""
+    estimated = reading(0, device_time=T0 + 180 * SECOND, corrected=T0 + 2 * SECOND, error=4 * SECOND)
+    zoned = reading(0, device_time=T0 + 3600 * SECOND, corrected=T0, error=4 * SECOND)
+    batch = ReadingBatch.of([estimated, zoned])
+    correct(batch, DAY)
+    assert batch.corrected == [T0 + 2 * SECOND + DAY, T0]
+
+
 def test_a_clock_that_was_put_back_makes_no_time_the_device_s_own():
     zoned = reading(0, device_time=T0 + 8 * 3600 * SECOND, corrected=T0)
     put_back = reading(0, device_time=T0, received=T0 + 1, corrected=T0 - DAY + 1_000_001)

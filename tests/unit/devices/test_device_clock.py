@@ -299,6 +299,15 @@ def test_live_measurements_soon_say_more_than_what_was_handed_over_before():
     clock.connected()
     stored(clock, real, T0, T0 + SECOND)
     errors = [live(clock, real, T0 + i * SECOND).error for i in range(2, 12)]
+    assert errors[:2] == [None, None]
+    assert all(error is not None and error < 10 * SECOND for error in errors[2:])
+    cuff = DeviceClock(UTC)
+    for i in range(3):
+        cuff.connected()
+        stored(cuff, real, T0 + i * HOUR, T0 + i * HOUR + 20 * SECOND)
+    errors = [live(cuff, real, T0 + 3 * HOUR + i * SECOND).error for i in range(10)]
+    assert errors[0] is not None
+    assert errors[0] > 60 * SECOND
     assert errors[-1] is not None
     assert errors[-1] < 10 * SECOND
 
