@@ -219,6 +219,19 @@ def test_newest_first_ends_at_the_newest():
     assert not fetching.deletable
 
 
+def test_in_order_the_last_is_the_newest_whatever_its_clock_says():
+    fetching = Fetching(None)
+    told(fetching, Record(1, 1, 50), Record(2, 2, 10))
+    assert fetching.finish() == Cursor(2, 2)
+
+
+def test_two_records_of_one_number_are_not_deleted_by_it():
+    fetching = Fetching(None)
+    told(fetching, Record(1, 1), Record(1, 2))
+    assert fetching.complete
+    assert not fetching.deletable
+
+
 def test_a_lost_record_keeps_the_fetch_from_being_complete():
     fetching = Fetching(None)
     fetching.taken(Record(1, 1), 1)

@@ -253,6 +253,31 @@ async def test_nothing_is_deleted_while_the_store_takes_nothing():
     await gateway.kill()
 
 
+async def test_what_was_told_and_not_committed_is_asked_for_again():
+    gateway = Gateway(Meter(), KEEPING)
+    gateway.meter.measure(5)
+    gateway.available = False
+    await gateway.connect(turns=300)
+    point = await gateway.connect(turns=300)
+    assert point.requests[0] == REPORT_ALL
+    gateway.available = True
+    await gateway.connect()
+    assert gateway.identities == gateway.meter.made
+    assert gateway.rows == 5
+    await gateway.kill()
+
+
+async def test_records_without_numbers_are_asked_for_once_a_connection():
+    gateway = Gateway(Meter(), RacpStep("2a52", "2a18"))
+    gateway.meter.measure(4)
+    point = await gateway.connect(turns=1000)
+    assert point.requests == [REPORT_ALL]
+    assert not gateway.tended.is_set()
+    assert gateway.identities == gateway.meter.made
+    assert gateway.cursors.noted == {}
+    await gateway.kill()
+
+
 async def test_nothing_is_deleted_while_the_cursor_cannot_be_noted():
     gateway = Gateway(Meter())
     gateway.meter.measure(5)
