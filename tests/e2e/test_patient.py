@@ -98,6 +98,8 @@ def test_waveforms_go_on_while_they_are_seen_and_lead_back_in_time(server: Serve
     expect(page.locator(".strip .flaws")).to_contain_text("no sample")
     expect(page.locator(".strip .flaws")).to_contain_text("poor signal")
     page.get_by_role("link", name="Newest").click()
+    page.wait_for_url("**/waves/pleth?window=60s")
+    expect(page.locator(".strip svg.wave")).to_be_visible()
     expect(page.get_by_role("link", name="Later")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
