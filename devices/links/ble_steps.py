@@ -167,7 +167,7 @@ class BleSteps:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""
         now = None if aid is None else aid.local_time()
         if aid is None or now is None:
-            logger.warning("%s: its clock is not set: the gateway's own is not right yet", self._address)
+            logger.debug("%s: its clock is not set: the gateway's own is not right yet", self._address)
             return
         source = short_uuid(step.characteristic)
         if source == _CURRENT_TIME and self._find(source) is None and self._find(_DATE_TIME) is not None:
