@@ -178,12 +178,14 @@ class EdgeAgent:
 
         The first of a kind, the tenth, the hundredth...: a device out of order does not fill the log.
         """
-        self._refused[device, source, error.reason] += 1
-        n = self._refused[device, source, error.reason]
-        self.outbox.tally(device, self._clock.now_ns(), f"rejected:{error.reason}")
+        times = error.details.get("count")  # a framer puts many refusals into one
+        before = self._refused[device, source, error.reason]
+        n = before + (times if isinstance(times, int) else 1)
+        self._refused[device, source, error.reason] = n
+        self.outbox.tally(device, self._clock.now_ns(), f"rejected:{error.reason}", n - before)
         self.uplink.status_changed()
         log.log(
-            logging.WARNING if str(n).rstrip("0") == "1" else logging.DEBUG,
+            logging.WARNING if len(str(n)) > len(str(before)) or not before else logging.DEBUG,
             "device %s: a frame of %d bytes from %s is refused (%s)%s",
             device,
             len(payload),

@@ -210,7 +210,8 @@ async def test_the_status_tells_the_refused_frames_by_device_and_reason(
             ("line", "", "integrity"),
         ):
             agent.on_rejected(device, source, b"?", DecodeError("refused", reason=reason))
-        told = {"cuff": {"truncated": 2, "out_of_range": 1}, "line": {"integrity": 1}}
+        agent.on_rejected("line", "", b"?", DecodeError("many in one", reason="integrity", count=40))
+        told = {"cuff": {"truncated": 2, "out_of_range": 1}, "line": {"integrity": 41}}
         await consumer.until(lambda: consumer.statuses[-1].rejected == told)
         agent.on_read("cuff", 7200 * SECOND, 3)
         await box.append(make_batch(1, 2))
@@ -218,6 +219,6 @@ async def test_the_status_tells_the_refused_frames_by_device_and_reason(
     assert counted == {
         ("cuff", "rejected:truncated"): 2,
         ("cuff", "rejected:out_of_range"): 1,
-        ("line", "rejected:integrity"): 1,
+        ("line", "rejected:integrity"): 41,
         ("cuff", "read"): 3,
     }
