@@ -170,6 +170,7 @@ class BleLink:
             async with asyncio.timeout(GOODBYE_S):
                 await client.disconnect()
         except (BleakError, OSError, EOFError, TimeoutError):
+            self._radio.lost(self._address)
             self._on_disconnect()  # it is gone already, or will be when the radio notices
 
     def _on_disconnect(self) -> None:

@@ -301,7 +301,7 @@ class BumbleClient(BaseBleakClient):
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(int(error.error_code)) from error
         except (core.BaseBumbleError, TimeoutError) as error:
-            msg = f"{self.address}: {error or type(error).__name__}"
+            msg = f"{self.address}: {str(error) or type(error).__name__}"
             raise BleakError(msg) from error
 
     def _client(self) -> gatt_client.Client:

@@ -235,7 +235,7 @@ class BumbleHost:
                 await device.power_on()
         except (TimeoutError, core.BaseBumbleError, TransportLostError) as error:
             await opened.close()
-            msg = f"the Bluetooth controller at {self.name} does not answer ({error or 'time is up'})"
+            msg = f"the Bluetooth controller at {self.name} does not answer ({str(error) or 'time is up'})"
             raise BleakError(msg) from error
         except BaseException:
             await opened.close()
@@ -330,7 +330,7 @@ class BumbleHost:
                     await device.host.send_sync_command_raw(hci.HCI_LE_Create_Connection_Cancel_Command())
             await asyncio.wait({attempt}, timeout=CANCEL_RETRY_S)
         if not attempt.done():
-            self._stuck = True
+            self._stuck = device is self._device  # not when the controller was reset meanwhile
             attempt.cancel()
             await asyncio.wait({attempt})
             device.connect_own_address_type = (

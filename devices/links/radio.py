@@ -41,6 +41,10 @@ RESET_S: Final = 60.0
 """How long a reset may take."""
 STOP_S: Final = 5.0
 """How long stopping a scan may take before it is taken for done."""
+START_S: Final = 10.0
+"""How long an adapter may take to begin a scan..."""
+SLOW_S: Final = 5.0
+"""...and one that somebody gave up after so long speaks against it as well."""
 
 _ADDRESS: Final = re.compile(
     r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -192,10 +196,11 @@ class Radio:
 
         backend = self._working()
         deadline = asyncio.get_running_loop().time() + timeout
+        self.lost(address)
         device, introduction = await self._find(address, timeout)
 
         def gone(_client: BleakClient) -> None:
-            self._connections.discard(address)
+            self.lost(address)
             on_disconnect()
 
         client = BleakClient(
@@ -213,18 +218,23 @@ class Radio:
         """Connect, and tell the watchdog; ``alone``: BlueZ refuses a second connection while one is made."""
         from bleak.exc import BleakError
 
-        self._connections.add(address)
         try:
             async with self._connecting if alone else nullcontext():
                 await client.connect()
-        except BaseException as error:
-            self._connections.discard(address)
-            if isinstance(
-                error, BleakError | TimeoutError | OSError
-            ):  # a refused bond is no fault of the adapter
-                self.watchdog.connect_failed(address)
+        except (BleakError, TimeoutError, OSError):  # a refused bond is no fault of the adapter
+            self.watchdog.connect_failed(address, _now())
             raise
+        if client.is_connected:  # else it has gone again already, and ``gone`` was called
+            self._connections.add(address.upper())
         self.watchdog.connected(_now())
+
+    def lost(self, address: str) -> None:
+        """There is no connection to that device any more, though the system may not have told.
+
+        A stack that died tells of no disconnection: what is left of a connection would keep the adapter from
+        being reset for ever.
+        """
+        self._connections.discard(address.upper())
 
     async def pair(self, address: str, ask: AskPasskey, *, again: bool, timeout: float) -> None:  # noqa: ASYNC109
         """Find, connect, pair and let go of a device; ``again`` forgets the bond that there is, before.
@@ -243,8 +253,16 @@ class Radio:
                     with pairing_refused(address):
                         await client.pair(ask=ask)
             finally:
-                async with self._errors(address), asyncio.timeout(STOP_S):
-                    await client.disconnect()
+                await self._hang_up(client, address)
+
+    async def _hang_up(self, client: BleakClient, address: str) -> None:
+        """Disconnect; what goes wrong there changes nothing of what was done before."""
+        try:
+            async with self._errors(address), asyncio.timeout(STOP_S):
+                await client.disconnect()
+        except LinkError as error:
+            _log.debug("hanging up: %s", error)
+        self.lost(address)
 
     def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
         """While it is open, ``ask`` is asked for the digits that a device shows. Raises LinkError."""
@@ -260,7 +278,8 @@ class Radio:
     ) -> None:
         """Look after the adapter until cancelled: reset it, then its stack, then say that it is stuck.
 
-        Counts ``radio_resets_total`` by kind; gauge ``radio_stuck``.
+        Whatever a driver raises, it goes on: devices are read beside it. Counts ``radio_resets_total`` by
+        kind; gauge ``radio_stuck``.
         """
         backend = self._backend
         if backend is None:
@@ -269,7 +288,11 @@ class Radio:
             await sleep(WATCH_S)
             remedy = self.watchdog.next(_now(), connections=len(self._connections))
             if remedy is not Remedy.NONE:
-                await self._remedy(backend, remedy, telemetry)
+                try:
+                    await self._remedy(backend, remedy, telemetry)
+                except Exception as error:  # noqa: BLE001 - devices go on
+                    _log.exception("resetting the Bluetooth adapter failed in a way nobody foresaw")
+                    self.watchdog.why += f"; internal error: {type(error).__name__}"
             telemetry.gauge("radio_stuck", self.stuck)
 
     async def _remedy(self, backend: Backend, remedy: Remedy, telemetry: Telemetry) -> None:
@@ -287,9 +310,9 @@ class Radio:
             _log.warning("the Bluetooth %s could not be reset: %s", what, error)
             self.watchdog.why = f"{why}; {error}"
 
-    def _cause(self, otherwise: Cause) -> str:
+    def _stuck_cause(self) -> dict[str, str]:
         """A device cannot be reached through an adapter that is stuck, whatever else is said."""
-        return (Cause.RADIO_STUCK if self.stuck else otherwise).value
+        return {"cause": Cause.RADIO_STUCK.value} if self.stuck else {}
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
         async with self._errors(self.spec):
@@ -311,7 +334,8 @@ class Radio:
                 return await found
         except TimeoutError as error:
             msg = f"{address}: not heard for {timeout:g} s; is it on, near, and not connected elsewhere?"
-            raise LinkError(msg, address=address, cause=self._cause(Cause.OUT_OF_RANGE)) from error
+            cause = {"cause": Cause.OUT_OF_RANGE.value, **self._stuck_cause()}
+            raise LinkError(msg, address=address, **cause) from error
         finally:
             self._listeners.discard(heard)
 
@@ -345,12 +369,18 @@ class Radio:
     async def _start_scan(self, backend: Backend) -> BleakScanner:
         from bleak import BleakScanner
 
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
-            async with self._errors(self.spec):
+            async with self._errors(self.spec), asyncio.timeout(START_S):
                 scanner = BleakScanner(self._heard, backend=backend.scanner, **backend.arguments)
                 await scanner.start()
         except LinkError as error:
             self.watchdog.scan_failed(str(error))
+            raise
+        except asyncio.CancelledError:  # whoever waited may have less patience than we have
+            if loop.time() - begun >= SLOW_S:
+                self.watchdog.scan_failed(f"{self.spec}: it does not answer")
             raise
         self.watchdog.scan_began(_now())
         self._heard_at = asyncio.get_running_loop().time()
@@ -367,7 +397,7 @@ class Radio:
         if scanner is None:
             return
         if not self._scan_users:
-            self.watchdog.scan_ended()
+            self.watchdog.scan_ended(_now())
         try:
             async with self._errors(self.spec), asyncio.timeout(STOP_S):
                 await scanner.stop()
@@ -383,16 +413,16 @@ class Radio:
             yield
         except BleakBluetoothNotAvailableError as error:
             msg = f"no usable Bluetooth adapter ({error.args[0]}); plugged in, powered? `bluetoothctl show`"
-            raise LinkError(msg, radio=self.spec) from error
+            raise LinkError(msg, radio=self.spec, **self._stuck_cause()) from error
         except (BleakError, TimeoutError) as error:
-            msg = f"{what}: {error or 'time is up'}"
-            heard = what != self.spec
-            raise LinkError(msg.replace(f"{what}: {what}", what), radio=self.spec, heard=heard) from error
+            msg = f"{what}: {str(error) or 'time is up'}"
+            msg, heard = msg.replace(f"{what}: {what}", what), what != self.spec
+            raise LinkError(msg, radio=self.spec, heard=heard, **self._stuck_cause()) from error
         except (FileNotFoundError, ConnectionError) as error:
-            raise LinkError(self._missing(error), radio=self.spec) from error
+            raise LinkError(self._missing(error), radio=self.spec, **self._stuck_cause()) from error
         except OSError as error:
             msg = f"{self.spec}: {error.strerror or error}"
-            raise LinkError(msg, radio=self.spec) from error
+            raise LinkError(msg, radio=self.spec, **self._stuck_cause()) from error
 
     def _missing(self, error: OSError) -> str:
         if self.spec == "bluez":

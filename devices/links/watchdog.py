@@ -2,7 +2,7 @@
 
 Working -> suspect -> the adapter is reset -> the stack is reset -> stuck, and people are told; anything that
 is heard or connected makes it working again. Each step waits for new evidence, so that one bad device, an
-empty room or a sleeping cuff resets nothing.
+empty room or a sleeping cuff resets nothing. Silence alone never makes it stuck: everybody may have left.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ SCAN_FAILURES: Final = 3
 CONNECT_FAILURES: Final = 6
 """Connections in a row that came to nothing with devices that were heard just before..."""
 FAILED_DEVICES: Final = 2
-"""...by at least so many different ones: one alone may be broken itself."""
+"""...by at least so many different ones: one alone may be broken itself..."""
+FAILED_NS: Final = 1800 * SECOND
+"""...each within so long: two cuffs at the edge of the range fail now and then."""
+MOST: Final = 64
+"""Failures that are remembered."""
 DEAF_NS: Final = 600 * SECOND
-"""Nothing at all is heard for so long, where there was something: a room does not fall silent altogether."""
+"""Nothing at all is heard while scanning for so long in all, where there was something before."""
 SETTLE_NS: Final = 60 * SECOND
 """After a remedy evidence counts anew only when so long has gone by."""
 AGAIN_NS: Final = 600 * SECOND
@@ -64,9 +68,12 @@ class Watchdog:
     why: str = ""
     resets: int = 0
     _scan_failures: int = 0
-    _failed: dict[Hashable, int] = field(default_factory=dict)
-    _heard_at: int | None = None
+    _failed: list[tuple[int, Hashable]] = field(default_factory=list)
+    _hears: bool = False
+    """Something was heard once: silence means something."""
     _scanning_since: int | None = None
+    _silent_ns: int = 0
+    """Of scans in vain that have ended."""
     _acted_at: int | None = None
     _must_connect: bool = False
     """Hearing something does not show that it works: it heard all the time and connected to nothing."""
@@ -74,34 +81,43 @@ class Watchdog:
 
     def heard(self, now: int) -> None:
         """Some device advertised: the adapter can hear."""
-        self._heard_at = now
+        self._sound(now)
         self._scan_failures = 0
-        if not self._failed and not self._must_connect:
+        if not self._must_connect:
             self._well()
 
     def connected(self, now: int) -> None:
         """A device was connected to: the adapter works."""
-        self._heard_at = now
+        self._sound(now)
         self._failed.clear()
         self._well()
+
+    def _sound(self, now: int) -> None:
+        self._hears, self._silent_ns = True, 0
+        self._scanning_since = None if self._scanning_since is None else now
 
     def scan_began(self, now: int) -> None:
         """A scan was begun that somebody waits for."""
         self._scan_failures = 0
         self._scanning_since = now if self._scanning_since is None else self._scanning_since
 
-    def scan_ended(self) -> None:
-        """Nobody waits any more: silence means nothing now."""
+    def scan_ended(self, now: int) -> None:
+        """Nobody waits any more: silence means nothing now; what was listened in vain counts."""
+        self._silent_ns = self._silence(now)
         self._scanning_since = None
+
+    def _silence(self, now: int) -> int:
+        """How long it was listened in vain."""
+        return self._silent_ns + (0 if self._scanning_since is None else now - self._scanning_since)
 
     def scan_failed(self, why: str) -> None:
         """A scan could not be begun."""
         self._scan_failures += 1
         self.why = why
 
-    def connect_failed(self, device: Hashable) -> None:
+    def connect_failed(self, device: Hashable, now: int) -> None:
         """A device that was heard just before took no connection, or the adapter made none."""
-        self._failed[device] = self._failed.get(device, 0) + 1
+        self._failed = [*self._failed, (now, device)][-MOST:]
 
     def next(self, now: int, *, connections: int) -> Remedy:
         """What to do now; call it every few seconds. ``connections``: those that a reset would end."""
@@ -124,19 +140,20 @@ class Watchdog:
             return None
         if self._scan_failures >= SCAN_FAILURES:
             return f"{self._scan_failures} scans in a row could not be begun: {self.why}"
-        tries = sum(self._failed.values())
-        if tries >= CONNECT_FAILURES and len(self._failed) >= FAILED_DEVICES:
+        failed = [device for at, device in self._failed if now - at < FAILED_NS]
+        tries, devices = len(failed), len(set(failed))
+        if tries >= CONNECT_FAILURES and devices >= FAILED_DEVICES:
             self._must_connect = True
-            return f"{tries} connections to {len(self._failed)} devices that were heard came to nothing"
-        if self._heard_at is not None and self._scanning_since is not None:
-            silent = now - max(self._heard_at, self._scanning_since)
-            if silent >= DEAF_NS:
-                return f"nothing at all was heard for {silent // SECOND} s, where there was something before"
+            return f"{tries} connections to {devices} devices that were heard came to nothing"
+        silent = self._silence(now)
+        if self._hears and silent >= DEAF_NS and self.state is not AdapterState.RESTARTED:
+            return f"nothing at all was heard for {silent // SECOND} s, where there was something before"
         return None
 
     def _begin_anew(self, now: int) -> None:
         self._scan_failures = 0
         self._failed.clear()
+        self._silent_ns = 0
         if self._scanning_since is not None:
             self._scanning_since = now
 

@@ -6,9 +6,13 @@ import asyncio
 import logging
 
 import pytest
+from bleak.exc import BleakError
 
+from devices.causes import cause_of
+from devices.links import radio as module
+from devices.links.bumble_backend import BumbleClient, BumbleScanner
 from devices.links.radio import Radio
-from devices.links.watchdog import SCAN_FAILURES, AdapterState
+from devices.links.watchdog import SCAN_FAILURES, AdapterState, Remedy
 from devices.twins.world import TwinWorld
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
@@ -87,3 +91,112 @@ async def test_a_stuck_adapter_is_what_every_device_says(world: TwinWorld, radio
     with pytest.raises(LinkError) as error:
         await radio.connect("F0:00:00:00:00:99", timeout=0.1, on_disconnect=lambda: None)
     assert error.value.details["cause"] == Cause.RADIO_STUCK.value
+
+
+async def test_a_stuck_adapter_is_no_other_host_that_has_the_device(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
+):
+    twin = world.add_heart_rate("hr")
+    await world.start()
+
+    async def refuse(*_args: object, **_more: object) -> None:
+        msg = "cannot"
+        raise BleakError(msg)
+
+    for cls, name in ((BumbleClient, "connect"), (BumbleScanner, "start")):
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, name, refuse)
+            radio.watchdog.state = AdapterState.STUCK
+            radio.watchdog._must_connect = True
+            with pytest.raises(LinkError) as error:
+                await radio.connect(twin.address, timeout=5, on_disconnect=lambda: None)
+            assert cause_of(error.value) is Cause.RADIO_STUCK
+
+
+async def test_a_watchdog_whose_driver_fails_in_an_unforeseen_way_goes_on(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    await world.start()
+    telemetry, ticks = Telemetry(), Ticks()
+
+    async def fail() -> None:
+        msg = "nobody foresaw this"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(radio._backend, "reset_adapter", fail)
+    watch = asyncio.create_task(radio.watch(telemetry, sleep=ticks.sleep))
+    try:
+        wedge(radio)
+        await ticks.look()
+        assert not watch.done()
+        assert "RuntimeError" in radio.watchdog.why
+        assert "nobody foresaw" in caplog.text
+    finally:
+        watch.cancel()
+
+
+async def test_attempts_that_hang_do_not_keep_the_adapter_from_being_reset(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
+):
+    twin = world.add_heart_rate("hr")
+    await world.start()
+    telemetry, ticks, trying = Telemetry(), Ticks(), asyncio.Event()
+
+    async def connect(*_args: object, **_more: object) -> None:
+        trying.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BumbleClient, "connect", connect)
+    watch = asyncio.create_task(radio.watch(telemetry, sleep=ticks.sleep))
+    attempt = asyncio.create_task(radio.connect(twin.address, timeout=9, on_disconnect=lambda: None))
+    try:
+        await trying.wait()
+        wedge(radio)
+        await ticks.look()
+        assert radio.watchdog.state is AdapterState.RESET
+    finally:
+        for task in (watch, attempt):
+            task.cancel()
+        await asyncio.wait({watch, attempt})
+
+
+async def test_a_link_of_whose_end_the_system_never_told_holds_no_reset_off(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
+):
+    """A Bluetooth service that was killed reports no disconnections, and refuses to disconnect."""
+    twin = world.add_heart_rate("hr")
+    await world.start()
+    telemetry, ticks = Telemetry(), Ticks()
+    watch = asyncio.create_task(radio.watch(telemetry, sleep=ticks.sleep))
+
+    async def disconnect(_client: BumbleClient) -> None:
+        raise EOFError
+
+    try:
+        async with listening(radio, twin.address, "sig-heart-rate"):
+            await twin.wait_ready()
+            monkeypatch.setattr(BumbleClient, "disconnect", disconnect)
+        wedge(radio)
+        await ticks.look()
+        assert radio.watchdog.state is AdapterState.RESET
+    finally:
+        watch.cancel()
+
+
+async def test_a_scan_that_hangs_at_its_beginning_speaks_against_the_adapter(
+    world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
+):
+    await world.start()
+
+    async def start(_scanner: BumbleScanner) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BumbleScanner, "start", start)
+    monkeypatch.setattr(module, "SLOW_S", 0.02)
+    for _ in range(SCAN_FAILURES - 1):
+        with pytest.raises(LinkError):
+            await radio.connect("F0:00:00:00:00:99", timeout=0.05, on_disconnect=lambda: None)
+    monkeypatch.setattr(module, "START_S", 0.02)
+    with pytest.raises(LinkError, match="time is up"):
+        await radio.check()
+    assert radio.watchdog.next(0, connections=0) is Remedy.RESET_ADAPTER

@@ -8,6 +8,7 @@ from devices.links.watchdog import (
     AGAIN_NS,
     CONNECT_FAILURES,
     DEAF_NS,
+    FAILED_NS,
     SCAN_FAILURES,
     SETTLE_NS,
     AdapterState,
@@ -57,7 +58,7 @@ def test_a_sign_of_life_ends_it(good: str):
 def test_one_bad_device_alone_resets_nothing():
     dog = Watchdog()
     for _ in range(10 * CONNECT_FAILURES):
-        dog.connect_failed("cuff")
+        dog.connect_failed("cuff", 0)
     assert dog.next(0, connections=0) is Remedy.NONE
 
 
@@ -65,7 +66,7 @@ def test_many_devices_that_are_heard_and_take_no_connection_do():
     dog = Watchdog()
     dog.heard(0)
     for n in range(CONNECT_FAILURES):
-        dog.connect_failed(f"cuff-{n % 2}")
+        dog.connect_failed(f"cuff-{n % 2}", n)
         dog.heard(n)
     assert dog.next(0, connections=0) is Remedy.RESET_ADAPTER
     assert "2 devices" in dog.why
@@ -76,7 +77,7 @@ def test_an_adapter_that_hears_and_never_connects_is_stuck_in_the_end():
     for step in range(3):
         for n in range(CONNECT_FAILURES):
             dog.heard(step * AGAIN_NS)
-            dog.connect_failed(n % 2)
+            dog.connect_failed(n % 2, step * AGAIN_NS)
         steps.append(dog.next(step * AGAIN_NS, connections=0))
     assert steps == [Remedy.RESET_ADAPTER, Remedy.RESET_STACK, Remedy.TELL]
     dog.heard(3 * AGAIN_NS)
@@ -103,8 +104,48 @@ def test_silence_while_nobody_scans_means_nothing():
     dog = Watchdog()
     dog.scan_began(0)
     dog.heard(1)
-    dog.scan_ended()
+    dog.scan_ended(2)
     assert dog.next(100 * DEAF_NS, connections=0) is Remedy.NONE
+
+
+def test_a_deaf_adapter_is_found_by_one_device_that_is_looked_for_now_and_then():
+    dog, now = Watchdog(), 0
+    dog.heard(0)
+    found = []
+    for _ in range(2 * DEAF_NS // (30 * SECOND)):
+        dog.scan_began(now)
+        now += 30 * SECOND
+        dog.scan_ended(now)
+        now += 60 * SECOND
+        found.append(dog.next(now, connections=0))
+    assert found.count(Remedy.RESET_ADAPTER) == 1
+    assert found.index(Remedy.RESET_ADAPTER) == DEAF_NS // (30 * SECOND) - 1
+
+
+def test_a_room_that_everybody_left_is_no_alarm():
+    dog = Watchdog()
+    dog.scan_began(0)
+    dog.heard(0)
+    steps = [dog.next(n * DEAF_NS, connections=0) for n in range(1, 100)]
+    assert [one for one in steps if one is not Remedy.NONE] == [Remedy.RESET_ADAPTER, Remedy.RESET_STACK]
+    dog.heard(100 * DEAF_NS)
+    assert dog.state is AdapterState.WORKING
+
+
+def test_connections_that_fail_now_and_then_reset_nothing():
+    dog = Watchdog()
+    for n in range(10 * CONNECT_FAILURES):
+        dog.connect_failed(n % 2, n * FAILED_NS // 3)
+        assert dog.next(n * FAILED_NS // 3, connections=0) is Remedy.NONE
+
+
+def test_hearing_again_is_enough_where_connections_were_not_the_trouble():
+    dog = Watchdog()
+    wedged(dog)
+    dog.next(0, connections=0)
+    dog.connect_failed("bad", 1)
+    dog.heard(2)
+    assert dog.state is AdapterState.WORKING
 
 
 def test_nothing_is_reset_while_a_connection_stands():
@@ -137,11 +178,11 @@ def test_remedies_are_never_closer_than_they_need_to_help(events: list[tuple[str
             case "began":
                 dog.scan_began(now)
             case "ended":
-                dog.scan_ended()
+                dog.scan_ended(now)
             case "failed":
                 dog.scan_failed("no answer")
             case _:
-                dog.connect_failed(now % 3)
+                dog.connect_failed(now % 3, now)
         if dog.state is AdapterState.WORKING:
             acted = None
         remedy = dog.next(now, connections=connections)
