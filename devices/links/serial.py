@@ -110,7 +110,7 @@ class SerialLink:
                 else:
                     on_payload(item.source, item.payload)
 
-        talk = Talk(self._path, self._write, feed)
+        talk = Talk(self._path, self._write, feed, lambda: framer.in_frame)
         wire.on_data = talk.hear
         self._listening = True
         if not self._held:

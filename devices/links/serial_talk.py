@@ -40,47 +40,72 @@ _CLOCKS: Final[dict[str, tuple[Callable[[datetime], bytes], bytes]]] = {"nonin":
 
 
 class _Awaited:
-    """Bytes that the line is to bring; they are cut out of the stream, all others go on to the framer."""
+    """Bytes that the line is to bring."""
 
     def __init__(self, pattern: bytes) -> None:
         self.pattern = pattern
         self.found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held = b""  # what may be the beginning of the pattern
 
-    def pass_on(self, data: bytes) -> bytes:
-        """What of the stream goes on to the framer; the rest of it is kept or was the answer."""
-        if self.found.done():
-            return data
-        data = self.held + data
+    def begins(self, data: bytes) -> int:
+        """Where in ``data`` the pattern stands, or may begin at its end; behind it all if nowhere."""
         at = data.find(self.pattern)
         if at >= 0:
-            self.held = b""
-            self.found.set_result(None)
-            return data[:at] + data[at + len(self.pattern) :]
+            return at
         most = min(len(self.pattern) - 1, len(data))
         keep = next((n for n in range(most, 0, -1) if self.pattern.startswith(data[-n:])), 0)
-        self.held = data[len(data) - keep :]
-        return data[: len(data) - keep]
+        return len(data) - keep
 
 
 class Talk:
-    """Does the steps on one open line; ``write`` sends, ``pass_on`` gets every byte that comes.
+    """Does the steps on one open line; ``write`` sends, ``feed`` gets every byte that is no answer.
 
-    A frame that comes between a command and its answer is kept. An ``expect`` that is tried again sends
-    again what the step before it sent.
+    ``in_frame`` says whether the bytes fed last may begin a frame: an answer does not stand within one, so
+    those bytes of a frame that look like it stay in it. An ``expect`` that is tried again sends again what
+    the step before it sent.
     """
 
-    def __init__(self, path: str, write: Callable[[bytes], None], feed: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        write: Callable[[bytes], None],
+        feed: Callable[[bytes], None],
+        in_frame: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._path = path
         self._write = write
         self._feed = feed
+        self._in_frame = in_frame
         self._awaited: _Awaited | None = None
 
     def hear(self, data: bytes) -> None:
         """Bytes from the line."""
-        rest = data if self._awaited is None else self._awaited.pass_on(data)
-        if rest:
-            self._feed(rest)
+        awaited = self._awaited
+        if awaited is not None and not awaited.found.done():
+            data = self._unanswered(awaited, data)
+        if data:
+            self._feed(data)
+
+    def _unanswered(self, awaited: _Awaited, data: bytes) -> bytes:
+        """Feed what comes before the answer; returns what comes after it."""
+        data, awaited.held = awaited.held + data, b""
+        while data:
+            at = awaited.begins(data)
+            if at:
+                self._feed(data[:at])
+            data = data[at:]
+            if not data:
+                break
+            if self._in_frame():
+                self._feed(data[:1])
+                data = data[1:]
+            elif data.startswith(awaited.pattern):
+                awaited.found.set_result(None)
+                return data[len(awaited.pattern) :]
+            else:
+                awaited.held = data
+                break
+        return b""
 
     async def do(self, steps: Sequence[Step], aid: StepAid | None) -> None:
         """Do the steps in their order. Raises LinkError for an answer that does not come."""
@@ -117,22 +142,24 @@ class Talk:
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         time = None if aid is None else aid.local_time()
-        if time is None:
+        if aid is None or time is None:
             logger.info(
                 "serial port %s: the clock is not set, for the gateway's own time is not known", self._path
             )
             return
         command, answer = _CLOCKS[step.characteristic]
-        await self._ask(command(time.naive), step, answer)
+        if await self._ask(command(time.naive), step, answer):
+            aid.clock_set()
 
-    async def _ask(self, question: bytes, step: Step, answer: bytes = b"") -> None:
+    async def _ask(self, question: bytes, step: Step, answer: bytes = b"") -> bool:
+        """Whether it was answered. Raises LinkError where it had to be."""
         within = step.seconds or ANSWER_S
         pattern = answer or step.data
         for _ in range(1 + step.retries):
             if await self._answered(question, pattern, within):
-                return
+                return True
         if step.optional:
-            return
+            return False
         asked = f" to {question.hex(' ')}" if question else ""
         msg = (
             f"serial port {self._path}: no answer {pattern.hex(' ')}{asked} within {within:g} s: is the "

@@ -36,6 +36,14 @@ class Framer(Protocol):
         """How many bytes wait for the rest of their frame or group; bounded."""
         ...
 
+    @property
+    def in_frame(self) -> bool:
+        """Whether the last bytes may be a frame's beginning: what comes next belongs to it then.
+
+        Never by a delimiter: any line may be a frame, an answer on a line of its own, too.
+        """
+        ...
+
     def feed(self, data: bytes) -> list[Framed]:
         """Take the next bytes of the stream; returns what they completed, in order."""
         ...

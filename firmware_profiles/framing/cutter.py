@@ -54,6 +54,11 @@ class Cutter:
         frames = sum(len(frame) for row in (self._held, self._waiting, self._strays) for frame in row)
         return len(self._buffer) + frames
 
+    @property
+    def in_frame(self) -> bool:
+        """Whether the last bytes may be a frame's beginning."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Framed]:
         """Take the next bytes of the stream; returns what they completed, in order."""
         self._out = []

@@ -40,6 +40,11 @@ class DelimiterFramer:
         """How many bytes wait for the rest of their frame; at most ``max_length`` and a delimiter."""
         return len(self._buffer)
 
+    @property
+    def in_frame(self) -> bool:
+        """Never known: an answer may stand on a line of its own."""
+        return False
+
     def feed(self, data: bytes) -> list[Framed]:
         """Take the next bytes of the stream; returns what they completed, in order."""
         out: list[Framed] = []

@@ -79,10 +79,14 @@ async def instrument() -> AsyncIterator[Instrument]:
 
 
 class Aid:
-    """What a session lends: only the time is asked for on a serial line."""
+    """What a session lends: only what is about the clock is asked for on a serial line."""
 
     def __init__(self, time: LocalTime | None) -> None:
         self._time = time
+        self.clocks_set = 0
+
+    def clock_set(self) -> None:
+        self.clocks_set += 1
 
     def local_time(self) -> LocalTime | None:
         return self._time
@@ -162,6 +166,34 @@ async def test_the_clock_is_set_then_the_format_and_records_flow(instrument: Ins
         await ear.has(2)
     assert instrument.heard == setting + chosen
     assert ear.values == [96, 97]
+    assert ear.refused == []
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "does not"])
+async def test_bytes_of_a_record_are_no_answer(instrument: Instrument, answers: bool):  # noqa: FBT001
+    ear = Ear(instrument, DF13)
+    aid = ear.link.aid = Aid(local_time(NOW, None))  # type: ignore[assignment]
+    setting = nonin_set_time(datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC))
+    stored = df13("20260606060600", 71, 96, 0x210)  # the month, day, hour and minute look like ACK
+    instrument.answer(setting, stored + (ACK if answers else b"") + stored)
+    steps = [replace(step, seconds=0.2) if step.kind != "send" else step for step in DF13.session]
+    async with ear.listening(*steps):
+        await ear.subscribed.wait()
+        await ear.has(2)
+    assert ear.values == [96, 96]
+    assert ear.refused == []
+    assert aid.clocks_set == answers
+
+
+async def test_a_stream_that_goes_on_while_it_is_told_its_format_loses_nothing(instrument: Instrument):
+    ear = Ear(instrument, DF2)
+    packet = df2_packet(70, 95, [6] * 25)  # samples that look like ACK
+    instrument.answer(bytes.fromhex("02 70 04 02 02 00 78 03"), packet * 3)
+    steps = [replace(step, seconds=0.1) if step.kind == "expect" else step for step in DF2.session]
+    async with ear.listening(*steps):
+        await ear.subscribed.wait()
+        await ear.has(3)
+    assert ear.values == [95] * 3
     assert ear.refused == []
 
 
