@@ -17,41 +17,50 @@ __all__ = ["FileBonds"]
 _log = logging.getLogger(__name__)
 
 MODE: Final = 0o600
+_Version = tuple[int, int, int]
 
 
 class FileBonds(KeyStore):
     """bumble's port to pairing keys, in one JSON file that is written as a whole or not at all.
 
-    A file that cannot be read is put aside, and said: its devices have to be paired again. Keys are never
-    logged. Raises OSError when the file cannot be written: the pairing then counts as failed.
+    It is read anew whenever somebody else has written it. A file that cannot be read is put aside, and said:
+    its devices have to be paired again. Keys are never logged. Raises OSError when the file cannot be
+    written: the pairing then counts as failed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, PairingKeys] | None = None
-        self._writing = asyncio.Lock()
+        self._known: dict[str, PairingKeys] = {}
+        self._read_from: _Version | None = None
+        self._at_it = asyncio.Lock()
 
     async def get(self, name: str) -> PairingKeys | None:
         """The keys of a device, by its address as bumble writes it; None when there is no bond."""
-        return (await self._all()).get(name)
+        async with self._at_it:
+            return (await self._all()).get(name)
 
     async def get_all(self) -> list[tuple[str, PairingKeys]]:
         """All bonds, by address."""
-        return sorted((await self._all()).items())
+        async with self._at_it:
+            return sorted((await self._all()).items())
 
     async def update(self, name: str, keys: PairingKeys) -> None:
         """Keep a bond, on the disk before this returns."""
-        await self._write({**await self._all(), name: keys})
+        async with self._at_it:
+            await self._write({**await self._all(), name: keys})
 
     async def delete(self, name: str) -> None:
         """Forget a bond. Raises KeyError when there is none."""
-        left = dict(await self._all())
-        del left[name]
-        await self._write(left)
+        async with self._at_it:
+            left = dict(await self._all())
+            del left[name]
+            await self._write(left)
 
     async def _all(self) -> dict[str, PairingKeys]:
-        if self._known is None:
+        version = await asyncio.to_thread(_version, self._path)
+        if version != self._read_from:
             self._known = await asyncio.to_thread(self._read)
+            self._read_from = version
         return self._known
 
     def _read(self) -> dict[str, PairingKeys]:
@@ -72,7 +81,15 @@ class FileBonds(KeyStore):
             return {}
 
     async def _write(self, bonds: dict[str, PairingKeys]) -> None:
-        async with self._writing:
-            data = json.dumps({name: keys.to_dict() for name, keys in bonds.items()}, indent=1).encode()
-            await asyncio.to_thread(write_durably, self._path, data, MODE)
-            self._known = bonds
+        data = json.dumps({name: keys.to_dict() for name, keys in bonds.items()}, indent=1).encode()
+        await asyncio.to_thread(write_durably, self._path, data, MODE)
+        self._known, self._read_from = bonds, await asyncio.to_thread(_version, self._path)
+
+
+def _version(path: Path) -> _Version | None:
+    """What changes with each writing of the file; None without a file."""
+    try:
+        at = path.stat()
+    except FileNotFoundError:
+        return None
+    return at.st_ino, at.st_mtime_ns, at.st_size
