@@ -115,7 +115,8 @@ class Gateway:
             yield
         finally:
             task.cancel()
-            await asyncio.wait([task])
+            done, _ = await asyncio.wait([task], timeout=20)
+            assert done, f"the fleet does not stop: {sorted(t.get_name() for t in asyncio.all_tasks())}"
 
 
 async def test_a_twin_of_every_profile_speaks_through_its_session(world: TwinWorld, radio: Radio):
@@ -275,7 +276,7 @@ async def test_a_passkey_is_what_the_device_shows(world: TwinWorld, radio: Radio
     """A host without the digits is encrypted by nobody; one that types them in is."""
     twin = ble(world, "sig-weight-scale", security=Security("passkey", 271_828))
     await world.start()
-    async with BleakClient(twin.address, **radio_arguments(radio)) as client:
+    async with asyncio.timeout(20), BleakClient(twin.address, **radio_arguments(radio)) as client:
         with pytest.raises(BleakError):
             await client.start_notify("2a9d", lambda *_: None)
     assert not twin.ready()
@@ -290,13 +291,15 @@ async def test_the_host_is_asked_for_the_digits(world: TwinWorld):
     await world.start()
     controller = world.virtual.host_controller()
     host = Device(host=LeanHost(controller, controller))  # type: ignore[arg-type]
-    await host.power_on()
-    host.pairing_config_factory = lambda _connection: PairingConfig(delegate=_Types(271_828))
-    connection = await host.connect_le(hci.Address(twin.address), own_address_type=hci.OwnAddressType.PUBLIC)
-    await connection.pair()
-    assert twin.encrypted
-    await connection.disconnect()
-    await twin.wait_free()
+    async with asyncio.timeout(20):
+        await host.power_on()
+        host.pairing_config_factory = lambda _connection: PairingConfig(delegate=_Types(271_828))
+        own = hci.OwnAddressType.PUBLIC
+        connection = await host.connect_le(hci.Address(twin.address), own_address_type=own)
+        await connection.pair()
+        assert twin.encrypted
+        await connection.disconnect()
+        await twin.wait_free()
 
 
 class _Types(PairingDelegate):
