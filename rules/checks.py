@@ -13,7 +13,7 @@ from hearthward.core.codes import INTERNAL, METRICS, OF_GATEWAYS
 from rules.checks_said import said
 from rules.conditions import DETECTOR, HEARTBEAT, Number
 from rules.document import Where, nearest
-from rules.finding import Finding, is_coded, known_metrics, value_range
+from rules.finding import Finding, is_coded, known_metrics, unknown, value_range
 from rules.news2 import METRICS_OF
 from rules.schema import RuleFile
 from rules.shapes import (
@@ -79,7 +79,7 @@ def _inputs(file: RuleFile) -> Iterator[Finding]:
                 yield Finding(where, "devices, gateways and components have a heartbeat, a patient has none")
         elif value_range(signal) is None:
             known = [*known_metrics(), HEARTBEAT, f"{DETECTOR}NAME"]
-            yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")
+            yield Finding(where, unknown(signal, known))
         elif (
             signal in INTERNAL and file.subject not in _NEVER_PATIENTS
         ) or signal not in _NEVER_PATIENTS.get(file.subject, (signal,)):
@@ -208,8 +208,7 @@ def _input(file: RuleFile, where: Where, signal: str) -> Iterator[Finding]:
     if signal in file.inputs:
         return
     if signal != HEARTBEAT and value_range(signal) is None:
-        known = known_metrics()
-        yield Finding(where, f"unknown metric {signal!r} ({nearest(signal, known)})")
+        yield Finding(where, unknown(signal, known_metrics()))
     else:
         yield Finding(where, f"{signal!r} is not among the rule's inputs")
 

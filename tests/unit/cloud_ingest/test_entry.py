@@ -152,6 +152,7 @@ async def test_two_at_once_are_one():
     [
         ({"values": {}}, "values", "empty", "nothing was entered: give at least one value"),
         ({"values": {"urine": 1}}, "urine", "unknown", "urine: there is no such metric"),
+        ({"values": {"pleth": 50}}, "pleth", "not_enterable", "cannot be entered by hand"),
         ({"values": {"battery_level": 50}}, "battery_level", "not_enterable", "cannot be entered by hand"),
         ({"values": {"device_serial": "1"}}, "device_serial", "not_enterable", "cannot be entered by hand"),
         ({"values": {"spo2": "abc"}}, "spo2", "number", "spo2: abc is not a number"),

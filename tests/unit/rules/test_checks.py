@@ -130,6 +130,11 @@ def test_what_is_left_out_has_its_usual_value():
             "condition.not.not.value: is missing",
         ),
         (SPO2 + "condition: {rise: sp02, by: 1, within_s: 9}", "condition.rise: unknown metric 'sp02'"),
+        (
+            "inputs: {ecg: {max_age_s: 9}}\ncondition: {metric: ecg, op: above, value: 2, hysteresis: 1}",
+            "inputs.ecg: ecg is a waveform: rules look at values",
+        ),
+        (SPO2 + "condition: {missing: pleth, for_s: 60}", "condition.missing: pleth is a waveform"),
         (SPO2 + "condition: {rise: pulse_rate, by: 1, within_s: 9}", "'pulse_rate' is not among the rule's"),
         (SPO2 + "condition: {rise: spo2, by: 0, within_s: 9}", "condition.by: must be above 0"),
         (SPO2 + "condition: {rise: spo2, by: 101, within_s: 9}", "lies within 0..100: it never breaches"),
