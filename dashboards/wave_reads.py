@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from cloud_ingest.stores.base import FOREVER
-from cloud_ingest.waves.base import MOST_SAMPLES, WaveStore
+from cloud_ingest.waves.base import MOST_SAMPLES, WaveStore, weight
 from cloud_ingest.waves.runs import Envelope, Run, cut, runs_of
 from dashboards.models import Item, Kind
 from dashboards.wave_models import FULL_NS, MAX_POINTS, WaveHeld, WavePiece, WaveView
@@ -112,7 +112,7 @@ class WaveReads(ABC):
             if begin >= stop:
                 continue
             chunks = await store.read(scope.tenant, span.device, metric, begin, stop)
-            many = many or sum(len(chunk.samples) for chunk in chunks) >= MOST_SAMPLES
+            many = many or sum(map(weight, chunks)) >= MOST_SAMPLES
             parts = (cut(chunk, begin, stop) for chunk in chunks)
             found += runs_of(part for part in parts if part is not None)
         return found, many

@@ -11,12 +11,24 @@ from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreRejected
 from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, SAMPLE_LIMIT, WaveformChunk
 
-__all__ = ["LONGEST_NS", "MOST_SAMPLES", "Held", "NoWaves", "WaveParcel", "WaveStore", "check_parcel"]
+__all__ = [
+    "LEAST",
+    "LONGEST_NS",
+    "MOST_SAMPLES",
+    "Held",
+    "NoWaves",
+    "WaveParcel",
+    "WaveStore",
+    "check_parcel",
+    "weight",
+]
 
 LONGEST_NS: Final = 120 * SECOND
 """From the first to the last sample of one chunk at most."""
 MOST_SAMPLES: Final = 250_000
 """Read at once at most: a minute of 4 kHz."""
+LEAST: Final = 25
+"""So many samples a chunk counts for at least: chunks that are nearly empty are as dear to read."""
 _LIMIT: Final = 2**63
 
 
@@ -64,7 +76,8 @@ class WaveStore(Protocol):
     ) -> Sequence[WaveformChunk]:
         """Whole chunks with a sample in ``start <= time < end``, by the time of their last sample.
 
-        No more once ``most`` samples are reached: the later ones are left out. Raises StoreUnavailable.
+        No more once ``most`` samples (by ``weight``) are reached: the later ones are left out. Raises
+        StoreUnavailable.
         """
         ...
 
@@ -114,6 +127,11 @@ class NoWaves:
 
     async def close(self) -> None:
         """Nothing to release."""
+
+
+def weight(chunk: WaveformChunk) -> int:
+    """As how many samples a chunk counts when it is read."""
+    return max(LEAST, len(chunk.samples))
 
 
 def check_parcel(parcel: WaveParcel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloud_ingest.waves.base import MOST_SAMPLES, Held, WaveParcel, check_parcel
+from cloud_ingest.waves.base import MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.waves import WaveformChunk
 
@@ -51,7 +51,7 @@ class MemoryWaves:
         for chunk in sorted(self._of(tenant, device, start, end), key=lambda c: (c.corrected, c.first)):
             if chunk.metric == metric and most > 0:
                 found.append(chunk)
-                most -= len(chunk.samples)
+                most -= weight(chunk)
         return found
 
     async def held(self, tenant: str, devices: Sequence[str], start: int, end: int) -> Sequence[Held]:

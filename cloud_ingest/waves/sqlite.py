@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 import msgpack
 
-from cloud_ingest.waves.base import LONGEST_NS, MOST_SAMPLES, Held, WaveParcel, check_parcel
+from cloud_ingest.waves.base import LONGEST_NS, MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
 from hearthward.core.columns import pack_ints, unpack_ints
 from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
 from hearthward.core.waves import WaveformChunk
@@ -169,6 +169,7 @@ class SqliteWaves:
         self, tenant: str, device: str, metric: str, start: int, end: int, *, most: int = MOST_SAMPLES
     ) -> Sequence[WaveformChunk]:
         """Chunks of a period; see WaveStore."""
+        start, end = _within(start), _within(end)
 
         def work() -> list[WaveformChunk]:
             found: list[WaveformChunk] = []
@@ -184,13 +185,14 @@ class SqliteWaves:
                     chunk = _chunk(device, metric, (run, first, ends, received), body)
                     if chunk is not None:
                         found.append(chunk)
-                        room -= len(chunk.samples)
+                        room -= weight(chunk)
             return _first_of(sorted(found, key=lambda c: (c.corrected, c.first)), most)
 
         return await self._in(self._reader, work)
 
     async def held(self, tenant: str, devices: Sequence[str], start: int, end: int) -> Sequence[Held]:
         """Which there are; see WaveStore."""
+        start, end = _within(start), _within(end)
 
         def work() -> list[Held]:
             found: dict[tuple[str, str], Held] = {}
@@ -278,6 +280,11 @@ class SqliteWaves:
                 db.close()
 
 
+def _within(time: int) -> int:
+    """A time as the file can compare it."""
+    return min(max(time, -_LAST), _LAST)
+
+
 def _body(chunk: WaveformChunk) -> bytes:
     """What a chunk has besides its key and times, and its checksum."""
     whole = bytes(
@@ -316,5 +323,5 @@ def _first_of(chunks: Sequence[WaveformChunk], most: int) -> list[WaveformChunk]
         if most <= 0:
             break
         found.append(chunk)
-        most -= len(chunk.samples)
+        most -= weight(chunk)
     return found

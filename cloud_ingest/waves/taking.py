@@ -77,7 +77,7 @@ def read_waves(
         else:
             together = bad.setdefault(wrong[0], BadChunks(*wrong))
             together.places.append(i)
-            together.chunks.append(chunk)
+            together.chunks.append(moved)
     return good, list(bad.values())
 
 
@@ -101,6 +101,8 @@ def _not_true(chunk: WaveformChunk, metric: Metric, latest: int) -> tuple[str, s
     if (len(chunk.samples) - 1) * SECOND > LONGEST_NS * chunk.rate_hz:
         longest = LONGEST_NS // SECOND
         return "implausible", f"{len(chunk.samples)} samples of {chunk.rate_hz:g} Hz: longer than {longest} s"
+    if chunk.unit not in {None, metric.unit}:
+        return "implausible", f"{chunk.metric} in {str(chunk.unit)[:64]!r}: it comes in {metric.unit!r}"
     for sample in (min(chunk.samples), max(chunk.samples)):
         value = sample * chunk.scale
         if not (math.isfinite(value) and metric.low <= value <= metric.high):

@@ -104,16 +104,17 @@ async def test_what_cannot_be_read_or_be_true_is_put_aside_and_counted_but_no_re
         replace(chunk(4), samples=(1,) * 200, rate_hz=0.5),
         replace(chunk(5), device="manual:pat_1"),
         replace(chunk(6), device=""),
+        replace(chunk(7), metric="ecg", unit="V", scale=0.001),
     ]
-    damaged = Block(8, 3, wave_block(8, chunk(7)).payload[:-4])
-    short = Block(11, 5, wave_block(11, chunk(7)).payload)
+    damaged = Block(9, 3, wave_block(9, chunk(7)).payload[:-4])
+    short = Block(12, 5, wave_block(12, chunk(7)).payload)
     await ward.take(frame(wave_block(1, good, *bad), damaged, short, at=60))
     assert await kept(ward) == [0]
-    assert spans(ward.receipts()[0]) == ((1, 15),), "all of it is receipted: it would come again for ever"
+    assert spans(ward.receipts()[0]) == ((1, 16),), "all of it is receipted: it would come again for ever"
     letters = await ward.rows(DeadLetter)
     assert sorted((x.reason, x.readings) for x in letters) == [
         ("future", 1),
-        ("implausible", 2),
+        ("implausible", 3),
         ("malformed", 1),
         ("malformed", 3),
         ("malformed", 5),
@@ -173,6 +174,20 @@ async def test_the_clock_of_a_gateway_that_is_wrong_is_corrected(tmp_path: Path)
     (found,) = await made.waves.read("main", "dev_1", "pleth", 0, FOREVER)
     assert found.corrected - wrong.corrected == 659 * SECOND
     assert found.received == wrong.received
+    await made.close()
+
+
+async def test_what_a_wrong_clock_refused_is_let_in_at_its_right_time(tmp_path: Path):
+    made = await Ward(tmp_path / "records.db", clock=HandClock(T0, frozen_monotonic=True)).start()
+    made.clock.follow(T0 + 60 * SECOND)
+    ahead = chunk(0, begins=T0)
+    await made.take(live(wave_block(1, ahead), at=-599, session="s"))
+    (letter,) = await made.rows(DeadLetter)
+    assert letter.reason == "future"
+    made.clock.follow(T0 + 3600 * SECOND)
+    assert await made.pipeline.replayer.replay(letter.id, "usr_1") is not None
+    (found,) = await made.waves.read("main", "dev_1", "pleth", 0, FOREVER)
+    assert found.corrected - ahead.corrected == 659 * SECOND
     await made.close()
 
 

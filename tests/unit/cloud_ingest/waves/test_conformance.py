@@ -12,6 +12,7 @@ import pytest
 
 from cloud_ingest.stores.base import FOREVER
 from cloud_ingest.waves import Held, MemoryWaves, NoWaves, SqliteWaves, WaveParcel, WaveStore
+from cloud_ingest.waves.base import LEAST
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.waves import WaveformChunk
@@ -76,6 +77,19 @@ async def test_reads_whole_chunks_that_reach_into_a_period(store: WaveStore):
     assert await firsts(0, 10, most=150) == [0, 1]
     assert await firsts(0, 10, most=151) == [0, 1, 2]
     assert await firsts(20, 30) == []
+
+
+async def test_many_small_chunks_are_not_read_without_bound(store: WaveStore):
+    small = [chunk(n, size=1, first=n, begins=T0 + n) for n in range(200)]
+    await store.append("main", [parcel(*small)])
+    assert len(await store.read("main", "dev_1", "pleth", T0, T0 + SECOND, most=1000)) == 1000 // LEAST
+
+
+async def test_times_that_no_sample_can_have_are_asked_for_in_vain(store: WaveStore):
+    await store.append("main", [parcel(chunk(0))])
+    for start, end in ((2**64, 2**65), (-(2**65), -(2**64))):
+        assert await store.read("main", "dev_1", "pleth", start, end) == []
+        assert await store.held("main", ["dev_1"], start, end) == []
 
 
 async def test_says_which_waveforms_there_are_and_since_when(store: WaveStore):
