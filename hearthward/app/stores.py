@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -26,12 +28,15 @@ from hearthward.core.telemetry import Telemetry
 
 __all__ = ["examine_server", "open_store", "open_waves"]
 
+log = logging.getLogger(__name__)
+
 _ENGINES: Final[dict[str, Callable[[Server], Engine]]] = {
     "victoriametrics": VictoriaMetrics,
     "influxdb2": InfluxDB2,
 }
 _FILE: Final = "series.db"
 _WAVES: Final = "waves.db"
+_GARBLED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 async def open_store(
@@ -67,8 +72,29 @@ async def open_store(
 
 
 async def open_waves(settings: Settings) -> WaveStore:
-    """The store of waveforms in the cloud's folder. Raises ConfigError."""
-    return await asyncio.to_thread(SqliteWaves, settings.data / "cloud" / _WAVES)
+    """The store of waveforms in the cloud's folder; a garbled file is moved aside. Raises ConfigError.
+
+    Nothing is decided by waveforms: no damage to them may keep the cloud from its alarms.
+    """
+    return await asyncio.to_thread(_open_waves, settings.data / "cloud" / _WAVES)
+
+
+def _open_waves(path: Path) -> SqliteWaves:
+    try:
+        return SqliteWaves(path)
+    except ConfigError as error:
+        if getattr(error.__cause__, "sqlite_errorcode", None) not in _GARBLED:
+            raise
+        aside = path.with_name(f"{path.name}.garbled")
+        log.error("%s; moved to %s, waveforms begin anew", error, aside)  # noqa: TRY400 - no fault of ours
+        try:
+            for ending in ("", "-wal", "-shm"):
+                part = path.with_name(path.name + ending)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + ending))
+        except OSError:
+            raise error from None
+        return SqliteWaves(path)
 
 
 def examine_server(chosen: StoreSettings) -> Examined:

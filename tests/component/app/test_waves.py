@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cloud_ingest.stores.base import FOREVER
+from cloud_ingest.waves import WaveParcel
 from devices import DeviceConfig
+from hearthward.app.stores import open_waves
+from hearthward.core.errors import ConfigError
+from hearthward.core.settings import Settings
 from tests.component.app.chain import chain, eventually
 from tests.component.edge_agent.oximeter import PACKET, Oximeter, packets
+from tests.unit.cloud_ingest.waves.made import chunk
 
 
 async def test_a_pleth_reaches_the_patient_and_every_number_is_accounted_for(tmp_path: Path):
@@ -39,3 +47,27 @@ async def test_a_pleth_reaches_the_patient_and_every_number_is_accounted_for(tmp
         assert whole.rejected() == {}
         assert whole.telemetry.value("outbox_dropped_total", reason="full") == 0
     await oximeter.close()
+
+
+@pytest.mark.parametrize("damage", [b"SQLite format 3\0" + b"\xff" * 5000, bytes(5000)])
+async def test_a_garbled_file_of_waveforms_keeps_no_cloud_from_its_alarms(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
+):
+    settings = Settings(data=tmp_path)
+    file = tmp_path / "cloud" / "waves.db"
+    file.parent.mkdir()
+    file.write_bytes(damage)
+    with caplog.at_level(logging.ERROR):
+        waves = await open_waves(settings)
+    assert await waves.append("main", [WaveParcel("gw", [chunk()])]) == 1
+    await waves.close()
+    assert file.with_name("waves.db.garbled").read_bytes() == damage
+    assert "waves.db.garbled" in caplog.text
+
+
+async def test_a_file_that_is_none_of_ours_is_left_where_it_is(tmp_path: Path):
+    file = tmp_path / "cloud" / "waves.db"
+    file.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="waveforms"):
+        await open_waves(Settings(data=tmp_path))
+    assert file.is_dir()
