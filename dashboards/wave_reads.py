@@ -8,7 +8,7 @@ from typing import Final
 
 from cloud_ingest.stores.base import FOREVER
 from cloud_ingest.waves.base import MOST_SAMPLES, WaveStore, weight
-from cloud_ingest.waves.runs import Envelope, Run, cut, runs_of
+from cloud_ingest.waves.runs import APART_NS, Envelope, Run, cut, runs_of
 from dashboards.models import Item, Kind
 from dashboards.wave_models import FULL_NS, MAX_POINTS, WaveHeld, WavePiece, WaveView
 from dashboards.wave_views import envelope_pieces, gaps_between, in_order, piece_of
@@ -66,13 +66,13 @@ class WaveReads(ABC):
         if await self.item(scope, "patient", patient) is not None:
             spans = await self._devices_on(scope, patient)
             if whole:
-                runs, cut_off = await self._runs(scope, spans, metric, start, end)
+                runs, cut_off = await self._runs(scope, spans, metric, (start, end))
                 pieces = in_order(piece_of(run) for run in runs)
                 newest = _newest(runs, None)
             else:
                 envelope = Envelope(start, end, -(-(end - start) // max(1, min(points, MAX_POINTS))))
                 for at in range(start, end, AT_ONCE_NS):
-                    runs, more = await self._runs(scope, spans, metric, at, min(end, at + AT_ONCE_NS))
+                    runs, more = await self._runs(scope, spans, metric, (start, end), at)
                     cut_off = cut_off or more
                     for run in runs:
                         envelope.add(run)
@@ -97,24 +97,33 @@ class WaveReads(ABC):
             return
         spans = await self._devices_on(scope, patient)
         for at in range(start, end, AT_ONCE_NS):
-            runs, _ = await self._runs(scope, spans, metric, at, min(end, at + AT_ONCE_NS))
+            runs, _ = await self._runs(scope, spans, metric, (start, end), at)
             if runs:
                 yield in_order(piece_of(run) for run in runs)
 
     async def _runs(
-        self, scope: Scope, spans: Sequence[Span], metric: str, start: int, end: int
+        self, scope: Scope, spans: Sequence[Span], metric: str, period: tuple[int, int], at: int | None = None
     ) -> tuple[list[Run], bool]:
-        """The runs of a short period, and whether there were more samples than are read at once."""
+        """The runs of a period, or of its part from ``at`` on, and whether there were too many samples.
+
+        Which part has a sample goes by when it came, so that none is in two. Evenly spaced it lies earlier:
+        one that came when the device was on the patient and was taken before is left out.
+        """
         found: list[Run] = []
+        start, end = period
+        begin = start if at is None else at
+        stop = end + APART_NS if at is None or at + AT_ONCE_NS >= end else at + AT_ONCE_NS
         store, many = self._wave_store(scope), False
         for span in spans:
-            begin, stop = max(start, span.start), end if span.end is None else min(end, span.end)
-            if begin >= stop:
+            first, last = max(begin, span.start), stop if span.end is None else min(stop, span.end)
+            if first >= last:
                 continue
-            chunks = await store.read(scope.tenant, span.device, metric, begin, stop)
+            chunks = await store.read(scope.tenant, span.device, metric, first, last)
             many = many or sum(map(weight, chunks)) >= MOST_SAMPLES
-            parts = (cut(chunk, begin, stop) for chunk in chunks)
-            found += runs_of(part for part in parts if part is not None)
+            parts = (cut(chunk, first, last) for chunk in chunks)
+            for run in runs_of(part for part in parts if part is not None):
+                inside = run.within(max(start, span.start), min(end, last))
+                found += () if inside is None else (inside,)
         return found, many
 
 

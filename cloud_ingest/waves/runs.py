@@ -10,10 +10,12 @@ from typing import Final
 from hearthward.core.clock import SECOND
 from hearthward.core.waves import WaveformChunk
 
-__all__ = ["Envelope", "Run", "cut", "runs_of"]
+__all__ = ["APART_NS", "Envelope", "Run", "cut", "runs_of"]
 
 APART_NS: Final = SECOND
 """A chunk that begins so much off the end of the one before belongs to another run: a clock was moved."""
+NEAR_NS: Final = 1000
+"""What rounding may move a sample."""
 DIGITS: Final = 9
 """Of a value after the point: what a product of two floats has beyond that is noise."""
 
@@ -37,6 +39,16 @@ class Run:
     def end(self) -> int:
         """When the last value was taken (UTC ns)."""
         return self.at(len(self.values) - 1)
+
+    def within(self, start: int, end: int) -> Run | None:
+        """Its values with ``start <= time < end``; None when there is none."""
+        i = max(0, math.ceil((start - NEAR_NS - self.start) * self.rate_hz / SECOND))
+        j = min(len(self.values), max(0, math.ceil((end - self.start) * self.rate_hz / SECOND)))
+        if i >= j:
+            return None
+        if i == 0 and j == len(self.values) and self.start >= start:
+            return self
+        return replace(self, start=max(start, self.at(i)), values=self.values[i:j])
 
 
 def cut(chunk: WaveformChunk, start: int, end: int) -> WaveformChunk | None:

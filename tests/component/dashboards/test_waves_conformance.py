@@ -117,3 +117,35 @@ async def test_what_came_late_or_twice_is_in_its_place_once(side: Side):
     (piece,) = await samples(side, ids["patient"])
     assert piece.values == [x for n in range(4) for x in chunk(n).samples]
     assert piece.start == T0, "evenly spaced from where the promptest chunk puts them"
+
+
+async def test_a_sample_that_came_late_is_not_of_before_the_device_was_on_the_patient(side: Side):
+    ids = await furnish(side)
+    backend, patient = side.backend, ids["patient"]
+    other = await backend.create(SCOPE, "patient", {"name": "Next"})
+    moved = T0 + 4 * S + S // 2
+    side.clock.follow(moved)
+    await backend.end(SCOPE, "association", ids["worn"], moved)
+    await backend.create(SCOPE, "association", {"device": OXI, "patient": other.id, "start": moved})
+    late = [
+        replace(chunk(n, device=OXI), corrected=chunk(n).corrected + ms * S // 1000)
+        for n, ms in ((3, 0), (4, 600), (5, 0), (6, 0))
+    ]
+    await side.sample(*late)
+    mine, theirs = await samples(side, patient), await samples(side, other.id)
+    assert all(piece.end < moved for piece in mine)
+    assert all(piece.start >= moved for piece in theirs)
+    view = await backend.wave(SCOPE, other.id, "pleth", T0, T0 + 10 * S)
+    assert view.pieces == theirs
+    assert view.gaps[0].end >= moved
+
+
+async def test_nothing_lies_before_what_is_asked_for(side: Side):
+    ids = await furnish(side)
+    late = replace(chunk(0, device=OXI), corrected=chunk(0).corrected + S // 2)
+    await side.sample(late, *(chunk(n, device=OXI) for n in (1, 2)))
+    start = T0 + S // 2
+    view = await side.backend.wave(SCOPE, ids["patient"], "pleth", start, T0 + 10 * S)
+    assert [p.start >= start for p in view.pieces] == [True]
+    assert view.pieces[0].values[-1] == chunk(2).samples[-1]
+    assert view.pieces[0].start - start < 2 * S // 75

@@ -64,6 +64,9 @@ async def test_a_longer_time_is_an_envelope_and_a_too_long_one_is_refused(made: 
         early = await doctor.get(where(made, "/pleth"), params={"to": "1970-01-01T00:00:01Z"})
         metric = await doctor.get(where(made, "/spo2"))
         points = await doctor.get(where(made, "/pleth"), params={"points": 100_000})
+        far = {"from": "9999-12-31T23:59:00Z", "to": "9999-12-31T23:59:30Z"}
+        never = (await doctor.get(where(made, "/pleth"), params=far)).json()
+    assert (never["pieces"], len(never["gaps"])) == ([], 1)
     assert view["envelope"]
     (piece,) = view["pieces"]
     assert (len(piece["low"]), piece["values"]) == (9, [])
