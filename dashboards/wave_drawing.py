@@ -22,6 +22,8 @@ HEIGHT: Final = 120
 PAD: Final = 4.0
 MOST_LINES: Final = 13
 GRID_S: Final = (1, 5, 10, 60, 300, 600)
+NARROWEST: Final = {"ecg": 1.0, "ecg_i": 1.0, "ecg_ii": 1.0}
+"""What a picture reaches over at least (mV): the noise of a line without a beat must not look like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,14 @@ class Scale:
 
 
 def scale_of(view: WaveView) -> Scale | None:
-    """From the lowest to the highest value; None when there is none."""
+    """From the lowest to the highest value, and NARROWEST at least; None when there is none."""
     low = [min(p.low or p.values) for p in view.pieces if p.low or p.values]
     high = [max(p.high or p.values) for p in view.pieces if p.high or p.values]
-    return Scale(min(low), max(high)) if low else None
+    if not low:
+        return None
+    bottom, top = min(low), max(high)
+    spare = max(0.0, NARROWEST.get(view.metric, 0.0) - (top - bottom)) / 2
+    return Scale(round(bottom - spare, 9), round(top + spare, 9))
 
 
 def svg_wave(view: WaveView, label: str) -> Markup:

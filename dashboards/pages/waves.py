@@ -20,6 +20,7 @@ from dashboards.i18n import translations
 from dashboards.pages.render import is_htmx, page
 from dashboards.wave_drawing import Scale, scale_of, svg_wave
 from dashboards.wave_models import WaveGap, WaveHeld, WavePiece, WaveView
+from dashboards.wave_views import gaps_between
 from hearthward.core.clock import SECOND, iso
 from hearthward.core.errors import StoreUnavailable
 from hearthward.trust.access import Action
@@ -43,9 +44,13 @@ See = Annotated[Context, Depends(Guard(Action.VIEW_READINGS, "patient", reads=Tr
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One waveform of a period with its picture. ``age_s`` is that of its newest sample there; None: none."""
+    """One waveform of a period with its picture. ``age_s`` is that of its newest sample there; None: none.
 
-    held: WaveHeld
+    ``device`` is said where more than one gave it in this time; ``key`` is no other strip's.
+    """
+
+    key: str
+    device: str | None
     view: WaveView
     drawn: Markup
     scale: Scale | None
@@ -160,9 +165,11 @@ async def waves_at(context: Context, patient: str | None, at: int) -> str | None
     if patient is None or ":" in patient or not context.may(Action.VIEW_READINGS):
         return None
     held = await waves_held(context, patient) or ()
-    if context.scope.patient is not None or not any(h.first <= at <= h.newest for h in held):
+    start = at - BEFORE_S * SECOND
+    stop = start + WINDOWS[1] * SECOND
+    if context.scope.patient is not None or not any(h.first < stop and h.newest >= start for h in held):
         return None
-    end = iso(at + (WINDOWS[1] - BEFORE_S) * SECOND)
+    end = iso(stop)
     return f"{_address(patient)}/waves?window={WINDOWS[1]}s&end={end}"
 
 
@@ -174,28 +181,48 @@ async def _strips(context: Context, patient: str, held: Iterable[WaveHeld], show
         view = await context.backend.wave(context.scope, patient, one.metric, start, stop)
         if stop == one.newest + 1:
             view = _up_to_newest(view)
-        scale = scale_of(view)
-        newest = view.pieces[-1].end if view.pieces else None
-        found.append(
-            Strip(
-                held=one,
-                view=view,
-                drawn=svg_wave(view, _label(context, view, scale)),
-                scale=scale,
-                newest=newest,
-                age_s=None if newest is None else max(0, shown.now - newest) / SECOND,
-                gaps=view.gaps,
-                doubtful=[piece for piece in view.pieces if piece.quality],
-            )
-        )
+        devices = _by_device(view)
+        found += [
+            _strip(context, part, shown.now, device if len(devices) > 1 else None, n)
+            for n, (device, part) in enumerate(devices)
+        ]
     return sorted(found, key=lambda strip: shown.end is None and strip.old)
+
+
+def _strip(context: Context, view: WaveView, now: int, device: str | None, n: int) -> Strip:
+    scale = scale_of(view)
+    newest = max((piece.end for piece in view.pieces), default=None)
+    return Strip(
+        key=f"{view.metric}-{n}",
+        device=device,
+        view=view,
+        drawn=svg_wave(view, _label(context, view, scale)),
+        scale=scale,
+        newest=newest,
+        age_s=None if newest is None else max(0, now - newest) / SECOND,
+        gaps=view.gaps,
+        doubtful=[piece for piece in view.pieces if piece.quality],
+    )
+
+
+def _by_device(view: WaveView) -> list[tuple[str | None, WaveView]]:
+    """A view apart for each device that gave samples: two lines in one picture are nobody's waveform."""
+    devices = list(dict.fromkeys(piece.device for piece in view.pieces))
+    if len(devices) < 2:  # noqa: PLR2004 - one alone
+        return [(None, view)]
+    found = []
+    for device in devices:
+        pieces = [piece for piece in view.pieces if piece.device == device]
+        change = {"pieces": pieces, "gaps": gaps_between(pieces, view.start, view.end)}
+        found.append((device, view.model_copy(update={**change, "unit": pieces[-1].unit or view.unit})))
+    return found
 
 
 def _up_to_newest(view: WaveView) -> WaveView:
     """The newest sample is its end: evenly spaced it lies a moment before it came."""
     if not view.pieces:
         return view
-    last = view.pieces[-1]
+    last = max(view.pieces, key=lambda piece: piece.end)
     end = min(view.end, last.end + round(last.step))
     return view.model_copy(update={"end": end, "gaps": [gap for gap in view.gaps if gap.start < end]})
 

@@ -15,7 +15,7 @@ from dashboards.wave_views import gaps_between
 from hearthward.core.clock import iso
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import Quality
-from hearthward.trust.access import Role
+from hearthward.trust.access import Role, Scope
 from tests.unit.cloud_ingest.waves.made import chunk
 from tests.unit.dashboards.webworld import T0, S, World, alarm, world
 
@@ -111,6 +111,41 @@ async def test_an_alarm_leads_to_the_waveforms_of_its_time_where_there_are(made:
     assert "/waves?" not in without
 
 
+async def test_an_alarm_for_silence_leads_to_the_waveforms_before_it(made: World):
+    patient = made.ids["main", "patientA"]
+    made.clock.follow(T0 + 200 * S)
+    made.backend.put_alarm("main", alarm(patient, "alm_1", onset=T0 + 70 * S))
+    made.backend.put_alarm("main", alarm(patient, "alm_2", onset=T0 + 45 * S))
+    made.backend.put_alarm("main", alarm(patient, "alm_3", onset=T0 + 90 * S))
+    async with made.client(made.principal(Role.NURSE)) as nurse:
+        told = [(await nurse.get(f"/alarms/alm_{n}")).text for n in (1, 2, 3)]
+        there = re.search(r'href="([^"]+/waves[?][^"]+)"', told[0])
+        assert there is not None
+        page = (await nurse.get(there[1].replace("&amp;", "&"))).text
+    assert ["/waves?" in text for text in told] == [True, True, False]
+    assert 'class="trace band"' in page
+
+
+async def test_devices_that_give_the_same_waveform_at_once_are_drawn_apart(made: World):
+    patient = made.ids["main", "patientA"]
+    scope = Scope.system("main")
+    for name in ("oxi-X", "oxi-Y"):
+        gateway = made.ids["main", "gatewayA"]
+        values = {"id": name, "gateway": gateway, "transport": "ble", "address": "C4:12:5D:00:AE:92"}
+        device = await made.backend.create(scope, "device", {**values, "profile": "sig-pulse-oximeter"})
+        await made.backend.create(
+            scope, "association", {"device": device.id, "patient": patient, "start": T0 + 40 * S}
+        )
+        made.backend.put_waves("main", [chunk(n, device=name, scale=0.5) for n in range(55, 59)])
+    async with made.client(made.principal(Role.NURSE)) as nurse:
+        part = (await nurse.get(where(made, "/waves"), headers=HTMX)).text
+        alone = (await nurse.get(where(made, f"/waves?end={iso(T0 + 55 * S)}"))).text
+    assert part.count('<svg class="wave"') == 3
+    assert [part.count(f"<small>{name}</small>") for name in ("main-oxi-A", "oxi-X", "oxi-Y")] == [1, 1, 1]
+    assert len(set(re.findall(r'id="(wave-[^"]+)"', part))) == 3
+    assert alone.count('<svg class="wave"') == 1
+
+
 def piece(*values: float, start: int = T0, step: float = S / 10, **more: Any) -> WavePiece:
     fields: dict[str, Any] = {"start": start, "step": step, "values": list(values), **more}
     n = len(values) or len(fields["low"])
@@ -170,6 +205,17 @@ def test_one_sample_a_flat_line_and_nothing_can_be_drawn():
     assert "60.0" in flat
     assert "trace" not in svg_wave(view(), "")
     assert scale_of(view()) is None
+
+
+def test_the_noise_of_an_ecg_without_a_beat_is_not_drawn_as_one():
+    still = view(piece(0.01, -0.01, 0.02))
+    assert scale_of(still) == Scale(-0.495, 0.505)
+    ys = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", svg_wave(still, "").split("trace")[1])]
+    assert max(ys) - min(ys) < 5
+    beats = view(piece(-0.2, 1.1))
+    assert scale_of(beats) == Scale(-0.2, 1.1)
+    pulse = beats.model_copy(update={"metric": "pleth", "pieces": [piece(0.01, 0.02)]})
+    assert scale_of(pulse) == Scale(0.01, 0.02)
 
 
 @pytest.mark.parametrize(
