@@ -12,6 +12,7 @@ from cloud_ingest.waves.runs import APART_NS, Envelope, Run, cut, runs_of
 from dashboards.models import Item, Kind
 from dashboards.wave_models import FULL_NS, MAX_POINTS, WaveHeld, WavePiece, WaveView
 from dashboards.wave_views import envelope_pieces, gaps_between, in_order, piece_of
+from hearthward.core.clock import SECOND
 from hearthward.core.codes import METRICS
 from hearthward.trust.access import Scope
 from rules.attribution import Span
@@ -72,7 +73,7 @@ class WaveReads(ABC):
             else:
                 envelope = Envelope(start, end, -(-(end - start) // max(1, min(points, MAX_POINTS))))
                 for at in range(start, end, AT_ONCE_NS):
-                    runs, more = await self._runs(scope, spans, metric, (start, end), at)
+                    runs, more = await self._runs(scope, spans, metric, (start, end), (at, at + AT_ONCE_NS))
                     cut_off = cut_off or more
                     for run in runs:
                         envelope.add(run)
@@ -97,22 +98,32 @@ class WaveReads(ABC):
             return
         spans = await self._devices_on(scope, patient)
         for at in range(start, end, AT_ONCE_NS):
-            runs, _ = await self._runs(scope, spans, metric, (start, end), at)
-            if runs:
+            runs, many = await self._runs(scope, spans, metric, (start, end), (at, at + AT_ONCE_NS))
+            if runs and not many:
                 yield in_order(piece_of(run) for run in runs)
+            for second in range(at, min(end, at + AT_ONCE_NS), SECOND) if many else ():
+                runs, _ = await self._runs(scope, spans, metric, (start, end), (second, second + SECOND))
+                if runs:
+                    yield in_order(piece_of(run) for run in runs)
 
     async def _runs(
-        self, scope: Scope, spans: Sequence[Span], metric: str, period: tuple[int, int], at: int | None = None
+        self,
+        scope: Scope,
+        spans: Sequence[Span],
+        metric: str,
+        period: tuple[int, int],
+        part: tuple[int, int] | None = None,
     ) -> tuple[list[Run], bool]:
-        """The runs of a period, or of its part from ``at`` on, and whether there were too many samples.
+        """The runs of a period, or of a part of it, and whether there were more samples than are read.
 
-        Which part has a sample goes by when it came, so that none is in two. Evenly spaced it lies earlier:
+        In which part a sample is goes by when it came, so that none is in two. Evenly spaced it lies earlier:
         one that came when the device was on the patient and was taken before is left out.
         """
         found: list[Run] = []
         start, end = period
-        begin = start if at is None else at
-        stop = end + APART_NS if at is None or at + AT_ONCE_NS >= end else at + AT_ONCE_NS
+        begin, stop = part or period
+        if stop >= end:
+            stop = end + APART_NS
         store, many = self._wave_store(scope), False
         for span in spans:
             first, last = max(begin, span.start), stop if span.end is None else min(stop, span.end)

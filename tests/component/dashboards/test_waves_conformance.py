@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,16 @@ async def test_nothing_lies_before_what_is_asked_for(side: Side):
     assert [p.start >= start for p in view.pieces] == [True]
     assert view.pieces[0].values[-1] == chunk(2).samples[-1]
     assert view.pieces[0].start - start < 2 * S // 75
+
+
+async def test_a_table_leaves_no_sample_out_however_many_there_are(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+):
+    ids = await furnish(side)
+    await side.sample(*(chunk(n, device=OXI) for n in range(60)))
+    store = side.backend._wave_store(SCOPE)
+    monkeypatch.setattr(store, "read", partial(store.read, most=1000))
+    monkeypatch.setattr("dashboards.wave_reads.MOST_SAMPLES", 1000)
+    pieces = await samples(side, ids["patient"])
+    assert [x for p in pieces for x in p.values] == [x for n in range(60) for x in chunk(n).samples]
+    assert (await side.backend.wave(SCOPE, ids["patient"], "pleth", T0, T0 + 60 * S)).cut_off

@@ -233,3 +233,10 @@ async def test_flaws_are_said_in_words(made: World):
         part = (await nurse.get(where(made, "/waves"), headers=HTMX)).text
     assert "demo data, poor signal" in part
     assert 'class="doubt"' in part
+    flicker = [chunk(n, device="main-oxi-A", quality=16 * (n % 2), run=9) for n in range(60, 90)]
+    made.backend.put_waves("main", flicker)
+    made.clock.follow(T0 + 90 * S)
+    async with made.client(made.principal(Role.NURSE)) as nurse:
+        page = (await nurse.get(where(made, "/waves?window=30s"))).text
+    assert page.count('class="doubt"') == 15
+    assert "and 7 more" in page
