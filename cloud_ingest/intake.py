@@ -15,6 +15,7 @@ from cloud_ingest.taken import MAX_DETAIL, Answer, Clone, Dead, Intake, Part
 from cloud_ingest.waves.taking import WavePart, read_waves
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import ReadingBatch
+from hearthward.core.wave_blocks import samples_in
 from hearthward.core.wire import Block, Frame, decode_block, encode_block, parse_topic
 
 __all__ = [
@@ -44,6 +45,8 @@ OTHER_TIME: Final = "other_time"
 UNREADABLE: Final = frozenset({"topic", "tenant", "identity", "malformed", "version", "oversized"})
 """Why a message is no frame that can be believed; blocks may be refused for some of these, too."""
 TOGETHER: Final = 500
+MOST_SAMPLES: Final = 1 << 22
+"""After so many samples of waveforms in one batch the blocks that follow get no receipt: they come again."""
 MAX_CLONES: Final = 1_024
 """Blocks that are remembered as dead-lettered, or found, under numbers that are taken."""
 _MAX_INT: Final = 2**63 - 1
@@ -94,7 +97,8 @@ class Inspector:
 
         But for ``intake.unsure``: what is known of these has to be looked up first.
         Without ``readings`` new blocks of readings are left out, as nothing can be stored now: returns how
-        many readings that were. Without ``waves`` blocks of waveforms are left out: they come again.
+        many readings that were. Without ``waves``, and beyond MOST_SAMPLES, blocks of waveforms are left
+        out: they come again.
         ``offset`` is what to add to times of the gateway's clock (ns).
         """
         source = frame.gateway, frame.boot
@@ -107,11 +111,13 @@ class Inspector:
         left: list[Block] = []
         for block in frame.blocks:
             state = self._judge(account, source, block, intake)
-            if state in _TO_STORE and not (waves if block.waves else readings or block.decisions):
+            room = waves and intake.samples < MOST_SAMPLES
+            if state in _TO_STORE and not (room if block.waves else readings or block.decisions):
                 left.append(block)
             elif state is BlockState.UNSURE and not block.waves:
                 intake.unsure.append(Unsure(source, frame.session, topic, block, now, offset))
             else:
+                intake.samples += samples_in(block.payload) if block.waves and state in _TO_STORE else 0
                 answer.blocks[block.stored()] = None
                 if state is BlockState.NEW:
                     account.add(block)

@@ -106,6 +106,8 @@ class Intake:
     """What gateways' own rules have decided."""
     waves: list[WavePart] = field(default_factory=list)
     """To be stored before anything is receipted; chunks that came again are known to their store."""
+    samples: int = 0
+    """In blocks of waveforms that were taken."""
     clones: list[Clone] = field(default_factory=list)
     kept: list[Clone] = field(default_factory=list)
     """Other blocks under numbers that are taken whose content is kept, and that accuse nobody."""

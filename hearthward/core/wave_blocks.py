@@ -18,13 +18,15 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.packing import MAX_MESSAGE_BYTES, pack, unpack
 from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, SAMPLE_LIMIT, WaveformChunk
 
-__all__ = ["MAX_CHUNKS", "carries_waves", "decode_waves", "encode_waves"]
+__all__ = ["MAX_CHUNKS", "carries_waves", "decode_waves", "encode_waves", "samples_in"]
 
 MAX_CHUNKS: Final = 1024
 """Chunks in one block at most."""
 _VERSION: Final = 1
 """Of blocks (``wire.BLOCK_VERSION``)."""
 _WAVES: Final = "waves"
+_COUNT: Final = -2
+"""Where a row has how many samples it is."""
 _HEAD: Final = pack([_VERSION, _WAVES])[1:]
 
 
@@ -68,6 +70,20 @@ def encode_waves(chunks: Sequence[WaveformChunk]) -> bytes:
 def carries_waves(payload: bytes) -> bool:
     """Whether a block's payload says that it has waveforms; it may be damaged all the same."""
     return payload[1 : 1 + len(_HEAD)] == _HEAD
+
+
+def samples_in(payload: bytes) -> int:
+    """How many samples a block of waveforms says that it has; 0: none that can be decoded.
+
+    What never changes is packed as one number: a message of 1 MiB may have some 80 million samples.
+    """
+    try:
+        _, _, rows = unpack(payload, "block of waveforms", _VERSION)
+        counts = [row[_COUNT] for row in rows]
+        sound = len(counts) <= MAX_CHUNKS and all(type(n) is int and 0 < n <= MAX_SAMPLES for n in counts)
+        return sum(counts) if sound else 0
+    except Exception:  # noqa: BLE001 - decode_waves says what is wrong with it
+        return 0
 
 
 def decode_waves(payload: bytes) -> tuple[WaveformChunk, ...]:

@@ -126,6 +126,22 @@ async def test_what_cannot_be_read_or_be_true_is_put_aside_and_counted_but_no_re
     assert all("waveform" in x.detail for x in letters)
 
 
+async def test_flat_lines_without_end_are_taken_piece_by_piece(ward: Ward, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cloud_ingest.intake.MOST_SAMPLES", 4096 * 4)
+    flat = [chunk(samples=(5,) * 4096, first=n * 4096, begins=T0 + n * SECOND // 2) for n in range(12)]
+    flat = [replace(c, rate_hz=4096.0) for c in flat]
+    sent = frame(
+        *(wave_block(1 + n, *flat[n : n + 2]) for n in range(0, 12, 2)), block(13, reading(0)), at=60
+    )
+    taken = []
+    for _ in range(3):
+        await ward.take(sent)
+        taken.append(len(ward.waves))
+    assert taken == [4, 8, 12], "no more at once, and the rest when it comes again"
+    assert len(await ward.stored()) == 1
+    assert spans(ward.receipts()[0]) == ((1, 4), (13, 13))
+
+
 async def test_a_sample_is_no_reading(ward: Ward):
     await ward.take(frame(block(1, reading(0, 97.0, metric="pleth"), reading(0)), at=60))
     assert [x.reason for x in await ward.rows(DeadLetter)] == ["unknown_metric"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hearthward.core.errors import DecodeError
 from hearthward.core.packing import pack, unpack
-from hearthward.core.wave_blocks import MAX_CHUNKS, carries_waves, decode_waves, encode_waves
+from hearthward.core.wave_blocks import MAX_CHUNKS, carries_waves, decode_waves, encode_waves, samples_in
 from hearthward.core.waves import MAX_SAMPLES, SAMPLE_LIMIT, WaveformChunk
 from hearthward.core.wire import Block, decode_block, encode_decisions
 
@@ -51,7 +51,18 @@ PLETH = WaveformChunk(
 
 @given(st.lists(CHUNKS, min_size=1, max_size=6))
 def test_what_is_encoded_comes_back(chunks: list[WaveformChunk]) -> None:
-    assert decode_waves(encode_waves(chunks)) == tuple(chunks)
+    payload = encode_waves(chunks)
+    assert decode_waves(payload) == tuple(chunks)
+    assert samples_in(payload) == sum(len(chunk.samples) for chunk in chunks)
+
+
+def test_how_many_samples_there_are_is_not_believed_of_damage() -> None:
+    payload = encode_waves([PLETH, PLETH])
+    assert samples_in(payload[:-1]) == 0
+    assert samples_in(b"") == 0
+    for n in (-1, 0, MAX_SAMPLES + 1, 1.0, None, "1"):
+        assert samples_in(pack([1, "waves", [], [[0, n, ["c", 1]], [0, 5, ["c", 1]]]])) == 0
+    assert samples_in(pack([1, "waves", [], [[0, 5, ["c", 1]]] * (MAX_CHUNKS + 1)])) == 0
 
 
 @given(st.binary(max_size=80))
