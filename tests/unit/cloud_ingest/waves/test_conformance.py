@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -118,6 +119,22 @@ async def test_drops_what_is_old_and_then_the_oldest_of_what_is_too_much(store: 
     assert await store.prune(0, 0) > 0
     assert await everything(store) == []
     assert await store.append("main", [parcel(chunk(101))]) == 1, "there is room again"
+
+
+async def test_what_is_too_much_goes_without_what_is_newest_whenever_it_came(tmp_path: Path):
+    store = SqliteWaves(tmp_path / "waves.db")
+    noise = random.Random(7)
+    made = [
+        replace(chunk(n), samples=tuple(noise.randrange(-(2**31), 2**31) for _ in range(75)))
+        for n in range(2000)
+    ]
+    await store.append("main", [parcel(*made[1000:])])
+    await store.append("main", [parcel(*made[:1000])])  # what is older came later
+    assert await store.prune(0, 1 << 30) == 0
+    gone = await store.prune(0, 600_000)
+    assert 0 < gone < 2000
+    assert await everything(store) == made[gone:]
+    await store.close()
 
 
 @pytest.mark.parametrize(
