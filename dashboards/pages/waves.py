@@ -62,7 +62,12 @@ class Strip:
     @property
     def old(self) -> bool:
         """Whether it is not of now."""
-        return self.age_s is None or self.age_s * SECOND > OLD_NS
+        return self.age_s is None or abs(self.age_s) * SECOND > OLD_NS
+
+    @property
+    def ahead(self) -> bool:
+        """Whether its clock is: nobody knows then how old it is."""
+        return self.old and self.age_s is not None and self.age_s < 0
 
     @property
     def more_gaps(self) -> int:
@@ -199,7 +204,7 @@ def _strip(context: Context, view: WaveView, now: int, device: str | None, n: in
         drawn=svg_wave(view, _label(context, view, scale)),
         scale=scale,
         newest=newest,
-        age_s=None if newest is None else max(0, now - newest) / SECOND,
+        age_s=None if newest is None else (now - newest) / SECOND,
         gaps=view.gaps,
         doubtful=[piece for piece in view.pieces if piece.quality],
     )

@@ -64,6 +64,15 @@ async def test_what_is_not_of_now_says_so_and_stands_last(made: World):
     assert "no sample" in part, "five seconds are missing in the pulse wave"
 
 
+async def test_what_is_dated_ahead_does_not_look_like_now(made: World):
+    made.backend.put_waves("main", [chunk(90, device="main-oxi-A")])
+    async with made.client(made.principal(Role.NURSE)) as nurse:
+        part = (await nurse.get(where(made, "/waves"), headers=HTMX)).text
+    assert "? dated in the future" in part
+    assert 'class="strip aged"' in part
+    assert "old:" not in part
+
+
 async def test_a_store_that_is_away_takes_no_page_with_it(made: World, monkeypatch: pytest.MonkeyPatch):
     async def away(*_: object, **__: object) -> None:
         msg = "away"
