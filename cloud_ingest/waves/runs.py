@@ -13,7 +13,10 @@ from hearthward.core.waves import WaveformChunk
 __all__ = ["APART_NS", "Envelope", "Run", "cut", "runs_of"]
 
 APART_NS: Final = SECOND
-"""A chunk that begins so much off the end of the one before belongs to another run: a clock was moved."""
+"""A chunk that begins so much after the end of the one before belongs to another run: a clock was moved.
+
+Before that end it may begin by its own length, too: what was held back comes all at once.
+"""
 NEAR_NS: Final = 1000
 """What rounding may move a sample."""
 DIGITS: Final = 9
@@ -73,7 +76,7 @@ def runs_of(chunks: Iterable[WaveformChunk]) -> list[Run]:
     found: list[Run] = []
     before: WaveformChunk | None = None
     begun = 0
-    for chunk in sorted(chunks, key=lambda c: (c.begins, c.first)):
+    for chunk in sorted(chunks, key=lambda c: (c.corrected, c.first)):
         values = [round(sample * chunk.scale, DIGITS) for sample in chunk.samples]
         if before is not None and found and _follows(before, chunk):
             run = found[-1]
@@ -89,11 +92,11 @@ def runs_of(chunks: Iterable[WaveformChunk]) -> list[Run]:
 
 def _follows(before: WaveformChunk, chunk: WaveformChunk) -> bool:
     same = (before.run, before.rate_hz, before.scale, before.unit, before.quality, before.device)
-    step = round(SECOND / before.rate_hz)
+    off = chunk.begins - before.corrected - round(SECOND / before.rate_hz)
     return (
         chunk.first == before.end
         and (chunk.run, chunk.rate_hz, chunk.scale, chunk.unit, chunk.quality, chunk.device) == same
-        and abs(chunk.begins - before.corrected - step) <= APART_NS
+        and -(chunk.corrected - chunk.begins + APART_NS) <= off <= APART_NS
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,3 +93,22 @@ def test_slow_samples_last_until_the_next_in_narrow_buckets():
     (run,) = runs_of([numbered(0, 1), numbered(1, 1), numbered(2, 1)])
     envelope.add(run)
     assert envelope.low == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, None, None]
+
+
+def test_what_a_radio_held_back_and_gave_at_once_is_one_run():
+    whole = [chunk(0, size=63, rate_hz=62.5, first=0)]
+    came = T0 + 5 * SECOND
+    for n, size in enumerate((63, 20, 63, 63)):
+        first = whole[-1].end
+        ends = came + n * SECOND // 100
+        begins = ends - round((size - 1) * SECOND / 62.5)
+        whole.append(chunk(size=size, rate_hz=62.5, first=first, begins=begins))
+    before, burst = runs_of(reversed(whole))
+    assert before.values == list(whole[0].samples)
+    assert burst.values == [x for c in whole[1:] for x in c.samples]
+    assert burst.end == pytest.approx(whole[-1].corrected, abs=10)
+
+
+def test_a_clock_that_was_put_back_begins_a_run():
+    back = chunk(1, begins=T0 - 2 * SECOND)
+    assert len(runs_of([chunk(0), back])) == 2
