@@ -158,6 +158,7 @@ async def test_what_the_cloud_asks_is_done_once(tmp_path: Path):
         (asked(key=SigningKey.new()), "signature"),
         (Ask("gw-1", "scan", 10, 5).encode(), "signature"),
     ],
+    ids=["noise", "another gateway", "another key", "no signature"],
 )
 async def test_what_nobody_believes_is_not_done(tmp_path: Path, payload: bytes, reason: str):
     rig = Rig(tmp_path)
