@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from cloud_ingest.records import Proofs, Records
 from cloud_ingest.records.accounts import Accounts
 from cloud_ingest.records.consents import PARTS
+from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.shifts import DutyRole
 from cloud_ingest.records.staff import check_pin
 from hearthward.app.seed_home import enter_home
-from hearthward.app.ward import PlannedPatient, WardPlan
+from hearthward.app.ward import PlannedDevice, PlannedPatient, WardPlan
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import OF_ONE, Scope
@@ -51,16 +52,21 @@ class Login:
 async def enter_plan(records: Records, plan: WardPlan, start: int) -> None:
     """Enter ward, gateway, patients, devices and associations from ``start`` (UTC ns) on.
 
-    What is there already stays: only a device's address follows its twin. Raises ConfigError.
+    What is there already stays: only a device's address follows its twin, and devices that the plan did not
+    have before are given to its patients. Raises ConfigError.
     """
     scope = Scope.system(plan.tenant)
 
     def write(session: Session) -> None:
         directory = records.directory(session)
         if any(w.id == WARD_ID for w in directory.wards.list(scope)):
-            known = {d.id: d.address for d in directory.devices.list(scope)}
-            for _, device in plan.devices():
-                if device.address and known.get(device.id, device.address) != device.address:
+            known = {d.id: d for d in directory.devices.list(scope, ended=True)}
+            there = {p.id for p in directory.patients.list(scope)}
+            for patient, device in plan.devices():
+                row = known.get(device.id)
+                if row is None and patient.id in there:
+                    _enter_device(directory, scope, plan, patient, device, start)
+                elif row is not None and row.ended is None and device.address not in {"", row.address}:
                     directory.devices.change(scope, device.id, address=device.address)
             return
         directory.wards.create(scope, name=plan.ward, ident=WARD_ID)
@@ -84,17 +90,28 @@ def _enter_patient(
         bed = directory.beds.create(scope, ward=WARD_ID, label=patient.bed)
         directory.encounters.create(scope, patient=patient.id, kind="ward", bed=bed.id, start=start)
     for device in patient.devices:
-        directory.devices.create(
-            scope,
-            gateway=plan.gateway,
-            transport=device.transport,
-            address=device.address,
-            profile=device.profile,
-            interval_s=device.interval_s,
-            label=device.kind,
-            ident=device.id,
-        )
-        directory.associations.create(scope, device=device.id, patient=patient.id, start=start)
+        _enter_device(directory, scope, plan, patient, device, start)
+
+
+def _enter_device(
+    directory: Directory,
+    scope: Scope,
+    plan: WardPlan,
+    patient: PlannedPatient,
+    device: PlannedDevice,
+    start: int,
+) -> None:
+    directory.devices.create(
+        scope,
+        gateway=plan.gateway,
+        transport=device.transport,
+        address=device.address,
+        profile=device.profile,
+        interval_s=device.interval_s,
+        label=device.kind,
+        ident=device.id,
+    )
+    directory.associations.create(scope, device=device.id, patient=patient.id, start=start)
 
 
 async def demo_logins(records: Records, plan: WardPlan) -> list[Login]:

@@ -217,7 +217,7 @@ LONGEST_S: Final = 7 * 86_400.0
 def virtual_ward(gateway: str = "gw-1", tenant: str = "main") -> WardPlan:
     """Twelve beds (heart-rate belt, oximeter by radio or wire, cuff) and four homes (oximeter, cuff).
 
-    The first home's oximeter is on a wire and sends its pleth wave, too.
+    The first home has an oximeter on a wire as well, which sends its pleth wave, too.
     """
     patients = []
     for n, name in enumerate(_BEDS, 1):
@@ -230,11 +230,12 @@ def virtual_ward(gateway: str = "gw-1", tenant: str = "main") -> WardPlan:
         patients.append(PlannedPatient(f"pat-{n:02}", name, f"{n}", devices, f"{1936 + 3 * n}-04-{n:02}"))
     for n, name in enumerate(_HOMES, 1):
         cuff: TwinKind = "beurer-bm85" if n % 2 == 0 else "blood-pressure"
-        home: TwinKind = "contec-5byte" if n == 1 else "pulse-oximeter"
         devices = (
-            PlannedDevice(f"home-ox-{n}", home, 1.0),
+            PlannedDevice(f"home-ox-{n}", "pulse-oximeter", 1.0),
             PlannedDevice(f"home-bp-{n}", cuff, _CUFF_S),
         )
+        if n == 1:
+            devices = (*devices, PlannedDevice("home-pleth-1", "contec-5byte", 1.0))
         patients.append(PlannedPatient(f"home-{n}", name, None, devices, f"{1941 + 5 * n}-09-{n:02}"))
     return WardPlan("Ward 1", gateway, tuple(patients), tenant)
 

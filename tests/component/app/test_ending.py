@@ -20,7 +20,7 @@ SOON_S = 20
 NOBODY = "mqtt://127.0.0.1:1"
 
 COMMANDS = {
-    "run": (["run", "--port", "0"], "all 44 devices stream"),
+    "run": (["run", "--port", "0"], "all 45 devices stream"),
     "run without a ward": (["run", "--ward", "none", "--port", "0"], "Pages "),
     "cloud": (["cloud", "--port", "0"], "Pages "),
     "cloud without its broker": (["cloud", "--port", "0", "--broker", NOBODY], "Pages "),
@@ -30,7 +30,7 @@ COMMANDS = {
         "no player's clock",
     ),
     "twins": (["twins", "--plan", "PLAN"], "virtual radio on"),
-    "demo": (["demo"], "all 44 devices stream"),
+    "demo": (["demo"], "all 45 devices stream"),
     "demo of an escalation": (["demo", "--escalation"], "all 2 devices stream"),
 }
 
@@ -77,7 +77,7 @@ def test_the_demo_ends_cleanly_in_the_middle_of_starting(tmp_path: Path, moment:
 
 def test_an_impatient_person_presses_twice(tmp_path: Path):
     with command(tmp_path, "it", "--data", tmp_path / "data", "run", "--port", "0") as running:
-        running.wait_for("all 44 devices stream")
+        running.wait_for("all 45 devices stream")
         children = running.children()
         running.process.send_signal(signal.SIGINT)
         assert running.stop(signal.SIGINT, SOON_S) == 0, running.err

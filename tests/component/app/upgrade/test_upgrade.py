@@ -53,7 +53,7 @@ def test_what_an_earlier_release_left_is_all_there(tmp_path: Path, release: str)
     alarms = rows(before / "cloud" / "records.db", "SELECT id, patient, onset, accepted_by FROM alarms")
     assert sum(accepted is not None for *_, accepted in alarms) == 1
     with command(tmp_path, "it", "--data", data, "run", "--port", "0") as running:
-        running.wait_for("all 44 devices stream")
+        running.wait_for("all 45 devices stream")
         wait_until_stored(running, ward / "cloud" / "series.db", stored | undelivered)
         assert running.stop() == 0
         check_quiet(running)

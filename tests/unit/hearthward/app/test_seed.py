@@ -86,6 +86,34 @@ async def test_entered_again_nothing_changes_but_the_twins_addresses(records: Re
     assert len(names) == 16
 
 
+async def test_a_device_that_an_earlier_release_had_not_is_given_to_its_patient(records: Records):
+    plan = addressed(virtual_ward())
+    newer = {"home-pleth-1", "ox-02"}
+    former = replace(
+        plan,
+        patients=tuple(
+            replace(p, devices=tuple(d for d in p.devices if d.id not in newer)) for p in plan.patients
+        ),
+    )
+    await enter_plan(records, former, START - 2 * SECOND)
+    await records.run(lambda s: records.directory(s).devices.end(SCOPE, "hr-03"))
+    await enter_plan(records, plan, START - SECOND)
+    await enter_plan(records, plan, START)
+    worn = await records.read(
+        lambda s: {a.device: (a.patient, a.start) for a in records.directory(s).associations.list(SCOPE)}
+    )
+    assert worn["home-pleth-1"] == ("home-1", START - SECOND)
+    assert worn["home-ox-1"] == ("home-1", START - 2 * SECOND)
+    devices = await records.read(
+        lambda s: {d.id: d.transport for d in records.directory(s).devices.list(SCOPE)}
+    )
+    assert devices == {d.id: d.transport for _, d in plan.devices() if d.id != "hr-03"}
+
+
+def test_the_first_homes_oximeter_stays_as_an_earlier_release_entered_it():
+    assert {d.id: d.transport for _, d in virtual_ward().devices()}["home-ox-1"] == "ble"
+
+
 async def test_a_plan_that_is_half_wrong_enters_nothing(records: Records):
     good = PlannedPatient("a", "A", "1", (PlannedDevice("d1", "heart-rate", 1.0, "C0:00:00:00:00:01"),))
     bad = PlannedPatient("b", "B", "2", (PlannedDevice("d 2", "heart-rate", 1.0, "C0:00:00:00:00:02"),))
