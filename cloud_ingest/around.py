@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_ingest.sources.base import FrameSource
-from hearthward.core.clock import Clock
+from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError
 from hearthward.core.sightings import MOST_SCAN_S, Ask, Sightings
 from hearthward.core.telemetry import Telemetry
@@ -22,6 +22,10 @@ MAX_GATEWAYS: Final = 1_000
 """Unknown gateways can be invented by anybody who may publish: beyond this no new ones are kept."""
 
 
+KEPT_S: Final = 3600
+"""A gateway that tells no more is forgotten after that: names of people's phones are among what it saw."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A gateway's last word, and when it came (UTC ns, real time)."""
@@ -31,7 +35,10 @@ class Told:
 
 
 class AroundBoard:
-    """Each gateway's newest sightings. ``wall`` is real time, also where a recording is played."""
+    """Each gateway's newest sightings, in memory only and for ``KEPT_S``.
+
+    ``wall`` is real time, also where a recording is played.
+    """
 
     def __init__(
         self, tenant: str, source: FrameSource, key: SigningKey, wall: Clock, telemetry: Telemetry
@@ -39,6 +46,7 @@ class AroundBoard:
         self._tenant, self._source, self._key = tenant, source, key
         self._wall, self._telemetry = wall, telemetry
         self._told: dict[str, Told] = {}
+        self._listening: dict[str, int] = {}
         self._issued = 0
 
     def take(self, gateway: str, payload: bytes) -> None:
@@ -58,8 +66,20 @@ class AroundBoard:
         log.warning("sightings of gateway %s refused: %s", gateway, why)
 
     def all(self) -> dict[str, Told]:
-        """Gateway -> what it told last."""
+        """Gateway -> what it told last, unless that is long ago."""
+        self.forget()
         return dict(self._told)
+
+    def listening(self) -> dict[str, int]:
+        """Gateway -> until when it listens (UTC ns), as it was asked to."""
+        self.forget()
+        return dict(self._listening)
+
+    def forget(self) -> None:
+        """Drop what is older than ``KEPT_S``; to be called now and then, also when nobody tells or looks."""
+        now = self._wall.now_ns()
+        self._told = {g: one for g, one in self._told.items() if now - one.at <= KEPT_S * SECOND}
+        self._listening = {g: until for g, until in self._listening.items() if until > now}
 
     async def scan(self, gateway: str, seconds: int) -> None:
         """Ask a gateway to listen for 1..60 s. Raises UplinkError: there is no connection."""
@@ -67,3 +87,4 @@ class AroundBoard:
         ask = Ask(gateway, "scan", min(max(1, seconds), MOST_SCAN_S), self._issued)
         signed = ask.signed(self._key.sign(ask.signed_part()))
         await self._source.publish(topic(self._tenant, gateway, "ask"), signed.encode())
+        self._listening[gateway] = self._wall.now_ns() + ask.seconds * SECOND

@@ -451,6 +451,7 @@ class CloudService:
         rounds = 0
         while True:
             await asyncio.sleep(MAINTENANCE_S)
+            self.around.forget()
             try:
                 await self._save_gateways()
                 await self._know()

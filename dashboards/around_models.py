@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboards.models import Instant
+from dashboards.models import Association, Device, Instant
 from hearthward.core.device_states import Sighting
 from hearthward.core.sightings import Sightings
 
-__all__ = ["Around", "GatewayEars", "SeenDevice"]
+__all__ = ["Adopted", "Around", "GatewayEars", "SeenDevice"]
 
 
 class _View(BaseModel):
@@ -55,14 +56,26 @@ class Around(_View):
 
     items: list[SeenDevice]
     gateways: list[GatewayEars]
+    listening: dict[str, Instant] = Field(
+        default_factory=dict, description="gateway -> until when it listens, as it was asked to"
+    )
 
     @classmethod
-    def of(cls, told: dict[str, tuple[int, Sightings]]) -> Around:
-        """Gateway -> (when its word came, its word)."""
+    def of(cls, told: Mapping[str, tuple[int, Sightings]], listening: Mapping[str, int]) -> Around:
+        """Gateway -> (when its word came, its word); gateway -> until when it listens."""
         return cls(
+            listening=dict(listening),
             items=[SeenDevice.of(g, one) for g, (_, seen) in sorted(told.items()) for one in seen.sightings],
             gateways=[
                 GatewayEars(gateway=g, told=at, hearing=seen.hearing, trouble=seen.trouble)
                 for g, (at, seen) in sorted(told.items())
             ],
         )
+
+
+class Adopted(_View):
+    """A device that was taken in, and whom it measures from now on; ``created``: it was not there before."""
+
+    device: Device
+    association: Association | None = None
+    created: bool = True

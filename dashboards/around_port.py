@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from dashboards.around_models import Around
+from dashboards.around_models import Adopted, Around
 from hearthward.trust.access import Scope
 
 __all__ = ["AroundPort"]
@@ -21,5 +22,13 @@ class AroundPort(Protocol):
         """Ask a gateway to listen for 1..60 s.
 
         Refused: ``gateway`` unknown (none in scope) or state (it is offline).
+        """
+        ...
+
+    async def adopt(self, scope: Scope, fields: Mapping[str, Any], patient: str | None) -> Adopted:
+        """Enter a device (``fields`` as for ``create``) and give it to a patient: both or nothing.
+
+        Asked for again, it is what is there already. Refused besides what ``create`` refuses: ``gateway``
+        or ``patient`` ended; ``address`` gateway (a Bluetooth device that another gateway has).
         """
         ...

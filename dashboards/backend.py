@@ -110,6 +110,9 @@ REASONS: Final = {
     "many": "{field}: there are {value} already; remove one first",
     "busy": "{field}: too many trials are waiting already; try again when one of them is done",
     "nobody": "{field}: nobody was in care there in this period",
+    "gateway": "{field}: it is configured at another gateway already ({value}); change that entry, or end it",
+    "empty": "{field}: nobody lies in bed {value} now; name a patient, or leave it out and assign it later",
+    "either": "{field}: give a patient or a bed, not both",
     "simple": "{field} is guessed at once; give digits that are not the same or in a row",
 }
 """Why a directory entry is refused: the code and what it says (English; pages translate it)."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sqlalchemy.orm import Session
+
+from cloud_ingest.records import models as rows
+from cloud_ingest.records.adopting import adopt_device
 from cloud_ingest.service import CloudService
-from dashboards.around_models import Around
+from dashboards.around_models import Adopted, Around
 from dashboards.backend import DirectoryError
-from dashboards.models import Item, Kind
-from hearthward.core.errors import UplinkError
+from dashboards.cloud_views import device_of, directory_error, item_of
+from dashboards.models import Association, Item, Kind
+from hearthward.core.errors import ConfigError, UplinkError
 from hearthward.trust.access import Scope
 
 __all__ = ["CloudAround"]
@@ -28,11 +34,13 @@ class CloudAround:
         """See the port."""
         if scope.tenant != self._service.tenant:
             return Around(items=[], gateways=[])
-        told = {g: (one.at, one.seen) for g, one in self._service.around.all().items()}
+        board = self._service.around
+        told, listening = {g: (one.at, one.seen) for g, one in board.all().items()}, board.listening()
         if scope.confined:
             mine = {gateway.id for gateway in await self.items(scope, "gateway")}
             told = {gateway: one for gateway, one in told.items() if gateway in mine}
-        return Around.of(told)
+            listening = {gateway: until for gateway, until in listening.items() if gateway in mine}
+        return Around.of(told, listening)
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
         """See the port."""
@@ -44,3 +52,25 @@ class CloudAround:
             await self._service.around.scan(gateway, seconds)
         except UplinkError as error:
             raise DirectoryError(field="gateway", code="state", value="offline") from error
+
+    async def adopt(self, scope: Scope, fields: Mapping[str, Any], patient: str | None) -> Adopted:
+        """See the port."""
+        values = {("ident" if name == "id" else name): value for name, value in fields.items()}
+
+        def write(session: Session) -> tuple[rows.Device, rows.Association | None, bool]:
+            directory = self._service.records.directory(session)
+            return adopt_device(session, directory, scope, patient=patient, fields=values)
+
+        try:
+            row, worn, created = await self._service.records.run(write)
+        except ConfigError as error:
+            given = {**values, **fields} if patient is None else {**values, **fields, "patient": patient}
+            raise directory_error(error, given) from error
+        if created:
+            await self._service.directory_changed()
+        on = None if worn is None else item_of("association", worn)
+        return Adopted(
+            device=device_of(row, self._service.gateways.get(row.gateway)),
+            association=on if isinstance(on, Association) else None,
+            created=created,
+        )

@@ -8,9 +8,9 @@ from markupsafe import Markup, escape
 
 from dashboards.models import Condition
 from hearthward.core.device_states import Cause, DeviceWord
-from hearthward.core.device_words import Language, is_well, reason_parts, state_word
+from hearthward.core.device_words import ADVICE, Language, is_well, reason_parts, state_word
 
-__all__ = ["condition_of", "reason_of", "spoken_in", "state_of", "well"]
+__all__ = ["advice_of", "condition_of", "reason_of", "spoken_in", "state_of", "well"]
 
 
 def condition_of(word: DeviceWord, *, online: bool = True, last_seen: int = 0) -> Condition:
@@ -55,6 +55,12 @@ def reason_of(condition: Condition | None, language: str, moment: Callable[[int]
     if not before or not word.since:
         return escape(before)
     return escape(before) + moment(word.since) + escape(after)
+
+
+def advice_of(condition: Condition | None, language: str) -> str:
+    """What a person can do about it; empty when nothing is wrong."""
+    said = None if condition is None else ADVICE.get(_word(condition).cause)
+    return "" if said is None else said[spoken_in(language)]
 
 
 def _word(condition: Condition) -> DeviceWord:

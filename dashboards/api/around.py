@@ -1,20 +1,25 @@
-"""What gateways see around them, configured or not; and having one listen now."""
+"""What gateways see around them, configured or not; having one listen now; and taking in what was seen."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
-from dashboards.api.drafts import Draft
-from dashboards.around_models import Around
-from dashboards.problems import ERROR_RESPONSES
+from dashboards.api.directory import check_device
+from dashboards.api.drafts import AdoptDraft, Draft
+from dashboards.around_models import Adopted, Around
+from dashboards.backend import DirectoryError
+from dashboards.directory_port import AskedItems
+from dashboards.models import Encounter, ProfileChoice
+from dashboards.problems import ERROR_RESPONSES, Problem
 from hearthward.core.sightings import MOST_SCAN_S
 from hearthward.trust.access import Action
 
-__all__ = ["ScanAsked", "router", "scan"]
+__all__ = ["ScanAsked", "adopt", "router", "scan"]
 
 router = APIRouter(prefix="/api/v1", tags=["discovery"], responses=ERROR_RESPONSES)
 KIND: Final = "gateway"
@@ -34,8 +39,14 @@ class ScanAsked(BaseModel):
 
 
 @router.get("/sightings")
-async def get_sightings(context: Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, KIND))]) -> Around:
-    """All that the gateways in scope heard or found plugged in lately, as each told last."""
+async def get_sightings(
+    context: Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, KIND, reads=True))],
+) -> Around:
+    """All that the gateways in scope heard or found plugged in lately, as each told last.
+
+    For those who may adopt: names of other people's phones are among it. Nothing of it is kept on disk, and
+    what a gateway told is forgotten an hour after its last word.
+    """
     return await context.backend.around(context.scope)
 
 
@@ -56,3 +67,62 @@ async def scan(context: Context, gateway: str, seconds: int) -> ScanAsked:
         Action.MANAGE_DEVICES, KIND, target=gateway, detail={"do": "scan", "seconds": seconds}
     )
     return ScanAsked(gateway=gateway, seconds=seconds)
+
+
+CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": Adopted, "description": "It was adopted so already"},
+    409: {"model": Problem, "description": "Conflict"},
+}
+
+
+@router.post("/devices/adopt", status_code=201, responses=CONFLICT)
+async def post_adopt(
+    request: Request,
+    response: Response,
+    context: Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, "device"))],
+    body: AdoptDraft,
+) -> Adopted:
+    """Take a device in: into the directory and onto a patient, or who lies in a bed; both or nothing."""
+    done = await adopt(context, body, request.app.state.profiles)
+    if not done.created:
+        response.status_code = 200
+    return done
+
+
+async def adopt(context: Context, draft: AdoptDraft, profiles: Sequence[ProfileChoice]) -> Adopted:
+    """Take a device in for the caller, audited. Raises DirectoryError, AccessError."""
+    fields = {k: v for k, v in draft.model_dump(exclude={"patient", "bed"}).items() if v is not None}
+    if draft.transport == "ble":
+        fields["address"] = fields["address"].upper()
+    check_device({"profile": None, **fields}, profiles, draft.transport)
+    patient = await _patient(context, draft)
+    done = await context.backend.adopt(context.scope, fields, patient)
+    if not done.created:
+        return done
+    detail = {"do": "adopt", "fields": ",".join(sorted(fields))}
+    await context.audit(Action.MANAGE_DEVICES, "device", target=done.device.id, detail=detail)
+    if done.association is not None:
+        given = {"do": "give", "device": done.device.id, "patient": done.association.patient}
+        await context.audit(Action.ASSIGN_DEVICE, "association", target=done.association.id, detail=given)
+    return done
+
+
+async def _patient(context: Context, draft: AdoptDraft) -> str | None:
+    """Whom it is to measure, if the caller may say so. Raises DirectoryError, AccessError."""
+    if draft.patient is None and draft.bed is None:
+        return None
+    if draft.patient is not None and draft.bed is not None:
+        raise DirectoryError(field="patient", code="either")
+    await context.demand(Action.ASSIGN_DEVICE, "association", patient=None)
+    patient = draft.patient
+    if draft.bed is not None:
+        if await context.backend.item(context.scope, "bed", draft.bed) is None:
+            raise DirectoryError(field="bed", code="unknown", value=draft.bed)
+        stays = await context.backend.item_page(
+            context.scope, AskedItems("encounter", bed=draft.bed, limit=1)
+        )
+        patient = next((stay.patient for stay in stays.items if isinstance(stay, Encounter)), None)
+        if patient is None:
+            raise DirectoryError(field="bed", code="empty", value=draft.bed)
+    await context.demand(Action.ASSIGN_DEVICE, "association", patient=patient)
+    return patient

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dashboards.models import Instant, Kind
 from dashboards.zones import known_zone
 
-__all__ = ["CHANGES", "DRAFTS", "Draft", "EndDraft"]
+__all__ = ["CHANGES", "DRAFTS", "AdoptDraft", "Draft", "EndDraft"]
 
 BLE_ADDRESS: Final = r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"
 
@@ -105,6 +105,13 @@ class DeviceDraft(Draft):
     timezone: Zone = None
     interval_s: Seconds = None
     label: str = Field("", max_length=120)
+
+
+class AdoptDraft(DeviceDraft):
+    """A device that was seen, and whom it measures from now on: a patient, who lies in a bed, or nobody."""
+
+    patient: OptionalKey = None
+    bed: OptionalKey = None
 
 
 class AssociationDraft(Draft):

@@ -1,6 +1,7 @@
 """The pages that people see: login, ward wall, directory, devices, a patient's own values."""
 
 from dashboards.pages.admin import router as admin
+from dashboards.pages.adopt_device import router as adopt_device
 from dashboards.pages.alarms import router as alarms
 from dashboards.pages.assign import router as assign
 from dashboards.pages.audit import router as audit
@@ -12,6 +13,7 @@ from dashboards.pages.dead_letters import router as dead_letters
 from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
 from dashboards.pages.escalation import router as escalation
+from dashboards.pages.find_devices import router as find_devices
 from dashboards.pages.handover import router as handover
 from dashboards.pages.installed import router as installed
 from dashboards.pages.invitations import router as invitations
@@ -54,6 +56,8 @@ ROUTERS = (
     assign,
     audit,
     devices,
+    find_devices,
+    adopt_device,
     entry,
     limits,
     rules,

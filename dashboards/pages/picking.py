@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -13,10 +14,10 @@ from dashboards.api.directory import ENTRIES
 from dashboards.backend import DirectoryError
 from dashboards.directory_port import AskedItems
 from dashboards.models import Kind
-from dashboards.pages.admin_forms import FORMS
+from dashboards.pages.admin_forms import FORMS, Input
 from dashboards.pages.render import page
 
-__all__ = ["choices_of", "pick", "resolved", "router"]
+__all__ = ["choices_of", "pick", "resolved", "resolved_in", "router"]
 
 router = APIRouter(include_in_schema=False)
 LISTED: Final = 100
@@ -45,8 +46,13 @@ async def pick(context: Context, kind: Kind, text: str) -> list[str]:
 
 async def resolved(context: Context, kind: Kind, typed: dict[str, str]) -> dict[str, str]:
     """A form with the ids of what was typed. Raises DirectoryError: it fits several entries, or none."""
+    return await resolved_in(context, FORMS[kind], typed)
+
+
+async def resolved_in(context: Context, fields: Iterable[Input], typed: dict[str, str]) -> dict[str, str]:
+    """The same for a form of these fields."""
     form = dict(typed)
-    for field in FORMS[kind]:
+    for field in fields:
         text = typed.get(field.name, "").strip()
         if not isinstance(field.choices, str) or not text:
             continue

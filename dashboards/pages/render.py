@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, StreamingResponse
 
 from dashboards.access import Context, csrf_token
-from dashboards.device_words import reason_of, state_of, well
+from dashboards.device_words import advice_of, reason_of, state_of, well
 from dashboards.i18n import LANGUAGES, html_lang, translations
 from dashboards.models import Condition
 from dashboards.pages.header import menus_of, unseen_of
@@ -152,6 +152,7 @@ def _environment(language: str) -> Environment:
     environment.filters["iso"] = iso
     environment.filters["state_of"] = state_of
     environment.filters["reason"] = _reason
+    environment.filters["advice_in"] = advice_of
     environment.tests["well"] = well
     environment.filters["json_block"] = _json_block
     environment.filters["segment"] = lambda text: quote(str(text), safe="")

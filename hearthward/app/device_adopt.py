@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from firmware_profiles import load_catalog
 from hearthward.app.device_scan import owner_of, sighting_of
@@ -14,7 +13,7 @@ from hearthward.app.rest import Rest
 from hearthward.app.ward import VIRTUAL
 from hearthward.core.device_states import Sighting
 from hearthward.core.device_words import why_unmatched
-from hearthward.core.errors import ConfigError, HearthwardError
+from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
 
 __all__ = ["Adoption", "adopt", "must_run"]
@@ -61,14 +60,12 @@ def must_run(rest: Rest | None, settings: Settings, what: str) -> Rest:
 
 
 async def adopt(settings: Settings, wish: Adoption) -> Mapping[str, Any]:
-    """Enter the device and put it on the patient; the new entries, as the API tells them.
+    """Enter the device and put it on the patient, both or nothing; the new entries, as the API tells them.
 
-    All is looked up before anything is made; should the patient's side fail then, the device is ended again.
     Raises HearthwardError.
     """
     with owner_of(settings) as found:
         rest = must_run(found, settings, "adopting a device")
-        patient = await _patient(rest, wish)
         seen = await _seen(rest, wish)
         gateway = await _gateway(rest, wish, seen)
         fields = {
@@ -79,39 +76,10 @@ async def adopt(settings: Settings, wish: Adoption) -> Mapping[str, Any]:
             "profile": _profile(wish, [one for g, one in seen if g == gateway]),
             "timezone": wish.timezone,
             "label": wish.name,
+            "patient": wish.patient,
+            "bed": wish.bed,
         }
-        device = await rest.ask("POST", f"{API}/devices", dict, {k: v for k, v in fields.items() if v})
-        made: dict[str, Any] = {"device": device, "association": None}
-        if patient is not None:
-            given = {"device": device["id"], "patient": patient}
-            try:
-                made["association"] = await rest.ask("POST", f"{API}/associations", dict, given)
-            except HearthwardError as error:
-                await rest.ask("POST", f"{API}/devices/{quote(device['id'], safe='')}/end", dict, {})
-                msg = f"the device was not adopted: it cannot be put on patient {patient}: {error}"
-                raise ConfigError(msg, field="patient") from error
-        return made
-
-
-async def _patient(rest: Rest, wish: Adoption) -> str | None:
-    """Whom it is to measure: named, or who lies in the bed. Raises ConfigError: there is none."""
-    if wish.patient is not None:
-        known = await rest.ask("GET", f"{API}/patients/{quote(wish.patient, safe='')}", dict)
-        if known["ended"] is not None:
-            msg = f"patient {wish.patient} has left"
-            raise ConfigError(msg, field="patient")
-        return str(known["id"])
-    if wish.bed is None:
-        return None
-    stays = await rest.ask("GET", f"{API}/encounters", lambda a: list(a["items"]))
-    lying = [stay["patient"] for stay in stays if stay["bed"] == wish.bed and stay["end"] is None]
-    if not lying:
-        await rest.ask(
-            "GET", f"{API}/beds/{quote(wish.bed, safe='')}", dict
-        )  # says so when there is no such bed
-        msg = f"nobody lies in bed {wish.bed}: name a --patient, or leave both out and assign it later"
-        raise ConfigError(msg, field="bed")
-    return str(lying[0])
+        return await rest.ask("POST", f"{API}/devices/adopt", dict, {k: v for k, v in fields.items() if v})
 
 
 async def _seen(rest: Rest, wish: Adoption) -> list[tuple[str, Sighting]]:

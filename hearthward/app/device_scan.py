@@ -27,7 +27,7 @@ __all__ = ["Scan", "owner_of", "scanned", "see_here", "show", "sighting_of"]
 SIGHTINGS: Final = "/api/v1/sightings"
 TOLD_S: Final = 12.0
 """A gateway tells what it saw no more often than every ten seconds."""
-POLL_S: Final = 0.5
+POLL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ async def _answered(
         if not late or loop.time() >= until:
             trouble = {one: g["trouble"] for one, g in told.items()}
             return [(row["gateway"], sighting_of(row)) for row in answer["items"]], trouble
-        await asyncio.sleep(POLL_S)
+        still = (listened - SystemClock().now_ns()) / SECOND
+        await asyncio.sleep(max(POLL_S, min(still, until - loop.time())))
 
 
 def sighting_of(row: dict[str, Any]) -> Sighting:

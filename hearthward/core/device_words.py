@@ -8,6 +8,7 @@ from typing import Final, Literal
 from hearthward.core.device_states import Cause, DeviceWord
 
 __all__ = [
+    "ADVICE",
     "CAUSES",
     "SEEN",
     "STATES",
@@ -68,6 +69,55 @@ CAUSES: Final[Mapping[Cause, Said]] = {
     Cause.INTERNAL: {"en": "internal error of the gateway", "zh": "网关内部错误"},
     Cause.OTHER: {"en": "cannot be connected", "zh": "无法连接"},
 }
+ADVICE: Final[Mapping[Cause, Said]] = {
+    Cause.OUT_OF_RANGE: {
+        "en": "switch it on, bring it nearer, check its battery",
+        "zh": "请开机, 靠近网关, 检查电池",
+    },
+    Cause.PAIRED_ELSEWHERE: {
+        "en": "remove it from the other host, then pair it here anew",
+        "zh": "请在另一主机上解除配对, 再在此重新配对",
+    },
+    Cause.NEEDS_PASSKEY: {
+        "en": "pair it on the gateway: hearthward devices pair",
+        "zh": "请在网关上配对: hearthward devices pair",
+    },
+    Cause.CONNECTED_ELSEWHERE: {
+        "en": "close its app on phones nearby, or switch it off and on",
+        "zh": "请关闭附近手机上的应用, 或重启设备",
+    },
+    Cause.LINK_LOST: {"en": "it is tried again by itself", "zh": "系统会自动重试"},
+    Cause.SILENT: {
+        "en": "check its sensor; some send only when they measure",
+        "zh": "请检查传感器; 部分设备仅在测量时发送",
+    },
+    Cause.NO_RADIO: {"en": "plug a Bluetooth adapter into the gateway", "zh": "请为网关接入蓝牙适配器"},
+    Cause.RADIO_STUCK: {
+        "en": "if it lasts, unplug the adapter and plug it in again",
+        "zh": "若持续, 请拔下适配器后重新插入",
+    },
+    Cause.PORT_MISSING: {"en": "plug the cable in again", "zh": "请重新插好电缆"},
+    Cause.PORT_BUSY: {"en": "stop the other program on the gateway", "zh": "请停止网关上的其他程序"},
+    Cause.PORT_FORBIDDEN: {
+        "en": "let the gateway's user into the group of the port",
+        "zh": "请将网关用户加入该端口的用户组",
+    },
+    Cause.ONLY_NOISE: {
+        "en": "check the instrument's output setting and the profile chosen",
+        "zh": "请检查仪器的输出设置与所选设备配置",
+    },
+    Cause.LACKS_SERVICE: {"en": "choose another profile", "zh": "请选择其他设备配置"},
+    Cause.UNSUPPORTED: {"en": "choose a profile to try", "zh": "请指定一个设备配置试用"},
+    Cause.WRONG_FIRMWARE: {
+        "en": "choose the profile for its firmware, or update the device",
+        "zh": "请选择适用其固件的设备配置, 或更新设备",
+    },
+    Cause.MISCONFIGURED: {"en": "correct its entry in the directory", "zh": "请更正目录中的条目"},
+    Cause.GATEWAY_OFFLINE: {"en": "check the gateway's power and network", "zh": "请检查网关的电源与网络"},
+    Cause.INTERNAL: {"en": "the gateway's log has the cause", "zh": "原因见网关日志"},
+    Cause.OTHER: {"en": "the gateway's log has the cause", "zh": "原因见网关日志"},
+}
+"""What a person can do about it."""
 SEEN: Final[Mapping[str, Said]] = {
     "several": {
         "en": "several profiles fit ({what}): name one",

@@ -32,6 +32,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
 from tests.e2e import (
     fake_answers,
+    fake_around,
     fake_books,
     fake_family,
     fake_history,
@@ -290,6 +291,8 @@ CONTROLS: dict[str, Callable[[Ward], Any]] = {
     "home": fake_home.furnish,
     "measure-again": fake_home.ask,
     "books": fake_books.furnish,
+    "around": fake_around.furnish,
+    "adopted": fake_around.take_over,
     "directory": lambda ward: ward.backend.create(ward.scope, "ward", {"name": "Ward B"}),
 }
 """What the tests can make happen."""

@@ -308,29 +308,13 @@ REFUSED = (
 )
 
 
-async def test_what_cannot_be_is_refused_in_words_and_leaves_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-):
+async def test_what_cannot_be_is_refused_in_words_and_leaves_nothing(site: Site):
     site.tell(*SEEN)
     for arguments, said in REFUSED:
         result = await site.run("adopt", *(a.format(**site.ids) for a in arguments))
         assert result.exit_code == 1, (arguments, result.output)
         assert said in result.stderr, (arguments, result.stderr)
         assert "Traceback" not in result.stderr
-    assert await entries(site, "devices") == []
-
-    ask = Rest.ask
-
-    async def refusing(self: Rest, method: str, path: str, *rest: Any) -> Any:
-        if path.endswith("/associations"):
-            msg = "patient: it is too late"
-            raise ConfigError(msg)
-        return await ask(self, method, path, *rest)
-
-    monkeypatch.setattr(Rest, "ask", refusing)
-    result = await site.run("adopt", "C0:00:00:00:00:01", "--patient", site.ids["patient"])
-    assert result.exit_code == 1
-    assert "the device was not adopted" in result.stderr
     assert await entries(site, "devices") == []
 
 

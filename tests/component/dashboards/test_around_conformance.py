@@ -116,3 +116,80 @@ async def test_a_gateway_is_asked_to_listen_when_it_is_there(ears: FakeEars | Re
     await ears.backend.scan(SCOPE, "gw-1", 10)
     await ears.backend.scan(SCOPE, "gw-1", 20)
     assert await ears.asked() == [("gw-1", 10), ("gw-1", 20)]
+
+
+CUFF_FIELDS = {
+    "id": "cuff-1",
+    "gateway": "gw-1",
+    "transport": "ble",
+    "address": CUFF.address,
+    "profile": "sig-blood-pressure",
+}
+
+
+async def entered(ears: FakeEars | RealEars, key: str = "cuff-1") -> bool:
+    return await ears.backend.item(SCOPE, "device", key) is not None
+
+
+async def refused(ears: FakeEars | RealEars, patient: str | None = None, **fields: str) -> tuple[str, str]:
+    with pytest.raises(DirectoryError) as caught:
+        await ears.backend.adopt(SCOPE, {**CUFF_FIELDS, **fields}, patient)
+    return caught.value.field, caught.value.code
+
+
+async def test_a_device_is_taken_in_with_its_patient_and_the_same_again_is_the_same(
+    ears: FakeEars | RealEars,
+):
+    ids = await furnish(ears)
+    done = await ears.backend.adopt(SCOPE, CUFF_FIELDS, ids["patient"])
+    assert (done.created, done.device.id, done.device.address) == (True, "cuff-1", CUFF.address)
+    assert done.association is not None
+    assert (done.association.device, done.association.patient) == ("cuff-1", ids["patient"])
+    again = await ears.backend.adopt(SCOPE, CUFF_FIELDS, ids["patient"])
+    assert (again.created, again.device, again.association) == (False, done.device, done.association)
+    assert await refused(ears, id="cuff-2") == ("address", "taken")
+    assert await refused(ears) == ("address", "taken"), "it is on somebody"
+    assert not await entered(ears, "cuff-2")
+
+
+async def test_a_bluetooth_device_of_another_gateway_is_not_taken_from_it(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    await ears.backend.create(SCOPE, "gateway", {"id": "gw-2", "ward": ids["other"]})
+    await ears.backend.adopt(SCOPE, CUFF_FIELDS, None)
+    with pytest.raises(DirectoryError) as caught:
+        await ears.backend.adopt(SCOPE, {**CUFF_FIELDS, "id": "cuff-2", "gateway": "gw-2"}, None)
+    error = caught.value
+    assert (error.field, error.code, error.value) == ("address", "gateway", "gw-1")
+    theirs = Scope("main", frozenset({ids["other"]}))
+    with pytest.raises(DirectoryError) as caught:
+        await ears.backend.adopt(theirs, {**CUFF_FIELDS, "id": "cuff-2", "gateway": "gw-2"}, None)
+    assert caught.value.value == "...", "whose it is, is not theirs to know"
+    port = {"transport": "serial", "address": "/dev/ttyUSB0", "profile": "masimo-ascii1"}
+    for gateway in ("gw-1", "gw-2"):  # each has its own ports
+        fields = {**port, "id": f"rad-{gateway}", "gateway": gateway}
+        assert (await ears.backend.adopt(SCOPE, fields, None)).created
+
+
+async def test_what_cannot_be_adopted_leaves_nothing(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    assert await refused(ears, "nobody") == ("patient", "unknown")
+    assert await refused(ears, gateway="gw-9") == ("gateway", "unknown")
+    other = Scope("main", frozenset({ids["other"]}))
+    with pytest.raises(DirectoryError) as caught:
+        await ears.backend.adopt(other, CUFF_FIELDS, None)
+    assert (caught.value.field, caught.value.code) == ("gateway", "unknown")
+    gone = await ears.backend.create(SCOPE, "patient", {"name": "Gone"})
+    await ears.backend.end(SCOPE, "patient", gone.id)
+    assert await refused(ears, gone.id) == ("patient", "ended")
+    await ears.backend.create(SCOPE, "gateway", {"id": "gw-3"})
+    await ears.backend.end(SCOPE, "gateway", "gw-3")
+    assert await refused(ears, gateway="gw-3") == ("gateway", "ended")
+    assert not await entered(ears)
+
+
+async def test_whom_was_asked_to_listen_is_known_until_it_has(ears: FakeEars | RealEars):
+    await furnish(ears)
+    await ears.online()
+    assert (await ears.backend.around(SCOPE)).listening == {}
+    await ears.backend.scan(SCOPE, "gw-1", 10)
+    assert list((await ears.backend.around(SCOPE)).listening) == ["gw-1"]

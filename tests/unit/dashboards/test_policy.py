@@ -27,6 +27,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "patients": {"name": "New Patient"},
     "encounters": {"patient": "{patientA}", "kind": "home"},
     "gateways": {"id": "gw-new"},
+    "adopt": {
+        "id": "new-1",
+        "gateway": "{gatewayA}",
+        "transport": "serial",
+        "address": "/dev/ttyUSB8",
+        "profile": "masimo-ascii1",
+    },
     "devices": {
         "gateway": "{gatewayA}",
         "transport": "serial",
@@ -76,7 +83,7 @@ BODIES: dict[str, dict[str, Any]] = {
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
 OTHERS = (
-    *("{key}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}"),
+    *("{key}", "{device}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}"),
     *("{user}", "{team}", "{shift}", "{assignment}", "{consent}", "{task}"),
 )
 """Parts of addresses that are an id of one tenant."""
@@ -104,6 +111,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     path = path.replace("{letter}", "1")  # of each tenant there is one
     path = path.replace("/waves/{metric}", "/waves/pleth").replace("{metric}", "spo2")
     path = path.replace("{wave}", "pleth")
+    path = path.replace("{device}", key)
     path = path.replace("{policy}", "default").replace("{version}", "1")
     for name in ("limit", "order", "release", "team", "shift", "assignment", "consent", "task"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))
