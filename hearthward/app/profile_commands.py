@@ -183,9 +183,16 @@ def _add_record(group: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         from hearthward.core.clock import SystemClock
 
         chosen = _chosen(profile)
-        where = radio or settings(context).edge.radio
         recorded = asyncio.run(
-            record_device(chosen, address, radio=where, seconds=seconds, each=each, clock=SystemClock())
+            record_device(
+                chosen,
+                address,
+                settings=settings(context),
+                radio=radio,
+                seconds=seconds,
+                each=each,
+                clock=SystemClock(),
+            )
         )
         click.echo(f"{recorded.heard} frames heard, {recorded.noise} pieces of noise", err=True)
         if not recorded.frames:

@@ -20,6 +20,7 @@ from firmware_profiles.writing import Captured, vectors_text
 from hearthward.app.files import write_atomically
 from hearthward.core.clock import Clock, iso
 from hearthward.core.errors import ConfigError, DecodeError, LinkError
+from hearthward.core.settings import Settings
 
 __all__ = ["EACH_SOURCE", "Recorded", "append_vectors", "checked", "record", "record_device"]
 
@@ -77,10 +78,18 @@ def _who(profile: Profile, facts: DeviceFacts) -> str:
 
 
 async def record_device(
-    profile: Profile, address: str, *, radio: str, seconds: float, each: int, clock: Clock
+    profile: Profile,
+    address: str,
+    *,
+    settings: Settings,
+    radio: str | None,
+    seconds: float,
+    each: int,
+    clock: Clock,
 ) -> Recorded:
     """Record the device at ``address`` (a Bluetooth address, or a port's path).
 
+    It uses and keeps the gateway's bonds: a device that keeps a single one would refuse its gateway later.
     Raises ConfigError and LinkError.
     """
     serial = profile.transport == "serial"
@@ -91,7 +100,12 @@ async def record_device(
         recorded.noise += 1
 
     async with AsyncExitStack() as stack:
-        opened = None if serial else await stack.enter_async_context(open_radio(radio))
+        bonds = settings.data / "edge" / "bonds.json"
+        opened = (
+            None
+            if serial
+            else await stack.enter_async_context(open_radio(radio or settings.edge.radio, bonds=bonds))
+        )
         link = Links(opened)(config, profile, noise)
         return await record(link, profile, seconds=seconds, each=each, clock=clock, into=recorded)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +19,10 @@ from devices.links.pairing import BondRefusedError, PairingError, Why
 from devices.links.radio import Radio, open_radio
 from devices.twins.ble import HeartRateTwin
 from devices.twins.world import TwinWorld
+from firmware_profiles import load_catalog
 from hearthward.app.device_pair import pair_device
+from hearthward.app.profile_record import record_device
+from hearthward.core.clock import SystemClock
 from hearthward.core.settings import load_settings
 
 DIGITS = 123456
@@ -160,6 +164,32 @@ async def test_a_device_that_forgot_the_bond_is_paired_again(air: str, twin: Hea
         await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
     await twin.wait_free()
     await pair_device(settings, twin.address, radio=air, passkey=None, again=True)
+
+
+async def test_a_recording_keeps_the_gateways_bond(air: str, twin: HeartRateTwin, tmp_path: Path):
+    settings = load_settings(None, data=tmp_path)
+    await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
+    await twin.wait_free()
+    found = []
+
+    async def look() -> None:
+        await twin.wait_ready()
+        found.append(twin.encrypted)
+        await twin.send({"heart_rate": 60})
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        recorded = await record_device(
+            load_catalog().get("sig-heart-rate"),
+            twin.address,
+            settings=settings,
+            radio=air,
+            seconds=2,
+            each=1,
+            clock=SystemClock(),
+        )
+    assert found == [True]
+    assert "2a37" in {frame.source for frame in recorded.frames}
 
 
 async def test_a_bond_that_is_forgotten_here_is_made_anew(air: str, twin: HeartRateTwin, tmp_path: Path):
