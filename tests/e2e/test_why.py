@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data, recording = folder / "data", folder / "dip.csv"
     values = [(s, 85 if 20 <= s < 24 or 60 <= s < 90 else 97) for s in range(0, 120, 2)]
     recording.write_text("time,patient,metric,value\n" + "".join(f"{s},p1,spo2,{v}\n" for s, v in values))
-    with command(folder, "demo", "--data", data, "demo", "--play", recording, "--speed", "20") as demo:
+    with command(folder, "demo", "--data", data, "demo", "--play", recording, "--speed", "8") as demo:
         assert demo.process.wait(120) == 0, demo.err[-3000:]
     added = told("--data", data, "users", "add", "chen", "--role", "nurse")
     password = added.rpartition("password (shown only now): ")[2].strip()

@@ -58,7 +58,7 @@ TEXTS: Final = """() => {
 }"""
 """What can be read or heard of a page, as far as it has letters of ours."""
 SYMBOLS: Final = """SpO mmHg NEWS NIBP SMS PIN CSV URL UTC YAML Hearthward English Bluetooth BLE RSSI HTTP
-MQTT TLS USB Ctrl Slack PagerDuty Webhook apprise Twilio Apprise ntfy VAPID COPD min kPa bpm"""
+MQTT TLS USB Ctrl Slack PagerDuty Webhook apprise Twilio Apprise ntfy VAPID COPD min kPa bpm dBm"""
 """Words that are the same in every language."""
 IDS: Final = """admin nurse doctor engineer patient family wall chen brandt okoro default home system ward
 Admin Engineer Patient Family Wall"""
