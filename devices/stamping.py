@@ -27,6 +27,16 @@ PUT_BACK_NS: Final = SECOND
 
 
 @dataclass(frozen=True, slots=True)
+class _Dated:
+    """The record that was told last, and when it was measured: what is told of it apart has no time."""
+
+    record: int
+    device_time: int | None
+    unset: bool
+    corrected: Correction
+
+
+@dataclass(frozen=True, slots=True)
 class Stamped:
     """The readings of one payload, and the newest correction made to the device's clock in it, if any."""
 
@@ -76,7 +86,7 @@ class Stamper:
     starts over), so it tells this run's readings that have no other time from those of the runs before.
     """
 
-    __slots__ = ("_at", "_device", "_salt", "_start", "_where", "last")
+    __slots__ = ("_at", "_dated", "_device", "_salt", "_start", "_where", "last")
 
     def __init__(self, device: str, where: tzinfo | None, last: int = 0, *, salt: bytes) -> None:
         self._device = device
@@ -85,6 +95,7 @@ class Stamper:
         self.last = last
         self._at = last
         self._start: int | None = None
+        self._dated: _Dated | None = None
 
     def stamp(
         self,
@@ -107,10 +118,14 @@ class Stamper:
         clock: Correction | None = None
         once = None if judge is None else cache(judge)
         for ordinal, value in zip(_ordinals(values), values, strict=True):
+            beside = self._beside(value)
+            if beside is None:
+                corrected = self._corrected(value, at, once)
+                clock = clock if corrected.skew is None else corrected
+                self._note(value, corrected)
+            else:
+                value, corrected = beside  # noqa: PLW2901 - of the record that was told just before
             clock_set = not value.quality & Quality.CLOCK_UNSET
-            corrected = self._corrected(value, at, once)
-            if corrected.skew is not None:
-                clock = corrected
             by_device = clock_set and value.device_time is not None
             digest = pure if by_device else salted
             batch.append(
@@ -137,6 +152,19 @@ class Stamper:
         """What the gateway itself says of the device."""
         word = DecodedReading(metric, value, None, None, None, quality, None)
         return self.stamp(metric, f"{value:g}".encode(), [word], profile_hash, now).batch
+
+    def _beside(self, value: DecodedReading) -> tuple[DecodedReading, Correction] | None:
+        """What belongs to the record told last and has no time (a glucose's meal), with that record's."""
+        dated = self._dated
+        if dated is None or value.record != dated.record or value.device_time is not None:
+            return None
+        quality = value.quality | Quality.CLOCK_UNSET if dated.unset else value.quality
+        return replace(value, device_time=dated.device_time, quality=quality), dated.corrected
+
+    def _note(self, value: DecodedReading, corrected: Correction) -> None:
+        unset = bool(value.quality & Quality.CLOCK_UNSET)
+        if value.record is not None and (unset or value.device_time is not None):
+            self._dated = _Dated(value.record, value.device_time, unset, corrected)
 
     def _corrected(self, value: DecodedReading, at: int, judge: Judge | None) -> Correction:
         clock_set = not value.quality & Quality.CLOCK_UNSET

@@ -15,6 +15,7 @@ from devices.racp import (
     ABORT,
     COUNT_ALL,
     DELETE_ALL,
+    MAX_NUMBER,
     Answer,
     Code,
     Cursor,
@@ -45,6 +46,8 @@ TRIES: Final = 4
 """A busy control point is asked so often."""
 KNOWN: Final = 2048
 """Records remembered as queued already, for devices that tell everything each time."""
+UNTIMED: Final = MAX_NUMBER + 1
+"""And those of a connection that have a number and no time."""
 
 _ALREADY_RUNNING: Final = frozenset({0x80, 0xFE})
 _NOT_SUBSCRIBED: Final = frozenset({0x81, 0xFD})
@@ -70,11 +73,13 @@ class StoreFetch:
         self._stores: dict[str, _Store] = {}
         self._profile = ""
         self._known: dict[int, None] = {}
+        self._told: dict[int, None] = {}
         self._hung_up = asyncio.Event()
 
     def connected(self, racps: Iterable[RacpStep], profile: str) -> None:
         """A new connection, by a profile (its hash) that has these stores."""
         self._profile = profile
+        self._told.clear()
         for racp in racps:
             store = self._stores.setdefault(racp.records, _Store(racp))
             store.racp, store.asking, store.undeletable = racp, False, False
@@ -88,13 +93,21 @@ class StoreFetch:
         return any(store.asking for store in self._stores.values())
 
     def repeated(self, source: str, batch: ReadingBatch) -> bool:
-        """Whether a payload tells records again that are queued or committed: nothing is to be done then."""
+        """Whether a payload tells records again that are queued or committed: nothing is to be done then.
+
+        What has a number and no time is known again as long as the connection stands: numbers start over
+        with a new battery.
+        """
         store = self._stores.get(source)
-        if store is None:
+        asking = self.asking()
+        if store is None and not asking:
             return False
+        again = _identity(batch) in self._known or (asking and _numbered(source, batch) in self._told)
+        if store is None:  # what a device tells beside its records
+            return again
         store.heard += 1
         records = _records(batch)
-        again = _identity(batch) in self._known or (
+        again = again or (
             store.fetching is not None and bool(records) and all(map(store.fetching.knows, records))
         )
         if again:
@@ -103,14 +116,16 @@ class StoreFetch:
         return again
 
     def queued(self, source: str, batch: ReadingBatch) -> None:
-        """A payload was queued; what has a time of its own is known from now on."""
+        """A payload was queued; what has a time or a number of its own is known from now on."""
         store = self._stores.get(source)
-        if store is None:
+        if store is None and not self.asking():
             return
         if (identity := _identity(batch)) is not None:
-            self._known[identity] = None
-            if len(self._known) > KNOWN:
-                del self._known[next(iter(self._known))]
+            _remember(self._known, identity, KNOWN)
+        elif (identity := _numbered(source, batch)) is not None:
+            _remember(self._told, identity, UNTIMED)
+        if store is None:
+            return
         store.take(_records(batch), self._delivery.offered)
         if store.fetching is not None:
             store.fetching.committed(self._delivery.left)
@@ -383,3 +398,17 @@ def _identity(batch: ReadingBatch) -> int | None:
         return None
     said = (batch.device_time, batch.record, batch.metric, batch.value, batch.code, batch.digest)
     return digest63(repr(said).encode())
+
+
+def _numbered(source: str, batch: ReadingBatch) -> int | None:
+    """What tells this payload from others of its source on one connection; None when it has no numbers."""
+    if not len(batch) or None in batch.record:
+        return None
+    said = (source, batch.record, batch.metric, batch.value, batch.code)
+    return digest63(repr(said).encode())
+
+
+def _remember(known: dict[int, None], identity: int, most: int) -> None:
+    known[identity] = None
+    if len(known) > most:
+        del known[next(iter(known))]
