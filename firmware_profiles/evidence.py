@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_profiles.profile import Profile
-from firmware_profiles.schema import StepSpec
 from hearthward.core.codes import METRICS
 
 __all__ = ["BEGIN", "END", "Evidence", "evidence_of", "put_between", "quality_table", "readme_table"]
@@ -124,17 +123,18 @@ def _transport(profile: Profile) -> str:
 def _store(profile: Profile) -> str:
     """What is fetched of the time when the gateway was away."""
     steps = profile.document.session
-    if any(step.racp is not None for step in steps):
-        return "fetched by record number" + (", then deleted" if _deletes(steps) else "")
+    if racps := [step.racp for step in steps if step.racp is not None]:
+        how = (
+            "fetched from the last one kept on"
+            if all(racp.cursor for racp in racps)
+            else "fetched as a whole"
+        )
+        return how + (", then deleted" if any(racp.delete for racp in racps) else "")
     if any(step.mode == "indicate" for step in steps):
         return "sent by the device on subscribing"
     if profile.document.store == "sent":
         return "sent by the device from its memory"
     return "none"
-
-
-def _deletes(steps: Iterable[StepSpec]) -> bool:
-    return any(step.racp is not None and step.racp.delete for step in steps)
 
 
 def _cell(text: str) -> str:
