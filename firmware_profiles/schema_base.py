@@ -16,7 +16,15 @@ Uuid = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{4}|[0-9a-f]{8}(-[0-
 Positive = Annotated[float, Field(gt=0, le=86_400 * 366)]
 Bit = Annotated[int, Field(ge=0, le=31)]
 QualityName = Literal[
-    "demo", "test", "clock_unset", "sensor_off", "poor_signal", "motion", "ongoing", "out_of_range"
+    "demo",
+    "test",
+    "clock_unset",
+    "sensor_off",
+    "poor_signal",
+    "motion",
+    "ongoing",
+    "out_of_range",
+    "from_store",
 ]
 Certainty = Literal["spec", "captured", "inferred"]
 Hex = Annotated[str, StringConstraints(pattern=r"^\s*([0-9a-fA-F]{2}\s*)*$")]

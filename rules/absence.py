@@ -21,6 +21,7 @@ _OTHER: dict[str, Text] = {
     "demo": {"en": "demonstration data", "zh": "演示数据"},
     "test": {"en": "test data", "zh": "测试数据"},
     "ongoing": {"en": "measurement still going on", "zh": "测量进行中"},
+    "from_store": {"en": "from the device's memory", "zh": "来自设备存储"},
 }
 
 

@@ -22,6 +22,8 @@ class Quality(IntFlag):
     OUT_OF_RANGE = 128
     FUTURE = 256
     CLOCK_WRONG = 512
+    FROM_STORE = 1024
+    """It was in the device's memory, and was not measured when it came."""
 
     @property
     def clinical(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from hearthward.core.model import Quality
 from rules import Configuration, Context, Limit, Readings, Rows, load_rules
+from rules.absence import quality_words
 from rules.compiled import Compiled
 from rules.conditions import (
     All,
@@ -417,3 +418,10 @@ def test_explaining_changes_nothing():
     for _ in range(2):
         assert explain(make("r", LOW, delay_s=10), again.subject, again.context, at(1)).opens
     assert again.subject.pack() == before
+
+
+@pytest.mark.parametrize("flag", list(Quality), ids=lambda f: f.name.lower())
+def test_every_quality_flag_has_words_in_both_languages(flag: Quality):
+    words = quality_words(flag)
+    assert words["en"]
+    assert words["en"] != words["zh"]
