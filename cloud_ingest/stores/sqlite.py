@@ -1,4 +1,4 @@
-"""Time series in one SQLite file: WAL, FULL, one writing thread, a few reading ones.
+"""Time series in one SQLite file (``sqlite_file``).
 
 Names that repeat (device, metric, profile, code, author, gateway, boot) stand once in small tables and as
 numbers in the rows; times that equal the key's time are stored as the difference 0, which takes no byte.
@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from cloud_ingest.sqlite_file import FileKind, SqliteFile
 from cloud_ingest.stores.base import (
     FOREVER,
     Delivery,
@@ -29,16 +27,14 @@ from cloud_ingest.stores.base import (
 from cloud_ingest.stores.hours import HOUR_NS, Claim, Hours, added_up, summaries_of
 from cloud_ingest.stores.hours import SCHEMA as HOURS_SCHEMA
 from cloud_ingest.stores.summaries import Summary, check_step
-from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
+from hearthward.core.errors import StoreError, StoreUnavailable
 from hearthward.core.model import Reading, ReadingBatch
 
 __all__ = ["SqliteStore"]
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 READERS: Final = 2
-BUSY_MS: Final = 5_000
 SCHEMA_VERSION: Final = 3
 """1: without ``hours``; 2: readings without ``error``."""
 REST_S: Final = 60.0
@@ -88,34 +84,21 @@ _BY_TIME: Final = _FROM.replace("readings r", "readings r INDEXED BY readings_by
 Row = tuple[Any, ...]
 
 
-class SqliteStore:
-    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used.
+class SqliteStore(SqliteFile):
+    """The embedded store."""
 
-    ``read_only``: the file must be there, and may be another process's, running or not.
-    """
-
+    kind = FileKind("time-series store", "series", _APPLICATION, SCHEMA_VERSION, READERS)
     durable_ack = True
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._path, self._read_only = path, read_only
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="series-writer")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="series-reader")
-        self._local = threading.local()
-        self._reading: list[sqlite3.Connection] = []
         self._series: dict[tuple[str, str, str], int] = {}
         self._texts: dict[str, int] = {}
         self._origins: dict[tuple[str, str], int] = {}
         self._hours = Hours()
-        try:
-            self._db = self._writer.submit(self._open).result()
-            self._columns = self._writer.submit(_columns, self._db).result()
-        except (sqlite3.Error, OSError) as error:
-            self._shutdown()
-            msg = f"cannot open the time-series store {path}: {error}"
-            raise ConfigError(msg, path=str(path)) from error
-        except BaseException:
-            self._shutdown()
-            raise
+        super().__init__(path, read_only=read_only)
+
+    def _opened(self) -> None:
+        self._columns = _columns(self._db)
 
     # -- writing
 
@@ -217,20 +200,10 @@ class SqliteStore:
         row = self._db.execute(f"SELECT id FROM {table} WHERE {where}", key).fetchone()  # noqa: S608
         return int(row[0])
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            # numbers given out in this transaction are gone with it
-            self._series.clear()
-            self._texts.clear()
-            self._origins.clear()
-            raise
+    def _taken_back(self) -> None:
+        self._series.clear()
+        self._texts.clear()
+        self._origins.clear()
 
     # -- reading
 
@@ -349,60 +322,9 @@ class SqliteStore:
 
         await self._in(self._writer, keep)
 
-    async def close(self) -> None:
-        """Finish what was begun and close the file."""
-        await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
-
     # -- the file
 
-    def _open(self) -> sqlite3.Connection:
-        if self._read_only:
-            return self._open_to_read()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _open_to_read(self) -> sqlite3.Connection:
-        db = self._connect_to_read()
-        try:
-            if self._is_empty(db):
-                msg = "this SQLite file is empty"
-                raise ConfigError(msg, file=str(self._path))
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _connect_to_read(self) -> sqlite3.Connection:
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        return db
-
-    def _is_empty(self, db: sqlite3.Connection) -> bool:
-        """Whether nothing is in the file yet. Raises ConfigError when it is none of ours."""
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        empty: bool = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if not empty and application != _APPLICATION:
-            msg = "this SQLite file is not a time-series store"
-            raise ConfigError(msg, file=str(self._path))
-        if version > SCHEMA_VERSION:
-            msg = f"store of version {version}, from a newer release; this software reads {SCHEMA_VERSION}"
-            raise ConfigError(msg, file=str(self._path))
-        return empty
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        empty = self._is_empty(db)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+    def _prepare(self, db: sqlite3.Connection, *, empty: bool) -> None:
         if empty:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION}; COMMIT;")
         if db.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
@@ -420,14 +342,6 @@ class SqliteStore:
         if db.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'spool')").fetchone()[0]:
             db.execute("UPDATE spool SET adopting = 1, series = -1, key_time = 0, mark = 0, ordinal = 0")
 
-    def _reader(self) -> sqlite3.Connection:
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = self._connect_to_read()
-            self._local.db = db
-            self._reading.append(db)
-        return db
-
     @staticmethod
     def _find_series(
         db: sqlite3.Connection, tenant: str, devices: Sequence[str], metrics: Sequence[str] | None
@@ -435,25 +349,6 @@ class SqliteStore:
         sql = f"SELECT id, metric FROM series WHERE tenant = ? AND device IN ({_holes(devices)})"  # noqa: S608
         wanted = None if metrics is None else frozenset(metrics)
         return [i for i, m in db.execute(sql, (tenant, *devices)) if wanted is None or m in wanted]
-
-    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        """Run in one of the threads; a cancelled caller does not stop what has begun."""
-        try:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(threads, work))
-        except StoreError:
-            raise
-        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as error:
-            msg = f"the time-series store refuses this data: {error}"
-            raise StoreRejected(msg) from error
-        except (sqlite3.Error, OSError, RuntimeError) as error:
-            msg = f"the time-series store cannot be used now: {error}"
-            raise StoreUnavailable(msg, path=str(self._path)) from error
-
-    def _shutdown(self) -> None:
-        self._readers.shutdown(wait=True)
-        self._writer.shutdown(wait=True)
-        for db in (*self._reading, *([self._db] if hasattr(self, "_db") else [])):
-            db.close()
 
 
 def _knows_errors(db: sqlite3.Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Waveforms in one SQLite file: WAL, FULL, one writing thread, one reading one; a row a chunk.
+"""Waveforms in one SQLite file (``sqlite_file``): a row a chunk.
 
 Names stand once in a small table. The samples of a chunk are packed as differences, with a checksum: what a
 bad disk has changed is left out, and is a gap.
@@ -6,29 +6,24 @@ bad disk has changed is left out, and is a gap.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgpack
 
+from cloud_ingest.sqlite_file import FileKind, SqliteFile
 from cloud_ingest.waves.base import LONGEST_NS, MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
 from hearthward.core.columns import pack_ints, unpack_ints
-from hearthward.core.errors import ConfigError, StoreError, StoreRejected, StoreUnavailable
 from hearthward.core.waves import WaveformChunk
 
 __all__ = ["SqliteWaves"]
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-BUSY_MS: Final = 5_000
 SCHEMA_VERSION: Final = 1
 BATCH: Final = 500
 """Chunks that are dropped in one transaction."""
@@ -63,24 +58,21 @@ _OLDEST: Final = "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks {}
 _LAST: Final = 2**63 - 1
 
 
-class SqliteWaves:
-    """The embedded store. Opening makes the file; raises ConfigError when the place cannot be used."""
+class SqliteWaves(SqliteFile):
+    """The embedded store."""
+
+    kind = FileKind("store of waveforms", "waves", _APPLICATION, SCHEMA_VERSION, readers=1)
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="waves-writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="waves-reader")
         self._series: dict[tuple[str, str, str, str], int] = {}
-        try:
-            self._db = self._writer.submit(self._open).result()
-            self._reading = self._reader.submit(self._connect_to_read).result()
-        except (sqlite3.Error, OSError) as error:
-            self._shutdown()
-            msg = f"cannot open the store of waveforms {path}: {error}"
-            raise ConfigError(msg, path=str(path)) from error
-        except BaseException:
-            self._shutdown()
-            raise
+        super().__init__(path)
+
+    def _prepare(self, db: sqlite3.Connection, *, empty: bool) -> None:
+        if empty:
+            db.executescript(_SCHEMA)
+
+    def _taken_back(self) -> None:
+        self._series.clear()
 
     # -- writing
 
@@ -151,18 +143,6 @@ class SqliteWaves:
         )
         return int((pages - free) * size)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._series.clear()  # their rows may be taken back
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
     # -- reading
 
     async def read(
@@ -177,7 +157,7 @@ class SqliteWaves:
                 if name != metric:
                     continue
                 room = most
-                for run, first, ends, received, body in self._reading.execute(
+                for run, first, ends, received, body in self._reader().execute(
                     _READ, (series, start, min(end + LONGEST_NS, _LAST), end)
                 ):
                     if room <= 0:
@@ -188,7 +168,7 @@ class SqliteWaves:
                         room -= weight(chunk)
             return _first_of(sorted(found, key=lambda c: (c.corrected, c.first)), most)
 
-        return await self._in(self._reader, work)
+        return await self._in(self._readers, work)
 
     async def held(self, tenant: str, devices: Sequence[str], start: int, end: int) -> Sequence[Held]:
         """Which there are; see WaveStore."""
@@ -198,10 +178,12 @@ class SqliteWaves:
             found: dict[tuple[str, str], Held] = {}
             for series, metric, device in self._named(tenant, devices):
                 asked = series, start, min(end + LONGEST_NS, _LAST), end
-                first = self._reading.execute(f"{_FIRST} ORDER BY ends LIMIT 1", asked).fetchone()
-                last = self._reading.execute(
-                    f"{_FIRST.replace('begins', 'ends', 1)} ORDER BY ends DESC LIMIT 1", asked
-                ).fetchone()
+                first = self._reader().execute(f"{_FIRST} ORDER BY ends LIMIT 1", asked).fetchone()
+                last = (
+                    self._reader()
+                    .execute(f"{_FIRST.replace('begins', 'ends', 1)} ORDER BY ends DESC LIMIT 1", asked)
+                    .fetchone()
+                )
                 if first is None or last is None:
                     continue
                 now = Held(device, metric, max(start, first[0]), min(end - 1, last[0]))
@@ -211,73 +193,12 @@ class SqliteWaves:
                 )
             return [found[key] for key in sorted(found)]
 
-        return await self._in(self._reader, work)
+        return await self._in(self._readers, work)
 
     def _named(self, tenant: str, devices: Sequence[str]) -> list[tuple[int, str, str]]:
         holes = ",".join("?" * len(devices))
         sql = f"SELECT id, metric, device FROM series WHERE tenant = ? AND device IN ({holes})"  # noqa: S608
-        return self._reading.execute(sql, (tenant, *devices)).fetchall()
-
-    async def close(self) -> None:
-        """Finish what was begun and close the file."""
-        await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
-
-    # -- the file
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-            empty = self._is_empty(db)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            if empty:
-                db.executescript(_SCHEMA)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _is_empty(self, db: sqlite3.Connection) -> bool:
-        """Whether nothing is in the file yet. Raises ConfigError when it is none of ours."""
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        empty: bool = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if not empty and application != _APPLICATION:
-            msg = "this SQLite file is not a store of waveforms"
-            raise ConfigError(msg, file=str(self._path))
-        if version > SCHEMA_VERSION:
-            msg = f"store of version {version}, from a newer release; this software reads {SCHEMA_VERSION}"
-            raise ConfigError(msg, file=str(self._path))
-        return empty
-
-    def _connect_to_read(self) -> sqlite3.Connection:
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        return db
-
-    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        """Run in one of the threads; a cancelled caller does not stop what has begun."""
-        try:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(threads, work))
-        except StoreError:
-            raise
-        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as error:
-            msg = f"the store of waveforms refuses this data: {error}"
-            raise StoreRejected(msg) from error
-        except (sqlite3.Error, OSError, RuntimeError) as error:
-            msg = f"the store of waveforms cannot be used now: {error}"
-            raise StoreUnavailable(msg, path=str(self._path)) from error
-
-    def _shutdown(self) -> None:
-        self._reader.shutdown(wait=True)
-        self._writer.shutdown(wait=True)
-        for name in ("_reading", "_db"):
-            if (db := getattr(self, name, None)) is not None:
-                db.close()
+        return self._reader().execute(sql, (tenant, *devices)).fetchall()
 
 
 def _within(time: int) -> int:
