@@ -16,7 +16,7 @@ from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids, digest63
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.waves import WaveformChunk
+from hearthward.core.waves import WaveformChunk, in_range
 
 __all__ = ["WAVES_WAITING", "WaveFlow", "WaveSink"]
 
@@ -37,9 +37,9 @@ class WaveFlow:
     """Decodes, stamps and queues the waves of one device; one consumer (``run``) hands them to the sink.
 
     ``pressed`` says whether readings wait: as long as they do, waves are dropped. Counted by device and
-    reason (``pressure``, ``queue``, ``refused``, ``stopped``): ``wave_samples_dropped_total``; what is
-    dropped is a gap in the chunks' numbers. ``wave_payloads_rejected_total`` by reason: payloads whose
-    samples cannot be read.
+    reason (``pressure``, ``queue``, ``range``, ``refused``, ``stopped``): ``wave_samples_dropped_total``;
+    what is dropped is a gap in the chunks' numbers. ``wave_payloads_rejected_total`` by reason: payloads
+    whose samples cannot be read.
     """
 
     def __init__(
@@ -104,7 +104,9 @@ class WaveFlow:
 
     def _offer(self, chunks: Iterable[WaveformChunk]) -> None:
         for chunk in chunks:
-            if self._pressed():
+            if not in_range(chunk.samples):  # the sink would refuse all that comes with it
+                self._drop([chunk], "range")
+            elif self._pressed():
                 self._drop([chunk], "pressure")
             elif len(self._waiting) >= self._capacity:
                 self._drop([chunk], "queue")

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreRejected
-from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, SAMPLE_LIMIT, WaveformChunk
+from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, WaveformChunk, in_range
 
 __all__ = [
     "LEAST",
@@ -157,6 +157,6 @@ def _wrong_samples(chunk: WaveformChunk) -> str | None:
         return f"{len(chunk.samples)} samples, not 1..{MAX_SAMPLES}"
     if (len(chunk.samples) - 1) * SECOND > LONGEST_NS * chunk.rate_hz:
         return f"longer than {LONGEST_NS // SECOND} s"
-    if not -SAMPLE_LIMIT <= min(chunk.samples) <= max(chunk.samples) < SAMPLE_LIMIT:
+    if not in_range(chunk.samples):
         return "a sample of more than 32 bits"
     return None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from hearthward.core.columns import fits_int64, pack_ints, unpack_ints
 from hearthward.core.errors import DecodeError
 from hearthward.core.packing import MAX_MESSAGE_BYTES, pack, unpack
-from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, SAMPLE_LIMIT, WaveformChunk
+from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, WaveformChunk, in_range
 
 __all__ = ["MAX_CHUNKS", "carries_waves", "decode_waves", "encode_waves", "samples_in"]
 
@@ -175,6 +175,6 @@ def _wrong(chunk: WaveformChunk) -> str | None:
 def _wrong_samples(samples: Sequence[int]) -> str | None:
     if not 0 < len(samples) <= MAX_SAMPLES:
         return f"{len(samples)} samples, not 1..{MAX_SAMPLES}"
-    if not -SAMPLE_LIMIT <= min(samples) <= max(samples) < SAMPLE_LIMIT:
+    if not in_range(samples):
         return "a sample has more than 32 bits"
     return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hearthward.core.clock import SECOND
 
-__all__ = ["MAX_RATE_HZ", "MAX_SAMPLES", "MIN_RATE_HZ", "SAMPLE_LIMIT", "WaveformChunk"]
+__all__ = ["MAX_RATE_HZ", "MAX_SAMPLES", "MIN_RATE_HZ", "SAMPLE_LIMIT", "WaveformChunk", "in_range"]
 
 MAX_SAMPLES: Final = 4096
 """Samples in one chunk at most."""
@@ -51,3 +52,8 @@ class WaveformChunk:
     def end(self) -> int:
         """The ``first`` of the chunk that follows without a gap."""
         return self.first + len(self.samples)
+
+
+def in_range(samples: Sequence[int]) -> bool:
+    """Whether each sample (there is one at least) is an integer of 32 bits."""
+    return min(samples) >= -SAMPLE_LIMIT and max(samples) < SAMPLE_LIMIT

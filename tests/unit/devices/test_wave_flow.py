@@ -16,6 +16,7 @@ from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Quality, ReadingBatch
 from hearthward.core.telemetry import Telemetry
+from hearthward.core.wave_blocks import encode_waves
 from hearthward.core.waves import WaveformChunk
 
 CATALOG = load_catalog()
@@ -99,6 +100,22 @@ async def test_while_readings_wait_waves_are_dropped_and_that_is_a_gap():
     await rig.flow.run()
     assert [c.first for c in rig.taken] == [0, 225]
     assert rig.dropped("pressure") == 150
+
+
+async def test_a_sample_that_no_chunk_can_have_takes_no_other_chunk_with_it():
+    def numbers(payload: bytes) -> tuple[DecodedWave, ...]:
+        last = {b"h": 2**31, b"l": -(2**31) - 1, b"x": 2**31 - 1}[payload]
+        return (DecodedWave("pleth", 75.0, (*range(74), last), 1.0, "1", Quality(0)),)
+
+    rig = Rig()
+    wide = replace(WAVING, wave_decoders={"2a37": numbers})
+    for payload in (b"x", b"h", b"l", b"x"):
+        rig.flow.take(wide, "2A37", payload, NOON, None)
+    rig.flow.finish()
+    await rig.flow.run()
+    assert encode_waves(rig.taken)
+    assert [c.first for c in rig.taken] == [0, 225]
+    assert rig.dropped("range") == 150
 
 
 async def test_the_queue_is_bounded():
