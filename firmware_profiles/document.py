@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from firmware_profiles.errors import Problem, ProfileError
 
@@ -70,8 +71,10 @@ def read_document(path: Path) -> Document:
         mark = e.problem_mark or e.context_mark
         where = None if mark is None else mark.line + 1
         raise ProfileError([Problem(file, where, f"is not valid YAML: {e.problem}")]) from e
-    except yaml.YAMLError as e:
-        raise ProfileError([Problem(file, None, f"is not valid YAML: {e}")]) from e
+    except ReaderError as e:  # it stands where it is met first: nowhere is it allowed
+        line = text.count("\n", 0, text.find(chr(e.character))) + 1
+        message = f"is not valid YAML: the character U+{e.character:04X} is not allowed"
+        raise ProfileError([Problem(file, line, message)]) from e
     return builder.document
 
 

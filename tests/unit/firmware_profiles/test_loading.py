@@ -200,6 +200,13 @@ def test_files_that_are_no_profile(tmp_path: Path, raw: bytes, message: str):
     assert caught.value.file == str(path)
 
 
+def test_a_character_that_yaml_forbids_is_told_with_its_line(tmp_path: Path):
+    path = write(tmp_path, "a: é\nb: 温\nc: x\x07y\n")
+    with pytest.raises(ProfileError, match=r"U\+0007 is not allowed") as caught:
+        read_document(path)
+    assert caught.value.line == 3
+
+
 @given(text=st.text(alphabet="ab:-[]{}#&*!|>'\"%@`,? \n0x1.", max_size=60))
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str):
     path = write(tmp_path_factory.getbasetemp(), text)
