@@ -16,8 +16,6 @@ from hearthward.core.errors import DecodeError
 
 __all__ = [
     "ABORT",
-    "COUNT_ALL",
-    "DELETE_ALL",
     "MAX_NUMBER",
     "REPORT_ALL",
     "REPORT_LAST",
@@ -29,6 +27,7 @@ __all__ = [
     "Operator",
     "Record",
     "answers",
+    "count_from",
     "delete_up_to",
     "parse_answer",
     "report_from",
@@ -80,8 +79,6 @@ class Code(IntEnum):
 _CODES: Final = frozenset(map(int, Code))
 
 REPORT_ALL: Final = bytes((Op.REPORT, Operator.ALL))
-COUNT_ALL: Final = bytes((Op.COUNT, Operator.ALL))
-DELETE_ALL: Final = bytes((Op.DELETE, Operator.ALL))
 REPORT_LAST: Final = bytes((Op.REPORT, Operator.LAST))
 ABORT: Final = bytes((Op.ABORT, Operator.NULL))
 
@@ -96,6 +93,11 @@ def _numbered(op: Op, operator: Operator, number: int) -> bytes:
 def report_from(number: int) -> bytes:
     """Ask for the records of that number and above. Raises ValueError."""
     return _numbered(Op.REPORT, Operator.FROM, number)
+
+
+def count_from(number: int) -> bytes:
+    """Ask how many records of that number and above there are. Raises ValueError."""
+    return _numbered(Op.COUNT, Operator.FROM, number)
 
 
 def delete_up_to(number: int) -> bytes:
@@ -248,9 +250,11 @@ class Fetching:
     def deletable(self) -> bool:
         """Whether "up to the cursor" means nothing but what was told: all of it came, in order, and was kept.
 
-        Numbers that ran over would name records that are yet to be fetched.
+        Numbers that ran over, or a cursor of a store that is empty by now, would name records that are yet to
+        be fetched.
         """
-        return self.complete and self._ascending and not (self._top or self._lost or self.spoiled)
+        told = self._newest is not None and self.complete and self._ascending
+        return told and not (self._top or self._lost or self.spoiled)
 
     def answered(self, code: Code) -> None:
         """The device has answered the request: go on with another, or be ``complete``."""

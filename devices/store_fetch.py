@@ -13,8 +13,6 @@ from devices.delivery import Delivery, Sleep
 from devices.links.base import ControlPoint
 from devices.racp import (
     ABORT,
-    COUNT_ALL,
-    DELETE_ALL,
     MAX_NUMBER,
     Answer,
     Code,
@@ -22,6 +20,7 @@ from devices.racp import (
     Fetching,
     Record,
     answers,
+    count_from,
     delete_up_to,
     parse_answer,
 )
@@ -186,14 +185,13 @@ class StoreFetch:
     async def tend(self, racp: RacpStep, control: ControlPoint) -> None:
         """Note and delete what is committed, and fetch anew now and then, until cancelled.
 
-        Records without a number are asked for again only once they were deleted. Raises LinkError.
+        Records without a number are asked for once a connection. Raises LinkError.
         """
         store = self._stores[racp.records]
         while True:
-            emptied = False
             if await self._note(store) and racp.delete:
-                emptied = await self._delete(store, control)
-            if racp.cursor is None and not emptied:
+                await self._delete(store, control)
+            if racp.cursor is None:
                 await asyncio.Event().wait()
             await self._sleep(REFETCH_S)
             await self.fetch(racp, control)
@@ -236,11 +234,11 @@ class StoreFetch:
             store.noted = cursor
         return True
 
-    async def _delete(self, store: _Store, control: ControlPoint) -> bool:
-        """Delete what is committed from the device's store, if it lets us; whether all of that is gone."""
+    async def _delete(self, store: _Store, control: ControlPoint) -> None:
+        """Delete what is committed from the device's store, if it lets us."""
         fetching = store.fetching
         if fetching is None or not fetching.deletable or store.undeletable:
-            return False
+            return
         try:
             code = await self._deleted(store, fetching, control)
         except LinkError as error:
@@ -248,37 +246,34 @@ class StoreFetch:
                 raise
             code = Code.REFUSED
         if code is None or code in {Code.SUCCESS, Code.NO_RECORDS}:
-            return code is not None
+            return
         store.undeletable = True
         self._telemetry.count("store_deletes_refused_total", device=self._device)
         logger.warning("device %s: it does not delete its records (%s)", self._device, code.name)
-        return False
 
     async def _deleted(self, store: _Store, fetching: Fetching, control: ControlPoint) -> Code | None:
-        """What the device answers to being told to delete; None when there was nothing, or no time for it."""
-        if store.racp.cursor is None:
-            request = await self._delete_all(store, control)
-        elif fetching.cursor is None or fetching.cursor == store.deleted:
+        """What the device answers to being told to delete; None when there was nothing, or no time for it.
+
+        It is told only once it has counted no record beyond what is committed: one that ignores filters
+        counts all it has, and would delete all, with what it measured since.
+        """
+        cursor = fetching.cursor
+        if cursor is None or cursor == store.deleted:
             return Code.NO_RECORDS
-        else:
-            request = delete_up_to(fetching.cursor.number)
-        if request is None:
-            return None if store.heard else Code.NO_RECORDS
-        answer = await self._ask(store, control, request)
+        beyond = await self._ask(store, control, count_from(cursor.number + 1))
+        if beyond is None:
+            return None
+        if beyond.count is None and beyond.code is not Code.NO_RECORDS:
+            return beyond.code if beyond.code is not Code.SUCCESS else Code.REFUSED
+        if beyond.count:
+            return None
+        answer = await self._ask(store, control, delete_up_to(cursor.number))
         if answer is None:
             return None
         if answer.code in {Code.SUCCESS, Code.NO_RECORDS}:
-            store.deleted = fetching.cursor
+            store.deleted = cursor
             self._telemetry.count("store_deletes_total", device=self._device)
         return answer.code
-
-    async def _delete_all(self, store: _Store, control: ControlPoint) -> bytes | None:
-        """Records without numbers can only be deleted together: if there are just as many as were told."""
-        told = store.heard
-        if not told:
-            return None
-        answer = await self._ask(store, control, COUNT_ALL)
-        return DELETE_ALL if answer is not None and answer.count == told else None
 
     # ------------------------------------------------------------------ the conversation
 

@@ -51,7 +51,7 @@ class Racp(Strict):
     cursor: Literal["sequence", "offset"] | None = None
     """Ask from the last record kept on: by its number, or its minutes since the start."""
     delete: bool = False
-    """Delete from the device's store what is committed here, once nothing of it waits any more."""
+    """Delete from the device's store what is committed here, by its number (so ``cursor`` is needed)."""
 
 
 class StepSpec(Strict):

@@ -55,6 +55,11 @@ def step_findings(step: StepSpec) -> Iterator[Finding]:
             yield (key,), "needs at least one byte"
     if step.racp is not None and step.racp.control == step.racp.records:
         yield ("racp", "records"), "the records come from another characteristic than the control point"
+    if step.racp is not None and step.racp.delete and step.racp.cursor is None:
+        yield (
+            ("racp", "delete"),
+            "needs cursor: without numbers only all can be deleted, and with it what was measured since",
+        )
 
 
 def session_findings(doc: ProfileDocument) -> Iterator[Finding]:

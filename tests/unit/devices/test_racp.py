@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from devices.racp import (
     ABORT,
-    COUNT_ALL,
-    DELETE_ALL,
     MAX_NUMBER,
     REPORT_ALL,
     REPORT_LAST,
@@ -20,6 +18,7 @@ from devices.racp import (
     Op,
     Record,
     answers,
+    count_from,
     delete_up_to,
     parse_answer,
     report_from,
@@ -31,10 +30,9 @@ NUMBERS = st.integers(0, MAX_NUMBER)
 
 def test_requests_are_those_of_the_standard():
     assert bytes.fromhex("0101") == REPORT_ALL
-    assert bytes.fromhex("0201") == DELETE_ALL
     assert bytes.fromhex("0300") == ABORT
-    assert bytes.fromhex("0401") == COUNT_ALL
     assert report_from(0x0102) == bytes.fromhex("0103010201")
+    assert count_from(0x0102) == bytes.fromhex("0403010201")
     assert delete_up_to(0xFFFE) == bytes.fromhex("020201FEFF")
 
 
@@ -42,6 +40,8 @@ def test_requests_are_those_of_the_standard():
 def test_a_number_that_does_not_fit_is_refused(number: int):
     with pytest.raises(ValueError, match="number is 0"):
         report_from(number)
+    with pytest.raises(ValueError, match="number is 0"):
+        count_from(number)
     with pytest.raises(ValueError, match="number is 0"):
         delete_up_to(number)
 

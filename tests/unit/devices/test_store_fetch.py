@@ -17,7 +17,7 @@ from devices.cursors import MemoryCursors
 from devices.delivery import Delivery, Payload
 from devices.intake import Intake
 from devices.links.fake_store import FakeControlPoint
-from devices.racp import ABORT, REPORT_ALL, Cursor, Op, delete_up_to, report_from
+from devices.racp import ABORT, REPORT_ALL, Cursor, Op, count_from, delete_up_to, report_from
 from devices.store_fetch import REFETCH_S, StoreFetch
 from devices.twins.encode import date_time
 from devices.twins.store import RecordStore, StoredRecord
@@ -204,7 +204,7 @@ async def test_a_store_is_fetched_committed_noted_and_then_deleted():
     assert gateway.identities == gateway.meter.made
     assert gateway.rows == 40
     assert gateway.stored.metric.count("meal") == 40
-    assert point.requests == [REPORT_ALL, delete_up_to(40)]
+    assert point.requests == [REPORT_ALL, count_from(41), delete_up_to(40)]
     assert gateway.meter.store.records == []
     assert gateway.cursors.get(METER, "2a18") is not None
     await gateway.kill()
@@ -501,24 +501,54 @@ async def test_a_record_that_is_refused_here_stays_in_the_device(how: str):
     await gateway.kill()
 
 
-async def test_records_without_numbers_are_deleted_together_if_none_was_added():
-    racp = RacpStep("2a52", "2a18", None, delete=True)
-    gateway = Gateway(Meter(), racp)
-    gateway.meter.measure(4)
+def measures_before(gateway: Gateway, op: Op) -> FakeControlPoint:
+    """A control point of a device with which somebody measures just before it is asked that."""
     point = gateway.point()
-    tell, late = gateway.meter.tell, [True]
+    tell = gateway.meter.tell
 
-    def one_more(request: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
-        if request[0] == Op.COUNT and late.pop() if late else False:
+    def told(request: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+        if request[0] == op:
             gateway.meter.measure()
         return tell(request)
 
-    point._tell = one_more
-    await gateway.connect(point, turns=300)
-    assert len(gateway.meter.store.records) == 5
+    point._tell = told
+    return point
+
+
+@pytest.mark.parametrize("op", [Op.COUNT, Op.DELETE])
+@pytest.mark.parametrize("ignores_filters", [False, True])
+async def test_what_is_measured_before_the_delete_is_not_deleted(ignores_filters: bool, op: Op):  # noqa: FBT001
+    gateway = Gateway(Meter(RecordStore(ignores_filters=ignores_filters)))
+    gateway.meter.measure(4)
+    await gateway.connect(measures_before(gateway, op))
+    point = await gateway.connect()
+    assert gateway.identities == gateway.meter.made
+    assert (delete_up_to(gateway.meter.number - 1) in point.requests) is not ignores_filters
+    assert len(gateway.meter.store.records) == (len(gateway.meter.made) if ignores_filters else 0)
+    await gateway.kill()
+
+
+async def test_a_store_that_is_empty_is_not_told_to_delete_what_was_before():
+    gateway = Gateway(Meter())
+    gateway.meter.measure(6)
+    await gateway.connect()
+    await gateway.kill()
+    gateway.meter.number = 1  # a new battery, and the first measurement comes after the fetch
+    await gateway.connect(measures_before(gateway, Op.DELETE))
     await gateway.connect()
     assert gateway.identities == gateway.meter.made
-    assert gateway.meter.store.records == []
+    await gateway.kill()
+
+
+async def test_a_device_that_cannot_count_is_not_told_to_delete():
+    gateway = Gateway(Meter())
+    gateway.meter.measure(3)
+    point = gateway.point()
+    tell = gateway.meter.tell
+    point._tell = lambda request: ([], b"\x06\x00\x04\x02") if request[0] == Op.COUNT else tell(request)
+    await gateway.connect(point)
+    assert len(gateway.meter.store.records) == 3
+    assert gateway.telemetry.value("store_deletes_refused_total", device=METER) == 1
     await gateway.kill()
 
 
@@ -551,12 +581,14 @@ class StoreMachine(RuleBasedStateMachine):
     def new_battery(self) -> None:
         self.gateway.meter.number = 0
 
-    @rule(cut=st.none() | st.integers(0, 14), committing=st.booleans(), noting=st.booleans())
-    def connect(self, cut: int | None, committing: bool, noting: bool) -> None:  # noqa: FBT001
-        self.runner.run(self._connect(cut, committing, noting))
+    @rule(
+        cut=st.none() | st.integers(0, 14), committing=st.booleans(), noting=st.booleans(), late=st.booleans()
+    )
+    def connect(self, cut: int | None, committing: bool, noting: bool, late: bool) -> None:  # noqa: FBT001
+        self.runner.run(self._connect(cut, committing, noting, late))
 
-    async def _connect(self, cut: int | None, committing: bool, noting: bool) -> None:  # noqa: FBT001
-        point = self.gateway.point()
+    async def _connect(self, cut: int | None, committing: bool, noting: bool, late: bool) -> None:  # noqa: FBT001
+        point = measures_before(self.gateway, Op.DELETE) if late else self.gateway.point()
         if cut is not None:
             point.cut(cut)
         self.gateway.available = committing

@@ -129,6 +129,7 @@ def test_they_are_told_to_people(tmp_path: Path):
         (STORED, 'records: "fff1"', 'records: "2a52"', "another characteristic than the control point"),
         (STORED, 'records: "fff1"', 'records: "fff2"', "no frame decodes 'fff2'"),
         (STORED, "dedupe: {record: number}\n", "", "cursor sequence needs dedupe"),
+        (STORED, "cursor: sequence, delete", "delete", "needs cursor: without numbers"),
         (STORED, 'write: "ffe1", hex: "7D', 'hex: "7D', "needs write: the characteristic"),
         (STORED, "  - {delay_s: 0.5}\n", "", None),
         (LINE, "set_time: nonin", 'set_time: "2a2b"', "on a serial line it is nonin"),
