@@ -28,6 +28,7 @@ REASONS: Final = frozenset(
         "integrity",
         "internal",
         "malformed",
+        "no_room",
         "out_of_range",
         "oversized",
         "store_rejected",

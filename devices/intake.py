@@ -127,6 +127,8 @@ class Intake:
         if not self._dropping:
             logger.error("device %s: readings are dropped: the store takes none", self._device)
         self._dropping = True
+        msg = f"no room: {len(self._delivery)} payloads of the device wait for the store"
+        self._tell(source, payload, DecodeError(msg, reason="no_room"))
 
     def _clock_skew(self, clock: Correction) -> None:
         skew_s = (clock.skew or 0) / SECOND
@@ -170,6 +172,9 @@ class Intake:
         n = times if isinstance(times, int) else 1
         self._telemetry.count("readings_rejected_total", n, reason=error.reason, device=self._device)
         self._stores.refused(source)
+        self._tell(source, payload, error)
+
+    def _tell(self, source: str, payload: bytes, error: DecodeError) -> None:
         try:
             self._on_rejected(self._device, source, payload, error)
         except Exception:

@@ -13,7 +13,7 @@ from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejecte
 from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
 from devices.intake import Intake
-from devices.links.base import Aided, Announcing, DeviceLink, Pausable
+from devices.links.base import Aided, Announcing, DeviceLink
 from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.steps import SessionAid
 from devices.store_fetch import StoreFetch
@@ -291,8 +291,6 @@ class DeviceSession:
                 skewed=lambda: self._intake.skewed,
                 sleep=self._sleep,
             )
-        if self._delivery.pressed and isinstance(link, Pausable):
-            link.pause()
         idle = profile.timings.idle_s
         try:
             async with asyncio.timeout(None) as self._idle:
@@ -339,7 +337,8 @@ class DeviceSession:
 
     def _alive(self, profile: Profile | None) -> None:
         """The device was heard: put its idle limit off."""
-        idle = None if profile is None or self._delivery.pressed else profile.timings.idle_s
+        held = profile is not None and self._delivery.pressed and _has_store(profile)
+        idle = None if profile is None or held else profile.timings.idle_s
         if self._idle is not None and not self._idle.expired():
             self._idle.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)
 
@@ -358,11 +357,8 @@ class DeviceSession:
     def _refused(self, payload: Payload, error: StoreRejected) -> None:
         self._intake.refused(payload, error)
 
-    def _press(self, pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
-        link: object = self._link
-        if isinstance(link, Pausable):
-            (link.pause if pressed else link.resume)()
-        self._alive(self._profile)  # while it is held back, its silence is ours
+    def _press(self, _pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
+        self._alive(self._profile)  # while a store is not asked for, its silence is ours
 
     def _set(self, state: SessionState, reason: str, cause: Cause = Cause.NONE, next_s: int = 0) -> None:
         if (state, reason) == (self.state, self.reason):
@@ -377,6 +373,11 @@ class DeviceSession:
 def _line(profile: Profile) -> str:
     """What a device's configuration says of how it is reached."""
     return "ble" if profile.transport == "advertisement" else profile.transport
+
+
+def _has_store(profile: Profile) -> bool:
+    """Whether the device keeps what it is not asked for while too much waits for the sink."""
+    return any(step.mode == "indicate" or step.racp is not None for step in profile.session)
 
 
 def _check_firmware(profile: Profile, facts: DeviceFacts) -> None:

@@ -174,7 +174,7 @@ class EdgeAgent:
         self.outbox.tally(device, received, "read", n)
 
     def on_rejected(self, device: str, source: str, payload: bytes, error: DecodeError) -> None:
-        """A refused frame: counted in the status, and a line for the engineer, without its content.
+        """A frame refused, or without room: counted in the status, a line for the engineer, not its content.
 
         The first of a kind, the tenth, the hundredth...: a device out of order does not fill the log.
         """

@@ -40,6 +40,7 @@ REASONS: Final = {
     "implausible": N_("implausible"),
     "integrity": N_("wrong checksum"),
     "malformed": N_("malformed"),
+    "no_room": N_("buffer full"),
     "out_of_range": N_("out of range"),
     "oversized": N_("too long"),
     "reserved": N_("only entered by hand"),

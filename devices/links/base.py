@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     from devices.gatt_time import LocalTime
     from firmware_profiles import DeviceFacts, RacpStep, Step
 
-__all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "Pausable", "StepAid"]
+__all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "StepAid"]
 
 OnPayload = Callable[[str, bytes], None]
-"""Called on the event loop with (source, payload), in the order of arrival; must not block."""
+"""Called on the event loop with (source, payload), in the order of arrival; must not block.
+
+No link is held back: what waits in it would come later as if measured then. The queue behind it is bounded.
+"""
 
 
 class DeviceLink(Protocol):
@@ -38,19 +41,6 @@ class DeviceLink(Protocol):
 
     async def close(self) -> None:
         """Let go of the device; harmless at any time and more than once; raises nothing."""
-        ...
-
-
-@runtime_checkable
-class Pausable(Protocol):
-    """A link that can hold its device's bytes back."""
-
-    def pause(self) -> None:
-        """Take no more."""
-        ...
-
-    def resume(self) -> None:
-        """Go on."""
         ...
 
 

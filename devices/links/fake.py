@@ -26,7 +26,6 @@ class FakeDevice:
         self.connects = 0
         self.closed = 0
         self.steps: tuple[Step, ...] = ()
-        self.paused = False
         self._link: FakeLink | None = None
         self._listening = asyncio.Event()
         self._idle = asyncio.Event()
@@ -119,14 +118,6 @@ class FakeLink:
         self._connected = False
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(LinkError("the link was closed"))
-
-    def pause(self) -> None:
-        """Note that the reader cannot keep up."""
-        self._device.paused = True
-
-    def resume(self) -> None:
-        """Note that it can again."""
-        self._device.paused = False
 
     def deliver(self, source: str, payload: bytes) -> None:
         """Called by the device."""

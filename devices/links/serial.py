@@ -44,8 +44,8 @@ class SerialLink:
 
     Without a profile ``connect`` tells what the port's adapter says of itself, for matching, and which of the
     ``known`` profiles' frames the instrument sends; it sends nothing itself.
-    ``on_subscribed`` is called when the steps are done; ``pause`` and ``resume`` push back on the
-    instrument's bytes (they wait in the operating system). ``aid`` gives the time for ``set_time``.
+    ``on_subscribed`` is called when the steps are done; ``aid`` gives the time for ``set_time``. From ``run``
+    on every byte is read as it comes: most instruments tell no time, that of its coming is the measurement's.
     """
 
     def __init__(
@@ -66,8 +66,6 @@ class SerialLink:
         self._listen_s = listen_s
         self._wire: Wire | None = None
         self._transport: Any = None  # serialx gives its transports no common public type
-        self._listening = False
-        self._held = False
         self.aid: StepAid | None = None
         self.on_subscribed: Callable[[], None] = _nothing_to_do
 
@@ -112,16 +110,14 @@ class SerialLink:
 
         talk = Talk(self._path, self._write, feed, lambda: framer.in_frame)
         wire.on_data = talk.hear
-        self._listening = True
-        if not self._held:
-            self.resume()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
         try:
             await self._unless_lost(wire, talk.do([s for s in steps if s.kind != "keepalive"], self.aid))
             self.on_subscribed()
             alive = [step for step in steps if step.kind == "keepalive"]
             await self._unless_lost(wire, self._stream(talk, alive, noise))
         finally:
-            self._listening = False
             self._pause_reading()
             wire.on_data = nowhere
             self._end(framer)
@@ -165,20 +161,9 @@ class SerialLink:
         for error in framer.end():
             self._refused(error)
 
-    def pause(self) -> None:
-        """Stop reading; the instrument's bytes wait in the operating system's buffer."""
-        self._held = True
-        self._pause_reading()
-
     def _pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on."""
-        self._held = False
-        if self._listening and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     async def close(self) -> None:
         """Say farewell as the profile knows how, close the port and wait until it is closed."""

@@ -13,13 +13,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from devices import DeviceConfig, DeviceSession, SessionState
 from devices.gatt_time import LocalTime, local_time
 from devices.links.serial import SerialLink
 from devices.links.serial_talk import nonin_set_time
 from firmware_profiles import Profile, Step, load_catalog
-from hearthward.core.clock import parse_iso
+from hearthward.core.clock import SECOND, EventClock, parse_iso
 from hearthward.core.device_states import Cause
-from hearthward.core.errors import DecodeError, LinkError
+from hearthward.core.errors import DecodeError, LinkError, StoreUnavailable
+from hearthward.core.ids import SeededIds
+from hearthward.core.model import ReadingBatch
+from hearthward.core.telemetry import Telemetry
 from tests.unit.firmware_profiles.serial_frames import contec9, df2_packet, df8, df13, pulse_wave
 
 CATALOG = load_catalog()
@@ -312,14 +316,90 @@ async def test_nobody_needs_to_take_the_farewell(instrument: Instrument):
     await ear.link.close()
 
 
-async def test_pressure_holds_the_bytes_back_and_loses_none(instrument: Instrument):
-    ear = Ear(instrument, DF8)
-    async with ear.listening(Step("delay", seconds=0.001)):
-        await ear.subscribed.wait()
-        ear.link.pause()
-        instrument.send(*(df8(60, 50 + n) for n in range(50)))
-        await asyncio.sleep(0.01)
-        assert not ear.payloads
-        ear.link.resume()
-        await ear.has(50)
-    assert ear.values == [50 + n for n in range(50)]
+async def test_under_pressure_the_line_is_read_on_so_that_nothing_old_comes_as_if_new(
+    instrument: Instrument,
+):
+    at_bedside = Bedside(instrument)
+    async with at_bedside.running():
+        at_bedside.away = True
+        await at_bedside.second(0, *range(80, 86))  # six in a row are believed at once
+        for n in range(1, 9):
+            await at_bedside.second(n, 85 + n)
+        assert at_bedside.dropped() == 6
+        at_bedside.away = False
+        await at_bedside.until(lambda: len(at_bedside.stored) == 16)
+        await at_bedside.second(9, 70)
+        await at_bedside.until(lambda: len(at_bedside.stored) == 18)
+    assert at_bedside.saturations() == [(80 + n, 0) for n in range(6)] + [(86, 1), (87, 2), (70, 9)]
+    assert at_bedside.rejected == ["no_room"] * 6
+
+
+class Bedside:
+    """A session with a DF8 instrument on a pty, a clock that is stepped, and a store that may be away."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.clock = EventClock(NOW, frozen_monotonic=True)
+        self.telemetry = Telemetry()
+        self.stored = ReadingBatch()
+        self.rejected: list[str] = []
+        self.away = False
+        self.news = asyncio.Event()
+        self.session = DeviceSession(
+            DeviceConfig("oxi", "serial", instrument.path, DF8.id),
+            CATALOG,
+            lambda config, profile, on_noise: SerialLink(config.address, profile, on_noise=on_noise),
+            self.sink,
+            self.clock,
+            SeededIds(1),
+            self.telemetry,
+            lambda _device, _state, _reason: self.news.set(),
+            lambda _device, _source, _payload, error: self.rejected.append(error.reason),
+            on_read=lambda _device, _received, _n: self.news.set(),
+            capacity=8,
+            sleep=self.soon,
+        )
+
+    async def soon(self, _seconds: float) -> None:
+        await asyncio.sleep(0.001)
+
+    async def sink(self, batch: ReadingBatch) -> None:
+        if self.away:
+            msg = "the disk is away"
+            raise StoreUnavailable(msg)
+        self.stored.extend(batch)
+        self.news.set()
+
+    async def until(self, so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not so():
+                self.news.clear()
+                await self.news.wait()
+
+    async def second(self, n: int, *values: int) -> None:
+        """In second ``n`` the instrument sends values, and they are read."""
+        self.clock.follow(NOW + n * SECOND)
+        before = self.read()
+        self.instrument.send(*(df8(60, value) for value in values))
+        await self.until(lambda: self.read() == before + 2 * len(values))
+
+    def read(self) -> float:
+        return self.telemetry.value("readings_received_total", device="oxi")
+
+    def dropped(self) -> float:
+        return self.telemetry.value("readings_dropped_total", device="oxi") / 2
+
+    def saturations(self) -> list[tuple[float | None, int]]:
+        rows = zip(self.stored.metric, self.stored.value, self.stored.corrected, strict=True)
+        return [(value, (at - NOW) // SECOND) for metric, value, at in rows if metric == "spo2"]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.instrument.answer(bytes.fromhex("02 70 04 02 08 00 7E 03"), ACK)
+        task = asyncio.create_task(self.session.run())
+        try:
+            await self.until(lambda: self.session.state is SessionState.STREAMING)
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])

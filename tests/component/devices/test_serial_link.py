@@ -103,20 +103,6 @@ async def test_bytes_sent_before_run_are_not_lost(twin: MasimoTwin):
     await link.close()
 
 
-async def test_a_paused_link_leaves_the_bytes_in_the_wire_and_loses_none(twin: MasimoTwin):
-    ear = Ear()
-    async with ear.listening(twin):
-        ear.link.pause()
-        for n in range(50):
-            await twin.send({"spo2": 50 + n})
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert not ear.frames
-        ear.link.resume()
-        await ear.wait_for(frames=50)
-    assert [MASIMO.decode("ascii1", f)[0].value for f in ear.frames] == [50 + n for n in range(50)]
-
-
 async def test_unplugging_ends_it_and_plugging_in_again_at_the_same_path_goes_on(twin: MasimoTwin):
     for spo2 in (95, 96, 97):
         ear = Ear()

@@ -17,7 +17,7 @@ from devices import DeviceConfig, DeviceSession, SessionState
 from devices.links.fake import FakeDevice
 from devices.session import GOOD_STRETCH_S
 from devices.twins import encode
-from firmware_profiles import DeviceFacts, Profile, load_catalog
+from firmware_profiles import DeviceFacts, Profile, RacpStep, Step, load_catalog
 from hearthward.core.clock import EventClock, parse_iso
 from hearthward.core.errors import DecodeError, LinkError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import SeededIds, digest63
@@ -293,22 +293,20 @@ async def test_a_device_clock_in_the_future_is_counted_and_the_receive_time_used
     assert rig.count("device_clock_skew_seconds") == pytest.approx(3600)
 
 
-async def test_a_full_queue_pauses_the_link_then_drops_and_counts():
+async def test_a_full_queue_drops_and_counts():
     rig = Rig(capacity=8)
     async with rig.running():
         await rig.device.wait_listening()
         rig.unavailable = True
-        for n in range(6):
-            rig.device.send(HR, beat(n))
-        assert rig.device.paused
-        for n in range(6, 10):
+        for n in range(10):
             rig.device.send(HR, beat(n))
         assert rig.count("readings_dropped_total") == 4
+        assert [(raw, why) for _, raw, why in rig.rejected] == [(beat(8), "no_room"), (beat(9), "no_room")]
+        assert rig.count("readings_rejected_total", reason="no_room") == 0  # readings, not refused frames
         await rig.settled()
         rig.unavailable = False
         rig.sleeper.pass_by()
         await rig.settled()
-        assert not rig.device.paused
     assert rig.stored.digest[::2] == [digest63(HR.encode(), beat(n), RUN) for n in range(8)]
 
 
@@ -322,8 +320,12 @@ async def test_a_silent_device_is_taken_for_gone():
         assert reason.startswith("silent for 0.01 s")
 
 
-async def test_while_the_store_holds_the_device_back_its_silence_is_not_held_against_it():
+@pytest.mark.parametrize("keeps", [False, True], ids=["a stream", "a store"])
+async def test_a_device_that_is_not_asked_for_its_store_may_be_silent(keeps: bool):  # noqa: FBT001
     rig = Rig(capacity=8)
+    profile = CATALOG.get("sig-heart-rate")
+    racp = Step("racp", "2a52", racp=RacpStep("2a52", "2a18"))
+    rig.session._catalog = type(CATALOG)([replace(profile, session=(*profile.session, *[racp] * keeps))])
     async with rig.running():
         await rig.until(SessionState.STREAMING)
         idle = rig.session._idle
@@ -332,7 +334,7 @@ async def test_while_the_store_holds_the_device_back_its_silence_is_not_held_aga
         rig.unavailable = True
         for n in range(6):
             rig.device.send(HR, beat(n))
-        assert idle.when() is None
+        assert (idle.when() is None) == keeps
         await rig.settled()
         rig.unavailable = False
         rig.sleeper.pass_by()
