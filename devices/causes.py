@@ -35,6 +35,7 @@ _BLUETOOTH: Final = (
     ("failed to be established", Cause.CONNECTED_ELSEWHERE),
     ("was not found", Cause.OUT_OF_RANGE),
     ("link lost", Cause.LINK_LOST),
+    ("connection was lost", Cause.LINK_LOST),
     ("disconnected", Cause.LINK_LOST),
 )
 """What stacks say in their errors: BlueZ's over D-Bus, names of the HCI and ATT codes; most telling first."""

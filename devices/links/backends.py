@@ -58,12 +58,15 @@ class Backend(Protocol):
         """Restart what drives the adapter. Raises as ``reset_adapter``."""
         ...
 
-    def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
-        """While it is open, ``ask`` is asked for the digits that a device shows."""
+    def asking(self, ask: AskPasskey, address: str) -> AbstractAsyncContextManager[None]:
+        """While it is open, ``ask`` is asked for the digits that the device shows. Raises LinkError."""
         ...
 
-    async def forget(self, address: str) -> None:
-        """Forget the bond with a device, if there is one. Raises as ``reset_adapter``."""
+    async def pair_anew(self, address: str) -> dict[str, Any]:
+        """Make ready to pair with a device that there is a bond with; further arguments of the client.
+
+        Raises as ``reset_adapter``.
+        """
         ...
 
     async def close(self) -> None:
@@ -108,19 +111,18 @@ class PlatformBackend:
 
         await Bluez().reset_stack()
 
-    def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
-        """While it is open, the system asks ``ask`` for the digits that a device shows."""
-        if ask is None:
-            return nullcontext()
+    def asking(self, ask: AskPasskey, address: str) -> AbstractAsyncContextManager[None]:
+        """While it is open, the system asks ``ask`` for the device's digits. Raises LinkError."""
         from devices.links.bluez import Bluez
 
-        return Bluez().answering(ask)
+        return Bluez().answering(ask, address)
 
-    async def forget(self, address: str) -> None:
-        """Have BlueZ remove the device. Raises LinkError."""
+    async def pair_anew(self, address: str) -> dict[str, Any]:
+        """Have BlueZ remove the device: it pairs with none that it has a bond with. Raises LinkError."""
         from devices.links.bluez import Bluez
 
         await Bluez().forget(address)
+        return {}
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -187,14 +189,15 @@ class BumbleBackend:
         if self._host is not None:
             await self._host.close()
 
-    def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
+    def asking(self, ask: AskPasskey, address: str) -> AbstractAsyncContextManager[None]:
         """Nothing to do: its clients are asked themselves (``pair(ask=)``)."""
-        del ask
+        del ask, address
         return nullcontext()
 
-    async def forget(self, address: str) -> None:
-        """Forget the bond in our own file."""
-        await self._the_host().forget(address)
+    async def pair_anew(self, address: str) -> dict[str, Any]:
+        """Leave the bond alone until there is a new one: a pairing that fails costs nothing."""
+        del address
+        return {"use_bond": False}
 
     async def close(self) -> None:
         """Let go of the controller."""

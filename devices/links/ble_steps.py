@@ -17,7 +17,7 @@ from devices.gatt_time import (
     parse_current_time,
     parse_date_time,
 )
-from devices.links.pairing import AskPasskey, PairingError
+from devices.links.pairing import AskPasskey, PairingError, Why, pairing_refused
 from devices.racp import REPORT_ALL
 from firmware_profiles import Step, short_uuid
 from hearthward.core.device_states import Cause
@@ -137,9 +137,16 @@ class BleSteps:
 
     async def _pair(self, step: Step) -> None:
         """Have a bond before anything is asked; a device that is bonded already is left as it is."""
-        arguments = {"ask": self._ask_passkey} if step.mode == "passkey" and self._ask_passkey else {}
+        passkey = step.mode == "passkey"
+        ask = self._ask_passkey if passkey else None
+        failed = Why.REFUSED if not passkey else Why.PASSKEY_WRONG if ask else Why.PASSKEY_MISSING
+
+        async def pair() -> None:
+            with pairing_refused(self._address, failed):
+                await self._client.pair(**({"ask": ask} if ask else {}))
+
         try:
-            await self._asked(self._client.pair(**arguments), "pairing", PAIR_TIMEOUT_S)
+            await self._asked(pair(), "pairing", PAIR_TIMEOUT_S)
         except NotImplementedError:
             return  # the operating system pairs by itself when the device asks for it
         except PairingError:
@@ -165,8 +172,11 @@ class BleSteps:
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""
-        now = None if aid is None else aid.local_time()
-        if aid is None or now is None:
+        if aid is None:
+            logger.debug("%s: its clock is left as it is: it is only listened to", self._address)
+            return
+        now = aid.local_time()
+        if now is None:
             logger.debug("%s: its clock is not set: the gateway's own is not right yet", self._address)
             return
         source = short_uuid(step.characteristic)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Final
 
-from dbus_fast import BusType, DBusError, Message, MessageType, Variant
+from dbus_fast import AuthError, BusType, DBusError, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusObjectPath, DBusSignature, DBusStr, DBusUInt16, DBusUInt32
 from dbus_fast.service import ServiceInterface, dbus_method
@@ -22,12 +22,15 @@ __all__ = ["Bluez", "system_bus"]
 
 ANSWER_S: Final = 15.0
 """How long BlueZ or systemd may take for one answer."""
+GOODBYE_S: Final = 2.0
+"""How long it may take to let go of the agent; it goes with our connection to the bus in any case."""
 OFF_S: Final = 1.0
 """How long an adapter stays without power: its firmware is to notice."""
 AGENT: Final = "/org/hearthward/agent"
 _BLUEZ: Final = "org.bluez"
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _REJECTED: Final = "org.bluez.Error.Rejected"
+_CANCELED: Final = "org.bluez.Error.Canceled"
 
 Connect = Callable[[], Awaitable[MessageBus]]
 _Nothing = Annotated[None, DBusSignature("")]
@@ -88,24 +91,52 @@ class Bluez:
                     await self._asked(bus, call, f"{address} could not be removed from BlueZ")
 
     @asynccontextmanager
-    async def answering(self, ask: AskPasskey) -> AsyncIterator[None]:
-        """While it is open, BlueZ asks ``ask`` for the digits that a device shows. Raises LinkError."""
+    async def answering(self, ask: AskPasskey, address: str) -> AsyncIterator[None]:
+        """While it is open, BlueZ asks ``ask`` for the digits that the device at ``address`` shows.
+
+        Any other device that wants to pair meanwhile is refused. Raises LinkError.
+        """
         async with self._bus() as bus:
-            bus.export(AGENT, _Agent(ask))
+
+            async def meant(path: str) -> bool:
+                return await self._address(bus, path) == address.upper()
+
+            agent = _Agent(ask, meant)
+            bus.export(AGENT, agent)
             path, what = "/org/bluez", "BlueZ takes no agent that could be asked for passkeys"
             await self._asked(bus, _manager(path, "RegisterAgent", "os", [AGENT, "KeyboardDisplay"]), what)
-            await self._asked(bus, _manager(path, "RequestDefaultAgent", "o", [AGENT]), what)
             try:
+                await self._asked(bus, _manager(path, "RequestDefaultAgent", "o", [AGENT]), what)
                 yield
             finally:
-                await bus.call(_manager(path, "UnregisterAgent", "o", [AGENT]))
+                agent.withdraw()
+                with suppress(LinkError, TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await self._asked(bus, _manager(path, "UnregisterAgent", "o", [AGENT]), what)
+
+    async def _address(self, bus: MessageBus, path: str) -> str | None:
+        """The address of the device that BlueZ calls so; None for what is no device."""
+        call = Message(
+            destination=_BLUEZ,
+            path=path,
+            interface="org.freedesktop.DBus.Properties",
+            member="Get",
+            signature="ss",
+            body=["org.bluez.Device1", "Address"],
+        )
+        try:
+            (address,) = await self._asked(bus, call, f"{path} is no device")
+        except LinkError:
+            return None
+        return str(address.value).upper()
 
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator[MessageBus]:
         try:
-            bus = await self._connect()
-        except (OSError, DBusError) as error:
-            msg = f"the system's D-Bus cannot be reached: {error}"
+            async with asyncio.timeout(ANSWER_S):
+                bus = await self._connect()
+        except (OSError, EOFError, DBusError, AuthError) as error:
+            msg = f"the system's D-Bus cannot be reached: {str(error) or 'no answer'}"
             raise LinkError(msg, radio="bluez") from error
         try:
             yield bus
@@ -170,41 +201,63 @@ def _manager(path: str, member: str, signature: str, body: list[Any]) -> Message
 
 
 class _Agent(ServiceInterface):
-    """org.bluez.Agent1: says yes to "just works", gives the digits that a person read."""
+    """org.bluez.Agent1: says yes to "just works", gives the digits that a person read; to one device only."""
 
-    def __init__(self, ask: AskPasskey) -> None:
+    def __init__(self, ask: AskPasskey, meant: Callable[[str], Awaitable[bool]]) -> None:
         super().__init__("org.bluez.Agent1")
         self._ask = ask
+        self._meant = meant
+        self._asking: asyncio.Future[int | None] | None = None
 
-    async def _digits(self) -> int:
-        digits = await self._ask()
-        if digits is None:
+    def withdraw(self) -> None:
+        """Nobody needs an answer any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _check(self, device: str) -> None:
+        if not await self._meant(device):
+            raise DBusError(_REJECTED, "another device is being paired")
+
+    async def _digits(self, device: str) -> int:
+        await self._check(device)
+        self.withdraw()
+        asking = self._asking = asyncio.ensure_future(self._ask())
+        try:
+            await asyncio.wait({asking})
+        finally:
+            asking.cancel()
+        if asking.cancelled():
+            raise DBusError(_CANCELED, "the question was withdrawn")
+        if (digits := asking.result()) is None:
             raise DBusError(_REJECTED, "nobody knows the digits")
         return digits
 
     @dbus_method(name="RequestPasskey")
     async def request_passkey(self, device: DBusObjectPath) -> DBusUInt32:
         """The digits as a number."""
-        del device
-        return await self._digits()
+        return await self._digits(device)
 
     @dbus_method(name="RequestPinCode")
     async def request_pin_code(self, device: DBusObjectPath) -> DBusStr:
         """The digits as a text, for old devices."""
-        del device
-        return f"{await self._digits():06}"
+        return f"{await self._digits(device):06}"
 
     @dbus_method(name="RequestConfirmation")
-    def request_confirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> _Nothing:
+    async def request_confirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> _Nothing:
         """Both show the same number: nobody is there to compare, the person started the pairing."""
+        del passkey
+        await self._check(device)
 
     @dbus_method(name="RequestAuthorization")
-    def request_authorization(self, device: DBusObjectPath) -> _Nothing:
+    async def request_authorization(self, device: DBusObjectPath) -> _Nothing:
         """Pairing without digits."""
+        await self._check(device)
 
     @dbus_method(name="AuthorizeService")
-    def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> _Nothing:
+    async def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> _Nothing:
         """A service of a device that is paired."""
+        del uuid
+        await self._check(device)
 
     @dbus_method(name="DisplayPasskey")
     def display_passkey(self, device: DBusObjectPath, passkey: DBusUInt32, entered: DBusUInt16) -> _Nothing:
@@ -213,7 +266,9 @@ class _Agent(ServiceInterface):
     @dbus_method(name="Cancel")
     def cancel(self) -> _Nothing:
         """BlueZ does not wait for an answer any more."""
+        self.withdraw()
 
     @dbus_method(name="Release")
     def release(self) -> _Nothing:
         """BlueZ lets go of the agent."""
+        self.withdraw()

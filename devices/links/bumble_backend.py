@@ -36,6 +36,14 @@ MTU: Final = 247
 
 _CCCD: Final = gatt.GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR
 _LOST: Final = "the connection was lost"
+_NO_SUCH_KEY: Final = frozenset(
+    {
+        hci.HCI_AUTHENTICATION_FAILURE_ERROR,
+        hci.HCI_PIN_OR_KEY_MISSING_ERROR,
+        hci.HCI_CONNECTION_TERMINATED_DUE_TO_MIC_FAILURE_ERROR,
+    }
+)
+"""Of beginning to encrypt: the device has no key, or another one (Core Specification 5.4, Vol 1, Part F)."""
 _PROPERTIES: Final[tuple[CharacteristicPropertyName, ...]] = (
     "broadcast",
     "read",
@@ -187,6 +195,7 @@ class BumbleClient(BaseBleakClient):
         disconnected_callback: Callable[[], None] | None,
         timeout: float,
         host: BumbleHost,
+        use_bond: bool = True,
         **_other: object,
     ) -> None:
         super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
@@ -194,6 +203,8 @@ class BumbleClient(BaseBleakClient):
         self._name = known.name if known else None
         self._peer = known.details if known and isinstance(known.details, hci.Address) else None
         self._host = host
+        self._use_bond = use_bond
+        self._reason: int | None = None
         self._connection: Connection | None = None
         self._gatt: gatt_client.Client | None = None
         self._gone: asyncio.Future[None] | None = None
@@ -227,7 +238,7 @@ class BumbleClient(BaseBleakClient):
                 self._gatt = connection.gatt_client
                 connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
                 self._host.add(self)
-                if await self._host.bonded(connection):
+                if self._use_bond and await self._host.bonded(connection):
                     await self._encrypt(connection)
                 if pair:
                     await self.pair()
@@ -269,7 +280,8 @@ class BumbleClient(BaseBleakClient):
                     await self._request(connection.disconnect())
         self.on_lost()
 
-    def _on_disconnection(self, _reason: int) -> None:
+    def _on_disconnection(self, reason: int) -> None:
+        self._reason = reason
         self.on_lost()
 
     def on_lost(self) -> None:
@@ -351,12 +363,16 @@ class BumbleClient(BaseBleakClient):
         )
 
     async def _encrypt(self, connection: Connection) -> None:
-        """Use the bond. Raises BondRefusedError when the device does not know it."""
+        """Use the bond. Raises BondRefusedError when the device does not know it, BleakError when it left."""
         try:
             await self._request(connection.encrypt())
         except BleakError as error:
-            if isinstance(error.__cause__, hci.HCI_Error):
+            cause = error.__cause__
+            code = cause.error_code if isinstance(cause, hci.HCI_Error) else self._reason
+            if code in _NO_SUCH_KEY:
                 raise BondRefusedError(self.address) from error
+            if isinstance(cause, hci.HCI_Error):  # the radio's own trouble: out of range, switched off
+                raise BleakError(_LOST) from error
             raise
 
     async def pair(self, *_args: object, ask: AskPasskey | None = None, **_kwargs: object) -> None:

@@ -16,7 +16,7 @@ from bleak.exc import BleakError
 from bumble import att, core, hci
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.host import Host
-from bumble.keys import KeyStore
+from bumble.keys import KeyStore, PairingKeys
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportLostError
 
@@ -112,11 +112,27 @@ class LeanDevice(Device):
 
     What a device sends before it is subscribed to is held: one that remembers its bond remembers the
     subscription as well, and tells what it has stored as soon as it is connected.
+
+    ``unkept`` is why the last bond could not be kept: bumble would only log it, and take it for paired.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.unkept: OSError | None = None
         self._early: WeakKeyDictionary[Connection, deque[tuple[int, bytes]]] = WeakKeyDictionary()
+
+    async def update_keys(self, address: str, keys: PairingKeys) -> None:
+        """Keep a bond; see ``unkept``."""
+        self.unkept = None
+        if self.keystore is None:
+            return
+        try:
+            await self.keystore.update(address, keys)
+        except OSError as error:
+            self.unkept = error
+            return
+        await self.refresh_resolving_list()
+        self.emit(self.EVENT_KEY_STORE_UPDATE)
 
     def early(self, connection: Connection, handle: int) -> list[bytes]:
         """What came of a characteristic before it was subscribed to, oldest first; each once."""
@@ -173,7 +189,15 @@ class _Delegate(PairingDelegate):
 
     async def get_number(self) -> int | None:
         """The six digits, or None when nobody knows them."""
-        return None if self._ask is None else await self._ask()
+        digits = None if self._ask is None else await self._ask()
+        return None if digits is None else _Digits(digits)
+
+
+class _Digits(int):
+    """A passkey that is one even when it is 000000: bumble asks whether it is true."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 class _Client(Protocol):
@@ -356,13 +380,16 @@ class BumbleHost:
         return PairingConfig(mitm=ask is not None, bonding=True, delegate=_Delegate(ask))
 
     async def pair(self, connection: Connection, ask: AskPasskey | None) -> None:
-        """Pair and keep the bond. Raises bumble's errors."""
+        """Pair and keep the bond. Raises bumble's errors, OSError when the bond cannot be kept."""
         if ask is not None:
             self._passkeys[connection] = ask
         try:
             await connection.pair()
         finally:
             self._passkeys.pop(connection, None)
+        device = connection.device
+        if isinstance(device, LeanDevice) and device.unkept is not None:
+            raise OSError(device.unkept.errno, f"the bond cannot be kept: {device.unkept}")
 
     async def bonded(self, connection: Connection) -> bool:
         """Whether there is a bond with the device at the other end."""

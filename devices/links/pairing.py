@@ -74,8 +74,11 @@ _BLUEZ: Final = {
 
 
 @contextmanager
-def pairing_refused(address: str) -> Iterator[None]:
-    """BlueZ's refusals as PairingError."""
+def pairing_refused(address: str, failed: Why = Why.PASSKEY_WRONG) -> Iterator[None]:
+    """BlueZ's refusals as PairingError.
+
+    ``failed`` is what a failed authentication means: wrong digits, where somebody could be asked for some.
+    """
     from bleak.exc import BleakError
 
     try:
@@ -84,4 +87,4 @@ def pairing_refused(address: str) -> Iterator[None]:
         why = next((why for name, why in _BLUEZ.items() if name in str(error)), None)
         if why is None:
             raise
-        raise PairingError(address, why) from error
+        raise PairingError(address, failed if why is Why.PASSKEY_WRONG else why) from error

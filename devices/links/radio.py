@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from devices.links.backends import Backend, BumbleBackend, PlatformBackend, attach, open_transport
@@ -45,6 +45,8 @@ START_S: Final = 10.0
 """How long an adapter may take to begin a scan..."""
 SLOW_S: Final = 5.0
 """...and one that somebody gave up after so long speaks against it as well."""
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _ADDRESS: Final = re.compile(
     r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -180,18 +182,17 @@ class Radio:
         *,
         timeout: float,  # noqa: ASYNC109 - of the search and the connection together
         on_disconnect: Callable[[], None],
+        further: Mapping[str, Any] = NOTHING,
     ) -> tuple[BleakClient, Introduction]:
         """Find a device and connect; it is the caller's to disconnect.
 
-        ``on_disconnect`` is called once when the connection ends, for whatever reason.
+        ``on_disconnect`` is called once when the connection ends, for whatever reason; ``further`` are
+        arguments for the backend's client.
 
         Raises:
             LinkError: no radio, not heard, or not connected within ``timeout`` seconds.
             ConfigError: ``address`` is none.
         """
-        if not _ADDRESS.fullmatch(address):
-            msg = f"{address!r} is no Bluetooth address such as C0:12:34:56:78:9A"
-            raise ConfigError(msg, address=address)
         from bleak import BleakClient
 
         backend = self._working()
@@ -209,6 +210,7 @@ class Radio:
             timeout=max(0.1, deadline - asyncio.get_running_loop().time()),
             backend=backend.client,
             **backend.arguments,
+            **further,
         )
         async with self._errors(address):
             await self._connect(client, address, alone=backend.client is None)
@@ -237,17 +239,24 @@ class Radio:
         self._connections.discard(address.upper())
 
     async def pair(self, address: str, ask: AskPasskey, *, again: bool, timeout: float) -> None:  # noqa: ASYNC109
-        """Find, connect, pair and let go of a device; ``again`` forgets the bond that there is, before.
+        """Find, connect, pair and let go of a device; ``again``: anew, although there is a bond.
+
+        A bond that there was is never given up for a device that is away. With an adapter of our own it lasts
+        until the device has paired anew; BlueZ has to forget it before.
 
         Raises:
             PairingError: the device refused, or the digits were wrong; says what to do.
             LinkError: not heard, or not in time.
         """
-        async with self._errors(self.spec):
-            if again:
-                await self._working().forget(address)
-        async with self._working().asking(ask):
-            client, _ = await self.connect(address, timeout=timeout, on_disconnect=lambda: None)
+        further: dict[str, Any] = {}
+        if again:
+            await self._find(address, timeout)
+            async with self._errors(self.spec):
+                further = await self._working().pair_anew(address)
+        async with self._working().asking(ask, address):
+            client, _ = await self.connect(
+                address, timeout=timeout, on_disconnect=lambda: None, further=further
+            )
             try:
                 async with self._errors(address), asyncio.timeout(timeout):
                     with pairing_refused(address):
@@ -263,10 +272,6 @@ class Radio:
         except LinkError as error:
             _log.debug("hanging up: %s", error)
         self.lost(address)
-
-    def asking(self, ask: AskPasskey | None) -> AbstractAsyncContextManager[None]:
-        """While it is open, ``ask`` is asked for the digits that a device shows. Raises LinkError."""
-        return self._working().asking(ask)
 
     @property
     def stuck(self) -> bool:
@@ -315,6 +320,10 @@ class Radio:
         return {"cause": Cause.RADIO_STUCK.value} if self.stuck else {}
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
+        """The device, once it is heard. Raises as ``connect``."""
+        if not _ADDRESS.fullmatch(address):
+            msg = f"{address!r} is no Bluetooth address such as C0:12:34:56:78:9A"
+            raise ConfigError(msg, address=address)
         async with self._errors(self.spec):
             held = await self._working().connected(address)
         if held is not None:

@@ -12,21 +12,27 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusBool, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
-__all__ = ["DEVICE", "StandinBluez", "private_bus", "standin"]
+__all__ = ["ADDRESS", "DEVICE", "OTHER", "StandinBluez", "private_bus", "standin"]
 
 ADAPTER = "/org/bluez/hci0"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 DEVICE = "/org/bluez/hci0/dev_F0_00_00_00_00_01"
+OTHER = "/org/bluez/hci0/dev_F0_00_00_00_00_0E"
+ADDRESS = "F0:00:00:00:00:01"
 
 Nothing = Annotated[None, DBusSignature("")]
 
 
 class StandinBluez:
-    """What it was asked, in order; ``refuses`` names members that it answers with an error."""
+    """What it was asked, in order; ``refuses`` names members that it answers with an error.
+
+    ``leaves`` names members that it never answers.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.refuses: set[str] = set()
+        self.leaves: set[str] = set()
         self.agent: tuple[str, str] | None = None
         self.bus: MessageBus | None = None
 
@@ -42,17 +48,22 @@ class StandinBluez:
 
     async def passkey(self) -> Message:
         """Ask the registered agent for the digits, as a pairing does."""
+        return await self.ask("RequestPasskey")
+
+    async def ask(self, member: str, device: str = DEVICE, *more: object) -> Message:
+        """Call a method of the registered agent about a device."""
         assert self.bus is not None
         assert self.agent is not None
         sender, path = self.agent
+        signature = {"RequestConfirmation": "ou", "AuthorizeService": "os", "Cancel": ""}.get(member, "o")
         answer = await self.bus.call(
             Message(
                 destination=sender,
                 path=path,
                 interface="org.bluez.Agent1",
-                member="RequestPasskey",
-                signature="o",
-                body=[DEVICE],
+                member=member,
+                signature=signature,
+                body=[device, *more][: len(signature)],
             )
         )
         assert answer is not None
@@ -80,12 +91,13 @@ class _Adapter(ServiceInterface):
 
 
 class _Device(ServiceInterface):
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__("org.bluez.Device1")
+        self._address = address
 
     @dbus_property(name="Address", access=PropertyAccess.READ)
     def address(self) -> DBusStr:
-        return "F0:00:00:00:00:01"
+        return self._address
 
 
 class _Agents(ServiceInterface):
@@ -105,8 +117,10 @@ class _Agents(ServiceInterface):
         self._bluez.note("default agent", "RequestDefaultAgent")
 
     @dbus_method(name="UnregisterAgent")
-    def unregister(self, path: DBusObjectPath) -> Nothing:
+    async def unregister(self, path: DBusObjectPath) -> Nothing:
         del path
+        if "UnregisterAgent" in self._bluez.leaves:
+            await asyncio.Event().wait()
         self._bluez.note("agent gone", "UnregisterAgent")
         self._bluez.agent = None
 
@@ -144,7 +158,8 @@ async def standin(address: str) -> AsyncIterator[StandinBluez]:
     bus = await MessageBus(bus_address=address).connect()
     bluez.bus = bus
     bus.export(ADAPTER, _Adapter(bluez))
-    bus.export(DEVICE, _Device())
+    bus.export(DEVICE, _Device(ADDRESS))
+    bus.export(OTHER, _Device("F0:00:00:00:00:0E"))
     bus.export("/org/bluez", _Agents(bluez))
     bus.export("/org/freedesktop/systemd1", _Systemd(bluez))
     for name in ("org.bluez", "org.freedesktop.systemd1"):

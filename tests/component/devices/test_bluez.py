@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from dbus_fast.aio import MessageBus
 from devices.links import bluez as module
 from devices.links.bluez import Bluez
 from hearthward.core.errors import LinkError
-from tests.component.devices.bluez_standin import DEVICE, StandinBluez, private_bus, standin
+from tests.component.devices.bluez_standin import ADDRESS, DEVICE, OTHER, StandinBluez, private_bus, standin
 from tests.programs import program
 
 
@@ -87,8 +88,67 @@ async def test_a_passkey_is_asked_for_while_somebody_answers(bluez: Bluez, there
     async def ask() -> int | None:
         return digits.pop(0)
 
-    async with bluez.answering(ask):
+    async with bluez.answering(ask, ADDRESS.lower()):
         assert (await there.passkey()).body == [123456]
         refused = await there.passkey()
         assert (refused.message_type, refused.error_name) == (MessageType.ERROR, "org.bluez.Error.Rejected")
     assert there.asked == ["agent KeyboardDisplay", "default agent", "agent gone"]
+
+
+async def nobody() -> int | None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("member", "more"),
+    [
+        ("RequestPasskey", ()),
+        ("RequestPinCode", ()),
+        ("RequestConfirmation", (123456,)),
+        ("RequestAuthorization", ()),
+        ("AuthorizeService", ("180d",)),
+    ],
+)
+async def test_only_the_device_that_is_meant_is_let_in(
+    bluez: Bluez, there: StandinBluez, member: str, more: tuple[object, ...]
+):
+    async def ask() -> int | None:
+        return 7
+
+    async with bluez.answering(ask, ADDRESS):
+        assert (await there.ask(member, DEVICE, *more)).message_type is MessageType.METHOD_RETURN
+        for stranger in (OTHER, "/org/bluez/hci0/dev_F0_00_00_00_00_0F"):
+            refused = await there.ask(member, stranger, *more)
+            assert (refused.message_type, refused.error_name) == (
+                MessageType.ERROR,
+                "org.bluez.Error.Rejected",
+            )
+
+
+async def test_an_agent_that_cannot_be_taken_back_holds_nobody_up(
+    bluez: Bluez, there: StandinBluez, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "GOODBYE_S", 0.05)
+    there.leaves = {"UnregisterAgent"}
+    async with asyncio.timeout(5), bluez.answering(nobody, ADDRESS):
+        pass
+    assert there.asked == ["agent KeyboardDisplay", "default agent"]
+
+
+async def test_a_question_that_bluez_withdraws_is_not_asked_any_longer(bluez: Bluez, there: StandinBluez):
+    withdrawn, asked = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> int | None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            withdrawn.set()
+        return None
+
+    async with asyncio.timeout(5), bluez.answering(ask, ADDRESS):
+        answer = asyncio.create_task(there.passkey())
+        await asked.wait()
+        await there.ask("Cancel")
+        await withdrawn.wait()
+        assert (await answer).error_name == "org.bluez.Error.Canceled"

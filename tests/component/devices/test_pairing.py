@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from bleak import BleakClient
 from bleak.exc import BleakError
+from bumble import hci
+from bumble.device import Connection
 from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
+from devices.causes import cause_of
 from devices.links.pairing import BondRefusedError, PairingError, Why
 from devices.links.radio import Radio, open_radio
 from devices.twins.ble import HeartRateTwin
@@ -23,22 +26,32 @@ from firmware_profiles import load_catalog
 from hearthward.app.device_pair import pair_device
 from hearthward.app.profile_record import record_device
 from hearthward.core.clock import SystemClock
+from hearthward.core.device_states import Cause
+from hearthward.core.errors import LinkError
 from hearthward.core.settings import load_settings
 
 DIGITS = 123456
 
 
+class Digits(int):
+    """Digits that are true also where they are zero: bumble asks."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class Display(PairingDelegate):
     """A device that shows six digits."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: int = DIGITS) -> None:
         super().__init__(self.DISPLAY_OUTPUT_ONLY)
+        self._shown = Digits(shown)
 
     async def generate_passkey(self) -> int:
-        return DIGITS
+        return self._shown
 
     async def display_number(self, number: int, digits: int) -> None:
-        assert (number, digits) == (DIGITS, 6)
+        assert (number, digits) == (self._shown, 6)
 
 
 class Refusing(PairingDelegate):
@@ -111,10 +124,11 @@ async def test_a_device_that_forgot_the_bond_is_told_apart_from_one_that_is_away
         await twin.wait_free()
 
 
-async def test_the_digits_on_the_display_pair(radio: Radio, twin: HeartRateTwin):
-    let_pair(twin, Display())
-    async with connected(radio, twin) as client:
-        await client.pair(ask=telling(DIGITS))
+@pytest.mark.parametrize("shown", [DIGITS, 0, 1, 999999])
+async def test_the_digits_on_the_display_pair(radio: Radio, twin: HeartRateTwin, shown: int):
+    let_pair(twin, Display(shown))
+    async with asyncio.timeout(10), connected(radio, twin) as client:
+        await client.pair(ask=telling(shown))
         assert twin.encrypted
 
 
@@ -145,8 +159,6 @@ async def test_a_person_pairs_by_the_digits_and_the_bond_is_kept(
     settings = load_settings(None, data=tmp_path)
     with pytest.raises(PairingError, match="not the six digits"):
         await pair_device(settings, twin.address, radio=air, passkey="000001", again=False)
-    with pytest.raises(PairingError, match="wants them typed in"):
-        await pair_device(settings, twin.address, radio=air, passkey="12345", again=False)
     await pair_device(settings, twin.address, radio=air, passkey=f"{DIGITS}", again=False)
     await twin.wait_free()
     async with open_radio(air, bonds=tmp_path / "edge" / "bonds.json") as radio, connected(radio, twin):
@@ -164,6 +176,73 @@ async def test_a_device_that_forgot_the_bond_is_paired_again(air: str, twin: Hea
         await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
     await twin.wait_free()
     await pair_device(settings, twin.address, radio=air, passkey=None, again=True)
+
+
+async def test_pairing_again_costs_no_bond_that_is_good(
+    air: str, twin: HeartRateTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither with a device that is away, nor with one that does not pair anew."""
+    settings = load_settings(None, data=tmp_path)
+    await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
+    await twin.wait_free()
+    kept = (tmp_path / "edge" / "bonds.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("hearthward.app.device_pair.SECONDS", 0.3)
+        with pytest.raises(LinkError, match="not heard"):
+            await pair_device(settings, "F0:00:00:00:00:77", radio=air, passkey=None, again=True)
+        await twin.close()
+        with pytest.raises(LinkError, match="not heard"):
+            await pair_device(settings, twin.address, radio=air, passkey=None, again=True)
+    await twin.start()
+    let_pair(twin, Refusing())
+    with pytest.raises(PairingError, match="refuses to pair"):
+        await pair_device(settings, twin.address, radio=air, passkey=None, again=True)
+    await twin.wait_free()
+    assert (tmp_path / "edge" / "bonds.json").read_bytes() == kept
+
+
+async def test_a_bond_that_cannot_be_kept_is_no_pairing(air: str, twin: HeartRateTwin, tmp_path: Path):
+    async with open_radio(air, bonds=tmp_path / "bonds.json") as radio, connected(radio, twin) as client:
+        (tmp_path / "bonds.json").mkdir()
+        with pytest.raises(OSError, match="the bond cannot be kept"):
+            await client.pair()
+
+
+@pytest.mark.parametrize(
+    ("code", "refused", "cause"),
+    [
+        (0x05, True, Cause.PAIRED_ELSEWHERE),
+        (0x06, True, Cause.PAIRED_ELSEWHERE),
+        (0x3D, True, Cause.PAIRED_ELSEWHERE),
+        (0x08, False, Cause.LINK_LOST),
+        (0x13, False, Cause.LINK_LOST),
+        (0x22, False, Cause.LINK_LOST),
+        (0x25, False, Cause.PAIRED_ELSEWHERE),
+    ],
+)
+async def test_a_link_that_is_lost_while_it_is_encrypted_is_no_forgotten_bond(
+    air: str,
+    twin: HeartRateTwin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    cause: Cause,
+    *,
+    refused: bool,
+):
+    bonds = tmp_path / "bonds.json"
+    async with open_radio(air, bonds=bonds) as radio, connected(radio, twin) as client:
+        await client.pair()
+
+    async def encrypt(_connection: Connection) -> None:
+        raise hci.HCI_Error(code)
+
+    monkeypatch.setattr(Connection, "encrypt", encrypt)
+    async with open_radio(air, bonds=bonds) as radio:
+        with pytest.raises(LinkError) as failed:
+            await radio.connect(twin.address, timeout=5, on_disconnect=lambda: None)
+        await twin.wait_free()
+    assert (isinstance(failed.value, BondRefusedError), cause_of(failed.value)) == (refused, cause)
 
 
 async def test_a_recording_keeps_the_gateways_bond(air: str, twin: HeartRateTwin, tmp_path: Path):

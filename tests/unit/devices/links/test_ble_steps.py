@@ -209,6 +209,24 @@ async def test_why_a_device_is_not_paired_is_told(error: Exception, mode: Any, c
     assert (await cause_of(rig.do(Step("pair", mode=mode))))[0] == cause.value
 
 
+@pytest.mark.parametrize(
+    ("error", "mode", "what"),
+    [
+        ("AuthenticationFailed", "passkey", "shows six digits and wants them typed in"),
+        ("AuthenticationTimeout", "bond", "shows six digits and wants them typed in"),
+        ("AuthenticationFailed", "bond", "refuses to pair"),
+        ("AuthenticationRejected", "passkey", "refuses to pair"),
+    ],
+)
+async def test_what_bluez_refuses_is_told_with_the_command_to_run(error: str, mode: Any, what: str):
+    rig = Rig(Client())
+    rig.client.fails = [BleakError(f"[org.bluez.Error.{error}] Authentication Failed")]
+    _, said = await cause_of(rig.do(Step("pair", mode=mode)))
+    assert what in said
+    assert "`hearthward devices pair A`" in said
+    assert "org.bluez" not in said
+
+
 async def test_a_system_that_pairs_by_itself_is_left_to_it():
     rig = Rig(Client())
     rig.client.fails = [NotImplementedError()]
