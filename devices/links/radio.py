@@ -82,6 +82,12 @@ class Introduction(NamedTuple):
     company_id: int | None
 
 
+def _check_address(address: str) -> None:
+    if not _ADDRESS.fullmatch(address):
+        msg = f"{address!r} is no Bluetooth address such as C0:12:34:56:78:9A"
+        raise ConfigError(msg, address=address)
+
+
 def _now() -> int:
     return int(asyncio.get_running_loop().time() * SECOND)
 
@@ -195,6 +201,7 @@ class Radio:
         """
         from bleak import BleakClient
 
+        _check_address(address)
         backend = self._working()
         deadline = asyncio.get_running_loop().time() + timeout
         self.lost(address)
@@ -247,7 +254,9 @@ class Radio:
         Raises:
             PairingError: the device refused, or the digits were wrong; says what to do.
             LinkError: not heard, or not in time.
+            ConfigError: ``address`` is none.
         """
+        _check_address(address)
         further: dict[str, Any] = {}
         if again:
             await self._find(address, timeout)
@@ -320,10 +329,7 @@ class Radio:
         return {"cause": Cause.RADIO_STUCK.value} if self.stuck else {}
 
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
-        """The device, once it is heard. Raises as ``connect``."""
-        if not _ADDRESS.fullmatch(address):
-            msg = f"{address!r} is no Bluetooth address such as C0:12:34:56:78:9A"
-            raise ConfigError(msg, address=address)
+        """The device, once it is heard. Raises LinkError."""
         async with self._errors(self.spec):
             held = await self._working().connected(address)
         if held is not None:
