@@ -89,9 +89,11 @@ class WaveStore(Protocol):
         ...
 
     async def prune(self, before: int, most_bytes: int) -> int:
-        """Drop chunks that ended before ``before`` (UTC ns), and the oldest beyond ``most_bytes``.
+        """Drop chunks that ended before ``before`` (UTC ns), and what is beyond ``most_bytes``.
 
-        Returns how many are gone; some may be left for the next time. Raises StoreUnavailable.
+        That is taken from the device (of one gateway) that has most, its oldest first: who sends much drives
+        out nobody else. Returns how many are gone; some may be left for the next time. Raises
+        StoreUnavailable.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from cloud_ingest.waves.base import MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
@@ -69,13 +70,18 @@ class MemoryWaves:
     async def prune(self, before: int, most_bytes: int) -> int:
         """Drop what is old or too much; see WaveStore."""
         there = len(self._chunks)
-        by_age = sorted(self._chunks.items(), key=lambda item: item[1].corrected)
-        size = sum(SIZE * len(chunk.samples) for chunk in self._chunks.values())
-        for key, chunk in by_age:
-            if chunk.corrected >= before and size <= most_bytes:
-                break
-            size -= SIZE * len(chunk.samples)
-            del self._chunks[key]
+        by_device: dict[tuple[str, ...], list[Key]] = {}
+        sizes: Counter[tuple[str, ...]] = Counter()
+        for key, chunk in sorted(self._chunks.items(), key=lambda item: item[1].corrected):
+            if chunk.corrected < before:
+                del self._chunks[key]
+            else:
+                by_device.setdefault(key[:3], []).append(key)
+                sizes[key[:3]] += SIZE * len(chunk.samples)
+        while sizes.total() > most_bytes:
+            largest = max(sizes, key=lambda device: sizes[device])
+            chunk = self._chunks.pop(by_device[largest].pop(0))
+            sizes[largest] -= SIZE * len(chunk.samples)
         return there - len(self._chunks)
 
     async def close(self) -> None:

@@ -24,15 +24,17 @@ __all__ = ["SqliteWaves"]
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""1: series without ``bytes``."""
 BATCH: Final = 500
-"""Chunks that are dropped in one transaction."""
+"""Chunks of one waveform at most that are dropped in one transaction."""
 MOST_BATCHES: Final = 200
 """In one go."""
 _APPLICATION: Final = 0x48575756
 """``HWWV`` in the file's header: another program's file is not written to."""
-_SCHEMA: Final = f"""
-BEGIN IMMEDIATE;
+ROW_BYTES: Final = 100
+"""What a chunk takes in the file besides its body, the indexes included (measured)."""
+_SCHEMA: Final = """
 CREATE TABLE series (
   id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, gateway TEXT NOT NULL, device TEXT NOT NULL,
   metric TEXT NOT NULL, UNIQUE (tenant, device, metric, gateway)
@@ -44,17 +46,39 @@ CREATE TABLE chunks (
 ) STRICT;
 CREATE INDEX chunks_by_time ON chunks (series, ends);
 CREATE INDEX chunks_by_age ON chunks (ends);
-PRAGMA application_id={_APPLICATION};
-PRAGMA user_version={SCHEMA_VERSION};
-COMMIT;
 """
+_SIZES: Final = f"""
+ALTER TABLE series ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE series SET bytes =
+  (SELECT coalesce(sum(length(body) + {ROW_BYTES}), 0) FROM chunks WHERE series = series.id);
+CREATE TRIGGER chunk_comes AFTER INSERT ON chunks BEGIN
+  UPDATE series SET bytes = bytes + length(NEW.body) + {ROW_BYTES} WHERE id = NEW.series;
+END;
+CREATE TRIGGER chunk_goes AFTER DELETE ON chunks BEGIN
+  UPDATE series SET bytes = bytes - length(OLD.body) - {ROW_BYTES} WHERE id = OLD.series;
+END;
+"""  # noqa: S608 - a number of ours
+"""Each waveform's share of the file, kept beside it: to add it up would be to read the whole file."""
 _INSERT: Final = "INSERT OR IGNORE INTO chunks VALUES (?,?,?,?,?,?,?)"
 _READ: Final = """
 SELECT run, first, ends, received, body FROM chunks
 WHERE series = ? AND ends >= ? AND ends < ? AND begins < ? ORDER BY ends, first
 """
 _FIRST: Final = "SELECT begins FROM chunks WHERE series = ? AND ends >= ? AND ends < ? AND begins < ?"
-_OLDEST: Final = "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks {} ORDER BY ends LIMIT ?)"
+_OLD: Final = """
+DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE ends < ? ORDER BY ends LIMIT ?)
+"""
+_OLDEST_OF: Final = """
+DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE series = ? ORDER BY ends LIMIT ?)
+"""
+_LARGEST: Final = """
+SELECT tenant, gateway, device FROM series GROUP BY tenant, gateway, device
+ORDER BY sum(bytes) DESC, tenant, gateway, device LIMIT 1
+"""
+_AGED: Final = """
+SELECT id, (SELECT min(ends) FROM chunks WHERE series = s.id) AS oldest FROM series s
+WHERE tenant = ? AND gateway = ? AND device = ? AND oldest IS NOT NULL ORDER BY oldest LIMIT 1
+"""
 _LAST: Final = 2**63 - 1
 
 
@@ -68,8 +92,11 @@ class SqliteWaves(SqliteFile):
         super().__init__(path)
 
     def _prepare(self, db: sqlite3.Connection, *, empty: bool) -> None:
+        header = f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version={SCHEMA_VERSION};"
         if empty:
-            db.executescript(_SCHEMA)
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_SIZES} {header} COMMIT;")
+        elif db.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
+            db.executescript(f"BEGIN IMMEDIATE; {_SIZES} {header} COMMIT;")
 
     def _taken_back(self) -> None:
         self._series.clear()
@@ -84,11 +111,9 @@ class SqliteWaves(SqliteFile):
 
     def _append(self, tenant: str, parcels: Sequence[WaveParcel]) -> int:
         with self._transaction():
-            before = self._db.total_changes
             named = {(p.gateway, c.device, c.metric) for p in parcels for c in p.chunks}
             ids = {key: self._series_id(tenant, *key) for key in sorted(named)}
-            made = self._db.total_changes - before
-            self._db.executemany(
+            return self._db.executemany(
                 _INSERT,
                 (
                     (
@@ -103,8 +128,7 @@ class SqliteWaves(SqliteFile):
                     for p in parcels
                     for c in p.chunks
                 ),
-            )
-            return self._db.total_changes - before - made
+            ).rowcount
 
     def _series_id(self, tenant: str, gateway: str, device: str, metric: str) -> int:
         key = tenant, gateway, device, metric
@@ -130,10 +154,16 @@ class SqliteWaves(SqliteFile):
 
     def _drop(self, before: int, most_bytes: int) -> int:
         with self._transaction():
-            dropped = self._db.execute(_OLDEST.format("WHERE ends < ?"), (before, BATCH)).rowcount
+            dropped = self._db.execute(_OLD, (before, BATCH)).rowcount
             if not dropped and self._used() > most_bytes:
-                dropped = self._db.execute(_OLDEST.format(""), (BATCH,)).rowcount
+                dropped = self._drop_of_the_largest()
             return dropped
+
+    def _drop_of_the_largest(self) -> int:
+        """Drop the oldest chunks of the device that has most."""
+        device = self._db.execute(_LARGEST).fetchone()
+        aged = None if device is None else self._db.execute(_AGED, device).fetchone()
+        return 0 if aged is None else self._db.execute(_OLDEST_OF, (aged[0], BATCH)).rowcount
 
     def _used(self) -> int:
         """Bytes of the file that are in use; what was dropped is used again, the file does not shrink."""

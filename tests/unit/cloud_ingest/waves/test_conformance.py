@@ -121,6 +121,53 @@ async def test_drops_what_is_old_and_then_the_oldest_of_what_is_too_much(store: 
     assert await store.append("main", [parcel(chunk(101))]) == 1, "there is room again"
 
 
+async def test_who_sends_much_drives_out_nobody_else(store: WaveStore):
+    quiet = [chunk(n) for n in range(100)]
+    await store.append("main", [parcel(*quiet)])
+    await store.append("main", [parcel(*quiet, gateway="gw-2")])
+    loud = [chunk(n + 1000, device="dev_2", metric=m) for n in range(1000) for m in ("pleth", "ecg")]
+    await store.append("main", [parcel(*loud, gateway="gw-2")])
+    assert await store.prune(0, 300_000) > 0
+    assert await everything(store) == sorted(quiet * 2, key=lambda c: c.corrected), "nothing of theirs went"
+    left = await everything(store, "dev_2")
+    assert 0 < len(left) < 1000
+    assert left == [c for c in loud if c.metric == "pleth"][-len(left) :], "the newest are left"
+
+
+async def test_those_who_have_most_end_with_as_much_as_each_other(store: WaveStore):
+    for n, gateway in ((3000, "gw-1"), (1500, "gw-2"), (200, "gw-3")):
+        await store.append("main", [parcel(*(chunk(i, device=gateway) for i in range(n)), gateway=gateway)])
+    await store.prune(0, 400_000)
+    left = {gateway: len(await everything(store, gateway)) for gateway in ("gw-1", "gw-2", "gw-3")}
+    assert left["gw-3"] == 200
+    assert abs(left["gw-1"] - left["gw-2"]) <= 500, "a batch of the file's"
+    assert left["gw-1"] < 1500
+
+
+async def test_a_file_of_before_knows_who_has_how_much(tmp_path: Path):
+    path = tmp_path / "waves.db"
+    store = SqliteWaves(path)
+    await store.append("main", [parcel(chunk(0), chunk(1)), parcel(chunk(2), gateway="gw-2")])
+    await store.close()
+    with sqlite3.connect(path) as db:
+        now = db.execute("SELECT * FROM series").fetchall()
+        db.executescript(
+            "DROP TRIGGER chunk_comes; DROP TRIGGER chunk_goes; ALTER TABLE series DROP COLUMN bytes;"
+            "PRAGMA user_version=1;"
+        )
+    db.close()
+    store = SqliteWaves(path)
+    assert len(await everything(store)) == 3
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT * FROM series").fetchall() == now
+        assert all(row[-1] > 0 for row in now)
+    await store.append("main", [parcel(chunk(3))])
+    await store.prune(2**62, KEPT)
+    assert [row[-1] for row in db.execute("SELECT * FROM series")] == [0, 0], "what goes is no more"
+    db.close()
+    await store.close()
+
+
 async def test_what_is_too_much_goes_without_what_is_newest_whenever_it_came(tmp_path: Path):
     store = SqliteWaves(tmp_path / "waves.db")
     noise = random.Random(7)
