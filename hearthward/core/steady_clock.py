@@ -64,5 +64,6 @@ class SteadyClock:
         return self._clock.monotonic_ns()
 
     def synchronised(self) -> bool:
-        """Whether wall time is believed to be right."""
-        return self._clock.synchronised()
+        """Whether wall time is believed to be right: not as long as it is open what is true after a jump."""
+        self.now_ns()  # a jump may not have been seen yet
+        return self._clock.synchronised() and self._jump is None

@@ -90,6 +90,20 @@ def test_a_clock_that_was_never_set_is_believed_when_it_is(machine: Machine):
     assert off_by(clock, machine) == 0
 
 
+def test_while_it_is_open_what_is_true_it_is_not_taken_for_right(machine: Machine):
+    clock = SteadyClock(machine)
+    assert clock.synchronised()
+    machine.off = 3 * DAY_S  # a machine without a battery clock woke, and a time server told it
+    assert not clock.synchronised()
+    machine.true += BELIEVE_S + 1
+    assert clock.synchronised()
+    assert off_by(clock, machine) == machine.off
+    machine.off = 4 * DAY_S
+    assert not clock.synchronised()
+    machine.off = 3 * DAY_S  # set back at once
+    assert clock.synchronised()
+
+
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-DAY_S, DAY_S)), max_size=30))
 def test_time_never_goes_back_by_more_than_a_small_step(steps: list[tuple[float, float]]):
     machine = Machine()
