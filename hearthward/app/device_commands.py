@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from hearthward.core.errors import ConfigError
 from hearthward.core.sightings import MOST_SCAN_S
 
 __all__ = ["add_device_commands"]
@@ -123,11 +124,26 @@ def _add_watch(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
         asyncio.run(run_until_signalled(look(settings(context), as_json=as_json)))
 
 
+def _checked_digits(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    from hearthward.app.device_pair import ask_for_digits
+
+    try:
+        ask_for_digits(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
+    return text
+
+
 def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
     @devices.command()
     @click.argument("address")
-    @click.option("--passkey", metavar="DIGITS", help="The six digits, if they stand on the device's label.")
-    @click.option("--again", is_flag=True, help="Forget the bond that there is, and pair anew.")
+    @click.option(
+        "--passkey",
+        metavar="DIGITS",
+        callback=_checked_digits,
+        help="The six digits, if they stand on the device's label.",
+    )
+    @click.option("--again", is_flag=True, help="Pair anew, although there is a bond.")
     @click.option("--radio", help="bluez, usb:0, serial:/dev/ttyX or tcp-client:HOST:PORT.")
     @click.pass_context
     @told
@@ -139,8 +155,13 @@ def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         Run it on the gateway, with the device in pairing mode. The digits that the device shows are asked
         for. BlueZ keeps the bond, also while the gateway runs; with another adapter the gateway has to be
         stopped meanwhile. A device that pairs by itself needs no such step.
+
+        --again is for a device that has forgotten the bond. It is looked for first. With BlueZ the old bond
+        is given up as soon as it is heard; with another adapter once it has paired anew.
         """
         from hearthward.app.device_pair import pair_device
 
+        if sys.stderr.isatty():
+            click.echo(f"looking for {address}...", err=True)
         asyncio.run(pair_device(settings(context), address, radio=radio, passkey=passkey, again=again))
         click.echo(f"paired with {address}")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import click
 
 from devices.links.pairing import AskPasskey
 from devices.links.radio import Radio, open_radio
+from hearthward.app.typed_line import typed_line
+from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
 
-__all__ = ["ask_for_digits", "pair_device", "pair_over"]
+__all__ = ["ask_for_digits", "pair_device", "pair_over", "six_digits"]
 
 SECONDS: Final = 60.0
 """To find the device, and then to pair."""
 DIGITS: Final = 6
+TRIES: Final = 3
+"""So often it is asked; the device has less patience than a person who mistypes."""
 
 
 async def pair_device(
@@ -36,17 +39,29 @@ async def pair_over(radio: Radio, address: str, ask: AskPasskey, *, again: bool)
 
 
 def ask_for_digits(passkey: str | None) -> AskPasskey:
-    """The digits that were given, or a question on the terminal; nothing but six digits is one."""
+    """The digits that were given, or a question on the terminal; nothing but six digits is an answer.
+
+    Raises ConfigError for given ones that are no passkey.
+    """
+    given = None if passkey is None else six_digits(passkey)
+    if passkey is not None and given is None:
+        msg = f"{passkey!r} is no passkey: it has six digits, such as 012345"
+        raise ConfigError(msg)
 
     async def ask() -> int | None:
-        text = passkey if passkey is not None else await asyncio.to_thread(_prompt)
-        return int(text) if text.isdecimal() and len(text) == DIGITS else None
+        if given is not None:
+            return given
+        for _ in range(TRIES):
+            text = await typed_line("The six digits that the device shows: ")
+            if text is None or (digits := six_digits(text)) is not None:
+                return None if text is None else digits
+            click.echo("these are not six digits, such as 012345", err=True)
+        return None
 
     return ask
 
 
-def _prompt() -> str:
-    try:
-        return str(click.prompt("The six digits that the device shows", err=True)).strip()
-    except click.Abort:
-        return ""
+def six_digits(text: str) -> int | None:
+    """The passkey that was typed, also with blanks between its digits; None when it is none."""
+    digits = "".join(text.split())
+    return int(digits) if len(digits) == DIGITS and digits.isascii() and digits.isdecimal() else None
