@@ -156,7 +156,8 @@ class Stamper:
     def _beside(self, value: DecodedReading) -> tuple[DecodedReading, Correction] | None:
         """What belongs to the record told last and has no time (a glucose's meal), with that record's."""
         dated = self._dated
-        if dated is None or value.record != dated.record or value.device_time is not None:
+        own = value.device_time is not None or value.quality & Quality.CLOCK_UNSET
+        if dated is None or value.record != dated.record or own:
             return None
         quality = value.quality | Quality.CLOCK_UNSET if dated.unset else value.quality
         return replace(value, device_time=dated.device_time, quality=quality), dated.corrected

@@ -61,7 +61,8 @@ class FrameEncoder:
         self.source = source
         self.frame = frame
         self._record = next(
-            (s.name for s in frame.fields if s.name == record and s.role != "elapsed_min"), None
+            (s.name for s in frame.fields if s.name == record and s.role != "elapsed_min" and not s.metric),
+            None,
         )
         told = [spec for spec in frame.fields if spec.metric]
         self.metrics = frozenset(s.metric for s in told if s.metric and METRICS[s.metric].kind == "numeric")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bleak.backends.scanner import AdvertisementData
 
 from devices import SessionState
 from devices.links.radio import Radio
+from devices.twins import encode
 from devices.twins.advertising import AdvertisingTwin
 from devices.twins.world import TwinWorld
 from tests.component.devices.bluetooth import catalog
@@ -41,6 +43,30 @@ async def test_a_measurement_that_is_repeated_for_a_minute_is_one(
     assert weights == {first["body_weight"], 72.0}
     assert gateway.telemetry.value("device_connects_total", device="scale") == 2
     assert SessionState.BACKOFF not in gateway.states
+
+
+async def test_one_weighing_is_one_though_it_is_told_without_the_impedance_first(
+    world: TwinWorld, radio: Radio, tmp_path: Path
+):
+    twin = world.add("xiaomi-mibfs", "scale")
+    assert isinstance(twin, AdvertisingTwin)
+    gateway = Gateway(radio, twin, catalog().get("xiaomi-mibfs"), tmp_path)
+    at = datetime.now().replace(microsecond=0)  # noqa: DTZ005 - a scale's clock has no zone
+    clock = encode.date_time(at)
+    settling, settled, whole, left = (
+        bytes((0x02, state)) + clock + impedance + b"\xb0\x36"
+        for state, impedance in ((4, b"\0\0"), (0x24, b"\0\0"), (0x26, b"\xf4\1"), (0xA6, b"\xf4\1"))
+    )
+    async with gateway.process():
+        await world.start()
+        for payload in (settling, settled, whole, left):
+            await twin.send_raw(payload)
+            await asyncio.sleep(0.15)
+        await gateway.until(lambda: "body_impedance" in gateway.stored.metric)
+        await twin.send({"body_weight": 70.0}, device_time=at + timedelta(hours=1))  # as heavy as before
+        await gateway.until(lambda: len(gateway.identities("body_weight")) == 2)
+    assert len(gateway.identities("body_weight")) == 2
+    assert gateway.stored.metric.count("body_impedance") == 1
 
 
 async def test_a_scan_that_heard_nothing_is_started_anew(

@@ -92,6 +92,13 @@ def test_an_estimate_corrects_with_its_error_and_the_device_time_stays_raw():
     assert batch.device_time[0] == AT - 1
 
 
+def test_an_equal_record_whose_clock_is_unset_is_no_part_of_the_one_before():
+    stamper = Stamper("scale", UTC, salt=RUN)
+    value = replace(VALUE, device_time=None, record=14_000, quality=Quality.CLOCK_UNSET)
+    for now in (AT, AT + 86_400 * 10**9):
+        assert stamper.stamp("s", b"x", [value], "h", now).batch.corrected == [now]
+
+
 def test_what_the_gateway_says_of_a_device_is_a_payload_of_its_own():
     stamper = Stamper("d", None, salt=RUN)
     first = stamper.stamp("s", b"x", [VALUE], "h", AT).batch
