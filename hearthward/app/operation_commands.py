@@ -55,8 +55,11 @@ def add_operation_commands(group: click.Group, told: Wrap, settings: Callable[..
         """Copy all of the cloud's data into the empty FOLDER, while it runs or not.
 
         The copy is then restored for a test. For a backup that is never more than a minute old set
-        backup.folder instead (docs/operations.md). A gateway's outbox is no part of it: what waits there is
-        sent.
+        backup.folder instead (docs/operations.md).
+
+        Two things are no part of it. Waveforms (cloud/waves.db): they are gone after some days in any case,
+        and would be most of each copy; take a strip that is needed for longer away as a table. A gateway's
+        outbox: what waits there is sent.
         """
         from hearthward.app.backup.restoring import check as check_backup
         from hearthward.app.backup.taking import take_once

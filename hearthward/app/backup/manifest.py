@@ -127,7 +127,7 @@ def copy_small_files(source: Path, folder: Path) -> list[Part]:
         if (
             not path.is_file()
             or path.name in _NOT_COPIED
-            or path.suffix.startswith(".db")
+            or any(ending.startswith(".db") for ending in path.suffixes)
             or path.name.startswith(".")
             or path.stat().st_size > SMALL
         ):

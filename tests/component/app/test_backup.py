@@ -224,6 +224,8 @@ async def test_waveforms_are_in_no_backup_and_begin_anew(cloud: Cloud, tmp_path:
     await cloud.write(cloud.store, 5)
     waves = SqliteWaves(cloud.folder / "waves.db")
     assert await waves.append("main", [WaveParcel("gw", [chunk()])]) == 1
+    (cloud.folder / "waves.db.garbled").write_bytes(b"what was damaged")
+    (cloud.folder / "waves.db.garbled-wal").write_bytes(b"and its log")
     manifest = await asyncio.to_thread(take_once, cloud.folder, tmp_path / "b", CLOCK)
     await waves.close()
     assert not [part.target for part in manifest.parts if "waves" in part.target]
