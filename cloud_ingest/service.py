@@ -72,6 +72,8 @@ RECORDS_WAIT_S: Final = 1.0
 _DIGEST_CHARACTERS: Final = 64
 STORE_SERVER: Final = "component:store-server"
 """The server behind the store, where there is one."""
+WAVES: Final = "component:waves"
+"""The file of waveforms, once it has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ class CloudService:
                 group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")
                 group.create_task(self.store.run(self.facts.of_part(STORE_SERVER)), name="cloud-store")
+                group.create_task(self.waves.run(self.facts.of_part(WAVES)), name="cloud-waves")
                 group.create_task(self._probe_broker(), name="cloud-broker-probe")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")

@@ -49,20 +49,21 @@ class SqliteFile:
         )
         self._local = threading.local()
         self._reading: list[sqlite3.Connection] = []
+        self._shut = False
         try:
             self._db = self._writer.submit(self._open).result()
             self._writer.submit(self._opened).result()
         except (sqlite3.Error, OSError) as error:
-            self._shutdown()
+            self.shut()
             msg = f"cannot open the {self.kind.what} {path}: {error}"
             raise ConfigError(msg, path=str(path)) from error
         except BaseException:
-            self._shutdown()
+            self.shut()
             raise
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
-        await asyncio.get_running_loop().run_in_executor(None, self._shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, self.shut)
 
     # -- what a store adds
 
@@ -161,7 +162,14 @@ class SqliteFile:
             raise ConfigError(msg, file=str(self._path))
         return empty
 
-    def _shutdown(self) -> None:
+    @property
+    def shut_down(self) -> bool:
+        """Whether it cannot be used any more."""
+        return self._shut
+
+    def shut(self) -> None:
+        """What ``close`` does, for who is in a thread and can wait."""
+        self._shut = True
         self._readers.shutdown(wait=True)
         self._writer.shutdown(wait=True)
         for db in (*self._reading, *([self._db] if hasattr(self, "_db") else [])):

@@ -2,6 +2,7 @@
 
 from cloud_ingest.waves.base import Held, NoWaves, WaveParcel, WaveStore
 from cloud_ingest.waves.fake import MemoryWaves
+from cloud_ingest.waves.renewing import RenewingWaves
 from cloud_ingest.waves.sqlite import SqliteWaves
 
-__all__ = ["Held", "MemoryWaves", "NoWaves", "SqliteWaves", "WaveParcel", "WaveStore"]
+__all__ = ["Held", "MemoryWaves", "NoWaves", "RenewingWaves", "SqliteWaves", "WaveParcel", "WaveStore"]

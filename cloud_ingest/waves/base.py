@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from cloud_ingest.stores.base import Tell
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import StoreRejected
 from hearthward.core.waves import MAX_RATE_HZ, MAX_SAMPLES, MIN_RATE_HZ, WaveformChunk, in_range
@@ -97,6 +98,10 @@ class WaveStore(Protocol):
         """
         ...
 
+    async def run(self, tell: Tell) -> None:
+        """Do what is to be done in the background, and tell why it does not do its work: until cancelled."""
+        ...
+
     async def close(self) -> None:
         """Finish what was begun and release everything; the store cannot be used afterwards."""
         ...
@@ -126,6 +131,10 @@ class NoWaves:
         """Nothing to drop."""
         del before, most_bytes
         return 0
+
+    async def run(self, tell: Tell) -> None:
+        """Nothing to do."""
+        tell(None)
 
     async def close(self) -> None:
         """Nothing to release."""

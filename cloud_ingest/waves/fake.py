@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from cloud_ingest.stores.base import Tell
 from cloud_ingest.waves.base import MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.waves import WaveformChunk
@@ -83,6 +84,10 @@ class MemoryWaves:
             chunk = self._chunks.pop(by_device[largest].pop(0))
             sizes[largest] -= SIZE * len(chunk.samples)
         return there - len(self._chunks)
+
+    async def run(self, tell: Tell) -> None:
+        """Nothing to do."""
+        tell(None)
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -16,6 +16,7 @@ from typing import Final
 import msgpack
 
 from cloud_ingest.sqlite_file import FileKind, SqliteFile
+from cloud_ingest.stores.base import Tell
 from cloud_ingest.waves.base import LONGEST_NS, MOST_SAMPLES, Held, WaveParcel, check_parcel, weight
 from hearthward.core.columns import pack_ints, unpack_ints
 from hearthward.core.waves import WaveformChunk
@@ -224,6 +225,10 @@ class SqliteWaves(SqliteFile):
             return [found[key] for key in sorted(found)]
 
         return await self._in(self._readers, work)
+
+    async def run(self, tell: Tell) -> None:
+        """Nothing to do."""
+        tell(None)
 
     def _named(self, tenant: str, devices: Sequence[str]) -> list[tuple[int, str, str]]:
         holes = ",".join("?" * len(devices))

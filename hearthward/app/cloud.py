@@ -121,7 +121,7 @@ async def cloud_running(
         records.clock = clock
         store = await open_store(settings, clock=clock, telemetry=telemetry)
         stack.push_async_callback(store.close)
-        waves = await open_waves(settings)
+        waves = await open_waves(settings, clock=clock, telemetry=telemetry)
         stack.push_async_callback(waves.close)
         extra = [settings.cloud.rules_path] if settings.cloud.rules_path else []
         rulebook = await asyncio.to_thread(Rulebook.of_files, records, settings.cloud.tenant, *extra)

@@ -1,10 +1,8 @@
-"""Makes the time-series store that the settings ask for."""
+"""Makes the stores of readings and of waveforms that the settings ask for."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,7 +17,7 @@ from cloud_ingest.stores.spool_file import SpoolFile
 from cloud_ingest.stores.sqlite import SqliteStore
 from cloud_ingest.stores.victoriametrics import VictoriaMetrics
 from cloud_ingest.waves.base import WaveStore
-from cloud_ingest.waves.sqlite import SqliteWaves
+from cloud_ingest.waves.renewing import RenewingWaves
 from hearthward.core.clock import Clock, SystemClock
 from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
@@ -28,15 +26,12 @@ from hearthward.core.telemetry import Telemetry
 
 __all__ = ["examine_server", "open_store", "open_waves"]
 
-log = logging.getLogger(__name__)
-
 _ENGINES: Final[dict[str, Callable[[Server], Engine]]] = {
     "victoriametrics": VictoriaMetrics,
     "influxdb2": InfluxDB2,
 }
 _FILE: Final = "series.db"
 _WAVES: Final = "waves.db"
-_GARBLED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 async def open_store(
@@ -71,30 +66,15 @@ async def open_store(
     )
 
 
-async def open_waves(settings: Settings) -> WaveStore:
+async def open_waves(
+    settings: Settings, *, clock: Clock | None = None, telemetry: Telemetry | None = None
+) -> WaveStore:
     """The store of waveforms in the cloud's folder; a garbled file is moved aside. Raises ConfigError.
 
     Nothing is decided by waveforms: no damage to them may keep the cloud from its alarms.
     """
-    return await asyncio.to_thread(_open_waves, settings.data / "cloud" / _WAVES)
-
-
-def _open_waves(path: Path) -> SqliteWaves:
-    try:
-        return SqliteWaves(path)
-    except ConfigError as error:
-        if getattr(error.__cause__, "sqlite_errorcode", None) not in _GARBLED:
-            raise
-        aside = path.with_name(f"{path.name}.garbled")
-        log.error("%s; moved to %s, waveforms begin anew", error, aside)  # noqa: TRY400 - no fault of ours
-        try:
-            for ending in ("", "-wal", "-shm"):
-                part = path.with_name(path.name + ending)
-                if part.exists():
-                    part.replace(aside.with_name(aside.name + ending))
-        except OSError:
-            raise error from None
-        return SqliteWaves(path)
+    path = settings.data / "cloud" / _WAVES
+    return await RenewingWaves.open(path, clock=clock or SystemClock(), telemetry=telemetry or Telemetry())
 
 
 def examine_server(chosen: StoreSettings) -> Examined:

@@ -17,7 +17,7 @@ import pytest
 from cloud_ingest.channels import Message
 from cloud_ingest.emergency import AFTER_S
 from cloud_ingest.pulse import BROKER, INGEST, NOTIFIER, RULES, WEB
-from cloud_ingest.service import STORE_SERVER
+from cloud_ingest.service import STORE_SERVER, WAVES
 from cloud_ingest.watch import HEARTBEAT_URL
 from hearthward.app import web_probe
 from hearthward.app.cloud import BACKUP
@@ -169,6 +169,11 @@ async def test_the_backup(cloud: Watched):
 async def test_the_server_behind_the_store(cloud: Watched):
     cloud.store.tell("nobody answers")
     await cloud.told("part-failing", STORE_SERVER, 30, cloud.page)
+
+
+async def test_the_file_of_waveforms(cloud: Watched):
+    cloud.service.facts.of_part(WAVES)("the store of waveforms cannot be used now: disk image is malformed")
+    await cloud.told("part-failing", WAVES, 30, cloud.page)
 
 
 # -- gateways that do not do as they should

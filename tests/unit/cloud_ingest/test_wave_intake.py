@@ -12,7 +12,7 @@ from cloud_ingest.balance import AskedLedger
 from cloud_ingest.dead_letter_view import blocks_of
 from cloud_ingest.records.models import DeadLetter, FrameRow
 from cloud_ingest.stores.base import FOREVER
-from cloud_ingest.waves import MemoryWaves, NoWaves, WaveParcel
+from cloud_ingest.waves import MemoryWaves, NoWaves, RenewingWaves, SqliteWaves, WaveParcel
 from dashboards.dead_letter_models import DeadLetterDetail
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import StoreUnavailable
@@ -218,6 +218,26 @@ async def test_a_cloud_without_a_place_for_waveforms_keeps_them_as_dead_letters(
     for letter in await ward.rows(DeadLetter):
         assert (await ward.pipeline.replayer.replay(letter.id, "usr_1")) is not None
     assert await kept(ward) == [0, 1]
+
+
+async def test_a_file_that_is_damaged_within_holds_no_block_back(tmp_path: Path, ward: Ward):
+    path = tmp_path / "waves.db"
+    before = SqliteWaves(path)
+    await before.append("main", [WaveParcel("gw-1", [chunk(n) for n in range(300)])])
+    await before.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    ward.waves = await RenewingWaves.open(  # type: ignore[assignment]
+        path, clock=ward.clock, telemetry=ward.telemetry
+    )
+    await ward.restart()
+    await ward.take(frame(wave_block(1, chunk(5)), block(2, reading(0)), at=60))
+    assert spans(ward.receipts()[0]) == ((1, 2),)
+    assert len(await ward.stored()) == 1
+    assert await kept(ward) == [5]
+    assert await ward.rows(DeadLetter) == []
+    assert ward.telemetry.value("wave_store_garbled_total") == 1
+    await ward.waves.close()
 
 
 async def test_other_waveforms_under_taken_numbers_are_a_clones(ward: Ward):

@@ -12,19 +12,24 @@ from pathlib import Path
 import pytest
 
 from cloud_ingest.stores.base import FOREVER
-from cloud_ingest.waves import Held, MemoryWaves, NoWaves, SqliteWaves, WaveParcel, WaveStore
+from cloud_ingest.waves import Held, MemoryWaves, NoWaves, RenewingWaves, SqliteWaves, WaveParcel, WaveStore
 from cloud_ingest.waves.base import LEAST
-from hearthward.core.clock import SECOND
+from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
+from hearthward.core.telemetry import Telemetry
 from hearthward.core.waves import WaveformChunk
 from tests.unit.cloud_ingest.waves.made import T0, chunk
 
 KEPT = 1 << 30
 
 
-@pytest.fixture(params=["fake", "sqlite"])
+@pytest.fixture(params=["fake", "sqlite", "renewing"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[WaveStore]:
-    made: WaveStore = MemoryWaves() if request.param == "fake" else SqliteWaves(tmp_path / "waves.db")
+    made: WaveStore = MemoryWaves()
+    if request.param == "sqlite":
+        made = SqliteWaves(tmp_path / "waves.db")
+    elif request.param == "renewing":
+        made = await RenewingWaves.open(tmp_path / "waves.db", clock=EventClock(T0), telemetry=Telemetry())
     yield made
     await made.close()
 
