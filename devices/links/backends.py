@@ -142,14 +142,14 @@ class BumbleBackend:
     @property
     def scanner(self) -> type[BaseBleakScanner]:
         """Ours."""
-        from devices.links.bumble_backend import BumbleScanner
+        from devices.links.bumble_scanner import BumbleScanner
 
         return BumbleScanner
 
     @property
     def client(self) -> type[BaseBleakClient]:
         """Ours."""
-        from devices.links.bumble_backend import BumbleClient
+        from devices.links.bumble_client import BumbleClient
 
         return BumbleClient
 
@@ -169,7 +169,7 @@ class BumbleBackend:
 
     def alive(self, scanner: BleakScanner) -> bool:
         """Whether the controller that scans is still there."""
-        from devices.links.bumble_backend import BumbleScanner
+        from devices.links.bumble_scanner import BumbleScanner
 
         inner = scanner._backend  # noqa: SLF001 - bleak has no public way to its backend
         return isinstance(inner, BumbleScanner) and inner.alive
@@ -207,7 +207,8 @@ class BumbleBackend:
 
 async def attach(air: VirtualRadio) -> Opened:
     """A new controller on the virtual radio."""
-    from devices.links.bumble_host import LeanHost, Opened
+    from devices.links.bumble_host import Opened
+    from devices.links.bumble_lean import LeanHost
 
     controller = air.host_controller()
 
@@ -222,7 +223,8 @@ async def open_transport(spec: str) -> Opened:
     from bumble.core import BaseBumbleError
     from bumble.transport import open_transport as opened
 
-    from devices.links.bumble_host import LeanHost, Opened
+    from devices.links.bumble_host import Opened
+    from devices.links.bumble_lean import LeanHost
 
     try:
         transport = await opened(spec)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from devices.links.backends import Backend, BumbleBackend, PlatformBackend, attach, open_transport
 from devices.links.pairing import pairing_refused
+from devices.links.radio_errors import radio_errors, stuck_cause
+from devices.links.shared_scan import SILENT_S, STOP_S, OnHeard, SharedScan, loop_ns
 from devices.links.watchdog import AdapterState, Remedy, Watchdog
-from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, LinkError
 
 if TYPE_CHECKING:
-    from bleak import BleakClient, BleakScanner
+    from bleak import BleakClient
     from bleak.backends.client import BaseBleakClient
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData
@@ -33,19 +34,10 @@ __all__ = ["Introduction", "Radio", "Sighting", "open_radio"]
 _log = logging.getLogger(__name__)
 
 RADIO_SPECS: Final = "bluez, off, virtual, usb:0, serial:/dev/ttyX, tcp-client:HOST:PORT"
-SILENT_S: Final = 20.0
-"""A scan that heard nothing for so long is started anew for the next who waits."""
 WATCH_S: Final = 5.0
 """The watchdog looks so often."""
 RESET_S: Final = 60.0
 """How long a reset may take."""
-STOP_S: Final = 5.0
-"""How long stopping a scan may take before it is taken for done."""
-START_S: Final = 10.0
-"""How long an adapter may take to begin a scan..."""
-SLOW_S: Final = 5.0
-"""...and one that somebody gave up after so long speaks against it as well."""
-
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _ADDRESS: Final = re.compile(
@@ -88,10 +80,6 @@ def _check_address(address: str) -> None:
         raise ConfigError(msg, address=address)
 
 
-def _now() -> int:
-    return int(asyncio.get_running_loop().time() * SECOND)
-
-
 class Radio:
     """A Bluetooth radio, for an ``async with``; see ``open_radio``.
 
@@ -103,13 +91,9 @@ class Radio:
         self.spec = spec
         self._backend = backend
         self._closed = False
-        self._scan_lock = asyncio.Lock()
-        self._scan_users = 0
-        self._scanner: BleakScanner | None = None
-        self._heard_at = 0.0
         self._connections: set[str] = set()
         self.watchdog = Watchdog()
-        self._listeners: set[Callable[[BLEDevice, AdvertisementData], None]] = set()
+        self._scan = SharedScan(spec, self.watchdog)
         self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -139,9 +123,12 @@ class Radio:
             raise LinkError(msg, radio=self.spec, cause=Cause.NO_RADIO.value)
         return self._backend
 
+    def _errors(self, address: str | None = None) -> AbstractContextManager[None]:
+        return radio_errors(self.spec, self.watchdog, address)
+
     async def check(self) -> None:
         """Return if the radio can scan. Raises LinkError saying what is missing."""
-        async with self._scanning():
+        async with self._scan.running(self._working()):
             pass
 
     async def scan(self, timeout: float) -> list[Sighting]:  # noqa: ASYNC109 - how long to listen
@@ -153,7 +140,7 @@ class Radio:
 
         stop = self.overhear(heard)
         try:
-            async with self._scanning():
+            async with self._scan.running(self._working()):
                 await asyncio.sleep(timeout)
         finally:
             stop()
@@ -165,22 +152,22 @@ class Radio:
         def heard(device: BLEDevice, said: AdvertisementData) -> None:
             listener(Sighting.of(device, said))
 
-        self._listeners.add(heard)
-        return lambda: self._listeners.discard(heard)
+        self._scan.listeners.add(heard)
+        return lambda: self._scan.listeners.discard(heard)
 
-    async def listen(self, listener: Callable[[BLEDevice, AdvertisementData], None]) -> NoReturn:
+    async def listen(self, listener: OnHeard) -> NoReturn:
         """Tell of every advertisement until cancelled; a scan that fell silent is started anew.
 
         Raises LinkError.
         """
-        self._listeners.add(listener)
+        self._scan.listeners.add(listener)
         try:
-            async with self._scanning():
+            async with self._scan.running(self._working()):
                 while True:
                     await asyncio.sleep(SILENT_S)
                     await self.check()
         finally:
-            self._listeners.discard(listener)
+            self._scan.listeners.discard(listener)
 
     async def connect(
         self,
@@ -219,7 +206,7 @@ class Radio:
             **backend.arguments,
             **further,
         )
-        async with self._errors(address):
+        with self._errors(address):
             await self._connect(client, address, alone=backend.client is None)
         return client, introduction
 
@@ -231,11 +218,11 @@ class Radio:
             async with self._connecting if alone else nullcontext():
                 await client.connect()
         except (BleakError, TimeoutError, OSError):  # a refused bond is no fault of the adapter
-            self.watchdog.connect_failed(address, _now())
+            self.watchdog.connect_failed(address, loop_ns())
             raise
         if client.is_connected:  # else it has gone again already, and ``gone`` was called
             self._connections.add(address.upper())
-        self.watchdog.connected(_now())
+        self.watchdog.connected(loop_ns())
 
     def lost(self, address: str) -> None:
         """There is no connection to that device any more, though the system may not have told.
@@ -260,15 +247,15 @@ class Radio:
         further: dict[str, Any] = {}
         if again:
             await self._find(address, timeout)
-            async with self._errors(self.spec):
+            with self._errors():
                 further = await self._working().pair_anew(address)
         async with self._working().asking(ask, address):
             client, _ = await self.connect(
                 address, timeout=timeout, on_disconnect=lambda: None, further=further
             )
             try:
-                async with self._errors(address), asyncio.timeout(timeout):
-                    with pairing_refused(address):
+                with self._errors(address), pairing_refused(address):
+                    async with asyncio.timeout(timeout):
                         await client.pair(ask=ask)
             finally:
                 await self._hang_up(client, address)
@@ -276,8 +263,9 @@ class Radio:
     async def _hang_up(self, client: BleakClient, address: str) -> None:
         """Disconnect; what goes wrong there changes nothing of what was done before."""
         try:
-            async with self._errors(address), asyncio.timeout(STOP_S):
-                await client.disconnect()
+            with self._errors(address):
+                async with asyncio.timeout(STOP_S):
+                    await client.disconnect()
         except LinkError as error:
             _log.debug("hanging up: %s", error)
         self.lost(address)
@@ -300,7 +288,7 @@ class Radio:
             return
         while True:
             await sleep(WATCH_S)
-            remedy = self.watchdog.next(_now(), connections=len(self._connections))
+            remedy = self.watchdog.next(loop_ns(), connections=len(self._connections))
             if remedy is not Remedy.NONE:
                 try:
                     await self._remedy(backend, remedy, telemetry)
@@ -318,19 +306,16 @@ class Radio:
         what = "adapter" if remedy is Remedy.RESET_ADAPTER else "stack"
         _log.warning("the Bluetooth %s is reset: %s", what, why)
         try:
-            async with self._errors(self.spec), asyncio.timeout(RESET_S):
-                await (backend.reset_adapter() if what == "adapter" else backend.reset_stack())
+            with self._errors():
+                async with asyncio.timeout(RESET_S):
+                    await (backend.reset_adapter() if what == "adapter" else backend.reset_stack())
         except LinkError as error:
             _log.warning("the Bluetooth %s could not be reset: %s", what, error)
             self.watchdog.why = f"{why}; {error}"
 
-    def _stuck_cause(self) -> dict[str, str]:
-        """A device cannot be reached through an adapter that is stuck, whatever else is said."""
-        return {"cause": Cause.RADIO_STUCK.value} if self.stuck else {}
-
     async def _find(self, address: str, timeout: float) -> tuple[BLEDevice, Introduction]:  # noqa: ASYNC109
         """The device, once it is heard. Raises LinkError."""
-        async with self._errors(self.spec):
+        with self._errors():
             held = await self._working().connected(address)
         if held is not None:
             return held, Introduction(held.name, None)
@@ -343,116 +328,23 @@ class Radio:
                 introduction = Introduction(said.local_name or device.name, makers[0] if makers else None)
                 found.set_result((device, introduction))
 
-        self._listeners.add(heard)
+        self._scan.listeners.add(heard)
         try:
-            async with asyncio.timeout(timeout), self._scanning():
+            async with asyncio.timeout(timeout), self._scan.running(self._working()):
                 return await found
         except TimeoutError as error:
             msg = f"{address}: not heard for {timeout:g} s; is it on, near, and not connected elsewhere?"
-            cause = {"cause": Cause.OUT_OF_RANGE.value, **self._stuck_cause()}
+            cause = {"cause": Cause.OUT_OF_RANGE.value, **stuck_cause(self.watchdog)}
             raise LinkError(msg, address=address, **cause) from error
         finally:
-            self._listeners.discard(heard)
-
-    def _heard(self, device: BLEDevice, said: AdvertisementData) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
-        self.watchdog.heard(_now())
-        for listener in tuple(self._listeners):
-            listener(device, said)
-
-    @asynccontextmanager
-    async def _scanning(self) -> AsyncIterator[None]:
-        """A scan runs inside; the last one out stops it."""
-        backend = self._working()
-        async with self._scan_lock:
-            if self._scanner is not None and not self._scan_works(backend, self._scanner):
-                await self._drop_scan()
-            if self._scanner is None:
-                self._scanner = await self._start_scan(backend)
-            self._scan_users += 1
-        try:
-            yield
-        finally:
-            self._scan_users -= 1
-            if self._scan_users == 0:
-                await self._stop_scan()
-
-    def _scan_works(self, backend: Backend, scanner: BleakScanner) -> bool:
-        silent = asyncio.get_running_loop().time() - self._heard_at
-        return backend.alive(scanner) and silent < SILENT_S
-
-    async def _start_scan(self, backend: Backend) -> BleakScanner:
-        from bleak import BleakScanner
-
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        try:
-            async with self._errors(self.spec), asyncio.timeout(START_S):
-                scanner = BleakScanner(self._heard, backend=backend.scanner, **backend.arguments)
-                await scanner.start()
-        except LinkError as error:
-            self.watchdog.scan_failed(str(error))
-            raise
-        except asyncio.CancelledError:  # whoever waited may have less patience than we have
-            if loop.time() - begun >= SLOW_S:
-                self.watchdog.scan_failed(f"{self.spec}: it does not answer")
-            raise
-        self.watchdog.scan_began(_now())
-        self._heard_at = asyncio.get_running_loop().time()
-        return scanner
-
-    async def _stop_scan(self) -> None:
-        async with self._scan_lock:
-            if not self._scan_users:
-                await self._drop_scan()
-
-    async def _drop_scan(self) -> None:
-        """Stop the scan; one that cannot be stopped has ended with its adapter."""
-        scanner, self._scanner = self._scanner, None
-        if scanner is None:
-            return
-        if not self._scan_users:
-            self.watchdog.scan_ended(_now())
-        try:
-            async with self._errors(self.spec), asyncio.timeout(STOP_S):
-                await scanner.stop()
-        except LinkError as error:
-            _log.debug("stopping a scan: %s", error)
-
-    @asynccontextmanager
-    async def _errors(self, what: str) -> AsyncIterator[None]:
-        """bleak's, D-Bus's and the operating system's errors as LinkError that says what to do."""
-        from bleak.exc import BleakBluetoothNotAvailableError, BleakError
-
-        try:
-            yield
-        except BleakBluetoothNotAvailableError as error:
-            msg = f"no usable Bluetooth adapter ({error.args[0]}); plugged in, powered? `bluetoothctl show`"
-            raise LinkError(msg, radio=self.spec, **self._stuck_cause()) from error
-        except (BleakError, TimeoutError) as error:
-            msg = f"{what}: {str(error) or 'time is up'}"
-            msg, heard = msg.replace(f"{what}: {what}", what), what != self.spec
-            raise LinkError(msg, radio=self.spec, heard=heard, **self._stuck_cause()) from error
-        except (FileNotFoundError, ConnectionError) as error:
-            raise LinkError(self._missing(error), radio=self.spec, **self._stuck_cause()) from error
-        except OSError as error:
-            msg = f"{self.spec}: {error.strerror or error}"
-            raise LinkError(msg, radio=self.spec, **self._stuck_cause()) from error
-
-    def _missing(self, error: OSError) -> str:
-        if self.spec == "bluez":
-            return (
-                "no Bluetooth: BlueZ cannot be reached over D-Bus; install bluez and start bluetooth.service"
-            )
-        return f"{self.spec}: nobody there ({error.strerror or error})"
+            self._scan.listeners.discard(heard)
 
     async def close(self) -> None:
         """Stop scanning, disconnect, let go of the controller; harmless more than once."""
         if self._closed:
             return
         self._closed = True
-        self._scan_users = 0
-        await self._stop_scan()
+        await self._scan.close()
         if self._backend is not None:
             await self._backend.close()
 

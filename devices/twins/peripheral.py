@@ -16,7 +16,7 @@ from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
-from devices.links.bumble_host import LeanDevice, LeanHost
+from devices.links.bumble_lean import LeanDevice, LeanHost
 from devices.twins import encode
 from hearthward.core.errors import LinkError
 

@@ -72,17 +72,18 @@ async def test_one_weighing_is_one_though_it_is_told_without_the_impedance_first
 async def test_a_scan_that_heard_nothing_is_started_anew(
     world: TwinWorld, radio: Radio, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("devices.links.radio.SILENT_S", 0.02)
+    for module in ("radio", "shared_scan"):
+        monkeypatch.setattr(f"devices.links.{module}.SILENT_S", 0.02)
     heard = asyncio.Event()
     starts = 0
-    start_scan = radio._start_scan
+    start_scan = radio._scan._start
 
     async def counted(backend: object) -> object:
         nonlocal starts
         starts += 1
         return await start_scan(backend)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(radio, "_start_scan", counted)
+    monkeypatch.setattr(radio._scan, "_start", counted)
 
     def listener(_device: BLEDevice, _said: AdvertisementData) -> None:
         heard.set()
@@ -96,4 +97,4 @@ async def test_a_scan_that_heard_nothing_is_started_anew(
         await heard.wait()
     listening.cancel()
     await asyncio.wait([listening])
-    assert radio._listeners == set()
+    assert radio._scan.listeners == set()

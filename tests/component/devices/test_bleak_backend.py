@@ -13,7 +13,7 @@ from bleak.exc import (
     BleakGATTProtocolError,
 )
 
-from devices.links.bumble_backend import BumbleScanner
+from devices.links.bumble_scanner import BumbleScanner
 from devices.links.radio import Radio
 from devices.twins.world import TwinWorld
 

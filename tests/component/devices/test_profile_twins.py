@@ -17,7 +17,7 @@ from bumble.device import Device
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from devices import DeviceConfig, DeviceFleet, SessionState
-from devices.links.bumble_host import LeanHost
+from devices.links.bumble_lean import LeanHost
 from devices.links.radio import Radio
 from devices.twins.advertising import AdvertisingTwin
 from devices.twins.base import Twin

@@ -9,8 +9,9 @@ import pytest
 from bleak.exc import BleakError
 
 from devices.causes import cause_of
-from devices.links import radio as module
-from devices.links.bumble_backend import BumbleClient, BumbleScanner
+from devices.links import shared_scan as module
+from devices.links.bumble_client import BumbleClient
+from devices.links.bumble_scanner import BumbleScanner
 from devices.links.radio import Radio
 from devices.links.watchdog import SCAN_FAILURES, AdapterState, Remedy
 from devices.twins.world import TwinWorld

@@ -10,7 +10,7 @@ from bumble import core, hci
 from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 
-from devices.links.bumble_host import LeanHost
+from devices.links.bumble_lean import LeanHost
 from devices.twins.radio import VirtualRadio
 
 PERIPHERAL = "C0:00:00:00:00:0A"
