@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -47,6 +48,8 @@ _FIELDS_IGNORED: Final = 0x80
 """Current Time Service 1.1: the clock was set; a field that the device has not was let go."""
 _NOT_TRUSTED: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
 """The attribute protocol's refusals that ask for a bond."""
+_BLUEZ_NOT_PAIRED: Final = "[org.bluez.Error.NotPermitted] Not paired"
+"""All of them as BlueZ says them, and bleak with it."""
 
 _T = TypeVar("_T")
 
@@ -187,24 +190,19 @@ class BleSteps:
             await self._look(clock, source, aid)
         zone = self._find(_LOCAL_TIME_INFORMATION)
         if source == _CURRENT_TIME and zone is not None and "write" in zone.properties:
-            await self._settle(zone, local_time_information(now))
+            with _unless_refused():
+                await self._settle(zone, local_time_information(now))
         now = aid.local_time() or now  # those questions took their time
         await self._settle(clock, _bytes_of(source, now))
         aid.clock_set()
 
     async def _look(self, clock: BleakGATTCharacteristic, source: str, aid: StepAid) -> None:
         """What the clock showed before it is set; one that is unset or tells nonsense tells nothing."""
-        try:
+        with _unless_refused(), suppress(DecodeError):
             said = await self.read(clock, source)
             shown = (parse_current_time if source == _CURRENT_TIME else parse_date_time)(said)
-        except DecodeError:
-            return
-        except LinkError as error:
-            if "att" not in error.details:
-                raise
-            return
-        if shown is not None:
-            aid.clock_read(naive_ns(shown))
+            if shown is not None:
+                aid.clock_read(naive_ns(shown))
 
     async def _settle(self, characteristic: BleakGATTCharacteristic, data: bytes) -> None:
         """Write; a device that lets a field go has taken the others."""
@@ -293,7 +291,19 @@ class BleSteps:
                 msg = f"{self._address}: link lost"
                 raise LinkError(msg, **about, cause=Cause.LINK_LOST.value) from error
             msg = f"{self._address}: {source}: {error}"
+            if str(error) == _BLUEZ_NOT_PAIRED:
+                raise LinkError(msg, **about, att=0x05, cause=Cause.PAIRED_ELSEWHERE.value) from error
             raise LinkError(msg, **about) from error
+
+
+@contextmanager
+def _unless_refused() -> Iterator[None]:
+    """What the device refuses is left."""
+    try:
+        yield
+    except LinkError as error:
+        if "att" not in error.details:
+            raise
 
 
 def _refusal(error: LinkError) -> bool:

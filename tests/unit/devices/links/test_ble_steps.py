@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from bleak.exc import BleakError, BleakGATTProtocolError
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from devices.gatt_time import LocalTime, current_time, date_time, local_time, naive_ns
 from devices.links.base import ControlPoint
@@ -235,10 +235,16 @@ async def test_a_system_that_pairs_by_itself_is_left_to_it():
     assert rig.client.done == [("pair", "", b"")]
 
 
-async def test_a_refusal_that_asks_for_a_bond_says_so():
+@pytest.mark.parametrize(
+    "error",
+    [refused(0x0F), BleakDBusError("org.bluez.Error.NotPermitted", ["Not paired"])],
+    ids=["att", "bluez"],
+)
+async def test_a_refusal_that_asks_for_a_bond_says_so(error: Exception):
     rig = Rig(Client(u2a9f="write"))
-    rig.client.fails = [refused(0x0F)]
+    rig.client.fails = [error, error]
     assert (await cause_of(rig.do(Step("write", "2a9f", data=b"\x01"))))[0] == Cause.PAIRED_ELSEWHERE.value
+    await rig.do(Step("write", "2a9f", data=b"\x01", optional=True))
 
 
 SHOWN = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - a device's clock has no zone
@@ -255,6 +261,16 @@ async def test_the_clock_is_read_then_set_with_its_zone():
         ("write", "2a2b", current_time(SHOWN)),
     ]
     assert rig.aid.shown == [naive_ns(before)]
+    assert rig.aid.sets == 1
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+async def test_a_device_that_refuses_its_zone_or_to_be_read_is_set_all_the_same(refusals: int):
+    rig = Rig(Client(u2a2b="read write", u2a0f="read write"))
+    rig.client.values["2a2b"] = current_time(SHOWN)
+    rig.client.fails = [refused(0x02), refused(0x03)][:refusals]
+    await rig.do(Step("set_time", "2a2b"))
+    assert rig.client.done[-1] == ("write", "2a2b", current_time(SHOWN))
     assert rig.aid.sets == 1
 
 
