@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import tzinfo
 from functools import partial
 
 from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import OnRead, OnRejected
 from devices.delivery import Delivery, Payload
+from devices.repeats import Repeats
 from devices.stamping import Stamped, Stamper
 from devices.store_fetch import StoreFetch
 from devices.time import Correction, zone
 from devices.wave_flow import WaveFlow
-from firmware_profiles import Profile
+from firmware_profiles import DecodedReading, Profile
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.codes import CLOCK_SKEW
 from hearthward.core.errors import DecodeError, StoreRejected
@@ -29,8 +31,8 @@ class Intake:
     """Decodes, stamps and queues each payload as it arrives; raises nothing.
 
     ``clock_wrong`` is called when the device claims a time that cannot be true. Counted by device:
-    ``readings_received_total``, ``readings_rejected_total`` (by reason), ``device_clock_skew_total``; gauge
-    ``device_clock_skew_seconds``.
+    ``readings_received_total``, ``readings_repeated_total`` (left out, as the profile says),
+    ``readings_rejected_total`` (by reason), ``device_clock_skew_total``; gauge ``device_clock_skew_seconds``.
     """
 
     def __init__(  # noqa: PLR0913 - the ways on, one each
@@ -59,6 +61,7 @@ class Intake:
         self._salt = salt
         self._stamper = Stamper(device, None, received_after, salt=salt)
         self._watch = watch or ClockWatch(clock)
+        self._repeats = Repeats()
         self._where: tzinfo | None = None
         self._dropping = False
         self._skewed = False
@@ -84,6 +87,7 @@ class Intake:
         where = clock_zone(profile, self._where)
         self._stamper = Stamper(self._device, where, self._stamper.last, salt=self._salt)
         self._watch.follow(profile, self._where)
+        self._repeats.connected(profile)
 
     def disconnected(self) -> None:
         """The connection has ended."""
@@ -94,10 +98,11 @@ class Intake:
         now = self._clock.now_ns()
         try:
             decoded = profile.decode(source, payload)
-            if not decoded:
+            if not decoded or self._again(source, decoded, now):
                 self._waves.take(profile, source, payload, now, None)
                 return
-            judge = partial(self._watch.judge, stored=self._stores.asking())
+            stored = self._stores.asking() or any(one.quality & Quality.FROM_STORE for one in decoded)
+            judge = partial(self._watch.judge, stored=stored)
             stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, judge)
         except DecodeError as error:
             self._waves.lost()
@@ -109,11 +114,19 @@ class Intake:
             self.reject(source, payload, DecodeError(msg, reason="internal"))
             return
         if not self._stores.repeated(source, stamped.batch):
-            self._queue(source, payload, stamped)
+            if self._queue(source, payload, stamped):
+                self._repeats.keep(source, decoded, now)
             self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
             self._tell_clock(profile, now)
 
-    def _queue(self, source: str, payload: bytes, stamped: Stamped) -> None:
+    def _again(self, source: str, decoded: Sequence[DecodedReading], now: int) -> bool:
+        again = self._repeats.again(source, decoded, now)
+        if again:
+            self._telemetry.count("readings_repeated_total", len(decoded), device=self._device)
+        return again
+
+    def _queue(self, source: str, payload: bytes, stamped: Stamped) -> bool:
+        """Whether there was room for it."""
         batch = stamped.batch
         self._telemetry.count("readings_received_total", len(batch), device=self._device)
         self._on_read(self._device, batch.received[0], len(batch))
@@ -122,13 +135,14 @@ class Intake:
         if self._delivery.offer(Payload(source, payload, batch)):
             self._stores.queued(source, batch)
             self._dropping = False
-            return
+            return True
         self._stores.dropped()
         if not self._dropping:
             logger.error("device %s: readings are dropped: the store takes none", self._device)
         self._dropping = True
         msg = f"no room: {len(self._delivery)} payloads of the device wait for the store"
         self._tell(source, payload, DecodeError(msg, reason="no_room"))
+        return False
 
     def _clock_skew(self, clock: Correction) -> None:
         skew_s = (clock.skew or 0) / SECOND

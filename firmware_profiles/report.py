@@ -160,6 +160,8 @@ def _frame_note(frame: Frame) -> str:
     if frame.records:
         notes.append("records")
     notes += [f"only if {_flag_words(flag)}" for flag in frame.only_if]
+    if frame.repeat_s is not None:
+        notes.append(f"the same again only after {frame.repeat_s:g} s")
     return f" ({', '.join(notes)})" if notes else ""
 
 

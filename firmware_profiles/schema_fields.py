@@ -175,4 +175,7 @@ class Frame(Strict):
     counts the whole record with its check."""
     only_if: tuple[Condition, ...] = ()
     """Another frame says nothing worth keeping (a scale that has not settled): it gives no readings."""
+    repeat_s: Annotated[float, Field(gt=0, le=60)] | None = None
+    """What says just the same as the last one kept is left out for so long: an instrument sends oftener than
+    its values change. Any change is kept at once."""
     fields: tuple[FieldSpec, ...]

@@ -18,6 +18,7 @@ from devices.twins.streams import on_the_wire
 from devices.twins.waveforms import pulse_samples
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import ConfigError, LinkError
+from hearthward.core.model import Quality
 
 if TYPE_CHECKING:
     from firmware_profiles.profile import Profile
@@ -112,7 +113,7 @@ class ProfileSerialTwin(PtyTwin):
             msg = f"{self.id}: a {self.profile} keeps nothing"
             raise ValueError(msg)
         expressed = {metric: self.express(metric, value) for metric, value in values.items()}
-        self._kept.append(self.bytes_of(expressed, device_time))
+        self._kept.append(self.bytes_of(expressed, device_time, Quality.FROM_STORE & self._encoder.grades))
         return expressed
 
     @property
@@ -120,7 +121,12 @@ class ProfileSerialTwin(PtyTwin):
         """How many payloads wait in its memory."""
         return len(self._kept)
 
-    def bytes_of(self, values: Mapping[str, float], device_time: datetime | None = None) -> bytes:
+    def bytes_of(
+        self,
+        values: Mapping[str, float],
+        device_time: datetime | None = None,
+        quality: Quality = Quality(0),  # noqa: B008 - a flag
+    ) -> bytes:
         """What ``send`` would put on the line: to be cut, mixed with noise, sent twice. Raises ValueError."""
         at = device_time if device_time is not None else self.device_clock.now()
         beats = values.get("pulse_rate") or values.get("heart_rate") or 60.0
@@ -129,7 +135,7 @@ class ProfileSerialTwin(PtyTwin):
             if spec.wave is not None:
                 sampled = spec.wave.count or round(spec.wave.rate_hz * self._interval_s)
                 waves[spec.wave.metric] = pulse_samples(spec, self._sampled, sampled, beats)
-        payload = self._encoder.encode(Content(values, waves=waves, at=at))
+        payload = self._encoder.encode(Content(values, waves=waves, at=at, quality=quality))
         self._sampled += sampled
         return on_the_wire(self._framing, payload)
 

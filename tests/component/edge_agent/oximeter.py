@@ -14,15 +14,17 @@ PACKET: Final = 25
 
 
 class Oximeter(PtyTwin):
-    """A Nonin that says what the test wants: SpO2 97, pulse 72 and the samples of a packet."""
+    """A Nonin that says what the test wants: SpO2 97, a packet's samples, a pulse never twice the same."""
 
     profile = "nonin-df2"
+    _pulse = 72
 
     def _received(self, _data: bytes) -> None:
         self._say(b"\x06")
 
     async def send(self, samples: Iterable[int]) -> None:
-        slots = {1: 72, 2: 97}
+        slots = {1: self._pulse, 2: 97}
+        self._pulse = 145 - self._pulse
         out = b""
         for n, sample in enumerate(samples):
             frame = bytes([1, 0x81 if n == 0 else 0x80, sample, slots.get(n, 0)])

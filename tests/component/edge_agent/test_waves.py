@@ -200,9 +200,7 @@ async def test_while_readings_wait_for_the_disk_waves_give_way_and_come_back(
     bedside.refusing = True
     for n in range(4):
         await send(bedside, 250 * n, 10)
-    for samples in packets(
-        1000, 20
-    ):  # pressed with the eighth, which ends a chunk; the line is held back then
+    for samples in packets(1000, 20):  # pressed with the eighth, which ends a chunk
         await twin.send(samples)
     await eventually(lambda: bedside.dropped("pressure") > 0)
     bedside.refusing = False

@@ -48,7 +48,7 @@ def test_describe_tells_what_differs():
 
 def test_describe_tells_where_fields_stand():
     nonin = describe(CATALOG.get("nonin-df2"))
-    assert "frame df2 (125 bytes)" in nonin
+    assert "frame df2 (125 bytes, the same again only after 0.9 s)" in nonin
     assert "  status: u8 at 1, any of 25 every 5 -> quality sensor_off, poor_signal, motion" in nonin
     assert "  pleth: u8 at 2 -> pleth, 75 samples a second" in nonin
     assert "  pulse: u16 of hr_msb 0..1 and hr_lsb 0..6 -> pulse_rate /min, plausible 0 to 350" in nonin

@@ -198,7 +198,17 @@ def test_a_record_from_memory_has_its_own_time_and_a_newer_instrument_may_say_mo
     heard = Heard("nonin-df13").feed(memory + df13("20160222224746", 73, 98, beyond=b"\x01\x02\x03"))
     assert heard.values("pulse_rate") == [72, 73]
     assert len({reading.device_time for reading in heard.readings}) == 2
+    assert [r.quality for r in heard.readings[::2]] == [Quality.FROM_STORE, Quality(0)]
     assert heard.refused == []
+
+
+def test_a_packet_of_another_type_is_no_record():
+    record = df13("20160222224745", 72, 97)
+    for kind in (b"\x00\x0c", b"\x0d\x00", b"\x00\x63"):
+        (framed,) = CATALOG.get("nonin-df13").framer().feed(record[:2] + kind + record[4:])
+        with pytest.raises(DecodeError, match="kind") as caught:
+            CATALOG.get("nonin-df13").decode("df13", framed.payload)
+        assert caught.value.reason == "malformed"
 
 
 def test_a_record_with_a_wrong_sum_is_refused_and_the_next_is_read():
