@@ -31,6 +31,8 @@ RENEWED_EVERY_S: Final = 60.0
 """A disk that damages each new file, too, is not given one more often than that."""
 TOLD_S: Final = 60.0
 """That waveforms are lost is told as a failing part for so long; then the new file does its work."""
+AWAY_S: Final = 120.0
+"""What could not be written comes again within a minute; if nothing comes, there is nothing to fail."""
 LOOK_S: Final = 2.0
 _GARBLED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 _KIND: Final = 0xFF
@@ -52,7 +54,7 @@ class RenewingWaves:
         self._renewed_at: int | None = None
         self._damage: str | None = None
         self._anew: str | None = None
-        self._away: str | None = None
+        self._away: tuple[str, int] | None = None
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, telemetry: Telemetry) -> Self:
@@ -67,7 +69,7 @@ class RenewingWaves:
         try:
             new = await self._asked(lambda file: file.append(tenant, parcels))
         except StoreUnavailable as error:
-            self._away = str(error)
+            self._away = str(error), self._clock.monotonic_ns()
             raise
         self._away = None
         return new
@@ -93,8 +95,14 @@ class RenewingWaves:
                 tell(self._anew)
                 self._anew = None
                 await asyncio.sleep(TOLD_S)
-            tell(self._away)
+            tell(self._failing())
             await asyncio.sleep(LOOK_S)
+
+    def _failing(self) -> str | None:
+        """Why nothing could be written lately."""
+        if self._away is None or self._clock.monotonic_ns() - self._away[1] >= AWAY_S * SECOND:
+            return None
+        return self._away[0]
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
