@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from devices.consuming import Consumer, Sleep
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 
-__all__ = ["CAPACITY", "Delivery", "Payload", "Sink", "Sleep", "backoff"]
+__all__ = ["CAPACITY", "Delivery", "Payload", "Sink"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +22,9 @@ CAPACITY: Final = 1024
 """Payloads that wait for the sink at most: a quarter of an hour of a monitor that sends once a second."""
 MERGED_READINGS: Final = 512
 """Readings of several payloads handed to the sink at once at most."""
-RETRY_FIRST_S: Final = 0.1
-RETRY_MAX_S: Final = 5.0
 
 Sink = Callable[[ReadingBatch], Awaitable[None]]
 """Takes a batch and returns when it is safe; StoreUnavailable: the same again later; StoreRejected: never."""
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +36,7 @@ class Payload:
     batch: ReadingBatch
 
 
-def backoff(attempt: int, first_s: float, max_s: float, ids: Ids) -> float:
-    """Seconds until the next try: doubled at each attempt (from 0), capped, and the upper half jittered."""
-    whole = min(max_s, first_s * 2.0 ** min(attempt, 30))
-    return whole * (0.5 + 0.5 * ids.uniform())
-
-
-class Delivery:
+class Delivery(Consumer[Payload]):
     """A bounded queue with one consumer; a payload leaves it only when the sink has taken or refused it.
 
     ``on_pressure(True)`` is called when it is three quarters full, ``on_pressure(False)`` when it is
@@ -64,17 +55,13 @@ class Delivery:
         capacity: int = CAPACITY,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        super().__init__(ids=ids, sleep=sleep)
         self._device = device
         self._sink = sink
-        self._ids = ids
         self._telemetry = telemetry
         self._on_pressure = on_pressure
         self._on_refused = on_refused
         self._capacity = capacity
-        self._sleep = sleep
-        self._waiting: deque[Payload] = deque()
-        self._work = asyncio.Event()
-        self._finishing = False
         self._single = 0
         self._moved = asyncio.Event()
         self._strain = asyncio.Event()
@@ -84,17 +71,13 @@ class Delivery:
         self.left = 0
         """Payloads that were taken or refused: the tickets up to this one."""
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def offer(self, payload: Payload) -> bool:
         """Queue one payload; False when there is no room for it: it is lost, and counted as ``dropped``."""
         if len(self._waiting) >= self._capacity:
             self._telemetry.count("readings_dropped_total", len(payload.batch), device=self._device)
             return False
-        self._waiting.append(payload)
+        self._add(payload)
         self.offered += 1
-        self._work.set()
         self._press()
         return True
 
@@ -113,26 +96,6 @@ class Delivery:
         while self.pressed:
             self._moved.clear()
             await self._moved.wait()
-
-    def finish(self) -> None:
-        """Let ``run`` end as soon as nothing waits."""
-        self._finishing = True
-        self._work.set()
-
-    async def run(self) -> None:
-        """Consume until finished and empty, or cancelled."""
-        failures = 0
-        while True:
-            while not self._waiting:
-                if self._finishing:
-                    return
-                self._work.clear()
-                await self._work.wait()
-            if await self._deliver():
-                failures = 0
-                continue
-            await self._sleep(backoff(failures, RETRY_FIRST_S, RETRY_MAX_S, self._ids))
-            failures += 1
 
     async def _deliver(self) -> bool:
         """Try the oldest payloads once; returns False when they must be tried again."""

@@ -10,8 +10,9 @@ from typing import Any, Final
 from devices.causes import Condition, cause_of
 from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejected, OnState
+from devices.consuming import Sleep, backoff
 from devices.cursors import Cursors, MemoryCursors
-from devices.delivery import CAPACITY, Delivery, Payload, Sink, Sleep, backoff
+from devices.delivery import CAPACITY, Delivery, Payload, Sink
 from devices.intake import Intake
 from devices.links.base import Aided, Announcing, DeviceLink
 from devices.states import NEXT_TRY, SessionState, StateLog

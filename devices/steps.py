@@ -7,7 +7,7 @@ from datetime import tzinfo
 from typing import Final
 
 from devices.clock_watch import ClockWatch
-from devices.delivery import Sleep
+from devices.consuming import Sleep
 from devices.gatt_time import LocalTime, local_time
 from devices.links.base import ControlPoint
 from devices.store_fetch import StoreFetch

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
+from devices.consuming import Sleep
 from devices.cursors import Cursors
-from devices.delivery import Delivery, Sleep
+from devices.delivery import Delivery
 from devices.links.base import ControlPoint
 from devices.racp import (
     ABORT,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from devices.delivery import RETRY_FIRST_S, RETRY_MAX_S, Sleep, backoff
+from devices.consuming import Consumer, Sleep
 from devices.waves import WaveStamper
 from firmware_profiles import Profile
 from hearthward.core.clock import SECOND
@@ -33,7 +32,7 @@ WaveSink = Callable[[Sequence[WaveformChunk]], Awaitable[None]]
 """Takes chunks and returns when they are safe; StoreUnavailable: again later; StoreRejected: never."""
 
 
-class WaveFlow:
+class WaveFlow(Consumer[WaveformChunk]):
     """Decodes, stamps and queues the waves of one device; one consumer (``run``) hands them to the sink.
 
     ``pressed`` says whether readings wait: as long as they do, waves are dropped. Counted by device and
@@ -53,18 +52,13 @@ class WaveFlow:
         capacity: int = WAVES_WAITING,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._device, self._sink = device, sink
-        self._ids, self._telemetry = ids, telemetry
-        self._pressed, self._capacity, self._sleep = pressed, capacity, sleep
+        super().__init__(ids=ids, sleep=sleep)
+        self._device, self._sink, self._telemetry = device, sink, telemetry
+        self._pressed, self._capacity = pressed, capacity
         self._stamper: WaveStamper | None = None
         self._offset = 0
         self._last = 0
-        self._waiting: deque[WaveformChunk] = deque()
-        self._work = asyncio.Event()
-        self._finishing = self._dropping = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self._dropping = False
 
     def take(
         self, profile: Profile, source: str, payload: bytes, now: int, readings: ReadingBatch | None
@@ -112,8 +106,7 @@ class WaveFlow:
                 self._drop([chunk], "queue")
             else:
                 self._dropping = False
-                self._waiting.append(chunk)
-                self._work.set()
+                self._add(chunk)
 
     def _drop(self, chunks: Sequence[WaveformChunk], reason: str) -> None:
         samples = sum(len(chunk.samples) for chunk in chunks)
@@ -121,26 +114,6 @@ class WaveFlow:
         if not self._dropping:
             logger.warning("device %s: waves are dropped (%s)", self._device, reason)
         self._dropping = True
-
-    def finish(self) -> None:
-        """Let ``run`` end as soon as nothing waits."""
-        self._finishing = True
-        self._work.set()
-
-    async def run(self) -> None:
-        """Consume until finished and empty, or cancelled."""
-        failures = 0
-        while True:
-            while not self._waiting:
-                if self._finishing:
-                    return
-                self._work.clear()
-                await self._work.wait()
-            if await self._deliver():
-                failures = 0
-                continue
-            await self._sleep(backoff(failures, RETRY_FIRST_S, RETRY_MAX_S, self._ids))
-            failures += 1
 
     def abandon(self) -> None:
         """What waits is handed over no more."""

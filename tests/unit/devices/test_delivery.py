@@ -7,7 +7,8 @@ from itertools import chain, pairwise
 
 import pytest
 
-from devices.delivery import MERGED_READINGS, Delivery, Payload, backoff
+from devices.consuming import backoff
+from devices.delivery import MERGED_READINGS, Delivery, Payload
 from hearthward.core.errors import StoreRejected
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading, ReadingBatch
