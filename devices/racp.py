@@ -186,7 +186,7 @@ class Fetching:
         self.complete = False
         self._known = cursor
         self._stage = _Stage.ALL if cursor is None else _Stage.FROM
-        self._proven = self._top = self._lost = self._unknown = False
+        self._proven = self._top = self._lost = self._unknown = self._whole = False
         self._ascending = True
         self._seen: set[tuple[int, int]] = set()
         self._highest = -1
@@ -253,7 +253,7 @@ class Fetching:
         Numbers that ran over, or a cursor of a store that is empty by now, would name records that are yet to
         be fetched.
         """
-        told = self._newest is not None and self.complete and self._ascending
+        told = self._newest is not None and self.complete and self._whole and self._ascending
         return told and not (self._top or self._lost or self.spoiled)
 
     def answered(self, code: Code) -> None:
@@ -267,12 +267,14 @@ class Fetching:
             self._last = self._newest = None
             self._ascending = True
         else:
+            self._whole = code in {Code.SUCCESS, Code.NO_RECORDS}
             self.complete = not self._lost
 
     def finish(self) -> Cursor | None:
         """Everything that was taken is safe: where the next fetch begins after a complete one."""
         newest = self._last if self._ascending else self._newest
-        if self.complete and newest is not None:
+        cut_off = self._stage is _Stage.ALL and not self._whole  # of what else there is nothing is known
+        if self.complete and not cut_off and newest is not None:
             self._note(newest)
         elif self.cursor is not None:
             self.cursor = replace(self.cursor, spoiled=self.spoiled)

@@ -44,10 +44,8 @@ ABORT_S: Final = 5.0
 BUSY_PAUSE_S: Final = 0.2
 TRIES: Final = 4
 """A busy control point is asked so often."""
-KNOWN: Final = 2048
-"""Records remembered as queued already, for devices that tell everything each time."""
-UNTIMED: Final = MAX_NUMBER + 1
-"""And those of a connection that have a number and no time."""
+KNOWN: Final = MAX_NUMBER + 1
+"""Payloads remembered as queued already, for devices that tell everything each time: as many as numbers."""
 
 _ALREADY_RUNNING: Final = frozenset({0x80, 0xFE})
 _NOT_SUBSCRIBED: Final = frozenset({0x81, 0xFD})
@@ -123,7 +121,7 @@ class StoreFetch:
         if (identity := _identity(batch)) is not None:
             _remember(self._known, identity, KNOWN)
         elif (identity := _numbered(source, batch)) is not None:
-            _remember(self._told, identity, UNTIMED)
+            _remember(self._told, identity, KNOWN)
         if store is None:
             return
         store.take(_records(batch), self._delivery.offered)

@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[tuple[str, str], Cursor]:
         return dict(map(_row, rows))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         log.warning("%s cannot be read (%s): devices' stores are fetched from the beginning", path, error)
         return {}
 

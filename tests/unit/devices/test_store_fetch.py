@@ -327,6 +327,37 @@ async def test_a_device_that_knows_no_filters_is_asked_for_everything_and_nothin
     await gateway.kill()
 
 
+async def test_a_large_store_that_is_told_as_a_whole_each_time_is_queued_once():
+    gateway = Gateway(Meter(RecordStore(capacity=5000, only_all=True)), KEEPING, capacity=5000)
+    gateway.meter.measure(1050)  # with their contexts 2,100 payloads
+    for _ in range(2):
+        await gateway.connect(turns=100_000)
+    assert gateway.rows == 1050
+    await gateway.kill()
+
+
+@pytest.mark.parametrize("code", [0x00, 0x08, 0x0A, 0xFF])
+async def test_of_a_transfer_that_the_device_gives_up_nothing_is_taken_for_told(code: int):
+    """It tells the newest first, and stops after two: the others are to come, and nothing is deleted."""
+    gateway = Gateway(Meter())
+    gateway.meter.measure(9)
+    point = gateway.point()
+    tell = gateway.meter.tell
+
+    def gives_up(request: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+        payloads, answer = tell(request)
+        if request != REPORT_ALL:
+            return payloads, answer
+        return [*payloads[-2:], *payloads[-4:-2]], bytes((6, 0, 1, code))
+
+    point._tell = gives_up
+    await gateway.connect(point)
+    assert len(gateway.meter.store.records) == 9
+    await gateway.connect()
+    assert gateway.identities == gateway.meter.made
+    await gateway.kill()
+
+
 @pytest.mark.parametrize("cleared", [True, False])
 async def test_after_a_new_battery_records_of_the_same_numbers_are_others(cleared: bool):  # noqa: FBT001
     gateway = Gateway(Meter(), KEEPING)

@@ -56,7 +56,16 @@ async def test_a_disk_that_fails_is_said_and_the_next_put_writes_all(tmp_path: P
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"{", b"[]", b'{"cursors": 3}', b'{"cursors": [["d", "s", 70000, 1, ""]]}', b"\xff\xfe"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"cursors": 3}',
+        b'{"cursors": [["d", "s", 70000, 1, ""]]}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+    ids=["empty", "cut", "a list", "a number", "a row of nonsense", "no text", "deep"],
 )
 async def test_a_damaged_file_counts_as_none_and_is_written_anew(tmp_path: Path, damage: bytes):
     path = tmp_path / "cursors.json"
