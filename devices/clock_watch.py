@@ -36,7 +36,11 @@ def clock_zone(profile: Profile, local: tzinfo | None) -> tzinfo | None:
 
 
 class ClockWatch:
-    """Follows one device's clock, unless ours is not right itself or a recording's."""
+    """Follows one device's clock, unless ours is a recording's.
+
+    While ours is not right, or it is open whether it is, nothing is learned nor told; what is known goes on
+    being used, for it is in our clock's terms: else readings of a device that is an hour behind would be old.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._ours = clock
@@ -74,12 +78,12 @@ class ClockWatch:
 
     def judge(self, device_time: int, received: int, *, stored: bool = False) -> Correction | None:
         """When it was measured (``stored``: not now); None: nothing can be known of the device's clock."""
-        theirs = self._running()
-        if theirs is None:
+        theirs, right = self._following(), self._ours.synchronised()
+        if theirs is None or not (right or theirs.skew(received)):
             return None
         now = self._ours.monotonic_ns()
         live = self._streaming is not None and now - self._streaming >= LIVE_AFTER_NS
-        return theirs.judge(device_time, received, live=live and not stored)
+        return theirs.judge(device_time, received, live=live and not stored, learn=right)
 
     def was_read(self, device_time: int) -> None:
         """The device's clock showed that just now (naive ns)."""
@@ -118,7 +122,12 @@ class ClockWatch:
 
     def _running(self) -> DeviceClock | None:
         """The device's clock, if ours is one to measure it by."""
-        if self._ours.event_driven or not self._ours.synchronised():
+        theirs = self._following()
+        return theirs if self._ours.synchronised() else None
+
+    def _following(self) -> DeviceClock | None:
+        """What is known of the device's clock, in terms of ours as it is now."""
+        if self._ours.event_driven:
             return None
         ahead = self._ours.now_ns() - self._ours.monotonic_ns()
         by = 0 if self._ahead is None else ahead - self._ahead

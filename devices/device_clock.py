@@ -88,15 +88,16 @@ class DeviceClock:
             for track in {id(t): t for t in (way.track, way.before)}.values():
                 track.gateway_set(by)
 
-    def judge(self, device_time: int, received: int, *, live: bool) -> Correction:
+    def judge(self, device_time: int, received: int, *, live: bool, learn: bool = True) -> Correction:
         """When something was measured that is dated ``device_time`` (naive ns) and received at ``received``.
 
-        ``live``: it was not read from the device's memory. What it tells of the clock is kept.
+        ``live``: it was not read from the device's memory. What it tells of the clock is kept if ``learn``.
         """
         ways = [(way, way.shown(device_time, received)) for way in self._ways]
         if not all(shown for _, shown in ways):
             return Correction(received, ClockVerdict.UNSET)
-        self._learn(ways, received, live=live)
+        if learn:
+            self._learn(ways, received, live=live)
         plain = correct(device_time, received, self.zone)
         spans = self._spans(ways, received, live=live)
         if not spans:

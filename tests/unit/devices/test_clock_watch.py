@@ -136,6 +136,33 @@ def test_by_a_clock_of_ours_that_is_not_right_nothing_is_learned(profile: Profil
     assert played.word() is None
 
 
+def test_while_it_is_open_whether_ours_is_right_what_is_known_is_used_and_nothing_learned(profile: Profile):
+    made = Watched(profile, -HOUR)
+    made.pass_(300)
+    made.ours.right = False
+    for by in (0, 5 * HOUR):
+        made.ours.set(by)
+        made.real.ahead = -HOUR - (made.ours.now_ns() - made.ours.monotonic_ns() - T0)
+        for _ in range(5):
+            made.ours.advance(20)
+            now = made.ours.now_ns()
+            found = made.watch.judge(made.real.shows(now), now)
+            assert found is not None
+            assert found.error is not None
+            assert abs(found.at - now) <= found.error < 60 * SECOND
+        assert made.watch.word() is None
+    known = made.watch._theirs
+    assert known is not None
+    before = known.skew(made.ours.now_ns())
+    for _ in range(10):  # now it is another's
+        made.ours.advance(20)
+        made.watch.judge(made.real.shows(made.ours.now_ns() + 7 * HOUR), made.ours.now_ns())
+    after = known.skew(made.ours.now_ns())
+    assert before is not None
+    assert after is not None
+    assert abs(before.ahead - after.ahead) < SECOND
+
+
 def test_when_our_own_clock_is_set_the_device_s_is_not(profile: Profile):
     made = Watched(profile, 0)
     made.pass_(300)
