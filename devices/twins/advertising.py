@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bumble import gatt
 
 from devices.twins import encode
+from devices.twins.base import OneFrame
 from devices.twins.clocks import TwinClock
 from devices.twins.encoder import Content, ProfileEncoder
 from devices.twins.peripheral import Identity, Peripheral
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AdvertisingTwin"]
 
 
-class AdvertisingTwin(Peripheral):
+class AdvertisingTwin(OneFrame, Peripheral):
     """Sends the profile's only frame as service data (a ``Twin``); its name is the service's number.
 
     Nobody can tell it that he listens, so it is ready whenever it is on. Before the first measurement, and
@@ -52,20 +53,11 @@ class AdvertisingTwin(Peripheral):
         """The service whose data it sends, such as ``181b``."""
         return self._source
 
-    def express(self, metric: str, value: float) -> float:
-        """The nearest value that the frame carries. Raises ValueError."""
-        self._known(metric)
-        return self._encoder.express(metric, value)
-
-    def typical(self) -> dict[str, float]:
-        """Something in the middle of what is plausible for everything that it measures."""
-        return self._encoder.typical()
-
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
     ) -> Mapping[str, float]:
         """Advertise these values from now on. Raises ValueError, and LinkError while it is off."""
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         at = device_time if device_time is not None else self.clock.now()
         await self.send_raw(self._encoder.encode(Content(expressed, at=at)))
         return expressed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-__all__ = ["Twin"]
+if TYPE_CHECKING:
+    from devices.twins.encoder import FrameEncoder
+
+__all__ = ["Measuring", "OneFrame", "Twin"]
 
 
 class Twin(Protocol):
@@ -69,3 +73,40 @@ class Twin(Protocol):
     async def wait_ready(self) -> None:
         """Return as soon as somebody listens."""
         ...
+
+
+class Measuring(ABC):
+    """What every twin has: a name, a profile, and metrics that it carries."""
+
+    id: str
+    profile: str
+    metrics: frozenset[str]
+
+    @abstractmethod
+    def express(self, metric: str, value: float) -> float:
+        """The value that arrives when ``value`` is sent. Raises ValueError if it cannot be carried."""
+
+    def _known(self, metric: str) -> None:
+        """Raises ValueError for a metric that it does not carry."""
+        if metric not in self.metrics:
+            msg = f"{self.id}: a {self.profile} carries {', '.join(sorted(self.metrics))}, not {metric!r}"
+            raise ValueError(msg)
+
+    def _expressed(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The values as they arrive. Raises ValueError."""
+        return {metric: self.express(metric, value) for metric, value in values.items()}
+
+
+class OneFrame(Measuring):
+    """A twin whose values all go into one frame of its profile."""
+
+    _encoder: FrameEncoder
+
+    def express(self, metric: str, value: float) -> float:
+        """The nearest value that the frame carries. Raises ValueError."""
+        self._known(metric)
+        return self._encoder.express(metric, value)
+
+    def typical(self) -> dict[str, float]:
+        """Something in the middle of what is plausible for everything that it measures."""
+        return self._encoder.typical()

@@ -61,7 +61,7 @@ class BlePeripheral(Peripheral):
         if not values:
             msg = f"{self.id}: nothing to send"
             raise ValueError(msg)
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         await self.send_raw(self._encode(expressed, device_time))
         return expressed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,6 +18,7 @@ from bumble.pairing import PairingConfig, PairingDelegate
 
 from devices.links.bumble_lean import LeanDevice, LeanHost
 from devices.twins import encode
+from devices.twins.base import Measuring
 from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
@@ -114,15 +115,13 @@ def _not_readable(_bearer: Bearer) -> bytes:
     raise ATT_Error(ErrorCode.READ_NOT_PERMITTED)
 
 
-class Peripheral(ABC):
+class Peripheral(Measuring):
     """A twin over the virtual radio; it advertises until a host connects, and again once that one is gone.
 
     It is ``ready`` when a host has subscribed to all that ``_awaited`` names; nothing named: when connected.
     """
 
     transport: Literal["ble"] = "ble"
-    profile: str
-    metrics: frozenset[str]
 
     def __init__(
         self,
@@ -167,11 +166,6 @@ class Peripheral(ABC):
     @abstractmethod
     def _advertisement(self) -> bytes:
         """The advertising data, 31 bytes at most."""
-
-    def _known(self, metric: str) -> None:
-        if metric not in self.metrics:
-            msg = f"{self.id}: a {self.profile} carries {', '.join(sorted(self.metrics))}, not {metric!r}"
-            raise ValueError(msg)
 
     # ------------------------------------------------------------------ power
 
@@ -307,7 +301,7 @@ class Peripheral(ABC):
         heard = all(one in self._listening for one in self._awaited)
         (self._subscribed.set if heard else self._subscribed.clear)()
 
-    def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:  # noqa: B027
+    def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:
         """Take notice that a host has subscribed to a characteristic."""
 
     # ------------------------------------------------------------------ what it sends

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from devices.twins.base import OneFrame
 from devices.twins.clocks import TwinClock
 from devices.twins.encoder import Content, ProfileEncoder
 from devices.twins.pty import PtyTwin
@@ -33,7 +34,7 @@ _SET_TIME: Final = 0x72
 _ACK: Final = b"\x06"
 
 
-class ProfileSerialTwin(PtyTwin):
+class ProfileSerialTwin(OneFrame, PtyTwin):
     """Sends the frame of the profile's framing (a ``Twin``).
 
     Where the session sends commands it is silent until the last of them came, answers those that are
@@ -82,22 +83,11 @@ class ProfileSerialTwin(PtyTwin):
 
     # ------------------------------------------------------------------ what it measures
 
-    def express(self, metric: str, value: float) -> float:
-        """The nearest value that the frame carries. Raises ValueError."""
-        if metric not in self.metrics:
-            msg = f"{self.id}: a {self.profile} carries {', '.join(sorted(self.metrics))}, not {metric!r}"
-            raise ValueError(msg)
-        return self._encoder.express(metric, value)
-
-    def typical(self) -> dict[str, float]:
-        """Something in the middle of what is plausible for everything that it measures."""
-        return self._encoder.typical()
-
     async def send(
         self, values: Mapping[str, float], *, device_time: datetime | None = None
     ) -> Mapping[str, float]:
         """Send one payload, with the waveforms that belong to it. Raises ValueError, LinkError."""
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         await self.send_raw(self.bytes_of(expressed, device_time))
         return expressed
 
@@ -112,7 +102,7 @@ class ProfileSerialTwin(PtyTwin):
         if not self._encoder.clock:
             msg = f"{self.id}: a {self.profile} keeps nothing"
             raise ValueError(msg)
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         self._kept.append(self.bytes_of(expressed, device_time, Quality.FROM_STORE & self._encoder.grades))
         return expressed
 

@@ -272,7 +272,7 @@ class ProfileTwin(Peripheral):
         if not values:
             msg = f"{self.id}: nothing to send"
             raise ValueError(msg)
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         at = device_time if device_time is not None else self.clock.now()
         payloads = tuple(
             (source, self._sources[source].encode(self._content(mine, at)))

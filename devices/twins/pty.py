@@ -13,6 +13,7 @@ import tty
 from pathlib import Path
 from typing import Final, Literal
 
+from devices.twins.base import Measuring
 from hearthward.core.clock import SECOND, Clock, SystemClock
 from hearthward.core.errors import ConfigError, LinkError
 
@@ -26,7 +27,7 @@ TAIL_S: Final = 0.02
 """The rest of a half-written line is tried again so often."""
 
 
-class PtyTwin:
+class PtyTwin(Measuring):
     """The pty exists as soon as the twin does; what the reader writes goes to ``_received``.
 
     ``address`` is the pty's path, or ``link_path``: a symbolic link kept to it, so that the same path

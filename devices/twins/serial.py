@@ -59,10 +59,8 @@ class MasimoTwin(PtyTwin):
 
     def express(self, metric: str, value: float) -> float:
         """SpO2 and pulse rate as integers, perfusion index with two decimals. Raises ValueError."""
-        decimals = _METRICS.get(metric)
-        if decimals is None:
-            msg = f"{self.id}: a {self.profile} carries {', '.join(sorted(self.metrics))}, not {metric!r}"
-            raise ValueError(msg)
+        self._known(metric)
+        decimals = _METRICS[metric]
         expressed = rounded(value, decimals) / 10.0**decimals
         low, high = METRICS[metric].low, _HIGHEST.get(metric, METRICS[metric].high)
         if not low <= expressed <= high:
@@ -74,7 +72,7 @@ class MasimoTwin(PtyTwin):
         self, values: Mapping[str, float], *, device_time: datetime | None = None
     ) -> Mapping[str, float]:
         """Send one line. Raises ValueError, and LinkError when nobody reads (nothing was sent then)."""
-        expressed = {metric: self.express(metric, value) for metric, value in values.items()}
+        expressed = self._expressed(values)
         at = device_time
         if at is None:
             at = datetime.fromtimestamp(self._clock.now_ns() // SECOND, self._zone)
