@@ -63,8 +63,8 @@ def _outcome(found: dict[str, Any], sent: dict[str, int]) -> Outcome:
     about = f"{PERIPHERALS} Bluetooth devices, {PORTS} serial ports, {SECONDS:g} s; growth after {WARM:.0%}"
     outcome = Outcome("devices", about)
     got: Counter[str] = found["readings"]
-    missed = sum(max(0, n - got[device]) for device, n in sent.items())
-    doubled = sum(max(0, got[device] - n) for device, n in sent.items())
+    missed = sum((Counter(sent) - got).values())
+    doubled = sum((got - Counter(sent)).values())
     total = sum(sent.values())
     outcome.add("readings sent and not read", missed, "", target=0, note=f"of {total:,}")
     outcome.add("readings read and not sent", doubled, "", target=0)
@@ -103,7 +103,8 @@ async def _gateway(folder: Path) -> dict[str, Any]:
     readings: Counter[str] = Counter()
 
     async def sink(batch: ReadingBatch) -> None:
-        readings.update(d for d, m in zip(batch.device, batch.metric, strict=True) if _measured(m))
+        rows = zip(batch.device, batch.metric, batch.value, strict=True)
+        readings.update(_key(device, metric, value) for device, metric, value in rows if _measured(metric))
         await asyncio.sleep(0)
 
     configs = [DeviceConfig(**one) for one in plan["devices"]]
@@ -153,6 +154,11 @@ async def _at_rest() -> dict[str, float]:
 def _measured(metric: str) -> bool:
     """Whether it is one of those that the devices count, and not what a link asks for by itself."""
     return metric in {"heart_rate", "spo2", "pulse_rate"}
+
+
+def _key(device: str, metric: str, value: float | None) -> str:
+    """What is counted by itself: the loss of one value is not made good by another that came twice."""
+    return f"{device} {metric} {value}"
 
 
 async def _wait_for(path: Path, seconds: float) -> str:
@@ -217,8 +223,11 @@ async def _devices(folder: Path) -> None:
 
 
 async def _lives(folder: Path, twins: Sequence[Any]) -> dict[str, int]:
-    """Let them all measure, from before the run to its end; what each sent with somebody listening."""
-    sent: Counter[str] = Counter({twin.id: 0 for twin in twins})
+    """Let them all measure, from before the run to its end; what was sent with somebody listening.
+
+    Raises what ended one of them: a device that sends no more would miss nothing.
+    """
+    sent: Counter[str] = Counter()
     resting: set[str] = set()
     measuring = [
         asyncio.create_task(_measure(twin, n / len(twins), sent, resting)) for n, twin in enumerate(twins)
@@ -227,9 +236,12 @@ async def _lives(folder: Path, twins: Sequence[Any]) -> dict[str, int]:
     await _leave(twins, time.monotonic() + SECONDS, resting)
     resting.update(twin.id for twin in twins)  # no one is stopped in the middle of a payload
     await asyncio.sleep(ARRIVE_S)
+    dead = [task for task in measuring if task.done()]
     for task in measuring:
         task.cancel()
     await asyncio.wait(measuring)
+    for task in dead:
+        task.result()
     return dict(sent)
 
 
@@ -243,7 +255,8 @@ async def _measure(twin: Any, offset: float, sent: Counter[str], resting: set[st
         values = {"heart_rate": 60.0 + n % 40} if "heart_rate" in twin.metrics else _oximetry(n)
         if twin.ready() and twin.id not in resting:
             with suppress(LinkError):
-                sent[twin.id] += len(await twin.send(values))
+                arrives = await twin.send(values)
+                sent.update(_key(twin.id, metric, value) for metric, value in arrives.items())
 
 
 def _oximetry(n: int) -> dict[str, float]:

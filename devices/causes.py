@@ -24,6 +24,8 @@ _ERRNOS: Final = {
     errno.ENOTTY: Cause.MISCONFIGURED,
 }
 _BLUETOOTH: Final = (
+    ("the bluetooth controller", Cause.RADIO_STUCK),
+    ("org.bluez.error.notready", Cause.NO_RADIO),
     ("passkey", Cause.NEEDS_PASSKEY),
     ("pin or key missing", Cause.PAIRED_ELSEWHERE),
     ("pairing not allowed", Cause.PAIRED_ELSEWHERE),

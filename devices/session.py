@@ -361,13 +361,17 @@ class DeviceSession:
     def _press(self, _pressed: bool) -> None:  # noqa: FBT001 - the queue's callback
         self._alive(self._profile)  # while a store is not asked for, its silence is ours
 
+    def _comes_and_goes(self) -> bool:
+        """Whether it is a cuff, a scale, a meter: nothing that sends all the time has no idle limit."""
+        return self._profile is not None and self._profile.timings.idle_s is None
+
     def _set(self, state: SessionState, reason: str, cause: Cause = Cause.NONE, next_s: int = 0) -> None:
         if (state, reason) == (self.state, self.reason):
             return
         self.state, self.reason = state, reason
         said = reason.partition(NEXT_TRY)[0]
         self.condition.note(state, cause, self._clock.now_ns(), detail=said, next_s=next_s)
-        self._states.note(state, reason)
+        self._states.note(state, reason, hung_up=cause is Cause.LINK_LOST and self._comes_and_goes())
         self._on_state(self.config.id, state, reason)
 
 

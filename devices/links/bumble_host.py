@@ -192,6 +192,9 @@ class BumbleHost:
                     self._giving_up = self._spawn(self._give_up(device, attempt, own))
                     await asyncio.wait({self._giving_up})
                 self._expected = None
+            if self._stuck:
+                msg = f"the Bluetooth controller at {self.name} does not answer"
+                raise BleakError(msg)
             msg = f"{address.to_string(with_type_qualifier=False)} does not take the connection"
             raise BleakError(msg)
 

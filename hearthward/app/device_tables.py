@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause, DeviceWord, Sighting
-from hearthward.core.device_words import is_well, reason, state_word, why_unmatched
+from hearthward.core.device_words import is_away, is_open, is_well, reason, state_word, why_unmatched
 from hearthward.core.text import natural, tidy
 
 __all__ = [
@@ -43,7 +43,7 @@ SERVICES: Final[Mapping[str, str]] = {
 }
 """What people call the Bluetooth SIG's services, of those that devices here have."""
 MOST_SHOWN: Final = 6
-_GOOD, _BAD, _WEAK = "green", "bold red", "dim"
+_GOOD, _AWAY, _BAD, _WEAK = "green", "yellow", "bold red", "dim"
 
 
 def console(file: TextIO | None = None) -> Console:
@@ -154,9 +154,15 @@ def devices_table(out: Console, devices: Sequence[Mapping[str, Any]], now: int) 
         state, why = _said(word, clock)
         cells = [device["id"], device["label"] or "-", device["gateway"]]
         detail = "" if word is None or well else word.detail
-        style = _GOOD if well else _WEAK if word is None else _BAD
-        table.add_row(*map(Text, cells), Text(state, style), Text(why or "-"), Text(detail, _WEAK))
+        table.add_row(*map(Text, cells), Text(state, _style(word)), Text(why or "-"), Text(detail, _WEAK))
     return table
+
+
+def _style(word: DeviceWord | None) -> str:
+    """Red is for what a person has to do something about."""
+    if word is None or is_open(word):
+        return _WEAK
+    return _GOOD if is_well(word) else _AWAY if is_away(word) else _BAD
 
 
 def plain_device(device: Mapping[str, Any], now: int) -> str:

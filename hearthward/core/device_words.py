@@ -13,6 +13,8 @@ __all__ = [
     "SEEN",
     "STATES",
     "Language",
+    "is_away",
+    "is_open",
     "is_well",
     "reason",
     "reason_parts",
@@ -138,6 +140,7 @@ SEEN: Final[Mapping[str, Said]] = {
 }
 """Why a sighting has no profile: its ``why`` up to the colon; what comes after it is ``{what}``."""
 _WELL: Final = frozenset({"streaming", "connected"})
+_AWAY: Final = frozenset({Cause.OUT_OF_RANGE, Cause.LINK_LOST, Cause.SILENT})
 _ON_ITS_WAY: Final = frozenset({"connecting", "identifying", "subscribing"})
 _SINCE: Final[Mapping[bool, Said]] = {
     True: {"en": "{why} since {time}", "zh": "自 {time} 起{why}"},
@@ -148,6 +151,16 @@ _SINCE: Final[Mapping[bool, Said]] = {
 def is_well(word: DeviceWord) -> bool:
     """Whether its values come."""
     return word.state in _WELL
+
+
+def is_away(word: DeviceWord) -> bool:
+    """Whether it merely is not there: it sleeps, or was taken along. Nothing has to be mended."""
+    return not is_well(word) and word.cause in _AWAY
+
+
+def is_open(word: DeviceWord) -> bool:
+    """Whether it is about to connect, or was never asked to: nothing speaks against it."""
+    return not is_well(word) and word.cause is Cause.NONE and word.state != "unsupported"
 
 
 def state_word(word: DeviceWord, language: Language) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from rich.console import Console
+from rich.text import Text
 
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
@@ -415,6 +416,29 @@ def test_the_table_has_those_without_values_first():
         assert [line.split()[0] for line in lines] == ["b", "c", "a"]
         assert "offline, trying again" in lines[0]
         assert "out of range since " in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "style"),
+    [
+        ("streaming", "none", "green"),
+        ("backoff", "out_of_range", "yellow"),
+        ("backoff", "link_lost", "yellow"),
+        ("connecting", "out_of_range", "yellow"),
+        ("connecting", "none", "dim"),
+        ("idle", "none", "dim"),
+        ("backoff", "needs_passkey", "bold red"),
+        ("backoff", "no_radio", "bold red"),
+        ("unsupported", "unsupported", "bold red"),
+    ],
+)
+def test_red_is_for_what_has_to_be_done_something_about(state: str, cause: str, style: str):
+    told = {"state": state, "cause": cause, "since": None, "detail": "", "next_s": 0}
+    rows = [{"id": "a", "label": "", "gateway": "gw", "condition": told}]
+    table = devices_table(Console(file=StringIO(), force_terminal=True), rows, SECOND)
+    (cell,) = table.columns[3].cells
+    assert isinstance(cell, Text)
+    assert str(cell.style) == style
 
 
 async def test_ctrl_c_ends_the_watch_cleanly(site: Site, tmp_path: Path):

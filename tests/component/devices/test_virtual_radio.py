@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 from bumble import hci
 
+from devices.causes import cause_of
 from devices.links.ble import BleLink
 from devices.links.radio import Radio, open_radio
 from devices.links.serial import SerialLink
@@ -15,6 +16,7 @@ from devices.twins.ble import BlePeripheral
 from devices.twins.radio import RadioController
 from devices.twins.world import TwinWorld
 from firmware_profiles import Step
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, LinkError
 from tests.component.devices.bluetooth import Listener, catalog, listen, listening
 
@@ -202,8 +204,9 @@ async def test_device_that_advertises_but_takes_no_connection(
 
     monkeypatch.setattr(RadioController, "create_le_connection", refuse)
     monkeypatch.setattr("devices.links.bumble_host.CONNECT_S", 0.2)
-    with pytest.raises(LinkError, match="does not take the connection"):
+    with pytest.raises(LinkError, match="does not take the connection") as failed:
         await BleLink(deaf.address, None, radio).connect()
+    assert cause_of(failed.value) is Cause.CONNECTED_ELSEWHERE
     async with listening(radio, twin.address, "sig-heart-rate"):
         await twin.wait_ready()
 
@@ -227,8 +230,9 @@ async def test_controller_that_never_confirms_a_cancelled_connection(
     monkeypatch.setattr(RadioController, "on_hci_le_create_connection_cancel_command", ignore)
     monkeypatch.setattr("devices.links.bumble_host.CONNECT_S", 0.1)
     monkeypatch.setattr("devices.links.bumble_host.CANCEL_S", 0.1)
-    with pytest.raises(LinkError):
+    with pytest.raises(LinkError, match="controller at virtual does not answer") as failed:
         await BleLink(deaf.address, None, radio).connect()
+    assert cause_of(failed.value) is Cause.RADIO_STUCK
     async with listening(radio, twin.address, "sig-heart-rate"):
         await twin.wait_ready()
 

@@ -47,6 +47,12 @@ def raised(error: Exception, *, frm: Exception | None = None) -> Exception:
             Cause.PAIRED_ELSEWHERE,
         ),
         (LinkError("[org.bluez.Error.Failed] le-connection-abort-by-local"), Cause.CONNECTED_ELSEWHERE),
+        (LinkError("C0:01: the connection was lost", radio="usb:0", heard=True), Cause.LINK_LOST),
+        (
+            LinkError("C0:01: the Bluetooth controller at usb:0 does not answer", radio="usb:0", heard=True),
+            Cause.RADIO_STUCK,
+        ),
+        (LinkError("C0:01: [org.bluez.Error.NotReady] x", radio="bluez", heard=True), Cause.NO_RADIO),
         (LinkError("C0:01: wrong passkey: Authentication Failed"), Cause.NEEDS_PASSKEY),
     ],
 )

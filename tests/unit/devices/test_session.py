@@ -573,3 +573,15 @@ async def test_a_record_from_memory_says_nothing_of_the_clock_however_long_after
                 await rig.settled()
         behind = [e for e in rig.stored.error if e is not None and e <= 10 * SECOND]
         assert bool(behind) == known, status
+
+
+@pytest.mark.parametrize(("profile", "warned"), [("sig-heart-rate", True), ("sig-blood-pressure", False)])
+async def test_a_cuff_that_hangs_up_is_no_warning_and_a_strap_that_is_lost_is(
+    caplog: pytest.LogCaptureFixture, profile: str, *, warned: bool
+):
+    rig = Rig(DeviceConfig("hr-1", "ble", "C0:00:00:00:00:01", profile))
+    async with rig.running():
+        await rig.until(SessionState.STREAMING)
+        rig.device.drop("link lost")
+        await rig.until(SessionState.BACKOFF)
+    assert ("link lost" in caplog.text) is warned
