@@ -27,10 +27,11 @@ from bench.processes import work_folder
 from bench.ward import RULE, write_rule
 from cloud_ingest.channels.base import Handover, Message
 from cloud_ingest.notifier import Notifier
+from cloud_ingest.reach import Reach
 from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
 from cloud_ingest.records.models import Alarm, Notification, TransitionRow, User
-from cloud_ingest.service import CloudService, Reach
+from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
 from cloud_ingest.stores.sqlite import SqliteStore
 from hearthward.app.edge import background

@@ -5,94 +5,60 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_ingest import pulse
 from cloud_ingest.around import AroundBoard
+from cloud_ingest.arrivals import Arrivals
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
-from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts, scored_by
-from cloud_ingest.duty import load_duty
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, DutyChanged, Feed
 from cloud_ingest.gateway_trouble import GatewayTrouble
-from cloud_ingest.gateways import GatewayBoard, write_notes
+from cloud_ingest.gateways import GatewayBoard
+from cloud_ingest.knowing import Knowing
+from cloud_ingest.maintenance import Maintenance
 from cloud_ingest.message_push import MessagePush
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.outdated import Outdated
 from cloud_ingest.pipeline import Hooks, Pipeline
 from cloud_ingest.pulse import Pulse
+from cloud_ingest.reach import Reach
 from cloud_ingest.records import Records
 from cloud_ingest.records.alarms import Alarms
 from cloud_ingest.records.models import Alarm
 from cloud_ingest.reminders import CHANNELS, Reminders
 from cloud_ingest.retention import Retention
-from cloud_ingest.sources.base import FrameSource, Message
+from cloud_ingest.sources.base import FrameSource
 from cloud_ingest.stores.base import TimeSeriesStore
-from cloud_ingest.telling.wording import Wording
-from cloud_ingest.walls import WallBoard, wards_with_walls
+from cloud_ingest.timers import offers, probes, ticks
+from cloud_ingest.walls import WallBoard
 from cloud_ingest.watch import Watch
 from cloud_ingest.waves.base import NoWaves, WaveStore
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
-from hearthward.core.errors import DecodeError, StoreUnavailable, UplinkError
+from hearthward.core.errors import StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import Status, parse_topic
 from hearthward.trust.access import Scope
 from hearthward.trust.keys import SigningKey
-from rules.conditions import HEARTBEAT
-from rules.context import Context
-from rules.grace import Grace
-from rules.model import Command, subject_key
+from rules.model import Command
 from rules.response.duty import Duty
-from rules.response.policy import Policy
 from rules.rule import RuleSet
 
-__all__ = ["CloudService", "Reach"]
+__all__ = ["STORE_SERVER", "WAVES", "CloudService"]
 
 log = logging.getLogger(__name__)
 
-MAINTENANCE_S: Final = 30.0
-"""Gateways' last-seen times are saved and timed configuration changes looked for this often."""
-PRUNE_EVERY: Final = 120
-"""Maintenance rounds between two prunings: an hour."""
-PRUNE_WAVES_EVERY: Final = 4
-"""The same for waveforms, of which there are many: two minutes."""
 SILENT_S: Final = 30.0
 """A part of ours that has not been heard of for so long is not well."""
-PROBE_EVERY_S: Final = 5.0
-OFFER_EVERY_S: Final = 1.0
-RECORDS_WAIT_S: Final = 1.0
-"""Timers that the records could not take are tried again after so long."""
-_DIGEST_CHARACTERS: Final = 64
 STORE_SERVER: Final = "component:store-server"
 """The server behind the store, where there is one."""
 WAVES: Final = "component:waves"
 """The file of waveforms, once it has failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How people can be told: channels by name, endpoints that the settings give them, policies, wording.
-
-    ``public_url`` is where they reach the pages from outside.
-    """
-
-    channels: Mapping[str, Channel] = field(default_factory=dict)
-    endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    policies: Mapping[str, Policy] = field(default_factory=dict)
-    wording: Wording | None = None
-    public_url: str | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The channels in use; the pages always are."""
-        return tuple(dict.fromkeys(("in_app", *self.channels)))
 
 
 class CloudService:
@@ -177,11 +143,41 @@ class CloudService:
         self.pipeline.hooks.on_clock = self.gateways.clock
         self._expect_signs()
         self.retention = Retention(self.tenant, records, settings.retention, telemetry)
-        self._grace = Grace(self.pipeline.state, 0)
-        self._ended: set[str] = set()
-        self._scoring: Mapping[str, tuple[object, ...]] = {}
-        self._outdated = Outdated(self.facts, clock)
-        self._trouble = GatewayTrouble(self.facts, clock, self.pipeline.mishaps)
+        self._knowing = Knowing(
+            self.tenant,
+            records,
+            self.pipeline,
+            watch=self.watch,
+            feed=self.feed,
+            catalog=self.catalog,
+            reach=self.reach,
+            clock=clock,
+        )
+        self._maintenance = Maintenance(
+            tenant=self.tenant,
+            records=records,
+            pipeline=self.pipeline,
+            knowing=self._knowing,
+            publisher=self.publisher,
+            gateways=self.gateways,
+            around=self.around,
+            outdated=Outdated(self.facts, clock),
+            trouble=GatewayTrouble(self.facts, clock, self.pipeline.mishaps),
+            retention=self.retention,
+            waves=self.waves,
+            kept=settings.waves,
+            clock=clock,
+            telemetry=telemetry,
+        )
+        self._arrivals = Arrivals(
+            tenant=self.tenant,
+            pipeline=self.pipeline,
+            gateways=self.gateways,
+            publisher=self.publisher,
+            books=self.books,
+            around=self.around,
+            telemetry=telemetry,
+        )
         self.started = asyncio.Event()
 
     def _expect_signs(self) -> None:
@@ -205,7 +201,7 @@ class CloudService:
     async def run(self) -> None:
         """Recover, then serve until cancelled; everything is at rest when this returns."""
         await self.pipeline.start(self.rules)
-        self._grace = Grace(self.pipeline.state, self.clock.now_ns())
+        self._knowing.begin()
         await self._know()
         self.publisher.set_rules(self.rules)
         await self.publisher.refresh()
@@ -213,16 +209,18 @@ class CloudService:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.pipeline.run(), name="cloud-pipeline")
                 group.create_task(
-                    self.source.run(self._take, self.publisher.publish_all), name="cloud-source"
+                    self.source.run(self._arrivals.take, self.publisher.publish_all), name="cloud-source"
                 )
-                group.create_task(self._ticks(), name="cloud-ticks")
-                group.create_task(self._maintenance(), name="cloud-maintenance")
-                group.create_task(self._offers(), name="cloud-offers")
+                group.create_task(
+                    ticks(self.pipeline, self.settings.tick_s, self.telemetry), name="cloud-ticks"
+                )
+                group.create_task(self._maintenance.run(), name="cloud-maintenance")
+                group.create_task(offers(self.publisher, self.gateways), name="cloud-offers")
                 group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")
                 group.create_task(self.store.run(self.facts.of_part(STORE_SERVER)), name="cloud-store")
                 group.create_task(self.waves.run(self.facts.of_part(WAVES)), name="cloud-waves")
-                group.create_task(self._probe_broker(), name="cloud-broker-probe")
+                group.create_task(probes(self.source, self.pulse, self.telemetry), name="cloud-broker-probe")
                 if self.notifier is not None:
                     group.create_task(self.notifier.run(), name="cloud-notifier")
                 if CHANNELS & self.reach.channels.keys():
@@ -310,7 +308,7 @@ class CloudService:
         await self.pipeline.reload_attribution()
         await self._know()
         await self.publisher.refresh()
-        await self._close_patients()
+        await self._knowing.close_patients()
         self.feed.publish(DirectoryChanged(self.tenant))
 
     async def duty_changed(self) -> None:
@@ -374,183 +372,14 @@ class CloudService:
         await self.publisher.refresh()
         self.feed.publish(DirectoryChanged(self.tenant))
 
-    # -- what comes in
-
-    def _take(self, message: Message) -> None:
-        """Frames go to the pipeline, also those with a strange topic: it keeps what it refuses."""
-        try:
-            tenant, gateway, kind = parse_topic(message.topic)
-        except DecodeError:
-            self.pipeline.offer(message)
-            return
-        if kind == "frame":
-            self.pipeline.offer(message)
-        elif tenant != self.tenant:
-            self.telemetry.count("messages_ignored_total", kind=kind)
-        elif kind == "status":
-            self._take_status(gateway, message)
-        elif kind == "applied":
-            self._take_applied(gateway, message)
-        elif kind == "account":
-            self.books.offer(gateway, message.payload)
-        elif kind == "sightings":
-            self.around.take(gateway, message.payload)
-
-    def _take_status(self, gateway: str, message: Message) -> None:
-        if not message.payload:
-            return  # a retained status was cleared
-        try:
-            status = Status.decode(message.payload)
-        except DecodeError as error:
-            self.telemetry.count("messages_rejected_total", kind="status")
-            log.warning("status of gateway %s refused: %s", gateway, error)
-            return
-        if self.gateways.status(gateway, status):
-            self.pipeline.alive(gateway)
-
-    def _take_applied(self, gateway: str, message: Message) -> None:
-        digest = message.payload[:_DIGEST_CHARACTERS].decode("ascii", "replace")
-        self.gateways.runs(gateway, digest, self.publisher.version_of(gateway, digest))
-
-    # -- timers
-
-    async def _ticks(self) -> None:
-        wait, waits = self.settings.tick_s, False
-        while True:
-            await asyncio.sleep(wait)
-            wait = self.settings.tick_s
-            try:
-                await self.pipeline.tick()
-                waits = False
-            except StoreUnavailable as error:
-                self.telemetry.count("ticks_failed_total")
-                if not waits:  # once: the log may be on that disk
-                    log.error("timers wait for the records: %s", error)  # noqa: TRY400 - no traceback needed
-                wait, waits = max(wait, RECORDS_WAIT_S), True
-            except Exception:
-                # the pipeline has told of it; readings must go on being stored and judged
-                self.telemetry.count("ticks_failed_total")
-                log.exception("the rules' timers failed")
-
-    async def _probe_broker(self) -> None:
-        """Send a message of our own through the broker, again and again: a port that is open says little."""
-        while True:
-            try:
-                await self.source.probe()
-            except UplinkError as error:
-                self.telemetry.count("broker_probes_failed_total")
-                log.debug("the broker's round trip failed: %s", error)
-            else:
-                self.pulse.beat(pulse.BROKER)
-            await asyncio.sleep(PROBE_EVERY_S)
-
-    async def _offers(self) -> None:
-        """Give configuration documents again to gateways that do not run them."""
-        while True:
-            await asyncio.sleep(OFFER_EVERY_S)
-            await self.publisher.publish_again(self.gateways.all())
-
-    async def _maintenance(self) -> None:
-        rounds = 0
-        while True:
-            await asyncio.sleep(MAINTENANCE_S)
-            self.around.forget()
-            try:
-                await self._save_gateways()
-                await self._know()
-                await self.publisher.refresh()
-                for state in self.gateways.all():
-                    await self.publisher.runs(state.gateway, state.config)
-                self._outdated.look(self.gateways.all(), self.publisher.document)
-                self._trouble.look(self.gateways, self.publisher.document)
-                if rounds % PRUNE_EVERY == 0:
-                    await self.retention.prune(self.clock.now_ns())
-                if rounds % PRUNE_WAVES_EVERY == 0:
-                    await self._prune_waves()
-                self.pipeline.flood.look()
-            except StoreUnavailable as error:
-                log.warning("maintenance waits for the records: %s", error)
-            rounds += 1
-
-    async def _prune_waves(self) -> None:
-        """Drop waveforms that are too old or too many."""
-        kept = self.settings.waves
-        before = self.clock.now_ns() - round(kept.keep_hours * 3600 * SECOND)
-        try:
-            gone = await self.waves.prune(before, kept.bytes)
-        except StoreUnavailable as error:
-            log.warning("old waveforms are not dropped now: %s", error)
-        else:
-            self.telemetry.count("wave_chunks_dropped_total", gone)
-
-    async def _save_gateways(self) -> None:
-        notes = self.gateways.unsaved()
-        if notes:
-            await self.records.run(lambda s: write_notes(s, self.tenant, notes))
-            self.gateways.saved(notes)
-
     async def _know(self) -> None:
-        """Tell the rules what is known of patients and gateways now, as far as it has changed.
-
-        A played recording's gateways are heard of in another time than the recording's, and nothing is
-        expected of patients who have left.
-        """
-        now = self.clock.now_ns()
-        found = await load_contexts(self.records, self.tenant, now, self.catalog)
-        asked = sorted(found.keys() | self.pipeline.state.subjects.keys())
-        ended = await self.records.read(lambda s: ended_stays(s, self.tenant, asked, now))
-        equipment = subject_key("gateway", ""), subject_key("device", "")
-        left_out = {n for n in found if self.clock.event_driven and n.startswith(equipment)} | ended
-        known = {name: context for name, context in found.items() if name not in left_out}
-        if not self.clock.event_driven:
-            known |= {name: Context(expected={HEARTBEAT: 0}) for name in self.watch.parts()}
-        duty = await self._load_duty(now)
-        self.watch.expect_walls(await self.records.read(lambda s: wards_with_walls(s, self.tenant)))
-        self.pipeline.heartbeats.expect(devices_heard(known))
-        await self.pipeline.know(self._grace.give(known), duty)
-        self._tell_scoring(known)
-        await self._forget_components()
-        if ended != self._ended:
-            self._ended = ended
-            await self._close_patients()
-
-    def _tell_scoring(self, known: Mapping[str, Context]) -> None:
-        """An order that ends or a birthday changes nobody's record, but it does how walls score."""
-        scoring = scored_by(known)
-        if scoring != self._scoring:
-            self._scoring = scoring
-            self.feed.publish(DirectoryChanged(self.tenant))
-
-    async def _load_duty(self, now: int) -> Duty:
-        reach = self.reach
-        return await self.records.read(
-            lambda s: load_duty(
-                s,
-                self.tenant,
-                now,
-                channels=reach.names,
-                endpoints=reach.endpoints,
-                shipped=list(reach.policies.values()),
-            )
-        )
-
-    async def _forget_components(self) -> None:
-        """End alarms about parts of ours that are not there any more: nothing else would."""
-        watched = self.watch.subjects()
-        known = {s for s in self.pipeline.state.subjects if s.startswith(subject_key("component", ""))}
-        if gone := frozenset(known - watched):
-            await self.pipeline.configure(None, gone)
-
-    async def _close_patients(self) -> None:
-        """Reset the alarms of patients whose stay has ended, and forget what was known of them."""
-        if closed := frozenset(self._ended & self.pipeline.state.subjects.keys()):
-            await self.pipeline.configure(None, closed)
+        await self._knowing.know()
 
     async def _rest(self) -> None:
         try:
             await self.pipeline.close()
             await self.books.write()
-            await self._save_gateways()
+            await self._maintenance.save_gateways()
         except StoreUnavailable as error:
             # nothing is lost: the journal has it all, the next start steps it again
             log.warning("the last snapshot was not written: %s", error)

@@ -16,10 +16,11 @@ from cloud_ingest.channels.subscriptions import Subscription
 from cloud_ingest.deadman import DeadMan
 from cloud_ingest.emergency import Emergency
 from cloud_ingest.notifier import Notifier, Undelivered
+from cloud_ingest.reach import Reach
 from cloud_ingest.records import Records
 from cloud_ingest.records.models import PushSubscription
 from cloud_ingest.records.staff import PushSubscriptions
-from cloud_ingest.service import CloudService, Reach
+from cloud_ingest.service import CloudService
 from cloud_ingest.telling.wording import Wording
 from dashboards.api.twilio import TwilioBack
 from hearthward.app.channels import build_channels, twilio_verifier

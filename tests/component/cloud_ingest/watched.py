@@ -17,16 +17,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import rules
-from cloud_ingest import books, notifier, service, watch
+from cloud_ingest import books, maintenance, notifier, timers, watch
 from cloud_ingest import emergency as emergency_module
 from cloud_ingest.channels import FakeChannel
 from cloud_ingest.emergency import Emergency
 from cloud_ingest.notifier import Notifier
 from cloud_ingest.pulse import WEB
+from cloud_ingest.reach import Reach
 from cloud_ingest.records import Records
 from cloud_ingest.records.accounts import Accounts
 from cloud_ingest.records.models import Alarm, Notification
-from cloud_ingest.service import CloudService, Reach
+from cloud_ingest.service import CloudService
 from cloud_ingest.sources import MemorySource
 from cloud_ingest.stores import MemoryStore
 from cloud_ingest.stores.base import Tell
@@ -53,8 +54,8 @@ WITHIN_S = 20.0
 TRIES = 100
 HOME = "pat-home"
 _REAL_TIMES = (
-    (service, "PROBE_EVERY_S", SOON_S),
-    (service, "MAINTENANCE_S", 0.05),
+    (timers, "PROBE_EVERY_S", SOON_S),
+    (maintenance, "MAINTENANCE_S", 0.05),
     (notifier, "IDLE_S", SOON_S),
     (emergency_module, "CHECK_S", SOON_S),
     (watch, "LOOK_S", SOON_S),

@@ -26,8 +26,9 @@ from cloud_ingest.channels.subscriptions import MemorySubscriptions
 from cloud_ingest.channels.twilio_callbacks import status_url, verify, voice_url
 from cloud_ingest.channels.vapid import VapidKey
 from cloud_ingest.notifier import Notifier
+from cloud_ingest.reach import Reach
 from cloud_ingest.records.staff import MOST_BROWSERS
-from cloud_ingest.service import CloudService, Reach
+from cloud_ingest.service import CloudService
 from cloud_ingest.watch import FAILED_HOPS
 from dashboards.alarm_query import AlarmQuery
 from dashboards.api.twilio import TwilioBack

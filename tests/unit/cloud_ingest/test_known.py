@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from cloud_ingest import service as service_module
+from cloud_ingest import maintenance
 from cloud_ingest.feed import AlarmChanged
 from cloud_ingest.heartbeats import Heartbeats
 from cloud_ingest.records.models import Alarm, JournalRow, PatientLimit, RuleVersion
@@ -96,7 +96,7 @@ async def test_a_limit_holds_from_when_it_is_told_until_it_expires(tmp_path: Pat
 
 
 async def test_contexts_are_looked_at_again_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(maintenance, "MAINTENANCE_S", 0.01)
     async with running(tmp_path / "r.db", adjustable()) as cloud:
         await cloud.records.run(lambda s: s.add(limit(85.0)))
         await until(lambda: bool(cloud.service.pipeline.state.contexts["pat_1"].limits))

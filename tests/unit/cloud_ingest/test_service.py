@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from cloud_ingest import config_publisher as publisher_module
 from cloud_ingest import gateway_trouble as trouble_module
+from cloud_ingest import maintenance, timers
 from cloud_ingest import outdated as outdated_module
-from cloud_ingest import service as service_module
 from cloud_ingest.feed import AlarmChanged, DirectoryChanged, Event, GatewayChanged, ReadingsStored
 from cloud_ingest.records import Records
 from cloud_ingest.records.directory import Directory
@@ -192,7 +192,7 @@ async def test_a_gateway_with_a_document_that_these_records_never_made_gets_a_ne
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Records restored from an old copy: the gateway would refuse what it had before as older."""
-    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(maintenance, "MAINTENANCE_S", 0.01)
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
         first = cloud.config()
@@ -217,7 +217,7 @@ async def test_a_gateway_with_a_document_that_these_records_never_made_gets_a_ne
 async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_it_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(maintenance, "MAINTENANCE_S", 0.01)
     monkeypatch.setattr(outdated_module, "OUTDATED_S", 0.0)
 
     async with running(tmp_path / "r.db") as cloud:
@@ -235,7 +235,7 @@ async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_
         await becomes(0.0)
         await cloud.service.rules_changed(RuleSet())
         monkeypatch.setattr(publisher_module, "FIRST_AGAIN_S", 0.0)
-        monkeypatch.setattr(service_module, "OFFER_EVERY_S", 0.01)
+        monkeypatch.setattr(timers, "OFFER_EVERY_S", 0.01)
         cloud.source.retained.clear()  # the broker forgets what it has acknowledged
         await becomes(1.0)
         await cloud.source.wait_published(3)
@@ -246,7 +246,7 @@ async def test_a_gateway_that_goes_on_with_an_old_configuration_is_a_fact_until_
 async def test_what_a_gateway_cannot_do_is_a_fact_until_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(maintenance, "MAINTENANCE_S", 0.01)
     monkeypatch.setattr(trouble_module, "STANDS_S", 0.0)
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
@@ -259,7 +259,7 @@ async def test_what_a_gateway_cannot_do_is_a_fact_until_it_can(
 
 
 async def test_what_a_gateway_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(service_module, "MAINTENANCE_S", 0.01)
+    monkeypatch.setattr(maintenance, "MAINTENANCE_S", 0.01)
     async with running(tmp_path / "r.db") as cloud:
         await cloud.source.wait_published(1)
         streams = DeviceWord("streaming", since=T0)
@@ -399,7 +399,7 @@ async def long_ago(
 async def test_a_full_disk_silences_the_rules_but_nothing_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(service_module, "RECORDS_WAIT_S", 0.001)
+    monkeypatch.setattr(timers, "RECORDS_WAIT_S", 0.001)
     full, tries = True, asyncio.Semaphore(0)
 
     async def refuse() -> None:
