@@ -93,9 +93,9 @@ class Intake:
         """The connection has ended."""
         self._waves.disconnected()
 
-    def take(self, profile: Profile, source: str, payload: bytes) -> None:
-        """One payload, in the link's callback."""
-        now = self._clock.now_ns()
+    def take(self, profile: Profile, source: str, payload: bytes, ago: int = 0) -> None:
+        """One payload, in the link's callback, which came ``ago`` ns ago."""
+        now = self._clock.now_ns() - ago
         try:
             decoded = profile.decode(source, payload)
             if not decoded or self._again(source, decoded, now):

@@ -310,8 +310,8 @@ class DeviceSession:
         Such a device is not subscribed to, and let go, while too much waits for the sink: it keeps the rest.
         """
 
-        def on_payload(source: str, payload: bytes) -> None:
-            self._take(profile, source, payload)
+        def on_payload(source: str, payload: bytes, ago: int = 0) -> None:
+            self._take(profile, source, payload, ago)
 
         if not any(step.mode == "indicate" for step in profile.session):
             await link.run(profile.session, on_payload)
@@ -343,12 +343,12 @@ class DeviceSession:
         if self._idle is not None and not self._idle.expired():
             self._idle.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)
 
-    def _take(self, profile: Profile, source: str, payload: bytes) -> None:
+    def _take(self, profile: Profile, source: str, payload: bytes, ago: int) -> None:
         """One payload, in the link's callback. Raises nothing."""
         if not isinstance(self._link, Announcing):
             self._subscribed()
         self._alive(profile)
-        self._intake.take(profile, source, payload)
+        self._intake.take(profile, source, payload, ago)
 
     def _noise(self, head: bytes, error: DecodeError) -> None:
         """What a link could not cut into frames."""

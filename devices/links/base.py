@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "StepAid"]
 
-OnPayload = Callable[[str, bytes], None]
-"""Called on the event loop with (source, payload), in the order of arrival; must not block.
 
-No link is held back: what waits in it would come later as if measured then. The queue behind it is bounded.
-"""
+class OnPayload(Protocol):
+    """Called on the event loop, in the order of arrival; must not block.
+
+    No link is held back: what waits in it would come later as if measured then. The queue behind it is
+    bounded.
+    """
+
+    def __call__(self, source: str, payload: bytes, ago: int = 0, /) -> None:
+        """One payload, which came whole ``ago`` ns ago: some are believed only when the next ones came."""
+        ...
 
 
 class DeviceLink(Protocol):

@@ -150,7 +150,7 @@ class BleLink:
     def _guarded(self, on_payload: OnPayload) -> OnPayload:
         """What goes wrong in handing on a payload ends ``run``, not the radio's own loop."""
 
-        def arrived(source: str, payload: bytes) -> None:
+        def arrived(source: str, payload: bytes, _ago: int = 0) -> None:
             try:
                 on_payload(source, payload)
             except Exception as error:  # noqa: BLE001 - raised again by run()

@@ -345,7 +345,7 @@ class _Point:
         await self._steps.subscribe(self._racp.records, self._on_payload, again=again)
         await self._steps.subscribe(self._racp.control, self._take, again=again)
 
-    def _take(self, _source: str, payload: bytes) -> None:
+    def _take(self, _source: str, payload: bytes, _ago: int = 0) -> None:
         self._answers.put_nowait(payload)
 
     async def write(self, request: bytes) -> None:

@@ -48,12 +48,12 @@ class FakeDevice:
         """Return as soon as no link is running."""
         await self._idle.wait()
 
-    def send(self, source: str, payload: bytes) -> None:
-        """The device sends one payload. Raises LinkError when nobody listens."""
+    def send(self, source: str, payload: bytes, ago: int = 0) -> None:
+        """The device sends one payload, or sent it ``ago`` ns ago. Raises LinkError when nobody listens."""
         if self._link is None:
             msg = "nobody listens to the fake device"
             raise LinkError(msg)
-        self._link.deliver(source, payload)
+        self._link.deliver(source, payload, ago)
 
     def drop(self, reason: str = "the fake device went away") -> None:
         """The connection breaks, if there is one."""
@@ -119,10 +119,10 @@ class FakeLink:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(LinkError("the link was closed"))
 
-    def deliver(self, source: str, payload: bytes) -> None:
+    def deliver(self, source: str, payload: bytes, ago: int) -> None:
         """Called by the device."""
         if self._on_payload is not None:
-            self._on_payload(source, payload)
+            self._on_payload(source, payload, ago)
 
     def fail(self, error: LinkError) -> None:
         """Called by the device."""

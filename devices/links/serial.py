@@ -20,6 +20,7 @@ from devices.links.serial_port import Wire, nowhere, open_port, port_error
 from devices.links.serial_talk import Talk
 from firmware_profiles import DeviceFacts, Framer, Profile, Step
 from firmware_profiles.matching import matches
+from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError, LinkError
 
@@ -98,15 +99,17 @@ class SerialLink:
             raise LinkError(msg, path=self._path, cause=Cause.INTERNAL.value)
         framer = profile.framer()
         noise = NoiseWatch(self._path, self._noise_s)
+        loop = asyncio.get_running_loop()
 
         def feed(data: bytes) -> None:
-            framed = framer.feed(data)
+            now = round(loop.time() * SECOND)
+            framed = framer.feed(data, now)
             noise.heard(frames=any(not isinstance(item, DecodeError) for item in framed))
             for item in framed:
                 if isinstance(item, DecodeError):
                     self._refused(item)
                 else:
-                    on_payload(item.source, item.payload)
+                    on_payload(item.source, item.payload, now - item.at)
 
         talk = Talk(self._path, self._write, feed, lambda: framer.in_frame)
         wire.on_data = talk.hear

@@ -12,10 +12,14 @@ __all__ = ["Framed", "FramedBytes", "Framer"]
 
 @dataclass(frozen=True, slots=True)
 class FramedBytes:
-    """One payload of the frame ``source``, for ``Profile.decode(source, payload)``."""
+    """One payload of the frame ``source``, for ``Profile.decode(source, payload)``.
+
+    ``at`` is when its last byte was fed: it may be handed over later, when the next frames have confirmed it.
+    """
 
     source: str
     payload: bytes
+    at: int = 0
 
 
 Framed = FramedBytes | DecodeError
@@ -44,8 +48,8 @@ class Framer(Protocol):
         """
         ...
 
-    def feed(self, data: bytes) -> list[Framed]:
-        """Take the next bytes of the stream; returns what they completed, in order."""
+    def feed(self, data: bytes, now: int = 0) -> list[Framed]:
+        """Take the next bytes of the stream, which came ``now``; returns what they completed, in order."""
         ...
 
     def end(self) -> list[DecodeError]:

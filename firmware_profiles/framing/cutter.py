@@ -24,8 +24,9 @@ class Cutter:
     """
 
     __slots__ = (
-        "_base", "_buffer", "_first", "_group", "_held", "_keep", "_lock", "_locked", "_look", "_noise",
-        "_noise_size", "_out", "_refusals", "_strays", "_unpack", "_verdict", "_waiting", "source",
+        "_base", "_buffer", "_came", "_first", "_group", "_held", "_keep", "_lock", "_locked", "_look",
+        "_noise", "_noise_size", "_now", "_out", "_refusals", "_strays", "_unpack", "_verdict", "_waiting",
+        "source",
     )  # fmt: skip
 
     def __init__(self, framing: Framing, look: Look) -> None:
@@ -43,7 +44,9 @@ class Cutter:
         self._noise = bytearray()  # the head of the run of noise that goes on
         self._noise_size = 0
         self._verdict = Verdict(-1)  # why it began
+        self._now = 0
         self._held: list[bytes] = []  # frames that wait to be confirmed by the next ones
+        self._came: list[int] = []  # when each of them did
         self._locked = framing.lock <= 1
         self._waiting: list[bytes] = []  # frames of a group that is not complete
         self._strays: list[bytes] = []  # frames before the first of a packet
@@ -59,9 +62,9 @@ class Cutter:
         """Whether the last bytes may be a frame's beginning."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[Framed]:
-        """Take the next bytes of the stream; returns what they completed, in order."""
-        self._out = []
+    def feed(self, data: bytes, now: int = 0) -> list[Framed]:
+        """Take the next bytes of the stream, which came ``now``; returns what they completed, in order."""
+        self._out, self._now = [], now
         buffer = self._buffer
         buffer += data
         at, size = 0, len(buffer)
@@ -83,7 +86,7 @@ class Cutter:
     def end(self) -> list[DecodeError]:
         """The stream has ended: what was refused and not told yet; half frames and groups are dropped."""
         told = self._tell_noise(self._base)
-        for waiting in (self._buffer, self._held, self._waiting, self._strays):
+        for waiting in (self._buffer, self._held, self._came, self._waiting, self._strays):
             waiting.clear()
         self._locked = self._lock <= 1
         return told + self._refusals.end()
@@ -103,19 +106,22 @@ class Cutter:
         else:
             self._out += self._refusals.due(at)
         if self._locked:
-            self._believed(frame, at)
+            self._believed(frame, at, self._now)
             return
         self._held.append(frame)
+        self._came.append(self._now)
         if len(self._held) >= self._lock:
             self._locked = True
-            held, self._held = self._held, []
-            for each in held:
-                self._believed(each, at)
+            held, came = self._held, self._came
+            self._held, self._came = [], []
+            for each, then in zip(held, came, strict=True):
+                self._believed(each, at, then)
 
     def _lose(self, at: int) -> None:
         """The row of frames is broken: tell the noise, and what waited for frames that did not come."""
         self._out += self._tell_noise(at)
         self._drop(self._held, at, "frames that the next ones did not confirm")
+        self._came.clear()
         self._locked = self._lock <= 1
         self._drop(self._waiting, at, "frames of a group that was broken off")
         self._drop(self._strays, at, _STRAY)
@@ -136,7 +142,7 @@ class Cutter:
     def _refuse(self, at: int, reason: Reason, message: str, head: bytes, size: int) -> None:
         self._out += self._refusals.refuse(at, reason, message, head, size)
 
-    def _believed(self, frame: bytes, at: int) -> None:
+    def _believed(self, frame: bytes, at: int, came: int) -> None:
         if self._first is not None:
             begins = passes(frame, 0, (self._first,))
             if begins:
@@ -150,7 +156,7 @@ class Cutter:
                 self._drop(self._strays, at, _STRAY)
         self._waiting.append(_unpacked(frame) if self._unpack else frame[: self._keep])
         if len(self._waiting) == self._group:
-            self._out.append(FramedBytes(self.source, b"".join(self._waiting)))
+            self._out.append(FramedBytes(self.source, b"".join(self._waiting), came))
             self._waiting.clear()
 
 

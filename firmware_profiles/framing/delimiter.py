@@ -45,8 +45,8 @@ class DelimiterFramer:
         """Never known: an answer may stand on a line of its own."""
         return False
 
-    def feed(self, data: bytes) -> list[Framed]:
-        """Take the next bytes of the stream; returns what they completed, in order."""
+    def feed(self, data: bytes, now: int = 0) -> list[Framed]:
+        """Take the next bytes of the stream, which came ``now``; returns what they completed, in order."""
         out: list[Framed] = []
         delimiter, buffer, margin = self._delimiter, self._buffer, len(self._delimiter) - 1
         search = max(0, len(buffer) - margin)
@@ -58,7 +58,7 @@ class DelimiterFramer:
             elif end - start > self._max:
                 out += self._oversized(start)
             else:
-                out += self._line(bytes(buffer[start:end]), self._base + end)
+                out += self._line(bytes(buffer[start:end]), self._base + end, now)
             start = search = end + len(delimiter)
         if not self._skipping and len(buffer) - start > self._max + margin:
             out += self._oversized(start)
@@ -69,11 +69,11 @@ class DelimiterFramer:
         self._base += start
         return out
 
-    def _line(self, line: bytes, at: int) -> list[Framed]:
+    def _line(self, line: bytes, at: int, now: int) -> list[Framed]:
         if not self._tests:
-            return [FramedBytes(self.source, line)]
+            return [FramedBytes(self.source, line, now)]
         if len(line) > max(test.at for test in self._tests) and passes(line, 0, self._tests):
-            return [*self._refusals.due(at), FramedBytes(self.source, line)]
+            return [*self._refusals.due(at), FramedBytes(self.source, line, now)]
         return [*self._refusals.refuse(at, "malformed", "a line of another form", line, len(line))]
 
     def _oversized(self, start: int) -> list[DecodeError]:

@@ -50,7 +50,7 @@ async def record(
         facts = into.facts = await link.connect()
         where = _who(profile, facts)
 
-        def heard(source: str, payload: bytes) -> None:
+        def heard(source: str, payload: bytes, _ago: int = 0) -> None:
             into.heard += 1
             known = seen.setdefault(source, set())
             if payload not in known and len(known) < each:

@@ -29,7 +29,7 @@ class Listener:
         self._news = asyncio.Event()
         self.task = asyncio.create_task(link.run(steps, self._on_payload))
 
-    def _on_payload(self, source: str, payload: bytes) -> None:
+    def _on_payload(self, source: str, payload: bytes, _ago: int = 0) -> None:
         self.received.append((source, payload))
         self._news.set()
 

@@ -205,7 +205,7 @@ class Listener:
         await asyncio.wait([self.running])
         await self.link.close()
 
-    def _take(self, source: str, payload: bytes) -> None:
+    def _take(self, source: str, payload: bytes, _ago: int = 0) -> None:
         if source == self.bench.source:
             self.rates.append(self.bench.rate(payload))
             self._arrived.set()

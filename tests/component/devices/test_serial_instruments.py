@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -104,6 +105,7 @@ class Ear:
 
     def __init__(self, instrument: Instrument, profile: Profile, *, noise_s: float = 60) -> None:
         self.payloads: list[bytes] = []
+        self.waited: list[int] = []
         self.refused: list[DecodeError] = []
         self.subscribed = asyncio.Event()
         self.news = asyncio.Event()
@@ -113,7 +115,8 @@ class Ear:
         self.link.on_subscribed = self.subscribed.set
         self._profile = profile
 
-    def on_payload(self, _source: str, payload: bytes) -> None:
+    def on_payload(self, _source: str, payload: bytes, ago: int = 0) -> None:
+        self.waited.append(ago)
         self.payloads.append(payload)
         self.news.set()
 
@@ -314,6 +317,20 @@ async def test_nobody_needs_to_take_the_farewell(instrument: Instrument):
         await ear.subscribed.wait()
         instrument.unplug()
     await ear.link.close()
+
+
+async def test_what_waited_to_be_confirmed_is_told_with_how_long_it_did(instrument: Instrument):
+    ear = Ear(instrument, DF8)
+    async with ear.listening(Step("delay", seconds=0.001)):
+        await ear.subscribed.wait()
+        for n in range(8):
+            instrument.send(df8(60, 90 + n))
+            await asyncio.sleep(0.02)
+        await ear.has(8)
+    assert ear.values == [90 + n for n in range(8)]
+    gaps = [(a - b) / SECOND for a, b in pairwise(ear.waited[:6])]
+    assert all(0.01 < gap < 5 for gap in gaps)
+    assert ear.waited[5:] == [0, 0, 0]
 
 
 async def test_under_pressure_the_line_is_read_on_so_that_nothing_old_comes_as_if_new(

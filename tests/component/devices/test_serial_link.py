@@ -39,7 +39,7 @@ class Ear:
         self.noise: list[tuple[bytes, str]] = []
         self.news = asyncio.Event()
 
-    def on_payload(self, source: str, payload: bytes) -> None:
+    def on_payload(self, source: str, payload: bytes, _ago: int = 0) -> None:
         assert source == "ascii1"
         self.frames.append(payload)
         self.news.set()
@@ -173,7 +173,7 @@ async def test_without_a_profile_only_the_ports_facts_are_read(twin: MasimoTwin)
     assert (facts.transport, facts.usb) == ("serial", None)
     assert not twin.ready()
     with pytest.raises(LinkError, match="not open"):
-        await link.run((), lambda _source, _payload: None)
+        await link.run((), lambda _source, _payload, _ago=0: None)
     await link.close()
 
 

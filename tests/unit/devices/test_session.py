@@ -174,6 +174,18 @@ async def test_a_payload_becomes_stamped_readings():
     assert set(stored.profile) == {CATALOG.get("sig-heart-rate").hash}
 
 
+async def test_a_payload_is_of_when_it_came_not_of_when_it_was_believed():
+    rig = Rig()
+    async with rig.running():
+        await rig.device.wait_listening()
+        rig.clock.advance(10)
+        for ago_s in (5, 4, 0):
+            rig.device.send(HR, beat(ago_s), ago_s * SECOND)
+        await rig.settled()
+    came = [NOON + s * SECOND for s in (5, 6, 10)]
+    assert rig.stored.received[::2] == rig.stored.corrected[::2] == came
+
+
 async def test_without_a_configured_profile_it_is_matched():
     rig = Rig(DeviceConfig("hr-1", "ble", "C0:00:00:00:00:01"))
     async with rig.running():

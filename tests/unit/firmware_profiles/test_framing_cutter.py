@@ -177,6 +177,15 @@ def test_frames_after_noise_are_believed_when_the_next_ones_confirm_them():
     assert refusals(results) == Counter(malformed=3)  # two bytes, and the frame between them
 
 
+def test_a_payload_says_when_its_last_byte_came_also_when_it_waited_to_be_confirmed():
+    cutter = framer({**FIXED, "lock": 3})
+    one = b"\x81\x02\x03\x04"
+    chunks = [b"\x01", one[:2], one[2:], b"\x01", one[:3], one[3:], one, one, one + one]
+    told = [(now, item) for now, chunk in enumerate(chunks) for item in cutter.feed(chunk, now)]
+    came = [(now, item.at) for now, item in told if isinstance(item, FramedBytes)]
+    assert came == [(7, 5), (7, 6), (7, 7), (8, 8), (8, 8)]
+
+
 def test_a_frame_that_tells_its_length_is_cut_to_what_is_known_of_it():
     cutter = framer(TOLD)
     results = cutter.feed(told_frame(b"\x10\x20") + told_frame(b"\x10\x20\x30\x40\x50"))
