@@ -1,7 +1,8 @@
 """A store over a time-series server, which knows neither transactions nor unique keys.
 
 One process writes (each store has one writer), so the store itself sees to both: before it writes, it looks
-for readings that may be there already, and gives those that would share labels and time a lane each. It
+for readings that may be there already, and gives those that would share labels and time a lane each. One of
+which it sees a part (the server lost the rest, or does not show it yet) it writes again where that stands. It
 does not look where nothing can be: after the newest point of a device. Sameness is looked for at a reading's
 corrected time; one whose corrected time has changed since is found by ``spool``, as long as that remembers.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -32,8 +33,10 @@ T = TypeVar("T")
 READERS: Final = 2
 LINES_AT_ONCE: Final = 5_000
 """In one request."""
-REMEMBERED_NS: Final = 10 * SECOND
-"""What was written is known without asking for so long: a server may need a while to show it."""
+REMEMBERED_NS: Final = 30 * SECOND
+"""What was written is known without asking for so long: VictoriaMetrics shows it whole after 10 s or more."""
+_TELLING: Final = frozenset({"seq", "digest"})
+"""Numbers by one of which a part of a point can be known (gateway and boot are among its labels)."""
 SETTLED_S: Final = 3.0
 """A reader waits at most so long for what was written a moment before."""
 LOOK_AGAIN_S: Final = 0.02
@@ -62,9 +65,15 @@ class _Known:
 
     keys: dict[Key, Origin] = field(default_factory=dict)
     lanes: defaultdict[Place, set[int]] = field(default_factory=lambda: defaultdict(set))
+    parts: defaultdict[Place, dict[int, dict[str, float]]] = field(default_factory=lambda: defaultdict(dict))
+    """Points that make no row, as some of their numbers are lost or not shown yet, by lane."""
 
-    def free(self, place: Place) -> int:
-        """Take the first free lane."""
+    def lane(self, place: Place, numbers: Mapping[str, float]) -> int:
+        """Take the lane where a part of this very point stands, or else the first free one."""
+        for lane, part in self.parts[place].items():
+            if not part.keys().isdisjoint(_TELLING) and part.items() <= numbers.items():
+                del self.parts[place][lane]
+                return lane
         taken = self.lanes[place]
         lane = next(n for n in range(len(taken) + 1) if n not in taken)
         taken.add(lane)
@@ -125,8 +134,8 @@ class ServerStore:
                     outcomes[-1].append(Outcome.SAME if present == row.origin else Outcome.DUPLICATE)
                     continue
                 known.keys[row.key] = row.origin
-                lane = known.free((row.labels, row.time))
                 numbers = self._format.numbers(row.reading, row.origin[2])
+                lane = known.lane((row.labels, row.time), numbers)
                 lines.append(self._format.line(row.labels, lane, row.time, numbers))
                 fresh.append((row, lane))
                 outcomes[-1].append(Outcome.NEW)
@@ -182,7 +191,9 @@ class ServerStore:
                 for at, numbers in lane.points.items():
                     known.lanes[lane.key, at].add(lane.number)
                     identity = reader.identity(at, numbers)
-                    if identity is not None:
+                    if identity is None:
+                        known.parts[lane.key, at][lane.number] = numbers
+                    else:
                         known.keys.setdefault(*identity)
         return known
 

@@ -148,13 +148,31 @@ async def test_what_half_arrived_is_found_when_it_is_tried_again(store: ServerSt
     assert (engine.lines, engine.settled) == (4, 1)  # it was asked to show all that it has
 
 
-async def test_a_torn_point_is_no_reading_and_its_place_is_not_used_again(
+@pytest.mark.parametrize("lacking", ["digest", "seq", "shape", "value"])
+async def test_a_torn_point_is_no_reading_and_is_made_whole_where_it_stands(
+    lacking: str, engine: FakeEngine, clock: EventClock
+):
+    await ServerStore(engine, clock).append("main", ReadingBatch.of([reading(0)]), origins(7))
+    (times,) = engine.points.values()
+    for numbers in times.values():
+        del numbers[lacking]
+    store = ServerStore(engine, clock)  # the process has died, too
+    assert await everything(store, "main") == []
+    other = reading(0, digest=3, value=50.0)
+    batch = ReadingBatch.of([other, reading(0)])
+    assert await store.append("main", batch, origins(8, 7)) == [Outcome.NEW] * 2
+    assert sorted(r.value for r in await everything(store, "main") if r.value) == [50.0, 97.0]
+    assert sorted(dict(tags).get("lane", "0") for tags in engine.points) == ["0", "1"]  # nowhere twice
+    await store.close()
+
+
+async def test_a_torn_point_that_nobody_knows_keeps_its_place(
     store: ServerStore, engine: FakeEngine, clock: EventClock
 ):
     await store.append("main", ReadingBatch.of([reading(0)]), origins(1))
     (times,) = engine.points.values()
     for numbers in times.values():
-        del numbers["digest"]
+        del numbers["digest"], numbers["seq"]
     clock.advance(100)
     assert await everything(store, "main") == []
     other = reading(0, digest=3, value=50.0)
