@@ -33,8 +33,11 @@ T = TypeVar("T")
 READERS: Final = 2
 LINES_AT_ONCE: Final = 5_000
 """In one request."""
-REMEMBERED_NS: Final = 30 * SECOND
-"""What was written is known without asking for so long: VictoriaMetrics shows it whole after 10 s or more."""
+REMEMBERED_NS: Final = 10 * SECOND
+"""What was written is known without asking for so long: a server may need a while to show it.
+
+Less than a spool waits before it asks whether the server has kept it: that must be asked.
+"""
 _TELLING: Final = frozenset({"seq", "digest"})
 """Numbers by one of which a part of a point can be known (gateway and boot are among its labels)."""
 SETTLED_S: Final = 3.0
