@@ -14,7 +14,7 @@ from devices.consuming import Sleep, backoff
 from devices.cursors import Cursors, MemoryCursors
 from devices.delivery import CAPACITY, Delivery, Payload, Sink
 from devices.intake import Intake
-from devices.links.base import Aided, Announcing, DeviceLink
+from devices.links.base import Aided, Announcing, DeviceLink, Slow
 from devices.states import NEXT_TRY, SessionState, StateLog
 from devices.steps import SessionAid
 from devices.store_fetch import StoreFetch
@@ -242,7 +242,8 @@ class DeviceSession:
 
     async def _open(self, profile: Profile | None) -> DeviceFacts:
         link = self._link = self._link_factory(self.config, profile, self._noise)
-        limit = (profile.timings.connect_timeout_s if profile else CONNECT_TIMEOUT_S) + CONNECT_GRACE_S
+        limit = profile.timings.connect_timeout_s if profile else CONNECT_TIMEOUT_S
+        limit = max(limit, link.connect_s if isinstance(link, Slow) else 0.0) + CONNECT_GRACE_S
         async with self._gate:
             try:
                 async with asyncio.timeout(limit):

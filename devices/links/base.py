@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from devices.gatt_time import LocalTime
     from firmware_profiles import DeviceFacts, RacpStep, Step
 
-__all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "StepAid"]
+__all__ = ["Aided", "Announcing", "ControlPoint", "DeviceLink", "OnPayload", "Slow", "StepAid"]
 
 
 class OnPayload(Protocol):
@@ -55,6 +55,16 @@ class Announcing(Protocol):
     """A link that tells when its steps are done."""
 
     on_subscribed: Callable[[], None]
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A link that may need longer to connect than its profile's limit."""
+
+    @property
+    def connect_s(self) -> float:
+        """So long (s), at most."""
+        ...
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ import serialx
 
 from devices.links.base import OnPayload, StepAid
 from devices.links.ports import port_facts
-from devices.links.serial_listen import LISTEN_S, heard_on
+from devices.links.serial_listen import LISTEN_S, heard_on, settings_of
 from devices.links.serial_noise import NOISE_OF_IDLE, NOISE_S, NoiseWatch
 from devices.links.serial_port import Wire, nowhere, open_port, port_error
 from devices.links.serial_talk import Talk
@@ -69,6 +69,11 @@ class SerialLink:
         self._transport: Any = None  # serialx gives its transports no common public type
         self.aid: StepAid | None = None
         self.on_subscribed: Callable[[], None] = _nothing_to_do
+
+    @property
+    def connect_s(self) -> float:
+        """How long connecting may take: a stranger is listened to at each of its settings."""
+        return 0.0 if self._profile is not None else self._listen_s * len(settings_of(self._known))
 
     async def connect(self) -> DeviceFacts:
         """Open the port. Raises LinkError with the path, the cause and what to do."""

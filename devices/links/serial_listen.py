@@ -16,7 +16,7 @@ from devices.links.serial_port import open_port, port_error
 from firmware_profiles import FramedBytes, Profile, SerialSettings
 from hearthward.core.errors import DecodeError
 
-__all__ = ["ENOUGH", "LISTEN_S", "heard_on"]
+__all__ = ["ENOUGH", "LISTEN_S", "heard_on", "settings_of"]
 
 LISTEN_S: Final = 8.0
 """So long each speed is listened to: enough for frames of one a second, believed from the sixth on."""
@@ -29,12 +29,17 @@ async def heard_on(path: str, profiles: Sequence[Profile], *, listen_s: float = 
 
     Tries each line setting of the profiles in turn. Raises LinkError when the port cannot be opened or goes.
     """
-    wanted = [(one.serial, one) for one in profiles if one.serial and _hears(one)]
-    wanted.sort(key=lambda pair: (pair[0].baudrate, pair[0].parity, pair[0].bytesize, pair[0].stopbits))
-    for line, those in groupby(wanted, key=lambda pair: pair[0]):
-        if heard := await _at(path, line, [one for _, one in those], listen_s):
+    for line, those in settings_of(profiles):
+        if heard := await _at(path, line, those, listen_s):
             return heard
     return frozenset()
+
+
+def settings_of(profiles: Sequence[Profile]) -> list[tuple[SerialSettings, list[Profile]]]:
+    """The line settings to listen at, each with the profiles that may be heard there."""
+    wanted = [(one.serial, one) for one in profiles if one.serial and _hears(one)]
+    wanted.sort(key=lambda pair: (pair[0].baudrate, pair[0].parity, pair[0].bytesize, pair[0].stopbits))
+    return [(line, [one for _, one in those]) for line, those in groupby(wanted, key=lambda pair: pair[0])]
 
 
 def _hears(profile: Profile) -> frozenset[str]:

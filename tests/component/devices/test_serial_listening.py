@@ -6,13 +6,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import cycle
 
 import pytest
 
 from devices import DeviceConfig, DeviceFleet
 from devices.links.factory import Links
-from devices.links.serial_listen import heard_on
+from devices.links.serial import SerialLink
+from devices.links.serial_listen import LISTEN_S, heard_on
 from firmware_profiles import DeviceFacts, load_catalog
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import LinkError, UnsupportedDevice
@@ -138,3 +140,11 @@ async def test_a_port_with_an_instrument_that_nobody_named_streams(instrument: I
     assert {reading.metric for reading in stored} == {"pulse_rate", "spo2"}
     assert {reading.value for reading in stored} == {70, 97}
     assert {(chunk.metric, chunk.rate_hz) for chunk in waves} == {("pleth", 75)}
+
+
+async def test_how_long_it_listens_is_known_before():
+    baudrates = (1200, 2400, 4800, 19200, 38400, 57600)
+    df8 = CATALOG.get("nonin-df8")
+    known = [replace(df8, serial=replace(df8.serial, baudrate=rate)) for rate in baudrates]  # type: ignore[type-var]
+    assert SerialLink("/dev/x", None, known=known).connect_s == len(baudrates) * LISTEN_S
+    assert SerialLink("/dev/x", df8, known=known).connect_s == 0

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devices import DeviceConfig, DeviceSession, SessionState
-from devices.links.fake import FakeDevice
+from devices import session as module
+from devices.links.fake import FakeDevice, FakeLink
 from devices.session import GOOD_STRETCH_S
 from devices.twins import encode
 from firmware_profiles import DeviceFacts, Profile, RacpStep, Step, load_catalog
@@ -321,6 +322,31 @@ async def test_a_full_queue_drops_and_counts():
         rig.sleeper.pass_by()
         await rig.settled()
     assert rig.stored.digest[::2] == [digest63(HR.encode(), beat(n), RUN) for n in range(8)]
+
+
+class Listener(FakeLink):
+    """A link that listens for longer than others connect."""
+
+    connect_s = 0.2
+
+    async def connect(self) -> DeviceFacts:
+        await asyncio.sleep(0.1)
+        return await super().connect()
+
+
+async def test_a_link_that_says_so_may_take_its_time_to_connect(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(module, "CONNECT_GRACE_S", 0.01)
+    for slow in (True, False):
+        rig = Rig(DeviceConfig("d", "ble", "A"))
+        rig.device.absent = not slow
+        rig.link = lambda *_, rig=rig, slow=slow: (Listener if slow else FakeLink)(rig.device)  # type: ignore[method-assign]
+        rig.session = rig.new_session()
+        async with rig.running(), asyncio.timeout(5):
+            if slow:
+                await rig.until(SessionState.STREAMING)
+            else:
+                assert "no answer" in await rig.until(SessionState.BACKOFF)
 
 
 async def test_a_silent_device_is_taken_for_gone():
