@@ -203,8 +203,7 @@ class Inspector:
             batch = decoded(block)
             check_columns(batch)
         except DecodeError as error:
-            detail = f"boot {source[1]}, readings {block.first}-{block.last}: {error}"[:MAX_DETAIL]
-            intake.refuse(_dead(source, topic, block, error.reason, detail))
+            intake.refuse(_unreadable(source, topic, block, "readings", error))
             intake.tally.unreadable(source, block.count, error.reason, now)
             return
         self._screen(source, topic, batch, seqs, now, intake, offset)
@@ -267,14 +266,12 @@ class Inspector:
         try:
             found, bad = read_decisions(block.payload, len(seqs), offset)
         except DecodeError as error:
-            detail = f"boot {source[1]}, decisions {block.first}-{block.last}: {error}"[:MAX_DETAIL]
-            intake.refuse(_dead(source, topic, block, error.reason, detail))
+            intake.refuse(_unreadable(source, topic, block, "decisions", error))
             return
         words = [(seqs[i], word) for i, word in found]
         intake.decisions.append(Decided(source, topic, block.payload, words, now))
         for i, part, wrong in bad:
-            detail = f"boot {source[1]}, decision {seqs[i]}: {wrong}"[:MAX_DETAIL]
-            intake.refuse(Dead(topic, source[0], wrong.reason, detail, part, 0, source[1], [seqs[i]]))
+            intake.refuse(_rows(source, topic, "decision", [seqs[i]], wrong.reason, str(wrong), part))
 
     def _read_waves(
         self,
@@ -290,8 +287,7 @@ class Inspector:
         try:
             found, bad = read_waves(block.payload, len(seqs), now + self._skew, offset)
         except DecodeError as error:
-            detail = f"boot {source[1]}, waveforms {block.first}-{block.last}: {error}"[:MAX_DETAIL]
-            intake.refuse(replace(_dead(source, topic, block, error.reason, detail), readings=0))
+            intake.refuse(replace(_unreadable(source, topic, block, "waveforms", error), readings=0))
             return
         if found:
             chunks, numbers = [chunk for _, chunk in found], [seqs[i] for i, _ in found]
@@ -299,8 +295,8 @@ class Inspector:
         for part in bad:
             more = f" (and {len(part.places) - 1} more)" if len(part.places) > 1 else ""
             numbers = [seqs[i] for i in part.places]
-            detail = f"boot {source[1]}, waveform {numbers[0]}: {part.detail}{more}"[:MAX_DETAIL]
-            intake.refuse(Dead(topic, source[0], part.reason, detail, part.payload(), 0, source[1], numbers))
+            said = f"{part.detail}{more}"
+            intake.refuse(_rows(source, topic, "waveform", numbers, part.reason, said, part.payload()))
 
     def refuse_clone(
         self, source: Source, topic: str, block: Block, now: int, intake: Intake, *, proven: bool = True
@@ -329,6 +325,20 @@ class Inspector:
 def _dead(source: Source, topic: str, block: Block, reason: str, detail: str) -> Dead:
     """A whole block, as a dead letter."""
     return Dead(topic, source[0], reason, detail, block.payload, block.count, source[1], _numbers(block))
+
+
+def _unreadable(source: Source, topic: str, block: Block, what: str, error: DecodeError) -> Dead:
+    """A whole block of which nothing can be read."""
+    detail = f"boot {source[1]}, {what} {block.first}-{block.last}: {error}"[:MAX_DETAIL]
+    return _dead(source, topic, block, error.reason, detail)
+
+
+def _rows(
+    source: Source, topic: str, what: str, numbers: list[int], reason: str, said: str, payload: bytes
+) -> Dead:
+    """Rows of a block that are no readings, as a dead letter."""
+    detail = f"boot {source[1]}, {what} {numbers[0]}: {said}"[:MAX_DETAIL]
+    return Dead(topic, source[0], reason, detail, payload, 0, source[1], numbers)
 
 
 def _numbers(block: Block) -> range:
