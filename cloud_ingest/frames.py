@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -23,14 +23,13 @@ from cloud_ingest.attribution import Attribution, load_attribution, load_owners
 from cloud_ingest.clocks import GatewayClocks
 from cloud_ingest.dead_letter_flood import Flood, of_last_hour
 from cloud_ingest.dead_letters import write_dead
-from cloud_ingest.deciding import Decider
 from cloud_ingest.edge_words import EdgeWords
 from cloud_ingest.facts import FAILING, Facts
 from cloud_ingest.feed import ClockMoved, Feed, ReadingsStored
 from cloud_ingest.holding import Arrived, Holding
-from cloud_ingest.intake import UNDECIDED, Dead, Inspector, Intake, Part
+from cloud_ingest.intake import Dead, Inspector, Intake, Part
+from cloud_ingest.judging import Judging
 from cloud_ingest.lineage import BootSeen, Lineage, load_lineage, write_lineage
-from cloud_ingest.mishaps import RULES_FAILED
 from cloud_ingest.outcome import Stored
 from cloud_ingest.proving import Proving
 from cloud_ingest.receipt_sender import ReceiptSender
@@ -47,7 +46,7 @@ from hearthward.core.clock import Clock, EventClock
 from hearthward.core.errors import StoreRejected, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
-from rules.model import Readings, subject_key
+from rules.model import subject_key
 
 __all__ = ["STORE", "Found", "Frames"]
 
@@ -96,6 +95,7 @@ class Frames:
         self._proving = Proving(tenant, records, store, turns.patience, clock=clock, skew=skew)
         self.flood = Flood(clock, facts)
         self._refusals = Refusals(tenant, records, turns, clock, telemetry, self.flood)
+        self._decide = Judging(turns, telemetry).decide
         self._holding = Holding(clock)
         self.waves = WaveKeeper(tenant, waves, clock, telemetry)
         self._clocks = GatewayClocks(skew)
@@ -323,7 +323,7 @@ class Frames:
                 stored.put_aside(source, batch, now, self.attribution)
             for part, outcomes in found:
                 stored.sort_in(part, outcomes, self.attribution)
-            words = await self._decide(intake, stored, decider)
+            words = await self._decide(intake, stored, decider, self.attribution, self._owners)
             done, boots = Committed(), self.lineage.unsaved()
             if decider.pending or not intake.empty or intake.replayed:
                 now = self._clock.now_ns()
@@ -336,58 +336,6 @@ class Frames:
                 self.lineage.cloned(gateway, boot)
             self._tell(intake, stored, done)
         return stored
-
-    async def _decide(self, intake: Intake, stored: Stored, decider: Decider) -> EdgeWords:
-        """Step what gateways have decided, and then the readings, one input for each gateway and boot.
-
-        In this order what is over, and was told there, is not signalled by its readings first. Where the
-        rules fail on one gateway's, the others are decided without it: their alarms must go on.
-        """
-        known = frozenset(decider.state.rules.by_id)
-        words = EdgeWords(intake, self.attribution, self._owners, known, self._telemetry)
-        inputs = {
-            source: partial(
-                Readings,
-                now=stored.now[source],
-                rows=rows,
-                source=source[0],
-                wall=intake.walls.get(source, 0),
-            )
-            for source, rows in stored.to_judge().items()
-        }
-        while (failed := self._step_all(words, inputs, decider)) is not None:
-            source, error = failed
-            if source is not None:
-                del inputs[source]
-                self._undecided(source, error, intake)
-            else:
-                self._telemetry.count("rules_failed_total")
-                self.turns.technical(RULES_FAILED, None, f"{type(error).__name__}: decisions not taken")
-            await self.turns.patience.until_done(decider.go_back)
-        return words
-
-    @staticmethod
-    def _step_all(
-        words: EdgeWords, inputs: Mapping[Source, Callable[[int], Readings]], decider: Decider
-    ) -> tuple[Source | None, Exception] | None:
-        """Step all inputs; the readings (None: decisions) that first failed and why, or None."""
-        failed = words.step(decider)
-        if failed is not None:
-            return None, failed
-        for source, make in inputs.items():
-            try:
-                decider.step(make, source)
-            except Exception as error:
-                log.exception("the rules failed on readings of gateway %s", source[0])
-                return source, error
-        return None
-
-    def _undecided(self, source: Source, error: Exception, intake: Intake) -> None:
-        """These readings are stored but not judged: nobody may think that they were."""
-        self._telemetry.count("rules_failed_total")
-        self.turns.technical(RULES_FAILED, source[0], f"{type(error).__name__}: readings not judged")
-        for part in (p for p in intake.parts if p.source == source):
-            intake.refuse(part.dead(UNDECIDED, f"{type(error).__name__}: {error}", stored=True))
 
     def _write(
         self,
