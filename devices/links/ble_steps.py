@@ -18,7 +18,7 @@ from devices.gatt_time import (
     parse_current_time,
     parse_date_time,
 )
-from devices.links.pairing import AskPasskey, PairingError, Why, pairing_refused
+from devices.links.pairing import AskPasskey, PairingError, Why, pairing_refused, what_to_do
 from devices.racp import REPORT_ALL
 from firmware_profiles import Step, short_uuid
 from hearthward.core.device_states import Cause
@@ -46,8 +46,10 @@ _DATE_TIME: Final = "2a08"
 _LOCAL_TIME_INFORMATION: Final = "2a0f"
 _FIELDS_IGNORED: Final = 0x80
 """Current Time Service 1.1: the clock was set; a field that the device has not was let go."""
-_NOT_TRUSTED: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
-"""The attribute protocol's refusals that ask for a bond."""
+_NOT_TRUSTED: Final = frozenset({0x05, 0x0C, 0x0F})
+"""The attribute protocol's refusals that ask for a bond..."""
+_NOT_ALLOWED: Final = 0x08
+"""...and that of a device which has one with somebody else."""
 _BLUEZ_NOT_PAIRED: Final = "[org.bluez.Error.NotPermitted] Not paired"
 """All of them as BlueZ says them, and bleak with it."""
 
@@ -284,7 +286,9 @@ class BleSteps:
         except BleakGATTProtocolError as error:
             msg = f"{self._address}: {source}: {error}"
             code = int(error.code)
-            cause = Cause.PAIRED_ELSEWHERE if code in _NOT_TRUSTED else Cause.OTHER
+            if code in _NOT_TRUSTED:
+                raise self._not_paired(about, code) from error
+            cause = Cause.PAIRED_ELSEWHERE if code == _NOT_ALLOWED else Cause.OTHER
             raise LinkError(msg, **about, att=code, cause=cause.value) from error
         except (BleakError, OSError, EOFError) as error:
             if self._lost.done():
@@ -292,8 +296,12 @@ class BleSteps:
                 raise LinkError(msg, **about, cause=Cause.LINK_LOST.value) from error
             msg = f"{self._address}: {source}: {error}"
             if str(error) == _BLUEZ_NOT_PAIRED:
-                raise LinkError(msg, **about, att=0x05, cause=Cause.PAIRED_ELSEWHERE.value) from error
+                raise self._not_paired(about, 0x05) from error
             raise LinkError(msg, **about) from error
+
+    def _not_paired(self, about: dict[str, str], code: int) -> LinkError:
+        msg = what_to_do(self._address, Why.NOT_PAIRED)
+        return LinkError(msg, **about, att=code, cause=Cause.NEEDS_PAIRING.value)
 
 
 @contextmanager

@@ -10,7 +10,15 @@ from typing import Final, Literal
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
 
-__all__ = ["AskPasskey", "BondRefusedError", "PairingError", "PairingKind", "Why", "pairing_refused"]
+__all__ = [
+    "AskPasskey",
+    "BondRefusedError",
+    "PairingError",
+    "PairingKind",
+    "Why",
+    "pairing_refused",
+    "what_to_do",
+]
 
 PairingKind = Literal["none", "bond", "passkey"]
 
@@ -25,16 +33,14 @@ class Why(StrEnum):
     PASSKEY_WRONG = "passkey_wrong"
     PASSKEY_MISSING = "passkey_missing"
     KEYS_LOST = "keys_lost"
+    NOT_PAIRED = "not_paired"
 
 
 class PairingError(LinkError):
     """The device and this host did not pair; ``why`` says what went wrong, the text what to do."""
 
     def __init__(self, address: str, why: Why) -> None:
-        digits = why in {Why.PASSKEY_WRONG, Why.PASSKEY_MISSING}
-        cause = Cause.NEEDS_PASSKEY if digits else Cause.PAIRED_ELSEWHERE
-        msg = f"{address}: {_SAID[why]}: {_advice(address, why)}"
-        super().__init__(msg, address=address, cause=cause.value)
+        super().__init__(what_to_do(address, why), address=address, cause=_CAUSES[why].value)
         self.why = why
 
 
@@ -50,18 +56,28 @@ _SAID: Final = {
     Why.PASSKEY_WRONG: "these are not the six digits that the device shows",
     Why.PASSKEY_MISSING: "the device shows six digits and wants them typed in",
     Why.KEYS_LOST: "the device has forgotten this gateway, or was paired with another host since",
+    Why.NOT_PAIRED: "the device asks to be paired",
+}
+_CAUSES: Final = {
+    Why.REFUSED: Cause.PAIRED_ELSEWHERE,
+    Why.PASSKEY_WRONG: Cause.NEEDS_PASSKEY,
+    Why.PASSKEY_MISSING: Cause.NEEDS_PASSKEY,
+    Why.KEYS_LOST: Cause.PAIRED_ELSEWHERE,
+    Why.NOT_PAIRED: Cause.NEEDS_PAIRING,
 }
 
 
-def _advice(address: str, why: Why) -> str:
-    """What a person can do about it, in one sentence."""
+def what_to_do(address: str, why: Why) -> str:
+    """What is wrong, and what a person can do about it, in one sentence."""
     pair = f"`hearthward devices pair {address}` on this gateway"
-    return {
+    advice = {
         Why.REFUSED: f"delete its pairing with the other host and put it into pairing mode, then {pair}",
         Why.PASSKEY_WRONG: f"{pair}, with the digits that it shows then",
         Why.PASSKEY_MISSING: pair,
-        Why.KEYS_LOST: f"put it into pairing mode, then {pair} --again",
-    }[why]
+        Why.KEYS_LOST: f"put it into pairing mode, then `hearthward devices pair {address} --again` here",
+        Why.NOT_PAIRED: f"put it into pairing mode, then {pair}",
+    }
+    return f"{address}: {_SAID[why]}: {advice[why]}"
 
 
 _BLUEZ: Final = {

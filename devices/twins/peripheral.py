@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from bumble import gatt, hci
+from bumble import gatt, hci, smp
 from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
@@ -82,6 +82,17 @@ class _Delegate(PairingDelegate):
 
     async def generate_passkey(self) -> int:
         return self._security.passkey
+
+
+class _Pairing(smp.Session):
+    """A pairing that insists on the digits: bumble's own would do with "just works"."""
+
+    def send_pairing_response_command(self) -> None:
+        """Answer the host, or refuse one that nobody can type at."""
+        if self.pairing_config.mitm and self.pairing_method is smp.PairingMethod.JUST_WORKS:
+            self.send_pairing_failed(smp.ErrorCode.AUTHENTICATION_REQUIREMENTS)
+        else:
+            super().send_pairing_response_command()
 
 
 def constant(number: int, value: bytes) -> gatt.Characteristic[bytes]:
@@ -187,6 +198,7 @@ class Peripheral(Measuring):
         await device.power_on()
         device.keystore = self._bonds
         device.pairing_config_factory = self._pairing
+        device.smp_session_proxy = _Pairing
         await self._advertise()
 
     async def close(self) -> None:

@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """Bluetooth: it does not answer, nor was it heard."""
     PAIRED_ELSEWHERE = "paired_elsewhere"
     """It refuses our bond, or asks for pairing that another host has."""
+    NEEDS_PAIRING = "needs_pairing"
+    """It tells nothing to a host that it has no bond with."""
     NEEDS_PASSKEY = "needs_passkey"
     CONNECTED_ELSEWHERE = "connected_elsewhere"
     """It is heard, but takes no connection."""

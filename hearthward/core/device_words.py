@@ -41,6 +41,7 @@ STATES: Final[Mapping[str, Said]] = {
 CAUSES: Final[Mapping[Cause, Said]] = {
     Cause.OUT_OF_RANGE: {"en": "out of range", "zh": "超出范围"},
     Cause.PAIRED_ELSEWHERE: {"en": "paired with another host", "zh": "已与另一主机配对"},
+    Cause.NEEDS_PAIRING: {"en": "asks to be paired", "zh": "要求配对"},
     Cause.NEEDS_PASSKEY: {"en": "asks for a passkey", "zh": "要求输入配对码"},
     Cause.CONNECTED_ELSEWHERE: {
         "en": "heard, but takes no connection: another host may have it",
@@ -79,6 +80,10 @@ ADVICE: Final[Mapping[Cause, Said]] = {
     Cause.PAIRED_ELSEWHERE: {
         "en": "remove it from the other host, then pair it here anew",
         "zh": "请在另一主机上解除配对, 再在此重新配对",
+    },
+    Cause.NEEDS_PAIRING: {
+        "en": "put it into pairing mode, then pair it on the gateway: hearthward devices pair",
+        "zh": "请使其进入配对模式, 再在网关上配对: hearthward devices pair",
     },
     Cause.NEEDS_PASSKEY: {
         "en": "pair it on the gateway: hearthward devices pair",

@@ -243,7 +243,10 @@ async def test_a_system_that_pairs_by_itself_is_left_to_it():
 async def test_a_refusal_that_asks_for_a_bond_says_so(error: Exception):
     rig = Rig(Client(u2a9f="write"))
     rig.client.fails = [error, error]
-    assert (await cause_of(rig.do(Step("write", "2a9f", data=b"\x01"))))[0] == Cause.PAIRED_ELSEWHERE.value
+    cause, said = await cause_of(rig.do(Step("write", "2a9f", data=b"\x01")))
+    assert cause == Cause.NEEDS_PAIRING.value
+    assert "asks to be paired" in said
+    assert "`hearthward devices pair A`" in said
     await rig.do(Step("write", "2a9f", data=b"\x01", optional=True))
 
 
