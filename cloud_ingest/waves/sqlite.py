@@ -29,8 +29,8 @@ SCHEMA_VERSION: Final = 2
 """1: series without ``bytes``."""
 BATCH: Final = 500
 """Chunks of one waveform at most that are dropped in one transaction."""
-MOST_BATCHES: Final = 200
-"""In one go."""
+MOST_BATCHES: Final = 1_000
+"""In one go: what four thousand waveforms bring within the two minutes to the next."""
 _APPLICATION: Final = 0x48575756
 """``HWWV`` in the file's header: another program's file is not written to."""
 ROW_BYTES: Final = 100
