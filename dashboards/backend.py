@@ -7,7 +7,7 @@ takes a ``Scope`` and gives nothing outside of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -76,7 +76,6 @@ __all__ = [
     "VitalSample",
     "by_hand",
     "is_equipment",
-    "newest_by_metric",
 ]
 
 
@@ -201,15 +200,6 @@ def by_hand(patient: str, since: int) -> RosterDevice:
     return RosterDevice(manual_device(patient), "", None, None, since, manual=True)
 
 
-def newest_by_metric(values: Iterable[Value]) -> list[Value]:
-    """The newest of each metric, in the order of their names."""
-    last: dict[str, Value] = {}
-    for value in values:
-        if value.metric not in last or value.time >= last[value.metric].time:
-            last[value.metric] = value
-    return [last[key] for key in sorted(last)]
-
-
 class Backend(
     AccountsPort,
     AroundPort,
@@ -311,6 +301,7 @@ class Backend(
         """The newest value of each metric, by metric: by hand, or of the devices of the present stay.
 
         A device that was taken off meanwhile, or is on somebody else by now, keeps what it measured before.
+        One out of a device's memory, measured nobody knows when, stands beside the newest if it came later.
         """
         ...
 

@@ -32,7 +32,6 @@ from dashboards.backend import (
     ReadingsArrived,
     RosterEntry,
     VitalSample,
-    newest_by_metric,
 )
 from dashboards.cloud_accounts import CloudAccounts
 from dashboards.cloud_around import CloudAround
@@ -64,6 +63,7 @@ from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
 from dashboards.owners import with_owners
 from dashboards.patient_eyes import value_seen
+from dashboards.undated import newest_by_metric, with_dated
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -276,7 +276,7 @@ class CloudBackend(
         since = stays[-1].start if stays else 0
         spans = [s for s in attribution.spans(patient) if s.end is None or s.end > since]
         devices = dict.fromkeys(s.device for s in spans)
-        found = [await self._service.store.latest(scope.tenant, [*devices, manual_device(patient)])]
+        found = [await self._latest(scope, [*devices, manual_device(patient)])]
         after = dict(zip(found[0].device, found[0].corrected, strict=True))
         past = [s for s in spans if s.end is not None and after.get(s.device, 0) >= s.end]
         for span in sorted(past, key=lambda s: s.end or 0)[-PAST_READ:]:  # what came of it since is another's
@@ -376,11 +376,15 @@ class CloudBackend(
     async def latest(self, scope: Scope, devices: Collection[str] | None = None) -> Sequence[VitalSample]:
         """See the port."""
         if devices is not None and not scope.confined:
-            return samples_of(await self._service.store.latest(scope.tenant, list(devices)))
+            return samples_of(await self._latest(scope, list(devices)))
         known = [d.id for d in await self.items(scope, "device")]
         known += [manual_device(p.id) for p in await self.items(scope, "patient")]
         asked = known if devices is None else [d for d in known if d in devices]
-        return samples_of(await self._service.store.latest(scope.tenant, asked))
+        return samples_of(await self._latest(scope, asked))
+
+    async def _latest(self, scope: Scope, devices: Sequence[str]) -> ReadingBatch:
+        store = self._service.store
+        return await with_dated(store, scope.tenant, await store.latest(scope.tenant, devices))
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:
         """See the port."""

@@ -25,7 +25,6 @@ from dashboards.backend import (
     RosterEntry,
     VitalSample,
     by_hand,
-    newest_by_metric,
 )
 from dashboards.device_words import condition_of
 from dashboards.fake_around import FakeAround
@@ -60,10 +59,11 @@ from dashboards.models import (
 )
 from dashboards.owners import with_owners
 from dashboards.patient_eyes import value_seen
+from dashboards.undated import newest_by_metric
 from hearthward.core.clock import Clock
 from hearthward.core.device_states import DeviceWord
 from hearthward.core.ids import Ids, SeededIds
-from hearthward.core.model import Reading
+from hearthward.core.model import Quality, Reading
 from hearthward.core.text import natural
 from hearthward.trust.access import Principal, Role, Scope
 
@@ -458,11 +458,12 @@ class FakeBackend(
 
     async def latest(self, scope: Scope, devices: Collection[str] | None = None) -> Sequence[VitalSample]:
         """See the port."""
-        newest: dict[tuple[str, str], Reading] = {}
+        newest: dict[tuple[str, str, bool], Reading] = {}
         for r in self._of(scope.tenant).readings:
-            old = newest.get((r.device, r.metric))
+            key = r.device, r.metric, bool(r.quality & Quality.TIME_UNKNOWN)
+            old = newest.get(key)
             if old is None or r.corrected >= old.corrected:
-                newest[r.device, r.metric] = r
+                newest[key] = r
         return [sample_of(r) for r in newest.values() if devices is None or r.device in devices]
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import tzinfo
 from functools import partial
 
+from devices.backlog import Backlog
 from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import OnRead, OnRejected
+from devices.consuming import Sleep
 from devices.delivery import Delivery, Payload
 from devices.repeats import Repeats
 from devices.stamping import Stamped, Stamper
@@ -32,7 +35,8 @@ class Intake:
 
     ``clock_wrong`` is called when the device claims a time that cannot be true. Counted by device:
     ``readings_received_total``, ``readings_repeated_total`` (left out, as the profile says),
-    ``readings_rejected_total`` (by reason), ``device_clock_skew_total``; gauge ``device_clock_skew_seconds``.
+    ``readings_rejected_total`` (by reason), ``readings_time_unknown_total``,
+    ``device_clock_skew_total``; gauge ``device_clock_skew_seconds``.
     """
 
     def __init__(  # noqa: PLR0913 - the ways on, one each
@@ -49,6 +53,7 @@ class Intake:
         received_after: int,
         salt: bytes,
         watch: ClockWatch | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._device = device
         self._delivery = delivery
@@ -62,6 +67,7 @@ class Intake:
         self._stamper = Stamper(device, None, received_after, salt=salt)
         self._watch = watch or ClockWatch(clock)
         self._repeats = Repeats()
+        self._backlog = Backlog(self._queue, clock, sleep=sleep)
         self._where: tzinfo | None = None
         self._dropping = False
         self._skewed = False
@@ -88,10 +94,21 @@ class Intake:
         self._stamper = Stamper(self._device, where, self._stamper.last, salt=self._salt)
         self._watch.follow(profile, self._where)
         self._repeats.connected(profile)
+        self._backlog.connected(profile)
+
+    def subscribed(self) -> None:
+        """From now on the device sends what it measures, once it has told what it has stored."""
+        self._watch.subscribed()
+        self._backlog.subscribed()
 
     def disconnected(self) -> None:
         """The connection has ended."""
+        self._backlog.disconnected()
         self._waves.disconnected()
+
+    async def run(self) -> None:
+        """Send on what was held back for a moment, until cancelled."""
+        await self._backlog.run()
 
     def take(self, profile: Profile, source: str, payload: bytes, ago: int = 0) -> None:
         """One payload, in the link's callback, which came ``ago`` ns ago."""
@@ -103,7 +120,8 @@ class Intake:
                 return
             stored = self._stores.asking() or any(one.quality & Quality.FROM_STORE for one in decoded)
             judge = partial(self._watch.judge, stored=stored)
-            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, judge)
+            told = self._stores.telling(source)
+            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, judge, stored=told)
         except DecodeError as error:
             self._waves.lost()
             self.reject(source, payload, error)
@@ -114,7 +132,7 @@ class Intake:
             self.reject(source, payload, DecodeError(msg, reason="internal"))
             return
         if not self._stores.repeated(source, stamped.batch):
-            if self._queue(source, payload, stamped):
+            if self._backlog.take(source, payload, stamped):
                 self._repeats.keep(source, decoded, now)
             self._waves.take(profile, source, payload, stamped.batch.received[0], stamped.batch)
             self._tell_clock(profile, now)
@@ -129,6 +147,8 @@ class Intake:
         """Whether there was room for it."""
         batch = stamped.batch
         self._telemetry.count("readings_received_total", len(batch), device=self._device)
+        if lost := sum(bool(q & Quality.TIME_UNKNOWN) for q in batch.quality):
+            self._telemetry.count("readings_time_unknown_total", lost, device=self._device)
         self._on_read(self._device, batch.received[0], len(batch))
         if stamped.clock is not None:
             self._clock_skew(stamped.clock)

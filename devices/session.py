@@ -136,6 +136,7 @@ class DeviceSession:
             received_after=received_after,
             salt=salt if salt is not None else ids.new("run").encode(),
             watch=self._watch,
+            sleep=sleep,
         )
         self._link: DeviceLink | None = None
         self._profile: Profile | None = None
@@ -152,11 +153,13 @@ class DeviceSession:
         consumer = asyncio.create_task(self._delivery.run(), name=f"deliver {self.config.id}")
         waves = asyncio.create_task(self._waves.run(), name=f"waves {self.config.id}")
         noting = asyncio.create_task(self._stores.keep_noting(), name=f"cursors {self.config.id}")
+        holding = asyncio.create_task(self._intake.run(), name=f"backlog {self.config.id}")
         try:
             await self._keep_connected()
         finally:
             noting.cancel()
-            await asyncio.gather(noting, return_exceptions=True)
+            holding.cancel()
+            await asyncio.gather(noting, holding, return_exceptions=True)
             await self._stop(consumer, waves)
 
     async def _stop(self, consumer: asyncio.Task[None], waves: asyncio.Task[None]) -> None:
@@ -334,7 +337,7 @@ class DeviceSession:
     def _subscribed(self) -> None:
         if self.state is SessionState.SUBSCRIBING:
             self._streaming_since = self._clock.monotonic_ns()
-            self._watch.subscribed()
+            self._intake.subscribed()
             self._set(SessionState.STREAMING, "")
 
     def _alive(self, profile: Profile | None) -> None:

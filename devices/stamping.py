@@ -8,7 +8,7 @@ from datetime import tzinfo
 from functools import cache
 from typing import Final
 
-from devices.time import Correction, correct
+from devices.time import ClockVerdict, Correction, correct
 from firmware_profiles import DecodedReading
 from hearthward.core.clock import SECOND
 from hearthward.core.ids import digest63
@@ -32,16 +32,32 @@ class _Dated:
 
     record: int
     device_time: int | None
-    unset: bool
+    quality: Quality
     corrected: Correction
 
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """The readings of one payload, and the newest correction made to the device's clock in it, if any."""
+    """The readings of one payload, and the newest correction made to the device's clock in it, if any.
+
+    ``undated`` are the rows that have no time of the device's that can be believed.
+    """
 
     batch: ReadingBatch
     clock: Correction | None
+    undated: tuple[int, ...] = ()
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is known to come out of the device's memory."""
+        return any(q & Quality.FROM_STORE for q in self.batch.quality)
+
+    def remembered(self) -> None:
+        """It came out of the device's memory: what is undated was measured nobody knows when."""
+        quality = self.batch.quality
+        quality[:] = [q | Quality.FROM_STORE for q in quality]
+        for i in self.undated:
+            quality[i] |= Quality.TIME_UNKNOWN
 
 
 def session_start(decoded: Sequence[DecodedReading]) -> int | None:
@@ -105,8 +121,13 @@ class Stamper:
         profile_hash: str,
         now: int,
         judge: Judge | None = None,
+        *,
+        stored: bool = False,
     ) -> Stamped:
-        """One payload's values, received at ``now`` (UTC ns); ``judge`` knows more of the device's clock."""
+        """One payload's values, received at ``now`` (UTC ns); ``judge`` knows more of the device's clock.
+
+        ``stored``: they come out of the device's memory, which the device itself need not say.
+        """
         received = self.last = max(now, self.last + 1)
         # a clock that was put back: the key goes on growing, but nothing was measured in the future
         at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
@@ -114,7 +135,10 @@ class Stamper:
         salted = digest63(source.encode(), payload, self._salt)
         self._start = session_start(decoded) or self._start
         values = [anchored(value, self._start) for value in decoded]
+        if stored:
+            values = [replace(value, quality=value.quality | Quality.FROM_STORE) for value in values]
         batch = ReadingBatch()
+        undated: list[int] = []
         clock: Correction | None = None
         once = None if judge is None else cache(judge)
         for ordinal, value in zip(_ordinals(values), values, strict=True):
@@ -125,7 +149,11 @@ class Stamper:
                 self._note(value, corrected)
             else:
                 value, corrected = beside  # noqa: PLW2901 - of the record that was told just before
-            clock_set = not value.quality & Quality.CLOCK_UNSET
+            quality = int(value.quality)
+            if corrected.verdict is not ClockVerdict.USED:
+                undated.append(len(batch))
+                quality |= int(Quality.TIME_UNKNOWN) if quality & Quality.FROM_STORE else 0
+            clock_set = not quality & Quality.CLOCK_UNSET
             by_device = clock_set and value.device_time is not None
             digest = pure if by_device else salted
             batch.append(
@@ -141,12 +169,12 @@ class Stamper:
                     digest=digest,
                     ordinal=ordinal,
                     group=self._group(key_time(value.device_time, received, value.quality), digest),
-                    quality=int(value.quality),
+                    quality=quality,
                     profile=profile_hash,
                     error=corrected.error,
                 )
             )
-        return Stamped(batch, clock)
+        return Stamped(batch, clock, tuple(undated))
 
     def own(self, metric: str, value: float, quality: Quality, profile_hash: str, now: int) -> ReadingBatch:
         """What the gateway itself says of the device."""
@@ -159,13 +187,14 @@ class Stamper:
         own = value.device_time is not None or value.quality & Quality.CLOCK_UNSET
         if dated is None or value.record != dated.record or own:
             return None
-        quality = value.quality | Quality.CLOCK_UNSET if dated.unset else value.quality
+        quality = value.quality | dated.quality
         return replace(value, device_time=dated.device_time, quality=quality), dated.corrected
 
     def _note(self, value: DecodedReading, corrected: Correction) -> None:
         unset = bool(value.quality & Quality.CLOCK_UNSET)
         if value.record is not None and (unset or value.device_time is not None):
-            self._dated = _Dated(value.record, value.device_time, unset, corrected)
+            known = value.quality & (Quality.CLOCK_UNSET | Quality.FROM_STORE)
+            self._dated = _Dated(value.record, value.device_time, known, corrected)
 
     def _corrected(self, value: DecodedReading, at: int, judge: Judge | None) -> Correction:
         clock_set = not value.quality & Quality.CLOCK_UNSET

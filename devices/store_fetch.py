@@ -90,6 +90,11 @@ class StoreFetch:
         """Whether the device is telling what it has stored."""
         return any(store.asking for store in self._stores.values())
 
+    def telling(self, source: str) -> bool:
+        """Whether what comes of this source is an answer to being asked for what is stored."""
+        store = self._stores.get(source)
+        return store is not None and store.asking
+
     def repeated(self, source: str, batch: ReadingBatch) -> bool:
         """Whether a payload tells records again that are queued or committed: nothing is to be done then.
 

@@ -27,7 +27,7 @@ from rules.rule import SECOND, Rule, RuleSet
 from rules.shared import NOTHING, Span
 from rules.state import NEVER, Episode, Row, State, Subject, Watched
 from rules.transitions import Transitions
-from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN
+from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN, remembered
 
 __all__ = ["GRACE", "LATE_MERGE", "UPDATE_EVERY", "Episodes"]
 
@@ -422,6 +422,7 @@ class Episodes(Transitions):
         at, episode = verdict.at, subject.episodes[compiled.key]
         asked_for = breached(compiled, episode)
         second = any(m.metric in asked_for and m.time >= episode.onset + compiled.needs_after for m in news)
+        again = verdict.opens
         if second and not verdict.critical:
             verdict = evaluate(compiled, remeasured(subject, news), self.state.context(name), at)
         if verdict.critical or (second and verdict.opens):
@@ -432,13 +433,22 @@ class Episodes(Transitions):
             text = render(compiled, compiled.rule.cleared, shot)
             done = replace(episode, values=shot.values, text=text, why="refuted")
             self._end(name, subject, compiled, done, at, shot.inputs)
+            if again:  # by another device's value: the next reading is to be looked at whatever it is
+                subject.doubt()
         elif verdict.opens:
             subject.episodes[compiled.key] = worsen(compiled, episode, verdict)
 
     def worklist(
-        self, name: str, subject: Subject, compiled: Compiled, time: int, readings: list[Measured]
+        self,
+        name: str,
+        subject: Subject,
+        compiled: Compiled,
+        time: int,
+        readings: list[Measured],
+        *,
+        undated: bool = False,
     ) -> None:
-        """Note a breach that came too late to signal."""
+        """Note a breach that came too late to signal, or ``undated`` out of a device's memory at ``time``."""
         verdict = judge_alone(compiled, readings, time, self.state.context(name))
         if not verdict.opens:
             return
@@ -454,6 +464,7 @@ class Episodes(Transitions):
             return
         subject.lates[key] = time, time
         shot = verdict.snapshot()
+        text = render(compiled, compiled.rule.explanation, shot)
         present = subject.episodes.get(key)
         entry = Episode(
             condition="pending",
@@ -466,7 +477,7 @@ class Episodes(Transitions):
             alarm=stable_id("late", self.state.node, key, name, time, self.seq),
             priority=compiled.rule.priority,
             values=shot.values,
-            text=render(compiled, compiled.rule.explanation, shot),
+            text=remembered(text) if undated else text,
             limit=compiled.limit,
         )
         self._tell("late", name, compiled, entry, time, inputs=shot.inputs)

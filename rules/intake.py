@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from hearthward.core.model import Quality
 from rules.compiled import LATE_AFTER, Plan
@@ -14,10 +14,24 @@ from rules.rule import SECOND, RuleSet
 from rules.signals import Series
 from rules.state import Row, Subject
 
-__all__ = ["FUTURE_SKEW", "came_late", "measurements", "row_at", "rows_of", "take"]
+__all__ = ["FUTURE_SKEW", "Taken", "came_late", "measurements", "row_at", "rows_of", "take"]
 
 FUTURE_SKEW: Final = 60 * SECOND
 """Dated later than this after the ingest time, a reading is not believed."""
+_UNDATED: Final = int(Quality.TIME_UNKNOWN)
+_UNSET: Final = int(Quality.CLOCK_UNSET)
+
+
+class Taken(NamedTuple):
+    """What one measurement came to; ``told`` are the signals whose quality was told.
+
+    ``undated`` came out of a device's memory: nobody knows when they were measured.
+    """
+
+    news: list[Measured]
+    superseded: list[Measured]
+    undated: list[Measured]
+    told: set[str]
 
 
 def came_late(reading: Measured) -> bool:
@@ -70,16 +84,13 @@ def parted(rows: list[Row]) -> Iterator[list[Row]]:
         yield from parted(rest)
 
 
-def take(
-    subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: frozenset[str]
-) -> tuple[list[Measured], list[Measured], set[str]]:
-    """Remember one measurement; returns news, superseded ones, and the signals whose quality was told.
+def take(subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: frozenset[str]) -> Taken:
+    """Remember one measurement; of the undated nothing but that they came.
 
     Devices silent for ``keep`` ns make room when a new one comes. Nothing is learned of ``frozen`` signals.
     """
-    news: list[Measured] = []
-    superseded: list[Measured] = []
-    told: set[str] = set()
+    taken = Taken([], [], [], set())
+    news, superseded, _, told = taken
     for row in rows:
         filtered = plan.filters.get(row.metric)
         if filtered is None:
@@ -87,10 +98,11 @@ def take(
         devices = subject.series.setdefault(row.metric, {})
         own = devices.get(row.device)
         if own is None:
-            for silent in [d for d, s in devices.items() if max(s.time, s.spoken) < row.time - keep]:
-                del devices[silent]
-            own = devices[row.device] = Series()
+            own = _new_series(devices, row, keep)
             own.need(filtered.features)
+        if row.quality & _UNDATED:
+            _remembered(row, own, taken)
+            continue
         if row.known and not row.quality & UNFIT:
             mark = row.time, row.value
             if mark in own.recent:
@@ -109,7 +121,25 @@ def take(
         if row.time >= own.spoken:
             own.quality, own.spoken = row.quality, row.time
             told.add(row.metric)
-    return news, superseded, told
+    return taken
+
+
+def _new_series(devices: dict[str, Series], row: Row, keep: int) -> Series:
+    for silent in [d for d, s in devices.items() if max(s.time, s.spoken) < row.time - keep]:
+        del devices[silent]
+    made = devices[row.device] = Series()
+    return made
+
+
+def _remembered(row: Row, own: Series, taken: Taken) -> None:
+    """A row of a device's memory; of what the device is now it says only that its clock is not set."""
+    mark = row.time, row.value
+    if row.known and not row.quality & UNFIT & ~_UNDATED and mark not in own.recent:
+        own.recent.append(mark)
+        taken.undated.append(Measured(row.metric, row.device, row.time, row.value, row.received))
+    if row.quality & _UNSET and row.time >= own.spoken:
+        own.quality, own.spoken = own.quality | _UNSET, row.time
+        taken.told.add(row.metric)
 
 
 def _superseded(reading: Measured, own: Series, devices: dict[str, Series]) -> bool:

@@ -13,6 +13,7 @@ __all__ = [
     "SIGNAL_TEXT",
     "WITHDRAWN",
     "duration",
+    "remembered",
     "skewed",
 ]
 
@@ -136,11 +137,20 @@ NOT_APPLICABLE: Final = {
     "zh": "报警结束 (规则不再适用于该患者)",
 }
 CLOSED: Final = {"en": "Ended: the patient's stay is closed", "zh": "报警结束 (患者已离院)"}
+_REMEMBERED: Final = {
+    "en": " (from the device's memory, time unknown)",
+    "zh": " (来自设备存储, 测量时间未知)",
+}
 _HOUR_S: Final = 3600
 _DAY_H: Final = 24
 _NEARLY_S: Final = 120
 """A clock that is an hour wrong to within that was not put forward or back."""
 _UNITS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
+
+
+def remembered(text: dict[str, str]) -> dict[str, str]:
+    """What is said of values out of a device's memory, of which nobody knows when they were measured."""
+    return {language: said + _REMEMBERED.get(language, _REMEMBERED["en"]) for language, said in text.items()}
 
 
 def duration(seconds: float) -> dict[str, str]:

@@ -8,7 +8,8 @@ How readings are judged
 - A repeated reading (device, signal, time and value as one of the last 16) is ignored.
 - A reading older than its device's newest of that signal, or measured over a minute before it was received
   and older than any device's newest, is superseded: it never changes a condition. If it breaches it becomes
-  a ``late`` entry for the worklist, as does a breach received later than the rule's ``max_lateness_s``.
+  a ``late`` entry for the worklist, as does a breach received later than the rule's ``max_lateness_s``, and
+  one out of a device's memory of which nobody knows when it was measured: that changes nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hearthward.core.errors import RuleError
 from rules.adoption import Adoption
 from rules.compiled import Compiled
 from rules.evaluate import deadline, judge_alone, too_late
-from rules.intake import FUTURE_SKEW, came_late, measurements, rows_of, take
+from rules.intake import FUTURE_SKEW, Taken, came_late, measurements, rows_of, take
 from rules.model import Adopt, Configuration, Measured, Readings, Transition
 from rules.rule import SECOND
 from rules.state import NEVER, Row, State, Subject
@@ -115,10 +116,11 @@ class Work:
         self.fire(name, subject, time, arriving=True)
         plan = self.episodes.plan(name, subject)
         frozen = self.episodes.frozen(subject) if rows else frozenset[str]()
-        news, superseded, told = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
+        found = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
+        news, superseded, undated, told = found
         late = any(came_late(m) for m in (*news, *superseded))
         concerned: dict[str, Compiled] = {c.key: c for c in rules}
-        for reading in (*news, *superseded):
+        for reading in (*news, *superseded, *undated):
             concerned.update({c.key: c for c in plan.filters[reading.metric].rules})
         for metric in told:
             concerned.update({c.key: c for c in plan.filters[metric].flagged})
@@ -126,7 +128,7 @@ class Work:
         subject.wake = -1
         self.episodes.memo.clear()
         for _, compiled in sorted(concerned.items()):
-            self._consider(name, subject, compiled, time, (news, superseded, told), late=late)
+            self._consider(name, subject, compiled, time, found, late=late)
         if behind or any(m.received - m.time > plan.filters[m.metric].lateness for m in news):
             subject.doubt()
 
@@ -136,12 +138,12 @@ class Work:
         subject: Subject,
         compiled: Compiled,
         time: int,
-        found: tuple[list[Measured], list[Measured], set[str]],
+        found: Taken,
         *,
         late: bool,
     ) -> None:
         """Judge one rule on a measurement, and note for the worklist what cannot signal any more."""
-        news, superseded, told = found
+        news, superseded, undated, told = found
         inputs = compiled.rule.inputs
         fresh = [m for m in news if m.metric in inputs]
         worklist = [m for m in superseded if m.metric in inputs]
@@ -154,6 +156,8 @@ class Work:
             self.episodes.judge(name, subject, compiled, time, late=late, news=usable)
         if worklist:
             self.episodes.worklist(name, subject, compiled, time, worklist)
+        if remembered := [m for m in undated if m.metric in inputs]:
+            self.episodes.worklist(name, subject, compiled, time, remembered, undated=True)
 
     def _ahead(self, name: str, subject: Subject, rows: list[Row]) -> None:
         """Signal at once what undelayed limits say of measurements that still wait."""

@@ -162,7 +162,7 @@ class Board:
         """Take stored values; returns the patients whose tiles they may change."""
         touched: set[str] = set()
         for sample in samples:
-            if sample.metric not in WANTED:
+            if sample.metric not in WANTED or sample.quality & Quality.TIME_UNKNOWN:
                 continue
             key = sample.device, sample.metric
             old = self._newest.get(key)

@@ -15,6 +15,7 @@ from dashboards.care_models import TaskDue
 from dashboards.models import Alarm, Value
 from dashboards.pages.entry import EntryForm, blank, entered_before, take
 from dashboards.pages.own import SHOWN, Own, own, own_patient, part
+from dashboards.undated import parted
 from dashboards.watching import watch_of
 from hearthward.core.clock import SECOND
 from hearthward.trust.access import Action, Scope
@@ -62,7 +63,8 @@ class Now:
 async def _newest(context: Context, found: Own) -> list[Value]:
     if not found.sees("values"):
         return []
-    values = [v for v in await context.backend.newest(context.scope, found.patient) if v.metric in SHOWN]
+    newest, _ = parted(await context.backend.newest(context.scope, found.patient))
+    values = [v for v in newest if v.metric in SHOWN]
     return sorted(values, key=lambda v: SHOWN.index(v.metric))
 
 

@@ -39,6 +39,7 @@ from dashboards.pages.waves import waves_held
 from dashboards.problems import MissingError
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
+from dashboards.undated import parted
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
@@ -136,7 +137,7 @@ async def show_patient(
     person = await patient_of(context, patient)
     shown = Window.of(window, end, context.backend.clock.now_ns())
     measured = await context.backend.measured(context.scope, patient)
-    newest = await context.backend.newest(context.scope, patient)
+    newest, undated = parted(await context.backend.newest(context.scope, patient))
     return page(
         request,
         context,
@@ -148,6 +149,7 @@ async def show_patient(
         charts=charts_in(measured),
         waves=() if is_htmx(request) else await waves_held(context, patient),
         values=sorted((v for v in newest if of_patient(v.metric)), key=lambda v: place_of(v.metric)),
+        undated=[v for v in undated if of_patient(v.metric)],
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,
         **await _place(context, patient),

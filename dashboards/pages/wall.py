@@ -12,8 +12,10 @@ from dashboards.backend import AlarmQuery
 from dashboards.care_models import PatientNote
 from dashboards.i18n import script_strings
 from dashboards.live.hub import LiveHub
+from dashboards.live.states import of_patient
 from dashboards.pages.render import page, streamed_page
 from dashboards.problems import MissingError
+from dashboards.undated import parted
 from hearthward.core.codes import CLOCK_SKEW
 from hearthward.trust.access import Action
 
@@ -63,7 +65,7 @@ async def detail(
     if tile is None:
         raise MissingError(kind="patient", key=patient)
     alarms = await context.backend.alarms(context.scope, AlarmQuery(patient=patient, limit=SHOWN_ALARMS))
-    newest = await context.backend.newest(context.scope, patient)
+    newest, undated = parted(await context.backend.newest(context.scope, patient))
     details = [await context.backend.alarm(context.scope, a.id) for a in alarms if a.condition in OPEN]
     return page(
         request,
@@ -72,6 +74,7 @@ async def detail(
         tile=tile,
         may_enter=context.may(Action.ENTER_READING),
         values=[v for v in newest if not v.metric.startswith("device_") and v.metric != CLOCK_SKEW],
+        undated=[v for v in undated if of_patient(v.metric)],
         states=hub.states(context.scope, patient, newest),
         known=hub.known(context.scope, patient, newest),
         asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),

@@ -24,11 +24,15 @@ class Quality(IntFlag):
     CLOCK_WRONG = 512
     FROM_STORE = 1024
     """It was in the device's memory, and was not measured when it came."""
+    TIME_UNKNOWN = 2048
+    """It was in the device's memory, and nobody knows since when; told by the gateway, never by a profile."""
 
     @property
     def clinical(self) -> bool:
-        """Whether a clinical rule may look at the value at all (no demo, test, sensor-off, or future)."""
-        return not self & (Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE)
+        """Whether a clinical rule may look at the value: no demo, test, sensor-off, future, unknown time."""
+        return not self & (
+            Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE | Quality.TIME_UNKNOWN
+        )
 
 
 class Source(IntEnum):

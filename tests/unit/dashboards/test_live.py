@@ -126,6 +126,18 @@ def test_sensor_off_shows_the_last_usable_value_and_its_time():
     assert made.tile("p1")["v"]["spo2"][:3] == ["96", "sensor_off", T0 // 1_000_000]
 
 
+def test_what_was_measured_nobody_knows_when_is_on_no_tile():
+    made = board(OXI)
+    memory = Quality.FROM_STORE | Quality.TIME_UNKNOWN
+    made.take([sample(value=96, at=T0), sample(value=70, at=T0 + S, quality=memory)])
+    made.refresh(T0 + S)
+    assert made.tile("p1")["v"]["spo2"][:2] == ["96", "live"]
+    empty = board(OXI)
+    empty.take([sample(value=70, quality=memory)])
+    empty.refresh(T0)
+    assert empty.tile("p1")["v"]["spo2"][:2] == ["", "never"]
+
+
 def test_blood_pressure_pairs_only_values_of_one_measurement():
     cuff = RosterDevice("cuff", "gw", None, None, T0)
     made = board(cuff)

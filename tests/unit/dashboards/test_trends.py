@@ -26,6 +26,7 @@ from rules.context import Context
 from tests.unit.dashboards.webworld import SECRET, T0, S, World, alarm, reading, seeded, world
 
 HOUR = 3600 * S
+MEMORY = int(Quality.FROM_STORE | Quality.TIME_UNKNOWN)
 NAMES = ("Oxygen saturation", "Pulse rate", "Temperature", "Perfusion index")
 
 
@@ -124,6 +125,7 @@ async def test_sensor_off_and_the_future_are_no_values(made: World):
     rows = [
         reading("main-oxi-A", "spo2", 12, now - S, quality=int(Quality.SENSOR_OFF)),
         reading("main-oxi-A", "spo2", 13, now - S, quality=int(Quality.FUTURE)),
+        reading("main-oxi-A", "spo2", 14, now - S, quality=MEMORY),
     ]
     made.backend.put_readings("main", rows)
     scope, patient = Scope.system("main"), made.ids["main", "patientA"]
@@ -263,6 +265,36 @@ async def test_a_value_that_cannot_be_relied_on_is_struck_through_and_says_why(m
     assert "not known: respiration" in fresh
     assert "<s>97" in old
     assert "? stale" in old or "? device offline" in old
+
+
+async def test_what_was_measured_nobody_knows_when_stands_beside_the_values_of_now(made: World):
+    await seeded(made)
+    now, patient = made.clock.now_ns(), made.ids["main", "patientA"]
+    made.backend.put_readings(
+        "main",
+        [
+            reading("main-oxi-A", "spo2", 97, now - S),
+            reading("main-oxi-A", "spo2", 71, now, quality=MEMORY),
+            reading("main-oxi-A", "body_weight", 82, now, quality=MEMORY | int(Quality.CLOCK_UNSET)),
+            reading("main-oxi-A", "body_temperature", 33.5, now - S, quality=MEMORY),
+            reading("main-oxi-A", "body_temperature", 36.6, now),
+        ],
+    )
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        pages = [
+            (await client.get(path)).text for path in (f"/patients/{patient}", f"/ward/patient/{patient}")
+        ]
+        asked = {"patient": patient, "metric": "body_weight"}
+        *_, weight = (await client.get("/api/v1/readings", params=asked)).json()["items"]
+    for text in pages:
+        newest, beside = text.split("From a device's memory, time unknown")
+        assert "97" in newest
+        listed = beside.split("</ul>")[0]
+        assert "Oxygen saturation 71" in listed
+        assert "Weight 82" in listed
+        assert "Temperature" not in listed, "a newer one is known"
+        assert "body_temperature" not in listed
+    assert weight["quality"] == ["clock_unset", "from_store", "time_unknown"]
 
 
 async def test_what_is_known_against_a_value_is_said_wherever_it_is_shown(made: World):

@@ -12,7 +12,7 @@ from devices.stamping import SESSION_START, Stamper
 from devices.time import ClockVerdict, Correction
 from devices.twins import encode
 from firmware_profiles import DecodedReading, load_catalog
-from hearthward.core.clock import parse_iso
+from hearthward.core.clock import SECOND, parse_iso
 from hearthward.core.model import Quality
 
 AT = parse_iso("2026-07-01T12:00:00")
@@ -173,3 +173,29 @@ def test_without_the_start_of_its_session_they_have_no_time(start: DecodedReadin
     assert batch.device_time == [None]
     assert batch.record == [5]
     assert batch.corrected == [AT + 60 * MINUTE]
+
+
+@pytest.mark.parametrize(
+    ("value", "unknown"),
+    [
+        (VALUE, False),
+        (replace(VALUE, device_time=None), True),
+        (replace(VALUE, quality=Quality.CLOCK_UNSET), True),
+        (replace(VALUE, device_time=AT + 86_400 * SECOND), True),
+    ],
+    ids=["dated", "no-time", "unset", "future"],
+)
+def test_what_was_stored_and_has_no_time_to_be_believed_was_measured_nobody_knows_when(
+    value: DecodedReading, *, unknown: bool
+):
+    said = replace(value, quality=value.quality | Quality.FROM_STORE)
+    by_session = Stamper("d", UTC, salt=RUN).stamp("s", b"x", [value], "h", AT, stored=True).batch
+    by_device = Stamper("d", UTC, salt=RUN).stamp("s", b"x", [said], "h", AT).batch
+    live = Stamper("d", UTC, salt=RUN).stamp("s", b"x", [value], "h", AT)
+    assert by_session == by_device
+    assert bool(by_device.quality[0] & Quality.TIME_UNKNOWN) is unknown
+    assert by_device.quality[0] & Quality.FROM_STORE
+    assert not live.stored
+    assert live.batch.quality[0] == value.quality
+    live.remembered()  # found out afterwards: the same, and the same key
+    assert live.batch == by_device

@@ -104,7 +104,7 @@ def rows(draw: st.DrawFn, most: int = 40, *, tidy: bool = False) -> list[FullRow
         device = draw(st.sampled_from(DEVICES.get(group[0], "x")))
         late = 0 if tidy else draw(st.sampled_from([0, 0, 0, 0, 61, 4000]))
         for metric in group:
-            quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32]))
+            quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32, 3072, 3076]))
             value: float | None = float(draw(st.sampled_from(VALUES[metric])))
             if quality == Quality.SENSOR_OFF and draw(st.booleans()):
                 value = None
@@ -281,3 +281,15 @@ def test_at_most_one_alarm_per_subject_and_rule(known: list[FullRow]):
 def test_readings_made_here_are_played():
     out = both(RULES, [readings([("p", "a", "heart_rate", 30, 5)])])
     assert [t.kind for t in out if t.rule == "hr"] == ["start"]
+
+
+def test_what_a_second_measurement_by_another_device_refuted_is_looked_at_again_by_both():
+    rows = [("p", "e", "nibp_systolic", 181.0, 1)]
+    for time in (5, 8, 11, 14):
+        rows += [("p", "d", "nibp_systolic", 88.0, time), ("p", "d", "nibp_diastolic", 80.0, time)]
+    out = both(RULES, [readings([row], seq=i) for i, row in enumerate(rows)])
+    assert [(t.kind, t.at) for t in out if t.rule == "bp"] == [
+        ("ask", at(1)),
+        ("end", at(11)),
+        ("ask", at(11)),
+    ]

@@ -10,6 +10,7 @@ from hearthward.core.errors import RuleError
 from hearthward.core.ids import stable_id
 from hearthward.core.model import Quality
 from rules import Readings, Rows, State
+from rules.conditions import DeviceFlag
 from rules.rule import SECOND, Rule
 from tests.unit.rules.made import Play, make, threshold
 
@@ -238,6 +239,50 @@ def test_late_breaches_close_together_are_one_entry_of_the_worklist():
     for at in (4500, 7000, 7100):
         play.read(at, received=10_001, spo2=80)
     assert [(t.kind, t.at) for t in play.told] == [("late", 5000 * S), ("late", 7000 * S)]
+
+
+MEMORY = Quality.FROM_STORE | Quality.TIME_UNKNOWN
+
+
+def test_what_a_device_remembers_without_a_time_is_no_alarm_but_seen_by_somebody():
+    play = Play(SPO2)
+    (entry,) = play.read(1000, quality=MEMORY, spo2=70)
+    assert (entry.kind, entry.condition, entry.late) == ("late", "inactive", False)
+    assert entry.text["en"] == "70 < 90 (from the device's memory, time unknown)"
+    assert "测量时间未知" in entry.text["zh"]
+    assert play.read(1001, quality=MEMORY, spo2=96) == []
+    assert play.tick(5000) == []
+    assert play.state.active() == []
+
+
+def test_what_a_device_remembers_without_a_time_ends_no_alarm_and_is_no_newest_value():
+    play = Play(SPO2)
+    play.read(1000, spo2=84)
+    play.tick(1010)
+    assert play.read(1020, quality=MEMORY, spo2=97) == []
+    assert play.tick(5000) == []
+    assert [t.kind for t in play.state.active()] == ["physiological"]
+    own = play.state.subjects["p"].series["spo2"]["d"]
+    assert (own.time, own.value, own.quality) == (1000 * S, 84.0, 0)
+
+
+def test_what_a_device_remembers_twice_is_one_entry_and_demonstration_data_none():
+    play = Play(SPO2)
+    assert len(play.read(1000, quality=MEMORY, spo2=70)) == 1
+    assert play.read(1000, quality=MEMORY, spo2=70) == []
+    play = Play(SPO2)
+    assert play.read(1000, quality=MEMORY | Quality.DEMO, spo2=70) == []
+    assert play.read(1000, quality=MEMORY | Quality.SENSOR_OFF, spo2=70) == []
+
+
+def test_a_memory_says_that_the_clock_is_not_set_and_nothing_else_of_now():
+    unset = make("unset", DeviceFlag("clock_unset", "spo2"), kind="technical", delay_s=0.0)
+    off = make("off", DeviceFlag("sensor_off", "spo2"), kind="technical", delay_s=0.0)
+    play = Play(unset, off)
+    assert [t.rule for t in play.read(0, quality=Quality.SENSOR_OFF, spo2=97)] == ["off"]
+    out = play.read(1, quality=MEMORY | Quality.CLOCK_UNSET, spo2=70)
+    assert [(t.kind, t.rule) for t in out] == [("start", "unset")]
+    assert sorted(a.rule for a in play.state.active()) == ["off", "unset"]
 
 
 def test_a_late_reading_is_superseded_by_any_device_but_a_prompt_one_only_by_its_own():

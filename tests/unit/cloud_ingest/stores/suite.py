@@ -198,8 +198,9 @@ class StoreSuite:
             reading(64, value=3.0, quality=int(Quality.MOTION), digest=4),
             reading(65, value=4.0, metric="pulse_rate", digest=5),
             reading(66, value=5.0, device="dev_2", digest=6),
+            reading(67, value=6.0, quality=int(Quality.FROM_STORE | Quality.TIME_UNKNOWN), digest=7),
         ]
-        await store.append(tenant, ReadingBatch.of(others), origins(*range(201, 207)))
+        await store.append(tenant, ReadingBatch.of(others), origins(*range(201, 208)))
         minute, spo2 = 60 * SECOND, [r for r in (*rows, others[3]) if r.metric == "spo2"]
         for start, end, step in (
             (T0, T0 + 300 * SECOND, minute),
