@@ -6,15 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from hearthward.core.clock import SECOND
 from hearthward.core.columns import fits_int64
 from hearthward.core.device_states import Sighting
 from hearthward.core.errors import DecodeError
 from hearthward.core.packing import VERSION, pack, unpack
+from hearthward.core.text import tidy
 
 __all__ = ["ASKED_KINDS", "MOST_SCAN_S", "MOST_SIGHTINGS", "Ask", "Sightings", "worth_telling"]
 
 MOST_SIGHTINGS: Final = 64
-"""In one message; the rest of a busy place is not told."""
+"""In one message; of the rest of a busy place only the number is told."""
+MOST_TEXT: Final = 300
+MOST_MORE: Final = 1_000_000
+JUST_NS: Final = 60 * SECOND
+FAINT: Final = -128
 MOST_SCAN_S: Final = 60
 ASKED_KINDS: Final = frozenset({"scan"})
 
@@ -24,7 +30,8 @@ class Sightings:
     """All that a gateway tells of what is around it: each message replaces the one before.
 
     ``session`` is that of the sending process, as in its frames; ``wall`` its clock (UTC ns) when it was
-    sent. ``hearing`` says whether its radio can be used, ``trouble`` why not.
+    sent. ``hearing`` says whether its radio can be used, ``trouble`` why not. ``more`` is how many it has
+    seen besides, which found no room.
     """
 
     gateway: str
@@ -33,20 +40,29 @@ class Sightings:
     sightings: tuple[Sighting, ...]
     hearing: bool = True
     trouble: str = ""
+    more: int = 0
 
     def encode(self) -> bytes:
         """Sightings -> bytes; more than ``MOST_SIGHTINGS`` are cut to those most worth telling."""
-        rows = [one.packed() for one in worth_telling(self.sightings)]
-        return pack([VERSION, self.gateway, self.session, self.wall, rows, self.hearing, self.trouble])
+        told = worth_telling(self.sightings)
+        more = min(self.more + len(self.sightings) - len(told), MOST_MORE)
+        rows, trouble = [one.packed() for one in told], tidy(self.trouble, MOST_TEXT)
+        return pack([VERSION, self.gateway, self.session, self.wall, rows, self.hearing, trouble, more])
 
     @classmethod
     def decode(cls, payload: bytes) -> Sightings:
         """Bytes -> sightings. Raises DecodeError and nothing else."""
         try:
-            gateway, session, wall, rows, hearing, trouble = unpack(payload, "sightings")
-            good = all(isinstance(t, str) for t in (gateway, session, trouble)) and fits_int64(wall)
+            gateway, session, wall, rows, hearing, trouble, *rest = unpack(payload, "sightings")
+            (more,) = rest or (0,)  # a gateway of a former release says nothing of it
+            texts = all(isinstance(t, str) for t in (gateway, session, trouble))
+            good = texts and max(map(len, (gateway, session))) <= MOST_TEXT and fits_int64(wall)
             good = good and type(hearing) is bool and isinstance(rows, list) and len(rows) <= MOST_SIGHTINGS
-            found = cls(gateway, session, wall, tuple(map(Sighting.unpacked, rows)), hearing, trouble)
+            good = good and type(more) is int and 0 <= more <= MOST_MORE
+            seen = tuple(map(Sighting.unpacked, rows)) if good else ()
+            found = cls(
+                gateway, session, wall, seen, hearing, tidy(trouble, MOST_TEXT) if texts else "", more
+            )
         except DecodeError:
             raise
         except Exception as error:
@@ -61,10 +77,18 @@ class Sightings:
 def worth_telling(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
     """At most ``MOST_SIGHTINGS``: what could be adopted first, then strangers, then what is configured.
 
-    Of each the newest: where a device stands that is configured, the status tells.
+    Of each what was heard in the same minute as the newest, the strongest first, then the others, the newest
+    first: whoever looks for a device holds it near. Where one stands that is configured, the status tells.
     """
-    ranked = sorted(sightings, key=lambda s: (bool(s.device), _strange(s), -s.last, s.address))
-    return tuple(ranked[:MOST_SIGHTINGS])
+    known = tuple(sightings)
+    now = max((one.last for one in known), default=0)
+
+    def rank(one: Sighting) -> tuple[bool, bool, bool, int, int, str]:
+        just = now - one.last < JUST_NS
+        strength = -(one.rssi if one.rssi is not None else FAINT) if just else 0
+        return bool(one.device), _strange(one), not just, strength, -one.last, one.address
+
+    return tuple(sorted(known, key=rank)[:MOST_SIGHTINGS])
 
 
 def _strange(one: Sighting) -> bool:

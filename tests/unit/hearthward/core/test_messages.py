@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hearthward.core.device_states import Cause, DeviceWord, Sighting
 from hearthward.core.errors import DecodeError
 from hearthward.core.messages import Account, Accounts, ConfigDocument, Receipt, Status, StoredBlock
-from hearthward.core.packing import MAX_MESSAGE_BYTES
+from hearthward.core.packing import MAX_MESSAGE_BYTES, VERSION, pack
 from hearthward.core.sightings import MOST_SCAN_S, MOST_SIGHTINGS, Ask, Sightings, worth_telling
 from hearthward.core.text import tidy
 from hearthward.trust.keys import SigningKey, verify
@@ -90,7 +90,8 @@ SEEN = st.builds(
     wall=INT64,
     sightings=st.lists(SIGHTINGS, max_size=4).map(worth_telling),
     hearing=st.booleans(),
-    trouble=TEXT,
+    trouble=PLAIN_TEXT,
+    more=st.integers(0, 1000),
 )
 ASKS = st.builds(
     Ask,
@@ -245,6 +246,10 @@ SEEN_ROW = Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,)).packed(
         (Sightings, ["g", "s", 1, [[*SEEN_ROW[:7], [65_536], *SEEN_ROW[8:]]], True, ""]),
         (Sightings, ["g", "s", 1, {}, True, ""]),
         (Sightings, ["g", "s", 1, [], 1, ""]),
+        (Sightings, ["g", "s", 1, [], True, "", -1]),
+        (Sightings, ["g", "s", 1, [], True, "", 1.5]),
+        (Sightings, ["g", "s", 1, [], True, "", 1, 1]),
+        (Sightings, ["g" * 400, "s", 1, [], True, "", 0]),
         (Ask, ["g", "format", 10, 1, b""]),
         (Ask, ["g", "scan", 0, 1, b""]),
         (Ask, ["g", "scan", MOST_SCAN_S + 1, 1, b""]),
@@ -348,7 +353,25 @@ def test_of_a_busy_place_what_could_be_adopted_and_the_newest_are_told():
     assert [one.address for one in told[:4]] == ["port", "fits", "C0:0029", "C0:0028"]
     assert [one.address for one in told[32:34]] == ["mine-0", "mine-1"]
     assert len(told) == MOST_SIGHTINGS
-    assert len(Sightings.decode(Sightings("g", "s", 1, tuple(crowd)).encode()).sightings) == MOST_SIGHTINGS
+    heard = Sightings.decode(Sightings("g", "s", 1, tuple(crowd)).encode())
+    assert (len(heard.sightings), heard.more) == (MOST_SIGHTINGS, 100 - MOST_SIGHTINGS)
+
+
+def test_of_500_strangers_those_heard_now_and_nearest_are_told_and_the_rest_is_counted():
+    now = 3600 * 10**9
+    crowd = [Sighting("ble", f"C0:{n:04}", 0, now - n * 10**7, rssi=-40 - n % 60) for n in range(500)]
+    gone = Sighting("ble", "gone", 0, now - 61 * 10**9, rssi=-20)
+    heard = Sightings.decode(Sightings("g", "s", now, (gone, *crowd)).encode())
+    assert (len(heard.sightings), heard.more) == (MOST_SIGHTINGS, 501 - MOST_SIGHTINGS)
+    assert [one.rssi for one in heard.sightings] == sorted([s.rssi or 0 for s in crowd], reverse=True)[:64]
+    assert gone not in heard.sightings
+    assert Sightings.decode(heard.encode()) == heard, "told on it stays as it is"
+
+
+def test_a_gateway_of_a_former_release_says_nothing_of_the_rest_and_its_trouble_is_cut():
+    old = pack([VERSION, "g", "s", 1, [], False, "\x1b[2J" + "x" * 5000])
+    heard = Sightings.decode(old)
+    assert (heard.more, heard.hearing, heard.trouble) == (0, False, "\ufffd[2J" + "x" * 296)
 
 
 def test_a_signature_holds_for_exactly_what_was_asked():
