@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,9 @@ class SeenDevice(_View):
     profile: str = Field("", description="what fits; empty: why says what is missing")
     why: str = Field("", description="none, silent, port, or several: and the profiles' ids")
     device: str = Field("", description="its id when it is configured at this gateway")
+    elsewhere: str = Field(
+        "", description="the gateway that it is configured at instead; ... is one that is none of yours"
+    )
     first: Instant
     last: Instant
 
@@ -49,6 +52,7 @@ class GatewayEars(_View):
     told: Instant
     hearing: bool
     trouble: str = ""
+    more: int = Field(0, description="how many it has seen besides, which found no room in what it told")
 
 
 class Around(_View):
@@ -67,10 +71,31 @@ class Around(_View):
             listening=dict(listening),
             items=[SeenDevice.of(g, one) for g, (_, seen) in sorted(told.items()) for one in seen.sightings],
             gateways=[
-                GatewayEars(gateway=g, told=at, hearing=seen.hearing, trouble=seen.trouble)
+                GatewayEars(gateway=g, told=at, hearing=seen.hearing, trouble=seen.trouble, more=seen.more)
                 for g, (at, seen) in sorted(told.items())
             ],
         )
+
+    def configured(self, devices: Iterable[Device], visible: Container[str]) -> Around:
+        """The same with what the directory says of each: it knows sooner than the gateways.
+
+        ``devices`` are all of the tenant in use that might be meant, ``visible`` the gateways that may be
+        named.
+        """
+        of, at = {}, {}
+        for one in devices:
+            of[one.id] = one.gateway
+            at[one.gateway, one.transport, one.address.upper()] = one.id
+        where = {address: gateway for gateway, kind, address in at if kind == "ble"}
+
+        def told(one: SeenDevice) -> SeenDevice:
+            place = one.gateway, one.transport, one.address.upper()
+            said = one.device if of.get(one.device) == one.gateway else ""  # a port has several paths
+            device, other = at.get(place, said), where.get(place[2], "") if one.transport == "ble" else ""
+            elsewhere = "" if device or not other else other if other in visible else "..."
+            return one.model_copy(update={"device": device, "elsewhere": elsewhere})
+
+        return self.model_copy(update={"items": [told(one) for one in self.items]})
 
 
 class Adopted(_View):

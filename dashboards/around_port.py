@@ -15,7 +15,10 @@ class AroundPort(Protocol):
     """What the web needs of discovery. Refusals are DirectoryError (field, code, value)."""
 
     async def around(self, scope: Scope) -> Around:
-        """What the gateways in scope told last; unknown ones belong to a scope of the whole tenant only."""
+        """What the gateways in scope told last, each device with where the directory has it.
+
+        Unknown gateways belong to a scope of the whole tenant only.
+        """
         ...
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
@@ -29,6 +32,7 @@ class AroundPort(Protocol):
         """Enter a device (``fields`` as for ``create``) and give it to a patient: both or nothing.
 
         Asked for again, it is what is there already. Refused besides what ``create`` refuses: ``gateway``
-        or ``patient`` ended; ``address`` gateway (a Bluetooth device that another gateway has).
+        or ``patient`` ended; ``address`` taken (by the device ``value`` there) or gateway (a Bluetooth device
+        that another gateway has).
         """
         ...

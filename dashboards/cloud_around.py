@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records import models as rows
-from cloud_ingest.records.adopting import adopt_device
+from cloud_ingest.records.adopting import adopt_device, configured_at
 from cloud_ingest.service import CloudService
 from dashboards.around_models import Adopted, Around
 from dashboards.backend import DirectoryError
 from dashboards.cloud_views import device_of, directory_error, item_of
-from dashboards.models import Association, Item, Kind
+from dashboards.models import Association, Device, Item, Kind
 from hearthward.core.errors import ConfigError, UplinkError
 from hearthward.trust.access import Scope
 
@@ -36,11 +36,17 @@ class CloudAround:
             return Around(items=[], gateways=[])
         board = self._service.around
         told, listening = {g: (one.at, one.seen) for g, one in board.all().items()}, board.listening()
+        mine = {gateway.id for gateway in await self.items(scope, "gateway")}
         if scope.confined:
-            mine = {gateway.id for gateway in await self.items(scope, "gateway")}
             told = {gateway: one for gateway, one in told.items() if gateway in mine}
             listening = {gateway: until for gateway, until in listening.items() if gateway in mine}
-        return Around.of(told, listening)
+        around = Around.of(told, listening)
+        asked = {one.address for one in around.items} | {one.device for one in around.items}
+
+        def read(session: Session) -> list[Device]:
+            return [device_of(row, None) for row in configured_at(session, scope, asked)]
+
+        return around.configured(await self._service.records.read(read), mine)
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
         """See the port."""

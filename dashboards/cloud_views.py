@@ -56,7 +56,13 @@ SHAPES: Final[dict[Kind, type[Any]]] = {
     "encounter": Encounter,
     "association": Association,
 }
-CODES: Final = {"conflict": "taken", "not_found": "unknown", "ended": "ended", "elsewhere": "gateway"}
+CODES: Final = {
+    "conflict": "taken",
+    "not_found": "unknown",
+    "ended": "ended",
+    "elsewhere": "gateway",
+    "here": "taken",
+}
 
 
 def item_of(kind: Kind, row: Any) -> Item:
@@ -129,8 +135,8 @@ def directory_error(error: ConfigError, values: Mapping[str, Any]) -> ConfigErro
     name = error.details.get("field")
     if not isinstance(name, str):
         return error
-    elsewhere = error.details.get("reason") == "elsewhere"
-    value = error.details.get("value") if elsewhere else values.get(name, "")
+    named = error.details.get("reason") in {"elsewhere", "here"}
+    value = error.details.get("value") if named else values.get(name, "")
     code = CODES.get(str(error.details.get("reason")), "invalid")
     if code == "invalid" and name == "end":
         code = "period"

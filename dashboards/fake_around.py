@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from cloud_ingest.records.equipment import own_address
 from dashboards.around_models import Adopted, Around
 from dashboards.backend import DirectoryError
 from dashboards.models import Association, Device, Gateway, Item, Kind, Patient
@@ -56,7 +57,9 @@ class FakeAround:
         mine, now = {gateway.id for gateway in await self.items(scope, "gateway")}, self.clock.now_ns()
         told = {g: t for g, t in self._around_told[scope.tenant].items() if now - t[0] <= KEPT_S * SECOND}
         listening = {g: until for g, until in self._listening.items() if g in mine and until > now}
-        return Around.of({g: t for g, t in told.items() if not scope.confined or g in mine}, listening)
+        around = Around.of({g: t for g, t in told.items() if not scope.confined or g in mine}, listening)
+        devices = [d for d in self._rows(scope.tenant, "device").values() if d.ended is None]
+        return around.configured(devices, mine)
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
         """See the port."""
@@ -78,14 +81,16 @@ class FakeAround:
             raise DirectoryError(field="patient", code="unknown", value=patient)
         if isinstance(person, Patient) and person.ended is not None:
             raise DirectoryError(field="patient", code="ended", value=person.id)
-        for other in self._rows(scope.tenant, "device").values():
-            if other.ended is None and _place(other) == (fields["transport"], fields["address"]):
+        place = fields["transport"], own_address(fields["transport"], fields["address"])
+        rows = self._rows(scope.tenant, "device").values()
+        for other in sorted(rows, key=lambda d: d.gateway != fields["gateway"]):
+            if other.ended is None and _place(other) == place:
                 worn, _ = await self.worn(scope, other.id)
                 if other.gateway == fields["gateway"]:
                     again = fields.get("id") in {None, other.id} and patient == (worn and worn.patient)
                     if again:
                         return Adopted(device=other, association=worn, created=False)
-                    raise DirectoryError(field="address", code="taken", value=other.address)
+                    raise DirectoryError(field="address", code="taken", value=other.id)
                 if other.transport == "ble":
                     seen = await self.item(scope, "gateway", other.gateway)
                     where = "..." if seen is None else seen.id
@@ -99,4 +104,4 @@ class FakeAround:
 
 
 def _place(device: Device) -> tuple[str, str]:
-    return device.transport, device.address
+    return device.transport, own_address(device.transport, device.address)

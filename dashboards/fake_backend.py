@@ -39,7 +39,7 @@ from dashboards.fake_response import FakeResponse
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
 from dashboards.fake_trend import FakeTrend
-from dashboards.fake_views import end_of, plain, sample_of, value_of
+from dashboards.fake_views import end_of, kept, plain, sample_of, value_of
 from dashboards.fake_waves import FakeWaves
 from dashboards.fake_whatif import FakeWhatIf
 from dashboards.fake_why import FakeWhy
@@ -208,7 +208,7 @@ class FakeBackend(
         rows = self._of(scope.tenant).items[kind]
         if values["id"] in rows:
             raise DirectoryError(field="id", code="taken", value=values["id"])
-        self._check(scope, kind, values, None)
+        self._check(scope, kind, kept(values), None)
         row: Item = MODELS[kind](**values)
         rows[row.id] = row
         self._publish(DirectoryChanged(scope.tenant))
@@ -220,7 +220,7 @@ class FakeBackend(
         if row is None:
             return None
         values = {**row.model_dump(), **fields}
-        self._check(scope, kind, values, key)
+        self._check(scope, kind, kept(values), key)
         changed: Item = MODELS[kind](**values)
         self._of(scope.tenant).items[kind][key] = changed
         self._publish(DirectoryChanged(scope.tenant))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from cloud_ingest.records.equipment import own_address
 from dashboards.backend import VitalSample
 from dashboards.live.score import as_number
 from dashboards.models import Alarm, AlarmDetail, Association, Encounter, Value
@@ -12,13 +13,20 @@ from hearthward.core.clock import SECOND, naive_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.model import Reading, Source, quality_names
 
-__all__ = ["end_of", "plain", "sample_of", "value_of"]
+__all__ = ["end_of", "kept", "plain", "sample_of", "value_of"]
 
 
 def end_of(row: Any) -> int | None:
     """When an entry ended; None: it has not."""
     end: int | None = row.end if isinstance(row, Encounter | Association) else row.ended
     return end
+
+
+def kept(values: dict[str, Any]) -> dict[str, Any]:
+    """An entry's fields as they are kept: a device's address as the records write it."""
+    if "transport" in values:
+        values["address"] = own_address(values["transport"], values["address"])
+    return values
 
 
 def plain(alarm: AlarmDetail) -> Alarm:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from dashboards.i18n import N_
+from dashboards.i18n import N_, translations
 
-__all__ = ["MAKERS", "SERVICES", "STRENGTHS", "strength_of"]
+__all__ = ["MAKERS", "SERVICES", "STRENGTHS", "said_of", "strength_of"]
 
 SERVICES: Final[Mapping[str, str]] = {
     "1802": N_("finder"),
@@ -57,6 +57,13 @@ STRENGTHS: Final = (
     (-999, 1, N_("very weak")),
 )
 """From so many dBm on: how many of four bars, and what it is called."""
+
+
+def said_of(services: Iterable[str], company_ids: Iterable[int], language: str) -> list[str]:
+    """What its services and makers are called in a language of the pages; numbers where nothing is known."""
+    tongue = translations(language)
+    named = [tongue.gettext(SERVICES[s]) if s in SERVICES else s for s in services]
+    return [*named, *(MAKERS.get(c, str(c)) for c in company_ids)]
 
 
 def strength_of(rssi: int) -> tuple[int, str]:

@@ -23,9 +23,14 @@ from hearthward.core.clock import iso
 from hearthward.core.ids import GATEWAY_ID
 from hearthward.trust.access import Scope
 
-__all__ = ["Associations", "Devices", "Gateways"]
+__all__ = ["Associations", "Devices", "Gateways", "own_address"]
 
 Transport = Literal["ble", "serial"]
+
+
+def own_address(transport: str, address: str) -> str:
+    """An address as it is kept: of Bluetooth in capitals, as gateways tell it."""
+    return address.upper() if transport == "ble" else address
 
 
 class GatewayFields(TypedDict, total=False):
@@ -162,7 +167,7 @@ class Devices(Repository):
         if transport not in {"ble", "serial"}:
             refuse("transport", f"{transport!r} is not offered; choose ble or serial")
         place = self._gateway(scope, gateway)
-        address = check_text(address, "address")
+        address = own_address(transport, check_text(address, "address"))
         self._free_address(scope, place.id, transport, address)
         row = Device(
             tenant=scope.tenant,
@@ -186,7 +191,7 @@ class Devices(Repository):
         if "gateway" in fields:
             self._gateway(scope, fields["gateway"])
         if "address" in fields:
-            fields["address"] = check_text(fields["address"], "address")
+            fields["address"] = own_address(row.transport, check_text(fields["address"], "address"))
         if "profile" in fields:
             fields["profile"] = self._profile(fields["profile"])
         if "timezone" in fields:

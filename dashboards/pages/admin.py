@@ -23,6 +23,7 @@ from dashboards.pages.picking import choices_of, resolved
 from dashboards.pages.render import page
 from dashboards.paging import PAGE, Pager, page_number
 from dashboards.problems import MissingError
+from dashboards.profile_words import titles_in
 from dashboards.zones import local_iso, moment_in
 from hearthward.core.clock import iso
 from hearthward.trust.access import Action
@@ -73,14 +74,14 @@ def _readable(context: Context, names: Names) -> Names:
     return {key: name for key, name in names.items() if key[0] not in NAMING_PATIENTS}
 
 
-def _words(request: Request) -> dict[str, Any]:
+def _words(request: Request, context: Context) -> dict[str, Any]:
     """What all these pages say with."""
     return {
         "forms": FORMS,
         "titles": TITLES,
         "help": HELP,
         "reasons": REASONS,
-        "profiles": request.app.state.profiles,
+        "profiles": list(titles_in(context.language, request.app.state.profiles).values()),
         "transports": TRANSPORTS,
         "changeable": {k: frozenset(m.model_fields) for k, m in CHANGES.items()},
         "creatable": {k: frozenset(m.model_fields) for k, m in DRAFTS.items()},
@@ -116,7 +117,7 @@ async def admin(
         q=words,
         hits=hits,
         names={key: name for found in hits.values() for key, name in _readable(context, found.names).items()},
-        **_words(request),
+        **_words(request, context),
     )
 
 
@@ -154,7 +155,7 @@ async def _list(
         may_enter=context.may(Action.ENTER_READING),
         attempt=attempt,
         done=DONE.get(done, ""),
-        **_words(request),
+        **_words(request, context),
     )
 
 
@@ -222,7 +223,7 @@ async def _show(
         may_give=kind == "device" and not over and context.may(Action.ASSIGN_DEVICE),
         attempt=attempt,
         done=DONE.get(done, ""),
-        **_words(request),
+        **_words(request, context),
     )
 
 

@@ -23,6 +23,7 @@ from dashboards.pages.find_devices import Manage
 from dashboards.pages.picking import choices_of, resolved_in
 from dashboards.pages.render import is_htmx, page
 from dashboards.problems import MissingError
+from dashboards.profile_words import titles_in
 from hearthward.core.codes import METRICS
 from hearthward.trust.access import Action
 
@@ -83,7 +84,7 @@ async def adopted(request: Request, context: Manage, device: str) -> Response:
     reads = context.may(Action.VIEW_READINGS) and worn is not None
     if new and reads:
         await context.audit(Action.VIEW_READINGS, "reading", target=worn.patient if worn else "")
-    people = await _names(context, worn)
+    people = "" if is_htmx(request) else await _names(context, worn)  # no part of what renews itself
     return page(
         request,
         context,
@@ -137,7 +138,8 @@ async def _form(
     kinds: tuple[Kind, ...] = ("gateway", "patient", "bed") if gives else ("gateway",)
     choices = {kind: await choices_of(context, kind) for kind in kinds if context.may(ENTRIES[kind].see)}
     serial = attempt.values.get("transport") == "serial"
-    mine = [p for p in request.app.state.profiles if (p.transport == "serial") == serial]
+    known = titles_in(context.language, request.app.state.profiles).values()
+    mine = [p for p in known if (p.transport == "serial") == serial]
     gateway = await context.backend.item(context.scope, "gateway", attempt.values.get("gateway", ""))
     return page(
         request,

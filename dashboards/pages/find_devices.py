@@ -15,15 +15,16 @@ from dashboards.api.around import scan
 from dashboards.around_models import Around, GatewayEars, SeenDevice
 from dashboards.backend import DirectoryError
 from dashboards.device_words import spoken_in
-from dashboards.directory_port import AskedItems
-from dashboards.models import Gateway, ProfileChoice
+from dashboards.models import Gateway, Item, ProfileChoice
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import is_htmx, page
 from dashboards.paging import Pager, page_number
-from dashboards.seen_words import MAKERS, SERVICES, strength_of
+from dashboards.profile_words import titles_in
+from dashboards.seen_words import MAKERS, SERVICES, said_of, strength_of
 from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
 from hearthward.core.device_words import CAUSES, why_unmatched
+from hearthward.core.text import natural
 from hearthward.trust.access import Action
 
 __all__ = ["KIND", "Manage", "router"]
@@ -104,13 +105,14 @@ def _query(asked: Mapping[str, str]) -> str:
 
 async def _show(request: Request, context: Context, asked: dict[str, str], *, refused: str = "") -> Response:
     number = page_number(asked["page"])
-    wanted = AskedItems("gateway", asked["gateway"], limit=GATEWAYS, offset=(number - 1) * GATEWAYS)
-    found = await context.backend.item_page(context.scope, wanted)
     around = await context.backend.around(context.scope)
-    profiles = {p.id: p for p in request.app.state.profiles}
-    gateways = [g for g in found.items if isinstance(g, Gateway)]
-    places = [_place(context, g, around, asked, profiles) for g in gateways]
-    known = {g.id for g in await context.backend.items(context.scope, "gateway", ended=True)}
+    profiles = titles_in(context.language, request.app.state.profiles)
+    meant = _meant(context, around.items, asked["q"], profiles)
+    every = await context.backend.items(context.scope, "gateway", ended=True)
+    known = {g.id for g in every}
+    gateways = _gateways(every, asked, {one.gateway for one in meant})
+    here = gateways[(number - 1) * GATEWAYS : number * GATEWAYS]
+    places = [_place(context, g, around, meant, asked, profiles) for g in here]
     return page(
         request,
         context,
@@ -120,26 +122,49 @@ async def _show(request: Request, context: Context, asked: dict[str, str], *, re
         strangers=[g.gateway for g in around.gateways if g.gateway not in known][:GATEWAYS],
         asked=asked,
         again="/devices/find" + _query(asked),
-        pager=Pager("/devices/find", asked, found.total, number, size=GATEWAYS),
+        pager=Pager("/devices/find", asked, len(gateways), number, size=GATEWAYS),
         refused=refused,
+        any_gateway=bool(known),
         services=SERVICES,
         makers=MAKERS,
         seconds=LISTEN_S,
     )
 
 
+def _meant(
+    context: Context, items: Sequence[SeenDevice], asked: str, profiles: Mapping[str, ProfileChoice]
+) -> list[SeenDevice]:
+    """Those that have every word that was asked for in what the page says of them."""
+    words = asked.lower().split()
+
+    def texts(one: SeenDevice) -> list[str]:
+        title = profiles[one.profile].title if one.profile in profiles else ""
+        said = said_of(one.services, one.company_ids, context.language)
+        ours = (one.name, one.address, one.profile, title, one.device, one.elsewhere, one.usb)
+        return [text.lower() for text in (*ours, *said)]
+
+    return [one for one in items if all(any(word in text for text in texts(one)) for word in words)]
+
+
+def _gateways(every: Sequence[Item], asked: Mapping[str, str], hits: set[str]) -> list[Gateway]:
+    """The gateways to show: the one asked for; of those that hear what is searched for, if any does."""
+    wanted = asked["gateway"]
+    rows = [g for g in every if isinstance(g, Gateway) and g.ended is None and wanted in {"", g.id}]
+    hearing = [g for g in rows if g.id in hits] if asked["q"] else []
+    return sorted(hearing or rows, key=lambda g: natural(g.id))
+
+
 def _place(
     context: Context,
     gateway: Gateway,
     around: Around,
+    meant: Sequence[SeenDevice],
     asked: Mapping[str, str],
     profiles: Mapping[str, ProfileChoice],
 ) -> Place:
-    here = [one for one in around.items if one.gateway == gateway.id]
-    words = asked["q"].lower().split()
-    meant = [one for one in here if all(any(w in t for t in _texts(one)) for w in words)]
-    shown = [one for one in meant if not (asked["hide"] and one.device)]
-    shown.sort(key=lambda one: (_rank(one), -(one.rssi or -999), one.address))
+    here = [one for one in meant if one.gateway == gateway.id]
+    shown = [one for one in here if not (asked["hide"] and (one.device or one.elsewhere))]
+    shown.sort(key=_rank)
     ears = next((ears for ears in around.gateways if ears.gateway == gateway.id), None)
     return Place(
         gateway,
@@ -148,19 +173,20 @@ def _place(
         _unheard(context, gateway, ears),
         [_row(context, one, profiles) for one in shown[:SHOWN]],
         more=max(0, len(shown) - SHOWN),
-        hidden=len(meant) - len(shown),
+        hidden=len(here) - len(shown),
     )
 
 
-def _texts(one: SeenDevice) -> list[str]:
-    return [text.lower() for text in (one.name, one.address, one.profile, one.device)]
+def _rank(one: SeenDevice) -> tuple[int, int, tuple[tuple[int, int, str], ...], str]:
+    """What could be adopted first, then ports, then what is configured, passers-by last.
 
-
-def _rank(one: SeenDevice) -> int:
-    """What could be adopted first, then ports, then what is configured, passers-by last."""
-    if one.device:
-        return 2
-    return 0 if one.profile else 1 if one.transport == "serial" else 3
+    Within these the nearest first, by the bars that are shown: a signal trembles, and rows that change places
+    under a finger are the wrong device.
+    """
+    known = one.device or one.elsewhere
+    group = 2 if known else 0 if one.profile else 1 if one.transport == "serial" else 3
+    bars = 0 if one.rssi is None or known else strength_of(one.rssi)[0]
+    return group, -bars, natural(known), one.address
 
 
 def _row(context: Context, one: SeenDevice, profiles: Mapping[str, ProfileChoice]) -> Row:

@@ -59,13 +59,13 @@ CAUSES: Final[Mapping[Cause, Said]] = {
     Cause.PORT_FORBIDDEN: {"en": "the gateway may not open the port", "zh": "网关无权打开端口"},
     Cause.ONLY_NOISE: {
         "en": "sends bytes that its profile does not know: wrong speed, or another instrument",
-        "zh": "发送的数据不符合其设备配置: 速率错误或是其他仪器",
+        "zh": "发送的数据不符合其设备型号描述: 速率错误或是其他仪器",
     },
-    Cause.LACKS_SERVICE: {"en": "lacks a service that its profile needs", "zh": "缺少设备配置所需的服务"},
-    Cause.UNSUPPORTED: {"en": "no profile fits it", "zh": "没有匹配的设备配置"},
+    Cause.LACKS_SERVICE: {"en": "lacks a service that its profile needs", "zh": "缺少设备型号描述所需的服务"},
+    Cause.UNSUPPORTED: {"en": "no profile fits it", "zh": "没有匹配的设备型号描述"},
     Cause.WRONG_FIRMWARE: {
         "en": "has another firmware than its profile is for",
-        "zh": "固件版本与设备配置不符",
+        "zh": "固件版本与设备型号描述不符",
     },
     Cause.MISCONFIGURED: {"en": "its configuration cannot be used", "zh": "其设置无法使用"},
     Cause.GATEWAY_OFFLINE: {"en": "its gateway is offline", "zh": "其网关离线"},
@@ -111,13 +111,13 @@ ADVICE: Final[Mapping[Cause, Said]] = {
     },
     Cause.ONLY_NOISE: {
         "en": "check the instrument's output setting and the profile chosen",
-        "zh": "请检查仪器的输出设置与所选设备配置",
+        "zh": "请检查仪器的输出设置与所选设备型号描述",
     },
-    Cause.LACKS_SERVICE: {"en": "choose another profile", "zh": "请选择其他设备配置"},
-    Cause.UNSUPPORTED: {"en": "choose a profile to try", "zh": "请指定一个设备配置试用"},
+    Cause.LACKS_SERVICE: {"en": "choose another profile", "zh": "请选择其他设备型号描述"},
+    Cause.UNSUPPORTED: {"en": "choose a profile to try", "zh": "请指定一个设备型号描述试用"},
     Cause.WRONG_FIRMWARE: {
         "en": "choose the profile for its firmware, or update the device",
-        "zh": "请选择适用其固件的设备配置, 或更新设备",
+        "zh": "请选择适用其固件的设备型号描述, 或更新设备",
     },
     Cause.MISCONFIGURED: {"en": "correct its entry in the directory", "zh": "请更正目录中的条目"},
     Cause.GATEWAY_OFFLINE: {"en": "check the gateway's power and network", "zh": "请检查网关的电源与网络"},
@@ -128,19 +128,19 @@ ADVICE: Final[Mapping[Cause, Said]] = {
 SEEN: Final[Mapping[str, Said]] = {
     "several": {
         "en": "several profiles fit ({what}): name one",
-        "zh": "匹配多个设备配置 ({what}): 请指定其一",
+        "zh": "匹配多个设备型号描述 ({what}): 请指定其一",
     },
     "none": {
         "en": "no profile fits what it says of itself; some say more once connected: name a profile to try",
-        "zh": "没有匹配其广播内容的设备配置; 部分设备连接后才提供更多信息: 可指定一个试用",
+        "zh": "没有匹配其广播内容的设备型号描述; 部分设备连接后才提供更多信息: 可指定一个试用",
     },
     "silent": {
         "en": "says nothing of itself: name a profile to try",
-        "zh": "未说明自身信息: 可指定设备配置试用",
+        "zh": "未说明自身信息: 可指定设备型号描述试用",
     },
     "port": {
         "en": "a port does not say which instrument is behind it: name its profile",
-        "zh": "端口不说明所接的仪器: 请指定设备配置",
+        "zh": "端口不说明所接的仪器: 请指定设备型号描述",
     },
 }
 """Why a sighting has no profile: its ``why`` up to the colon; what comes after it is ``{what}``."""

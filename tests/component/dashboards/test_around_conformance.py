@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.around_models import Adopted
 from dashboards.backend import DirectoryError
+from dashboards.models import Device
 from hearthward.core.device_states import Sighting
 from hearthward.core.sightings import Ask, Sightings
 from hearthward.core.wire import Status, topic
@@ -147,7 +149,10 @@ async def test_a_device_is_taken_in_with_its_patient_and_the_same_again_is_the_s
     assert (done.association.device, done.association.patient) == ("cuff-1", ids["patient"])
     again = await ears.backend.adopt(SCOPE, CUFF_FIELDS, ids["patient"])
     assert (again.created, again.device, again.association) == (False, done.device, done.association)
-    assert await refused(ears, id="cuff-2") == ("address", "taken")
+    with pytest.raises(DirectoryError) as caught:  # somebody else was faster, with a patient of theirs
+        await ears.backend.adopt(SCOPE, {**CUFF_FIELDS, "id": "cuff-2"}, None)
+    error = caught.value
+    assert (error.field, error.code, error.value) == ("address", "taken", "cuff-1"), "it is named"
     assert await refused(ears) == ("address", "taken"), "it is on somebody"
     assert not await entered(ears, "cuff-2")
 
@@ -193,3 +198,76 @@ async def test_whom_was_asked_to_listen_is_known_until_it_has(ears: FakeEars | R
     assert (await ears.backend.around(SCOPE)).listening == {}
     await ears.backend.scan(SCOPE, "gw-1", 10)
     assert list((await ears.backend.around(SCOPE)).listening) == ["gw-1"]
+
+
+async def places(ears: FakeEars | RealEars, scope: Scope = SCOPE) -> list[tuple[str, str, str]]:
+    found = await ears.backend.around(scope)
+    return [(one.gateway, one.device, one.elsewhere) for one in found.items]
+
+
+async def test_where_a_device_is_configured_the_directory_knows_sooner_than_gateways(
+    ears: FakeEars | RealEars,
+):
+    ids = await furnish(ears)
+    await ears.backend.create(SCOPE, "gateway", {"id": "gw-2", "ward": ids["other"]})
+    for gateway in ("gw-1", "gw-2"):
+        await ears.tell(seen(gateway, CUFF))
+    assert await places(ears) == [("gw-1", "", ""), ("gw-2", "", "")]
+    entry = {k: v for k, v in CUFF_FIELDS.items() if k != "id"}
+    await ears.backend.create(SCOPE, "device", {**entry, "id": "typed", "address": CUFF.address.lower()})
+    assert await places(ears) == [("gw-1", "typed", ""), ("gw-2", "", "gw-1")]
+    assert await refused(ears, gateway="gw-2") == ("address", "gateway")
+    theirs = Scope("main", frozenset({ids["other"]}))
+    assert await places(ears, theirs) == [("gw-2", "", "...")], "whose it is, is not theirs to know"
+    await ears.backend.end(SCOPE, "device", "typed")
+    assert await places(ears) == [("gw-1", "", ""), ("gw-2", "", "")]
+
+
+async def test_a_port_by_another_path_is_whose_the_gateway_says_while_it_is_in_the_directory(
+    ears: FakeEars | RealEars,
+):
+    await furnish(ears)
+    port = {"gateway": "gw-1", "transport": "serial", "address": "/dev/serial/by-id/a-cable"}
+    await ears.backend.create(SCOPE, "device", {**port, "id": "rad", "profile": "masimo-ascii1"})
+    told = Sighting("serial", "/dev/ttyUSB0", T0, T0 + 5, device="rad")
+    await ears.tell(seen("gw-1", told))
+    assert await places(ears) == [("gw-1", "rad", "")]
+    await ears.backend.end(SCOPE, "device", "rad")
+    assert await places(ears) == [("gw-1", "", "")], (
+        "it can be taken in again, also while the gateway is away"
+    )
+
+
+async def test_an_address_is_one_in_small_letters_and_in_capitals(ears: FakeEars | RealEars):
+    await furnish(ears)
+    made = await ears.backend.create(SCOPE, "device", {**CUFF_FIELDS, "address": CUFF.address.lower()})
+    assert isinstance(made, Device)
+    assert made.address == CUFF.address
+    assert await refused(ears, id="cuff-2") == ("address", "taken")
+    again = await ears.backend.adopt(SCOPE, CUFF_FIELDS, None)
+    assert not again.created
+
+
+async def test_how_many_found_no_room_is_told(ears: FakeEars | RealEars):
+    await furnish(ears)
+    crowd = tuple(Sighting("ble", f"5A:00:00:00:{n // 256:02X}:{n % 256:02X}", T0, T0) for n in range(500))
+    await ears.tell(Sightings.decode(seen("gw-1", *crowd).encode()))
+    (heard,) = (await ears.backend.around(SCOPE)).gateways
+    assert heard.more + len((await ears.backend.around(SCOPE)).items) == 500
+
+
+async def test_of_two_who_adopt_at_once_one_does_and_the_other_is_told(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    tries = [
+        ears.backend.adopt(SCOPE, {**CUFF_FIELDS, "id": "mine"}, ids["patient"]),
+        ears.backend.adopt(SCOPE, {**CUFF_FIELDS, "id": "yours"}, None),
+    ]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    won = [one for one in done if isinstance(one, Adopted)]
+    lost = [one for one in done if isinstance(one, DirectoryError)]
+    assert [one.created for one in won] == [True]
+    assert [(e.field, e.code, e.value) for e in lost] == [("address", "taken", won[0].device.id)]
+    known = [
+        d.id for d in await ears.backend.items(SCOPE, "device") if getattr(d, "address", "") == CUFF.address
+    ]
+    assert known == [won[0].device.id]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from cloud_ingest.around import MAX_GATEWAYS, AroundBoard
+from cloud_ingest.around import KEPT_S, MAX_GATEWAYS, AroundBoard
 from cloud_ingest.sources.fake import MemorySource
-from hearthward.core.clock import EventClock
+from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.device_states import Sighting
 from hearthward.core.errors import UplinkError
 from hearthward.core.sightings import Sightings
@@ -17,7 +19,8 @@ from hearthward.trust.keys import SigningKey
 class Rig:
     def __init__(self) -> None:
         self.telemetry, self.clock = Telemetry(), EventClock(5)
-        self.board = AroundBoard("main", MemorySource(), SigningKey.new(), self.clock, self.telemetry)
+        self.source = MemorySource()
+        self.board = AroundBoard("main", self.source, SigningKey.new(), self.clock, self.telemetry)
 
     def tell(self, gateway: str, *addresses: str, topic: str | None = None) -> None:
         seen = Sightings(gateway, "s", 1, tuple(Sighting("ble", a, 1, 1) for a in addresses))
@@ -55,3 +58,46 @@ def test_invented_gateways_do_not_fill_the_memory():
 async def test_without_a_broker_nobody_can_be_asked():
     with pytest.raises(UplinkError):
         await Rig().board.scan("gw-1", 10)
+
+
+def test_what_was_told_an_hour_ago_is_forgotten_and_also_when_nobody_looks():
+    rig = Rig()
+    rig.tell("gw-1", "a")
+    rig.clock.advance(KEPT_S)
+    rig.tell("gw-2", "b")
+    rig.board.forget()
+    assert set(rig.board._told) == {"gw-1", "gw-2"}
+    rig.clock.advance(1)
+    rig.board.forget()
+    assert set(rig.board._told) == {"gw-2"}
+    assert set(rig.board.all()) == {"gw-2"}
+
+
+def test_invented_gateways_that_tell_no_more_make_room():
+    rig = Rig()
+    for n in range(MAX_GATEWAYS):
+        rig.tell(f"made-up-{n}")
+    rig.tell("gw-1", "a")
+    assert "gw-1" not in rig.board.all()
+    rig.clock.advance(KEPT_S + 1)
+    rig.board.forget()
+    rig.tell("gw-1", "a")
+    assert set(rig.board.all()) == {"gw-1"}
+
+
+async def test_a_gateway_listens_for_as_long_as_it_was_asked_to():
+    rig = Rig()
+
+    async def nothing(*_of: object) -> None:
+        pass
+
+    task = asyncio.create_task(rig.source.run(nothing, nothing))
+    await rig.source.wait_connected()
+    await rig.board.scan("gw-1", 10)
+    assert rig.board.listening() == {"gw-1": rig.clock.now_ns() + 10 * SECOND}
+    rig.clock.advance(10)
+    assert rig.board.listening() == {}
+    await rig.board.scan("gw-1", 600)
+    assert rig.board.listening() == {"gw-1": rig.clock.now_ns() + 60 * SECOND}, "a minute at most"
+    task.cancel()
+    await asyncio.wait([task])

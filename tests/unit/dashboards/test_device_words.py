@@ -119,6 +119,7 @@ async def test_sightings_are_told_and_a_gateway_is_asked_to_listen_and_that_is_a
             "profile": "sig-bp",
             "why": "",
             "device": "",
+            "elsewhere": "",
             "first": "",
             "last": "",
         }

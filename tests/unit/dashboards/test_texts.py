@@ -10,6 +10,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from dashboards.i18n import LANGUAGES, LOCALE, SCRIPT, html_lang, negotiate, script_strings
+from dashboards.profile_words import TITLES, titles_in
+from dashboards.profiles import profile_choices
+from firmware_profiles import load_catalog
 
 ROOT = LOCALE.parent
 
@@ -100,3 +103,20 @@ def test_our_scripts_stay_small():
     code = [re.sub(r"(?s)/\*.*?\*/", "", text) for text in texts]
     lines = [line.strip() for text in code for line in text.splitlines()]
     assert sum(bool(line) and not line.startswith("//") for line in lines) < 1000
+
+
+def test_a_profile_that_only_people_can_name_can_be_chosen_and_a_part_of_others_cannot():
+    offered = {p.id for p in profile_choices(load_catalog())}
+    assert {"sig-pulse-oximeter-spot", "nonin-df2", "xiaomi-mibfs"} <= offered
+    assert not offered & {"sig-battery", "sig-device-information", "sig-current-time"}
+
+
+def test_every_shipped_profile_has_a_chinese_title_and_a_sites_own_keeps_its_own():
+    """A new profile's title is entered in ``dashboards/profile_words.py`` and in both catalogues."""
+    shipped = profile_choices(load_catalog())
+    assert {p.title for p in shipped} == TITLES
+    chinese = titles_in("zh_Hans", shipped)
+    assert [p.id for p in shipped if p.title == chinese[p.id].title] == []
+    assert [p.id for p in shipped if not re.search("[\u4e00-\u9fff]", chinese[p.id].title)] == []
+    own = shipped[0].model_copy(update={"id": "own", "title": "100 % <b>ours</b> %(x)s"})
+    assert titles_in("zh_Hans", [own]) == {"own": own}

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from devices.states import SessionState
 from hearthward.core.device_states import Cause, DeviceWord
-from hearthward.core.device_words import CAUSES, STATES, reason, state_word
+from hearthward.core.device_words import (
+    ADVICE,
+    CAUSES,
+    SEEN,
+    STATES,
+    Language,
+    reason,
+    state_word,
+    why_unmatched,
+)
 
 
 def two_past_two(_at: int) -> str:
@@ -42,3 +54,25 @@ def test_every_cause_has_its_words_in_both_languages_and_they_differ():
         assert all(said.keys() == {"en", "zh"} for said in table.values())
     for language in ("en", "zh"):
         assert len({said[language] for said in CAUSES.values()}) == len(CAUSES)
+
+
+def test_for_every_cause_it_is_said_what_to_do_in_both_languages():
+    assert set(ADVICE) == set(CAUSES)
+    for table in (ADVICE, CAUSES, SEEN):
+        for said in table.values():
+            assert said.keys() == {"en", "zh"}
+            assert said["en"].isascii()
+            assert re.search("[\u4e00-\u9fff]", said["zh"]), said
+    for cause, said in ADVICE.items():
+        assert said["en"] != CAUSES[cause]["en"], "an advice is no reason"
+
+
+def test_every_state_of_a_session_has_its_words():
+    assert {state.value for state in SessionState} <= set(STATES)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_why_no_profile_fits_names_those_among_which_to_choose(language: Language):
+    assert "(a, b)" in why_unmatched("several:a, b", language)
+    assert why_unmatched("none", language) == SEEN["none"][language]
+    assert why_unmatched("of a later release", language) == "of a later release"
