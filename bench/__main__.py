@@ -17,7 +17,7 @@ NAMES: Final = {
     "devices": "200 Bluetooth devices and 32 serial ports for an hour (3,700 s; BENCH_DEVICES_S)",
     "stores": "writing and reading each time-series store (60 s)",
     "trends": "a month of one signal at 1 Hz in the embedded store, as trends (40 s)",
-    "waves": "a pleth of 75 Hz: CPU of each step and bytes an hour in the outbox (20 s)",
+    "waves": "a pleth of 75 Hz: CPU of each step, to the cloud's file; bytes an hour in the outbox (20 s)",
     "outbox": "how fast the edge's outbox takes and gives readings; three days offline (150 s)",
     "wall": "first content of /ward with 1,000 patients (20 s)",
     "hub": "200 browsers at the wall of 30 beds at 1/s: what the server pays (60 s)",

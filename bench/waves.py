@@ -1,14 +1,18 @@
-"""A pleth of 75 Hz: what a second of it costs from the wire to the outbox, and what an hour takes there."""
+"""A pleth of 75 Hz: what a second of it costs from the wire to the cloud's file, and what an hour takes."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
+import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import Final
 
 from bench.figures import Outcome
+from cloud_ingest.waves import SqliteWaves, WaveParcel
 from devices.waves import WaveStamper
 from edge_agent.encoding import encode_all_waves
 from edge_agent.segments.fake import MemoryDisk
@@ -28,6 +32,9 @@ WARM_S: Final = 10
 """Then a segment is begun, which knows what blocks have in common: as all but an outbox's first do."""
 ROUNDS: Final = 5
 START: Final = 1_772_000_000 * SECOND
+GATEWAYS: Final = 10
+TOGETHER: Final = 30
+"""Chunks of each gateway in one transaction of the cloud's file."""
 OUTBOX_BYTES: Final = 256 << 20
 RAW: Final = RATE * 3600
 """Bytes an hour of samples of one byte."""
@@ -52,6 +59,9 @@ def measure() -> Outcome:
             target=2 * RAW / 1000,
             note=f"{size / RAW:.2f} bytes a sample",
         )
+    kept, dropped = zip(*(asyncio.run(_in_the_cloud()) for _ in range(ROUNDS)), strict=True)
+    outcome.add(f"CPU a chunk: into the cloud's file, {GATEWAYS} gateways", median(kept), "us", target=100)
+    outcome.add("CPU a chunk: dropped from it, where there are too many", median(dropped), "us")
     return outcome
 
 
@@ -123,6 +133,27 @@ def _stored(devices: int) -> tuple[float, float, float, float]:
     store.close()
     done, kept = SECONDS * devices, (SECONDS - WARM_S) * devices
     return encode / done * 1e6, commit / done * 1e6, decode / done * 1e6, size / kept * 3600
+
+
+async def _in_the_cloud() -> tuple[float, float]:
+    """CPU microseconds a chunk to store, and to drop half of them again for their size."""
+    line = _samples(0)
+    parcels = [
+        [
+            WaveParcel(f"gw-{g}", [_chunk(g, n, line) for n in range(at, at + TOGETHER)])
+            for g in range(GATEWAYS)
+        ]
+        for at in range(0, SECONDS, TOGETHER)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteWaves(Path(folder) / "waves.db")
+        begun = time.process_time()
+        stored = sum([await store.append("main", together) for together in parcels])
+        between = time.process_time()
+        dropped = await store.prune(0, SECONDS * GATEWAYS * RATE)
+        ended = time.process_time()
+        await store.close()
+    return (between - begun) / stored * 1e6, (ended - between) / dropped * 1e6
 
 
 def _chunk(device: int, n: int, line: list[int]) -> WaveformChunk:
