@@ -61,7 +61,8 @@ class RenewingWaves:
         """Open or make the file; one that is garbled is moved aside first."""
         file, damage = await asyncio.to_thread(_begin, path)
         made = cls(path, file, clock=clock, telemetry=telemetry)
-        made._note(damage)
+        made._damage = damage
+        made._note()
         return made
 
     async def append(self, tenant: str, parcels: Sequence[WaveParcel]) -> int:
@@ -91,6 +92,7 @@ class RenewingWaves:
     async def run(self, tell: Tell) -> None:
         """Tell whether the file takes what comes, and for a while that one was damaged, until cancelled."""
         while True:
+            self._note()
             if self._anew is not None:
                 tell(self._anew)
                 self._anew = None
@@ -124,14 +126,15 @@ class RenewingWaves:
             if not (_is_garbled(error) or file.shut_down):
                 raise
             renewing = asyncio.get_running_loop().run_in_executor(None, self._renew, file, error)
-        self._note(await asyncio.shield(renewing))
+        await asyncio.shield(renewing)
+        self._note()
         return await ask(self._file)
 
-    def _renew(self, file: SqliteWaves, error: StoreUnavailable) -> str | None:
-        """Put a new file in the place of ``file``, unless that was done; what is lost. In a thread."""
+    def _renew(self, file: SqliteWaves, error: StoreUnavailable) -> None:
+        """Put a new file in the place of ``file``, unless that was done. In a thread."""
         with self._changing:
             if self._file is not file or self._closed:
-                return None
+                return
             now = self._clock.monotonic_ns()
             if self._renewed_at is not None and now - self._renewed_at < RENEWED_EVERY_S * SECOND:
                 raise error
@@ -142,17 +145,16 @@ class RenewingWaves:
                     _move_aside(self._path, error)
                     self._damage = str(error)
                 self._file, found = _begin(self._path)
+                self._damage = self._damage or found
             except (OSError, ConfigError) as again:
                 msg = f"a new file of waveforms cannot be begun: {again}"
                 raise StoreUnavailable(msg, path=str(self._path)) from again
-            damage, self._damage = self._damage or found, None
-            return damage
 
-    def _note(self, damage: str | None) -> None:
-        """Waveforms begin anew because of ``damage``, if there is any."""
-        if damage is not None:
+    def _note(self) -> None:
+        """Count damage that was found, also by who has gone away meanwhile, and have it told."""
+        if self._damage is not None:
+            self._anew, self._damage = self._damage, None
             self._telemetry.count("wave_store_garbled_total")
-            self._anew = damage
 
 
 def _begin(path: Path) -> tuple[SqliteWaves, str | None]:

@@ -207,6 +207,11 @@ async def test_who_goes_away_while_it_begins_anew_leaves_it_whole(rig: Rig):
                 break
             await asyncio.sleep(0.01)
     assert chunk(1) in await store.read("main", "dev_1", "pleth", 0, FOREVER)
+    told, task = told_by(store)
+    await asyncio.sleep(0)
+    assert "malformed" in str(told[0])
+    assert rig.renewed == 1
+    task.cancel()
     await store.close()
     with pytest.raises(StoreUnavailable):
         await USES["append"](store)
