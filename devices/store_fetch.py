@@ -19,6 +19,7 @@ from devices.racp import (
     Code,
     Cursor,
     Fetching,
+    Op,
     Record,
     answers,
     count_from,
@@ -40,6 +41,8 @@ REFETCH_S: Final = 300.0
 """A device that stays connected is asked for new records so often."""
 SILENCE_S: Final = 30.0
 """A procedure in which so long nothing comes has failed (Glucose Service 1.0, 3.4.2)."""
+LATE_S: Final = 1.0
+"""So long after an answer without any records, they are waited for."""
 ABORT_S: Final = 5.0
 BUSY_PAUSE_S: Final = 0.2
 TRIES: Final = 4
@@ -315,9 +318,11 @@ class StoreFetch:
         self, store: _Store, control: ControlPoint, request: bytes, strained: asyncio.Future[None]
     ) -> Answer | None:
         limit = store.racp.within_s or SILENCE_S
+        early: Answer | None = None
         while True:
             before = store.heard
-            waiting: asyncio.Future[bytes] = asyncio.ensure_future(control.answer(limit))
+            within = limit if early is None else min(limit, LATE_S)
+            waiting: asyncio.Future[bytes] = asyncio.ensure_future(control.answer(within))
             try:
                 await asyncio.wait((waiting, strained), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -332,6 +337,8 @@ class StoreFetch:
             except TimeoutError:
                 if store.heard > before:
                     continue
+                if early is not None:
+                    return early
                 msg = f"the device's store was asked, and nothing came for {limit:g} s"
                 raise LinkError(msg, device=self._device, cause=Cause.SILENT.value) from None
             except DecodeError as error:
@@ -340,8 +347,11 @@ class StoreFetch:
                     "store_answers_rejected_total", reason=error.reason, device=self._device
                 )
                 continue
-            if answers(request, answer):
+            if not answers(request, answer):
+                continue
+            if early is not None or store.heard or not _hollow(request, answer):
                 return answer
+            early = answer  # it came before its records, or is the one to the last request told again
 
     async def _abort(self, control: ControlPoint) -> None:
         """Have the device stop telling; one that does not answer that has stopped, or will be found busy."""
@@ -374,6 +384,11 @@ class _Store:
         if self.fetching is not None:
             for record in records:
                 self.fetching.taken(record, ticket)
+
+
+def _hollow(request: bytes, answer: Answer) -> bool:
+    """Whether it says that records were told; where there are none, that is said instead."""
+    return request[0] == Op.REPORT and answer.code is Code.SUCCESS
 
 
 def _records(batch: ReadingBatch) -> list[Record]:

@@ -19,8 +19,8 @@ class FakeControlPoint:
     """Answers each request in a task of its own, payload by payload.
 
     Set ``refusals`` to attribute errors for the next writes, ``mute`` to answer nothing, ``early`` to
-    indicate before the last payload; call ``cut`` after so many further payloads. ``requests`` is what was
-    written.
+    indicate before the last payload, ``twice`` to tell each answer again after the next request; call ``cut``
+    after so many further payloads. ``requests`` is what was written.
     """
 
     def __init__(self, tell: Tell, on_payload: OnPayload) -> None:
@@ -31,7 +31,8 @@ class FakeControlPoint:
         self._left: int | None = None
         self._lost = False
         self.refusals: list[int] = []
-        self.mute = self.early = False
+        self.mute = self.early = self.twice = False
+        self._former = b""
         self.requests: list[bytes] = []
         self.subscriptions = 0
 
@@ -57,6 +58,9 @@ class FakeControlPoint:
         while not self._answers.empty():
             self._answers.get_nowait()
         payloads, answer = self._tell(request)
+        if self.twice and self._former:
+            self._answers.put_nowait(self._former)
+        self._former = answer
         self._telling = asyncio.create_task(self._answer(payloads, answer), name="fake store")
 
     def _check(self) -> None:
@@ -70,6 +74,8 @@ class FakeControlPoint:
         self._answers.put_nowait(None)
 
     async def _answer(self, payloads: Sequence[tuple[str, bytes]], answer: bytes) -> None:
+        for _ in range(10 * self.twice):  # the record after it takes its time on the air
+            await asyncio.sleep(0)
         for n, (source, payload) in enumerate(payloads):
             await asyncio.sleep(0)
             if self._left == 0:

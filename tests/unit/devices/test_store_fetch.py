@@ -532,6 +532,29 @@ async def test_a_record_that_is_refused_here_stays_in_the_device(how: str):
     await gateway.kill()
 
 
+async def test_a_device_that_answers_twice_is_not_taken_at_its_former_word():
+    gateway = Gateway(Meter(), KEEPING)
+    gateway.meter.measure(6)
+    await gateway.connect()
+    gateway.meter.number = 1  # a new battery: only the last record shows it
+    gateway.meter.measure(3)
+    point = gateway.point()
+    point.twice = True
+    await gateway.connect(point)
+    assert gateway.identities == gateway.meter.made
+    await gateway.kill()
+
+
+async def test_an_empty_store_that_says_it_was_told_is_waited_for_but_a_moment():
+    gateway = Gateway(Meter(), replace(KEEPING, within_s=0.02))
+    point = gateway.point()
+    point._tell = lambda request: ([], bytes((6, 0, request[0], 1)))
+    gateway.fetch.connected([gateway.racp], PROFILE.hash)
+    await gateway.fetch.fetch(gateway.racp, point)
+    assert point.requests == [REPORT_ALL]
+    await point.close()
+
+
 def measures_before(gateway: Gateway, op: Op) -> FakeControlPoint:
     """A control point of a device with which somebody measures just before it is asked that."""
     point = gateway.point()
