@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Final
 
 from devices.consuming import Sleep
@@ -26,11 +25,11 @@ from devices.racp import (
     delete_up_to,
     parse_answer,
 )
+from devices.record_marks import identity, numbered, records_of
 from firmware_profiles import RacpStep
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError, LinkError, StoreUnavailable
-from hearthward.core.ids import digest63
-from hearthward.core.model import Quality, ReadingBatch
+from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 
 __all__ = ["REFETCH_S", "StoreFetch"]
@@ -108,11 +107,11 @@ class StoreFetch:
         asking = self.asking()
         if store is None and not asking:
             return False
-        again = _identity(batch) in self._known or (asking and _numbered(source, batch) in self._told)
+        again = identity(batch) in self._known or (asking and numbered(source, batch) in self._told)
         if store is None:  # what a device tells beside its records
             return again
         store.heard += 1
-        records = _records(batch)
+        records = records_of(batch)
         again = again or (
             store.fetching is not None and bool(records) and all(map(store.fetching.knows, records))
         )
@@ -126,13 +125,13 @@ class StoreFetch:
         store = self._stores.get(source)
         if store is None and not self.asking():
             return
-        if (identity := _identity(batch)) is not None:
-            _remember(self._known, identity, KNOWN)
-        elif (identity := _numbered(source, batch)) is not None:
-            _remember(self._told, identity, KNOWN)
+        if (mark := identity(batch)) is not None:
+            _remember(self._known, mark, KNOWN)
+        elif (mark := numbered(source, batch)) is not None:
+            _remember(self._told, mark, KNOWN)
         if store is None:
             return
-        store.take(_records(batch), self._delivery.offered)
+        store.take(records_of(batch), self._delivery.offered)
         if store.fetching is not None:
             store.fetching.committed(self._delivery.left)
 
@@ -389,37 +388,6 @@ class _Store:
 def _hollow(request: bytes, answer: Answer) -> bool:
     """Whether it says that records were told; where there are none, that is said instead."""
     return request[0] == Op.REPORT and answer.code is Code.SUCCESS
-
-
-def _records(batch: ReadingBatch) -> list[Record]:
-    """The numbered records of one payload, in its order."""
-    out = []
-    for number, rows in groupby(range(len(batch)), key=lambda i: batch.record[i]):
-        if number is None:
-            continue
-        said = [(batch.metric[i], batch.value[i], batch.code[i], batch.device_time[i]) for i in rows]
-        at = max((time or 0 for _, _, _, time in said), default=0)
-        out.append(Record(number, digest63(repr(said).encode()), at))
-    return out
-
-
-def _identity(batch: ReadingBatch) -> int | None:
-    """What tells this payload from all others; None when only its receive time does."""
-    if not len(batch) or any(
-        time is None or quality & Quality.CLOCK_UNSET
-        for time, quality in zip(batch.device_time, batch.quality, strict=True)
-    ):
-        return None
-    said = (batch.device_time, batch.record, batch.metric, batch.value, batch.code, batch.digest)
-    return digest63(repr(said).encode())
-
-
-def _numbered(source: str, batch: ReadingBatch) -> int | None:
-    """What tells this payload from others of its source on one connection; None when it has no numbers."""
-    if not len(batch) or None in batch.record:
-        return None
-    said = (source, batch.record, batch.metric, batch.value, batch.code)
-    return digest63(repr(said).encode())
 
 
 def _remember(known: dict[int, None], identity: int, most: int) -> None:
