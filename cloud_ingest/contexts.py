@@ -147,11 +147,11 @@ def expected_of(profile: Profile, interval_s: float | None) -> frozenset[str]:
     cuff is expected to give blood pressure, but not the pulse that comes along with it.
     """
     found: set[str] = set()
-    for frame in profile.document.frames.values():
+    for source, frame in profile.document.frames.items():
         metrics = {spec.metric for spec in frame.fields if spec.metric} - NOT_EXPECTED
         rows = [METRICS[m] for m in metrics if METRICS[m].kind == "numeric"]
         slowest = max((row.interval_s for row in rows), default=0.0)
-        interval = interval_s or profile.expected_interval_s or slowest
+        interval = interval_s or profile.interval_s(source) or slowest
         found |= {row.key for row in rows if interval <= max(row.interval_s, CONTINUOUS_S)}
     return frozenset(found)
 
@@ -171,9 +171,17 @@ def _expected(
 
 
 def _delivers(device: Device, catalog: Catalog, delivered: Delivered | None) -> Collection[str] | None:
-    """The metrics whose silence means something on a device; None: nobody can say."""
+    """The metrics whose silence means something on a device; None: nobody can say.
+
+    A device may have other standard services than its profile is for: what it has told of them counts, too.
+    """
     if device.profile is not None and device.profile in catalog:
-        return expected_of(catalog.get(device.profile), device.interval_s)
+        profile = catalog.get(device.profile)
+        found = expected_of(profile, device.interval_s)
+        if not profile.document.composes or delivered is None:
+            return found
+        own = {spec.metric for frame in profile.document.frames.values() for spec in frame.fields}
+        return found.union(_watched(set(delivered.get(device.id, ())) - own, device.interval_s))
     if delivered is None:
         return None
     return _watched(delivered.get(device.id, ()), device.interval_s)

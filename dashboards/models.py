@@ -5,6 +5,7 @@ Times are UTC nanoseconds inside and ISO 8601 with ``Z`` outside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -397,7 +398,9 @@ class User(_View):
 class ProfileChoice(_View):
     """A firmware profile that can be chosen for a device.
 
-    ``metrics`` None means that it is not known what such a device measures.
+    ``metrics`` None means that it is not known what such a device measures. ``composes``: it is of some
+    services of a device only, and can be joined with others of the kind (``a+b``) that do not read the same;
+    ``intervals`` has the metrics of a joined one that have an interval of their own.
     """
 
     id: str
@@ -405,3 +408,10 @@ class ProfileChoice(_View):
     transport: Literal["ble", "serial"]
     metrics: frozenset[str] | None = None
     interval_s: float | None = None
+    composes: bool = False
+    reads: frozenset[str] = frozenset()
+    intervals: Mapping[str, float] = Field(default_factory=dict)
+
+    def interval_of(self, metric: str) -> float | None:
+        """How often such a device tells a metric (s); None: not known."""
+        return self.intervals.get(metric, self.interval_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from dashboards.choices import Choices
 from dashboards.i18n import N_, translations
 from dashboards.models import ProfileChoice
 
@@ -42,7 +43,6 @@ TITLES: Final = frozenset(
 def titles_in(language: str, profiles: Iterable[ProfileChoice]) -> Mapping[str, ProfileChoice]:
     """Profiles by id, their titles in a language of the pages; a site's own say what their file says."""
     tongue = translations(language)
-    return {
-        p.id: p.model_copy(update={"title": tongue.gettext(p.title)}) if p.title in TITLES else p
-        for p in profiles
-    }
+    return Choices(
+        p.model_copy(update={"title": tongue.gettext(p.title)}) if p.title in TITLES else p for p in profiles
+    )

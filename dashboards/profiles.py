@@ -46,4 +46,6 @@ def _choice(profile: Profile) -> ProfileChoice:
         transport="serial" if profile.transport == "serial" else "ble",  # advertisements are Bluetooth, too
         metrics=metrics,
         interval_s=profile.expected_interval_s or slowest,
+        composes=profile.document.composes,
+        reads=profile.own,
     )

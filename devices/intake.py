@@ -121,7 +121,8 @@ class Intake:
             stored = self._stores.asking() or any(one.quality & Quality.FROM_STORE for one in decoded)
             judge = partial(self._watch.judge, stored=stored)
             told = self._stores.telling(source)
-            stamped = self._stamper.stamp(source, payload, decoded, profile.hash, now, judge, stored=told)
+            own = profile.part_of(source).hash
+            stamped = self._stamper.stamp(source, payload, decoded, own, now, judge, stored=told)
         except DecodeError as error:
             self._waves.lost()
             self.reject(source, payload, error)

@@ -231,6 +231,7 @@ class DeviceSession:
             self._set(SessionState.IDENTIFYING, "")
             self._notice(facts)
             if profile is not None:
+                profile = self._profile = self._catalog.completed(profile, facts)
                 _check_firmware(profile, facts)
             else:
                 profile = self._profile = self._catalog.match(facts)
@@ -391,11 +392,12 @@ def _has_store(profile: Profile) -> bool:
 
 def _check_firmware(profile: Profile, facts: DeviceFacts) -> None:
     """Refuse a configured profile for a firmware it is not made for: its bytes may mean something else."""
-    wanted = profile.document.match.firmware_range
     version = None if facts.firmware is None else parse_version(facts.firmware)
-    if version is not None and not wanted.everything and version not in wanted:
-        msg = (
-            f"the device's firmware is {facts.firmware}, but profile {profile.id!r} is for "
-            f"{profile.document.match.firmware}: configure another profile, or none to have it matched"
-        )
-        raise UnsupportedDevice(msg, firmware=facts.firmware, profile=profile.id)
+    for part in profile.parts or (profile,):
+        wanted = part.document.match.firmware_range
+        if version is not None and not wanted.everything and version not in wanted:
+            msg = (
+                f"the device's firmware is {facts.firmware}, but profile {part.id!r} is for "
+                f"{part.document.match.firmware}: configure another profile, or none to have it matched"
+            )
+            raise UnsupportedDevice(msg, firmware=facts.firmware, profile=part.id)

@@ -31,6 +31,7 @@ class _Dated:
     """The record that was told last, and when it was measured: what is told of it apart has no time."""
 
     record: int
+    profile: str
     device_time: int | None
     quality: Quality
     corrected: Correction
@@ -142,11 +143,11 @@ class Stamper:
         clock: Correction | None = None
         once = None if judge is None else cache(judge)
         for ordinal, value in zip(_ordinals(values), values, strict=True):
-            beside = self._beside(value)
+            beside = self._beside(value, profile_hash)
             if beside is None:
                 corrected = self._corrected(value, at, once)
                 clock = clock if corrected.skew is None else corrected
-                self._note(value, corrected)
+                self._note(value, profile_hash, corrected)
             else:
                 value, corrected = beside  # noqa: PLW2901 - of the record that was told just before
             quality = int(value.quality)
@@ -181,20 +182,21 @@ class Stamper:
         word = DecodedReading(metric, value, None, None, None, quality, None)
         return self.stamp(metric, f"{value:g}".encode(), [word], profile_hash, now).batch
 
-    def _beside(self, value: DecodedReading) -> tuple[DecodedReading, Correction] | None:
+    def _beside(self, value: DecodedReading, profile: str) -> tuple[DecodedReading, Correction] | None:
         """What belongs to the record told last and has no time (a glucose's meal), with that record's."""
         dated = self._dated
-        own = value.device_time is not None or value.quality & Quality.CLOCK_UNSET
-        if dated is None or value.record != dated.record or own:
+        if dated is None or (value.record, profile) != (dated.record, dated.profile):
+            return None
+        if value.device_time is not None or value.quality & Quality.CLOCK_UNSET:
             return None
         quality = value.quality | dated.quality
         return replace(value, device_time=dated.device_time, quality=quality), dated.corrected
 
-    def _note(self, value: DecodedReading, corrected: Correction) -> None:
+    def _note(self, value: DecodedReading, profile: str, corrected: Correction) -> None:
         unset = bool(value.quality & Quality.CLOCK_UNSET)
         if value.record is not None and (unset or value.device_time is not None):
             known = value.quality & (Quality.CLOCK_UNSET | Quality.FROM_STORE)
-            self._dated = _Dated(value.record, value.device_time, known, corrected)
+            self._dated = _Dated(value.record, profile, value.device_time, known, corrected)
 
     def _corrected(self, value: DecodedReading, at: int, judge: Judge | None) -> Correction:
         clock_set = not value.quality & Quality.CLOCK_UNSET

@@ -73,7 +73,9 @@ class WaveFlow(Consumer[WaveformChunk]):
             offset = readings.corrected[-1] - readings.received[-1]
             self._offset = offset if abs(offset) <= ASIDE_NS else 0
         try:
-            self._offer(self._stamper.take(decoder(payload), now, now + self._offset, profile.hash))
+            self._offer(
+                self._stamper.take(decoder(payload), now, now + self._offset, profile.part_of(source).hash)
+            )
         except DecodeError as error:
             self._reject(error.reason)
         except Exception:

@@ -101,6 +101,7 @@ def resolved_findings(doc: ProfileDocument) -> Iterator[Finding]:
 def _transport(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Finding]:
     serial = transport.kind == "serial"
     yield from bad(
+        (doc.composes and transport.kind != "ble", ("composes",), "is for Bluetooth connections only"),
         (
             transport.backoff_first_s > transport.backoff_max_s,
             ("transport", "backoff_first_s"),

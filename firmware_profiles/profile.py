@@ -105,6 +105,24 @@ class Profile:
     decoders: Mapping[str, Decoder] = field(repr=False, compare=False)
     wave_decoders: Mapping[str, WaveDecoder] = field(default_factory=dict, repr=False, compare=False)
     """For the sources that carry waveforms too; called after ``decode`` took the payload."""
+    own: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Its sources, without those that it includes (the battery)."""
+    parts: tuple[Profile, ...] = field(default=(), repr=False, compare=False)
+    """What it is joined of (see ``joining``); none for one that stands in a file."""
+
+    def part_of(self, source: str) -> Profile:
+        """Of what this is joined of, the one that reads a source; or this one."""
+        reads = (*(p for p in self.parts if source in p.own), *(p for p in self.parts if source in p.sources))
+        return next(iter(reads), self)
+
+    def record_field(self, source: str) -> str | None:
+        """The field that is the device's own record number in the frames of a source."""
+        dedupe = self.part_of(source).document.dedupe
+        return None if dedupe is None else dedupe.record
+
+    def interval_s(self, source: str) -> float | None:
+        """How often the device sends that, where its profile says so (s)."""
+        return self.part_of(source).expected_interval_s
 
     @property
     def clock_resolution_s(self) -> float:

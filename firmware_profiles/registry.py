@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
 from firmware_profiles.compiler import compile_frame, compile_waves
 from firmware_profiles.document import read_document
 from firmware_profiles.errors import Problem, ProfileError, did_you_mean
+from firmware_profiles.joining import JOINT, clash, disputed, join, joined_id, parts_of
 from firmware_profiles.matching import DeviceFacts, matches, rivals
 from firmware_profiles.profile import Decoder, Profile, SerialSettings, Timings
 from firmware_profiles.resolve import Parsed, Resolved, content_hash, parse, resolve_all
@@ -17,7 +19,7 @@ from firmware_profiles.schema import ProfileDocument, TransportSpec
 from firmware_profiles.steps import compile_steps
 from hearthward.core.errors import ConfigError, UnsupportedDevice
 
-__all__ = ["SHIPPED", "Catalog", "load_catalog", "profile_files"]
+__all__ = ["SHIPPED", "Catalog", "Names", "load_catalog", "profile_files"]
 
 SHIPPED = Path(__file__).parent / "catalog"
 """The folder of the profiles that come with Hearthward."""
@@ -28,37 +30,94 @@ Made = dict[tuple[str, int, str | None], Decoder]
 
 
 class Catalog:
-    """Profiles by id; immutable."""
+    """Profiles by id; immutable.
+
+    A device of several services of the standard has a profile joined of theirs (``a+b``): it is made when it
+    is asked for, and is not one of those that are listed.
+    """
 
     def __init__(self, profiles: Iterable[Profile]) -> None:
         self._profiles: Mapping[str, Profile] = MappingProxyType({p.id: p for p in profiles})
+        self._joined: dict[str, Profile] = {}
 
     def get(self, profile_id: str) -> Profile:
-        """The profile of that id. Raises ConfigError with the nearest name when there is none."""
+        """The profile of that id, or the one joined of those it names.
+
+        Raises ConfigError: one is unknown (with the nearest name), or they cannot be joined.
+        """
+        found = self._profiles.get(profile_id) or self._joined.get(profile_id)
+        return found or self._join(map(self._listed, parts_of(profile_id)))
+
+    def _listed(self, profile_id: str) -> Profile:
         try:
             return self._profiles[profile_id]
         except KeyError:
             msg = f"unknown profile {profile_id!r}{did_you_mean(profile_id, self._profiles)}"
             raise ConfigError(msg, profile=profile_id) from None
 
+    def _join(self, profiles: Iterable[Profile]) -> Profile:
+        parts = list(profiles)
+        known = joined_id(p.id for p in parts)
+        if len(parts) == 1:
+            return parts[0]
+        if known not in self._joined:
+            self._joined[known] = join(parts)
+        return self._joined[known]
+
     def match(self, facts: DeviceFacts) -> Profile:
         """The profile for a device: of those that match, the one of highest priority.
 
-        Raises UnsupportedDevice when none matches, or several at the highest priority.
+        Where that one is of some services only (``composes``), it is joined with the others of this kind, but
+        for what one of higher priority reads instead. Raises UnsupportedDevice when none matches, or several
+        that exclude each other.
         """
-        found = [p for p in self if matches(p.document.match, p.transport, facts)]
+        found = self._matching(facts)
         if not found:
             msg = f"no profile matches {_described(facts)}; name one in the device's configuration"
             raise UnsupportedDevice(msg, name=facts.name, model=facts.model, firmware=facts.firmware)
-        highest = max(p.document.match.priority for p in found)
-        best = [p for p in found if p.document.match.priority == highest]
-        if len(best) > 1:
-            names = ", ".join(sorted(p.id for p in best))
-            msg = (
-                f"several profiles match {_described(facts)}: {names}; name one in the device's configuration"
-            )
-            raise UnsupportedDevice(msg, name=facts.name, model=facts.model, profiles=names)
-        return best[0]
+        best = [p for p in found if _priority(p) == _priority(found[0])]
+        if not all(p.document.composes for p in best):
+            if len(best) > 1:
+                raise _undecided(facts, best)
+            return best[0]
+        return self._with([], found, facts)
+
+    def completed(self, profile: Profile, facts: DeviceFacts) -> Profile:
+        """A profile that somebody named, joined with what else of the standard the connected device has.
+
+        What a device advertises is often one of its services only. Raises nothing.
+        """
+        if not profile.document.composes:
+            return profile
+        try:
+            return self._with(profile.parts or [profile], self._matching(facts), facts)
+        except (UnsupportedDevice, ConfigError):
+            return profile
+
+    def _matching(self, facts: DeviceFacts) -> list[Profile]:
+        found = [p for p in self if matches(p.document.match, p.transport, facts)]
+        return sorted(found, key=lambda p: (-_priority(p), p.id))
+
+    def _with(self, taken: Iterable[Profile], found: Iterable[Profile], facts: DeviceFacts) -> Profile:
+        """``taken`` joined with those of ``found`` that compose; Raises UnsupportedDevice."""
+        given = list(taken)
+        parts = list(given)
+        for one in found:
+            if not one.document.composes or one in parts:
+                continue
+            rivals_of = [other for other in parts if disputed(one, other)]
+            if not rivals_of:
+                parts.append(one)
+            elif any(other not in given and _priority(other) == _priority(one) for other in rivals_of):
+                raise _undecided(facts, [one, *rivals_of])
+        if any(clash(one, other) for one, other in combinations(parts, 2)):
+            raise _undecided(facts, parts)
+        return self._join(parts)
+
+    @property
+    def names(self) -> Names:
+        """The ids, of joined profiles too: for what only has to know whether one exists."""
+        return Names(self)
 
     def __iter__(self) -> Iterator[Profile]:
         return iter(self._profiles.values())
@@ -67,7 +126,41 @@ class Catalog:
         return len(self._profiles)
 
     def __contains__(self, profile_id: object) -> bool:
-        return profile_id in self._profiles
+        if profile_id in self._profiles or profile_id in self._joined:
+            return True
+        if not isinstance(profile_id, str) or JOINT not in profile_id:
+            return False
+        try:
+            self.get(profile_id)
+        except ConfigError:
+            return False
+        return True
+
+
+class Names(Collection[str]):
+    """The ids of a catalogue; those that are listed, and whether any other can be joined of them."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __contains__(self, profile_id: object) -> bool:
+        return profile_id in self._catalog
+
+    def __iter__(self) -> Iterator[str]:
+        return (p.id for p in self._catalog)
+
+    def __len__(self) -> int:
+        return len(self._catalog)
+
+
+def _priority(profile: Profile) -> int:
+    return profile.document.match.priority
+
+
+def _undecided(facts: DeviceFacts, profiles: Iterable[Profile]) -> UnsupportedDevice:
+    names = ", ".join(sorted({p.id for p in profiles}))
+    msg = f"several profiles match {_described(facts)}: {names}; name one in the device's configuration"
+    return UnsupportedDevice(msg, name=facts.name, model=facts.model, profiles=names)
 
 
 def _described(facts: DeviceFacts) -> str:
@@ -137,6 +230,8 @@ def _refuse_rivals(resolved: Mapping[str, Resolved]) -> None:
     known = ((i, one.doc.transport.kind, one.doc.match) for i, one in resolved.items() if one.doc.transport)
     problems = []
     for first, second in rivals(known):
+        if not clash(resolved[first], resolved[second]):
+            continue  # in one device, they are joined
         message = (
             f"{second} and {first} both match the same devices at priority "
             f"{resolved[second].doc.match.priority}: give one a higher priority or another firmware range"
@@ -168,6 +263,7 @@ def _compiled(one: Resolved, made: Made) -> Profile:
         document=doc,
         decoders=_decoders(doc, made),
         wave_decoders=compile_waves(doc.frames),
+        own=one.own,
     )
 
 

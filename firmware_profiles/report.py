@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TypedDict
 
 from firmware_profiles.errors import ProfileError
+from firmware_profiles.joining import clash, join
 from firmware_profiles.profile import DecodedReading, Profile, Step
 from firmware_profiles.registry import load_catalog, profile_files
 from firmware_profiles.schema import Condition, FieldSpec, Frame, Framing, Match, Vector, VectorReading
@@ -62,12 +64,7 @@ def describe(profile: Profile) -> str:
         f"licence    {doc.provenance.licence}",
         f"certainty  {doc.provenance.certainty}",
     ]
-    if doc.extends:
-        quirks = ", ".join(f"{quirk.frame} {quirk.field}" for quirk in doc.quirks)
-        lines.append(f"extends    {doc.extends}{f' (differs in {quirks})' if quirks else ''}")
-    if doc.includes:
-        lines.append(f"includes   {', '.join(doc.includes)}")
-    lines += [f"matches    {text}" for text in _match_lines(doc.match)]
+    lines += _kin_lines(profile)
     lines.append(f"transport  {_transport_line(profile)}")
     lines += [f"step       {_step_line(step)}" for step in profile.session]
     if doc.transport is not None and doc.transport.farewell:
@@ -93,6 +90,21 @@ def describe(profile: Profile) -> str:
         lines += [f"  {_field_line(spec)}" for spec in frame.fields]
     lines.append(f"vectors    {len(doc.vectors)}")
     return "\n".join(lines)
+
+
+def _kin_lines(profile: Profile) -> Iterator[str]:
+    """What it is made of and joined with, and which devices it is for."""
+    doc = profile.document
+    yield from (f"joined of  {part.id} v{part.version} ({part.hash})" for part in profile.parts)
+    if doc.extends:
+        quirks = ", ".join(f"{quirk.frame} {quirk.field}" for quirk in doc.quirks)
+        yield f"extends    {doc.extends}{f' (differs in {quirks})' if quirks else ''}"
+    if doc.includes:
+        yield f"includes   {', '.join(doc.includes)}"
+    if doc.composes and not profile.parts:
+        yield "composes   joined with all others of the kind that match a device"
+    for part in profile.parts or (profile,):
+        yield from (f"matches    {text}" for text in _match_lines(part.document.match))
 
 
 def _match_lines(match: Match) -> list[str]:
@@ -214,6 +226,8 @@ class CheckReport:
     profiles: int
     vectors: int
     problems: tuple[str, ...]
+    joined: int = 0
+    """Pairs that were tried as the profile of one device."""
 
     @property
     def ok(self) -> bool:
@@ -223,14 +237,18 @@ class CheckReport:
     @property
     def lines(self) -> tuple[str, ...]:
         """The problems, or one line with what was checked."""
-        return self.problems or (f"{self.profiles} profiles, {self.vectors} vectors: all as they say",)
+        joined = f"; {self.joined} pairs of them joined" if self.joined else ""
+        return self.problems or (
+            f"{self.profiles} profiles, {self.vectors} vectors{joined}: all as they say",
+        )
 
 
 def check(paths: Iterable[Path] = ()) -> CheckReport:
     """Load the catalogue with ``paths`` beside it and run the vectors.
 
-    Those of the profiles in ``paths`` (files or folders), or all when there are none. Never raises for
-    what is in the files, nor for a path that is not there: that is a problem in the report.
+    Those of the profiles in ``paths`` (files or folders), or all when there are none; and those of each pair
+    of them and of the others that one device can be joined of. Never raises for what is in the files, nor for
+    a path that is not there: that is a problem in the report.
     """
     wanted = [Path(path) for path in paths]
     try:
@@ -239,8 +257,14 @@ def check(paths: Iterable[Path] = ()) -> CheckReport:
     except ProfileError as e:
         return CheckReport(0, 0, tuple(map(str, e.problems)))
     chosen = [p for p in catalog if not files or Path(p.file).resolve() in files]
-    problems = [problem for profile in chosen for problem in check_profile(profile)]
-    return CheckReport(len(chosen), sum(len(p.document.vectors) for p in chosen), tuple(problems))
+    pairs = [
+        join(pair)
+        for pair in combinations(catalog, 2)
+        if (pair[0] in chosen or pair[1] in chosen) and not clash(*pair)
+    ]
+    problems = [problem for profile in (*chosen, *pairs) for problem in check_profile(profile)]
+    vectors = sum(len(p.document.vectors) for p in chosen)
+    return CheckReport(len(chosen), vectors, tuple(problems), len(pairs))
 
 
 def check_profile(profile: Profile) -> list[str]:

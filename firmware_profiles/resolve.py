@@ -17,7 +17,18 @@ from firmware_profiles.schema import FieldSpec, Frame, ProfileDocument
 
 __all__ = ["Parsed", "Resolved", "content_hash", "parse", "resolve_all"]
 
-_INHERITED = ("transport", "session", "framing", "time", "store", "dedupe", "health", "update", "includes")
+_INHERITED = (
+    "transport",
+    "session",
+    "framing",
+    "time",
+    "store",
+    "dedupe",
+    "health",
+    "update",
+    "includes",
+    "composes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,13 @@ class Resolved:
     source: Document
     doc: ProfileDocument
     origins: dict[Where, tuple[Document, Where]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    """Its sources, without those that it includes."""
+
+    @property
+    def document(self) -> ProfileDocument:
+        """The same as ``doc``, as the finished profile names it."""
+        return self.doc
 
     def problem(self, path: Where, message: str) -> Problem:
         """A finding at ``path`` of the whole, placed where that part is written."""
@@ -108,6 +126,7 @@ class _Resolver:
         own = self._extend(profile_id)
         out = Resolved(own.source, own.doc, dict(own.origins))
         frames, session = dict(own.doc.frames), list(own.doc.session)
+        out.own = frozenset(frames)
         for i, name in enumerate(own.doc.includes):
             part = self._other(own, name, ("includes", i))
             self._fits(own, part, ("includes", i))
@@ -210,12 +229,12 @@ def _written(model: BaseModel) -> dict[str, Any]:
 
 
 def content_hash(doc: ProfileDocument) -> str:
-    """16 hex digits over the resolved content; what is at its default and the vectors do not count."""
+    """16 hex digits over the resolved content; defaults, vectors and what it is joined with do not count."""
     data = doc.model_dump(
         mode="json",
         by_alias=True,
         exclude_defaults=True,
-        exclude={"vectors", "extends", "includes", "quirks"},
+        exclude={"vectors", "extends", "includes", "quirks", "composes"},
     )
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

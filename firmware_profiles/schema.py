@@ -166,6 +166,8 @@ class ProfileDocument(Strict):
     title: Text
     provenance: Provenance
     match: Match
+    composes: bool = False
+    """It reads some services of a device, not all: it is joined with all others of the kind that match."""
     extends: Ident | None = None
     includes: tuple[Ident, ...] = ()
     transport: TransportSpec | None = None

@@ -7,6 +7,8 @@ Call within ``Records.run`` (changes) or ``Records.read``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records.equipment import Associations, Devices, Gateways
@@ -36,7 +38,7 @@ class Directory:
         now: int,
         ids: Ids,
         wall: int | None = None,
-        profiles: frozenset[str] | None = None,
+        profiles: Collection[str] | None = None,
     ) -> None:
         self.wards = Wards(session, now=now, wall=wall, ids=ids)
         self.beds = Beds(session, now=now, wall=wall, ids=ids)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar
@@ -78,7 +78,7 @@ class Records:
         clock: Clock,
         wall: Clock,
         ids: Ids,
-        profiles: frozenset[str] | None,
+        profiles: Collection[str] | None,
     ) -> None:
         self.clock = clock
         self.wall = wall
@@ -99,7 +99,7 @@ class Records:
         ids: Ids,
         wall: Clock | None = None,
         tenant: str = "main",
-        profiles: frozenset[str] | None = None,
+        profiles: Collection[str] | None = None,
     ) -> Records:
         """Open (make, upgrade) the database and make sure that ``tenant`` exists.
 

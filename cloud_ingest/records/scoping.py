@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -87,7 +87,7 @@ class Repository:
         now: int,
         ids: Ids,
         wall: int | None = None,
-        profiles: frozenset[str] | None = None,
+        profiles: Collection[str] | None = None,
     ) -> None:
         self.session = session
         self.now = now

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from dashboards.access import Context, Guard
 from dashboards.api.drafts import BLE_ADDRESS, CHANGES, DRAFTS, EndDraft
 from dashboards.backend import DirectoryError
+from dashboards.choices import Choices
 from dashboards.directory_port import AskedItems
 from dashboards.models import (
     Association,
@@ -80,7 +81,7 @@ def _patient_of(item: Item) -> str | None:
 def check_device(fields: Mapping[str, Any], profiles: Sequence[ProfileChoice], transport: str) -> None:
     """Check what the shape alone cannot. Raises DirectoryError."""
     profile = fields.get("profile")
-    known = {p.id: p for p in profiles}
+    known = Choices(profiles)
     if "profile" in fields and profile is None and transport == "serial":
         raise DirectoryError(field="profile", code="serial")
     if profile is not None and profile not in known:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
+from dashboards.choices import Choices
 from dashboards.live.score import SCORED, score_of
 from dashboards.live.states import (
     INTERMITTENT_S,
@@ -56,7 +57,7 @@ class Board:
     """State of one tenant's wall. All methods are synchronous and called from one loop."""
 
     def __init__(self, profiles: Iterable[ProfileChoice] = ()) -> None:
-        self._profiles: Mapping[str, ProfileChoice] = {p.id: p for p in profiles}
+        self._profiles: Mapping[str, ProfileChoice] = Choices(profiles)
         self._tiles: dict[str, _Tile] = {}
         self._by_device: dict[str, str] = {}
         self._newest: dict[tuple[str, str], VitalSample] = {}
@@ -306,7 +307,7 @@ class Board:
         best: tuple[tuple[bool, bool, int, int, int], list[Any]] | None = None
         for device in entry.devices:
             profile = self._profiles.get(device.profile or "")
-            known = None if profile is None else profile.metrics
+            known = None if profile is None else self._known(device, profile)
             if not vital.measured_by(known):
                 continue
             for order, metric in enumerate(vital.metrics):
@@ -326,11 +327,18 @@ class Board:
                     best = rank, self._shown(device, vital, sample, state, interval)
         return best[1] if best else ["", ValueState.NONE.value, 0, 0, []]
 
+    def _known(self, device: RosterDevice, profile: ProfileChoice) -> frozenset[str] | None:
+        """The metrics of a device: also what it told of other standard services, if it has any."""
+        if not profile.composes or profile.metrics is None:
+            return profile.metrics
+        told = (m for vital in VITALS for m in vital.metrics if self._sample(device, m) is not None)
+        return profile.metrics.union(told)
+
     def _interval(self, device: RosterDevice, metric: str) -> float:
         """Seconds between the values of a metric that come from a device, or by hand."""
         profile = self._profiles.get(device.profile or "")
         found = expected_interval_s(
-            metric, device.interval_s, None if profile is None else profile.interval_s
+            metric, device.interval_s, None if profile is None else profile.interval_of(metric)
         )
         return max(BY_HAND_S, found) if device.manual else found
 

@@ -75,7 +75,7 @@ class BleSteps:
         self._lost = lost
         self._ask_passkey = ask
         self._points: dict[str, _Point] = {}
-        self._subscribed: set[str] = set()
+        self._subscribed: set[int] = set()
 
     async def do(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
         """One step, tried as often as it says.
@@ -95,7 +95,8 @@ class BleSteps:
                     continue
                 if step.optional and _refusal(error):
                     logger.debug("%s: %s is left out: %s", self._address, step.kind, error)
-                    self._points.pop(step.characteristic, None)
+                    if step.racp is not None:
+                        self._points.pop(step.racp.records, None)
                     return
                 raise
             return
@@ -129,7 +130,7 @@ class BleSteps:
 
     async def tend(self, step: Step, aid: StepAid) -> None:
         """Tend the store that a ``racp`` step fetched, until cancelled. Raises LinkError."""
-        if step.racp is None or (point := self._points.get(step.racp.control)) is None:
+        if step.racp is None or (point := self._points.get(step.racp.records)) is None:
             return
         try:
             await aid.tend(step.racp, point)
@@ -162,18 +163,20 @@ class BleSteps:
             cause = Cause.PAIRED_ELSEWHERE if step.mode == "bond" else Cause.NEEDS_PASSKEY
             raise LinkError(str(error), address=self._address, cause=cause.value) from error
 
-    async def subscribe(self, source: str, on_payload: OnPayload, *, again: bool = False) -> None:
+    async def subscribe(
+        self, source: str, on_payload: OnPayload, *, again: bool = False, beside: str = ""
+    ) -> None:
         """Have what a characteristic sends handed on, from now on or (``again``) anew. Raises LinkError."""
         source = short_uuid(source)
-        characteristic = self.able(source, "notify", "indicate")
-        if source in self._subscribed:
+        characteristic = self.able(source, "notify", "indicate", beside=beside)
+        if characteristic.handle in self._subscribed:
             if not again:
                 return
-            self._subscribed.discard(source)
+            self._subscribed.discard(characteristic.handle)
             await self._asked(self._client.stop_notify(characteristic), source)
         arrived = partial(_arrived, source, on_payload)
         await self._asked(self._client.start_notify(characteristic, arrived), source)
-        self._subscribed.add(source)
+        self._subscribed.add(characteristic.handle)
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""
@@ -215,7 +218,7 @@ class BleSteps:
                 raise
 
     async def _racp(self, racp: RacpStep, on_payload: OnPayload, aid: StepAid | None) -> None:
-        point = self._points.setdefault(racp.control, _Point(self, racp, on_payload))
+        point = self._points.setdefault(racp.records, _Point(self, racp, on_payload))
         point.check()
         if aid is None:  # nobody knows what was fetched before: listen to everything, once
             await point.subscribe()
@@ -226,18 +229,24 @@ class BleSteps:
 
     # ------------------------------------------------------------------ requests
 
-    def _find(self, source: str) -> BleakGATTCharacteristic | None:
-        """The first characteristic with that id (a few devices have two)."""
+    def _find(self, source: str, beside: str = "") -> BleakGATTCharacteristic | None:
+        """The first characteristic with that id (a few devices have two); of those, one with ``beside``."""
+        found = None
         for service in self._client.services:
-            for characteristic in service.characteristics:
-                if short_uuid(characteristic.uuid) == source:
-                    return characteristic
-        return None
+            there = [short_uuid(one.uuid) for one in service.characteristics]
+            if source in there and (found is None or beside in there):
+                found = service.characteristics[there.index(source)]
+                if not beside or beside in there:
+                    break
+        return found
 
-    def able(self, source: str, *properties: str) -> BleakGATTCharacteristic:
-        """A characteristic that has one of the properties. Raises LinkError for a device without."""
+    def able(self, source: str, *properties: str, beside: str = "") -> BleakGATTCharacteristic:
+        """A characteristic that has one of the properties, in the service of ``beside`` where there are two.
+
+        Raises LinkError for a device without.
+        """
         source = short_uuid(source)
-        characteristic = self._find(source)
+        characteristic = self._find(source, short_uuid(beside))
         able = {"write", "write-without-response"} if properties == ("write",) else set(properties)
         if characteristic is not None and not able.isdisjoint(characteristic.properties):
             return characteristic
@@ -344,14 +353,18 @@ class _Point:
 
         Raises LinkError for a device that lacks one of the two characteristics.
         """
-        self._steps.able(self._racp.control, "write")
+        self._control("write")
         self._steps.able(self._racp.records, "notify", "indicate")
 
     async def subscribe(self) -> None:
         """See the port."""
         again, self._known = self._known, True
         await self._steps.subscribe(self._racp.records, self._on_payload, again=again)
-        await self._steps.subscribe(self._racp.control, self._take, again=again)
+        await self._steps.subscribe(self._racp.control, self._take, again=again, beside=self._racp.records)
+
+    def _control(self, *properties: str) -> BleakGATTCharacteristic:
+        """The control point of the service that has the records: a device of two services has two."""
+        return self._steps.able(self._racp.control, *properties, beside=self._racp.records)
 
     def _take(self, _source: str, payload: bytes, _ago: int = 0) -> None:
         self._answers.put_nowait(payload)
@@ -360,7 +373,7 @@ class _Point:
         """See the port; what was answered before is of no interest any more."""
         while not self._answers.empty():
             self._answers.get_nowait()
-        await self._steps.write(self._steps.able(self._racp.control, "write"), request)
+        await self._steps.write(self._control("write"), request)
 
     async def answer(self, within_s: float) -> bytes:
         """See the port."""

@@ -189,9 +189,11 @@ class ProfileEncoder:
 
     def __init__(self, profile: Profile) -> None:
         document = profile.document
-        record = document.dedupe.record if document.dedupe else None
         self.profile = profile.id
-        self.frames = {name: FrameEncoder(name, frame, record) for name, frame in document.frames.items()}
+        self.frames = {
+            name: FrameEncoder(name, frame, profile.record_field(name))
+            for name, frame in document.frames.items()
+        }
 
     def source_of(self, metrics: frozenset[str]) -> FrameEncoder:
         """The first frame that carries all these metrics. Raises ValueError when none does."""

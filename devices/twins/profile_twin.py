@@ -41,6 +41,8 @@ __all__ = ["NO_TROUBLE", "ProfileTwin", "Trouble", "identity_of"]
 _BATTERY: Final = "2a19"
 _INFORMATION: Final = "180a"
 _VENDOR: Final = "fff0"
+_IN: Final = "@"
+"""Between a control point's id and its service, where the device has another one in another service."""
 _CURRENT_TIME, _DATE_TIME = "2a2b", "2a08"
 _Push = Literal["notify", "indicate"]
 
@@ -74,7 +76,8 @@ class ProfileTwin(Peripheral):
     What is measured while nobody listens is kept: behind the control point where the session fetches one
     (``store``), else until a host subscribes, which then gets it as indications; what only notifies keeps
     nothing. ``written`` is what hosts wrote, by characteristic, in order. ``security`` is what the profile's
-    transport asks for, unless given.
+    transport asks for, unless given. ``advertised`` are the services it advertises (None: all that it is
+    known by).
     """
 
     def __init__(  # noqa: PLR0913 - what a real one has, each with its default
@@ -98,14 +101,16 @@ class ProfileTwin(Peripheral):
         self.store = store if store is not None else RecordStore()
         self.trouble = replace(trouble)
         self.written: list[tuple[str, bytes]] = []
+        self.advertised: list[str] | None = None
         self._model = profile
         self._encoders = ProfileEncoder(profile).frames
         self._began = self.clock.running()
         self._next_record = 1
-        self._control: str | None = None
+        self._stores: dict[str, RecordStore] = {}
+        self._keeps: dict[str, str] = {}
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._readable: dict[str, bytes] = {}
-        self._transfer: asyncio.Task[None] | None = None
+        self._transfers: dict[str, asyncio.Task[None]] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._served: dict[str, gatt.Characteristic[bytes]] = {}
@@ -131,7 +136,7 @@ class ProfileTwin(Peripheral):
             elif step.kind in {"read", "set_time"}:
                 reads.add(uuid)
             elif step.racp is not None:
-                self._control = uuid = step.racp.control
+                uuid = self._control(step.racp.control, step.racp.records)
                 pushes[uuid] = "indicate"
                 pushes.setdefault(step.racp.records, "notify")
             if step.kind in {"write", "set_time", "racp", "keepalive"}:
@@ -143,33 +148,51 @@ class ProfileTwin(Peripheral):
                 self._battery
                 if uuid == _BATTERY
                 else self._characteristic(
-                    uuid,
+                    uuid.partition(_IN)[0],
                     push=pushes.get(uuid),
                     read=partial(self._read, uuid) if uuid in reads else None,
                     write=partial(self._write, uuid) if uuid in writes else None,
                 )
             )
 
-    def _home(self) -> str:
-        """The service of what stands in several, or in none of Bluetooth's own."""
-        for criteria in self._model.document.match.ble:
-            if criteria.services:
-                return criteria.services[0]
-        return next((SERVICES[uuid] for uuid in self._served if uuid in SERVICES), _VENDOR)
+    def _control(self, control: str, records: str) -> str:
+        """A control point of its own for each service with records; ``store`` is the first one's."""
+        uuid = control if not self._stores else f"{control}{_IN}{SERVICES.get(records, records)}"
+        self._stores[uuid] = self.store if not self._stores else RecordStore()
+        beside = (one for one, home in SERVICES.items() if home == SERVICES.get(records))
+        self._keeps |= dict.fromkeys((records, *beside), uuid)
+        return uuid
+
+    @property
+    def stores(self) -> tuple[RecordStore, ...]:
+        """The store of each service with records, in the order of the session."""
+        return tuple(self._stores.values())
+
+    def _homes(self) -> list[str]:
+        """The services that the parts are known by; the first has what stands in several, or in none."""
+        named = [
+            next((one.services[0] for one in part.document.match.ble if one.services), "")
+            for part in self._model.parts or (self._model,)
+        ]
+        found = list(filter(None, named))
+        return found or [next((SERVICES[uuid] for uuid in self._served if uuid in SERVICES), _VENDOR)]
+
+    def _home(self, uuid: str) -> str:
+        control = next((records for records, one in self._keeps.items() if one == uuid), uuid)
+        return SERVICES.get(uuid) or SERVICES.get(control) or self._homes()[0]
 
     def _services(self) -> list[gatt.Service]:
-        home = self._home()
-        groups: dict[str, list[gatt.Characteristic[bytes]]] = {home: []}
+        groups: dict[str, list[gatt.Characteristic[bytes]]] = {home: [] for home in self._homes()}
         for uuid, characteristic in self._served.items():
             if uuid != _BATTERY:
-                groups.setdefault(SERVICES.get(uuid, home), []).append(characteristic)
+                groups.setdefault(self._home(uuid), []).append(characteristic)
         services = [gatt.Service(UUID(uuid), many) for uuid, many in groups.items()]
         information = information_service(self.identity, self.id, whole=True)
         return [*services, battery_service(self._battery), information]
 
     def _advertisement(self) -> bytes:
-        home = self._home()
-        return encode.advertisement(self.identity.name, [int(home, 16)] if len(home) == 4 else [])  # noqa: PLR2004
+        homes = self.advertised if self.advertised is not None else self._homes()
+        return encode.advertisement(self.identity.name, [int(one, 16) for one in homes if len(one) == 4])  # noqa: PLR2004
 
     def _read(self, uuid: str, _bearer: Bearer) -> bytes:
         if uuid == _CURRENT_TIME:
@@ -200,8 +223,8 @@ class ProfileTwin(Peripheral):
             moment = encode.read_date_time(value)
             if moment is not None:
                 self.clock.set(moment)
-        elif uuid == self._control:
-            self._command(bytes(value))
+        elif uuid in self._stores:
+            self._command(uuid, bytes(value))
         else:
             self._readable[uuid] = bytes(value)
 
@@ -225,8 +248,7 @@ class ProfileTwin(Peripheral):
             msg = f"{self.id}: no host is subscribed"
             raise LinkError(msg, device=self.id)
         expressed, record = self._record(values, device_time)
-        if self._control is not None:
-            self.store.add(record)
+        self._store(record)
         for source, payload in record.payloads:
             await self.send_raw(payload, source)
         return expressed
@@ -240,15 +262,28 @@ class ProfileTwin(Peripheral):
             ValueError: as ``send``, or a device that keeps nothing.
         """
         expressed, record = self._record(values, device_time)
-        if self._control is not None:
-            self.store.add(record)
-            return expressed
-        for source, _ in record.payloads:
+        rest = self._store(record)
+        for source, _ in rest:
             if not self._served[source].properties & gatt.Characteristic.Properties.INDICATE:
                 msg = f"{self.id}: a {self.profile} keeps nothing of {source}"
                 raise ValueError(msg)
-        self._waiting.extend(record.payloads)
+        self._waiting.extend(rest)
         return expressed
+
+    def _store(self, record: StoredRecord) -> list[tuple[str, bytes]]:
+        """Keep what belongs behind a control point there; the payloads that do not."""
+        for uuid, store in self._stores.items():
+            mine = tuple(one for one in record.payloads if self._keeps.get(one[0]) == uuid)
+            if mine:
+                encoders = [self._sources[source] for source, _ in mine]
+                counted = any(one.elapsed for one in encoders) and not any(one.records for one in encoders)
+                store.add(
+                    replace(record, key=self._minutes(record.at) if counted else record.key, payloads=mine)
+                )
+        return [one for one in record.payloads if one[0] not in self._keeps]
+
+    def _minutes(self, at: datetime | None) -> int:
+        return max(0, ((at or self.clock.running()) - self._began) // timedelta(minutes=1))
 
     @property
     def kept(self) -> int:
@@ -275,18 +310,27 @@ class ProfileTwin(Peripheral):
         expressed = self._expressed(values)
         at = device_time if device_time is not None else self.clock.now()
         payloads = tuple(
-            (source, self._sources[source].encode(self._content(mine, at)))
+            (source, self._payload(source, mine, expressed, at))
             for source, mine in self._split(expressed).items()
         )
-        content = self._content({}, at)
-        numbered = any(one.records for one in self._sources.values())
-        key = (content.record if numbered else content.elapsed_min) or 0
+        key = self._next_record & 0xFFFF
         self._next_record += 1
         return expressed, StoredRecord(key, at, payloads)
 
+    def _payload(
+        self, source: str, mine: Mapping[str, float], measured: Mapping[str, float], at: datetime | None
+    ) -> bytes:
+        """Its part of a measurement; what its frame cannot be without, another service may tell as well."""
+        try:
+            return self._sources[source].encode(self._content(mine, at))
+        except Missing as missing:
+            if missing.metric in mine or missing.metric not in measured:
+                raise
+            more = {missing.metric: measured[missing.metric], **mine}
+            return self._payload(source, more, measured, at)
+
     def _content(self, values: Mapping[str, float], at: datetime | None) -> Content:
-        elapsed = ((at or self.clock.running()) - self._began) // timedelta(minutes=1)
-        return Content(values, at=at, record=self._next_record & 0xFFFF, elapsed_min=max(0, elapsed))
+        return Content(values, at=at, record=self._next_record & 0xFFFF, elapsed_min=self._minutes(at))
 
     def _split(self, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
         """Source -> its part of the values: the first that carries them all, else each what it can."""
@@ -316,20 +360,22 @@ class ProfileTwin(Peripheral):
                 await self._push(self._served[source], payload)
                 self._waiting.popleft()
 
-    def _command(self, request: bytes) -> None:
-        """One request to the control point; the procedure goes on by itself."""
-        control = self._served[self._control or ""]
+    def _command(self, uuid: str, request: bytes) -> None:
+        """One request to a control point; the procedure goes on by itself."""
+        control = self._served[uuid]
         if control not in self._listening:
             raise ATT_Error(ErrorCode.CCCD_IMPROPERLY_CONFIGURED)
-        if self._transfer is not None and not self._transfer.done():
+        running = self._transfers.get(uuid)
+        if running is not None and not running.done():
             if request[:1] != bytes((ABORT,)):
                 raise ATT_Error(ErrorCode.PROCEDURE_ALREADY_IN_PROGRESS)
-            self._transfer.cancel()
+            running.cancel()
         if not self.trouble.silent_control:
-            self._transfer = self._spawn(self._answer(control, request), f"records of {self.id}")
+            answering = self._answer(control, self._stores[uuid], request)
+            self._transfers[uuid] = self._spawn(answering, f"records of {self.id}")
 
-    async def _answer(self, control: gatt.Characteristic[bytes], request: bytes) -> None:
-        outcome = self.store.ask(request)
+    async def _answer(self, control: gatt.Characteristic[bytes], store: RecordStore, request: bytes) -> None:
+        outcome = store.ask(request)
         with contextlib.suppress(LinkError):
             for n, record in enumerate(outcome.records):
                 if self.trouble.drop_after == n:

@@ -101,7 +101,7 @@ async def open_records(settings: Settings, *, patient: bool = False) -> AsyncIte
             clock=SystemClock(),
             ids=RandomIds(),
             tenant=settings.cloud.tenant,
-            profiles=frozenset(p.id for p in load_catalog()),
+            profiles=load_catalog().names,
         )
         records = await (when_room(folder, opened) if patient else asyncio.to_thread(opened))
         try:

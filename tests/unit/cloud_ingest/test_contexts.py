@@ -208,6 +208,22 @@ def test_only_what_comes_often_enough_is_expected() -> None:
     assert "rr_interval" not in expected_of(CATALOG.get("sig-heart-rate"), None)
 
 
+def test_each_service_of_a_device_has_its_own_interval() -> None:
+    warm = CATALOG.get("sig-health-thermometer+sig-heart-rate")
+    assert expected_of(warm, None) == expected_of(CATALOG.get("sig-heart-rate"), None) | expected_of(
+        CATALOG.get("sig-health-thermometer"), None
+    )
+    assert "heart_rate" in expected_of(warm, None)
+
+
+def test_what_a_device_turned_out_to_measure_besides_is_expected_too(ward: Ward) -> None:
+    ward.wear("strap", profile="sig-heart-rate")
+    ward.wear("joined", profile="sig-blood-pressure+sig-heart-rate")
+    known = ward.known({"strap": {"spo2", "heart_rate", "rr_interval", "clock_skew"}})["ada"].expected
+    assert known is not None
+    assert set(known) == {"heart_rate", "spo2", "nibp_systolic", "nibp_diastolic", "nibp_mean"}
+
+
 async def test_it_is_read_from_the_records(ward: Ward) -> None:
     assert set(await load_contexts(ward.records, "main", NOW, CATALOG)) == {"ada", "gateway:gw"}
     assert await load_contexts(ward.records, "other", NOW, CATALOG) == {}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from dashboards.backend import EventsMissed, RosterDevice, RosterEntry, VitalSample
+from dashboards.choices import Choices
 from dashboards.fake_views import plain
 from dashboards.live import hub as hubs
 from dashboards.live.board import Board
@@ -78,8 +80,8 @@ def test_the_expected_interval_is_the_devices_then_the_profiles_then_the_metrics
     assert expected_interval_s("nibp_systolic", None, None) == 3600
 
 
-def board(*devices: RosterDevice, home: bool = False) -> Board:
-    made = Board(PROFILES)
+def board(*devices: RosterDevice, home: bool = False, profiles: Sequence[ProfileChoice] = PROFILES) -> Board:
+    made = Board(profiles)
     made.set_roster([RosterEntry("p1", "Rosa", "w1", "Ward A", "A-01", home, tuple(devices))])
     return made
 
@@ -191,6 +193,33 @@ def test_the_catalogue_says_what_is_measured_and_how_often():
     assert cuff.metrics is not None
     assert cuff.metrics >= {"nibp_systolic", "nibp_diastolic"}
     assert (cuff.interval_s or 0) >= 3600, "also for the pulse that it measures"
+
+
+def test_a_device_of_two_services_has_a_choice_joined_of_theirs():
+    choices = Choices(profile_choices(load_catalog()))
+    both = choices["sig-health-thermometer+sig-heart-rate"]
+    assert both.metrics is not None
+    assert both.metrics >= {"heart_rate", "body_temperature"}
+    assert (both.interval_of("heart_rate"), both.interval_of("body_temperature")) == (1, 14_400)
+    assert both.interval_of("spo2") is None
+    assert both.transport == "ble"
+    assert len(list(choices)) == len(choices) == len(profile_choices(load_catalog()))
+    for name in (
+        "sig-heart-rate+sig-health-thermometer",
+        "sig-heart-rate+masimo-ascii1",
+        "sig-heart-rate+nobody",
+        "beurer-bm85+sig-blood-pressure",
+        "",
+    ):
+        assert name not in choices, name
+
+
+def test_what_a_device_tells_beside_its_profile_is_shown():
+    strap = RosterDevice("oxi", "gw", "sig-heart-rate", None, T0)
+    made = board(strap, profiles=profile_choices(load_catalog()))
+    made.take([sample("spo2", 97, device="oxi")])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["spo2"][:2] == ["97", "live"]
 
 
 def test_profiles_that_are_only_parts_are_not_offered():

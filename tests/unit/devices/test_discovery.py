@@ -67,11 +67,15 @@ def replace_heard(one: Heard, **changes: object) -> Heard:
 
 def test_that_several_profiles_fit_is_said_with_their_names():
     finds = Finds(CATALOG)
-    both = frozenset({"180d", "1810"})
-    finds.heard(replace_heard(STRAP, services=both), T0)
-    why = finds.all()[0].why
-    assert why.startswith("several:")
-    assert {"sig-heart-rate", "sig-blood-pressure"} <= set(why.removeprefix("several:").split(", "))
+    both = frozenset({"1810", "46a970e0-0d5f-11e2-8b5e-0002a5d5c51b"})
+    finds.heard(replace_heard(STRAP, services=both, name="BM85"), T0)
+    assert finds.all()[0].why == "several:beurer-bm85, nonin-3230"
+
+
+def test_one_with_two_standard_services_is_told_with_the_profile_joined_of_both():
+    finds = Finds(CATALOG)
+    finds.heard(replace_heard(STRAP, services=frozenset({"181b", "181d"})), T0)
+    assert (finds.all()[0].profile, finds.all()[0].why) == ("sig-body-composition+sig-weight-scale", "")
 
 
 def test_the_same_again_is_news_once_a_minute_only():

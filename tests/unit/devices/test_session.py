@@ -201,7 +201,7 @@ async def test_without_a_configured_profile_it_is_matched():
         (DeviceConfig("d", "ble", "A"), DeviceFacts("ble", name="Toaster"), "no profile matches"),
         (
             DeviceConfig("d", "ble", "A"),
-            replace(STRAP, services=frozenset({"180d", "1822"})),
+            replace(STRAP, name="BM85", services=frozenset({"46a970e0-0d5f-11e2-8b5e-0002a5d5c51b"})),
             "several profiles match",
         ),
         (DeviceConfig("d", "ble", "A", "sig-hart-rate"), STRAP, "did you mean 'sig-heart-rate'"),

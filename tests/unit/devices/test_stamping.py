@@ -199,3 +199,14 @@ def test_what_was_stored_and_has_no_time_to_be_believed_was_measured_nobody_know
     assert live.batch.quality[0] == value.quality
     live.remembered()  # found out afterwards: the same, and the same key
     assert live.batch == by_device
+
+
+def test_what_belongs_to_a_record_is_of_the_same_service():
+    """A device with two stores numbers its records twice: a meal is not dated by a sensor's minute."""
+    stamper = Stamper("d", None, salt=RUN)
+    glucose = replace(VALUE, metric="blood_glucose", record=7)
+    meal = DecodedReading("meal", None, "fasting", None, None, Quality(0), 7)
+    stamper.stamp("2a18", b"x", [glucose], "meter", AT + 99)
+    other = stamper.stamp("2aa7", b"y", [replace(meal, metric="glucose_beyond")], "sensor", AT + 99).batch
+    assert other.device_time == [None]
+    assert stamper.stamp("2a34", b"z", [meal], "meter", AT + 99).batch.device_time == [AT]

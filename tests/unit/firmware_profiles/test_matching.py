@@ -49,9 +49,9 @@ def test_none_matches(facts: DeviceFacts):
         CATALOG.match(facts)
 
 
-def test_two_services_in_one_device_are_not_guessed():
-    facts = ble(services=frozenset({"180d", "1822"}))
-    with pytest.raises(UnsupportedDevice, match=r"sig-heart-rate, sig-pulse-oximeter; name one"):
+def test_two_ways_to_read_one_device_are_not_guessed():
+    facts = ble(name="BM85", services=frozenset({"1810", "46a970e0-0d5f-11e2-8b5e-0002a5d5c51b"}))
+    with pytest.raises(UnsupportedDevice, match=r"beurer-bm85, nonin-3230; name one"):
         CATALOG.match(facts)
 
 

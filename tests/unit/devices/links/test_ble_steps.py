@@ -30,6 +30,10 @@ class Characteristic:
     uuid: str
     properties: list[str]
 
+    @property
+    def handle(self) -> int:
+        return id(self)
+
 
 @dataclass
 class Service:
@@ -370,3 +374,24 @@ async def test_keeping_alive_goes_on_until_it_fails():
 async def test_a_step_for_a_serial_line_is_a_mistake_of_the_profile():
     rig = Rig(Client())
     assert (await cause_of(rig.do(Step("send", data=b"x"))))[0] == Cause.MISCONFIGURED.value
+
+
+async def test_of_two_control_points_the_one_beside_the_records_is_asked():
+    client = Client(c2a52="write indicate", c2aa7="notify")
+    client.services += Client(c2a52="write indicate", c2a18="notify").services
+    sensor, meter = (service.characteristics[0] for service in client.services)
+    asked: list[Characteristic] = []
+    client.write_gatt_char = _noting(asked)  # type: ignore[method-assign]
+    steps = BleSteps("A", client, asyncio.get_running_loop().create_future())  # type: ignore[arg-type]
+    for records in ("2a18", "2aa7"):
+        await steps.do(Step("racp", "2a52", racp=RacpStep("2a52", records)), lambda *_: None, None)
+    assert asked == [meter, sensor]
+    assert [what for kind, what, _ in client.done if kind == "subscribe"] == ["2a18", "2a52", "2aa7", "2a52"]
+
+
+def _noting(asked: list[Characteristic]) -> Callable[..., Coroutine[Any, Any, None]]:
+    async def write(characteristic: Characteristic, _data: bytes, *, response: bool) -> None:
+        assert response
+        asked.append(characteristic)
+
+    return write
