@@ -13,6 +13,9 @@ __all__ = ["TITLES", "titles_in"]
 
 TITLES: Final = frozenset(
     {
+        N_("A&D blood pressure cuffs, UA-651BLE and its kin (Bluetooth Blood Pressure Service, bonded)"),
+        N_("A&D thermometer UT-201BLE (Bluetooth Health Thermometer Service, bonded)"),
+        N_("A&D weight scales, UC-352BLE and its kin (Bluetooth Weight Scale Service, bonded)"),
         N_("Beurer BM 85 blood pressure cuff"),
         N_("Blood pressure cuff (Bluetooth Blood Pressure Service)"),
         N_("Body composition scale (Bluetooth Body Composition Service)"),
@@ -22,12 +25,16 @@ TITLES: Final = frozenset(
         N_("Continuous glucose monitor (Bluetooth CGM Service)"),
         N_("Glucose meter (Bluetooth Glucose Service)"),
         N_("Heart rate sensor (Bluetooth Heart Rate Service)"),
+        N_("Masimo MightySat fingertip oximeter (spot checks of the Bluetooth Pulse Oximeter Service)"),
         N_("Masimo pulse oximeter, serial ASCII 1 (Rad-8 and relatives)"),
         N_("Nonin 3230, 3231 and 3150 BLE pulse oximeters (Nonin's own Bluetooth service)"),
         N_("Nonin pulse oximeter, serial data format 13 (spot checks with time, store and forward)"),
         N_("Nonin pulse oximeter, serial data format 2 (pleth of 8 bits)"),
         N_("Nonin pulse oximeter, serial data format 7 (pleth of 16 bits)"),
         N_("Nonin pulse oximeter, serial data format 8 (a value a second)"),
+        N_(
+            "Omron blood pressure cuffs with the Bluetooth Blood Pressure Service (HEM-9200T and its kin, passkey)"
+        ),
         N_("Pulse oximeter (Bluetooth Pulse Oximeter Service)"),
         N_("Pulse oximeter, spot checks only (Bluetooth Pulse Oximeter Service)"),
         N_("Room sensor (Bluetooth Environmental Sensing Service)"),

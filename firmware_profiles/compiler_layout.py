@@ -30,12 +30,18 @@ def read_binary(code: Code) -> None:
     """Read all fields of a binary payload and refuse what is left over."""
     frame = code.frame
     if frame.integrity and not frame.integrity_optional and frame.length is None:
-        code.put(f"p = check_trailer({code.source!r}, {frame.integrity!r}, p)")
+        code.put(f"p = {_trailer(code)}")
     code.put("n = len(p)")
     if frame.length is None:
         _sequence(code)
     else:
         _places(code, frame.length)
+
+
+def _trailer(code: Code) -> str:
+    none = code.frame.integrity_none
+    instead = "" if none is None else f", {bytes.fromhex(none)!r}"
+    return f"check_trailer({code.source!r}, {code.frame.integrity!r}, p{instead})"
 
 
 def read_records(code: Code) -> None:
@@ -164,7 +170,7 @@ def _places(code: Code, length: int) -> None:
     """Read every field from its own place in a frame of a known length."""
     code.put(f"if n != {length}: raise wrong_length({code.source!r}, {length}, n)")
     if code.frame.integrity:
-        code.put(f"check_trailer({code.source!r}, {code.frame.integrity!r}, p)")
+        code.put(_trailer(code))
     nothing(code)
     _unpack_places(code)
     only_if(code)

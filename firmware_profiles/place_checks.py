@@ -64,6 +64,16 @@ def frame_place_findings(frame: Frame) -> Iterator[Finding]:
             ("integrity_optional",),
             "no field may reach to the end: what is left could not be told from the check",
         ),
+        (
+            frame.integrity_none is not None and (frame.integrity_optional or frame.records),
+            ("integrity_none",),
+            "goes with a check that has its place in every frame, and not with records",
+        ),
+        (
+            frame.integrity_none is not None and _wrong_size(frame),
+            ("integrity_none",),
+            "has as many bytes as the check",
+        ),
         (bool(frame.only_if) and (frame.records or text), ("only_if",), "is not for records or pairs"),
     )
     for i, condition in enumerate(frame.only_if):
@@ -73,6 +83,11 @@ def frame_place_findings(frame: Frame) -> Iterator[Finding]:
     for role in ("clock_offset_min", "elapsed_min", "utc_offset_quarters", "dst"):
         if sum(spec.role == role for spec in frame.fields) > 1:
             yield ("fields",), f"a frame has at most one field of the role {role}"
+
+
+def _wrong_size(frame: Frame) -> bool:
+    size = INTEGRITY[frame.integrity][0] if frame.integrity else 0
+    return len(bytes.fromhex(frame.integrity_none or "")) != size
 
 
 def _endless(spec: FieldSpec) -> bool:

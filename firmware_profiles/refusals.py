@@ -119,13 +119,17 @@ INTEGRITY: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
 }
 
 
-def check_trailer(source: str, kind: str, payload: bytes) -> bytes:
-    """The payload without its trailing check. Raises DecodeError (``truncated``, ``integrity``)."""
+def check_trailer(source: str, kind: str, payload: bytes, none: bytes | None = None) -> bytes:
+    """The payload without its trailing check, or without ``none``, which says that there is no check.
+
+    Raises DecodeError (``truncated``, ``integrity``).
+    """
     size, check = INTEGRITY[kind]
     if len(payload) <= size:
         raise truncated(source, size + 1, len(payload))
     body, found = payload[:-size], bytes(payload[-size:])
-    _same(source, kind, found, check(body), len(body))
+    if found != none:
+        _same(source, kind, found, check(body), len(body))
     return body
 
 

@@ -6,31 +6,71 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from firmware_profiles.errors import ProfileError
 from firmware_profiles.joining import clash, join
 from firmware_profiles.profile import DecodedReading, Profile, Step
 from firmware_profiles.registry import load_catalog, profile_files
 from firmware_profiles.schema import Condition, FieldSpec, Frame, Framing, Match, Vector, VectorReading
-from hearthward.core.clock import naive_iso, parse_iso
+from hearthward.core.clock import SECOND, naive_iso, parse_iso
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import Quality, quality_names
 
-__all__ = ["CheckReport", "ReadingJson", "check", "check_profile", "decode_json", "describe"]
+__all__ = [
+    "CheckReport",
+    "ReadingJson",
+    "WaveJson",
+    "check",
+    "check_profile",
+    "decode_json",
+    "describe",
+    "waves_json",
+]
 
 _DIGITS = 9  # of a fraction; more is the noise of binary floating point
 
 
 class ReadingJson(TypedDict):
-    """One reading as ``hearthward decode`` prints it; ``value`` is the text of a coded metric."""
+    """One reading as ``hearthward decode`` prints it; ``value`` is the text of a coded metric.
+
+    ``record`` is the device's own record number, ``elapsed_s`` what has passed since its session began;
+    neither is there where the frame has none.
+    """
 
     metric: str
     value: float | int | str | None
     unit: str | None
     time: str | None
     quality: list[str]
+    record: NotRequired[int]
+    elapsed_s: NotRequired[int]
+
+
+class WaveJson(TypedDict):
+    """One waveform as ``hearthward decode --waves`` prints it; ``samples`` are in ``unit``."""
+
+    metric: str
+    rate_hz: float | int
+    unit: str | None
+    quality: list[str]
+    samples: list[float | int]
+
+
+def waves_json(profile: Profile, source: str, payload: bytes) -> list[WaveJson]:
+    """The waveforms of a payload that ``decode_json`` took, as JSON-able rows; none for most sources."""
+    decoder = profile.wave_decoders.get(source) or profile.wave_decoders.get(source.lower())
+    return [
+        {
+            "metric": wave.metric,
+            "rate_hz": _number(wave.rate_hz),
+            "unit": wave.unit,
+            "quality": quality_names(wave.quality),
+            "samples": [_number(sample * wave.scale) for sample in wave.samples],
+        }
+        for wave in (decoder(payload) if decoder else ())
+    ]
 
 
 def decode_json(profile: Profile, source: str, payload: bytes) -> list[ReadingJson]:
@@ -39,13 +79,18 @@ def decode_json(profile: Profile, source: str, payload: bytes) -> list[ReadingJs
 
 
 def _row(reading: DecodedReading) -> ReadingJson:
-    return {
+    row: ReadingJson = {
         "metric": reading.metric,
         "value": reading.code if reading.value is None else _number(reading.value),
         "unit": reading.unit,
         "time": None if reading.device_time is None else naive_iso(reading.device_time),
         "quality": quality_names(reading.quality),
     }
+    if reading.record is not None:
+        row["record"] = reading.record
+    if reading.elapsed is not None:
+        row["elapsed_s"] = reading.elapsed // SECOND
+    return row
 
 
 def _number(value: float) -> float | int:
@@ -262,7 +307,8 @@ def check(paths: Iterable[Path] = ()) -> CheckReport:
         for pair in combinations(catalog, 2)
         if (pair[0] in chosen or pair[1] in chosen) and not clash(*pair)
     ]
-    problems = [problem for profile in (*chosen, *pairs) for problem in check_profile(profile)]
+    problems = [problem for profile in chosen for problem in check_profile(profile)]
+    problems = problems or [problem for pair in pairs for problem in check_profile(pair)]
     vectors = sum(len(p.document.vectors) for p in chosen)
     return CheckReport(len(chosen), vectors, tuple(problems), len(pairs))
 

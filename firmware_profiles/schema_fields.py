@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from firmware_profiles.schema_base import Bit, Certainty, Name, Positive, QualityName, Strict, Text
+from firmware_profiles.schema_base import Bit, Certainty, Hex, Name, Positive, QualityName, Strict, Text
 
 __all__ = [
     "BitPart",
@@ -167,6 +167,8 @@ class Frame(Strict):
     """The check at the end of a binary frame, over every byte before it."""
     integrity_optional: bool = False
     """A frame that ends right before the check is taken too: the device need not send one."""
+    integrity_none: Hex | None = None
+    """What stands in the place of the check where the device makes none; anything else must be the check."""
     length: Annotated[int, Field(ge=1, le=65_536)] | None = None
     """A frame of fixed places: exactly so many bytes (the check's too), and every field says where it
     stands (``at``)."""

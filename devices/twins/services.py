@@ -29,8 +29,13 @@ SERVICES: Final = MappingProxyType({one: s for s, many in _CHARACTERISTICS.items
 
 IDENTITIES: Final = MappingProxyType(
     {
+        "and-ua-651ble": Identity("A&D_UA-651BLE_000001", "A&D Medical", "UA-651BLE"),
+        "and-uc-352ble": Identity("A&D_UC-352BLE_000002", "A&D Medical", "UC-352BLE"),
+        "and-ut-201ble": Identity("A&D_UT201BLE_000003", "A&D Medical", "UT-201BLE"),
         "beurer-bm85": Identity("BM85", "Beurer GmbH", "BM85"),
         "contec-cms50d-bt": Identity("SleepO2", "EMAY", "SleepO2"),
+        "masimo-mightysat": Identity("MightySat", "Masimo", "MightySat"),
+        "omron-blesmart": Identity("BLESmart_00000116", "OMRON HEALTHCARE", "HEM-9200T"),
         "xiaomi-mibfs": Identity("MIBFS", "Xiaomi", "MIBFS"),
     }
 )

@@ -294,26 +294,41 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
 @click.argument("payload", required=False, metavar="[HEX]")
 @click.option("--text", metavar="LINE", help="The frame as text, for text protocols.")
 @click.option("--catalog", type=click.Path(path_type=Path), multiple=True, help="Further profiles.")
+@click.option("--waves", is_flag=True, help="The samples of its waveforms, too: {readings, waves}.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, as it does anyway (for scripts that say so)."
+)
 @_told
 def decode(
-    profile: str, source: str, payload: str | None, text: str | None, catalog: tuple[Path, ...]
+    profile: str,
+    source: str,
+    payload: str | None,
+    text: str | None,
+    catalog: tuple[Path, ...],
+    waves: bool,  # noqa: FBT001 - click hands it over so
+    as_json: bool,  # noqa: FBT001
 ) -> None:
     """Decode one frame of a device.
 
     PROFILE is the profile's id, SOURCE where the frame came from (2a35, or the frame's name); the frame is
     given as HEX or with --text LINE. Prints a JSON list of readings with metric, value, unit, time and
-    quality. A refused frame exits with 1.
+    quality; with record, the device's own number of it, and elapsed_s, the seconds since its session began
+    (a glucose sensor's), where it has any. A refused frame exits with 1.
     """
     from firmware_profiles import load_catalog
-    from firmware_profiles.report import decode_json
+    from firmware_profiles.report import decode_json, waves_json
+
+    del as_json
 
     raw = _frame(payload, text)
     try:
-        readings = decode_json(load_catalog(*catalog).get(profile), source, raw)
+        chosen = load_catalog(*catalog).get(profile)
+        readings = decode_json(chosen, source, raw)
+        samples = waves_json(chosen, source, raw) if waves else []
     except DecodeError as error:
         click.echo(f"refused ({error.reason}): {error}", err=True)
         sys.exit(1)
-    click.echo(json.dumps(readings))
+    click.echo(json.dumps({"readings": readings, "waves": samples} if waves else readings))
 
 
 def _frame(payload: str | None, text: str | None) -> bytes:

@@ -142,6 +142,28 @@ def test_decoding_captured_frames(
     assert all(isinstance(r["unit"], str) and isinstance(r["quality"], list) for r in readings)
 
 
+def test_a_record_says_its_number_and_its_minutes():
+    (sensor,) = json.loads(invoke("decode", "sig-cgm", "2aa7", "06008C001000", "--json").stdout)
+    assert (sensor["value"], sensor["time"], sensor["record"], sensor["elapsed_s"]) == (140, None, 16, 960)
+    meter = json.loads(invoke("decode", "sig-glucose", "2a18", "020700E807060F11111B0CC011").stdout)
+    assert {row["record"] for row in meter} == {7}
+    assert not any("elapsed_s" in row for row in meter)
+    joined = invoke("decode", "sig-cgm+sig-glucose", "2aa7", "06008C001000")
+    assert json.loads(joined.stdout) == [sensor]
+
+
+def test_the_samples_of_a_frame_are_shown_when_they_are_asked_for():
+    vector = next(v for v in load_catalog().get("contec-cms50-5byte").document.vectors if v.readings)
+    frame = "contec-cms50-5byte", vector.source, vector.payload.hex()
+    told = json.loads(invoke("decode", *frame, "--waves").stdout)
+    assert told["readings"] == json.loads(invoke("decode", *frame).stdout)
+    (wave,) = told["waves"]
+    assert list(wave) == ["metric", "rate_hz", "unit", "quality", "samples"]
+    assert (wave["metric"], wave["rate_hz"], len(wave["samples"])) == ("pleth", 60, len(vector.payload) // 5)
+    strap = json.loads(invoke("decode", "sig-heart-rate", "2a37", "0048", "--waves").stdout)
+    assert strap["waves"] == []
+
+
 def test_a_measurement_under_way_is_flagged():
     readings = json.loads(invoke("decode", "sig-pulse-oximeter", "2a5f", "0C62004E002000000000").stdout)
     assert all(r["quality"] == ["ongoing"] for r in readings)

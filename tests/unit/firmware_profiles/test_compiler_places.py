@@ -240,6 +240,18 @@ def test_a_check_that_may_be_missing(tmp_path: Path):
     assert reason(profile, body[:1]) == "truncated"
 
 
+def test_what_stands_for_a_check_that_is_not_made(tmp_path: Path):
+    frame = {"integrity": "sum8", "integrity_none": "FF", "fields": [FLAGS, {**RATE, "type": "u8"}]}
+    placed = {**frame, "length": 3, "fields": [{**FLAGS, "at": 0}, {**RATE, "type": "u8", "at": 1}]}
+    body = b"\x01\x48"
+    for profile in (frame_profile(tmp_path, frame), frame_profile(tmp_path, placed)):
+        for check in (sum8(body), b"\xff"):
+            assert values(profile, (body + check).hex()) == [("heart_rate", 72)]
+        for check in (b"\0", b"\xfe", b"\x48"):
+            assert reason(profile, body + check) == "integrity"
+        assert reason(profile, body[:1]) == "truncated"
+
+
 def test_frames_that_say_nothing_worth_keeping(tmp_path: Path):
     settled = [{"field": "flags", "bit": 5}, {"field": "flags", "bit": 7, "is": 0}]
     running = frame_profile(tmp_path, {"only_if": settled, "fields": [FLAGS, {**RATE, "type": "u8"}]})

@@ -83,6 +83,14 @@ MISUSES = [
         "integrity_opt",
         "goes with",
     ),
+    (
+        FIXED,
+        "length: 8",
+        "length: 8\n    integrity: sum8\n    integrity_none: FFFF",
+        "integrity_none",
+        "has as many bytes as the check",
+    ),
+    (FIXED, "length: 8", 'length: 8\n    integrity_none: "FF"', "integrity_none", "has as many bytes"),
     # joined numbers
     (
         FIXED,

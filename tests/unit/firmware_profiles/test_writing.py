@@ -64,7 +64,9 @@ def test_a_draft_is_a_profile_that_passes_its_own_check(
 ):
     path, profile = loaded(tmp_path, draft, bytes.fromhex(frame))
     assert profile.decode(draft.frame, bytes.fromhex(frame))[0].value == value
-    assert check([path]).lines == ("1 profiles, 1 vectors: all as they say",)
+    report = check([path])
+    assert (report.ok, report.profiles, report.vectors) == (True, 1, 1)
+    assert bool(report.joined) == bool(draft.extends), "what extends a part of a device is one, too"
 
 
 def test_a_wrong_decoding_is_noticed_by_the_check(tmp_path: Path):
