@@ -32,9 +32,7 @@ TITLES: Final = frozenset(
         N_("Nonin pulse oximeter, serial data format 2 (pleth of 8 bits)"),
         N_("Nonin pulse oximeter, serial data format 7 (pleth of 16 bits)"),
         N_("Nonin pulse oximeter, serial data format 8 (a value a second)"),
-        N_(
-            "Omron blood pressure cuffs with the Bluetooth Blood Pressure Service (HEM-9200T and its kin, passkey)"
-        ),
+        N_("Omron cuffs with the Bluetooth Blood Pressure Service (HEM-9200T and its kin, passkey)"),
         N_("Pulse oximeter (Bluetooth Pulse Oximeter Service)"),
         N_("Pulse oximeter, spot checks only (Bluetooth Pulse Oximeter Service)"),
         N_("Room sensor (Bluetooth Environmental Sensing Service)"),
