@@ -53,7 +53,7 @@ class SqliteFile:
         try:
             self._db = self._writer.submit(self._open).result()
             self._writer.submit(self._opened).result()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # damage may be in a name that SQLite tells
             self.shut()
             msg = f"cannot open the {self.kind.what} {path}: {error}"
             raise ConfigError(msg, path=str(path)) from error
@@ -88,7 +88,7 @@ class SqliteFile:
         except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as error:
             msg = f"the {self.kind.what} refuses this data: {error}"
             raise StoreRejected(msg) from error
-        except (sqlite3.Error, OSError, RuntimeError) as error:
+        except (sqlite3.Error, OSError, RuntimeError, UnicodeError) as error:
             msg = f"the {self.kind.what} cannot be used now: {error}"
             raise StoreUnavailable(msg, path=str(self._path)) from error
 

@@ -184,5 +184,8 @@ def _move_aside(path: Path, error: HearthwardError) -> None:
 
 def _is_garbled(error: HearthwardError) -> bool:
     """Whether it is what is in the file that makes it unusable, and not the disk or the moment."""
-    code: int | None = getattr(error.__cause__, "sqlite_errorcode", None)
+    cause = error.__cause__
+    if isinstance(cause, UnicodeError) or "UTF-8" in str(cause):  # a name in it is no text any more
+        return True
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
     return code is not None and code & _KIND in _GARBLED

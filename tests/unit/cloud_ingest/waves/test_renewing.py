@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -86,6 +87,45 @@ async def test_whatever_comes_upon_the_damage_gets_its_answer_of_a_new_file(
     assert chunk(1) in await store.read("main", "dev_1", "pleth", 0, FOREVER)
     assert rig.renewed == 1
     await store.close()
+
+
+def harmed(content: bytes, rng: random.Random) -> bytes:
+    """The file with bytes changed, a page lost, or its end."""
+    out, page = bytearray(content), rng.randrange(1, len(content) // PAGE) * PAGE
+    match rng.choice(["bytes", "names", "page", "zeros", "end"]):
+        case "bytes":
+            for _ in range(20):
+                out[rng.randrange(100, len(out))] = rng.randrange(256)
+        case "names":  # of tables and their columns
+            for _ in range(20):
+                out[rng.randrange(PAGE // 2, PAGE)] = rng.randrange(128, 256)
+        case "page":
+            out[page : page + PAGE] = rng.randbytes(PAGE)
+        case "zeros":
+            out[page : page + PAGE] = bytes(PAGE)
+        case "end":
+            del out[rng.randrange(PAGE, len(out)) :]
+    return bytes(out)
+
+
+async def test_no_damage_comes_out_as_anything_else(rig: Rig):
+    store: WaveStore = SqliteWaves(rig.path)
+    await store.append("main", [WaveParcel("gw", [chunk(n) for n in range(150)])])
+    await store.close()
+    content, rng = rig.path.read_bytes(), random.Random(5)
+    for _ in range(25):
+        for part in rig.path.parent.glob("waves.db*"):
+            part.unlink()
+        rig.path.write_bytes(harmed(content, rng))
+        store = await rig.open()
+        for _ in range(2):
+            for use in rng.sample(sorted(USES), len(USES)):
+                with contextlib.suppress(StoreUnavailable):
+                    await USES[use](store)
+                rig.clock.advance(RENEWED_EVERY_S)
+        assert await store.append("main", [WaveParcel("gw-2", [chunk(900)])]) == 1
+        await store.close()
+    assert rig.renewed > 10
 
 
 async def test_many_that_come_upon_it_at_once_renew_it_once(rig: Rig):
