@@ -16,6 +16,9 @@ __all__ = ["CUFF", "WAITING", "furnish", "take_over"]
 S = 1_000_000_000
 CUFF = "D0:5F:B8:00:00:07"
 WAITING = "strap-new"
+ELSEWHERE = "D0:5F:B8:00:00:0B"
+LOUD = "<b>WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"
+LONG = tuple(f"6e4000{n:02x}-b5a3-f393-e0a9-e50e24dcca9e" for n in range(6))
 
 
 def sightings(now: int) -> tuple[Sighting, ...]:
@@ -34,17 +37,24 @@ def sightings(now: int) -> tuple[Sighting, ...]:
         ble("5A:11:22:33:44:55", "", -90, company_ids=(76,), why="none"),
         ble("6B:11:22:33:44:56", "Buds", -77, "184e", "fe2c", "180f", company_ids=(117, 2042), why="none"),
         ble("D0:5F:B8:00:00:09", "Combo", -64, "180d", "1810", why=both),
+        ble("7C:00:00:00:00:01", LOUD, -66, *LONG, company_ids=tuple(range(500, 508)), why="none"),
+        ble(ELSEWHERE, "HRM-13", -52, "180d", profile=strap),
     )
 
 
 async def furnish(ward: Ward) -> None:
-    """Sightings of three gateways, of which one is away and one has no radio; and a strap that waits."""
+    """Sightings of three gateways, of which one is away and one has no radio; and a strap that waits.
+
+    Among them a loud stranger, and a strap of another gateway.
+    """
     backend, now = ward.backend, ward.clock.now_ns()
-    backend.put_sightings("main", Sightings("gw-1", "s", now, sightings(now)))
+    backend.put_sightings("main", Sightings("gw-1", "s", now, sightings(now), more=436))
     device = {"id": WAITING, "gateway": "gw-1", "transport": "ble", "address": "D0:5F:B8:00:00:0A"}
     await backend.create(ward.scope, "device", {**device, "profile": "sig-heart-rate"})
     for key, label in (("gw-2", "Day room"), ("gw-3", "Stairs")):
         await backend.create(ward.scope, "gateway", {"id": key, "label": label})
+    there = {**device, "id": "strap-away", "gateway": "gw-2", "address": ELSEWHERE}
+    await backend.create(ward.scope, "device", there)
     away = Gateway(id="gw-2", label="Day room", online=False, last_seen=now - 7200 * S)
     backend.put_gateway("main", away)
     backend.put_sightings("main", Sightings("gw-3", "s", now, (), hearing=False, trouble="no adapter hci0"))

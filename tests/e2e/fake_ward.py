@@ -52,7 +52,7 @@ NAMES = (
 PROFILES = (
     ProfileChoice(
         id="sig-heart-rate",
-        title="Heart rate sensor",
+        title="Heart rate sensor (Bluetooth Heart Rate Service)",
         transport="ble",
         metrics=frozenset({"heart_rate", "rr_interval"}),
         interval_s=1,
@@ -66,7 +66,7 @@ PROFILES = (
     ),
     ProfileChoice(
         id="sig-blood-pressure",
-        title="Blood pressure monitor",
+        title="Blood pressure cuff (Bluetooth Blood Pressure Service)",
         transport="ble",
         metrics=frozenset({"nibp_systolic", "nibp_diastolic"}),
     ),
