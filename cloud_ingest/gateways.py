@@ -31,6 +31,7 @@ REASONS: Final = frozenset(
         "no_room",
         "out_of_range",
         "oversized",
+        "stale",
         "store_rejected",
         "truncated",
         "unknown_source",

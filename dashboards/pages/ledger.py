@@ -44,6 +44,7 @@ REASONS: Final = {
     "out_of_range": N_("out of range"),
     "oversized": N_("too long"),
     "reserved": N_("only entered by hand"),
+    "stale": N_("stale"),
     "store_refused": N_("not storable"),
     "store_rejected": N_("not storable"),
     "truncated": N_("too short"),

@@ -17,8 +17,10 @@ from devices.links.ports import port_facts
 from devices.links.serial_listen import LISTEN_S, heard_on, settings_of
 from devices.links.serial_noise import NOISE_OF_IDLE, NOISE_S, NoiseWatch
 from devices.links.serial_port import Wire, nowhere, open_port, port_error
+from devices.links.serial_pulse import Pulse
 from devices.links.serial_talk import Talk
 from firmware_profiles import DeviceFacts, Framer, Profile, Step
+from firmware_profiles.framing.refusals import HEAD
 from firmware_profiles.matching import matches
 from hearthward.core.clock import SECOND
 from hearthward.core.device_states import Cause
@@ -105,8 +107,13 @@ class SerialLink:
         framer = profile.framer()
         noise = NoiseWatch(self._path, self._noise_s)
         loop = asyncio.get_running_loop()
+        pulse = Pulse(loop.time)
+        untimed = profile.document.time is None
 
         def feed(data: bytes) -> None:
+            if untimed and (stalled_s := pulse.stalled_s()):
+                self._too_old(framer, data, stalled_s)
+                return
             now = round(loop.time() * SECOND)
             framed = framer.feed(data, now)
             noise.heard(frames=any(not isinstance(item, DecodeError) for item in framed))
@@ -120,12 +127,14 @@ class SerialLink:
         wire.on_data = talk.hear
         if not self._transport.is_closing():
             self._transport.resume_reading()
+        beating = asyncio.create_task(pulse.run(), name=f"pulse of {self._path}")
         try:
             await self._unless_lost(wire, talk.do([s for s in steps if s.kind != "keepalive"], self.aid))
             self.on_subscribed()
             alive = [step for step in steps if step.kind == "keepalive"]
             await self._unless_lost(wire, self._stream(talk, alive, noise))
         finally:
+            beating.cancel()
             self._pause_reading()
             wire.on_data = nowhere
             self._end(framer)
@@ -163,6 +172,12 @@ class SerialLink:
     def _refused(self, error: DecodeError) -> None:
         if self._on_noise is not None:
             self._on_noise(bytes.fromhex(str(error.details.get("head") or "")), error)
+
+    def _too_old(self, framer: Framer, data: bytes, stalled_s: float) -> None:
+        """Bytes that waited while this process stood still: their measurements have no time but now."""
+        self._end(framer)
+        msg = f"{framer.source}: {len(data)} bytes may be {stalled_s:.0f} s old: the gateway stood still"
+        self._refused(DecodeError(msg, reason="stale", head=data[:HEAD].hex(), skipped=len(data)))
 
     def _end(self, framer: Framer) -> None:
         """What the framer has not told yet."""

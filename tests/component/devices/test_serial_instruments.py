@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 
 from devices import DeviceConfig, DeviceSession, SessionState
 from devices.gatt_time import LocalTime, local_time
 from devices.links.serial import SerialLink
+from devices.links.serial_pulse import Pulse
 from devices.links.serial_talk import nonin_set_time
 from firmware_profiles import Profile, Step, load_catalog
 from hearthward.core.clock import SECOND, EventClock, parse_iso
@@ -109,16 +109,23 @@ class Ear:
         self.refused: list[DecodeError] = []
         self.subscribed = asyncio.Event()
         self.news = asyncio.Event()
-        self.link = SerialLink(
-            instrument.path, profile, on_noise=lambda _, error: self.refused.append(error), noise_s=noise_s
-        )
+        self.link = SerialLink(instrument.path, profile, on_noise=self.on_noise, noise_s=noise_s)
         self.link.on_subscribed = self.subscribed.set
         self._profile = profile
+
+    def on_noise(self, _head: bytes, error: DecodeError) -> None:
+        self.refused.append(error)
+        self.news.set()
 
     def on_payload(self, _source: str, payload: bytes, ago: int = 0) -> None:
         self.waited.append(ago)
         self.payloads.append(payload)
         self.news.set()
+
+    async def told(self) -> None:
+        """Something new has come of what was sent last."""
+        self.news.clear()
+        await self.news.wait()
 
     async def has(self, payloads: int) -> None:
         while len(self.payloads) < payloads:
@@ -328,9 +335,36 @@ async def test_what_waited_to_be_confirmed_is_told_with_how_long_it_did(instrume
             await asyncio.sleep(0.02)
         await ear.has(8)
     assert ear.values == [90 + n for n in range(8)]
-    gaps = [(a - b) / SECOND for a, b in pairwise(ear.waited[:6])]
-    assert all(0.01 < gap < 5 for gap in gaps)
+    assert ear.waited == sorted(ear.waited, reverse=True)
+    assert ear.waited[0] > ear.waited[3] > 0
     assert ear.waited[5:] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("profile", "kept"), [(DF2, 3), (DF13, 5)], ids=["without a time", "with a time"])
+async def test_what_waited_while_the_process_stood_still_is_not_of_now(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch, profile: Profile, kept: int
+):
+    stalled = [0.0]
+    monkeypatch.setattr(Pulse, "stalled_s", lambda _: stalled[0])
+    ear = Ear(instrument, profile)
+
+    def say(n: int) -> bytes:
+        if profile is DF13:
+            return df13(f"2026070110200{n}", 60, 90 + n)
+        return df2_packet(60, 90 + n, [100] * 25)
+
+    async with ear.listening(Step("delay", seconds=0.001)):
+        await ear.subscribed.wait()
+        instrument.send(say(0))
+        await ear.has(1)
+        stalled[0] = 60.0
+        instrument.send(say(1) + say(2))
+        await ear.told()
+        stalled[0] = 0.0
+        instrument.send(say(3), say(4))
+        await ear.has(kept)
+    assert ear.values == [90 + n for n in ((0, 3, 4) if kept == 3 else range(5))]
+    assert [error.reason for error in ear.refused] == ["stale"] * (5 - kept > 0)
 
 
 async def test_under_pressure_the_line_is_read_on_so_that_nothing_old_comes_as_if_new(
@@ -408,7 +442,7 @@ class Bedside:
 
     def saturations(self) -> list[tuple[float | None, int]]:
         rows = zip(self.stored.metric, self.stored.value, self.stored.corrected, strict=True)
-        return [(value, (at - NOW) // SECOND) for metric, value, at in rows if metric == "spo2"]
+        return [(value, round((at - NOW) / SECOND)) for metric, value, at in rows if metric == "spo2"]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
