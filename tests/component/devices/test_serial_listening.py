@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from devices import DeviceConfig, DeviceFleet
 from devices.links.factory import Links
 from devices.links.serial import SerialLink
 from devices.links.serial_listen import LISTEN_S, heard_on
-from firmware_profiles import DeviceFacts, load_catalog
+from devices.links.serial_port import Wire, open_port
+from firmware_profiles import DeviceFacts, SerialSettings, load_catalog
 from hearthward.core.clock import SystemClock
 from hearthward.core.errors import LinkError, UnsupportedDevice
 from hearthward.core.ids import SeededIds
@@ -100,9 +102,19 @@ async def test_others_stay_unknown(instrument: Instrument, what: str):
 
 
 @pytest.mark.parametrize("profile_id", ["nonin-df2", "contec-cms50-5byte"])
-async def test_a_port_that_goes_away_while_it_is_listened_to_is_told(instrument: Instrument, profile_id: str):
+async def test_a_port_that_goes_away_while_it_is_listened_to_is_told(
+    instrument: Instrument, profile_id: str, monkeypatch: pytest.MonkeyPatch
+):
+    listened_to = asyncio.Event()
+
+    async def told(path: str, line: SerialSettings) -> tuple[Any, Wire]:
+        opened = await open_port(path, line)
+        listened_to.set()
+        return opened
+
+    monkeypatch.setattr("devices.links.serial_listen.open_port", told)
     listening = asyncio.create_task(heard_on(instrument.path, [CATALOG.get(profile_id)], listen_s=5))
-    await asyncio.sleep(0.02)
+    await listened_to.wait()
     instrument.unplug()
     with pytest.raises(LinkError, match="is gone"):
         await listening
