@@ -62,11 +62,13 @@ def must_run(rest: Rest | None, settings: Settings, what: str) -> Rest:
 async def adopt(settings: Settings, wish: Adoption) -> Mapping[str, Any]:
     """Enter the device and put it on the patient, both or nothing; the new entries, as the API tells them.
 
-    Raises HearthwardError.
+    ``heard`` is added: whether a gateway has seen it lately. Raises HearthwardError.
     """
     with owner_of(settings) as found:
         rest = must_run(found, settings, "adopting a device")
         seen = await _seen(rest, wish)
+        if not seen:
+            _check_address(wish)
         gateway = await _gateway(rest, wish, seen)
         fields = {
             "id": wish.id,
@@ -79,7 +81,18 @@ async def adopt(settings: Settings, wish: Adoption) -> Mapping[str, Any]:
             "patient": wish.patient,
             "bed": wish.bed,
         }
-        return await rest.ask("POST", f"{API}/devices/adopt", dict, {k: v for k, v in fields.items() if v})
+        made = await rest.ask("POST", f"{API}/devices/adopt", dict, {k: v for k, v in fields.items() if v})
+        return {**made, "heard": bool(seen)}
+
+
+def _check_address(wish: Adoption) -> None:
+    """Raises ConfigError for what is no place of a device."""
+    if wish.transport == "serial" and not wish.address.startswith("/"):
+        msg = (
+            f"{wish.address!r} is neither a Bluetooth address such as C0:12:34:56:78:9A nor a port's path "
+            "such as /dev/ttyUSB0; `hearthward devices scan` shows them"
+        )
+        raise ConfigError(msg, field="address")
 
 
 async def _seen(rest: Rest, wish: Adoption) -> list[tuple[str, Sighting]]:

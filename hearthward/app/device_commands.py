@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,7 @@ from hearthward.core.sightings import MOST_SCAN_S
 
 __all__ = ["add_device_commands"]
 
+RADIOS: Final = "bluez, usb:0, serial:/dev/ttyX or tcp-client:HOST:PORT"
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 _json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
@@ -42,10 +43,13 @@ def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         help="How long to listen by Bluetooth.",
     )
     @click.option("--gateway", help="Only what this gateway sees (default: all that are online).")
+    @click.option("--radio", help=f"Listen here, with {RADIOS}; also while a cloud runs.")
     @_json_flag
     @click.pass_context
     @told
-    def scan(context: click.Context, seconds: int, gateway: str | None, *, as_json: bool) -> None:
+    def scan(
+        context: click.Context, seconds: int, gateway: str | None, radio: str | None, *, as_json: bool
+    ) -> None:
         """List what is heard by Bluetooth and plugged in, known or not.
 
         While a cloud runs on the data folder, its gateways are asked to listen, and what they tell is shown;
@@ -56,9 +60,12 @@ def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         """
         from hearthward.app.device_scan import scanned, show
 
+        if gateway is not None and radio is not None:
+            msg = "name a --gateway or a --radio of this machine, not both"
+            raise click.UsageError(msg)
         if sys.stderr.isatty():
             click.echo("listening...", err=True)
-        found = asyncio.run(scanned(settings(context), seconds=seconds, gateway=gateway))
+        found = asyncio.run(scanned(settings(context), seconds=seconds, gateway=gateway, radio=radio))
         show(found, as_json=as_json)
         for line in found.trouble:
             click.echo(f"hearthward: {line}", err=True)
@@ -103,8 +110,12 @@ def _add_adopt(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
         device, worn = made["device"], made["association"]
         profile = device["profile"] or "the profile that fits once it is connected"
         where = f"{device['address']}, read by gateway {device['gateway']}"
-        click.echo(f"adopted {device['id']} at {where} with {profile}")
+        click.echo(
+            f"{'adopted' if made['created'] else 'adopted before:'} {device['id']} at {where} with {profile}"
+        )
         click.echo("on nobody yet" if worn is None else f"on patient {worn['patient']} since {worn['start']}")
+        if not made["heard"]:
+            click.echo("no gateway has seen it lately: see `hearthward devices watch`", err=True)
 
 
 def _add_watch(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
@@ -144,7 +155,7 @@ def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
         help="The six digits, if they stand on the device's label.",
     )
     @click.option("--again", is_flag=True, help="Pair anew, although there is a bond.")
-    @click.option("--radio", help="bluez, usb:0, serial:/dev/ttyX or tcp-client:HOST:PORT.")
+    @click.option("--radio", help=f"{RADIOS} (default: edge.radio).")
     @click.pass_context
     @told
     def pair(

@@ -38,16 +38,27 @@ class Scan:
     trouble: tuple[str, ...] = ()
 
 
-async def scanned(settings: Settings, *, seconds: int, gateway: str | None = None) -> Scan:
-    """Ask the running cloud's gateways; when none runs listen here. Raises HearthwardError."""
+async def scanned(
+    settings: Settings, *, seconds: int, gateway: str | None = None, radio: str | None = None
+) -> Scan:
+    """Ask the running cloud's gateways; when none runs, or with a ``radio``, listen here.
+
+    Raises HearthwardError.
+    """
+    if radio is not None:
+        return await _here(radio, seconds)
     with owner_of(settings) as rest:
         if rest is not None:
             return await _ask(rest, seconds, gateway)
     if gateway is not None:
         msg = "--gateway needs the running cloud: none runs on this data folder; leave it out to listen here"
         raise ConfigError(msg, field="gateway")
-    async with open_radio(settings.edge.radio) as radio:
-        return await see_here(Machine(radio), seconds)
+    return await _here(settings.edge.radio, seconds)
+
+
+async def _here(radio: str, seconds: int) -> Scan:
+    async with open_radio(radio) as opened:
+        return await see_here(Machine(opened), seconds)
 
 
 async def see_here(around: Surroundings, seconds: float) -> Scan:

@@ -126,6 +126,16 @@ def test_the_command_scans_without_a_cloud_makes_no_folder_and_says_what_was_not
     )
 
 
+def test_a_radio_of_this_machine_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("devices.links.surroundings.list_ports", list)
+    here = ("--data", tmp_path / "d", "devices", "scan", "--seconds", "1", "--radio")
+    result = invoke(*here, "off")
+    assert result.exit_code == 3
+    assert "the Bluetooth radio is off" in result.stderr
+    assert "unknown radio 'wifi'" in refused(*here, "wifi")
+    assert "not both" in refused(*here, "off", "--gateway", "gw-1", code=2)
+
+
 @pytest.mark.parametrize("arguments", [("adopt", "C0:00:00:00:00:01"), ("watch",)])
 def test_without_a_cloud_it_is_said_what_to_do(tmp_path: Path, arguments: tuple[str, ...]):
     said = refused("--data", tmp_path / "d", "devices", *arguments)
@@ -275,6 +285,10 @@ async def test_a_device_is_taken_in_with_what_was_seen_of_it_for_a_patient_or_wh
     )
     (worn,) = await entries(site, "associations")
     assert (worn.device, worn.patient) == ("hr-1", patient)
+    assert "no gateway has seen it" not in result.stderr
+    unheard = await site.run("adopt", "C0:00:00:00:00:0F", "--gateway", "gw-1", "--id", "late")
+    assert unheard.stdout.startswith("adopted late at C0:00:00:00:00:0F")
+    assert "no gateway has seen it lately" in unheard.stderr
     again = await site.run("adopt", "C0:00:00:00:00:01", "--gateway", "gw-1")
     assert again.exit_code == 1
     assert "is device Strap at this gateway" in again.stderr
@@ -306,6 +320,8 @@ REFUSED = (
     (("/dev/ttyUSB7", "--profile", "masimo-asci1"), "did you mean 'masimo-ascii1'"),
     (("C0:00:00:00:00:01", "--gateway", "gw-9"), "gw-9"),
     (("C0:00:00:00:00:01", "--timezone", "Mars/Base"), "timezone"),
+    (("C0:00:00:00:00", "--profile", "masimo-ascii1"), "neither a Bluetooth address such as"),
+    (("nonsense",), "nor a port's path such as /dev/ttyUSB0"),
 )
 
 
