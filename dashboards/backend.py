@@ -301,7 +301,7 @@ class Backend(
         """The newest value of each metric, by metric: by hand, or of the devices of the present stay.
 
         A device that was taken off meanwhile, or is on somebody else by now, keeps what it measured before.
-        One out of a device's memory, measured nobody knows when, stands beside the newest if it came later.
+        One put aside (measured nobody knows when, or not valid) stands beside the newest if it came later.
         """
         ...
 

@@ -18,6 +18,7 @@ from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
 from cloud_ingest.trying import Trier
+from dashboards.aside import newest_by_metric, with_usual
 from dashboards.backend import (
     AlarmChanged,
     DirectoryChanged,
@@ -63,7 +64,6 @@ from dashboards.cloud_why import CloudWhy
 from dashboards.models import AuditEntry, Gateway, Item, Kind, Patient, User, Value
 from dashboards.owners import with_owners
 from dashboards.patient_eyes import value_seen
-from dashboards.undated import newest_by_metric, with_dated
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Scope
@@ -384,7 +384,7 @@ class CloudBackend(
 
     async def _latest(self, scope: Scope, devices: Sequence[str]) -> ReadingBatch:
         store = self._service.store
-        return await with_dated(store, scope.tenant, await store.latest(scope.tenant, devices))
+        return await with_usual(store, scope.tenant, await store.latest(scope.tenant, devices))
 
     async def last_seen(self, scope: Scope) -> Mapping[str, int]:
         """See the port."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from cloud_ingest.contexts import grown_up
 from cloud_ingest.entry import manual_device, manual_patient
+from dashboards.aside import newest_by_metric
 from dashboards.backend import (
     AlarmChanged,
     DirectoryChanged,
@@ -59,11 +60,10 @@ from dashboards.models import (
 )
 from dashboards.owners import with_owners
 from dashboards.patient_eyes import value_seen
-from dashboards.undated import newest_by_metric
 from hearthward.core.clock import Clock
 from hearthward.core.device_states import DeviceWord
 from hearthward.core.ids import Ids, SeededIds
-from hearthward.core.model import Quality, Reading
+from hearthward.core.model import ASIDE, Reading
 from hearthward.core.text import natural
 from hearthward.trust.access import Principal, Role, Scope
 
@@ -460,7 +460,7 @@ class FakeBackend(
         """See the port."""
         newest: dict[tuple[str, str, bool], Reading] = {}
         for r in self._of(scope.tenant).readings:
-            key = r.device, r.metric, bool(r.quality & Quality.TIME_UNKNOWN)
+            key = r.device, r.metric, bool(r.quality & ASIDE)
             old = newest.get(key)
             if old is None or r.corrected >= old.corrected:
                 newest[key] = r

@@ -7,13 +7,13 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
+from dashboards.aside import parted
 from dashboards.backend import AlarmQuery, Backend, RosterEntry, is_equipment
 from dashboards.care_models import PatientNote
 from dashboards.charts import place_of
 from dashboards.models import Alarm, Inactivation, Instant, Patient, Value
 from dashboards.rule_models import Limit, Order
 from dashboards.staff_models import Assignment, Team
-from dashboards.undated import parted
 from hearthward.core.clock import SECOND
 from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.trust.access import Scope
@@ -157,8 +157,8 @@ async def _patient(
     alarms = await backend.alarms(scope, AlarmQuery(open_only=True, patient=key, worklist=False))
     recent = await backend.alarms(scope, AlarmQuery(patient=key, start=now - LOOKED_BACK))
     asked = await backend.alarms(scope, AlarmQuery(patient=key, asked=True))
-    dated, _ = parted(await backend.newest(scope, key))
-    newest = [v for v in dated if _looked_at(v)]
+    usual, _ = parted(await backend.newest(scope, key))
+    newest = [v for v in usual if _looked_at(v)]
     known = states(key, newest)
     return SheetPatient(
         patient=key,

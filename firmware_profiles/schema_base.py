@@ -25,6 +25,7 @@ QualityName = Literal[
     "ongoing",
     "out_of_range",
     "from_store",
+    "invalid",
 ]
 Certainty = Literal["spec", "captured", "inferred"]
 Hex = Annotated[str, StringConstraints(pattern=r"^\s*([0-9a-fA-F]{2}\s*)*$")]

@@ -23,6 +23,7 @@ _OTHER: dict[str, Text] = {
     "ongoing": {"en": "measurement still going on", "zh": "测量进行中"},
     "from_store": {"en": "from the device's memory", "zh": "来自设备存储"},
     "time_unknown": {"en": "time unknown", "zh": "测量时间未知"},
+    "invalid": {"en": "not valid, says the device", "zh": "设备报告无效"},
 }
 
 

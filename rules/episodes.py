@@ -27,7 +27,7 @@ from rules.rule import SECOND, Rule, RuleSet
 from rules.shared import NOTHING, Span
 from rules.state import NEVER, Episode, Row, State, Subject, Watched
 from rules.transitions import Transitions
-from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN, remembered
+from rules.words import CLOSED, NOT_APPLICABLE, WITHDRAWN, followed
 
 __all__ = ["GRACE", "LATE_MERGE", "UPDATE_EVERY", "Episodes"]
 
@@ -445,10 +445,9 @@ class Episodes(Transitions):
         compiled: Compiled,
         time: int,
         readings: list[Measured],
-        *,
-        undated: bool = False,
+        words: dict[str, str] | None = None,
     ) -> None:
-        """Note a breach that came too late to signal, or ``undated`` out of a device's memory at ``time``."""
+        """Note a breach that came too late to signal, or that was put aside: ``words`` say why."""
         verdict = judge_alone(compiled, readings, time, self.state.context(name))
         if not verdict.opens:
             return
@@ -477,7 +476,7 @@ class Episodes(Transitions):
             alarm=stable_id("late", self.state.node, key, name, time, self.seq),
             priority=compiled.rule.priority,
             values=shot.values,
-            text=remembered(text) if undated else text,
+            text=text if words is None else followed(text, words),
             limit=compiled.limit,
         )
         self._tell("late", name, compiled, entry, time, inputs=shot.inputs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from hearthward.core.model import Quality
+from hearthward.core.model import ASIDE, Quality
 from rules.compiled import LATE_AFTER, Plan
 from rules.evaluate import UNFIT
 from rules.model import Measured, Rows
@@ -19,18 +19,22 @@ __all__ = ["FUTURE_SKEW", "Taken", "came_late", "measurements", "row_at", "rows_
 FUTURE_SKEW: Final = 60 * SECOND
 """Dated later than this after the ingest time, a reading is not believed."""
 _UNDATED: Final = int(Quality.TIME_UNKNOWN)
+_INVALID: Final = int(Quality.INVALID)
+_ASIDE: Final = int(ASIDE)
 _UNSET: Final = int(Quality.CLOCK_UNSET)
 
 
 class Taken(NamedTuple):
     """What one measurement came to; ``told`` are the signals whose quality was told.
 
-    ``undated`` came out of a device's memory: nobody knows when they were measured.
+    ``undated`` came out of a device's memory: nobody knows when they were measured. ``invalid`` are
+    those that their device calls so. Neither changes anything.
     """
 
     news: list[Measured]
     superseded: list[Measured]
     undated: list[Measured]
+    invalid: list[Measured]
     told: set[str]
 
 
@@ -85,12 +89,12 @@ def parted(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def take(subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: frozenset[str]) -> Taken:
-    """Remember one measurement; of the undated nothing but that they came.
+    """Remember one measurement; of what is put aside nothing but that it came.
 
     Devices silent for ``keep`` ns make room when a new one comes. Nothing is learned of ``frozen`` signals.
     """
-    taken = Taken([], [], [], set())
-    news, superseded, _, told = taken
+    taken = Taken([], [], [], [], set())
+    news, superseded, _, _, told = taken
     for row in rows:
         filtered = plan.filters.get(row.metric)
         if filtered is None:
@@ -100,8 +104,7 @@ def take(subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: froze
         if own is None:
             own = _new_series(devices, row, keep)
             own.need(filtered.features)
-        if row.quality & _UNDATED:
-            _remembered(row, own, taken)
+        if row.quality & _ASIDE and _put_aside(row, own, taken):
             continue
         if row.known and not row.quality & UNFIT:
             mark = row.time, row.value
@@ -131,15 +134,22 @@ def _new_series(devices: dict[str, Series], row: Row, keep: int) -> Series:
     return made
 
 
-def _remembered(row: Row, own: Series, taken: Taken) -> None:
-    """A row of a device's memory; of what the device is now it says only that its clock is not set."""
+def _put_aside(row: Row, own: Series, taken: Taken) -> bool:
+    """Keep what people are to see; whether all is said with it.
+
+    Of what its device is now a memory says only that the clock is not set.
+    """
     mark = row.time, row.value
-    if row.known and not row.quality & UNFIT & ~_UNDATED and mark not in own.recent:
+    if row.known and not row.quality & UNFIT & ~_ASIDE and mark not in own.recent:
         own.recent.append(mark)
-        taken.undated.append(Measured(row.metric, row.device, row.time, row.value, row.received))
+        kept = taken.invalid if row.quality & _INVALID else taken.undated
+        kept.append(Measured(row.metric, row.device, row.time, row.value, row.received))
+    if not row.quality & _UNDATED:
+        return False
     if row.quality & _UNSET and row.time >= own.spoken:
         own.quality, own.spoken = own.quality | _UNSET, row.time
         taken.told.add(row.metric)
+    return True
 
 
 def _superseded(reading: Measured, own: Series, devices: dict[str, Series]) -> bool:

@@ -8,12 +8,14 @@ __all__ = [
     "CLOSED",
     "CODE_TEXT",
     "FLAG_TEXT",
+    "INVALID",
     "NOT_APPLICABLE",
     "PARAMETER_TEXT",
     "SIGNAL_TEXT",
+    "UNDATED",
     "WITHDRAWN",
     "duration",
-    "remembered",
+    "followed",
     "skewed",
 ]
 
@@ -137,10 +139,12 @@ NOT_APPLICABLE: Final = {
     "zh": "报警结束 (规则不再适用于该患者)",
 }
 CLOSED: Final = {"en": "Ended: the patient's stay is closed", "zh": "报警结束 (患者已离院)"}
-_REMEMBERED: Final = {
+UNDATED: Final = {
     "en": " (from the device's memory, time unknown)",
     "zh": " (来自设备存储, 测量时间未知)",
 }
+INVALID: Final = {"en": " (not valid, says the device)", "zh": " (设备报告无效)"}
+"""Why what breaches a limit stands on the worklist only."""
 _HOUR_S: Final = 3600
 _DAY_H: Final = 24
 _NEARLY_S: Final = 120
@@ -148,9 +152,9 @@ _NEARLY_S: Final = 120
 _UNITS: Final = (("d", "天", 86_400), ("h", "小时", 3600), ("min", "分钟", 60))
 
 
-def remembered(text: dict[str, str]) -> dict[str, str]:
-    """What is said of values out of a device's memory, of which nobody knows when they were measured."""
-    return {language: said + _REMEMBERED.get(language, _REMEMBERED["en"]) for language, said in text.items()}
+def followed(text: dict[str, str], words: dict[str, str]) -> dict[str, str]:
+    """A text in every language, with words after it."""
+    return {language: said + words.get(language, words["en"]) for language, said in text.items()}
 
 
 def duration(seconds: float) -> dict[str, str]:

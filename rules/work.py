@@ -9,7 +9,8 @@ How readings are judged
 - A reading older than its device's newest of that signal, or measured over a minute before it was received
   and older than any device's newest, is superseded: it never changes a condition. If it breaches it becomes
   a ``late`` entry for the worklist, as does a breach received later than the rule's ``max_lateness_s``, and
-  one out of a device's memory of which nobody knows when it was measured: that changes nothing else.
+  one out of a device's memory of which nobody knows when it was measured, or that its device calls not valid:
+  these change nothing else.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rules.intake import FUTURE_SKEW, Taken, came_late, measurements, rows_of, t
 from rules.model import Adopt, Configuration, Measured, Readings, Transition
 from rules.rule import SECOND
 from rules.state import NEVER, Row, State, Subject
+from rules.words import INVALID, UNDATED
 
 __all__ = ["IDLE", "Work"]
 
@@ -117,10 +119,10 @@ class Work:
         plan = self.episodes.plan(name, subject)
         frozen = self.episodes.frozen(subject) if rows else frozenset[str]()
         found = take(subject, plan, rows, self.state.rules.memory_ns, frozen)
-        news, superseded, undated, told = found
+        news, superseded, undated, invalid, told = found
         late = any(came_late(m) for m in (*news, *superseded))
         concerned: dict[str, Compiled] = {c.key: c for c in rules}
-        for reading in (*news, *superseded, *undated):
+        for reading in (*news, *superseded, *undated, *invalid):
             concerned.update({c.key: c for c in plan.filters[reading.metric].rules})
         for metric in told:
             concerned.update({c.key: c for c in plan.filters[metric].flagged})
@@ -143,7 +145,7 @@ class Work:
         late: bool,
     ) -> None:
         """Judge one rule on a measurement, and note for the worklist what cannot signal any more."""
-        news, superseded, undated, told = found
+        news, superseded, undated, invalid, told = found
         inputs = compiled.rule.inputs
         fresh = [m for m in news if m.metric in inputs]
         worklist = [m for m in superseded if m.metric in inputs]
@@ -156,8 +158,9 @@ class Work:
             self.episodes.judge(name, subject, compiled, time, late=late, news=usable)
         if worklist:
             self.episodes.worklist(name, subject, compiled, time, worklist)
-        if remembered := [m for m in undated if m.metric in inputs]:
-            self.episodes.worklist(name, subject, compiled, time, remembered, undated=True)
+        for readings, words in ((undated, UNDATED), (invalid, INVALID)):
+            if aside := [m for m in readings if m.metric in inputs]:
+                self.episodes.worklist(name, subject, compiled, time, aside, words)
 
     def _ahead(self, name: str, subject: Subject, rows: list[Row]) -> None:
         """Signal at once what undelayed limits say of measurements that still wait."""

@@ -1,8 +1,8 @@
 """Readings summed up in buckets of time, for trends: pure, shared by the fake and every store.
 
 A bucket begins at a multiple of the step (UTC ns); a reading belongs to the bucket of its corrected time.
-Only numbers are summed up, and none that its device calls a sensor that is off, that lies in the future, or
-of which nobody knows when it was measured.
+Only numbers are summed up, and none that its device calls a sensor that is off or not valid, that lies in the
+future, or of which nobody knows when it was measured.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from math import fsum
 from typing import Final
 
 from hearthward.core.errors import StoreRejected
-from hearthward.core.model import Quality, Reading
+from hearthward.core.model import ASIDE, Quality, Reading
 
 __all__ = ["NOT_SHOWN", "Summary", "Tally", "check_step", "joined", "newest_shown", "summed_up", "whole"]
 
-NOT_SHOWN: Final = int(Quality.SENSOR_OFF | Quality.FUTURE | Quality.TIME_UNKNOWN)
+NOT_SHOWN: Final = int(Quality.SENSOR_OFF | Quality.FUTURE | ASIDE)
 """Readings with one of these are no value of the patient at that time."""
 
 

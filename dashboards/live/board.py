@@ -22,7 +22,7 @@ from dashboards.live.states import (
 from dashboards.live.views import MS, alarm_view, inactive_view, number
 from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice, Value
 from hearthward.core.codes import METRICS
-from hearthward.core.model import Quality, quality_names
+from hearthward.core.model import ASIDE, Quality, quality_names
 from hearthward.trust.access import Scope
 from rules.response.duty import ward_in
 
@@ -163,7 +163,7 @@ class Board:
         """Take stored values; returns the patients whose tiles they may change."""
         touched: set[str] = set()
         for sample in samples:
-            if sample.metric not in WANTED or sample.quality & Quality.TIME_UNKNOWN:
+            if sample.metric not in WANTED or sample.quality & ASIDE:
                 continue
             key = sample.device, sample.metric
             old = self._newest.get(key)

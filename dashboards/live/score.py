@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from dashboards.backend import VitalSample
 from hearthward.core.clock import SECOND
 from hearthward.core.codes import METRICS
-from hearthward.core.model import Quality
+from hearthward.core.model import ASIDE, Quality
 from rules.news2 import METRICS_OF, points, total
 
 __all__ = ["MAX_AGE_S", "SCORED", "as_number", "score_of"]
@@ -27,7 +27,7 @@ MAX_AGE_S: Final = {
 """An older value says nothing of now: what the library's NEWS2 rules say."""
 SCORED: Final = frozenset(MAX_AGE_S)
 NOT_REAL: Final = Quality.DEMO | Quality.TEST
-UNFIT: Final = Quality.SENSOR_OFF | Quality.FUTURE | Quality.TIME_UNKNOWN
+UNFIT: Final = Quality.SENSOR_OFF | Quality.FUTURE | ASIDE
 
 
 def as_number(metric: str, value: float | None, code: str | None) -> float | None:

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
+from dashboards.aside import parted
 from dashboards.backend import AlarmQuery
 from dashboards.care_models import TaskDue
 from dashboards.models import Alarm, Value
 from dashboards.pages.entry import EntryForm, blank, entered_before, take
 from dashboards.pages.own import SHOWN, Own, own, own_patient, part
-from dashboards.undated import parted
 from dashboards.watching import watch_of
 from hearthward.core.clock import SECOND
 from hearthward.trust.access import Action, Scope

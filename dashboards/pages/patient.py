@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from dashboards.access import Context, Guard
 from dashboards.api.limits import patient_of
 from dashboards.api.readings import instant
+from dashboards.aside import parted
 from dashboards.backend import AlarmQuery
 from dashboards.charts import Chart, chart_of, charts_in, metrics_of, place_of
 from dashboards.directory_port import AskedItems
@@ -39,7 +40,6 @@ from dashboards.pages.waves import waves_held
 from dashboards.problems import MissingError
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
-from dashboards.undated import parted
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
@@ -137,7 +137,7 @@ async def show_patient(
     person = await patient_of(context, patient)
     shown = Window.of(window, end, context.backend.clock.now_ns())
     measured = await context.backend.measured(context.scope, patient)
-    newest, undated = parted(await context.backend.newest(context.scope, patient))
+    newest, aside = parted(await context.backend.newest(context.scope, patient))
     return page(
         request,
         context,
@@ -149,7 +149,7 @@ async def show_patient(
         charts=charts_in(measured),
         waves=() if is_htmx(request) else await waves_held(context, patient),
         values=sorted((v for v in newest if of_patient(v.metric)), key=lambda v: place_of(v.metric)),
-        undated=[v for v in undated if of_patient(v.metric)],
+        aside=[v for v in aside if of_patient(v.metric)],
         address=f"/patients/{quote(patient, safe='')}",
         now=shown.now,
         **await _place(context, patient),

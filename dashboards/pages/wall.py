@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from dashboards.access import Context, Guard
+from dashboards.aside import parted
 from dashboards.backend import AlarmQuery
 from dashboards.care_models import PatientNote
 from dashboards.i18n import script_strings
@@ -15,7 +16,6 @@ from dashboards.live.hub import LiveHub
 from dashboards.live.states import of_patient
 from dashboards.pages.render import page, streamed_page
 from dashboards.problems import MissingError
-from dashboards.undated import parted
 from hearthward.core.codes import CLOCK_SKEW
 from hearthward.trust.access import Action
 
@@ -65,7 +65,7 @@ async def detail(
     if tile is None:
         raise MissingError(kind="patient", key=patient)
     alarms = await context.backend.alarms(context.scope, AlarmQuery(patient=patient, limit=SHOWN_ALARMS))
-    newest, undated = parted(await context.backend.newest(context.scope, patient))
+    newest, aside = parted(await context.backend.newest(context.scope, patient))
     details = [await context.backend.alarm(context.scope, a.id) for a in alarms if a.condition in OPEN]
     return page(
         request,
@@ -74,7 +74,7 @@ async def detail(
         tile=tile,
         may_enter=context.may(Action.ENTER_READING),
         values=[v for v in newest if not v.metric.startswith("device_") and v.metric != CLOCK_SKEW],
-        undated=[v for v in undated if of_patient(v.metric)],
+        aside=[v for v in aside if of_patient(v.metric)],
         states=hub.states(context.scope, patient, newest),
         known=hub.known(context.scope, patient, newest),
         asked=await context.backend.alarms(context.scope, AlarmQuery(patient=patient, asked=True)),

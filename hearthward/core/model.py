@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, IntFlag
+from typing import Final
 
-__all__ = ["COLUMNS", "Quality", "Reading", "ReadingBatch", "Source", "quality_names"]
+__all__ = ["ASIDE", "COLUMNS", "Quality", "Reading", "ReadingBatch", "Source", "quality_names"]
 
 
 class Quality(IntFlag):
@@ -26,13 +27,17 @@ class Quality(IntFlag):
     """It was in the device's memory, and was not measured when it came."""
     TIME_UNKNOWN = 2048
     """It was in the device's memory, and nobody knows since when; told by the gateway, never by a profile."""
+    INVALID = 4096
+    """The device itself calls it no valid measurement."""
 
     @property
     def clinical(self) -> bool:
-        """Whether a clinical rule may look at the value: no demo, test, sensor-off, future, unknown time."""
-        return not self & (
-            Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE | Quality.TIME_UNKNOWN
-        )
+        """Whether a clinical rule may look at the value: no demo, test, sensor-off, future, nor aside."""
+        return not self & (Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE | ASIDE)
+
+
+ASIDE: Final = Quality.TIME_UNKNOWN | Quality.INVALID
+"""A value with one of these is no value of now, but people are to see it."""
 
 
 class Source(IntEnum):

@@ -75,7 +75,12 @@ def test_values_of_a_demonstration_count_only_alone():
     demo = samples({"spo2": 80.0}, quality=Quality.DEMO)
     assert score_of(demo, T0)[0] == 3  # type: ignore[index]
     assert score_of(demo + samples({"heart_rate": 70.0}), T0)[0] == 0  # type: ignore[index]
-    for unfit in (Quality.SENSOR_OFF, Quality.FUTURE, Quality.TIME_UNKNOWN | Quality.FROM_STORE):
+    for unfit in (
+        Quality.SENSOR_OFF,
+        Quality.FUTURE,
+        Quality.INVALID,
+        Quality.TIME_UNKNOWN | Quality.FROM_STORE,
+    ):
         assert score_of(samples({"spo2": 80.0}, quality=unfit), T0) is None
 
 

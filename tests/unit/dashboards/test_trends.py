@@ -126,6 +126,7 @@ async def test_sensor_off_and_the_future_are_no_values(made: World):
         reading("main-oxi-A", "spo2", 12, now - S, quality=int(Quality.SENSOR_OFF)),
         reading("main-oxi-A", "spo2", 13, now - S, quality=int(Quality.FUTURE)),
         reading("main-oxi-A", "spo2", 14, now - S, quality=MEMORY),
+        reading("main-oxi-A", "spo2", 15, now - S, quality=int(Quality.INVALID)),
     ]
     made.backend.put_readings("main", rows)
     scope, patient = Scope.system("main"), made.ids["main", "patientA"]
@@ -277,6 +278,7 @@ async def test_what_was_measured_nobody_knows_when_stands_beside_the_values_of_n
             reading("main-oxi-A", "spo2", 71, now, quality=MEMORY),
             reading("main-oxi-A", "body_weight", 82, now, quality=MEMORY | int(Quality.CLOCK_UNSET)),
             reading("main-oxi-A", "body_temperature", 33.5, now - S, quality=MEMORY),
+            reading("main-oxi-A", "blood_glucose", 41, now, quality=int(Quality.INVALID)),
             reading("main-oxi-A", "body_temperature", 36.6, now),
         ],
     )
@@ -287,11 +289,13 @@ async def test_what_was_measured_nobody_knows_when_stands_beside_the_values_of_n
         asked = {"patient": patient, "metric": "body_weight"}
         *_, weight = (await client.get("/api/v1/readings", params=asked)).json()["items"]
     for text in pages:
-        newest, beside = text.split("From a device's memory, time unknown")
+        newest, beside = text.split("No values of now, and no alarms. Look at them:")
         assert "97" in newest
         listed = beside.split("</ul>")[0]
         assert "Oxygen saturation 71" in listed
         assert "Weight 82" in listed
+        assert listed.count("from the device's memory, time unknown") == 2
+        assert listed.count("not valid, says the device") == 1
         assert "Temperature" not in listed, "a newer one is known"
         assert "body_temperature" not in listed
     assert weight["quality"] == ["clock_unset", "from_store", "time_unknown"]

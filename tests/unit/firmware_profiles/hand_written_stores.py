@@ -88,7 +88,7 @@ def glucose(data: bytes) -> tuple[DecodedReading, ...]:
             (status,) = struct.unpack_from("<H", data, place)
             place += 2
             found.text("glucose_beyond", {1: "above", 2: "below"}.get(status >> 5 & 3))
-            found.flag(status, 0b110_1001_1110, Quality.POOR_SIGNAL)
+            found.flag(status, 0b110_1001_1110, Quality.INVALID)
             found.flag(status, 0b1_1000_0000, Quality.POOR_SIGNAL)
             found.flag(status, 0b110_0000, Quality.OUT_OF_RANGE)
             found.flag(status, 1 << 11, Quality.CLOCK_UNSET)

@@ -104,7 +104,7 @@ def rows(draw: st.DrawFn, most: int = 40, *, tidy: bool = False) -> list[FullRow
         device = draw(st.sampled_from(DEVICES.get(group[0], "x")))
         late = 0 if tidy else draw(st.sampled_from([0, 0, 0, 0, 61, 4000]))
         for metric in group:
-            quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32, 3072, 3076]))
+            quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32, 3072, 3076, 4096]))
             value: float | None = float(draw(st.sampled_from(VALUES[metric])))
             if quality == Quality.SENSOR_OFF and draw(st.booleans()):
                 value = None

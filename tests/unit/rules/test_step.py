@@ -255,6 +255,20 @@ def test_what_a_device_remembers_without_a_time_is_no_alarm_but_seen_by_somebody
     assert play.state.active() == []
 
 
+def test_what_a_device_calls_not_valid_is_no_alarm_but_seen_by_somebody():
+    play = Play(SPO2, make("off", DeviceFlag("sensor_off", "spo2"), kind="technical", delay_s=0.0))
+    assert [t.rule for t in play.read(999, quality=Quality.SENSOR_OFF, spo2=97)] == ["off"]
+    entry, ended = play.read(1000, quality=Quality.INVALID, spo2=70)
+    assert (ended.kind, ended.rule) == ("end", "off")
+    assert (entry.kind, entry.rule, entry.text["en"]) == (
+        "late",
+        "low",
+        "70 < 90 (not valid, says the device)",
+    )
+    assert play.tick(5000) == []
+    assert play.state.active() == []
+
+
 def test_what_a_device_remembers_without_a_time_ends_no_alarm_and_is_no_newest_value():
     play = Play(SPO2)
     play.read(1000, spo2=84)

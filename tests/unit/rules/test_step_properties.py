@@ -272,11 +272,10 @@ def test_what_is_not_clinical_never_decides(rows: list[FullRow], flag: Quality):
     assert all(s.time < 0 for x in state.subjects.values() for d in x.series.values() for s in d.values())
 
 
-@given(any_order())
-def test_what_a_device_remembers_without_a_time_is_for_the_worklist_only(rows: list[FullRow]):
-    memory = int(Quality.FROM_STORE | Quality.TIME_UNKNOWN)
-    undated = arriving([(*row[:6], memory) for row in rows])
-    state, out = play(PLAIN + DERIVED, [*undated, Tick(2, at(10**6))])
+@given(any_order(), st.sampled_from([Quality.FROM_STORE | Quality.TIME_UNKNOWN, Quality.INVALID]))
+def test_what_is_put_aside_is_for_the_worklist_only(rows: list[FullRow], flags: Quality):
+    aside = arriving([(*row[:6], int(flags)) for row in rows])
+    state, out = play(PLAIN + DERIVED, [*aside, Tick(2, at(10**6))])
     assert {t.kind for t in out} <= {"late"}
     assert state.active() == []
     assert all(s.time < 0 for x in state.subjects.values() for d in x.series.values() for s in d.values())

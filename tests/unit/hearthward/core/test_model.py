@@ -63,6 +63,7 @@ def test_the_key_uses_the_devices_time_only_when_its_clock_is_set():
         (Quality.CLOCK_WRONG, 512, "clock_wrong", True),
         (Quality.FROM_STORE, 1024, "from_store", True),
         (Quality.TIME_UNKNOWN, 2048, "time_unknown", False),
+        (Quality.INVALID, 4096, "invalid", False),
     ],
 )
 def test_quality_bits_are_stored_so_they_never_change(flag: Quality, bit: int, name: str, clinical: bool):  # noqa: FBT001
@@ -77,4 +78,4 @@ def test_several_flags_are_named_in_order_and_one_unfit_is_enough():
     assert not both.clinical
     assert Quality(0).clinical
     assert quality_names(0) == []
-    assert len(Quality) == 12
+    assert len(Quality) == 13

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloud_ingest.stores.base import Origins
 from cloud_ingest.stores.fake import MemoryStore
-from dashboards.undated import with_dated
+from dashboards.aside import with_usual
 from hearthward.core.model import Quality, ReadingBatch
 from tests.unit.dashboards.webworld import T0, S, reading
 
@@ -23,7 +23,7 @@ async def test_beside_an_undated_value_stands_the_newest_with_a_time():
     ]
     await store.append("main", ReadingBatch.of(rows), Origins("gw", "boot", list(range(1, len(rows) + 1))))
     latest = await store.latest("main", ["cuff", "scale"])
-    found = await with_dated(store, "main", latest)
+    found = await with_usual(store, "main", latest)
     told = sorted((m, v) for m, v in zip(found.metric, found.value, strict=True))
     assert told == [
         ("body_weight", 82.0),
