@@ -88,8 +88,7 @@ def glucose(data: bytes) -> tuple[DecodedReading, ...]:
             (status,) = struct.unpack_from("<H", data, place)
             place += 2
             found.text("glucose_beyond", {1: "above", 2: "below"}.get(status >> 5 & 3))
-            found.flag(status, 0b110_1001_1110, Quality.INVALID)
-            found.flag(status, 0b1_1000_0000, Quality.POOR_SIGNAL)
+            found.flag(status, 0b111_1001_1110, Quality.INVALID)
             found.flag(status, 0b110_0000, Quality.OUT_OF_RANGE)
             found.flag(status, 1 << 11, Quality.CLOCK_UNSET)
     except struct.error:
@@ -131,7 +130,7 @@ def record(data: bytes) -> list[DecodedReading]:
         place = 6
         for bit, mask, quality in (
             (7, 0b101100, Quality.SENSOR_OFF),
-            (6, 0b110000, Quality.POOR_SIGNAL),
+            (6, 0b110000, Quality.INVALID),
             (5, 0b11000000, Quality.OUT_OF_RANGE),
         ):
             if flags >> bit & 1:
