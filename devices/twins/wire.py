@@ -1,4 +1,7 @@
-"""Values -> the numbers of a profile's field and back, by the field's description alone (pure)."""
+"""Values -> the numbers of a profile's field and back, by the field's description alone (pure).
+
+Numbers are read here a second time, apart from the decoder, so that each side proves the other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from fractions import Fraction
 from math import floor, isfinite
 from typing import Final
 
-from firmware_profiles.numbers import float32, sfloat
 from firmware_profiles.schema_fields import FieldSpec
 from firmware_profiles.types import WIDTHS, conversion
 from hearthward.core.codes import METRICS
@@ -50,15 +52,12 @@ def word_of(spec: FieldSpec, value: float, *, second_unit: bool = False) -> int:
 
 def carried(spec: FieldSpec, word: int, *, second_unit: bool = False) -> float:
     """The value that a reader makes of a word. Raises ValueError if it is none, or refused."""
-    if spec.type in _FLOATS:
-        number = sfloat(word) if spec.type == "sfloat" else float32(word)
-    else:
-        number = float(_signed(spec, word))
-    if number is None or number in spec.nulls:
+    number = _read_decimal(spec.type, word) if spec.type in _FLOATS else Fraction(_signed(spec, word))
+    if number is None or float(number) in spec.nulls:
         msg = f'{spec.name}: the wire\'s {word:#x} means "no value"'
         raise ValueError(msg)
     times, plus = _line(spec, second_unit)
-    value = float(_exact(number) * times + plus)
+    value = float(number * times + plus)
     row = METRICS[spec.metric or ""]
     low, high = spec.range or (row.low, row.high)
     if not low <= value <= high:
@@ -98,6 +97,20 @@ def _integer(spec: FieldSpec, number: int) -> int:
         msg = f"{spec.metric}: {number} is more than the {bits} bits of {spec.name} hold"
         raise ValueError(msg)
     return word
+
+
+def _read_decimal(kind: str, word: int) -> Fraction | None:
+    """A decimal float's value, exactly; None for the five words around the middle of exponent 0."""
+    bits, limit, _, _ = _FLOATS[kind]
+    size = bits - (4 if bits == 16 else 8)  # noqa: PLR2004 - SFLOAT
+    exponent, mantissa = word >> size, word & (1 << size) - 1
+    if exponent == 0 and limit < mantissa < (1 << size) - limit:
+        return None
+    if mantissa > limit + 2:
+        mantissa -= 1 << size
+    if exponent >= 1 << (bits - size - 1):
+        exponent -= 1 << (bits - size)
+    return mantissa * Fraction(10) ** exponent
 
 
 def _decimal_float(spec: FieldSpec, number: Fraction, *, plain: bool) -> int:
