@@ -36,6 +36,7 @@ TITLES: Final = frozenset(
         N_("Pulse oximeter (Bluetooth Pulse Oximeter Service)"),
         N_("Pulse oximeter, spot checks only (Bluetooth Pulse Oximeter Service)"),
         N_("Room sensor (Bluetooth Environmental Sensing Service)"),
+        N_("Silvercrest SBM 69 blood pressure cuff (Bluetooth Blood Pressure Service, passkey)"),
         N_("Thermometer (Bluetooth Health Thermometer Service)"),
         N_("Weight scale (Bluetooth Weight Scale Service)"),
         N_("Xiaomi Mi Body Composition Scale, first and second (MIBCS, MIBFS)"),

@@ -36,6 +36,7 @@ IDENTITIES: Final = MappingProxyType(
         "contec-cms50d-bt": Identity("SleepO2", "EMAY", "SleepO2"),
         "masimo-mightysat": Identity("MightySat", "Masimo", "MightySat"),
         "omron-blesmart": Identity("BLESmart_00000116", "OMRON HEALTHCARE", "HEM-9200T"),
+        "silvercrest-sbm69": Identity("SBM69", "Silvercrest", "SBM69"),
         "xiaomi-mibfs": Identity("MIBFS", "Xiaomi", "MIBFS"),
     }
 )

@@ -36,3 +36,19 @@ def test_each_command_is_there():
         command = main.commands[words[0]]
         if words[0] in {"profiles", "devices"}:
             assert words[1] in command.commands  # type: ignore[attr-defined]
+
+
+def test_the_devices_that_are_read_are_counted_right_and_their_profiles_exist():
+    text = (ROOT / "docs" / "device-quality.md").read_text(encoding="utf-8")
+    table = text.partition("| device | reached by |")[2].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table if line.startswith("|")]
+    count = {word: sum(row[2] == word for row in rows) for word in ("yes", "partly", "no")}
+    assert sum(count.values()) == len(rows)
+    names = load_catalog().names
+    known = [row[3].strip("`") for row in rows if row[3] != "-"]
+    assert [name for name in known if name not in names] == []
+    assert [row[0] for row in rows if (row[3] == "-") != (row[2] == "no")] == []
+    share, among = (round(100 * count["yes"] / n) for n in (len(rows), len(known)))
+    yes, partly, no = count.values()
+    assert f"Read are {yes} of {len(rows)}, {share} %; partly {partly}; not at all {no}." in text
+    assert f"Of the {len(known)} that have a profile here, {yes} are read, {among} %." in text
