@@ -8,7 +8,8 @@ import sys
 import pytest
 from bleak.backends.device import BLEDevice
 
-from devices.links.radio import open_radio
+from devices.links.bluez import Bluez
+from devices.links.radio import Introduction, Radio, open_radio
 from hearthward.core.errors import ConfigError, LinkError
 
 
@@ -92,3 +93,31 @@ async def test_a_connection_that_the_system_still_holds_is_used(monkeypatch: pyt
         device, introduction = await radio._find("c0:00:00:00:00:01", 1)
     assert device is held
     assert introduction.name == "strap"
+
+
+async def test_pairing_again_gives_up_no_bond_of_a_device_that_is_not_found(monkeypatch: pytest.MonkeyPatch):
+    """Over BlueZ, which has to forget a bond before it makes a new one."""
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+    forgotten: list[str] = []
+
+    async def forget(_bluez: Bluez, address: str) -> None:
+        forgotten.append(address)
+
+    async def found(_radio: Radio, address: str, _timeout: float) -> tuple[BLEDevice, Introduction]:
+        return BLEDevice(address, None, None), Introduction(None, None)
+
+    monkeypatch.setattr(Bluez, "forget", forget)
+    async with open_radio("bluez") as radio:
+        with pytest.raises(LinkError, match=r"bluetooth\.service"):
+            await radio.pair("C0:00:00:00:00:01", nobody, again=True, timeout=1)
+        assert forgotten == []
+        monkeypatch.setattr(Radio, "_find", found)
+        with pytest.raises(LinkError, match="D-Bus cannot be reached"):
+            await radio.pair("C0:00:00:00:00:01", nobody, again=True, timeout=1)
+        assert forgotten == ["C0:00:00:00:00:01"]
+        with pytest.raises(ConfigError, match="no Bluetooth address"):
+            await radio.pair("C0", nobody, again=True, timeout=1)
+
+
+async def nobody() -> int | None:
+    return None
