@@ -245,6 +245,35 @@ async def test_a_link_that_is_lost_while_it_is_encrypted_is_no_forgotten_bond(
     assert (isinstance(failed.value, BondRefusedError), cause_of(failed.value)) == (refused, cause)
 
 
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [(0x06, Cause.PAIRED_ELSEWHERE), (0x3D, Cause.PAIRED_ELSEWHERE), (0x13, Cause.LINK_LOST)],
+)
+async def test_a_device_may_hang_up_for_want_of_the_key(
+    air: str,
+    twin: HeartRateTwin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    cause: Cause,
+):
+    bonds = tmp_path / "bonds.json"
+    async with open_radio(air, bonds=bonds) as radio, connected(radio, twin) as client:
+        await client.pair()
+
+    async def encrypt(_connection: Connection) -> None:
+        assert twin._connection is not None
+        await twin._connection.disconnect(code)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Connection, "encrypt", encrypt)
+    async with open_radio(air, bonds=bonds) as radio:
+        with pytest.raises(LinkError) as failed:
+            await radio.connect(twin.address, timeout=5, on_disconnect=lambda: None)
+        await twin.wait_free()
+    assert cause_of(failed.value) is cause
+
+
 async def test_a_recording_keeps_the_gateways_bond(air: str, twin: HeartRateTwin, tmp_path: Path):
     settings = load_settings(None, data=tmp_path)
     await pair_device(settings, twin.address, radio=air, passkey=None, again=False)
