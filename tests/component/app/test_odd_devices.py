@@ -17,6 +17,7 @@ from tests.component.app.chain import PATIENT, chain, eventually
 CUFF_UNSET, CUFF_1999, CUFF_2099 = (
     bytes.fromhex(f"16 BE00 7800 8F00 {year}0101000000 5000 0000") for year in ("0000", "CF07", "3308")
 )
+CUFF_UNSET_120 = bytes.fromhex("16 7800 5000 5D00 00000101000000 5000 0000")
 TRUNCATED, OVERSIZED, IMPOSSIBLE = b"\x06", b"\x06\x48" + bytes(18), b"\x01\xe8\x03"
 
 
@@ -57,6 +58,24 @@ async def test_a_cuff_with_a_wrong_clock_alarms_now_and_is_counted(
         assert before < moment(alarm["started"]) <= now()
         assert whole.telemetry.value("device_clock_skew_total", device="bp") == skewed
         assert whole.rejected() == {}
+
+
+async def test_of_a_cuff_s_backlog_without_a_clock_only_the_last_is_of_now(tmp_path: Path):
+    async with chain(tmp_path, bp="blood-pressure") as whole:
+        for payload in (CUFF_UNSET, CUFF_UNSET, CUFF_UNSET_120):
+            await sent_raw(whole.twins["bp"], payload)
+        told = await whole.stored("nibp_systolic", 3)
+        remembered = ["clock_unset", "from_store", "time_unknown"]
+        assert [(r["value"], r["quality"]) for r in told] == [
+            (190, remembered),
+            (190, remembered),
+            (120, ["clock_unset"]),
+        ]
+        entries = {a["rule"]: a for a in await whole.alarmed(2)}
+        assert set(entries) == {"home-bp-high", "clock-wrong"}
+        assert entries["home-bp-high"]["worklist"]
+        assert "from the device's memory, time unknown" in entries["home-bp-high"]["text"]["en"]
+        assert whole.telemetry.value("readings_time_unknown_total", device="bp") == 8
 
 
 async def test_frames_out_of_shape_are_counted_shown_and_harm_nobody(
