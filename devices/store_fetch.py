@@ -25,7 +25,7 @@ from devices.racp import (
     delete_up_to,
     parse_answer,
 )
-from devices.record_marks import identity, numbered, records_of
+from devices.record_marks import Telling, identity, numbered, records_of
 from firmware_profiles import RacpStep
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError, LinkError, StoreUnavailable
@@ -101,7 +101,7 @@ class StoreFetch:
         """Whether a payload tells records again that are queued or committed: nothing is to be done then.
 
         What has a number and no time is known again as long as the connection stands: numbers start over
-        with a new battery.
+        with a new battery. What has neither is known by its place as long as all before it come as before.
         """
         store = self._stores.get(source)
         asking = self.asking()
@@ -115,6 +115,8 @@ class StoreFetch:
         again = again or (
             store.fetching is not None and bool(records) and all(map(store.fetching.knows, records))
         )
+        if store.asking and not records and identity(batch) is None:
+            again = store.telling.again(source, batch) or again
         if again:
             self._telemetry.count("store_records_repeated_total", len(records), device=self._device)
             store.take(records, self._delivery.offered)
@@ -138,6 +140,7 @@ class StoreFetch:
     def dropped(self) -> None:
         """A payload was lost for want of room: whatever is being fetched is to be fetched again."""
         for store in self._stores.values():
+            store.telling.forget()
             if store.fetching is not None:
                 store.fetching.lost()
 
@@ -164,6 +167,7 @@ class StoreFetch:
             self._telemetry.count("store_fetches_total", device=self._device)
             while (request := fetching.request) is not None:
                 store.heard = 0
+                store.telling.begin()
                 answer = await self._ask(store, control, request)
                 if answer is None:
                     break
@@ -378,6 +382,7 @@ class _Store:
         self.undeletable = False
         self.heard = 0
         """Payloads since the last request for records."""
+        self.telling = Telling()
 
     def take(self, records: Iterable[Record], ticket: int) -> None:
         if self.fetching is not None:

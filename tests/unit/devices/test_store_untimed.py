@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from devices.links.fake_store import FakeControlPoint
 from devices.twins.store import RecordStore, StoredRecord
+from firmware_profiles import RacpStep, load_catalog
+from hearthward.core.model import Quality
 from tests.unit.devices.test_store_fetch import KEEPING, Gateway, Identity, Meter
 
 
@@ -70,4 +73,61 @@ async def test_what_is_told_beside_a_record_has_its_time_and_is_stored_once():
     assert [m.record for m in meals] == [1, 2, 3, 4, 5]
     assert [m.device_time for m in meals] == [g.device_time for g in glucose]
     assert [m.corrected for m in meals] == [g.corrected for g in glucose]
+    await gateway.kill()
+
+
+OXIMETER = load_catalog().get("sig-pulse-oximeter")
+
+
+class SpotChecks(Meter):
+    """An oximeter whose clock was never set: its stored spot checks have neither time nor number."""
+
+    def check(self, *spo2: int) -> None:
+        for value in spo2:
+            payload = struct.pack("<BHH7xH", 0x13, value, 72, 0x0200)
+            self.store.add(StoredRecord(self.number, None, (("2a5e", payload),)))
+            self.number += 1
+
+
+class OximeterGateway(Gateway):
+    def point(self) -> FakeControlPoint:
+        return FakeControlPoint(
+            self.meter.tell, lambda source, payload: self.intake.take(OXIMETER, source, payload)
+        )
+
+    @property
+    def told(self) -> list[float | None]:
+        return [r.value for r in self.stored if r.metric == "spo2"]
+
+
+async def test_what_has_neither_time_nor_number_is_known_by_its_place():
+    oximeter = SpotChecks()
+    gateway = OximeterGateway(oximeter, RacpStep("2a52", "2a5e", None))
+    oximeter.check(97, 70, 97)
+    await gateway.connect()
+    assert gateway.told == [97, 70, 97]
+    await gateway.connect()
+    oximeter.check(97, 96)
+    await gateway.connect()
+    assert gateway.told == [97, 70, 97, 97, 96]
+    del oximeter.store.records[0]  # its memory is full: told again rather than lost
+    await gateway.connect()
+    assert gateway.told[5:] == [70, 97, 97, 96]
+    unknown = Quality.TIME_UNKNOWN | Quality.FROM_STORE
+    assert all(q & unknown == unknown for q in gateway.stored.quality)
+    await gateway.kill()
+
+
+async def test_of_a_telling_that_was_broken_off_the_rest_is_taken_the_next_time():
+    oximeter = SpotChecks()
+    gateway = OximeterGateway(oximeter, RacpStep("2a52", "2a5e", None))
+    oximeter.check(97, 70, 96)
+    point = gateway.point()
+    point.cut(2)
+    await gateway.connect(point)
+    assert gateway.told == [97, 70]
+    await gateway.connect()
+    assert gateway.told == [97, 70, 96]
+    await gateway.connect()
+    assert gateway.told == [97, 70, 96]
     await gateway.kill()
