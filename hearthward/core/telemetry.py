@@ -67,3 +67,4 @@ def setup_logging(level: str = "INFO") -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     # aiomqtt raises what matters; what it logs are answers that come after their request was cancelled.
     logging.getLogger("mqtt").setLevel(logging.CRITICAL)
+    logging.getLogger("bumble.smp").setLevel(logging.ERROR)  # a failed pairing is told by whoever wanted it

@@ -127,6 +127,17 @@ async def test_ctrl_c_at_the_question_ends_it_at_once(world: TwinWorld, tmp_path
         await twin.wait_free()
 
 
+async def test_nobody_who_knows_the_digits_is_told_in_one_line(world: TwinWorld, tmp_path: Path):
+    twin, radio = await scale(world)
+    pair = ("--data", str(tmp_path), "devices", "pair", twin.address, "--radio", radio)
+    async with terminal(*pair) as at:
+        await at.wait_for(QUESTION)
+        at.type(b"\x04")
+        assert await at.ended() == 1
+    (said,) = [line for line in at.shown.partition(QUESTION)[2].splitlines() if line.strip("^D\b ")]
+    assert said.startswith(f"hearthward: {twin.address}: the device shows six digits and wants them typed in")
+
+
 @pytest.mark.parametrize("passkey", ["123", "12345a", ""], ids=["short", "letter", "empty"])
 def test_a_passkey_that_is_none_is_refused_before_anything_is_looked_for(tmp_path: Path, passkey: str):
     said = refused(
