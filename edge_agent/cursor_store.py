@@ -10,7 +10,7 @@ from typing import Any
 
 from devices.racp import MAX_NUMBER, Cursor
 from hearthward.core.errors import StoreUnavailable
-from hearthward.core.files import write_durably
+from hearthward.core.files import keep_durably
 
 __all__ = ["FileCursors"]
 
@@ -44,7 +44,7 @@ class FileCursors:
                 return
             upto, data = self._wanted, _encoded(self._known)
             try:
-                await asyncio.to_thread(write_durably, self._path, data)
+                await keep_durably(self._path, data)
             except OSError as error:
                 msg = f"{self._path} cannot be written: {error.strerror}"
                 raise StoreUnavailable(msg, path=str(self._path)) from error

@@ -14,7 +14,7 @@ from typing import Final
 
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import ConfigError, StoreUnavailable
-from hearthward.core.files import write_durably
+from hearthward.core.files import keep_durably
 from hearthward.core.messages import ConfigDocument, Receipt
 from hearthward.core.sightings import Ask
 from hearthward.trust.keys import fingerprint, verify
@@ -104,7 +104,7 @@ class CloudTrust:
             return False
         text = f"{document.key.hex()} {fingerprint(document.key)}\n".encode()
         try:
-            await asyncio.to_thread(write_durably, self._path, text)
+            await keep_durably(self._path, text)
         except OSError as error:
             raise _unavailable(self._path, "kept", error) from error
         self._key = document.key

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bumble.keys import KeyStore, PairingKeys
 
-from hearthward.core.files import write_durably
+from hearthward.core.files import keep_durably
 
 __all__ = ["FileBonds"]
 
@@ -82,7 +82,7 @@ class FileBonds(KeyStore):
 
     async def _write(self, bonds: dict[str, PairingKeys]) -> None:
         data = json.dumps({name: keys.to_dict() for name, keys in bonds.items()}, indent=1).encode()
-        await asyncio.to_thread(write_durably, self._path, data, MODE)
+        await keep_durably(self._path, data, MODE)
         self._known, self._read_from = bonds, await asyncio.to_thread(_version, self._path)
 
 

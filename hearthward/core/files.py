@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["write_durably"]
+__all__ = ["keep_durably", "write_durably"]
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -29,3 +30,18 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+async def keep_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """``write_durably`` in a thread, seen through even when cancelled: who comes next finds no other at it.
+
+    Raises OSError.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(write_durably, path, data, mode))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        if not writing.cancelled():
+            writing.exception()  # the cancellation is what the caller gets
+        raise

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,33 @@ async def test_a_disk_that_fails_is_said_and_the_next_put_writes_all(tmp_path: P
     folder.unlink()
     await cursors.put("other", "2a18", TWO)
     after = FileCursors(folder / "cursors.json")
+    assert (after.get("meter", "2a18"), after.get("other", "2a18")) == (ONE, TWO)
+
+
+async def test_a_put_that_is_cancelled_is_written_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    at_it: list[int] = []
+    most, sync, started = 0, os.fsync, threading.Event()
+
+    def slow(file: int) -> None:
+        nonlocal most
+        at_it.append(file)
+        most = max(most, len(at_it))
+        started.set()
+        time.sleep(0.01)
+        sync(file)
+        at_it.pop()
+
+    monkeypatch.setattr("hearthward.core.files.os.fsync", slow)
+    cursors = FileCursors(tmp_path / "cursors.json")
+    first = asyncio.create_task(cursors.put("meter", "2a18", ONE))
+    await asyncio.to_thread(started.wait)
+    first.cancel()
+    await cursors.put("other", "2a18", TWO)
+    await asyncio.wait([first])
+    assert most == 1
+    after = FileCursors(tmp_path / "cursors.json")
     assert (after.get("meter", "2a18"), after.get("other", "2a18")) == (ONE, TWO)
 
 
