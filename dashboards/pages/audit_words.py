@@ -48,7 +48,7 @@ ACTIONS: Final[dict[str, str]] = {
     Action.MANAGE_DIRECTORY: N_("changed the directory"),
     Action.ASSIGN_DEVICE: N_("gave a device or took it off"),
     Action.VIEW_DEVICES: N_("looked at devices"),
-    Action.MANAGE_DEVICES: N_("changed gateways or devices"),
+    Action.MANAGE_DEVICES: N_("looked for, or changed, gateways or devices"),
     Action.VIEW_SYSTEM: N_("looked at the system"),
     Action.REPLAY_DEAD_LETTER: N_("replayed dead letters"),
     Action.VIEW_USERS: N_("looked at users"),

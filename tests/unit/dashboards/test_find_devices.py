@@ -366,4 +366,6 @@ async def test_looking_around_is_audited_once_a_look():
         await look(made)
         await look(made, "/devices/find", Role.ENGINEER, **{"hx-request": "true"})
         lines = [e for e in made.backend._of("main").audit if e.detail.get("do") == "look around"]
+        told = shown((await look(made, "/audit", Role.ADMIN)).text)
     assert [(e.action, e.actor) for e in lines] == [("manage_devices", "usr_engineer")]
+    assert "looked for, or changed, gateways or devices" in told, "a look is not called a change"
