@@ -74,6 +74,7 @@ class BleSteps:
         self._client = client
         self._lost = lost
         self._ask_passkey = ask
+        self._paired = False
         self._points: dict[str, _Point] = {}
         self._subscribed: set[int] = set()
 
@@ -153,6 +154,7 @@ class BleSteps:
 
         try:
             await self._asked(pair(), "pairing", PAIR_TIMEOUT_S)
+            self._paired = True
         except NotImplementedError:
             return  # the operating system pairs by itself when the device asks for it
         except PairingError:
@@ -309,8 +311,10 @@ class BleSteps:
             raise LinkError(msg, **about) from error
 
     def _not_paired(self, about: dict[str, str], code: int) -> LinkError:
-        msg = what_to_do(self._address, Why.NOT_PAIRED)
-        return LinkError(msg, **about, att=code, cause=Cause.NEEDS_PAIRING.value)
+        why, cause = Why.NOT_PAIRED, Cause.NEEDS_PAIRING
+        if self._paired:
+            why, cause = Why.BOND_WEAK, Cause.NEEDS_PASSKEY
+        return LinkError(what_to_do(self._address, why), **about, att=code, cause=cause.value)
 
 
 @contextmanager

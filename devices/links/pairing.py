@@ -34,6 +34,7 @@ class Why(StrEnum):
     PASSKEY_MISSING = "passkey_missing"
     KEYS_LOST = "keys_lost"
     NOT_PAIRED = "not_paired"
+    BOND_WEAK = "bond_weak"
 
 
 class PairingError(LinkError):
@@ -57,6 +58,7 @@ _SAID: Final = {
     Why.PASSKEY_MISSING: "the device shows six digits and wants them typed in",
     Why.KEYS_LOST: "the device has forgotten this gateway, or was paired with another host since",
     Why.NOT_PAIRED: "the device asks to be paired",
+    Why.BOND_WEAK: "the device asks for a bond that was made with its six digits",
 }
 _CAUSES: Final = {
     Why.REFUSED: Cause.PAIRED_ELSEWHERE,
@@ -64,18 +66,21 @@ _CAUSES: Final = {
     Why.PASSKEY_MISSING: Cause.NEEDS_PASSKEY,
     Why.KEYS_LOST: Cause.PAIRED_ELSEWHERE,
     Why.NOT_PAIRED: Cause.NEEDS_PAIRING,
+    Why.BOND_WEAK: Cause.NEEDS_PASSKEY,
 }
 
 
 def what_to_do(address: str, why: Why) -> str:
     """What is wrong, and what a person can do about it, in one sentence."""
     pair = f"`hearthward devices pair {address}` on this gateway"
+    again = f"`hearthward devices pair {address} --again` on this gateway"
     advice = {
         Why.REFUSED: f"delete its pairing with the other host and put it into pairing mode, then {pair}",
         Why.PASSKEY_WRONG: f"{pair}, with the digits that it shows then",
         Why.PASSKEY_MISSING: pair,
-        Why.KEYS_LOST: f"put it into pairing mode, then `hearthward devices pair {address} --again` here",
+        Why.KEYS_LOST: f"put it into pairing mode, then {again}",
         Why.NOT_PAIRED: f"put it into pairing mode, then {pair}",
+        Why.BOND_WEAK: f"put it into pairing mode, then {again}",
     }
     return f"{address}: {_SAID[why]}: {advice[why]}"
 

@@ -254,6 +254,15 @@ async def test_a_refusal_that_asks_for_a_bond_says_so(error: Exception):
     await rig.do(Step("write", "2a9f", data=b"\x01", optional=True))
 
 
+async def test_a_bond_without_digits_that_is_not_enough_is_told_as_that():
+    rig = Rig(Client(u2a9f="write"))
+    await rig.do(Step("pair", mode="bond"))
+    rig.client.fails = [refused(0x05)]
+    cause, said = await cause_of(rig.do(Step("write", "2a9f", data=b"\x01")))
+    assert cause == Cause.NEEDS_PASSKEY.value
+    assert "`hearthward devices pair A --again`" in said
+
+
 SHOWN = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - a device's clock has no zone
 
 
