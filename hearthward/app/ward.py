@@ -54,6 +54,12 @@ TwinKind = Literal[
     "contec-bt",
     "nonin-bt",
     "mi-scale",
+    "and-cuff",
+    "and-scale",
+    "and-thermometer",
+    "mightysat",
+    "omron-cuff",
+    "silvercrest-cuff",
 ]
 
 _OXIMETRY: Final = frozenset({"spo2", "pulse_rate"})
@@ -82,6 +88,12 @@ TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[st
     "contec-bt": ("contec-cms50d-bt", "ble", _OXIMETRY),
     "nonin-bt": ("nonin-3230", "ble", _OXIMETRY),
     "mi-scale": ("xiaomi-miscale", "ble", frozenset({"body_weight"})),
+    "and-cuff": ("and-ua-651ble", "ble", _CUFF),
+    "and-scale": ("and-uc-352ble", "ble", frozenset({"body_weight"})),
+    "and-thermometer": ("and-ut-201ble", "ble", frozenset({"body_temperature"})),
+    "mightysat": ("masimo-mightysat", "ble", _OXIMETRY),
+    "omron-cuff": ("omron-blesmart", "ble", _CUFF),
+    "silvercrest-cuff": ("silvercrest-sbm69", "ble", _CUFF),
 }
 """Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
 
