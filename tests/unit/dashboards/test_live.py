@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.backend import EventsMissed, RosterDevice, RosterEntry, VitalSample
+from dashboards.api.directory import check_device
+from dashboards.backend import DirectoryError, EventsMissed, RosterDevice, RosterEntry, VitalSample
 from dashboards.choices import Choices
 from dashboards.fake_views import plain
 from dashboards.live import hub as hubs
@@ -212,6 +213,18 @@ def test_a_device_of_two_services_has_a_choice_joined_of_theirs():
         "",
     ):
         assert name not in choices, name
+
+
+def test_a_joined_profile_can_be_entered_and_one_that_cannot_be_joined_is_refused():
+    offered = profile_choices(load_catalog())
+    check_device({"profile": "sig-body-composition+sig-weight-scale"}, offered, "ble")
+    for profile, transport, code in (
+        ("sig-body-composition+sig-weight-scale", "serial", "transport"),
+        ("sig-heart-rate+masimo-ascii1", "ble", "unknown"),
+    ):
+        with pytest.raises(DirectoryError) as refused:
+            check_device({"profile": profile}, offered, transport)
+        assert refused.value.code == code
 
 
 def test_what_a_device_tells_beside_its_profile_is_shown():
