@@ -21,6 +21,7 @@ from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.profile_commands import add_profile_commands
 from hearthward.app.release_commands import add_release_commands
+from hearthward.app.rul import add_rul_command
 from hearthward.app.trust_commands import add_trust_commands
 from hearthward.app.user_commands import add_user_commands
 from hearthward.core.errors import DecodeError, HearthwardError
@@ -533,3 +534,4 @@ add_deadletter_commands(main, _told, _settings)
 add_device_commands(main, _told, _settings)
 add_trust_commands(main, _told, _settings)
 add_user_commands(main, _told, _settings)
+add_rul_command(main, _told)
