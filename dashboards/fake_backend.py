@@ -34,6 +34,7 @@ from dashboards.fake_channels import FakeChannels
 from dashboards.fake_dead_letters import FakeDeadLetters
 from dashboards.fake_directory import FakeDirectory
 from dashboards.fake_entries import FakeEntries
+from dashboards.fake_fleet import FakeFleet
 from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_relatives import FakeRelatives
 from dashboards.fake_response import FakeResponse
@@ -110,6 +111,7 @@ class FakeBackend(
     FakeLedger,
     FakeDeadLetters,
     FakeDirectory,
+    FakeFleet,
     FakeAround,
     FakeCare,
     FakeTrend,
@@ -127,6 +129,7 @@ class FakeBackend(
         FakeLedger.__init__(self)
         FakeAround.__init__(self)
         FakeDeadLetters.__init__(self)
+        FakeFleet.__init__(self)
         FakeStaff.__init__(self)
         FakeWaves.__init__(self)
         self.trouble: dict[str, str] = {}

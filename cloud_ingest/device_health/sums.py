@@ -1,0 +1,143 @@
+"""Daily sums of a device, and what use and quality of data they come to: pure, shared by fake and records.
+
+A day is a number of whole UTC days since 1970. All counts add up over days and devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from hearthward.core.clock import SECOND
+
+__all__ = [
+    "DAY_NS",
+    "SIGNALS",
+    "DaySums",
+    "Quality",
+    "SignalDay",
+    "SignalName",
+    "Use",
+    "day_of",
+    "quality_of",
+    "span_of",
+    "use_of",
+]
+
+DAY_NS: Final = 86_400 * SECOND
+HOURS: Final = 24
+SignalName = Literal["battery", "rssi", "temperature", "voltage"]
+SIGNALS: Final[tuple[SignalName, ...]] = ("battery", "rssi", "temperature", "voltage")
+
+
+def day_of(at: int) -> int:
+    """The day of an instant (UTC ns)."""
+    return at // DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDay:
+    """What a day's values of one signal of the device itself came to; ``last`` is the newest."""
+
+    count: int
+    mean: float
+    low: float
+    high: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaySums:
+    """A device's day.
+
+    ``hours`` has bit h set where hour h has a reading. ``span`` is how many hours should have one (0: the
+    device measures when somebody uses it). ``stored`` includes ``late``; ``repeated`` counts duplicates and
+    readings under another's number.
+    """
+
+    device: str
+    day: int
+    hours: int = 0
+    span: int = 0
+    stored: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    late: int = 0
+    dropouts: int = 0
+    signals: Mapping[SignalName, SignalDay] = field(default_factory=dict)
+
+    @property
+    def used(self) -> int:
+        """Hours with a reading."""
+        return self.hours.bit_count()
+
+
+def span_of(hours: int) -> int:
+    """Hours from the first to the last that has a reading, both included; 0 when none has."""
+    return hours.bit_length() - (hours & -hours).bit_length() + 1 if hours else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Hours of use of one or more devices; ``possible``: had they been in use all the time."""
+
+    devices: int
+    used: int
+    hours: int
+    possible: int
+
+    @property
+    def share(self) -> float:
+        """Of what was possible."""
+        return min(1.0, self.hours / self.possible) if self.possible else 0.0
+
+
+def use_of(sums: Iterable[DaySums], devices: int, days: int) -> Use:
+    """What the sums of ``devices`` devices over ``days`` days come to."""
+    hours, used = 0, set()
+    for one in sums:
+        hours += one.used
+        if one.hours:
+            used.add(one.device)
+    return Use(devices, len(used), hours, devices * days * HOURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Shares from 0 to 1; None: nothing to judge by."""
+
+    readings: int
+    completeness: float | None
+    plausibility: float | None
+    consistency: float | None
+    timeliness: float | None
+
+    @property
+    def worst(self) -> float | None:
+        """The least of the four."""
+        four = (self.completeness, self.plausibility, self.consistency, self.timeliness)
+        return min((share for share in four if share is not None), default=None)
+
+
+def quality_of(sums: Iterable[DaySums]) -> Quality:
+    """The quality of some devices' data over some days."""
+    found = list(sums)
+
+    def total(of: Callable[[DaySums], int]) -> int:
+        return sum(of(one) for one in found)
+
+    stored, rejected = total(lambda s: s.stored), total(lambda s: s.rejected)
+    repeated, span = total(lambda s: s.repeated), total(lambda s: s.span)
+    kept = total(lambda s: min(s.used, s.span))
+    return Quality(
+        readings=stored,
+        completeness=_share(kept, span),
+        plausibility=_share(stored, stored + rejected),
+        consistency=_share(stored, stored + repeated),
+        timeliness=_share(stored - total(lambda s: min(s.late, s.stored)), stored),
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

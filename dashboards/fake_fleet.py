@@ -1,0 +1,237 @@
+"""The fake's fleet: sums, findings and frames that are put in, over the fake's own directory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState
+from cloud_ingest.device_health.standing import standing_of
+from cloud_ingest.device_health.sums import DaySums, day_of, quality_of, use_of
+from dashboards.fake_work_orders import FakeWorkOrders
+from dashboards.fleet_models import (
+    Attention,
+    AttentionPage,
+    DeviceFile,
+    DeviceRow,
+    FindingView,
+    FleetPage,
+    FrameView,
+    QualityPage,
+    Utilisation,
+)
+from dashboards.fleet_views import day_view, hidden_frame, in_order, quality_row, use_row
+from dashboards.models import Device, Gateway, Kind, Ward
+from hearthward.trust.access import Principal, Scope, scope_of
+
+__all__ = ["FakeFleet"]
+
+NEVER: Final = 1 << 62
+
+
+class FakeFleet(FakeWorkOrders):
+    """The part of ``FakeBackend`` that is about the health of devices."""
+
+    def __init__(self) -> None:
+        FakeWorkOrders.__init__(self)
+        self._device_days: defaultdict[str, dict[tuple[str, int], DaySums]] = defaultdict(dict)
+        self._device_facts: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._device_frames: defaultdict[str, dict[str, list[FrameView]]] = defaultdict(dict)
+
+    # of the fake itself
+    def _rows(self, tenant: str, kind: Kind) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def put_device_day(self, tenant: str, sums: DaySums) -> None:
+        """Set the sums of a device's day."""
+        self._device_days[tenant][sums.device, sums.day] = sums
+
+    def put_device_facts(self, tenant: str, device: str, **facts: Any) -> None:
+        """Set fields of a device's row that the fake cannot know, such as ``firmware`` or ``days_left``."""
+        self._device_facts[tenant].setdefault(device, {}).update(facts)
+
+    def put_finding(self, tenant: str, finding: FindingView) -> None:
+        """Set a finding."""
+        self._findings[tenant][finding.id] = finding
+
+    def put_frames(self, tenant: str, device: str, frames: Sequence[FrameView]) -> None:
+        """Set a device's newest frames, newest first."""
+        self._device_frames[tenant][device] = list(frames)
+
+    def _in_use(self, scope: Scope) -> list[Device]:
+        if scope.patient is not None:
+            return []
+        devices = self._rows(scope.tenant, "device").values()
+        return [d for d in devices if d.ended is None and self._visible(scope, "device", d)]
+
+    def _gateway_ward(self, tenant: str, device: Device) -> Ward | None:
+        gateway: Gateway | None = self._rows(tenant, "gateway").get(device.gateway)
+        ward: Ward | None = self._rows(tenant, "ward").get(gateway.ward or "") if gateway else None
+        return ward
+
+    def _device_row(self, tenant: str, device: Device) -> DeviceRow:
+        gateway: Gateway | None = self._rows(tenant, "gateway").get(device.gateway)
+        ward = self._gateway_ward(tenant, device)
+        held = [f for f in self._findings[tenant].values() if f.device == device.id and f.gone is None]
+        orders = [o for o in self._orders_of(tenant, device.id) if o.state != "done"]
+        state = _state(device, gateway)
+        fields: dict[str, Any] = {
+            "id": device.id,
+            "label": device.label,
+            "gateway": device.gateway,
+            "ward": ward.id if ward else None,
+            "ward_name": ward.name if ward else "",
+            "profile": device.profile,
+            "state": state,
+            "cause": device.condition.cause if device.condition else "none",
+            "backlog": gateway.backlog if gateway else None,
+            "findings": len(held),
+            "work_order": orders[0].id if orders else None,
+        }
+        return DeviceRow(**{**fields, **self._device_facts[tenant].get(device.id, {})})
+
+    def _asked(self, scope: Scope, asked: AskedFleet) -> list[DeviceRow]:
+        every = [(d, self._device_row(scope.tenant, d)) for d in self._in_use(scope)]
+        kinds: defaultdict[str, set[str]] = defaultdict(set)
+        for finding in self._findings[scope.tenant].values():
+            if finding.gone is None:
+                kinds[finding.device].add(finding.kind)
+        return [
+            row
+            for device, row in every
+            if _fits(row, device.address, asked)
+            and asked.state in {"", row.state}
+            and (not asked.kind or asked.kind in kinds[row.id])
+        ]
+
+    async def needs_attention(self, scope: Scope, asked: AskedFleet) -> AttentionPage:
+        """See the port."""
+        every = {d.id: self._device_row(scope.tenant, d) for d in self._in_use(scope)}
+        held = [f for f in self._findings[scope.tenant].values() if f.gone is None and f.device in every]
+        shown = {row.id for row in self._asked(scope, asked)}
+        found = [f for f in held if f.device in shown and asked.kind in {"", f.kind}]
+        found.sort(key=lambda f: (NEVER if f.proposed is None else f.proposed, -f.confidence, f.device, f.id))
+        items = [_attention(f, every[f.device]) for f in found[asked.offset : asked.offset + asked.limit]]
+        return AttentionPage(items=items, total=len(found), kinds=Counter(f.kind for f in held))
+
+    async def fleet(self, scope: Scope, asked: AskedFleet) -> FleetPage:
+        """See the port."""
+        rows = in_order(self._asked(scope, asked), asked)
+        states = Counter(self._device_row(scope.tenant, d).state for d in self._in_use(scope))
+        return FleetPage(
+            items=rows[asked.offset : asked.offset + asked.limit], total=len(rows), states=states
+        )
+
+    def _device_in(self, scope: Scope, key: str) -> Device | None:
+        device: Device | None = self._rows(scope.tenant, "device").get(key)
+        hidden = device is None or scope.patient is not None or not self._visible(scope, "device", device)
+        return None if hidden else device
+
+    async def fleet_device(self, scope: Scope, device: str, *, days: int = 90) -> DeviceFile | None:
+        """See the port."""
+        found = self._device_in(scope, device)
+        if found is None:
+            return None
+        tenant, first = scope.tenant, day_of(self.clock.now_ns()) - days
+        sums = [
+            s for (key, day), s in sorted(self._device_days[tenant].items()) if key == device and day >= first
+        ]
+        findings = [f for f in self._findings[tenant].values() if f.device == device]
+        findings.sort(key=lambda f: (f.gone is not None, -f.opened, f.id))
+        return DeviceFile(
+            row=self._device_row(tenant, found),
+            days=[day_view(s) for s in sums],
+            findings=findings,
+            orders=self._orders_of(tenant, device),
+        )
+
+    async def device_frames(
+        self, scope: Scope, device: str, *, values: bool, limit: int = 20
+    ) -> Sequence[FrameView] | None:
+        """See the port."""
+        if self._device_in(scope, device) is None:
+            return None
+        frames = self._device_frames[scope.tenant].get(device, [])[:limit]
+        return [frame if values else hidden_frame(frame) for frame in frames]
+
+    def _groups(self, scope: Scope, asked: AskedSpan) -> list[tuple[str, str, str | None, list[Device]]]:
+        groups: dict[str, tuple[str, str, str | None, list[Device]]] = {}
+        for device in self._in_use(scope):
+            ward = self._gateway_ward(scope.tenant, device)
+            here = ward.id if ward else ""
+            if asked.ward and here != asked.ward:
+                continue
+            key = device.id if asked.by == "device" else here
+            name = device.label if asked.by == "device" else ward.name if ward else ""
+            groups.setdefault(key, (key, name, here or None, []))[3].append(device)
+        return list(groups.values())
+
+    def _sums_of(self, tenant: str, devices: Sequence[Device], days: int) -> list[DaySums]:
+        keys = {d.id for d in devices}
+        first = day_of(self.clock.now_ns()) - days
+        return [s for s in self._device_days[tenant].values() if s.device in keys and s.day >= first]
+
+    async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
+        """See the port."""
+        rows = [
+            use_row(
+                key,
+                name,
+                ward,
+                use_of(self._sums_of(scope.tenant, some, asked.days), len(some), asked.days + 1),
+            )
+            for key, name, ward, some in self._groups(scope, asked)
+        ]
+        rows.sort(key=lambda r: (r.share, r.key))
+        return rows[asked.offset : asked.offset + asked.limit], len(rows)
+
+    async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
+        """See the port."""
+        rows = [
+            quality_row(key, name, ward, len(some), quality_of(self._sums_of(scope.tenant, some, asked.days)))
+            for key, name, ward, some in self._groups(scope, asked)
+        ]
+        rows.sort(key=lambda r: (r.worst is None, r.worst or 0.0, r.key))
+        return QualityPage(items=rows[asked.offset : asked.offset + asked.limit], total=len(rows))
+
+    async def acknowledge_finding(self, who: Principal, finding: str) -> FindingView | None:
+        """See the port."""
+        found = self._findings[who.tenant].get(finding)
+        if found is None or self._device_in(scope_of(who), found.device) is None:
+            return None
+        if found.acknowledged_at is None:
+            marks = {"acknowledged_at": self.clock.now_ns(), "acknowledged_by": who.name}
+            found = found.model_copy(update=marks)
+            self._findings[who.tenant][finding] = found
+        return found
+
+
+def _state(device: Device, gateway: Gateway | None) -> DeviceState:
+    return standing_of(
+        online=None if gateway is None else gateway.online,
+        state=device.state,
+        cause=device.condition.cause if device.condition else "none",
+    )
+
+
+def _fits(row: DeviceRow, address: str, asked: AskedFleet) -> bool:
+    text = " ".join((row.id, row.label, address, row.profile or "")).casefold()
+    return (
+        all(word in text for word in asked.words.casefold().split())
+        and asked.ward in {"", row.ward}
+        and asked.gateway in {"", row.gateway}
+        and asked.profile in {"", row.profile}
+    )
+
+
+def _attention(finding: FindingView, row: DeviceRow) -> Attention:
+    return Attention(
+        finding=finding,
+        label=row.label,
+        gateway=row.gateway,
+        ward=row.ward,
+        ward_name=row.ward_name,
+        profile=row.profile,
+        state=row.state,
+    )

@@ -1,0 +1,91 @@
+"""The port of the web that is about the health of devices and the work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan
+from dashboards.fleet_models import (
+    AttentionPage,
+    DeviceFile,
+    FindingView,
+    FleetPage,
+    FrameView,
+    OrderDraft,
+    OrderPage,
+    QualityPage,
+    Utilisation,
+    WorkOrder,
+)
+from hearthward.trust.access import Principal, Scope
+
+__all__ = ["FleetPort"]
+
+
+class FleetPort(Protocol):
+    """What the web needs of devices' health. Refusals are DirectoryError (field, code, value).
+
+    A scope of some wards has the devices at their gateways and those on their patients; a patient's has none.
+    """
+
+    async def needs_attention(self, scope: Scope, asked: AskedFleet) -> AttentionPage:
+        """Findings that hold: first those with the earliest proposed date, of one date the surest."""
+        ...
+
+    async def fleet(self, scope: Scope, asked: AskedFleet) -> FleetPage:
+        """One page of devices in use."""
+        ...
+
+    async def fleet_device(self, scope: Scope, device: str, *, days: int = 90) -> DeviceFile | None:
+        """One device with its last ``days``, findings and work orders; None when there is none in scope."""
+        ...
+
+    async def device_frames(
+        self, scope: Scope, device: str, *, values: bool, limit: int = 20
+    ) -> Sequence[FrameView] | None:
+        """What was decoded of its newest frames, newest first; None as above.
+
+        Without ``values`` what it measured of a patient is left out and marked as not shown.
+        """
+        ...
+
+    async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
+        """Hours of use by device or ward, the least used first, and how many rows there are."""
+        ...
+
+    async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
+        """The data-quality board: by device or ward, the worst first; what cannot be judged last."""
+        ...
+
+    async def acknowledge_finding(self, who: Principal, finding: str) -> FindingView | None:
+        """Note that somebody has seen it; again changes nothing. None when there is none in scope."""
+        ...
+
+    async def work_orders(self, scope: Scope, asked: AskedOrders) -> OrderPage:
+        """Work orders: not done before done, earliest due first; done ones newest first."""
+        ...
+
+    async def work_order(self, scope: Scope, key: str) -> WorkOrder | None:
+        """One work order; None when there is none in scope."""
+        ...
+
+    async def open_work_order(self, who: Principal, draft: OrderDraft) -> WorkOrder:
+        """Open one, in the caller's name.
+
+        Refused: ``device``, ``finding`` or ``assignee`` unknown, ``text`` required (unless for a finding) or
+        invalid, ``finding`` taken (one that is not done stands for it).
+        """
+        ...
+
+    async def assign_work_order(self, who: Principal, key: str, assignee: str) -> WorkOrder | None:
+        """Give it to a user; refused: ``assignee`` unknown, ``id`` state (it is done)."""
+        ...
+
+    async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
+        """Say that it is done, and how; refused: ``id`` state (it is done already), ``text`` invalid."""
+        ...
+
+    async def comment_work_order(self, who: Principal, key: str, text: str) -> WorkOrder | None:
+        """Write something about it, also when it is done; refused: ``text`` required or invalid."""
+        ...

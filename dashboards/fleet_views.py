@@ -1,0 +1,115 @@
+"""Sums, counts and orders of the fleet as the web shows them; shared by the port's fake and real half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from cloud_ingest.device_health.asking import AskedFleet, FleetSort
+from cloud_ingest.device_health.standing import own_metric
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, Quality, SignalDay, Use
+from cloud_ingest.records.written import legible
+from dashboards.backend import DirectoryError
+from dashboards.fleet_models import DeviceDay, DeviceRow, FrameView, Look, OrderDraft, QualityRow, Utilisation
+
+__all__ = [
+    "MAX_NOTE",
+    "day_view",
+    "draft_text",
+    "hidden_frame",
+    "in_order",
+    "note_text",
+    "quality_row",
+    "use_row",
+]
+
+MAX_NOTE: Final = 500
+FIELDS: Final[dict[FleetSort, str]] = {"ward": "ward_name", "clock_skew": "clock_skew_s"}
+"""What a sort goes by, where it is called otherwise."""
+
+
+def day_view(sums: DaySums) -> DeviceDay:
+    """A day of a device."""
+    return DeviceDay(
+        day=sums.day * DAY_NS,
+        readings=sums.stored,
+        hours=sums.used,
+        dropouts=sums.dropouts,
+        rejected=sums.rejected,
+        late=sums.late,
+        **{name: _look(one) for name, one in sums.signals.items()},
+    )
+
+
+def _look(one: SignalDay) -> Look:
+    return Look(mean=one.mean, low=one.low, high=one.high, count=one.count)
+
+
+def use_row(key: str, name: str, ward: str | None, use: Use) -> Utilisation:
+    """Use of a device or a ward."""
+    return Utilisation(
+        key=key,
+        name=name,
+        ward=ward,
+        devices=use.devices,
+        used=use.used,
+        hours=use.hours,
+        possible=use.possible,
+        share=use.share,
+    )
+
+
+def quality_row(key: str, name: str, ward: str | None, devices: int, found: Quality) -> QualityRow:
+    """The quality of the data of a device or a ward."""
+    return QualityRow(
+        key=key,
+        name=name,
+        ward=ward,
+        devices=devices,
+        readings=found.readings,
+        completeness=found.completeness,
+        plausibility=found.plausibility,
+        consistency=found.consistency,
+        timeliness=found.timeliness,
+        worst=found.worst,
+    )
+
+
+def in_order(rows: Iterable[DeviceRow], asked: AskedFleet) -> list[DeviceRow]:
+    """As asked for, then by id; what is not known comes last."""
+    name = FIELDS.get(asked.sort, asked.sort)
+    by_id = sorted(rows, key=lambda row: row.id)
+    known = [row for row in by_id if _known(row, name)]
+    known.sort(key=lambda row: _value(row, name), reverse=asked.down)
+    return known + [row for row in by_id if not _known(row, name)]
+
+
+def _value(row: DeviceRow, name: str) -> Any:
+    return getattr(row, name)
+
+
+def _known(row: DeviceRow, name: str) -> bool:
+    return _value(row, name) not in {None, ""}
+
+
+def note_text(text: str, *, needed: bool) -> str:
+    """What somebody wrote. Raises DirectoryError: ``text`` required or invalid."""
+    found = legible(text)
+    if found is None or len(found) > MAX_NOTE:
+        raise DirectoryError(field="text", code="invalid", value=text[:40])
+    if needed and not found:
+        raise DirectoryError(field="text", code="required")
+    return found
+
+
+def draft_text(draft: OrderDraft, found: dict[str, str] | None) -> dict[str, str]:
+    """What is to be done: as written, else what was found. Raises DirectoryError as ``note_text``."""
+    written = note_text(draft.text, needed=found is None)
+    return {"en": written, "zh": written} if written or found is None else found
+
+
+def hidden_frame(frame: FrameView) -> FrameView:
+    """The frame without what it says of a patient, and so without its bytes."""
+    gone = {"value": None, "code": None, "shown": False}
+    values = [v if own_metric(v.metric) else v.model_copy(update=gone) for v in frame.values]
+    return frame.model_copy(update={"hex": "", "values": values})
