@@ -21,6 +21,7 @@ from dashboards.channels_port import ChannelsPort
 from dashboards.consent_port import ConsentPort
 from dashboards.dead_letters_port import DeadLettersPort
 from dashboards.directory_port import DirectoryPort
+from dashboards.fleet_port import FleetPort
 from dashboards.ledger_port import LedgerPort
 from dashboards.live_events import (
     AlarmChanged,
@@ -207,6 +208,7 @@ class Backend(
     ChannelsPort,
     ConsentPort,
     DirectoryPort,
+    FleetPort,
     LedgerPort,
     DeadLettersPort,
     PeoplePort,

@@ -41,6 +41,7 @@ from dashboards.cloud_channels import CloudChannels
 from dashboards.cloud_consent import CloudConsent
 from dashboards.cloud_dead_letters import CloudDeadLetters
 from dashboards.cloud_directory import CloudDirectory
+from dashboards.cloud_fleet import CloudFleet
 from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
@@ -103,6 +104,7 @@ class CloudBackend(
     CloudStaff,
     CloudChannels,
     CloudLedger,
+    CloudFleet,
     CloudAround,
     CloudDeadLetters,
     CloudDirectory,
@@ -136,6 +138,7 @@ class CloudBackend(
         CloudStaff.__init__(self, service, passwords or Passwords())
         CloudChannels.__init__(self, service, answers)
         CloudLedger.__init__(self, service)
+        CloudFleet.__init__(self, service)
         CloudAround.__init__(self, service)
         CloudDeadLetters.__init__(self, service)
         CloudDirectory.__init__(self, service, self._item)

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState
 from cloud_ingest.device_health.standing import standing_of
-from cloud_ingest.device_health.sums import DaySums, day_of, quality_of, use_of
+from cloud_ingest.device_health.sums import DaySums, Totals, day_of
+from cloud_ingest.records.fleet import MOST_DAYS
+from dashboards.backend import DirectoryError
 from dashboards.fake_work_orders import FakeWorkOrders
 from dashboards.fleet_models import (
     Attention,
@@ -21,7 +23,15 @@ from dashboards.fleet_models import (
     QualityPage,
     Utilisation,
 )
-from dashboards.fleet_views import day_view, hidden_frame, in_order, quality_row, use_row
+from dashboards.fleet_views import (
+    Group,
+    day_view,
+    grouped,
+    hidden_frame,
+    in_order,
+    quality_page,
+    use_page,
+)
 from dashboards.models import Device, Gateway, Kind, Ward
 from hearthward.trust.access import Principal, Scope, scope_of
 
@@ -37,6 +47,7 @@ class FakeFleet(FakeWorkOrders):
         FakeWorkOrders.__init__(self)
         self._device_days: defaultdict[str, dict[tuple[str, int], DaySums]] = defaultdict(dict)
         self._device_facts: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._calibrated: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self._device_frames: defaultdict[str, dict[str, list[FrameView]]] = defaultdict(dict)
 
     # of the fake itself
@@ -139,7 +150,10 @@ class FakeFleet(FakeWorkOrders):
         ]
         findings = [f for f in self._findings[tenant].values() if f.device == device]
         findings.sort(key=lambda f: (f.gone is not None, -f.opened, f.id))
+        calibrated, every = self._calibrated[tenant].get(device, (None, None))
         return DeviceFile(
+            calibrated=calibrated,
+            calibration_days=every,
             row=self._device_row(tenant, found),
             days=[day_view(s) for s in sums],
             findings=findings,
@@ -155,45 +169,33 @@ class FakeFleet(FakeWorkOrders):
         frames = self._device_frames[scope.tenant].get(device, [])[:limit]
         return [frame if values else hidden_frame(frame) for frame in frames]
 
-    def _groups(self, scope: Scope, asked: AskedSpan) -> list[tuple[str, str, str | None, list[Device]]]:
-        groups: dict[str, tuple[str, str, str | None, list[Device]]] = {}
-        for device in self._in_use(scope):
-            ward = self._gateway_ward(scope.tenant, device)
-            here = ward.id if ward else ""
-            if asked.ward and here != asked.ward:
-                continue
-            key = device.id if asked.by == "device" else here
-            name = device.label if asked.by == "device" else ward.name if ward else ""
-            groups.setdefault(key, (key, name, here or None, []))[3].append(device)
-        return list(groups.values())
+    def _groups(self, scope: Scope, asked: AskedSpan) -> list[Group]:
+        placed = [(d, self._gateway_ward(scope.tenant, d)) for d in self._in_use(scope)]
+        placed = [(d, w) for d, w in placed if asked.ward in {"", w.id if w else ""}]
+        totals = self._totals(scope.tenant, [d for d, _ in placed], asked.days)
+        return grouped(
+            [
+                (d.id, d.label, w.id if w else None, w.name if w else "", t)
+                for (d, w), t in zip(placed, totals, strict=True)
+            ],
+            asked.by,
+        )
 
-    def _sums_of(self, tenant: str, devices: Sequence[Device], days: int) -> list[DaySums]:
-        keys = {d.id for d in devices}
+    def _totals(self, tenant: str, devices: Sequence[Device], days: int) -> list[Totals]:
         first = day_of(self.clock.now_ns()) - days
-        return [s for s in self._device_days[tenant].values() if s.device in keys and s.day >= first]
+        by_device: defaultdict[str, list[DaySums]] = defaultdict(list)
+        for one in self._device_days[tenant].values():
+            if one.day >= first:
+                by_device[one.device].append(one)
+        return [Totals.of(by_device[d.id]) for d in devices]
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
         """See the port."""
-        rows = [
-            use_row(
-                key,
-                name,
-                ward,
-                use_of(self._sums_of(scope.tenant, some, asked.days), len(some), asked.days + 1),
-            )
-            for key, name, ward, some in self._groups(scope, asked)
-        ]
-        rows.sort(key=lambda r: (r.share, r.key))
-        return rows[asked.offset : asked.offset + asked.limit], len(rows)
+        return use_page(self._groups(scope, asked), asked)
 
     async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
         """See the port."""
-        rows = [
-            quality_row(key, name, ward, len(some), quality_of(self._sums_of(scope.tenant, some, asked.days)))
-            for key, name, ward, some in self._groups(scope, asked)
-        ]
-        rows.sort(key=lambda r: (r.worst is None, r.worst or 0.0, r.key))
-        return QualityPage(items=rows[asked.offset : asked.offset + asked.limit], total=len(rows))
+        return quality_page(self._groups(scope, asked), asked)
 
     async def acknowledge_finding(self, who: Principal, finding: str) -> FindingView | None:
         """See the port."""
@@ -205,6 +207,19 @@ class FakeFleet(FakeWorkOrders):
             found = found.model_copy(update=marks)
             self._findings[who.tenant][finding] = found
         return found
+
+    async def calibrate_device(
+        self, who: Principal, device: str, calibrated: int, every_days: int
+    ) -> DeviceFile | None:
+        """See the port."""
+        if self._device_in(scope_of(who), device) is None:
+            return None
+        if not 1 <= every_days <= MOST_DAYS:
+            raise DirectoryError(field="every_days", code="bounds", value=f"1 - {MOST_DAYS}")
+        if not 0 < calibrated <= self.clock.now_ns():
+            raise DirectoryError(field="calibrated", code="future", value=calibrated)
+        self._calibrated[who.tenant][device] = (calibrated, every_days)
+        return await self.fleet_device(scope_of(who), device)
 
 
 def _state(device: Device, gateway: Gateway | None) -> DeviceState:

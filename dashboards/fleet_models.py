@@ -206,6 +206,8 @@ class DeviceFile(_View):
         default_factory=list, description="those that hold first, then newest"
     )
     orders: list[WorkOrder] = Field(default_factory=list, description="newest first")
+    calibrated: Instant | None = Field(None, description="when it last was; null: nobody has said")
+    calibration_days: int | None = Field(None, description="how often that is due")
 
 
 class Utilisation(_View):

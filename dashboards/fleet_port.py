@@ -62,6 +62,15 @@ class FleetPort(Protocol):
         """Note that somebody has seen it; again changes nothing. None when there is none in scope."""
         ...
 
+    async def calibrate_device(
+        self, who: Principal, device: str, calibrated: int, every_days: int
+    ) -> DeviceFile | None:
+        """Note when a device was calibrated (UTC ns) and how often that is due; None as above.
+
+        Refused: ``calibrated`` future, ``every_days`` bounds (1 to 3650).
+        """
+        ...
+
     async def work_orders(self, scope: Scope, asked: AskedOrders) -> OrderPage:
         """Work orders: not done before done, earliest due first; done ones newest first."""
         ...

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from cloud_ingest.device_health.asking import AskedFleet, FleetSort
+from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
 from cloud_ingest.device_health.standing import own_metric
-from cloud_ingest.device_health.sums import DAY_NS, DaySums, Quality, SignalDay, Use
+from cloud_ingest.device_health.sums import (
+    DAY_NS,
+    DaySums,
+    Quality,
+    SignalDay,
+    Totals,
+    Use,
+    quality_of,
+    use_of,
+)
 from cloud_ingest.records.written import legible
 from dashboards.backend import DirectoryError
-from dashboards.fleet_models import DeviceDay, DeviceRow, FrameView, Look, OrderDraft, QualityRow, Utilisation
+from dashboards.fleet_models import (
+    DeviceDay,
+    DeviceRow,
+    FrameView,
+    Look,
+    OrderDraft,
+    QualityPage,
+    QualityRow,
+    Utilisation,
+)
 
 __all__ = [
     "MAX_NOTE",
+    "Group",
     "day_view",
     "draft_text",
+    "grouped",
     "hidden_frame",
     "in_order",
     "note_text",
-    "quality_row",
-    "use_row",
+    "quality_page",
+    "use_page",
 ]
 
 MAX_NOTE: Final = 500
@@ -45,12 +66,40 @@ def _look(one: SignalDay) -> Look:
     return Look(mean=one.mean, low=one.low, high=one.high, count=one.count)
 
 
-def use_row(key: str, name: str, ward: str | None, use: Use) -> Utilisation:
-    """Use of a device or a ward."""
+@dataclass(slots=True)
+class Group:
+    """A device, or a ward with the totals of each of its devices."""
+
+    key: str
+    name: str
+    ward: str | None
+    totals: list[Totals]
+
+
+def grouped(
+    lines: Iterable[tuple[str, str, str | None, str, Totals]], by: Literal["device", "ward"]
+) -> list[Group]:
+    """Of lines of device, label, ward, its name and totals."""
+    groups: dict[str, Group] = {}
+    for device, label, ward, ward_name, totals in lines:
+        key, name = (device, label) if by == "device" else (ward or "", ward_name)
+        groups.setdefault(key, Group(key, name, ward, [])).totals.append(totals)
+    return list(groups.values())
+
+
+def use_page(groups: Iterable[Group], asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
+    """One page of their use, the least used first, and how many there are."""
+    used = [(group, use_of(group.totals, asked.days + 1)) for group in groups]
+    used.sort(key=lambda pair: (pair[1].share, pair[0].key))
+    rows = [_use_row(*pair) for pair in used[asked.offset : asked.offset + asked.limit]]
+    return rows, len(used)
+
+
+def _use_row(group: Group, use: Use) -> Utilisation:
     return Utilisation(
-        key=key,
-        name=name,
-        ward=ward,
+        key=group.key,
+        name=group.name,
+        ward=group.ward,
         devices=use.devices,
         used=use.used,
         hours=use.hours,
@@ -59,13 +108,20 @@ def use_row(key: str, name: str, ward: str | None, use: Use) -> Utilisation:
     )
 
 
-def quality_row(key: str, name: str, ward: str | None, devices: int, found: Quality) -> QualityRow:
-    """The quality of the data of a device or a ward."""
+def quality_page(groups: Iterable[Group], asked: AskedSpan) -> QualityPage:
+    """One page of the quality of their data, the worst first."""
+    judged = [(group, quality_of(Totals().plus(group.totals))) for group in groups]
+    judged.sort(key=lambda pair: (pair[1].worst is None, pair[1].worst or 0.0, pair[0].key))
+    rows = [_quality_row(*pair) for pair in judged[asked.offset : asked.offset + asked.limit]]
+    return QualityPage(items=rows, total=len(judged))
+
+
+def _quality_row(group: Group, found: Quality) -> QualityRow:
     return QualityRow(
-        key=key,
-        name=name,
-        ward=ward,
-        devices=devices,
+        key=group.key,
+        name=group.name,
+        ward=group.ward,
+        devices=len(group.totals),
         readings=found.readings,
         completeness=found.completeness,
         plausibility=found.plausibility,

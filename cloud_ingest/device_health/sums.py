@@ -5,7 +5,7 @@ A day is a number of whole UTC days since 1970. All counts add up over days and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ __all__ = [
     "Quality",
     "SignalDay",
     "SignalName",
+    "Totals",
     "Use",
     "day_of",
     "quality_of",
@@ -93,14 +94,36 @@ class Use:
         return min(1.0, self.hours / self.possible) if self.possible else 0.0
 
 
-def use_of(sums: Iterable[DaySums], devices: int, days: int) -> Use:
-    """What the sums of ``devices`` devices over ``days`` days come to."""
-    hours, used = 0, set()
-    for one in sums:
-        hours += one.used
-        if one.hours:
-            used.add(one.device)
-    return Use(devices, len(used), hours, devices * days * HOURS)
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums of some days; ``used`` hours have a reading, ``kept`` of the ``span`` hours that should."""
+
+    stored: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    late: int = 0
+    used: int = 0
+    kept: int = 0
+    span: int = 0
+
+    @classmethod
+    def of(cls, sums: Iterable[DaySums]) -> Totals:
+        """Of these days."""
+        return cls().plus(
+            cls(s.stored, s.rejected, s.repeated, min(s.late, s.stored), s.used, min(s.used, s.span), s.span)
+            for s in sums
+        )
+
+    def plus(self, others: Iterable[Totals]) -> Totals:
+        """These and the others together."""
+        rows = [(t.stored, t.rejected, t.repeated, t.late, t.used, t.kept, t.span) for t in (self, *others)]
+        return Totals(*(sum(column) for column in zip(*rows, strict=True)))
+
+
+def use_of(totals: Sequence[Totals], days: int) -> Use:
+    """What the totals, one a device, over ``days`` days come to."""
+    used = [t.used for t in totals]
+    return Use(len(used), sum(1 for n in used if n), sum(used), len(used) * days * HOURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +143,15 @@ class Quality:
         return min((share for share in four if share is not None), default=None)
 
 
-def quality_of(sums: Iterable[DaySums]) -> Quality:
-    """The quality of some devices' data over some days."""
-    found = list(sums)
-
-    def total(of: Callable[[DaySums], int]) -> int:
-        return sum(of(one) for one in found)
-
-    stored, rejected = total(lambda s: s.stored), total(lambda s: s.rejected)
-    repeated, span = total(lambda s: s.repeated), total(lambda s: s.span)
-    kept = total(lambda s: min(s.used, s.span))
+def quality_of(totals: Totals) -> Quality:
+    """The quality of the data that was summed up."""
+    stored = totals.stored
     return Quality(
         readings=stored,
-        completeness=_share(kept, span),
-        plausibility=_share(stored, stored + rejected),
-        consistency=_share(stored, stored + repeated),
-        timeliness=_share(stored - total(lambda s: min(s.late, s.stored)), stored),
+        completeness=_share(totals.kept, totals.span),
+        plausibility=_share(stored, stored + totals.rejected),
+        consistency=_share(stored, stored + totals.repeated),
+        timeliness=_share(stored - totals.late, stored),
     )
 
 

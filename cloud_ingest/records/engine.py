@@ -35,6 +35,7 @@ from cloud_ingest.records.staff import PushSubscriptions, Staff
 from cloud_ingest.records.teams import Teams
 from cloud_ingest.records.upgrade import upgrade
 from cloud_ingest.records.users import Users
+from cloud_ingest.records.work_orders import WorkOrders
 from hearthward.core.clock import Clock, SystemClock
 from hearthward.core.errors import ConfigError, StoreRejected, StoreUnavailable
 from hearthward.core.ids import Ids, check_id
@@ -212,6 +213,10 @@ class Records:
     def ledger(self, session: Session) -> LossLedger:
         """The loss ledger."""
         return LossLedger(session, **self._now())
+
+    def fleet(self, session: Session) -> WorkOrders:
+        """Devices' health, and the work on them."""
+        return WorkOrders(session, **self._now())
 
     def care(self, session: Session) -> Care:
         """Messages, the care plan and what was done of it."""

@@ -24,6 +24,14 @@ from cloud_ingest.records.care_models import CareMark, CareMessage, CareTask, Co
 from cloud_ingest.records.channel_models import ChannelTest
 from cloud_ingest.records.dead_letter_models import DeadLetter, Pruned
 from cloud_ingest.records.edge_alarm_models import EdgeAlarm
+from cloud_ingest.records.fleet_models import (
+    DeviceCalibration,
+    DeviceDay,
+    DeviceFinding,
+    DeviceStanding,
+    WorkNote,
+    WorkOrder,
+)
 from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.lineage_models import GatewayBoot
 from cloud_ingest.records.rule_models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
@@ -54,6 +62,10 @@ __all__ = [
     "DeadLetter",
     "DeliveryAttempt",
     "Device",
+    "DeviceCalibration",
+    "DeviceDay",
+    "DeviceFinding",
+    "DeviceStanding",
     "EdgeAlarm",
     "Encounter",
     "FrameRow",
@@ -86,6 +98,8 @@ __all__ = [
     "User",
     "Ward",
     "WebSession",
+    "WorkNote",
+    "WorkOrder",
     "WriteOff",
 ]
 

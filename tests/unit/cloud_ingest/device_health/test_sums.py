@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_ingest.device_health.standing import own_metric, standing_of
-from cloud_ingest.device_health.sums import DaySums, quality_of, span_of, use_of
+from cloud_ingest.device_health.sums import DaySums, Totals, quality_of, span_of, use_of
 
 
 def test_a_span_is_from_the_first_hour_to_the_last() -> None:
@@ -11,11 +11,11 @@ def test_a_span_is_from_the_first_hour_to_the_last() -> None:
 
 
 def test_use_adds_hours_and_counts_devices_that_were_used() -> None:
-    sums = [DaySums("a", 1, hours=0b1111), DaySums("a", 2, hours=0b11), DaySums("b", 1)]
-    use = use_of(sums, devices=3, days=2)
+    of_a = Totals.of([DaySums("a", 1, hours=0b1111), DaySums("a", 2, hours=0b11)])
+    use = use_of([of_a, Totals.of([DaySums("b", 1)]), Totals()], days=2)
     assert (use.devices, use.used, use.hours, use.possible) == (3, 1, 6, 144)
     assert use.share == 6 / 144
-    assert use_of([], devices=0, days=7).share == 0.0
+    assert use_of([], days=7).share == 0.0
 
 
 def test_the_four_shares() -> None:
@@ -23,13 +23,13 @@ def test_the_four_shares() -> None:
         DaySums("a", 1, hours=0b1011, span=4, stored=80, rejected=20, repeated=20, late=8),
         DaySums("b", 1, hours=0b1, span=0, stored=20),
     ]
-    found = quality_of(sums)
+    found = quality_of(Totals.of(sums))
     assert found.completeness == 3 / 4  # of b it is not expected
     assert found.plausibility == 100 / 120
     assert found.consistency == 100 / 120
     assert found.timeliness == 92 / 100
     assert found.worst == 3 / 4
-    nothing = quality_of([DaySums("c", 1)])
+    nothing = quality_of(Totals.of([DaySums("c", 1)]))
     assert (nothing.readings, nothing.worst) == (0, None)
 
 

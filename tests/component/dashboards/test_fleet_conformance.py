@@ -1,0 +1,338 @@
+"""The fleet of the web's port: one suite over the fake and the real records and store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan, FindingKind
+from cloud_ingest.device_health.kept_days import row_of_day
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
+from cloud_ingest.records import models as rows
+from dashboards.backend import DirectoryError
+from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft
+from hearthward.core.codes import METRICS
+from hearthward.trust.access import Principal, Role, Scope
+from tests.component.dashboards.test_backend_conformance import (
+    SCOPE,
+    T0,
+    FakeSide,
+    RealSide,
+    S,
+    furnish,
+    lived,
+)
+
+TODAY = day_of(T0)
+WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ENGINEER}))
+TEXT = {"en": "the battery lasts 5 days more", "zh": "电池还可用5天"}
+
+
+def finding(key: str, device: str, kind: FindingKind, **more: Any) -> FindingView:
+    fields: dict[str, Any] = {
+        "id": key,
+        "device": device,
+        "kind": kind,
+        "evidence": {"slope": -2.5, "since": "2025-12-01"},
+        "confidence": 0.8,
+        "text": TEXT,
+        "opened": T0 - DAY_NS,
+        "seen": T0,
+    }
+    return FindingView(**{**fields, **more})
+
+
+class FakeFleetSide(FakeSide):
+    """Health put into the fake."""
+
+    async def engineer(self) -> Principal:
+        self.backend.add_person("eva", "x" * 12, WHO)
+        return WHO
+
+    async def found(self, view: FindingView) -> None:
+        self.backend.put_finding("main", view)
+
+    async def day(self, sums: DaySums) -> None:
+        self.backend.put_device_day("main", sums)
+
+    async def stands(self, device: str, **facts: Any) -> None:
+        self.backend.put_device_facts("main", device, **facts)
+
+    async def frame(self, device: str, metrics: dict[str, float], at: int) -> None:
+        values = [FrameValue(metric=m, value=v, unit=METRICS[m].unit) for m, v in sorted(metrics.items())]
+        old = await self.backend.device_frames(SCOPE, device, values=True) or []
+        self.backend.put_frames("main", device, [FrameView(received=at, measured=at, values=values), *old])
+
+
+class RealFleetSide(RealSide):
+    """The same in the records."""
+
+    async def engineer(self) -> Principal:
+        await self.person("eva", Role.ENGINEER)
+        user = await self.records.read(lambda s: self.records.users(s).by_login(SCOPE, "eva"))
+        assert user is not None
+        return Principal(user.id, user.name, "main", frozenset({Role.ENGINEER}))
+
+    async def found(self, view: FindingView) -> None:
+        row = rows.DeviceFinding(tenant="main", about="", **view.model_dump())
+        await self.records.run(lambda s: s.add(row))
+
+    async def day(self, sums: DaySums) -> None:
+        row = rows.DeviceDay(**row_of_day("main", sums))
+        await self.records.run(lambda s: s.add(row))
+
+    async def stands(self, device: str, **facts: Any) -> None:
+        await self.records.run(
+            lambda s: s.merge(rows.DeviceStanding(tenant="main", device=device, **facts)) and None
+        )
+
+    async def frame(self, device: str, metrics: dict[str, float], at: int) -> None:
+        for metric, value in sorted(metrics.items()):
+            await self.measure(device, metric, value, at)
+
+
+FleetSide = FakeFleetSide | RealFleetSide
+
+
+@pytest.fixture(params=["fake", "real"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FleetSide]:
+    if request.param == "fake":
+        yield FakeFleetSide()
+        return
+    async with lived(RealFleetSide(tmp_path)) as made:
+        yield made
+
+
+async def fleet_of(side: FleetSide) -> dict[str, str]:
+    """Ward A: oxi and hub; ward B: cuff."""
+    ids = await furnish(side)
+    make = side.backend.create
+    await make(SCOPE, "gateway", {"id": "gw-2", "label": "B", "ward": ids["other"]})
+    for n, (key, gateway) in enumerate({"hub": "gw-1", "cuff": "gw-2"}.items()):
+        address = f"C4:12:5D:00:AE:0{n}"
+        fields = {"id": key, "gateway": gateway, "transport": "ble", "address": address, "label": key.title()}
+        await make(SCOPE, "device", fields)
+    return ids
+
+
+async def test_what_needs_attention_comes_by_date_then_by_confidence(side: FleetSide):
+    ids = await fleet_of(side)
+    soon = T0 + DAY_NS
+    await side.found(finding("f1", "oxi", "link"))
+    await side.found(finding("f2", "cuff", "calibration", proposed=soon, confidence=0.6))
+    await side.found(finding("f3", "oxi", "battery", proposed=soon, confidence=0.9))
+    await side.found(finding("f4", "oxi", "dropouts", gone=T0))
+    page = await side.backend.needs_attention(SCOPE, AskedFleet())
+    assert [a.finding.id for a in page.items] == ["f3", "f2", "f1"]
+    assert (page.total, page.kinds) == (3, {"link": 1, "calibration": 1, "battery": 1})
+    first = page.items[0]
+    assert (first.gateway, first.ward, first.ward_name) == ("gw-1", ids["ward"], "Ward A")
+    assert first.finding == finding("f3", "oxi", "battery", proposed=soon, confidence=0.9)
+    second = await side.backend.needs_attention(SCOPE, AskedFleet(offset=1, limit=1))
+    assert ([a.finding.id for a in second.items], second.total) == (["f2"], 3)
+    only = await side.backend.needs_attention(SCOPE, AskedFleet(kind="link"))
+    assert [a.finding.id for a in only.items] == ["f1"]
+    confined = Scope("main", frozenset({ids["other"]}))
+    assert [a.finding.id for a in (await side.backend.needs_attention(confined, AskedFleet())).items] == [
+        "f2"
+    ]
+    patient = Scope("main", patient=ids["patient"])
+    assert (await side.backend.needs_attention(patient, AskedFleet())).total == 0
+
+
+async def test_devices_are_searched_filtered_sorted_and_paged(side: FleetSide):
+    ids = await fleet_of(side)
+    await side.stands("oxi", state="streaming", battery=40.0, firmware="1.2", last_seen=T0)
+    await side.stands("cuff", state="trouble", cause="link_lost", battery=15.0, hours_of_use=9)
+    await side.found(finding("f1", "cuff", "battery"))
+
+    async def ids_of(scope: Scope = SCOPE, **asked: Any) -> list[str]:
+        return [row.id for row in (await side.backend.fleet(scope, AskedFleet(**asked))).items]
+
+    assert await ids_of() == ["cuff", "hub", "oxi"]
+    assert await ids_of(sort="battery") == ["cuff", "oxi", "hub"]  # what is not known comes last
+    assert await ids_of(sort="battery", down=True) == ["oxi", "cuff", "hub"]
+    assert await ids_of(sort="ward", down=True) == ["cuff", "hub", "oxi"]
+    assert await ids_of(sort="findings", down=True) == ["cuff", "hub", "oxi"]
+    assert await ids_of(sort="firmware") == ["oxi", "cuff", "hub"]
+    assert await ids_of(words="HU") == ["hub"]
+    assert await ids_of(words="ae:91") == ["oxi"]
+    assert await ids_of(ward=ids["other"]) == await ids_of(gateway="gw-2") == ["cuff"]
+    assert await ids_of(kind="battery") == await ids_of(state="trouble") == ["cuff"]
+    assert await ids_of(offset=1, limit=1) == ["hub"]
+    assert await ids_of(Scope("main", frozenset({ids["ward"]}))) == ["hub", "oxi"]
+    assert await ids_of(Scope("main", patient=ids["patient"])) == []
+    page = await side.backend.fleet(SCOPE, AskedFleet(limit=1))
+    assert (page.total, page.states) == (3, {"trouble": 1, "unknown": 1, "streaming": 1})
+    row = page.items[0]
+    assert (row.cause, row.battery, row.hours_of_use, row.findings) == ("link_lost", 15.0, 9, 1)
+
+
+async def test_a_device_s_file_has_its_days_findings_and_work(side: FleetSide):
+    ids = await fleet_of(side)
+    who = await side.engineer()
+    battery = SignalDay(3, 51.0, 50.0, 52.0, 50.0)
+    await side.day(DaySums("oxi", TODAY - 100, hours=1, stored=1))
+    await side.day(
+        DaySums(
+            "oxi", TODAY - 1, hours=7, span=3, stored=20, late=4, dropouts=2, signals={"battery": battery}
+        )
+    )
+    await side.found(finding("old", "oxi", "link", gone=T0))
+    await side.found(finding("new", "oxi", "battery"))
+    opened = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="new"))
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert [f.id for f in file.findings] == ["new", "old"]
+    assert file.findings[0].work_order == file.row.work_order == opened.id
+    assert file.orders == [opened]
+    (day,) = file.days
+    assert (day.day, day.readings, day.hours, day.dropouts, day.late) == ((TODAY - 1) * DAY_NS, 20, 3, 2, 4)
+    assert day.battery is not None
+    assert (day.battery.mean, day.battery.low, day.battery.high, day.battery.count) == (51.0, 50.0, 52.0, 3)
+    assert day.rssi is None
+    assert await side.backend.fleet_device(SCOPE, "none") is None
+    assert await side.backend.fleet_device(Scope("main", frozenset({ids["other"]})), "oxi") is None
+
+
+async def test_use_and_quality_by_device_and_by_ward(side: FleetSide):
+    ids = await fleet_of(side)
+    await side.day(DaySums("oxi", TODAY, hours=0b1111, span=8, stored=90, rejected=10, late=9))
+    await side.day(DaySums("hub", TODAY - 1, hours=0b1, span=1, stored=10))
+    await side.day(DaySums("cuff", TODAY - 30, hours=0b1, span=2, stored=10))
+    asked = AskedSpan(by="device", days=6)
+    used, total = await side.backend.utilisation(SCOPE, asked)
+    assert [(u.key, u.hours, u.used) for u in used] == [("cuff", 0, 0), ("hub", 1, 1), ("oxi", 4, 1)]
+    assert (total, used[2].possible, used[2].share) == (3, 168, 4 / 168)
+    wards, _ = await side.backend.utilisation(SCOPE, AskedSpan(days=6))
+    assert [(u.name, u.devices, u.used, u.hours) for u in wards] == [("Ward B", 1, 0, 0), ("Ward A", 2, 2, 5)]
+    board = await side.backend.data_quality(SCOPE, asked)
+    assert [q.key for q in board.items] == ["oxi", "hub", "cuff"]  # worst first, nothing to judge by last
+    worst = board.items[0]
+    assert (worst.completeness, worst.plausibility, worst.timeliness, worst.consistency) == (0.5, 0.9, 0.9, 1)
+    assert (worst.worst, worst.readings) == (0.5, 90)
+    assert board.items[2].worst is None
+    ward = await side.backend.data_quality(SCOPE, AskedSpan(days=6, ward=ids["ward"], limit=1))
+    assert [(q.name, q.completeness, q.devices) for q in ward.items] == [("Ward A", 5 / 9, 2)]
+    confined = Scope("main", frozenset({ids["other"]}))
+    assert [q.key for q in (await side.backend.data_quality(confined, asked)).items] == ["cuff"]
+
+
+async def test_a_finding_is_acknowledged_once(side: FleetSide):
+    ids = await fleet_of(side)
+    who = await side.engineer()
+    await side.found(finding("f1", "oxi", "link"))
+    seen = await side.backend.acknowledge_finding(who, "f1")
+    assert seen is not None
+    assert (seen.acknowledged_by, seen.acknowledged_at) == (who.name, side.clock.now_ns())
+    side.clock.follow(T0 + 60 * S)
+    assert await side.backend.acknowledge_finding(who, "f1") == seen
+    other = Principal(who.user, who.name, "main", who.roles, frozenset({ids["other"]}))
+    assert await side.backend.acknowledge_finding(other, "f1") is None
+    assert await side.backend.acknowledge_finding(who, "f9") is None
+
+
+async def test_work_is_opened_given_to_somebody_and_done(side: FleetSide):
+    await fleet_of(side)
+    who = await side.engineer()
+    await side.found(finding("f1", "oxi", "battery", proposed=T0 + DAY_NS))
+    order = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="f1"))
+    assert (order.kind, order.text, order.due) == ("battery", TEXT, T0 + DAY_NS)
+    assert (order.state, order.opened_by, order.ward_name) == ("open", who.name, "Ward A")
+    other = await side.backend.open_work_order(who, OrderDraft(device="cuff", text=" hose leaks "))
+    assert (other.kind, other.text, other.finding) == (
+        "other",
+        {"en": "hose leaks", "zh": "hose leaks"},
+        None,
+    )
+    given = await side.backend.assign_work_order(who, order.id, who.user)
+    assert given is not None
+    assert (given.state, given.assignee, given.assignee_name) == ("assigned", who.user, who.name)
+    await side.backend.comment_work_order(who, order.id, "cell ordered")
+    done = await side.backend.finish_work_order(who, order.id, "cell changed")
+    assert done is not None
+    assert (done.state, done.done, done.done_by) == ("done", side.clock.now_ns(), who.name)
+    assert [(n.do, n.text, n.by) for n in done.notes] == [
+        ("open", "", who.name),
+        ("assign", who.name, who.name),
+        ("comment", "cell ordered", who.name),
+        ("done", "cell changed", who.name),
+    ]
+    assert await side.backend.work_order(SCOPE, order.id) == done
+    page = await side.backend.work_orders(SCOPE, AskedOrders())
+    assert ([o.id for o in page.items], page.states) == ([other.id], {"open": 1, "done": 1})
+    every = await side.backend.work_orders(SCOPE, AskedOrders(state="all"))
+    assert [o.id for o in every.items] == [other.id, order.id]
+    mine = await side.backend.work_orders(SCOPE, AskedOrders(state="done", assignee=who.user))
+    assert [o.id for o in mine.items] == [order.id]
+    again = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="f1"))
+    assert again.id != order.id  # the first is done
+
+
+async def test_what_is_refused_of_work(side: FleetSide):
+    ids = await fleet_of(side)
+    who = await side.engineer()
+    await side.found(finding("f1", "oxi", "battery"))
+    order = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="f1"))
+
+    async def refused(draft: OrderDraft) -> tuple[str, str]:
+        with pytest.raises(DirectoryError) as info:
+            await side.backend.open_work_order(who, draft)
+        return info.value.field, info.value.code
+
+    assert await refused(OrderDraft(device="none", text="x")) == ("device", "unknown")
+    assert await refused(OrderDraft(device="oxi")) == ("text", "required")
+    assert await refused(OrderDraft(device="oxi", text="a\0b")) == ("text", "invalid")
+    assert await refused(OrderDraft(device="cuff", finding="f1")) == ("finding", "unknown")
+    assert await refused(OrderDraft(device="oxi", finding="f1")) == ("finding", "taken")
+    assert await refused(OrderDraft(device="oxi", text="x", assignee="nobody")) == ("assignee", "unknown")
+    with pytest.raises(DirectoryError, match="assignee"):
+        await side.backend.assign_work_order(who, order.id, "nobody")
+    with pytest.raises(DirectoryError, match="text"):
+        await side.backend.comment_work_order(who, order.id, "  ")
+    await side.backend.finish_work_order(who, order.id)
+    for again in (
+        side.backend.finish_work_order(who, order.id),
+        side.backend.assign_work_order(who, order.id, who.user),
+    ):
+        with pytest.raises(DirectoryError) as info:
+            await again
+        assert (info.value.field, info.value.code) == ("id", "state")
+    elsewhere = Principal(who.user, who.name, "main", who.roles, frozenset({ids["other"]}))
+    assert await side.backend.finish_work_order(elsewhere, order.id) is None
+    assert await side.backend.work_order(Scope("main", elsewhere.wards), order.id) is None
+
+
+async def test_a_calibration_is_noted(side: FleetSide):
+    await fleet_of(side)
+    who = await side.engineer()
+    file = await side.backend.calibrate_device(who, "cuff", T0 - DAY_NS, 365)
+    assert file is not None
+    assert (file.calibrated, file.calibration_days) == (T0 - DAY_NS, 365)
+    for calibrated, every, field in ((T0 + DAY_NS, 365, "calibrated"), (T0, 0, "every_days")):
+        with pytest.raises(DirectoryError) as info:
+            await side.backend.calibrate_device(who, "cuff", calibrated, every)
+        assert info.value.field == field
+    assert await side.backend.calibrate_device(who, "none", T0, 1) is None
+
+
+async def test_the_last_frames_show_no_patient_s_values_to_who_may_not_see_them(side: FleetSide):
+    await fleet_of(side)
+    await side.frame("oxi", {"battery_level": 80, "spo2": 97}, T0)
+    await side.frame("oxi", {"spo2": 96}, T0 + S)
+    frames = await side.backend.device_frames(SCOPE, "oxi", values=True)
+    assert frames is not None
+    assert [[(v.metric, v.value) for v in f.values] for f in frames] == [
+        [("spo2", 96.0)],
+        [("battery_level", 80.0), ("spo2", 97.0)],
+    ]
+    hidden = await side.backend.device_frames(SCOPE, "oxi", values=False, limit=2)
+    assert hidden is not None
+    assert [(v.metric, v.value, v.shown) for v in hidden[1].values] == [
+        ("battery_level", 80.0, True),
+        ("spo2", None, False),
+    ]
+    assert await side.backend.device_frames(SCOPE, "none", values=True) is None
