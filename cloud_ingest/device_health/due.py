@@ -1,0 +1,85 @@
+"""What a calendar, a clock or a comparison of versions says: calibration, silence, firmware behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from re import findall
+from typing import Final
+
+from cloud_ingest.device_health.findings import Finding, date_of
+from cloud_ingest.device_health.sums import DAY_NS, day_of
+
+__all__ = ["calibration_finding", "firmware_finding", "offline_finding", "version_of"]
+
+NOTICE_DAYS: Final = 30
+"""A calibration is arranged within a month."""
+SILENT_NS: Final = DAY_NS
+"""A device in use that has not been heard for a day; shorter silences are alarms' matter."""
+MISSED: Final = 3
+"""... and of one that measures seldom three times its interval."""
+FEWEST_NEWER: Final = 2
+"""So many of its kind run the newer firmware: a single one may be on trial."""
+FIRMWARE: Final = 0.9
+"""Not all that is newer is for every device of a profile."""
+
+
+def calibration_finding(calibrated: int, every_days: int, today: int) -> Finding | None:
+    """Due, or within the notice; ``calibrated`` is UTC ns."""
+    due = day_of(calibrated) + every_days
+    if today < due - NOTICE_DAYS:
+        return None
+    evidence: dict[str, float | int | str] = {
+        "calibrated": date_of(day_of(calibrated)),
+        "due": date_of(due),
+        "every_days": every_days,
+    }
+    over = today > due
+    text = {
+        "en": f"Calibration {'was' if over else 'is'} due on {date_of(due)}",
+        "zh": f"校准{'已于' if over else '应于'} {date_of(due)} 到期",
+    }
+    return Finding("calibration", evidence, 1.0, text, proposed=due * DAY_NS)
+
+
+def offline_finding(
+    last_seen: int | None, added: int, interval_s: float | None, cause: str, now: int
+) -> Finding | None:
+    """A device in use that has been silent for too long, or since it was ``added``; times are UTC ns."""
+    heard = added if last_seen is None else last_seen
+    allowed = max(SILENT_NS, round(MISSED * (interval_s or 0.0) * 1e9))
+    if now - heard <= allowed:
+        return None
+    days = (now - heard) // DAY_NS
+    evidence: dict[str, float | int | str] = {"days": days, "since": date_of(day_of(heard)), "cause": cause}
+    if last_seen is None:
+        text = {"en": f"Never heard since it was added on {date_of(day_of(heard))}", "zh": ""}
+        text["zh"] = f"自 {date_of(day_of(heard))} 添加以来从未收到数据"
+    else:
+        text = {
+            "en": f"Not heard since {date_of(day_of(heard))}",
+            "zh": f"自 {date_of(day_of(heard))} 起未收到数据",
+        }
+    return Finding("offline", evidence, 1.0, text, proposed=day_of(now) * DAY_NS)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers of a version, ``V1.02b3`` -> (1, 2, 3); empty: it has none."""
+    return tuple(int(number) for number in findall(r"\d{1,9}", text))[:6]
+
+
+def firmware_finding(own: str, peers: Collection[str]) -> Finding | None:
+    """Whether several others of the same profile run a newer one; None: not known, or none."""
+    mine = version_of(own)
+    newer = [v for v in peers if mine and version_of(v) > mine and len(version_of(v)) == len(mine)]
+    counts = Counter(newer)
+    known = [v for v in counts if counts[v] >= FEWEST_NEWER]
+    if not known:
+        return None
+    newest = max(known, key=version_of)
+    evidence: dict[str, float | int | str] = {"own": own, "newest": newest, "devices": counts[newest]}
+    text = {
+        "en": f"Firmware {own}; {counts[newest]} others of its kind run {newest}",
+        "zh": f"固件为 {own}；同类设备中有 {counts[newest]} 台为 {newest}",  # noqa: RUF001 - Chinese punctuation
+    }
+    return Finding("firmware", evidence, FIRMWARE, text)

@@ -1,0 +1,227 @@
+"""What is found of a device, by examples worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_ingest.device_health.battery import battery_finding, battery_of
+from cloud_ingest.device_health.bias import bias_finding, bias_of, paired
+from cloud_ingest.device_health.drift import drift_finding, link_finding
+from cloud_ingest.device_health.dropouts import binomial_tail, dropout_finding, poisson_tail
+from cloud_ingest.device_health.due import (
+    calibration_finding,
+    firmware_finding,
+    offline_finding,
+    version_of,
+)
+from cloud_ingest.device_health.findings import date_of
+from cloud_ingest.device_health.slopes import slope_of
+from cloud_ingest.device_health.sums import DAY_NS, DaySums
+from hearthward.core.clock import SECOND
+
+TODAY = 20_000
+
+
+def falling(first: int, start: float, per_day: float, n: int) -> list[tuple[int, float]]:
+    return [(first + i, start + per_day * i) for i in range(n)]
+
+
+class TestSlopes:
+    def test_a_line_has_its_slope_and_no_width(self) -> None:
+        slope = slope_of(falling(10, 50.0, -2.0, 8))
+        assert slope is not None
+        assert (slope.per_day, slope.low, slope.high, slope.level) == (-2.0, -2.0, -2.0, 36.0)
+        assert slope.falls
+        assert not slope.rises
+
+    def test_one_wild_value_of_nine_does_not_move_it(self) -> None:
+        points = falling(0, 80.0, -1.0, 9)
+        points[4] = (4, 5.0)
+        slope = slope_of(points)
+        assert slope is not None
+        assert slope.per_day == pytest.approx(-1.0)
+        assert slope.high < 0
+
+    def test_no_trend_is_neither(self) -> None:
+        slope = slope_of([(i, 50.0 + (i % 2)) for i in range(10)])
+        assert slope is not None
+        assert not slope.falls
+        assert not slope.rises
+
+    def test_fewer_than_five_points_say_nothing(self) -> None:
+        assert slope_of(falling(0, 50.0, -2.0, 4)) is None
+
+
+class TestBattery:
+    def test_days_left_until_five_percent(self) -> None:
+        found = battery_of(falling(TODAY - 9, 53.0, -2.0, 10))  # 35 % today
+        assert found is not None
+        assert (found.level, found.left, found.low, found.high) == (35.0, 15.0, 15.0, 15.0)
+        assert battery_finding(found, TODAY) is None  # two weeks and a day
+
+    def test_a_day_later_it_is_told(self) -> None:
+        made = battery_finding(battery_of(falling(TODAY - 9, 50.0, -2.0, 10)), TODAY)  # 32 % today
+        assert made is not None
+        assert (made.evidence["left"], made.proposed) == (13.5, (TODAY + 13) * DAY_NS)
+
+    def test_a_recharge_begins_anew(self) -> None:
+        before = falling(TODAY - 20, 60.0, -5.0, 10)  # down to 15 %
+        after = falling(TODAY - 10, 100.0, -1.0, 11)
+        found = battery_of(before + after)
+        assert found is not None
+        assert (found.since, found.points, found.per_day, found.left) == (TODAY - 10, 11, -1.0, 85.0)
+        assert battery_finding(found, TODAY) is None
+
+    def test_low_without_a_trend_is_told_for_today(self) -> None:
+        made = battery_finding(battery_of([(TODAY, 12.0)]), TODAY)
+        assert made is not None
+        assert (made.proposed, made.text["en"]) == (TODAY * DAY_NS, "Battery at 12 %")
+        assert battery_of([]) is None
+        assert battery_finding(None, TODAY) is None
+
+    def test_an_interval_holds_the_guess(self) -> None:
+        noise = (1.5, -0.5, 0.3, -1.2, 0.9, 0.0, -0.8, 1.1, -0.2, 0.6, -1.4, 0.4, 1.3, -0.7)
+        line = falling(0, 60.0, -3.0, 14)
+        wobbly = [(day, level + more) for (day, level), more in zip(line, noise, strict=True)]
+        found = battery_of(wobbly)
+        assert found is not None
+        assert found.left is not None
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < found.left < found.high
+
+
+class TestDrift:
+    def test_four_degrees_in_a_month_are_told(self) -> None:
+        made = drift_finding("temperature", falling(TODAY - 20, 30.0, 0.2, 21), TODAY)
+        assert made is not None
+        assert (made.evidence["change"], made.evidence["per_day"]) == (4.0, 0.2)
+        assert drift_finding("temperature", falling(TODAY - 20, 30.0, 0.1, 21), TODAY) is None
+        assert drift_finding("temperature", falling(TODAY - 70, 30.0, 0.2, 21), TODAY) is None  # long ago
+
+    def test_voltage_goes_by_a_twentieth(self) -> None:
+        assert drift_finding("voltage", falling(TODAY - 20, 3.0, -0.007, 21), TODAY) is None  # 0.14 V
+        made = drift_finding("voltage", falling(TODAY - 20, 3.0, -0.008, 21), TODAY)  # 0.16 V
+        assert made is not None
+        assert made.kind == "voltage"
+
+    def test_a_weak_link_and_one_that_fades(self) -> None:
+        weak = link_finding([(TODAY - i, -88.0) for i in (2, 1, 0)], TODAY)
+        assert weak is not None
+        assert weak.text["en"] == "Radio signal is weak: -88 dBm"
+        fading = link_finding(falling(TODAY - 20, -55.0, -0.5, 21), TODAY)
+        assert fading is not None
+        assert fading.evidence["fall"] == 10.0
+        assert link_finding([(TODAY - i, -60.0) for i in range(9, -1, -1)], TODAY) is None
+        assert link_finding([(TODAY, -99.0)], TODAY) is None  # one day is not enough
+
+
+def in_use(day: int, dropouts: int, hours: int = 24) -> DaySums:
+    return DaySums("a", day, hours=(1 << hours) - 1, dropouts=dropouts)
+
+
+class TestDropouts:
+    def test_tails_by_hand(self) -> None:
+        assert binomial_tail(2, 3, 0.5) == 0.5  # 3/8 + 1/8
+        assert binomial_tail(0, 3, 0.1) == pytest.approx(1.0)
+        assert poisson_tail(1, 1.0) == pytest.approx(1 - 0.36787944)
+        assert poisson_tail(0, 0.0) == 1.0
+
+    def test_more_than_its_own_past(self) -> None:
+        past = [in_use(TODAY - 7 - i, int(i % 7 == 0)) for i in range(28)]  # four in 28 days
+        now = [in_use(TODAY - i, 3) for i in range(7)]  # 21 in a week
+        made = dropout_finding(past + now, [], TODAY)
+        assert made is not None
+        assert (made.evidence["losses"], made.evidence["losses_before"]) == (21, 4)
+        assert made.confidence == 0.99
+        assert dropout_finding(past + [in_use(TODAY - i, int(i == 0)) for i in range(7)], [], TODAY) is None
+
+    def test_as_ever_is_not_told_unless_others_do_better(self) -> None:
+        days = [in_use(TODAY - i, 2) for i in range(35)]
+        assert dropout_finding(days, [], TODAY) is None
+        assert dropout_finding(days, [2 / 24] * 5, TODAY) is None
+        made = dropout_finding(days, [0.01] * 5, TODAY)  # 1.68 expected, 14 came
+        assert made is not None
+        assert made.evidence["peers"] == 0.01
+        assert dropout_finding(days, [0.01] * 4, TODAY) is None  # too few others
+
+    def test_many_losses_in_few_hours_of_use_are_a_rate(self) -> None:
+        past = [in_use(TODAY - 7 - i, 1, hours=24) for i in range(28)]
+        now = [in_use(TODAY, 6, hours=2)]
+        assert dropout_finding(past + now, [], TODAY) is not None
+
+
+class TestBias:
+    def test_pairs_are_nearest_within_a_minute_and_used_once(self) -> None:
+        s = SECOND
+        own = [(0, 10.0), (30 * s, 11.0), (200 * s, 12.0)]
+        other = [(5 * s, 9.0), (140 * s, 7.0), (230 * s, 8.0)]
+        assert paired(own, other) == [1.0, 4.0]
+
+    def test_the_interval_of_twenty_pairs_is_from_the_sixth_to_the_fifteenth(self) -> None:
+        found = bias_of([float(i) for i in range(1, 21)])  # the table of the sign test: 6 and 15 for 95 %
+        assert found is not None
+        assert (found.difference, found.low, found.high, found.pairs) == (10.5, 6.0, 15.0, 20)
+        assert bias_of([1.0] * 19) is None
+
+    def test_only_what_two_good_devices_may_not_differ_is_told(self) -> None:
+        made = bias_finding("heart_rate", bias_of([8.0] * 30), "b", TODAY)
+        assert made is not None
+        assert (made.about, made.evidence["difference"], made.evidence["other"]) == ("heart_rate", 8.0, "b")
+        assert bias_finding("heart_rate", bias_of([4.0] * 30), "b", TODAY) is None
+        assert bias_finding("spo2", bias_of([-4.5] * 30), "b", TODAY) is not None
+        mixed = [8.0] * 18 + [0.0] * 12
+        assert bias_finding("heart_rate", bias_of(mixed), "b", TODAY) is None
+        assert bias_finding("body_weight", bias_of([8.0] * 30), "b", TODAY) is None
+
+
+class TestDue:
+    def test_a_calibration_is_told_a_month_ahead(self) -> None:
+        made = TODAY * DAY_NS
+        assert calibration_finding(made, 365, TODAY + 334) is None
+        due = calibration_finding(made, 365, TODAY + 335)
+        assert due is not None
+        assert (due.proposed, due.confidence) == ((TODAY + 365) * DAY_NS, 1.0)
+        assert due.text["en"] == f"Calibration is due on {date_of(TODAY + 365)}"
+        over = calibration_finding(made, 365, TODAY + 366)
+        assert over is not None
+        assert over.text["en"].startswith("Calibration was due")
+
+    def test_silence_of_more_than_a_day_or_three_intervals(self) -> None:
+        now = TODAY * DAY_NS
+        assert offline_finding(now - DAY_NS, 0, None, "none", now) is None
+        made = offline_finding(now - 2 * DAY_NS, 0, None, "link_lost", now)
+        assert made is not None
+        assert made.evidence == {"days": 2, "since": date_of(TODAY - 2), "cause": "link_lost"}
+        assert offline_finding(now - 2 * DAY_NS, 0, 86_400.0, "none", now) is None
+        never = offline_finding(None, now - 5 * DAY_NS, None, "none", now)
+        assert never is not None
+        assert never.text["en"].startswith("Never heard")
+
+    def test_versions_are_compared_by_their_numbers(self) -> None:
+        assert version_of("V1.02b3") == (1, 2, 3)
+        made = firmware_finding("1.9.0", ["1.10.0", "1.10.0", "1.9.0", "2.0.0"])
+        assert made is not None
+        assert (made.evidence["newest"], made.evidence["devices"]) == ("1.10.0", 2)
+        assert firmware_finding("1.10.0", ["1.10.0", "1.9.0"]) is None
+        assert firmware_finding("", ["1.0", "1.0"]) is None
+        assert firmware_finding("1.0", ["nightly", "nightly"]) is None
+
+
+def test_every_finding_is_told_in_both_languages() -> None:
+    now = TODAY * DAY_NS
+    made = [
+        battery_finding(battery_of(falling(TODAY - 9, 40.0, -3.0, 10)), TODAY),
+        drift_finding("temperature", falling(TODAY - 20, 30.0, 0.2, 21), TODAY),
+        link_finding(falling(TODAY - 20, -55.0, -0.5, 21), TODAY),
+        dropout_finding([in_use(TODAY - i, 2) for i in range(35)], [0.01] * 5, TODAY),
+        bias_finding("spo2", bias_of([-6.0] * 30), "b", TODAY),
+        calibration_finding(0, 365, TODAY),
+        offline_finding(0, 0, None, "none", now),
+        firmware_finding("1.0", ["1.1", "1.1"]),
+    ]
+    for finding in made:
+        assert finding is not None
+        assert finding.text.keys() == {"en", "zh"}
+        assert any(ord(letter) > 0x4E00 for letter in finding.text["zh"])
+        assert 0 < finding.confidence <= 1
