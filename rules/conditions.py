@@ -40,7 +40,24 @@ __all__ = [
 ]
 
 Operator = Literal["below", "above", "at_or_below", "at_or_above"]
-Flag = Literal["sensor_off", "poor_signal", "motion", "clock_unset", "clock_wrong", "future", "out_of_range"]
+Flag = Literal[
+    "sensor_off",
+    "poor_signal",
+    "motion",
+    "clock_unset",
+    "clock_wrong",
+    "future",
+    "out_of_range",
+    "suspect",
+    "bad",
+    "impossible",
+    "dropout",
+    "zero",
+    "jump",
+    "spikes",
+    "flat",
+    "disagrees",
+]
 ScoreName = Literal["news2", "news2_three"]
 Number: TypeAlias = float | str
 """A value, or the name of the rule's parameter that has it."""

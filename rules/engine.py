@@ -42,7 +42,7 @@ class Engine:
         """Apply one input. Raises RuleError for a command that is refused; nothing has changed then."""
         work = Work(self.state, event.seq, event.now, copying=False)
         if isinstance(event, Readings):
-            self._readings(work, event)
+            self._readings(work, work.refined(event))
         else:
             apply(work, event)
         if self._responding:

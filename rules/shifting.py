@@ -24,6 +24,8 @@ def shifted(state: State, by: int) -> State:
     out.sources = {source: (wall + by, heard + by) for source, (wall, heard) in out.sources.items()}
     for subject in out.subjects.values():
         _shift(subject, by)
+    for gate in out.gate.values():
+        gate.shift(by)
     return out
 
 

@@ -16,6 +16,7 @@ import msgpack
 from hearthward.core.errors import RuleError
 from rules.compiled import Compiled, Plan, Planner
 from rules.context import Context
+from rules.detectors.quality import Gate, SubjectGate
 from rules.model import Alarm
 from rules.response.model import NEVER, Response, Responses
 from rules.rule import SHADOW, Priority, Rule, RuleSet
@@ -24,7 +25,9 @@ from rules.signals import Series
 
 __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 
-_VERSION: Final = 4
+_VERSION: Final = 5
+_UNGATED: Final = 4
+"""Nothing was kept of what each value is worth."""
 _ALONE: Final = 3
 """Nothing was known of what gateways decide."""
 _BEFORE: Final = 2
@@ -215,7 +218,8 @@ class State:
 
     ``seq`` is the last input's number; ``sources`` maps who sends to how far (corrected time) they have told
     and when (ingest time) they last did; ``alarms`` is an index: alarm -> (subject, rule's key);
-    ``responses`` is what became of the alarms that people know of, in the hands of ``rules.response``.
+    ``responses`` is what became of the alarms that people know of, in the hands of ``rules.response``;
+    ``gate`` what the quality gate remembers of each subject's signals.
     """
 
     node: str
@@ -226,6 +230,7 @@ class State:
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     alarms: dict[str, tuple[str, str]] = field(default_factory=dict)
     responses: Responses = field(default_factory=Responses)
+    gate: Gate = field(default_factory=dict)
     planner: Planner = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -244,6 +249,7 @@ class State:
             contexts=dict(self.contexts),
             sources=dict(self.sources),
             alarms=dict(self.alarms),
+            gate=dict(self.gate),
         )
         out.planner = self.planner
         return out
@@ -299,7 +305,8 @@ class State:
         contexts = [[subject, c.content()] for subject, c in sorted(self.contexts.items())]
         sources = [[source, *told] for source, told in sorted(self.sources.items())]
         subjects = [[p, s.pack()] for p, s in sorted(self.subjects.items())]
-        content = [rules, contexts, sources, subjects, self.responses.content()]
+        gate = [[p, g.pack()] for p, g in sorted(self.gate.items())]
+        content = [rules, contexts, sources, subjects, self.responses.content(), gate]
         return cast("bytes", msgpack.packb([_VERSION, self.node, self.seq, *content]))
 
     @classmethod
@@ -309,10 +316,12 @@ class State:
             version, *content = msgpack.unpackb(payload, use_list=True, strict_map_key=False)
             if version == _BEFORE:
                 content.append(_answers_before(content))
-            elif version not in {_ALONE, _VERSION}:
+            elif version not in {_ALONE, _UNGATED, _VERSION}:
                 msg = f"rule snapshot of version {version}; this software reads {_VERSION}"
                 raise RuleError(msg)
-            node, seq, rules, contexts, sources, subjects, responses = content
+            if version != _VERSION:
+                content.append([])
+            node, seq, rules, contexts, sources, subjects, responses, gate = content
             state = cls(
                 node=node,
                 rules=RuleSet(tuple(Rule.from_content(r, shadow=shadow) for r, shadow in rules)),
@@ -321,6 +330,7 @@ class State:
                 contexts={subject: Context.of(c) for subject, c in contexts},
                 sources={source: (wall, heard) for source, wall, heard in sources},
                 responses=Responses.of(responses),
+                gate={p: SubjectGate.unpacked(packed) for p, packed in gate},
             )
         except RuleError:
             raise

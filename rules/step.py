@@ -24,7 +24,7 @@ def apply(work: Work, event: Input) -> None:
     """Do what the input asks for. Raises RuleError before anything is changed."""
     match event:
         case Readings():
-            work.readings(event)
+            work.readings(work.refined(event))
         case Tick():
             work.tick()
         case Configuration():

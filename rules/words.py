@@ -27,6 +27,15 @@ FLAG_TEXT: Final[dict[str, dict[str, str]]] = {
     "clock_wrong": {"en": "clock wrong", "zh": "时钟不准"},
     "future": {"en": "reading dated in the future", "zh": "读数时间在未来"},
     "out_of_range": {"en": "out of the device's range", "zh": "超出设备量程"},
+    "suspect": {"en": "value in doubt", "zh": "数值可疑"},
+    "bad": {"en": "not a measurement", "zh": "非有效测量"},
+    "impossible": {"en": "a value that cannot be", "zh": "数值不可能"},
+    "dropout": {"en": "signal lost, zeros instead of values", "zh": "信号丢失 (数值为零)"},
+    "zero": {"en": "zero: no signal, or the patient's state", "zh": "零值 (无信号或病情所致)"},
+    "jump": {"en": "sudden jump", "zh": "数值突变"},
+    "spikes": {"en": "jumps away and back again and again", "zh": "反复跳变"},
+    "flat": {"en": "the same value for too long", "zh": "数值长时间不变"},
+    "disagrees": {"en": "does not agree with another signal", "zh": "与其他信号不一致"},
 }
 PARAMETER_TEXT: Final[dict[str, dict[str, str]]] = {
     "respiratory_rate": {"en": "respiratory rate", "zh": "呼吸频率"},

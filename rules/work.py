@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from hearthward.core.errors import RuleError
 from rules.adoption import Adoption
 from rules.compiled import Compiled
+from rules.detectors.quality import refine
 from rules.evaluate import deadline, judge_alone, too_late
 from rules.intake import FUTURE_SKEW, Taken, came_late, measurements, rows_of, take
 from rules.model import Adopt, Configuration, Measured, Readings, Transition
@@ -62,6 +64,12 @@ class Work:
         return found
 
     # -- readings
+
+    def refined(self, event: Readings) -> Readings:
+        """The same with what the quality gate says of each value: before anything else is made of them."""
+        keep, until = self.state.rules.memory_ns, self.now + FUTURE_SKEW
+        rows = refine(self.state.gate, event.rows, keep, until, copying=self._own is not None)
+        return event if rows is event.rows else replace(event, rows=rows)
 
     def hear(self, event: Readings) -> None:
         """Note how far the source has told: never further than a little ahead of our own time."""
@@ -288,6 +296,7 @@ class Work:
             del state.subjects[name]
         for name in event.closed_patients:
             state.contexts.pop(name, None)
+            state.gate.pop(name, None)
         changed = self._recontext(event)
         rules = event.rules
         if rules is not None and rules.hash != state.rules.hash:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import IntEnum, IntFlag
 from typing import Final
 
-__all__ = ["ASIDE", "COLUMNS", "Quality", "Reading", "ReadingBatch", "Source", "quality_names"]
+__all__ = ["ASIDE", "COLUMNS", "JUDGED", "Quality", "Reading", "ReadingBatch", "Source", "quality_names"]
 
 
 class Quality(IntFlag):
@@ -29,13 +29,37 @@ class Quality(IntFlag):
     """It was in the device's memory, and nobody knows since when; told by the gateway, never by a profile."""
     INVALID = 4096
     """The device itself calls it no valid measurement."""
+    SUSPECT = 8192
+    """Our own gate doubts it, for one of the reasons below; every rule looks at it all the same."""
+    BAD = 16_384
+    """Our own gate says that nothing was measured, for one of the reasons below."""
+    IMPOSSIBLE = 32_768
+    DROPOUT = 65_536
+    ZERO = 131_072
+    JUMP = 262_144
+    SPIKES = 524_288
+    FLAT = 1_048_576
+    DISAGREES = 2_097_152
 
     @property
     def clinical(self) -> bool:
-        """Whether a clinical rule may look at the value: no demo, test, sensor-off, future, nor aside."""
-        return not self & (Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE | ASIDE)
+        """Whether a clinical rule may look at it: no demo, test, sensor-off, future, bad value, nor aside."""
+        hidden = Quality.DEMO | Quality.TEST | Quality.SENSOR_OFF | Quality.FUTURE | Quality.BAD
+        return not self & (hidden | ASIDE)
 
 
+JUDGED: Final = (
+    Quality.SUSPECT
+    | Quality.BAD
+    | Quality.IMPOSSIBLE
+    | Quality.DROPOUT
+    | Quality.ZERO
+    | Quality.JUMP
+    | Quality.SPIKES
+    | Quality.FLAT
+    | Quality.DISAGREES
+)
+"""What the quality gate says of values (``rules.detectors.quality``); no device does."""
 ASIDE: Final = Quality.TIME_UNKNOWN | Quality.INVALID
 """A value with one of these is no value of now, but people are to see it."""
 

@@ -71,11 +71,11 @@ RULES = (
     make("shadow", threshold("spo2", "below", 94, 1), shadow=True),
 )
 VALUES = {
-    "spo2": [84, 89, 90, 91, 91.5, 92, 93, 96, 97],
-    "heart_rate": [38, 41, 60, 91, 119, 126, 131, 140],
-    "pulse_rate": [39, 60, 111, 121, 131],
+    "spo2": [0, 84, 89, 90, 91, 91.5, 92, 93, 96, 97],
+    "heart_rate": [0, 38, 41, 60, 91, 119, 126, 131, 140],
+    "pulse_rate": [0, 39, 60, 111, 121, 131],
     "respiratory_rate": [8, 9, 14, 22, 25],
-    "ibp_mean": [50, 59, 62, 66, 71, 80],
+    "ibp_mean": [400, 50, 59, 62, 66, 71, 80],
     "nibp_systolic": [88, 120, 176, 181, 205, 225],
     "nibp_diastolic": [80, 105, 110, 112],
     "body_weight": [80, 81.9, 82, 82.1, 83],
@@ -83,6 +83,8 @@ VALUES = {
     "consciousness": [0, 1],
     "supplemental_oxygen": [0, 1],
 }
+GATED = (0, 400)
+"""What the quality gate may put aside, by what came before: it takes values as they arrive."""
 DEVICES = {
     "spo2": "ab",
     "heart_rate": "cb",
@@ -105,7 +107,8 @@ def rows(draw: st.DrawFn, most: int = 40, *, tidy: bool = False) -> list[FullRow
         late = 0 if tidy else draw(st.sampled_from([0, 0, 0, 0, 61, 4000]))
         for metric in group:
             quality = 0 if tidy else draw(st.sampled_from([0] * 8 + [8, 16, 32, 3072, 3076, 4096]))
-            value: float | None = float(draw(st.sampled_from(VALUES[metric])))
+            values = [v for v in VALUES[metric] if not (tidy and v in GATED)]
+            value: float | None = float(draw(st.sampled_from(values)))
             if quality == Quality.SENSOR_OFF and draw(st.booleans()):
                 value = None
             out.append((patient, device, metric, value, time, time + at(late), quality))

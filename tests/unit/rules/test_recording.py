@@ -54,19 +54,28 @@ def expressed(value: float) -> float:
     return math.copysign(math.floor(abs(value) + 0.5), value)
 
 
-def recording() -> list[Measured]:
+def recording(*, least_spo2: float = 1.0) -> list[Measured]:
+    """An oximeter's zeros count as 1: what the quality gate makes of 0 is a test of its own."""
     found: dict[tuple[int, str, str], dict[str, float]] = {}
     with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             device = DEVICES.get(row["metric"])
             if device:
                 time = round(float(row["time"]) * SECOND)
-                found.setdefault((time, row["patient"], device), {})[row["metric"]] = expressed(
-                    float(row["value"])
-                )
+                value = expressed(float(row["value"]))
+                least = least_spo2 if device == "oximeter" else 0.0
+                found.setdefault((time, row["patient"], device), {})[row["metric"]] = max(least, value)
     return [
         Measured(patient, device, time, values) for (time, patient, device), values in sorted(found.items())
     ]
+
+
+def test_zeros_of_the_oximeter_are_no_saturation_but_one_beside_a_failing_heart():
+    measured = recording(least_spo2=0.0)
+    end = measured[-1].time + 60 * SECOND
+    _, out = play(PLAIN[:1], [Readings(1, end, rows_of(measured), "gw", end)])
+    starts = [(t.at, t.values) for t in out if t.kind == "start"]
+    assert starts == [(83_349 * SECOND, {"spo2": 0.0})], "the heart rate was 11 then"
 
 
 def test_the_alarms_are_those_of_the_file():

@@ -64,6 +64,15 @@ def test_the_key_uses_the_devices_time_only_when_its_clock_is_set():
         (Quality.FROM_STORE, 1024, "from_store", True),
         (Quality.TIME_UNKNOWN, 2048, "time_unknown", False),
         (Quality.INVALID, 4096, "invalid", False),
+        (Quality.SUSPECT, 8192, "suspect", True),
+        (Quality.BAD, 16_384, "bad", False),
+        (Quality.IMPOSSIBLE, 32_768, "impossible", True),
+        (Quality.DROPOUT, 65_536, "dropout", True),
+        (Quality.ZERO, 131_072, "zero", True),
+        (Quality.JUMP, 262_144, "jump", True),
+        (Quality.SPIKES, 524_288, "spikes", True),
+        (Quality.FLAT, 1_048_576, "flat", True),
+        (Quality.DISAGREES, 2_097_152, "disagrees", True),
     ],
 )
 def test_quality_bits_are_stored_so_they_never_change(flag: Quality, bit: int, name: str, clinical: bool):  # noqa: FBT001
@@ -78,4 +87,4 @@ def test_several_flags_are_named_in_order_and_one_unfit_is_enough():
     assert not both.clinical
     assert Quality(0).clinical
     assert quality_names(0) == []
-    assert len(Quality) == 13
+    assert len(Quality) == 22

@@ -1,0 +1,1 @@
+"""What judges signals as they come: pure, one small state a stream, the same at the edge and in the cloud."""

@@ -1,0 +1,344 @@
+"""The quality gate: what each value is worth, told by what its stream and its neighbours did before.
+
+``good`` (no bit), ``suspect`` (every rule looks at it all the same) or ``bad`` (nothing was measured: no
+clinical rule looks at it, and a technical condition begins), with the reason as further bits of ``Quality``.
+
+Only two reasons make a value bad, and neither can hide what happened to the patient:
+- ``impossible``: outside what the metric can be.
+- ``dropout``: exactly 0 of an oximeter, which no oximeter measures, as SpO2, or as pulse rate while SpO2 is 0
+  too; and nothing says that the patient was failing: not the last values of the oximeter, not what other
+  devices tell of heart and pressure. Else it is ``zero``, suspect. A heart rate of 0 is never bad.
+
+All else is suspect: ``zero``, ``jump`` (faster than physiology, until it has stayed), ``spikes`` (it jumped
+away and back again and again), ``flat``, ``disagrees`` (another signal says otherwise for half a minute).
+
+Memory is in time, not in samples: 1 Hz and three values a day share the code. Pure; the caller passes rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import exp, inf
+from typing import Any, Final, NamedTuple
+
+from hearthward.core.model import JUDGED, Quality
+from rules.detectors.quality_limits import LIMITS, PRESSURES, RATES, Limits
+from rules.model import Rows
+
+__all__ = ["Gate", "Stream", "SubjectGate", "refine"]
+
+SECOND: Final = 1_000_000_000
+FRESH: Final = 90 * SECOND
+"""So old a value of another signal may be to be compared with: one of each minute still counts."""
+REMEMBERED: Final = 3600 * SECOND
+"""After so long a value says nothing of how fast the next may have come."""
+STAYED: Final = 30 * SECOND
+"""A value that has stayed away so long, told at least ``STAYING`` times, is where the patient is now."""
+STAYING: Final = 3
+BACK: Final = 120 * SECOND
+"""A value that is back within this time has been a spike."""
+RESTLESS: Final = 600 * SECOND
+"""``SPIKES`` within this time make a jump one of many."""
+SPIKES: Final = 3
+FLAT_LEAST: Final = 30
+APART: Final = 30 * SECOND
+TAU: Final = 120 * SECOND
+UNJUDGED: Final = int(sum(f for f in Quality if not f.clinical and f not in JUDGED))
+"""Values with one of these are no measurement of now anyhow: the gate neither judges them nor learns."""
+IMPOSSIBLE: Final = int(Quality.BAD | Quality.IMPOSSIBLE)
+DROPOUT: Final = int(Quality.BAD | Quality.DROPOUT)
+ZERO: Final = int(Quality.SUSPECT | Quality.ZERO)
+JUMP: Final = int(Quality.SUSPECT | Quality.JUMP)
+MANY: Final = int(Quality.SUSPECT | Quality.SPIKES)
+FLAT: Final = int(Quality.SUSPECT | Quality.FLAT)
+DISAGREES: Final = int(Quality.SUSPECT | Quality.DISAGREES)
+COMPARED: Final = RATES | PRESSURES.keys() | {"spo2"}
+
+
+class Stream:
+    """One signal of one device.
+
+    ``value`` of ``time`` is the newest, with its verdict ``bits``, ``before`` the newest that is no zero;
+    ``level`` of ``told`` the newest that was believed, ``slow`` a mean of those that forgets with ``TAU``.
+    Since ``away`` (-1: not) ``strayed`` values lie far from the level. Since ``changed`` it has been the
+    same, ``same`` times more. ``apart`` is since when another signal disagrees (-1: none does); ``spikes``
+    are the last times that it came back from a jump.
+    """
+
+    __slots__ = (
+        "apart",
+        "away",
+        "before",
+        "bits",
+        "changed",
+        "level",
+        "same",
+        "slow",
+        "spikes",
+        "strayed",
+        "time",
+        "told",
+        "value",
+    )
+
+    def __init__(self) -> None:
+        self.time, self.value, self.bits = -1, 0.0, 0
+        self.before = 0.0
+        self.told, self.level, self.slow = -1, 0.0, 0.0
+        self.away, self.strayed = -1, 0
+        self.changed, self.same = -1, 0
+        self.apart = -1
+        self.spikes: list[int] = []
+
+    def take(self, time: int, value: float, limits: Limits) -> None:
+        """Take the next value, in range; ``bits`` is what its past says of it; of a lost zero, nothing."""
+        if value == 0 and limits.zero == "lost":
+            self.time, self.value, self.bits = time, value, 0
+            return
+        found = self._moved(time, value, limits)
+        if value != self.value or self.time < 0:
+            self.changed, self.same = time, 0
+        else:
+            self.same += 1
+            if limits.flat and self.same >= FLAT_LEAST and time - self.changed >= limits.flat * SECOND:
+                found |= FLAT
+        self.time, self.value, self.bits = time, value, found
+        if value:
+            self.before = value
+
+    def _moved(self, time: int, value: float, limits: Limits) -> int:
+        passed = time - self.told
+        distance = abs(value - self.level)
+        near = distance <= limits.step
+        if self.told < 0 or near or passed > REMEMBERED or distance <= limits.allowed(passed):
+            if self.away >= 0 and near and time - self.away <= BACK:
+                self.spikes = [*self.spikes[1 - SPIKES :], time]
+            self._believe(time, value, limits)
+            return 0
+        if self.away < 0:
+            self.away, self.strayed = time, 0
+        self.strayed += 1
+        if self.strayed > STAYING and time - self.away >= STAYED:
+            self._believe(time, value, limits)
+            self.slow = value
+            return 0
+        often = len(self.spikes) == SPIKES and time - self.spikes[0] <= RESTLESS
+        return MANY if often else JUMP
+
+    def _believe(self, time: int, value: float, limits: Limits) -> None:
+        if self.told < 0:
+            self.slow = value
+        elif limits.falling < inf:
+            self.slow += (1 - exp((self.told - time) / TAU)) * (value - self.slow)
+        self.told, self.level, self.away = time, value, -1
+
+    def failing(self, limits: Limits) -> bool:
+        """Whether the last values that were believed were critical, or on their way there."""
+        low, high = limits.critical
+        if self.told < 0:
+            return False
+        return not low < self.level < high or self.slow - self.level > limits.falling
+
+    def disagree(self, time: int, *, apart: bool) -> int:
+        """Whether another signal has said otherwise for long enough."""
+        if not apart:
+            self.apart = -1
+            return 0
+        if self.apart < 0 or self.apart > time:
+            self.apart = time
+        return DISAGREES if time - self.apart >= APART else 0
+
+    def shift(self, by: int) -> None:
+        """All values were measured so much (ns) later than told."""
+        for name in ("time", "told", "away", "changed", "apart"):
+            at = getattr(self, name)
+            if at >= 0:
+                setattr(self, name, at + by)
+        self.spikes = [at + by for at in self.spikes]
+
+    def pack(self) -> list[Any]:
+        """All that ``unpacked`` needs."""
+        packed = [getattr(self, name) for name in self.__slots__ if name != "spikes"]
+        return [*packed, list(self.spikes)]
+
+    @classmethod
+    def unpacked(cls, packed: list[Any]) -> Stream:
+        """Go on from what ``pack`` gave."""
+        out = cls()
+        *rest, out.spikes = packed
+        for name, value in zip((n for n in cls.__slots__ if n != "spikes"), rest, strict=True):
+            setattr(out, name, value)
+        return out
+
+
+class _Now(NamedTuple):
+    """One row that is to be judged: its place in the input, and what it says."""
+
+    i: int
+    device: str
+    metric: str
+    value: float
+
+
+class SubjectGate:
+    """All streams of one patient (or device on nobody): ``streams[metric][device]``."""
+
+    __slots__ = ("streams",)
+
+    def __init__(self) -> None:
+        self.streams: dict[str, dict[str, Stream]] = {}
+
+    def judge(self, time: int, rows: Sequence[_Now], keep: int) -> Iterator[tuple[int, int]]:
+        """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
+        fresh = []
+        for row in rows:
+            limits = LIMITS[row.metric]
+            stream = self._stream(row.metric, row.device, time, keep)
+            if not limits.low <= row.value <= limits.high:
+                yield row.i, IMPOSSIBLE
+            elif time > stream.time:
+                fresh.append((row, stream, limits))
+            elif time == stream.time and row.value == stream.value:
+                yield row.i, stream.bits
+        for row, stream, limits in fresh:
+            stream.take(time, row.value, limits)
+        for row, stream, limits in fresh:
+            if row.value == 0 and limits.zero:
+                stream.bits |= self._zero(row, time, stream, limits) if limits.zero == "lost" else ZERO
+            if row.metric in COMPARED:
+                stream.bits |= self._others(row, time, stream)
+            yield row.i, stream.bits
+
+    def _stream(self, metric: str, device: str, time: int, keep: int) -> Stream:
+        devices = self.streams.get(metric)
+        if devices is None:
+            devices = self.streams[metric] = {}
+        found = devices.get(device)
+        if found is None:
+            for silent in [d for d, s in devices.items() if s.time < time - keep]:
+                del devices[silent]
+            found = devices[device] = Stream()
+        return found
+
+    def _newest(self, metric: str, time: int) -> Stream | None:
+        """The stream of that metric which told last, if that is not too long ago."""
+        best = None
+        for _, stream in sorted(self.streams.get(metric, {}).items()):
+            if time - FRESH <= stream.time <= time and (best is None or stream.time > best.time):
+                best = stream
+        return best
+
+    def _zero(self, row: _Now, time: int, stream: Stream, limits: Limits) -> int:
+        """Whether an oximeter's zero is a lost signal, or may be the patient."""
+        other = "spo2" if row.metric == "pulse_rate" else "pulse_rate"
+        beside = self.streams.get(other, {}).get(row.device)
+        if row.metric == "pulse_rate" and not (
+            beside is not None and beside.value == 0 and beside.time >= time - FRESH
+        ):
+            return ZERO  # a saturation is measured, but no beat
+        if stream.failing(limits) or (beside is not None and beside.failing(LIMITS[other])):
+            return ZERO
+        return ZERO if self._arrest(time) else DROPOUT
+
+    def _arrest(self, time: int) -> bool:
+        """Whether heart or pressure, measured otherwise, were critical: of a zero, what was before it."""
+        for metric in ("heart_rate", "ibp_mean", "ibp_systolic"):
+            found = self._newest(metric, time)
+            low, high = LIMITS[metric].critical
+            if found is not None and found.before and not low < found.before < high:
+                return True
+        return False
+
+    def _others(self, row: _Now, time: int, stream: Stream) -> int:
+        """What other signals say of a value."""
+        if row.metric in RATES:
+            (partner,) = RATES - {row.metric}
+            other = self._newest(partner, time)
+            apart = (
+                other is not None
+                and row.value > 0
+                and other.value > 0
+                and abs(row.value - other.value) > max(20.0, 0.25 * max(row.value, other.value))
+            )
+            return stream.disagree(time, apart=apart)
+        if row.metric == "spo2" and row.value > 0:
+            pulse = self.streams.get("pulse_rate", {}).get(row.device)
+            lost = pulse is not None and pulse.time == time and pulse.value == 0
+            return DISAGREES if lost else 0
+        order = PRESSURES.get(row.metric)
+        return DISAGREES if order is not None and self._upside_down(order, row.device, time) else 0
+
+    def _upside_down(self, order: tuple[str, str, str], device: str, time: int) -> bool:
+        """Whether systolic, mean and diastolic pressure of one time are not in this order."""
+        found = (self.streams.get(metric, {}).get(device) for metric in order)
+        values = [s.value for s in found if s is not None and s.time == time]
+        return values != sorted(values, reverse=True)
+
+    def copy(self) -> SubjectGate:
+        """The same, to be changed on its own."""
+        return SubjectGate.unpacked(self.pack())
+
+    def shift(self, by: int) -> None:
+        """All values were measured so much (ns) later than told."""
+        for devices in self.streams.values():
+            for stream in devices.values():
+                stream.shift(by)
+
+    def pack(self) -> list[Any]:
+        """All of it as plain data; equal histories give equal data."""
+        return [
+            [metric, [[device, *s.pack()] for device, s in sorted(devices.items())]]
+            for metric, devices in sorted(self.streams.items())
+        ]
+
+    @classmethod
+    def unpacked(cls, packed: list[Any]) -> SubjectGate:
+        """The streams that ``pack`` described."""
+        out = cls()
+        out.streams = {m: {row[0]: Stream.unpacked(row[1:]) for row in rows} for m, rows in packed}
+        return out
+
+
+Gate = dict[str, SubjectGate]
+"""By subject; a stream's state is below 1 KB."""
+
+
+def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = False) -> Rows:
+    """The rows with the gate's verdicts among their quality bits, in place in ``gate``.
+
+    What was said of a value before (by a gate that saw more) stays said. ``copying``: the subjects' gates
+    are replaced, not changed. Streams silent for ``keep`` ns (an hour at least) make room when a new one
+    comes. What is dated after ``until`` (UTC ns) is neither believed nor judged.
+    """
+    times, subjects, keep = rows.time, rows.patient, max(keep, REMEMBERED)
+    judged = [
+        i
+        for i, (metric, value) in enumerate(zip(rows.metric, rows.value, strict=True))
+        if metric in LIMITS
+        and value is not None
+        and value == value  # noqa: PLR0124 - NaN
+        and not rows.quality[i] & UNJUDGED
+        and times[i] <= until
+    ]
+    if not judged:
+        return rows
+    keys = list(zip(times, subjects, rows.device, rows.metric, strict=True))
+    judged.sort(key=keys.__getitem__)
+    said: dict[int, int] = {}
+    own: set[str] = set()
+    for (time, name), places in groupby(judged, key=lambda i: keys[i][:2]):
+        found = gate.get(name)
+        if found is None:
+            found = gate[name] = SubjectGate()
+        elif copying and name not in own:
+            found = gate[name] = found.copy()
+        own.add(name)
+        now = [_Now(i, rows.device[i], rows.metric[i], float(rows.value[i] or 0.0)) for i in places]
+        said.update((i, bits) for i, bits in found.judge(time, now, keep) if bits)
+    if not said:
+        return rows
+    quality = list(rows.quality)
+    for i, bits in said.items():
+        quality[i] |= bits
+    return Rows(rows.patient, rows.device, rows.metric, rows.value, rows.time, rows.received, quality)
