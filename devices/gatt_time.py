@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from firmware_profiles.schema_transport import ClockBytes
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import DecodeError
 
@@ -19,6 +20,7 @@ __all__ = [
     "DST_UNKNOWN",
     "ZONE_UNKNOWN",
     "LocalTime",
+    "counted_time",
     "current_time",
     "date_time",
     "local_time",
@@ -76,6 +78,19 @@ def date_time(at: datetime) -> bytes:
 def current_time(at: datetime, reason: int = MANUAL_UPDATE) -> bytes:
     """2A2B, 10 bytes: whole seconds, day of the week (Monday is 1), 1/256 seconds, why it is given."""
     return date_time(at) + bytes((at.isoweekday(), at.microsecond * 256 // 1_000_000, reason))
+
+
+def counted_time(clock: ClockBytes, at: datetime) -> bytes:
+    """The seconds since the clock's epoch (32 bits), behind what stands before them.
+
+    Raises:
+        ValueError: a time that 32 bits cannot say.
+    """
+    count = (at - datetime.fromisoformat(clock.epoch)) // timedelta(seconds=1)
+    if not 0 < count < 1 << 32:
+        msg = f"{at} is not within 32 bits of seconds since {clock.epoch}"
+        raise ValueError(msg)
+    return bytes.fromhex(clock.before) + count.to_bytes(4, clock.endian)
 
 
 def local_time_information(time: LocalTime) -> bytes:

@@ -12,6 +12,7 @@ from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejected, OnState
 from devices.consuming import Sleep, backoff
 from devices.cursors import Cursors, MemoryCursors
+from devices.cutting import cut
 from devices.delivery import CAPACITY, Delivery, Payload, Sink
 from devices.intake import Intake
 from devices.links.base import Aided, Announcing, DeviceLink, Slow
@@ -315,8 +316,10 @@ class DeviceSession:
         Such a device is not subscribed to, and let go, while too much waits for the sink: it keeps the rest.
         """
 
-        def on_payload(source: str, payload: bytes, ago: int = 0) -> None:
+        def whole(source: str, payload: bytes, ago: int = 0) -> None:
             self._take(profile, source, payload, ago)
+
+        on_payload = cut(profile, whole, self._noise)
 
         if not any(step.mode == "indicate" for step in profile.session):
             await link.run(profile.session, on_payload)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from firmware_profiles.errors import did_you_mean
 from firmware_profiles.field_checks import Finding, bad, carries_clock, frame_findings
-from firmware_profiles.framing_checks import serial_findings
+from firmware_profiles.framing_checks import serial_findings, stream_findings
 from firmware_profiles.schema import Match, ProfileDocument, TransportSpec, Vector
 from firmware_profiles.step_checks import session_findings, step_findings
 from firmware_profiles.types import INTEGERS
@@ -114,8 +114,10 @@ def _transport(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Findi
 
 
 def _ble(doc: ProfileDocument) -> Iterator[Finding]:
-    if doc.framing is not None:
-        yield ("framing",), "Bluetooth delivers whole payloads: framing is for serial transports"
+    if doc.transport is not None and doc.transport.kind == "ble":
+        yield from stream_findings(doc)
+    elif doc.framing is not None:
+        yield ("framing",), "an advertisement is a whole payload: there is nothing to cut"
     if doc.transport is not None:
         for key in sorted(_PORT_KEYS & doc.transport.model_fields_set):
             yield ("transport", key), "is for a serial transport only"

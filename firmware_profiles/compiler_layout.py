@@ -29,6 +29,12 @@ __all__ = ["one_record", "read_binary", "read_pairs", "read_records"]
 def read_binary(code: Code) -> None:
     """Read all fields of a binary payload and refuse what is left over."""
     frame = code.frame
+    if frame.begins:
+        begins = bytes.fromhex(frame.begins)
+        with code.under(f"if p[:{len(begins)}] != {begins!r}:"):
+            short = f"{begins!r}.startswith(bytes(p))"
+            code.put(f"if {short}: raise truncated({code.source!r}, {len(begins)}, len(p))")
+            code.put("return ()")
     if frame.integrity and not frame.integrity_optional and frame.length is None:
         code.put(f"p = {_trailer(code)}")
     code.put("n = len(p)")

@@ -24,6 +24,7 @@ _BASE: Final[dict[str, Any]] = {
     "any_bits": numbers.any_bits,
     "dt7_ns": numbers.dt7_ns,
     "time8_ns": numbers.time8_ns,
+    "seconds_ns": numbers.seconds_ns,
     "stamp_ns": numbers.stamp_ns,
     "moment_text": numbers.moment_text,
     "text_of": numbers.text_of,

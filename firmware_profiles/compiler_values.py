@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import cast
 
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _MINUTE_NS = 60 * SECOND
+_EPOCH = "1970-01-01"
+_MOMENTS = {"dt7": "dt7_ns", "time8": "time8_ns", "seconds32": "seconds_ns"}
 _UNSET = int(Quality.CLOCK_UNSET)
 
 
@@ -128,8 +131,15 @@ def _joined(spec: FieldSpec) -> str:
     return " | ".join(parts)
 
 
+def _epoch(spec: FieldSpec) -> str:
+    """What is given to the reader of seconds besides them: their beginning, in seconds since 1970."""
+    if spec.type != "seconds32":
+        return ""
+    return f", {int(datetime.fromisoformat(spec.epoch or _EPOCH).replace(tzinfo=UTC).timestamp())}"
+
+
 def _clock(code: Code, spec: FieldSpec) -> None:
-    read = f"{'dt7_ns' if spec.type == 'dt7' else 'time8_ns'}({', '.join(targets(spec))})"
+    read = f"{_MOMENTS[spec.type]}({', '.join(targets(spec))}{_epoch(spec)})"
     if spec.role == "start":
         code.put(f"s_{spec.name} = {read}")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 
 from firmware_profiles.document import Where
 from firmware_profiles.errors import did_you_mean
@@ -19,7 +20,7 @@ from firmware_profiles.schema import FieldSpec, Frame, QualityRule
 from firmware_profiles.types import CLOCKS, INTEGERS, PAIR_TYPES, TAILS, WIDTHS, units_of
 from hearthward.core.codes import CLOCK_SKEW, INTERNAL, METRICS, Metric
 
-__all__ = ["Finding", "bad", "carries_clock", "frame_findings"]
+__all__ = ["Finding", "bad", "carries_clock", "frame_findings", "is_day"]
 
 _BINARY_KEYS = frozenset(
     {
@@ -39,7 +40,16 @@ _BINARY_KEYS = frozenset(
 )
 _METRIC_KEYS = frozenset({"enum", "nulls", "scale", "unit", "unit_if", "range", "bits"})
 _NUMBER_KEYS = frozenset({"nulls", "scale", "unit", "unit_if", "range"})
+_FIRST_DAY = date(1970, 1, 1)
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|0|[1-9][0-9]*")
+
+
+def is_day(text: str) -> bool:
+    """Whether a year, month and day are one of the calendar, from 1970 on."""
+    try:
+        return date.fromisoformat(text) >= _FIRST_DAY
+    except ValueError:
+        return False
 
 
 def carries_clock(frame: Frame) -> bool:
@@ -60,7 +70,11 @@ def frame_findings(frame: Frame) -> Iterator[Finding]:
         (text and frame.stamp is None, (), "a frame of pairs needs the stamp it begins with"),
         (text and frame.integrity is not None, ("integrity",), "is for binary frames"),
         (not text and bool(frame.stamp or frame.required), (), "stamp and required are for frames of pairs"),
-        (clocks > 1, ("fields",), "a frame has at most one dt7: the time of its readings"),
+        (
+            clocks > 1,
+            ("fields",),
+            "a frame has at most one dt7, time8 or seconds32: the time of its readings",
+        ),
     )
     yield from frame_place_findings(frame)
     before: dict[str, FieldSpec] = {}
@@ -113,6 +127,15 @@ def _in_bytes(frame: Frame, spec: FieldSpec, before: dict[str, FieldSpec]) -> It
     yield from field_place_findings(frame, spec, before)
     if spec.of is not None:
         yield from _of(spec, spec.of, before)
+    if spec.epoch is not None:
+        yield from _epoch(spec, spec.epoch)
+
+
+def _epoch(spec: FieldSpec, day: str) -> Iterator[Finding]:
+    if spec.type != "seconds32":
+        yield ("epoch",), f"is for seconds32, not {spec.type}"
+    elif not is_day(day):
+        yield ("epoch",), f"{day!r} is no day of the calendar"
 
 
 def _of(spec: FieldSpec, name: str, before: dict[str, FieldSpec]) -> Iterator[Finding]:

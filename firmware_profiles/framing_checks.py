@@ -10,7 +10,7 @@ from firmware_profiles.field_checks import Finding, bad
 from firmware_profiles.schema import Framing, ProfileDocument
 from firmware_profiles.schema_transport import ByteTest
 
-__all__ = ["framing_findings", "serial_findings"]
+__all__ = ["framing_findings", "serial_findings", "stream_findings"]
 
 _KEYS = {
     "delimiter": frozenset({"delimiter", "max_length", "tests"}),
@@ -47,6 +47,18 @@ def serial_findings(doc: ProfileDocument) -> Iterator[Finding]:
             ),
         )
     yield from ((("framing", *path), message) for path, message in framing_findings(doc.framing))
+
+
+def stream_findings(doc: ProfileDocument) -> Iterator[Finding]:
+    """What framing needs over Bluetooth: the notifications of one characteristic are a stream of bytes."""
+    framing = doc.framing
+    if framing is None:
+        return
+    if framing.source not in {step.subscribe for step in doc.session}:
+        yield ("framing", "source"), "over Bluetooth it is a characteristic that the session subscribes to"
+    if doc.composes:
+        yield ("framing",), "is for a whole device: take composes away"
+    yield from ((("framing", *path), message) for path, message in framing_findings(framing))
 
 
 def framing_findings(framing: Framing) -> Iterator[Finding]:

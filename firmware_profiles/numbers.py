@@ -25,6 +25,7 @@ __all__ = [
     "float32",
     "hex_text",
     "moment_text",
+    "seconds_ns",
     "sfloat",
     "stamp_ns",
     "text_of",
@@ -175,6 +176,11 @@ def time8_ns(*parts: int) -> int | None:
         parts = tuple(int(digits[i : i + 2]) for i in range(0, 14, 2))
     century, year, month, day, hour, minute, second = parts[:7]
     return dt7_ns(century * 100 + year, month, day, hour, minute, second)
+
+
+def seconds_ns(count: int, epoch: int) -> int | None:
+    """Seconds since ``epoch`` (s since 1970) as naive nanoseconds; None for 0: the clock is not set."""
+    return (epoch + count) * 1_000_000_000 if count else None
 
 
 _BCD_CENTURIES: Final = frozenset({0x19, 0x20, 0x21})

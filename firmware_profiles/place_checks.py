@@ -74,6 +74,11 @@ def frame_place_findings(frame: Frame) -> Iterator[Finding]:
             ("integrity_none",),
             "has as many bytes as the check",
         ),
+        (
+            frame.begins is not None and (text or frame.records or not frame.begins.strip()),
+            ("begins",),
+            "is at least one byte of a binary frame without records",
+        ),
         (bool(frame.only_if) and (frame.records or text), ("only_if",), "is not for records or pairs"),
     )
     for i, condition in enumerate(frame.only_if):
@@ -234,12 +239,12 @@ def _role(spec: FieldSpec, before: dict[str, FieldSpec]) -> Iterator[Finding]:
         (
             spec.role == "clock_offset_min" and "clock" not in earlier,
             ("role",),
-            "needs an earlier dt7 or time8, to which it is added",
+            "needs an earlier dt7, time8 or seconds32, to which it is added",
         ),
         (
             spec.role in {"utc_offset_quarters", "dst"} and not zoned,
             ("role",),
-            "needs an earlier dt7 or time8 with a metric, whose zone it says",
+            "needs an earlier dt7, time8 or seconds32 with a metric, whose zone it says",
         ),
         (
             spec.role in {"utc_offset_quarters", "dst", "size"} and spec.present_if is not None,

@@ -111,10 +111,45 @@ def crc16_mcrf4xx(data: bytes) -> bytes:
     return crc.to_bytes(2, "little")
 
 
+def _crc8_table(poly: int, *, reflected: bool) -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            if reflected:
+                crc = crc >> 1 ^ poly if crc & 1 else crc >> 1
+            else:
+                crc = (crc << 1 ^ poly) & 0xFF if crc & 0x80 else crc << 1
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC8 = _crc8_table(0x07, reflected=False)
+_CRC8_MAXIM = _crc8_table(0x8C, reflected=True)
+
+
+def crc8(data: bytes) -> bytes:
+    """CRC-8: polynomial 0x07, initially 0."""
+    crc = 0
+    for byte in data:
+        crc = _CRC8[crc ^ byte]
+    return bytes([crc])
+
+
+def crc8_maxim(data: bytes) -> bytes:
+    """CRC-8/MAXIM: polynomial 0x31 reflected, initially 0."""
+    crc = 0
+    for byte in data:
+        crc = _CRC8_MAXIM[crc ^ byte]
+    return bytes([crc])
+
+
 INTEGRITY: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
     "sum8": (1, sum8),
     "sum7": (1, sum7),
     "xor8": (1, xor8),
+    "crc8": (1, crc8),
+    "crc8-maxim": (1, crc8_maxim),
     "crc16-mcrf4xx": (2, crc16_mcrf4xx),
 }
 

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Bit", "Certainty", "Hex", "Ident", "Name", "Positive", "QualityName", "Strict", "Text", "Uuid"]
+__all__ = [
+    "Bit",
+    "Certainty",
+    "Day",
+    "Hex",
+    "Ident",
+    "Name",
+    "Positive",
+    "QualityName",
+    "Strict",
+    "Text",
+    "Uuid",
+]
 
 Ident = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
@@ -28,6 +40,7 @@ QualityName = Literal[
     "invalid",
 ]
 Certainty = Literal["spec", "captured", "inferred"]
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Hex = Annotated[str, StringConstraints(pattern=r"^\s*([0-9a-fA-F]{2}\s*)*$")]
 """Bytes as hexadecimal digits, in pairs."""
 

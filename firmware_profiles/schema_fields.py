@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from firmware_profiles.schema_base import Bit, Certainty, Hex, Name, Positive, QualityName, Strict, Text
+from firmware_profiles.schema_base import Bit, Certainty, Day, Hex, Name, Positive, QualityName, Strict, Text
 
 __all__ = [
     "BitPart",
@@ -98,12 +98,15 @@ class FieldSpec(Strict):
         "float32-11073",
         "dt7",
         "time8",
+        "seconds32",
         "utf8",
         "bytes",
         "decimal",
         "hex",
     ]
     endian: Literal["little", "big"] = "little"
+    epoch: Day | None = None
+    """Of ``seconds32``: the day from whose beginning the seconds are counted (1970-01-01)."""
     present_if: Condition | None = None
     also_if: Condition | None = None
     """Of a field with ``present_if``: there when both hold (an amount in one unit or another by a flag)."""
@@ -123,10 +126,11 @@ class FieldSpec(Strict):
     ) = None
     """What a field says of time, or of the size of its record (see ``Frame.records``).
 
-    ``clock``: the time of the frame's readings (a dt7 or time8 without a role is one). ``clock_offset_min``:
-    minutes to be added to it; a number in ``nulls`` makes it unknown. ``elapsed_min``: minutes since the
-    device's session began. ``start``: a time of its own; with a ``metric`` it is a reading, whose text has
-    the zone that ``utc_offset_quarters`` (15 min) and ``dst`` (as in Bluetooth's DST offset) say.
+    ``clock``: the time of the frame's readings (a dt7, time8 or seconds32 without a role is one).
+    ``clock_offset_min``: minutes to be added to it; a number in ``nulls`` makes it unknown. ``elapsed_min``:
+    minutes since the device's session began. ``start``: a time of its own; with a ``metric`` it is a
+    reading, whose text has the zone that ``utc_offset_quarters`` (15 min) and ``dst`` (as in Bluetooth's
+    DST offset) say.
     """
     of: Name | None = None
     """Take the number from this earlier field instead of from the bytes (with ``bits``)."""
@@ -163,7 +167,7 @@ class Frame(Strict):
     format: Literal["binary", "pairs"] = "binary"
     stamp: Literal["MM/DD/YY HH:MM:SS"] | None = None
     required: tuple[str, ...] = ()
-    integrity: Literal["sum8", "sum7", "xor8", "crc16-mcrf4xx"] | None = None
+    integrity: Literal["sum8", "sum7", "xor8", "crc8", "crc8-maxim", "crc16-mcrf4xx"] | None = None
     """The check at the end of a binary frame, over every byte before it."""
     integrity_optional: bool = False
     """A frame that ends right before the check is taken too: the device need not send one."""
@@ -175,6 +179,9 @@ class Frame(Strict):
     records: bool = False
     """The payload is a row of records, each beginning with its size in a byte of the role ``size``, which
     counts the whole record with its check."""
+    begins: Hex | None = None
+    """Of a source that sends several kinds of message: this frame is of those that begin so; the others are
+    something else, of which nothing is read."""
     only_if: tuple[Condition, ...] = ()
     """Another frame says nothing worth keeping (a scale that has not settled): it gives no readings."""
     repeat_s: Annotated[float, Field(gt=0, le=60)] | None = None

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from firmware_profiles.schema_base import Hex, Name, Positive, Strict, Uuid
+from firmware_profiles.schema_base import Day, Hex, Name, Positive, Strict, Uuid
 
-__all__ = ["ByteTest", "Framing", "KeepAlive", "Racp", "StepSpec", "TransportSpec"]
+__all__ = ["ByteTest", "ClockBytes", "Framing", "KeepAlive", "Racp", "StepSpec", "TransportSpec"]
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -54,6 +54,14 @@ class Racp(Strict):
     """Delete from the device's store what is committed here, by its number (so ``cursor`` is needed)."""
 
 
+class ClockBytes(Strict):
+    """How a maker's own characteristic takes the time: ``before``, the seconds since ``epoch`` (32 bits)."""
+
+    epoch: Day = "1970-01-01"
+    endian: Literal["little", "big"] = "little"
+    before: Hex = ""
+
+
 class StepSpec(Strict):
     """Exactly one of the verbs; the others say how."""
 
@@ -65,9 +73,14 @@ class StepSpec(Strict):
     send: Hex | None = None
     """Send bytes on a serial line."""
     expect: Hex | None = None
-    """Wait until the serial line has brought these bytes."""
+    """Wait until the serial line has brought these bytes, or ``source`` a message that begins with them."""
+    source: Uuid | None = None
+    """Of ``expect`` over Bluetooth: the characteristic, subscribed to before."""
     set_time: Uuid | Literal["nonin"] | None = None
-    """Give the device the local time: a Current Time (2a2b) or Date Time (2a08), or a maker's command."""
+    """Give the device the local time: a Current Time (2a2b) or Date Time (2a08), or a maker's command;
+    over Bluetooth also a maker's own characteristic, with ``clock``."""
+    clock: ClockBytes | None = None
+    """How ``set_time`` writes the time to a characteristic that is not the standard's."""
     racp: Racp | None = None
     delay_s: Positive | None = None
     hex: Hex | None = None
@@ -95,7 +108,7 @@ class Framing(Strict):
     """
 
     kind: Literal["delimiter", "fixed", "length", "packet"]
-    source: Name
+    source: Name | Uuid
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     max_length: Annotated[int, Field(ge=1, le=65_536)] | None = None
     length: Annotated[int, Field(ge=1, le=4096)] | None = None
@@ -112,7 +125,7 @@ class Framing(Strict):
     """After noise, so many frames in a row must pass before the first is believed."""
     group: Annotated[int, Field(ge=1, le=1024)] | None = None
     """So many frames make one payload (a slotted packet, or a second's worth of samples)."""
-    integrity: Literal["sum8", "xor8", "crc16-mcrf4xx", "sum8-body"] | None = None
+    integrity: Literal["sum8", "xor8", "crc8", "crc8-maxim", "crc16-mcrf4xx", "sum8-body"] | None = None
     """The check before ``end``, over every byte before; ``sum8-body``: over those after the length field."""
     unpack: Literal["high-bits"] | None = None
     """``high-bits``: the second byte holds the top bits of the seven after it."""

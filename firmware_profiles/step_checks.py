@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from firmware_profiles.errors import did_you_mean
-from firmware_profiles.field_checks import Finding, bad
+from firmware_profiles.field_checks import Finding, bad, is_day
 from firmware_profiles.schema import ProfileDocument, StepSpec, TransportSpec
 
 __all__ = ["session_findings", "step_findings"]
 
 _VERBS: Final = ("subscribe", "read", "write", "send", "expect", "set_time", "racp", "delay_s")
 _ON: Final = {
-    "ble": frozenset({"subscribe", "read", "write", "set_time", "racp", "delay_s"}),
+    "ble": frozenset({"subscribe", "read", "write", "expect", "set_time", "racp", "delay_s"}),
     "serial": frozenset({"send", "expect", "set_time", "delay_s"}),
     "advertisement": frozenset[str](),
 }
@@ -47,6 +47,13 @@ def step_findings(step: StepSpec) -> Iterator[Finding]:
             ("within_s",),
             "is for expect and racp only",
         ),
+        (step.source is not None and verb != "expect", ("source",), "is for expect over Bluetooth only"),
+        (step.clock is not None and verb != "set_time", ("clock",), "is for set_time only"),
+        (
+            step.clock is not None and not is_day(step.clock.epoch),
+            ("clock", "epoch"),
+            "is no day of the calendar",
+        ),
         (verb == "delay_s" and step.retries > 0, ("retries",), "a delay does not fail"),
         (verb == "delay_s" and step.optional, ("optional",), "a delay is always possible"),
     )
@@ -74,9 +81,11 @@ def session_findings(doc: ProfileDocument) -> Iterator[Finding]:
             if verb not in _ON[transport.kind]:
                 yield ("session", i), f"{verb} is no step for {_named(transport)}"
         if step.set_time is not None:
-            yield from _set_time(transport, step.set_time, i)
+            yield from _set_time(transport, step, i)
             if stored:
                 yield ("session", i), "set_time stands before racp: the clock is put right first"
+        if step.expect is not None:
+            yield from _expect(doc, transport, i)
         if step.racp is not None:
             stored = True
             if step.racp.cursor == "sequence" and doc.dedupe is None:
@@ -110,11 +119,23 @@ def _transport(transport: TransportSpec) -> Iterator[Finding]:
         yield ("transport", "keepalive", "write"), "a serial line has no characteristics"
 
 
-def _set_time(transport: TransportSpec, how: str, i: int) -> Iterator[Finding]:
-    if transport.kind == "ble" and how not in _CLOCKS:
-        yield ("session", i, "set_time"), "over Bluetooth it is 2a2b (Current Time) or 2a08 (Date Time)"
+def _set_time(transport: TransportSpec, step: StepSpec, i: int) -> Iterator[Finding]:
+    at, how = ("session", i, "set_time"), step.set_time
+    if transport.kind == "ble" and how not in _CLOCKS and (how in _MAKERS or step.clock is None):
+        yield at, "over Bluetooth it is 2a2b (Current Time), 2a08 (Date Time), or any other with clock"
+    if step.clock is not None and (transport.kind != "ble" or how in _CLOCKS):
+        yield ("session", i, "clock"), "is for a Bluetooth characteristic that is not the standard's"
     if transport.kind == "serial" and how not in _MAKERS:
-        yield ("session", i, "set_time"), "on a serial line it is nonin"
+        yield at, "on a serial line it is nonin"
+
+
+def _expect(doc: ProfileDocument, transport: TransportSpec, i: int) -> Iterator[Finding]:
+    source = doc.session[i].source
+    before = {step.subscribe for step in doc.session[:i]}
+    if transport.kind == "serial" and source is not None:
+        yield ("session", i, "source"), "a serial line has no characteristics"
+    if transport.kind == "ble" and (source is None or source not in before):
+        yield ("session", i), "expect needs source: a characteristic that a step before subscribes to"
 
 
 def _sources(doc: ProfileDocument, transport: TransportSpec) -> Iterator[Finding]:

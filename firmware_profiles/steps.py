@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from firmware_profiles.schema_transport import StepSpec, TransportSpec
+from firmware_profiles.schema_transport import ClockBytes, StepSpec, TransportSpec
 
 __all__ = ["RacpStep", "Step", "compile_steps"]
 
@@ -35,7 +35,8 @@ class Step:
     """One thing to do after connecting; an ``optional`` one is skipped when the device lacks or refuses it.
 
     ``pair`` stands first where the transport asks for a bond, ``keepalive`` last: it goes on from there.
-    ``characteristic`` is a short uuid; for ``set_time`` also ``nonin``; else empty.
+    ``characteristic`` is a short uuid; for ``set_time`` also ``nonin``; else empty. ``clock`` says how a
+    characteristic that is not the standard's takes the time.
     ``data`` are the bytes to write, to send, or to wait for; ``seconds`` the length of a delay, how often to
     keep alive, or how long to wait for an answer (None: as the link thinks fit). A step that fails is tried
     ``retries`` times more, as long as the connection stands.
@@ -49,6 +50,7 @@ class Step:
     seconds: float | None = None
     retries: int = 0
     racp: RacpStep | None = None
+    clock: ClockBytes | None = None
 
 
 def compile_steps(transport: TransportSpec, session: tuple[StepSpec, ...]) -> tuple[Step, ...]:
@@ -73,9 +75,9 @@ def _step(spec: StepSpec) -> Step:
     elif spec.send is not None:
         step = Step("send", data=bytes.fromhex(spec.send))
     elif spec.expect is not None:
-        step = Step("expect", data=bytes.fromhex(spec.expect), seconds=spec.within_s)
+        step = Step("expect", spec.source or "", data=bytes.fromhex(spec.expect), seconds=spec.within_s)
     elif spec.set_time is not None:
-        step = Step("set_time", spec.set_time)
+        step = Step("set_time", spec.set_time, clock=spec.clock)
     elif (racp := spec.racp) is not None:
         store = RacpStep(racp.control, racp.records, racp.cursor, racp.delete, spec.within_s)
         step = Step("racp", racp.control, racp=store)

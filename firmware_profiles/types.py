@@ -36,7 +36,7 @@ INTEGERS: Final = frozenset(WIDTHS)
 FLOATS: Final = frozenset({"sfloat", "float32-11073"})
 """Decimal numbers of ISO/IEEE 11073-20601."""
 
-CLOCKS: Final = frozenset({"dt7", "time8"})
+CLOCKS: Final = frozenset({"dt7", "time8", "seconds32"})
 """Types that are a date and a time of day."""
 
 TAILS: Final = frozenset({"utf8", "bytes"})
@@ -57,10 +57,11 @@ STRUCT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "float32-11073": "I",
         "dt7": "HBBBBB",
         "time8": "BBBBBBBB",
+        "seconds32": "I",
     }
 )
 
-_SIZES: Final = {"sfloat": 2, "float32-11073": 4, "dt7": 7, "time8": 8}
+_SIZES: Final = {"sfloat": 2, "float32-11073": 4, "dt7": 7, "time8": 8, "seconds32": 4}
 
 
 def size_of(kind: str) -> int:
@@ -93,6 +94,7 @@ CONVERSIONS: Final[Mapping[tuple[str, str], Conversion]] = MappingProxyType(
         ("[in_i]", "cm"): Conversion(_INCH),
         ("m", "cm"): Conversion(Fraction(100)),
         ("kcal", "kJ"): Conversion(Fraction("4.184")),
+        ("kcal/d", "kJ/d"): Conversion(Fraction("4.184")),
         ("kg", "g"): Conversion(Fraction(1000)),
         ("kg", "mg"): Conversion(Fraction(1_000_000)),
         ("L", "mL"): Conversion(Fraction(1000)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from devices.gatt_time import (
     LocalTime,
+    counted_time,
     current_time,
     date_time,
     local_time_information,
@@ -18,6 +19,7 @@ from devices.gatt_time import (
     parse_current_time,
     parse_date_time,
 )
+from devices.links.ble_answers import Answers
 from devices.links.pairing import AskPasskey, PairingError, Why, pairing_refused, what_to_do
 from devices.racp import REPORT_ALL
 from firmware_profiles import Step, short_uuid
@@ -77,6 +79,7 @@ class BleSteps:
         self._paired = False
         self._points: dict[str, _Point] = {}
         self._subscribed: set[int] = set()
+        self._answers = Answers()
 
     async def do(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
         """One step, tried as often as it says.
@@ -113,6 +116,8 @@ class BleSteps:
                 on_payload(source, await self.read(self.able(source, "read"), source))
             case "write":
                 await self.write(self.able(step.characteristic, "write"), step.data)
+            case "expect":
+                await self._expect(step)
             case "set_time":
                 await self._set_time(step, aid)
             case "racp" if step.racp is not None:
@@ -176,9 +181,31 @@ class BleSteps:
                 return
             self._subscribed.discard(characteristic.handle)
             await self._asked(self._client.stop_notify(characteristic), source)
-        arrived = partial(_arrived, source, on_payload)
+        arrived = partial(self._arrived, source, on_payload)
         await self._asked(self._client.start_notify(characteristic, arrived), source)
         self._subscribed.add(characteristic.handle)
+
+    def _arrived(
+        self,
+        source: str,
+        on_payload: OnPayload,
+        _characteristic: BleakGATTCharacteristic,
+        value: bytearray,
+    ) -> None:
+        payload = bytes(value)
+        self._answers.heard(source, payload)
+        on_payload(source, payload)
+
+    async def _expect(self, step: Step) -> None:
+        """Wait for an answer to what was written last."""
+        source, within_s = short_uuid(step.characteristic), step.seconds or REQUEST_TIMEOUT_S
+        try:
+            await self._answers.wait(source, step.data, within_s)
+        except TimeoutError as error:
+            msg = f"{self._address}: {source} did not answer {step.data.hex(' ')} within {within_s:g} s"
+            raise LinkError(
+                msg, address=self._address, characteristic=source, cause=Cause.SILENT.value
+            ) from error
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""
@@ -190,6 +217,10 @@ class BleSteps:
             logger.debug("%s: its clock is not set: the gateway's own is not right yet", self._address)
             return
         source = short_uuid(step.characteristic)
+        if step.clock is not None:
+            await self.write(self.able(source, "write"), counted_time(step.clock, now.naive))
+            aid.clock_set()
+            return
         if source == _CURRENT_TIME and self._find(source) is None and self._find(_DATE_TIME) is not None:
             source = _DATE_TIME
         clock = self.able(source, "write")
@@ -279,6 +310,7 @@ class BleSteps:
 
     async def write(self, characteristic: BleakGATTCharacteristic, data: bytes) -> None:
         """Write a characteristic, with a response if it gives one. Raises LinkError."""
+        self._answers.asked()
         response = "write" in characteristic.properties
         source = short_uuid(characteristic.uuid)
         await self._asked(self._client.write_gatt_char(characteristic, data, response=response), source)
@@ -334,12 +366,6 @@ def _refusal(error: LinkError) -> bool:
 
 def _bytes_of(source: str, now: LocalTime) -> bytes:
     return current_time(now.naive) if source == _CURRENT_TIME else date_time(now.naive)
-
-
-def _arrived(
-    source: str, on_payload: OnPayload, _characteristic: BleakGATTCharacteristic, value: bytearray
-) -> None:
-    on_payload(source, bytes(value))
 
 
 class _Point:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -57,10 +57,25 @@ def _crc16(data: bytes) -> bytes:
     return crc16_mcrf4xx(data).to_bytes(2, "little")
 
 
+def _crc8(data: Iterable[int], poly: int = 0x07) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (poly if crc & 0x80 else 0)) & 0xFF
+    return crc
+
+
+def _mirrored(byte: int) -> int:
+    return int(f"{byte:08b}"[::-1], 2)
+
+
 CHECKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "sum8": _sum8,
     "sum7": lambda data: bytes((sum(data) & 0x7F,)),
     "xor8": _xor8,
+    "crc8": lambda data: bytes((_crc8(data),)),
+    "crc8-maxim": lambda data: bytes((_mirrored(_crc8(map(_mirrored, data), 0x31)),)),
     "crc16-mcrf4xx": _crc16,
 }
 """Name of a check -> its bytes over what stands before it."""
@@ -78,6 +93,18 @@ def time8(at: datetime) -> bytes:
 
 def _order(spec: FieldSpec) -> Literal["big", "little"]:
     return "big" if spec.endian == "big" else "little"
+
+
+def moment_bytes(spec: FieldSpec, at: datetime) -> bytes:
+    """A local time as the field's type has it."""
+    if spec.type == "seconds32":
+        begin = datetime.fromisoformat(spec.epoch or "1970-01-01")
+        count = (at.replace(tzinfo=None) - begin) // timedelta(seconds=1)
+        if not 0 < count < 1 << 32:
+            msg = f"{spec.name} cannot say {at}: it counts seconds from {begin.date()} in 32 bits"
+            raise ValueError(msg)
+        return count.to_bytes(4, _order(spec))
+    return date_time(at) if spec.type == "dt7" else time8(at)
 
 
 def free_rules(frame: Frame, spec: FieldSpec) -> list[QualityRule]:
@@ -154,7 +181,7 @@ class Placing:
     def _moment(self, spec: FieldSpec, text: str) -> None:
         """A time of its own, with its zone in the fields that have it (standard time, as far as it goes)."""
         at = datetime.fromisoformat(text)
-        self._bytes[spec.name] = date_time(at) if spec.type == "dt7" else time8(at)
+        self._bytes[spec.name] = moment_bytes(spec, at)
         offset = at.utcoffset()
         for field in self._frame.fields:
             if field.role == "utc_offset_quarters":
@@ -189,7 +216,7 @@ class Placing:
             if spec.type in CLOCKS and spec.role != "start" and at is not None:
                 self._want(spec)
                 moment = at - timedelta(minutes=offset_min or 0)
-                self._bytes[spec.name] = date_time(moment) if spec.type == "dt7" else time8(moment)
+                self._bytes[spec.name] = moment_bytes(spec, moment)
             elif spec.role == "clock_offset_min" and offset_min is not None:
                 self.number(spec.name, offset_min)
             elif spec.role == "elapsed_min" and elapsed_min is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID
 
 from devices.twins import encode
+from devices.twins.answering import answers_of, clocks_of, told_time
 from devices.twins.clocks import TwinClock
 from devices.twins.encoder import Content, FrameEncoder, Missing, ProfileEncoder
 from devices.twins.peripheral import (
@@ -28,6 +29,7 @@ from devices.twins.peripheral import (
 )
 from devices.twins.services import IDENTITIES, SERVICES
 from devices.twins.store import ABORT, RecordStore, StoredRecord
+from devices.twins.streams import notified
 from hearthward.core.errors import LinkError
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class ProfileTwin(Peripheral):
         self._encoders = ProfileEncoder(profile).frames
         self._began = self.clock.running()
         self._next_record = 1
+        self._answers, self._own_clocks = answers_of(profile), clocks_of(profile)
         self._stores: dict[str, RecordStore] = {}
         self._keeps: dict[str, str] = {}
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -133,7 +136,7 @@ class ProfileTwin(Peripheral):
             uuid = step.characteristic
             if step.kind == "subscribe":
                 pushes[uuid] = "indicate" if step.mode == "indicate" else "notify"
-            elif step.kind in {"read", "set_time"}:
+            elif step.kind == "read" or (step.kind == "set_time" and step.clock is None):
                 reads.add(uuid)
             elif step.racp is not None:
                 uuid = self._control(step.racp.control, step.racp.records)
@@ -225,6 +228,11 @@ class ProfileTwin(Peripheral):
                 self.clock.set(moment)
         elif uuid in self._stores:
             self._command(uuid, bytes(value))
+        elif (clock := self._own_clocks.get(uuid)) is not None and (at := told_time(clock, bytes(value))):
+            self.clock.set(at)
+        elif (answer := self._answers.get((uuid, bytes(value)))) is not None:
+            source, data = answer
+            self._spawn(self._push(self._served[source], data), f"answer of {self.id}")
         else:
             self._readable[uuid] = bytes(value)
 
@@ -250,7 +258,8 @@ class ProfileTwin(Peripheral):
         expressed, record = self._record(values, device_time)
         self._store(record)
         for source, payload in record.payloads:
-            await self.send_raw(payload, source)
+            for part in self._parts(source, payload):
+                await self.send_raw(part, source)
         return expressed
 
     def keep(
@@ -269,6 +278,11 @@ class ProfileTwin(Peripheral):
                 raise ValueError(msg)
         self._waiting.extend(rest)
         return expressed
+
+    def _parts(self, source: str, payload: bytes) -> Iterable[bytes]:
+        """What is notified of one payload: itself, or its pieces where the characteristic is a stream."""
+        framing = self._model.document.framing
+        return (payload,) if framing is None or framing.source != source else notified(framing, payload)
 
     def _store(self, record: StoredRecord) -> list[tuple[str, bytes]]:
         """Keep what belongs behind a control point there; the payloads that do not."""

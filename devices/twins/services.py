@@ -33,11 +33,19 @@ IDENTITIES: Final = MappingProxyType(
         "and-uc-352ble": Identity("A&D_UC-352BLE_000002", "A&D Medical", "UC-352BLE"),
         "and-ut-201ble": Identity("A&D_UT201BLE_000003", "A&D Medical", "UT-201BLE"),
         "beurer-bm85": Identity("BM85", "Beurer GmbH", "BM85"),
+        "berry-bci": Identity("BerryMed", "BerryMed", "BM1000C"),
         "contec-cms50d-bt": Identity("SleepO2", "EMAY", "SleepO2"),
+        "jumper-ha120": Identity("JPD-HA120", "Jumper", "JPD-HA120"),
         "masimo-mightysat": Identity("MightySat", "Masimo", "MightySat"),
+        "medisana-bs430": Identity("0203B0000001", "Transtek", "BS430"),
+        "medisana-bs444": Identity("0131970000001", "Transtek", "BS444"),
         "omron-blesmart": Identity("BLESmart_00000116", "OMRON HEALTHCARE", "HEM-9200T"),
+        "sanitas-sbf70": Identity("SANITAS SBF70", "Sanitas", "SBF70"),
         "silvercrest-sbm69": Identity("SBM69", "Silvercrest", "SBM69"),
+        "wellue-o2ring": Identity("O2Ring 0001", "Viatom", "O2Ring"),
+        "wellue-pc60fw": Identity("PC-60FW", "Viatom", "PC-60FW"),
         "xiaomi-mibfs": Identity("MIBFS", "Xiaomi", "MIBFS"),
+        "yuwell-yx110": Identity("Yuwell BO-YX110", "Yuwell", "YX110"),
     }
 )
 """Profile -> what such a device says of itself, where it is matched by that."""

@@ -12,6 +12,12 @@ __all__ = ["on_the_wire"]
 _LENGTHS = {"u8": (1, "little"), "u16": (2, "little"), "u16be": (2, "big")}
 
 
+def notified(framing: Framing, payload: bytes, room: int = 20) -> Iterator[bytes]:
+    """The same stream in notifications of at most ``room`` bytes. Raises ValueError as ``on_the_wire``."""
+    data = on_the_wire(framing, payload)
+    return (data[at : at + room] for at in range(0, len(data), room))
+
+
 def on_the_wire(framing: Framing, payload: bytes) -> bytes:
     """The bytes that a framer hands on as this payload.
 

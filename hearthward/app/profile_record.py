@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from devices.cutting import cut
 from devices.links.base import DeviceLink
 from devices.links.factory import Links
 from devices.links.radio import open_radio
@@ -58,8 +59,11 @@ async def record(
                 day = iso(clock.now_ns())[:10]
                 into.frames.append(Captured(source, payload, f"captured {day} from {where}"))
 
+        def noise(_head: bytes, _error: DecodeError) -> None:
+            into.noise += 1
+
         async with asyncio.timeout(seconds):
-            await link.run(profile.session, heard)
+            await link.run(profile.session, cut(profile, heard, noise))
     except TimeoutError:
         pass
     except LinkError:

@@ -60,6 +60,15 @@ TwinKind = Literal[
     "mightysat",
     "omron-cuff",
     "silvercrest-cuff",
+    "berry-oximeter",
+    "jumper-oximeter",
+    "jumper-cuff",
+    "medisana-bs430",
+    "medisana-bs444",
+    "sanitas-scale",
+    "o2ring",
+    "pc60fw",
+    "yuwell-oximeter",
 ]
 
 _OXIMETRY: Final = frozenset({"spo2", "pulse_rate"})
@@ -94,6 +103,15 @@ TWINS: Final[Mapping[TwinKind, tuple[str, Literal["ble", "serial"], frozenset[st
     "mightysat": ("masimo-mightysat", "ble", _OXIMETRY),
     "omron-cuff": ("omron-blesmart", "ble", _CUFF),
     "silvercrest-cuff": ("silvercrest-sbm69", "ble", _CUFF),
+    "berry-oximeter": ("berry-bci", "ble", _OXIMETRY),
+    "jumper-oximeter": ("jumper-jpd500f", "ble", _OXIMETRY),
+    "jumper-cuff": ("jumper-ha120", "ble", _CUFF),
+    "medisana-bs430": ("medisana-bs430", "ble", frozenset({"body_weight"})),
+    "medisana-bs444": ("medisana-bs444", "ble", frozenset({"body_weight"})),
+    "sanitas-scale": ("sanitas-sbf70", "ble", frozenset({"body_weight"})),
+    "o2ring": ("wellue-o2ring", "ble", _OXIMETRY),
+    "pc60fw": ("wellue-pc60fw", "ble", _OXIMETRY),
+    "yuwell-oximeter": ("yuwell-yx110", "ble", _OXIMETRY),
 }
 """Kind -> profile, transport, and the metrics that the virtual ward and the player send with it."""
 

@@ -52,3 +52,7 @@ def test_the_devices_that_are_read_are_counted_right_and_their_profiles_exist():
     yes, partly, no = count.values()
     assert f"Read are {yes} of {len(rows)}, {share} %; partly {partly}; not at all {no}." in text
     assert f"Of the {len(known)} that have a profile here, {yes} are read, {among} %." in text
+    shut = sum(bool(re.search("encrypt|authentication", row[4])) for row in rows if row[2] == "no")
+    rest = len(rows) - shut
+    assert f"{shut} encrypt, or" in text
+    assert f"of the other {rest}, {yes} are read, {round(100 * yes / rest)} %." in text

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_profiles import DecodedReading, load_catalog
-from firmware_profiles.refusals import crc16_mcrf4xx
+from firmware_profiles.refusals import crc8, crc8_maxim, crc16_mcrf4xx
 from hearthward.core.errors import DecodeError
 from hearthward.core.model import Quality
 from tests.unit.firmware_profiles import hand_written
@@ -249,3 +249,10 @@ def test_quirks_do_not_touch_their_base():
     for profile, payload in ((PRESSURE, bm85), (CATALOG.get("beurer-bm85"), standard)):
         with pytest.raises(DecodeError):
             profile.decode("2a35", payload)
+
+
+def test_the_crc8s_are_those_of_published_bytes():
+    assert crc8(bytes.fromhex("AA17E800000000")).hex() == "1b", "the command that asks an O2Ring"
+    for frame in ("AA550F08015F55005700C0DA", "AA55F0030303F6", "AA550F07025A57D24C45A7"):
+        *body, check = bytes.fromhex(frame)
+        assert crc8_maxim(bytes(body)) == bytes([check]), "frames of a PC-60FW"

@@ -229,8 +229,14 @@ MISUSES = [
         "did you mean 'flags'",
     ),
     # roles
-    (SEQUENCE, "type: u8}", "type: u8, role: clock}", "flags", "clock is for dt7, time8, not u8"),
-    (SEQUENCE, "type: u8}", "type: s8, role: clock_offset_min}", "flags", "needs an earlier dt7 or time8"),
+    (SEQUENCE, "type: u8}", "type: u8, role: clock}", "flags", "clock is for dt7, seconds32, time8, not u8"),
+    (
+        SEQUENCE,
+        "type: u8}",
+        "type: s8, role: clock_offset_min}",
+        "flags",
+        "needs an earlier dt7, time8 or seconds32",
+    ),
     (SEQUENCE, "type: u8}", "type: u8, role: clok}", "flags", "Input should be 'clock'"),
     (
         SEQUENCE,
@@ -251,6 +257,24 @@ MISUSES = [
         "fields",
         "at most one field of the role elapsed_min",
     ),
+    # seconds, kinds of message
+    (
+        SEQUENCE,
+        "type: dt7}",
+        'type: dt7, epoch: "2010-01-01"}',
+        "name: time",
+        "is for seconds32, not dt7",
+    ),
+    (SEQUENCE, "type: dt7}", 'type: seconds32, epoch: "2010-02-30"}', "name: time", "no day of the calendar"),
+    (SEQUENCE, "type: dt7}", "type: seconds32, epoch: first}", "name: time", "epoch"),
+    (
+        SEQUENCE,
+        "    fields:",
+        '    begins: ""\n    fields:',
+        "begins",
+        "is at least one byte",
+    ),
+    (RECORDS, "    records: true", '    records: true\n    begins: "81"', "begins", "without records"),
     # units
     (
         SEQUENCE,

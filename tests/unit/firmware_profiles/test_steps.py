@@ -10,7 +10,7 @@ from firmware_profiles import DeviceFacts, ProfileError, RacpStep, Step, load_ca
 from firmware_profiles.document import read_document
 from firmware_profiles.report import describe
 from firmware_profiles.resolve import parse, resolve_all
-from tests.unit.firmware_profiles.samples import SMALL, write
+from tests.unit.firmware_profiles.samples import HEAD, SMALL, write
 
 STORED = """\
 schema: 1
@@ -175,3 +175,78 @@ def test_an_advertiser_is_found_by_what_it_says_like_any_bluetooth_device(tmp_pa
     rival = write(tmp_path, SMALL.replace("TEST-1", "TEST-3"), "rival.yaml")
     with pytest.raises(ProfileError, match="both match the same devices"):
         load_catalog(tmp_path / "test.yaml", rival)
+
+
+STREAM = """\
+framing: {kind: fixed, source: fff1, length: 1, start: "01"}
+"""
+TALK = """\
+session:
+  - {subscribe: fff1, mode: notify}
+  - {write: fff2, hex: "01"}
+  - {expect: "02", source: fff1, within_s: 2}
+  - {set_time: fff2, clock: {epoch: "2010-01-01", endian: big, before: "02"}}
+"""
+
+
+def talking(text: str = TALK, more: str = "") -> str:
+    frames = "frames:\n  fff1: {fields: [{name: rate, type: u8, metric: heart_rate, unit: /min}]}\n"
+    return (
+        HEAD
+        + text
+        + more
+        + frames
+        + 'vectors:\n  - {origin: by hand, source: fff1, hex: "", refused: truncated}\n'
+    )
+
+
+def test_a_conversation_is_said_by_steps(tmp_path: Path):
+    profile = load_catalog(write(tmp_path, talking(more=STREAM))).get("test-device")
+    expect, clock = profile.session[2:]
+    assert (expect.kind, expect.characteristic, expect.data, expect.seconds) == ("expect", "fff1", b"\x02", 2)
+    assert clock.clock is not None
+    assert (clock.clock.epoch, clock.clock.endian, clock.clock.before) == ("2010-01-01", "big", "02")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("source: fff1, within_s", "within_s", "expect needs source"),
+        ("source: fff1, within_s", "source: fff3, within_s", "that a step before subscribes to"),
+        (
+            'write: fff2, hex: "01"',
+            'write: fff2, hex: "01", source: fff1',
+            "is for expect over Bluetooth",
+        ),
+        (
+            'write: fff2, hex: "01"',
+            'write: fff2, hex: "01", clock: {before: "02"}',
+            "is for set_time only",
+        ),
+        (
+            "set_time: fff2",
+            'set_time: "2a2b"',
+            "characteristic that is not the standard's",
+        ),
+        ("2010-01-01", "2010-13-01", "is no day of the calendar"),
+        ("2010-01-01", "1969-12-31", "is no day of the calendar"),
+        (', clock: {epoch: "2010-01-01", endian: big, before: "02"}', "", "or any other with clock"),
+    ],
+)
+def test_a_conversation_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, message: str):
+    assert old in TALK
+    with pytest.raises(ProfileError, match=message):
+        load_catalog(write(tmp_path, talking(TALK.replace(old, new))))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (STREAM.replace("fff1", "fff9"), "a characteristic that the session subscribes to"),
+        (STREAM + "composes: true\n", "take composes away"),
+        (STREAM.replace(', start: "01"', ""), "needs start, tests or integrity"),
+    ],
+)
+def test_a_stream_is_of_one_characteristic(tmp_path: Path, more: str, message: str):
+    with pytest.raises(ProfileError, match=message):
+        load_catalog(write(tmp_path, talking(more=more)))

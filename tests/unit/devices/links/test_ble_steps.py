@@ -12,11 +12,12 @@ from uuid import UUID
 import pytest
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
-from devices.gatt_time import LocalTime, current_time, date_time, local_time, naive_ns
+from devices.gatt_time import LocalTime, counted_time, current_time, date_time, local_time, naive_ns
 from devices.links.base import ControlPoint
 from devices.links.ble_steps import BleSteps
 from devices.links.pairing import PairingError, Why
 from firmware_profiles import RacpStep, Step
+from firmware_profiles.schema_transport import ClockBytes
 from hearthward.core.clock import parse_iso
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import LinkError
@@ -404,3 +405,49 @@ def _noting(asked: list[Characteristic]) -> Callable[..., Coroutine[Any, Any, No
         asked.append(characteristic)
 
     return write
+
+
+async def test_an_answer_is_waited_for_and_one_of_before_is_none():
+    rig = Rig(Client(uffe1="write notify"))
+    await rig.do(Step("subscribe", "ffe1", "notify"))
+    hear = rig.client.callbacks["ffe1"]
+    hear(None, bytearray(b"\xe6\x00\x20"))
+    await rig.do(Step("write", "ffe1", data=b"\xe6\x01"))
+    cause, message = await cause_of(rig.do(Step("expect", "ffe1", data=b"\xe6\x00", seconds=0.01)))
+    assert (cause, "ffe1 did not answer e6 00" in message) == (Cause.SILENT.value, True)
+    waiting = asyncio.ensure_future(rig.do(Step("expect", "ffe1", data=b"\xe6\x00", seconds=5)))
+    await asyncio.sleep(0)
+    hear(None, bytearray(b"\xe7\x58"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    hear(None, bytearray(b"\xe6\x00\x20"))
+    await waiting
+    assert len(rig.received) == 3, "what is waited for is handed on like the rest"
+
+
+async def test_an_answer_may_come_before_anybody_waits_for_it():
+    rig = Rig(Client(uffe1="write notify"))
+    await rig.do(Step("subscribe", "ffe1", "notify"))
+    await rig.do(Step("write", "ffe1", data=b"\xe6\x01"))
+    rig.client.callbacks["ffe1"](None, bytearray(b"\xe6\x00\x20"))
+    await rig.do(Step("expect", "ffe1", data=b"\xe6\x00", seconds=0.01))
+
+
+@pytest.mark.parametrize(
+    ("clock", "written"),
+    [
+        (ClockBytes(epoch="2010-01-01", before="02"), "02 40 c6 07 1f"),
+        (ClockBytes(endian="big", before="E9"), "e9 6a 45 01 40"),
+    ],
+    ids=["little", "big"],
+)
+async def test_a_makers_own_clock_is_set_as_its_profile_says(clock: ClockBytes, written: str):
+    rig = Rig(Client(u8a81="write"))
+    await rig.do(Step("set_time", "8a81", clock=clock))
+    assert rig.client.done == [("write", "8a81", bytes.fromhex(written))]
+    assert rig.aid.sets == 1
+
+
+def test_a_clock_of_seconds_refuses_what_it_cannot_say():
+    with pytest.raises(ValueError, match="32 bits of seconds since 2010-01-01"):
+        counted_time(ClockBytes(epoch="2010-01-01"), datetime(2009, 12, 31))  # noqa: DTZ001

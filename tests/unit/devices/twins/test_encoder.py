@@ -89,6 +89,12 @@ def every_unit(one: FrameEncoder) -> list[dict[str, int]]:
     return [{}, *({name: 1 << bit} for name, bit in units(one))]
 
 
+def earliest(one: FrameEncoder) -> datetime:
+    """A clock that counts seconds says nothing before it began."""
+    began = [datetime.fromisoformat(f.epoch) for f in one.frame.fields if f.epoch]
+    return max([datetime(2000, 1, 1), *(at + timedelta(seconds=1) for at in began)])  # noqa: DTZ001
+
+
 @st.composite
 def contents(draw: st.DrawFn, one: FrameEncoder) -> Content:
     """Any subset of what the frame can say."""
@@ -97,7 +103,7 @@ def contents(draw: st.DrawFn, one: FrameEncoder) -> Content:
         flags[name] = flags.get(name, 0) | draw(st.integers(0, 1)) << bit
     values = draw(st.fixed_dictionaries({}, optional={m: plausible(one, m) for m in sorted(one.metrics)}))
     codes = draw(st.fixed_dictionaries({}, optional={m: code_of(one, m) for m in sorted(one.codes)}))
-    at = draw(st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31))) if one.clock else None  # noqa: DTZ001
+    at = draw(st.none() | st.datetimes(earliest(one), datetime(2099, 12, 31))) if one.clock else None  # noqa: DTZ001
     grades = [flag for flag in one.grades if draw(st.booleans())]
     waves = {}
     for spec in one.frame.fields:
