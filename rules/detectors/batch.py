@@ -1,0 +1,260 @@
+"""The record stack for many streams at once: the same numbers as ``RecordStack``, bit by bit, from numpy.
+
+Each function here is the twin of one there, with the same operations in the same order; a difference between
+them is a defect of this module. Only basic arithmetic is done on arrays: it is exact everywhere, whereas
+numpy's ``exp`` is not that of ``math``. numpy comes with the extra ``detect``; the edge does not import this
+module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from rules.detectors.levels import FLOOR, SETTLED, Levels
+from rules.detectors.parameters import DEFAULTS, SHORTEST, Coefficients, Parameters
+from rules.detectors.record_stack import DAY, HOUR, HOURS, LARGEST, LATE_IN_A_ROW, PACE_FROM, PRIOR_RECORDS
+from rules.detectors.stored import FIELDS, pack, unpack
+
+__all__ = ["BatchedStacks"]
+
+Array: TypeAlias = Any
+"""Of numpy, one item a reading."""
+
+_AT_ONCE: Final = 4096
+"""Readings whose columns lie within a core's cache."""
+_NEWEST, _PACE, _AGE, _LATE, _COUNT, _INTERVALS = 0, 1, 2, 3, 4, 5
+_FROZEN = _INTERVALS + PACE_FROM
+_BEGUN, _READINGS, _REJECTED, _LEVELS = _FROZEN + 1, _FROZEN + 2, _FROZEN + 3, _FROZEN + 4
+_RECORDS = _LEVELS + len(Levels._fields)
+_HOURS = _RECORDS + len(PRIOR_RECORDS)
+_SETTINGS: Final = ("hour_days", "calm", "chatter", "mature", "threshold", "warm_up", "gap", "cap")
+
+
+class BatchedStacks:
+    """As many record stacks as there are streams, numbered from 0.
+
+    ``pace`` is one for all or one a stream, in seconds; 0 or None: learned. ``parameters`` may be several, of
+    which ``group`` names one for each stream. ``frozen[stream]`` is as for ``RecordStack``.
+    """
+
+    def __init__(
+        self,
+        streams: int,
+        *,
+        pace: float | Sequence[float] | None = None,
+        parameters: Parameters | Sequence[Parameters] = DEFAULTS,
+        group: Sequence[int] | None = None,
+        day_starts: float = 0.0,
+    ) -> None:
+        self.parameters = (parameters,) if isinstance(parameters, Parameters) else tuple(parameters)
+        self.day_starts = day_starts
+        self.group = np.zeros(streams, np.intp) if group is None else np.asarray(group, np.intp)
+        self._rows = np.zeros((streams, FIELDS))
+        self._rows[:, _NEWEST] = self._rows[:, _HOURS:] = np.nan
+        self._rows[:, _PACE] = 0.0 if pace is None else pace
+        known = self._rows[:, _PACE] > 0.0
+        self._rows[known, _COUNT] = PACE_FROM
+        self._rows[known, _INTERVALS:_FROZEN] = self._rows[known, _PACE, None]
+        self._settings = np.array([[getattr(p, s) for p in self.parameters] for s in _SETTINGS])
+        self._weights = np.array([p.weights for p in self.parameters]).T.copy()
+        self._after: dict[float, Array] = {}
+
+    @property
+    def frozen(self) -> Array:
+        """Which streams learn nothing abnormal: 0 or 1 for each, to be set."""
+        return self._rows[:, _FROZEN]
+
+    def to_bytes(self, stream: int) -> bytes:
+        """One stream's state, as ``RecordStack.to_bytes`` gives it."""
+        return pack(self._rows[stream].tolist(), self.parameters[self.group[stream]].digest)
+
+    def load(self, stream: int, data: bytes) -> None:
+        """Go on from a state, of here or of a ``RecordStack``. Raises RuleError as ``stored.unpack``."""
+        self._rows[stream] = unpack(data, self.parameters[self.group[stream]].digest)
+
+    def update(self, streams: Array, times: Array, values: Array) -> Array:
+        """The scores of a batch of readings (numbers of streams, seconds, values), in order; all are learned.
+
+        A stream may occur several times: its readings are taken one after the other.
+        """
+        streams = np.asarray(streams, np.intp)
+        times, values = np.asarray(times, np.float64), np.asarray(values, np.float64)
+        scores = np.zeros(len(streams))
+        if not len(streams):
+            return scores
+        with np.errstate(all="ignore"):
+            for chosen in _rounds(streams):
+                for start in range(0, len(chosen), _AT_ONCE):
+                    part = chosen[start : start + _AT_ONCE]
+                    scores[part] = self._part(streams[part], times[part], values[part])
+        return scores
+
+    def _part(self, streams: Array, times: Array, values: Array) -> Array:
+        good = (np.abs(values) <= LARGEST) & (np.abs(times) <= LARGEST)
+        if not good.all():
+            self._rows[streams[~good], _REJECTED] += 1.0
+            scores = np.zeros(len(streams))
+            if good.any():
+                scores[good] = self._part(streams[good], times[good], values[good])
+            return scores
+        rows = self._rows[streams]
+        columns = np.ascontiguousarray(rows[:, :_HOURS].T)
+        hour = np.minimum(((times - self.day_starts) % DAY / HOUR).astype(np.intp), HOURS - 1)
+        columns[_READINGS] += 1.0
+        group = self.group[streams]
+        settings = self._of(self._settings, group)
+        known = self._tick(columns, times, group, settings[_SETTINGS.index("gap")])
+        new = columns[_BEGUN] == 0.0
+        began = columns[:, new] if new.any() else None
+        usual = rows[np.arange(len(streams)), _HOURS + hour]
+        scores, level = self._judge(columns, values, known, usual, group, settings)
+        if began is not None:
+            began[_AGE], began[_BEGUN] = 1.0, 1.0
+            began[_LEVELS : _LEVELS + 7] = values[new]
+            columns[:, new], scores[new], level[new] = began, 0.0, values[new]
+        rows[:, :_HOURS] = columns.T
+        rows[np.arange(len(streams)), _HOURS + hour] = level
+        self._rows[streams] = rows
+        return scores
+
+    def _tick(self, columns: Array, times: Array, group: Array, gap: Array) -> Coefficients:
+        elapsed = times - columns[_NEWEST]
+        later, earlier = elapsed > 0.0, elapsed < 0.0
+        for n in np.flatnonzero(later & (columns[_COUNT] < PACE_FROM)):
+            count = int(columns[_COUNT, n])
+            columns[_INTERVALS + count, n] = elapsed[n]
+            columns[_COUNT, n] = count + 1
+            columns[_PACE, n] = median(columns[_INTERVALS : _INTERVALS + count + 1, n].tolist())
+        late = np.where(later, 0.0, columns[_LATE] + earlier)
+        reset = earlier & (late >= LATE_IN_A_ROW)
+        columns[_LATE] = np.where(reset, 0.0, late)
+        columns[_NEWEST] = np.where(later | reset | np.isnan(elapsed), times, columns[_NEWEST])
+        paces = np.where(later & (columns[_PACE] > 0.0), elapsed / columns[_PACE], 0.0)
+        known = self._known(_quantised(paces, gap), group)
+        columns[_AGE] = np.where(columns[_FROZEN] == 0.0, columns[_AGE] + known.elapsed, columns[_AGE])
+        return known
+
+    def _of(self, table: Array, group: Array) -> Array:
+        """One row a setting: numbers where there is one group, else what each reading's group has."""
+        return table[:, 0] if len(self.parameters) == 1 else table[:, group]
+
+    def _known(self, paces: Array, group: Array) -> Coefficients:
+        """The coefficients of each reading; numbers where one fits all."""
+        if paces.min() == paces.max():
+            return Coefficients(*self._of(self._table(float(paces[0])), group))
+        kinds, which = np.unique(paces, return_inverse=True)
+        tables = np.stack([self._table(kind) for kind in kinds.tolist()], axis=1)
+        return Coefficients(*tables[:, which, group])
+
+    def _table(self, elapsed: float) -> Array:
+        """The coefficients of one elapsed time, one column a group."""
+        if elapsed not in self._after:
+            self._after[elapsed] = np.array([p.after(elapsed) for p in self.parameters]).T.copy()
+        return self._after[elapsed]
+
+    def _judge(
+        self, columns: Array, values: Array, known: Coefficients, usual: Array, group: Array, settings: Array
+    ) -> tuple[Array, Array]:
+        hour_days, calm, chatter, mature, threshold, warm_up, _, cap = settings
+        old = Levels(*columns[_LEVELS:_RECORDS].copy())
+        age, unseen = columns[_AGE], np.isnan(usual)
+        learning = columns[_FROZEN] == 0.0
+        off = np.where(unseen, 0.0, values - usual)
+        beyond, statistics, new = _advance(old, values, known, age, off, learning)
+        spent = np.minimum(known.elapsed * columns[_PACE], HOUR) / (hour_days * HOUR)
+        level = np.where(unseen, values, usual + spent / (1.0 + spent) * off)
+        weights = self._of(self._weights, group)
+        total = weights[0] * np.minimum(cap, beyond)
+        for n, z in enumerate(statistics):
+            record = columns[_RECORDS + n]
+            excess = np.where(record > 0.0, np.minimum(cap, z / record - 1.0), cap)
+            total += weights[n + 1] * np.where(z > record, excess, 0.0)
+            columns[_RECORDS + n] = np.where(learning, np.maximum(record * known.keep_record, z), record)
+        total = np.where(age < warm_up, 0.0, total)
+        fresh = np.maximum(0.0, total - calm * old.calm)
+        share = 1.0 / (1.0 + chatter * old.chatter) * (age / (age + mature))
+        columns[_LEVELS:_RECORDS] = new._replace(
+            calm=np.maximum(old.calm * known.keep_calm, total),
+            chatter=old.chatter * known.keep_chatter + fresh,
+        )
+        evidence = fresh * share
+        return evidence / (evidence + threshold), np.where(learning, level, usual)
+
+
+def _rounds(streams: Array) -> list[Array]:
+    """Places in the batch: no stream occurs twice in a round, each one's readings stay in order."""
+    if np.bincount(streams).max() == 1:
+        return [np.arange(len(streams))]
+    order = np.argsort(streams, kind="stable")
+    ordered = streams[order]
+    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    nth = np.arange(len(streams)) - np.repeat(begins, np.diff(np.r_[begins, len(streams)]))
+    by_round = np.argsort(nth, kind="stable")
+    return np.split(order[by_round], np.cumsum(np.bincount(nth))[:-1])
+
+
+def _quantised(paces: Array, gap: Array) -> Array:
+    mantissa, exponent = np.frexp(paces)
+    rounded = np.ldexp(np.rint(mantissa * 256.0) / 256.0, exponent)
+    return np.where(paces >= gap, gap, np.where(paces < SHORTEST, 0.0, rounded))
+
+
+def _log2(value: Array) -> Array:
+    mantissa, exponent = np.frexp(value)
+    return exponent + (mantissa + mantissa) - 2.0
+
+
+def _advance(
+    old: Levels, value: Array, k: Coefficients, age: Array, off: Array, learning: Array
+) -> tuple[Array, tuple[Array, ...], Levels]:
+    low, high, short, medium, long, slow, mean, variance, usual_variance, usual_log, hours, calm, chatter = (
+        old
+    )
+    young = k.elapsed / age
+    width = high - low
+    beyond = np.maximum(0.0, np.maximum(value - high, low - value))
+    beyond = np.where(beyond > 0.0, np.where(width > 0.0, beyond / width, np.inf), 0.0)
+    short = short + np.maximum(k.short, young) * (value - short)
+    medium = medium + np.maximum(k.medium, young) * (value - medium)
+    long = long + np.maximum(k.long, young) * (value - long)
+    share = np.maximum(k.spread, young)
+    step = value - mean
+    mean = mean + share * step
+    variance = (1.0 - share) * (variance + share * (step * step))
+    hours = hours + k.hours * (off - hours)
+    share = np.maximum(k.usual, young)
+    usual = usual_variance + share * (variance - usual_variance)
+    varies, settled = usual > 0.0, (usual_variance > 0.0) & (age > SETTLED)
+    doublings = _log2(np.where(varies, variance + usual * FLOOR, 1.0))
+    away = doublings - usual_log
+    spread = np.where(varies & settled, np.abs(away), 0.0)
+    statistics = (
+        np.abs(short - slow),
+        np.abs(medium - slow),
+        np.abs(long - slow),
+        np.abs(short - medium),
+        spread,
+        np.abs(off),
+        np.abs(hours),
+    )
+    inward = width * k.range
+    logarithm = np.where(varies, np.where(settled, usual_log + share * away, doublings), usual_log)
+    learned = (
+        np.minimum(value, low + inward),
+        np.maximum(value, high - inward),
+        slow + np.maximum(k.slow, young) * (value - slow),
+        usual,
+        logarithm,
+    )
+    if not learning.all():
+        kept = (low, high, slow, usual_variance, usual_log)
+        learned = tuple(np.where(learning, a, b) for a, b in zip(learned, kept, strict=True))
+    low, high, slow, usual_variance, usual_log = learned
+    new = Levels(
+        low, high, short, medium, long, slow, mean, variance, usual_variance, usual_log, hours, calm, chatter
+    )
+    return beyond, statistics, new

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from rules.detectors import DEFAULTS, STATISTICS, Weights
+
+
+@pytest.mark.parametrize("field", ["tau_short", "threshold", "gap"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_what_cannot_be_is_refused_by_name(field: str, value: float):
+    with pytest.raises(ValueError, match=field):
+        replace(DEFAULTS, **{field: value})
+
+
+def test_a_weight_may_be_none_but_not_negative():
+    replace(DEFAULTS, weights=Weights(*(0.0 for _ in STATISTICS)), calm=0.0)
+    with pytest.raises(ValueError, match=r"weights\.hour"):
+        replace(DEFAULTS, weights=DEFAULTS.weights._replace(hour=-0.1))
+
+
+def test_each_statistic_has_its_weight():
+    assert Weights._fields == STATISTICS
+
+
+def test_another_setting_has_another_digest():
+    assert replace(DEFAULTS).digest == DEFAULTS.digest
+    assert replace(DEFAULTS, tau_short=5.5).digest != DEFAULTS.digest
+    assert replace(DEFAULTS, weights=DEFAULTS.weights._replace(hour=0.9)).digest != DEFAULTS.digest
+
+
+def test_an_elapsed_time_is_kept_to_within_a_part_in_256():
+    for n in range(1, 2000):
+        paces = n * 0.00613
+        quantised = DEFAULTS.quantised(paces)
+        assert quantised == pytest.approx(min(paces, DEFAULTS.gap), rel=1 / 256)
+    assert DEFAULTS.quantised(1e-9) == 0.0
+    assert DEFAULTS.quantised(1e9) == DEFAULTS.gap
+
+
+def test_a_memory_forgets_by_the_time_that_passed():
+    known = DEFAULTS.after(DEFAULTS.tau_short)
+    assert known.short == pytest.approx(1 - math.exp(-1))
+    assert DEFAULTS.after(0.0).keep_record == 1.0
