@@ -16,6 +16,7 @@ import click
 
 from hearthward import __version__
 from hearthward.app.deadletter_commands import add_deadletter_commands
+from hearthward.app.detect_command import add_detect_command
 from hearthward.app.device_commands import add_device_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
@@ -535,3 +536,4 @@ add_device_commands(main, _told, _settings)
 add_trust_commands(main, _told, _settings)
 add_user_commands(main, _told, _settings)
 add_rul_command(main, _told)
+add_detect_command(main, _told)
