@@ -93,7 +93,7 @@ class Parameters:
     warm_up: float = 30.0
     gap: float = 12.0
     cap: float = 1.0
-    _known: dict[float, Coefficients] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[float, Coefficients] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError naming what cannot be."""

@@ -44,3 +44,10 @@ def test_a_memory_forgets_by_the_time_that_passed():
     known = DEFAULTS.after(DEFAULTS.tau_short)
     assert known.short == pytest.approx(1 - math.exp(-1))
     assert DEFAULTS.after(0.0).keep_record == 1.0
+
+
+def test_a_changed_setting_has_memories_of_its_own():
+    before = DEFAULTS.after(1.0)
+    changed = replace(DEFAULTS, tau_short=2.0 * DEFAULTS.tau_short)
+    assert changed.after(1.0).short == pytest.approx(before.short / 2, rel=0.1)
+    assert DEFAULTS.after(1.0) == before
