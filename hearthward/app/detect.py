@@ -113,8 +113,9 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
     if rows == len(refused):
         msg = f"has no row that can be read ({refused[0] if refused else 'it has a header only'})"
         raise ConfigError(msg, file=str(table.path))
-    summary = f"{rows:,} rows, {len(refused):,} of them could not be read and have no score"
-    summary += f"; the first is {refused[0]}" if refused else ""
+    summary = f"{rows - len(refused):,} of {rows:,} rows scored"
+    if refused:
+        summary += f"; {len(refused):,} could not be read and have no score, the first is {refused[0]}"
     return Scored(out.getvalue().encode("utf-8", "surrogateescape"), rows, len(refused), summary)
 
 

@@ -50,7 +50,7 @@ def test_each_row_gets_the_score_that_the_detector_gives_it(tmp_path: Path):
     ]
     assert scores(done.stdout) == expected
     assert float(expected[60]) > 0.5
-    assert "80 rows, 0 of them could not be read" in done.stderr
+    assert done.stderr == "80 of 80 rows scored\n"
     assert [line.rpartition(",")[0] for line in done.stdout.splitlines()] == path.read_text().splitlines()
 
 
@@ -91,7 +91,7 @@ def test_rows_that_cannot_be_read_stay_without_a_score_and_are_told(tmp_path: Pa
         "",
     ]
     assert len(found) == 82
-    assert "80 rows, 6 of them could not be read and have no score" in done.stderr
+    assert "74 of 80 rows scored; 6 could not be read and have no score" in done.stderr
     assert "the first is row 12: 'n/a' is no number" in done.stderr
     scored_without = [line for n, line in enumerate(rows) if not (10 <= n <= 15 or n == 20)]
     other = table(tmp_path / "b.csv", "\n".join(["timestamp,value,who", *scored_without]))
