@@ -26,6 +26,8 @@ NAMES: Final = {
     "pixels": "from an alarm's transition to the browser's pixels, 30 and 200 beds (90 s)",
     "ux": "the table of what people see: pixels, walls that lose their server, all pages (300 s)",
     "pages": "first content of every page with 10,000 devices and 1,000 patients (120 s)",
+    "detectors": "scoring readings: CPU of one stream and of 100,000 at once, bytes a stream (20 s)",
+    "nab": "the Numenta Anomaly Benchmark: standard, leave-one-folder-out, nested (500 s)",
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "quality": "the quality gate on a recorded ICU stay: alarms taken away, events lost, CPU (20 s)",
