@@ -17,7 +17,7 @@ import numpy as np
 from rules.detectors.levels import FLOOR, SETTLED, Levels
 from rules.detectors.parameters import DEFAULTS, SHORTEST, Coefficients, Parameters
 from rules.detectors.record_stack import DAY, HOUR, HOURS, LARGEST, LATE_IN_A_ROW, PACE_FROM, PRIOR_RECORDS
-from rules.detectors.stored import FIELDS, pack, unpack
+from rules.detectors.stored import pack, unpack
 
 __all__ = ["BatchedStacks"]
 
@@ -26,11 +26,10 @@ Array: TypeAlias = Any
 
 _AT_ONCE: Final = 4096
 """Readings whose columns lie within a core's cache."""
-_NEWEST, _PACE, _AGE, _LATE, _COUNT, _INTERVALS = 0, 1, 2, 3, 4, 5
-_FROZEN = _INTERVALS + PACE_FROM
-_BEGUN, _READINGS, _REJECTED, _LEVELS = _FROZEN + 1, _FROZEN + 2, _FROZEN + 3, _FROZEN + 4
+_NEWEST, _PACE, _AGE, _LATE, _COUNT, _FROZEN, _BEGUN, _READINGS, _REJECTED, _LEVELS = range(10)
 _RECORDS = _LEVELS + len(Levels._fields)
-_HOURS = _RECORDS + len(PRIOR_RECORDS)
+_ROW = _RECORDS + len(PRIOR_RECORDS)
+_STORED_INTERVALS = slice(_COUNT + 1, _COUNT + 1 + PACE_FROM)
 _SETTINGS: Final = ("hour_days", "calm", "chatter", "mature", "threshold", "warm_up", "gap", "cap")
 
 
@@ -53,12 +52,14 @@ class BatchedStacks:
         self.parameters = (parameters,) if isinstance(parameters, Parameters) else tuple(parameters)
         self.day_starts = day_starts
         self.group = np.zeros(streams, np.intp) if group is None else np.asarray(group, np.intp)
-        self._rows = np.zeros((streams, FIELDS))
-        self._rows[:, _NEWEST] = self._rows[:, _HOURS:] = np.nan
+        self._rows = np.zeros((streams, _ROW))
+        self._intervals = np.zeros((streams, PACE_FROM))
+        self._hours = np.full((streams, HOURS), np.nan)
+        self._rows[:, _NEWEST] = np.nan
         self._rows[:, _PACE] = 0.0 if pace is None else pace
         known = self._rows[:, _PACE] > 0.0
         self._rows[known, _COUNT] = PACE_FROM
-        self._rows[known, _INTERVALS:_FROZEN] = self._rows[known, _PACE, None]
+        self._intervals[known] = self._rows[known, _PACE, None]
         self._settings = np.array([[getattr(p, s) for p in self.parameters] for s in _SETTINGS])
         self._weights = np.array([p.weights for p in self.parameters]).T.copy()
         self._after: dict[float, Array] = {}
@@ -70,11 +71,16 @@ class BatchedStacks:
 
     def to_bytes(self, stream: int) -> bytes:
         """One stream's state, as ``RecordStack.to_bytes`` gives it."""
-        return pack(self._rows[stream].tolist(), self.parameters[self.group[stream]].digest)
+        row, intervals = self._rows[stream].tolist(), self._intervals[stream].tolist()
+        numbers = [*row[: _COUNT + 1], *intervals, *row[_COUNT + 1 :], *self._hours[stream].tolist()]
+        return pack(numbers, self.parameters[self.group[stream]].digest)
 
     def load(self, stream: int, data: bytes) -> None:
         """Go on from a state, of here or of a ``RecordStack``. Raises RuleError as ``stored.unpack``."""
-        self._rows[stream] = unpack(data, self.parameters[self.group[stream]].digest)
+        numbers = unpack(data, self.parameters[self.group[stream]].digest)
+        self._intervals[stream] = numbers[_STORED_INTERVALS]
+        self._hours[stream] = numbers[-HOURS:]
+        self._rows[stream] = numbers[: _COUNT + 1] + numbers[_STORED_INTERVALS.stop : -HOURS]
 
     def update(self, streams: Array, times: Array, values: Array) -> Array:
         """The scores of a batch of readings (numbers of streams, seconds, values), in order; all are learned.
@@ -101,40 +107,38 @@ class BatchedStacks:
             if good.any():
                 scores[good] = self._part(streams[good], times[good], values[good])
             return scores
-        rows = self._rows[streams]
-        columns = np.ascontiguousarray(rows[:, :_HOURS].T)
+        columns = np.ascontiguousarray(self._rows[streams].T)
         hour = np.minimum(((times - self.day_starts) % DAY / HOUR).astype(np.intp), HOURS - 1)
         columns[_READINGS] += 1.0
         group = self.group[streams]
         settings = self._of(self._settings, group)
-        known = self._tick(columns, times, group, settings[_SETTINGS.index("gap")])
+        known = self._tick(columns, times, streams, settings[_SETTINGS.index("gap")])
         new = columns[_BEGUN] == 0.0
         began = columns[:, new] if new.any() else None
-        usual = rows[np.arange(len(streams)), _HOURS + hour]
+        usual = self._hours[streams, hour]
         scores, level = self._judge(columns, values, known, usual, group, settings)
         if began is not None:
             began[_AGE], began[_BEGUN] = 1.0, 1.0
             began[_LEVELS : _LEVELS + 7] = values[new]
             columns[:, new], scores[new], level[new] = began, 0.0, values[new]
-        rows[:, :_HOURS] = columns.T
-        rows[np.arange(len(streams)), _HOURS + hour] = level
-        self._rows[streams] = rows
+        self._rows[streams] = columns.T
+        self._hours[streams, hour] = level
         return scores
 
-    def _tick(self, columns: Array, times: Array, group: Array, gap: Array) -> Coefficients:
+    def _tick(self, columns: Array, times: Array, streams: Array, gap: Array) -> Coefficients:
         elapsed = times - columns[_NEWEST]
         later, earlier = elapsed > 0.0, elapsed < 0.0
         for n in np.flatnonzero(later & (columns[_COUNT] < PACE_FROM)):
             count = int(columns[_COUNT, n])
-            columns[_INTERVALS + count, n] = elapsed[n]
+            self._intervals[streams[n], count] = elapsed[n]
             columns[_COUNT, n] = count + 1
-            columns[_PACE, n] = median(columns[_INTERVALS : _INTERVALS + count + 1, n].tolist())
+            columns[_PACE, n] = median(self._intervals[streams[n], : count + 1].tolist())
         late = np.where(later, 0.0, columns[_LATE] + earlier)
         reset = earlier & (late >= LATE_IN_A_ROW)
         columns[_LATE] = np.where(reset, 0.0, late)
         columns[_NEWEST] = np.where(later | reset | np.isnan(elapsed), times, columns[_NEWEST])
         paces = np.where(later & (columns[_PACE] > 0.0), elapsed / columns[_PACE], 0.0)
-        known = self._known(_quantised(paces, gap), group)
+        known = self._known(_quantised(paces, gap), self.group[streams])
         columns[_AGE] = np.where(columns[_FROZEN] == 0.0, columns[_AGE] + known.elapsed, columns[_AGE])
         return known
 
@@ -186,8 +190,8 @@ class BatchedStacks:
 
 
 def _rounds(streams: Array) -> list[Array]:
-    """Places in the batch: no stream occurs twice in a round, each one's readings stay in order."""
-    if np.bincount(streams).max() == 1:
+    """Places in the batch: in a round no stream occurs twice, and streams ascend as their states do."""
+    if (streams[1:] > streams[:-1]).all():
         return [np.arange(len(streams))]
     order = np.argsort(streams, kind="stable")
     ordered = streams[order]
