@@ -27,9 +27,9 @@ def add_detect_command(group: click.Group, told: Wrap) -> None:
     def detect(file: Path, time_column: str, value_column: str, out: Path | None) -> None:
         """Write a CSV FILE with one more column, score: how unusual each value is, 0 to 1.
 
-        A score is made of the rows before it only; 0.5 is where our rules would tell somebody. Times are
-        ISO 8601 or seconds, milliseconds, microseconds or nanoseconds since 1970. A row that cannot be read
-        stays, without a score, and is counted.
+        A score is made of its row and those before it; 0.5 is where it is worth telling. Times are ISO 8601,
+        or seconds, milliseconds, microseconds or nanoseconds since 1970. A row that cannot be read stays,
+        without a score, and is counted.
         """
         from hearthward.app.detect import Table, score_table
         from hearthward.app.files import check_writable, write_atomically
