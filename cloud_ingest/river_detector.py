@@ -1,7 +1,7 @@
 """The record stack as a detector of river's, to be put into its pipelines and checked by its own checks.
 
-river is large: it comes with the extra ``detect``, and nothing but what uses this module imports it. The edge
-has ``rules.detectors.RecordStack``, which needs nothing.
+river takes 1.8 s to import, which only what uses this module pays. The edge has
+``rules.detectors.RecordStack``, which needs nothing.
 """
 
 from __future__ import annotations

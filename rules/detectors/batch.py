@@ -2,8 +2,7 @@
 
 Each function here is the twin of one there, with the same operations in the same order; a difference between
 them is a defect of this module. Only basic arithmetic is done on arrays: it is exact everywhere, whereas
-numpy's ``exp`` is not that of ``math``. numpy comes with the extra ``detect``; the edge does not import this
-module.
+numpy's ``exp`` is not that of ``math``. numpy is large: the edge does not import this module.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from rules.detectors.stored import pack, unpack
 __all__ = ["BatchedStacks"]
 
 Array: TypeAlias = Any
-"""Of numpy, one item a reading."""
+"""Of numpy, one item a reading; or a tuple of such, where the scalar has one of numbers."""
 
 _AT_ONCE: Final = 4096
 """Readings whose columns lie within a core's cache."""
@@ -213,8 +212,8 @@ def _log2(value: Array) -> Array:
 
 
 def _advance(
-    old: Levels, value: Array, k: Coefficients, age: Array, off: Array, learning: Array
-) -> tuple[Array, tuple[Array, ...], Levels]:
+    old: Array, value: Array, k: Coefficients, age: Array, off: Array, learning: Array
+) -> tuple[Array, tuple[Array, ...], Array]:
     low, high, short, medium, long, slow, mean, variance, usual_variance, usual_log, hours, calm, chatter = (
         old
     )
@@ -247,7 +246,7 @@ def _advance(
     )
     inward = width * k.range
     logarithm = np.where(varies, np.where(settled, usual_log + share * away, doublings), usual_log)
-    learned = (
+    learned: tuple[Array, ...] = (
         np.minimum(value, low + inward),
         np.maximum(value, high - inward),
         slow + np.maximum(k.slow, young) * (value - slow),

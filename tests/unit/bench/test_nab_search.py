@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from bench import nab_search
 from bench.nab import folds, record_stack
 from bench.nab_data import Series
 from bench.nab_scoring import Labelled, deltas, raw_at
-
-pytest.importorskip("numpy", reason="numpy comes with the extra `detect`")
-from bench import nab_search
 
 
 def series(folder: str, seed: int, length: int) -> Series:

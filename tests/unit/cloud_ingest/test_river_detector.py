@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from river import anomaly, checks, datasets
 
-river = pytest.importorskip("river", reason="river comes with the extra `detect`")
-pytest.importorskip("sklearn", reason="river's own checks need scikit-learn")
-from river import anomaly, checks, datasets  # noqa: E402 - they need river
-
-from cloud_ingest.river_detector import RecordStackDetector  # noqa: E402
+from cloud_ingest.river_detector import RecordStackDetector
 
 
 class CreditCard:

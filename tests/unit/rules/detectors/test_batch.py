@@ -4,14 +4,12 @@ import math
 import random
 from dataclasses import replace
 
-import pytest
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.detectors import DEFAULTS, Prior, RecordStack
-
-np = pytest.importorskip("numpy", reason="numpy comes with the extra `detect`")
-from rules.detectors.batch import BatchedStacks  # noqa: E402 - it needs numpy
+from rules.detectors.batch import BatchedStacks
 
 OTHER = replace(DEFAULTS, tau_short=3.0, calm=0.7, weights=DEFAULTS.weights._replace(long=0.0, hour=1.0))
 STREAMS = 6
