@@ -17,7 +17,7 @@ from hearthward.core.clock import SECOND, Clock, iso
 from hearthward.core.codes import BESIDE, INTERNAL, METRICS, Metric
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import digest63
-from hearthward.core.model import Reading, ReadingBatch, Source
+from hearthward.core.model import BY_HAND, Reading, ReadingBatch, Source
 
 __all__ = [
     "ENTERABLE",
@@ -42,7 +42,6 @@ REPEAT_S: Final = 2 * MAX_AGE_S
 """For how long an entry's id is known again."""
 DECIDED_S: Final = 12 * 3600
 """An entry that came so long ago is not decided again: the journal may have forgotten that it was."""
-_PREFIX: Final = "manual:"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,6}(?:[.,]\d{1,6})?")
 _INSTRUMENTAL: Final = BESIDE | INTERNAL
@@ -174,12 +173,12 @@ class Draft:
 
 def manual_device(patient: str) -> str:
     """The pretended device of what is entered by hand for a patient."""
-    return _PREFIX + patient
+    return BY_HAND + patient
 
 
 def manual_patient(device: str) -> str | None:
     """Whose pretended device it is; None for a real one."""
-    return device.removeprefix(_PREFIX) if device.startswith(_PREFIX) else None
+    return device.removeprefix(BY_HAND) if device.startswith(BY_HAND) else None
 
 
 def bounds(metric: str) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from cloud_ingest.appraising import appraise, count_verdicts
 from cloud_ingest.attribution import Attribution, load_attribution, load_owners
 from cloud_ingest.clocks import GatewayClocks
 from cloud_ingest.dead_letter_flood import Flood, of_last_hour
@@ -274,6 +275,7 @@ class Frames:
         """
         if not intake.parts:
             return []
+        appraise(self.turns.decider.state, intake.parts, self.attribution)
         try:
             outcomes = await self._store.append_many(self.tenant, [p.delivery() for p in intake.parts])
             found = list(zip(intake.parts, outcomes, strict=True))
@@ -371,6 +373,7 @@ class Frames:
         for source, batch in stored.batches.items():
             if not len(batch):
                 continue  # all of it was put aside
+            count_verdicts(self._telemetry, batch)
             self.tell_stored(batch, stored.patients[source], stored.now[source])
         self.turns.tell(done)
 

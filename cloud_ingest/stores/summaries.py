@@ -19,7 +19,7 @@ from hearthward.core.model import ASIDE, Quality, Reading
 
 __all__ = ["NOT_SHOWN", "Summary", "Tally", "check_step", "joined", "newest_shown", "summed_up", "whole"]
 
-NOT_SHOWN: Final = int(Quality.SENSOR_OFF | Quality.FUTURE | ASIDE)
+NOT_SHOWN: Final = int(Quality.SENSOR_OFF | Quality.FUTURE | Quality.BAD | ASIDE)
 """Readings with one of these are no value of the patient at that time."""
 
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field, fields
 from enum import IntEnum, IntFlag
 from typing import Final
 
-__all__ = ["ASIDE", "COLUMNS", "JUDGED", "Quality", "Reading", "ReadingBatch", "Source", "quality_names"]
+__all__ = [
+    "ASIDE",
+    "BY_HAND",
+    "COLUMNS",
+    "JUDGED",
+    "Quality",
+    "Reading",
+    "ReadingBatch",
+    "Source",
+    "quality_names",
+]
 
 
 class Quality(IntFlag):
@@ -62,6 +72,10 @@ JUDGED: Final = (
 """What the quality gate says of values (``rules.detectors.quality``); no device does."""
 ASIDE: Final = Quality.TIME_UNKNOWN | Quality.INVALID
 """A value with one of these is no value of now, but people are to see it."""
+
+
+BY_HAND: Final = "manual:"
+"""What the names of pretended devices begin with, of which people enter the values by hand."""
 
 
 class Source(IntEnum):

@@ -12,6 +12,8 @@ Only two reasons make a value bad, and neither can hide what happened to the pat
 All else is suspect: ``zero``, ``jump`` (faster than physiology, until it has stayed), ``spikes`` (it jumped
 away and back again and again), ``flat``, ``disagrees`` (another signal says otherwise for half a minute).
 
+What people enter by hand is no signal, and is not judged.
+
 Memory is in time, not in samples: 1 Hz and three values a day share the code. Pure; the caller passes rows.
 """
 
@@ -22,7 +24,7 @@ from itertools import groupby
 from math import exp, inf
 from typing import Any, Final, NamedTuple
 
-from hearthward.core.model import JUDGED, Quality
+from hearthward.core.model import BY_HAND, JUDGED, Quality
 from rules.detectors.quality_limits import LIMITS, PRESSURES, RATES, Limits
 from rules.model import Rows
 
@@ -319,6 +321,7 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
         and value is not None
         and value == value  # noqa: PLR0124 - NaN
         and not rows.quality[i] & UNJUDGED
+        and not rows.device[i].startswith(BY_HAND)
         and times[i] <= until
     ]
     if not judged:

@@ -52,7 +52,7 @@ def _copy(db: sqlite3.Connection, table: str) -> None:
 
 def snapshot_before(state: bytes) -> bytes:
     """Who accepted an alarm stood in its episode, and nothing else was known of the answer to it."""
-    _, node, seq, rules, contexts, sources, subjects, answers = _unpacked(state)
+    _, node, seq, rules, contexts, sources, subjects, answers, _ = _unpacked(state)
     known = Responses.of(answers).open
     for _, packed in subjects:
         packed[1] = [[*row[:15], *_owner(known.get(row[10])), *row[15:]] for row in packed[1]]

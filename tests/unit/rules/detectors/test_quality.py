@@ -222,6 +222,14 @@ def test_cut_anywhere_and_kept_in_between_it_says_the_same(data: st.DataObject):
     assert first + verdicts(said[cut:], again.gate) == whole
 
 
+def test_a_snapshot_of_before_the_gate_begins_with_nothing_remembered():
+    state = State.empty("node")
+    verdicts(WELL, state.gate)
+    version, *content, gate = msgpack.unpackb(state.to_bytes())
+    assert (version, len(gate)) == (5, 1)
+    assert State.from_bytes(msgpack.packb([4, *content])).gate == {}
+
+
 def test_a_copying_pass_leaves_the_state_alone_and_a_repeat_is_told_the_same():
     state = State.empty("node")
     verdicts(WELL, state.gate)
