@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from rules.detectors.parameters import STATISTICS
-from rules.detectors.record_stack import Moment, RecordStack
+from rules.detectors.record_stack import DAY, Moment, RecordStack
 from rules.telling import Text, lasting, said, signal, with_unit
 
 __all__ = ["Explanation", "Term", "explain", "sentences"]
@@ -99,6 +99,8 @@ _EN: Final = {
     "spread": "{signal}: spread {value}, usually {usual}",
     "hour": "{signal} {value}: usually {usual} at this time of day; {ratio} times the largest departure",
     "hours": "{signal}: for {span} off by {value} on average from the usual at this time of day",
+    "hour of day one": "{signal} {value}: {usual} earlier in this hour; {ratio} times the largest departure",
+    "hours of day one": "{signal}: for {span} off by {value} on average from each hour's course",
 }
 _ZH: Final = {
     "range": "{signal} {value}: {direction}已知的全部值 ({usual})",
@@ -107,6 +109,8 @@ _ZH: Final = {
     "spread": "{signal}: 波动 {value}, 通常 {usual}",
     "hour": "{signal} {value}: 此时段通常 {usual}; 为以往最大偏离的 {ratio} 倍",
     "hours": "{signal}: {span}内平均偏离此时段通常值 {value}",
+    "hour of day one": "{signal} {value}: 本小时此前 {usual}; 为以往最大偏离的 {ratio} 倍",
+    "hours of day one": "{signal}: {span}内平均偏离各小时水平 {value}",
 }
 _MANY: Final = {"en": "many", "zh": "许多"}
 _DIRECTIONS: Final = {"above": {"en": "above", "zh": "高于"}, "below": {"en": "below", "zh": "低于"}}
@@ -120,6 +124,8 @@ def sentences(metric: str, stack: RecordStack) -> list[Text]:
     out = []
     for term in explanation.terms:
         kind = "mean" if term.name in {"short", "medium", "long"} else term.name
+        if kind in {"hour", "hours"} and stack.watched < DAY:
+            kind += " of day one"
         tau = getattr(stack.parameters, f"tau_{'short' if kind == 'step' else term.name}", 1.0)
         ratio = _MANY if math.isinf(term.ratio) else f"{term.ratio:.1f}"
         out.append(

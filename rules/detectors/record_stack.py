@@ -137,6 +137,11 @@ class RecordStack:
         return self._clock.pace
 
     @property
+    def watched(self) -> float:
+        """For how long the stream has been known in seconds; a silence counts no more than its cap."""
+        return self._clock.age * self._clock.pace
+
+    @property
     def moment(self) -> Moment | None:
         """What the newest reading's score was made of; None before there was one."""
         return self._moment

@@ -247,3 +247,24 @@ def test_an_explanation_says_what_beat_which_record():
     assert any(t["zh"].startswith("呼吸频率 130") and "高于" in t["zh"] for t in told)
     assert all(t["en"] and t["zh"] for t in told)
     assert sentences("spo2", RecordStack()) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "en", "zh"),
+    [
+        (0.52, "earlier in this hour", "本小时此前"),
+        (3, "at this time of day", "此时段通常"),
+    ],
+    ids=["first day", "later"],
+)
+def test_the_time_of_day_is_spoken_of_once_a_day_has_been_seen(days: float, en: str, zh: str):
+    stack = RecordStack(pace=300.0)
+    count = round(288 * days)
+    for n in range(count):
+        stack.update(n * 300.0, 80.0 + n % 5)
+    stack.update(count * 300.0, 120.0)
+    told = sentences("heart_rate", stack)
+    assert any(en in text["en"] for text in told)
+    assert any(zh in text["zh"] for text in told)
+    others = {"earlier in this hour", "at this time of day"} - {en}
+    assert not any(other in text["en"] for text in told for other in others)
