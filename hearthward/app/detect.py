@@ -91,7 +91,7 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
     out = io.StringIO(newline="")
     out.write(_BOM if table.text.startswith(_BOM) else "")
     writer = csv.writer(out, delimiter=delimiter, lineterminator=table.newline)
-    stack, rows, refused = RecordStack(), 0, []
+    stack, rows, refused, backwards, newest = RecordStack(), 0, [], 0, -math.inf
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
     writer.writerow([*next(reader), SCORE])
     try:
@@ -104,6 +104,8 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
             try:
                 time, value = _reading(row, len(header), time_at, value_at)
                 score = str(stack.update(time, value))
+                backwards += time < newest
+                newest = time
             except ValueError as error:
                 refused.append(f"row {reader.line_num}: {error}")
             writer.writerow([*row, *[""] * (len(header) - len(row)), score])
@@ -116,6 +118,10 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
     summary = f"{rows - len(refused):,} of {rows:,} rows scored"
     if refused:
         summary += f"; {len(refused):,} could not be read and have no score, the first is {refused[0]}"
+    if backwards:
+        summary += (
+            f"; {backwards:,} are dated before the row above them: sort the table if it should be in order"
+        )
     return Scored(out.getvalue().encode("utf-8", "surrogateescape"), rows, len(refused), summary)
 
 

@@ -98,6 +98,13 @@ def test_rows_that_cannot_be_read_stay_without_a_score_and_are_told(tmp_path: Pa
     assert [s for s in scores(done.stdout) if s not in {"", "y"}] == scores(detect(other).stdout)
 
 
+def test_a_table_with_the_newest_row_on_top_is_told(tmp_path: Path):
+    path = table(tmp_path / "in.csv", "\n".join(["timestamp,value,who", *reversed(lines())]) + "\n")
+    done = detect(path)
+    assert done.exit_code == 0
+    assert "79 are dated before the row above them: sort the table" in done.stderr
+
+
 def test_a_table_of_a_spreadsheet_keeps_its_mark_its_line_ends_and_its_bytes(tmp_path: Path):
     text = "\r\n".join(["Zeit;Wert;Name", *(line.replace(",", ";") for line in lines(3))]) + "\r\n"
     data = b"\xef\xbb\xbf" + text.encode() + b'2026-03-01;80;M\xfcller, ""J\r\n'
