@@ -14,6 +14,8 @@ from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
+from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.rounds import HealthRounds
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, DutyChanged, Feed
 from cloud_ingest.gateway_trouble import GatewayTrouble
@@ -169,6 +171,17 @@ class CloudService:
             clock=clock,
             telemetry=telemetry,
         )
+        self.health = HealthRounds(
+            tenant=self.tenant,
+            records=records,
+            store=store,
+            gateways=self.gateways,
+            around=self.around,
+            catalog=self.catalog,
+            orders=OrderTelling(self.tenant, records, lambda: self.reach, clock, telemetry),
+            clock=clock,
+            telemetry=telemetry,
+        )
         self._arrivals = Arrivals(
             tenant=self.tenant,
             pipeline=self.pipeline,
@@ -215,6 +228,7 @@ class CloudService:
                     ticks(self.pipeline, self.settings.tick_s, self.telemetry), name="cloud-ticks"
                 )
                 group.create_task(self._maintenance.run(), name="cloud-maintenance")
+                group.create_task(self.health.run(), name="cloud-device-health")
                 group.create_task(offers(self.publisher, self.gateways), name="cloud-offers")
                 group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")

@@ -18,6 +18,7 @@ SILENT_NS: Final = DAY_NS
 """A device in use that has not been heard for a day; shorter silences are alarms' matter."""
 MISSED: Final = 3
 """... and of one that measures seldom three times its interval."""
+UNSURE: Final = 0.7
 FEWEST_NEWER: Final = 2
 """So many of its kind run the newer firmware: a single one may be on trial."""
 FIRMWARE: Final = 0.9
@@ -43,24 +44,29 @@ def calibration_finding(calibrated: int, every_days: int, today: int) -> Finding
 
 
 def offline_finding(
-    last_seen: int | None, added: int, interval_s: float | None, cause: str, now: int
+    last_seen: int | None, worn: int, interval_s: float | None, cause: str, now: int
 ) -> Finding | None:
-    """A device in use that has been silent for too long, or since it was ``added``; times are UTC ns."""
-    heard = added if last_seen is None else last_seen
+    """A device that somebody has on since ``worn`` and that is silent for too long; times are UTC ns.
+
+    Of one whose interval nobody knows it is not sure: a cuff may be used once a week.
+    """
+    heard = max(worn, last_seen or 0)
     allowed = max(SILENT_NS, round(MISSED * (interval_s or 0.0) * 1e9))
     if now - heard <= allowed:
         return None
     days = (now - heard) // DAY_NS
     evidence: dict[str, float | int | str] = {"days": days, "since": date_of(day_of(heard)), "cause": cause}
-    if last_seen is None:
-        text = {"en": f"Never heard since it was added on {date_of(day_of(heard))}", "zh": ""}
-        text["zh"] = f"自 {date_of(day_of(heard))} 添加以来从未收到数据"
+    if last_seen is None or last_seen < worn:
+        text = {"en": f"Not heard since it was put on somebody on {date_of(day_of(heard))}", "zh": ""}
+        text["zh"] = f"自 {date_of(day_of(heard))} 给患者使用以来未收到数据"
     else:
         text = {
             "en": f"Not heard since {date_of(day_of(heard))}",
             "zh": f"自 {date_of(day_of(heard))} 起未收到数据",
         }
-    return Finding("offline", evidence, 1.0, text, proposed=day_of(now) * DAY_NS)
+    return Finding(
+        "offline", evidence, UNSURE if interval_s is None else 1.0, text, proposed=day_of(now) * DAY_NS
+    )
 
 
 def version_of(text: str) -> tuple[int, ...]:

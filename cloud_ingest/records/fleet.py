@@ -153,7 +153,7 @@ class Fleet(Repository):
         """How many devices stand where."""
         counted = select(_STATE, func.count()).select_from(Device)
         query = self._placed(counted).where(*self.limits(scope))
-        return Counter(dict(self.session.execute(query.group_by(_STATE))))
+        return Counter(dict(self.session.execute(query.group_by(_STATE)).all()))
 
     def device(self, scope: Scope, key: str) -> DeviceLine | None:
         """One device in scope, ended or not."""
@@ -240,7 +240,7 @@ class Fleet(Repository):
     def kinds(self, scope: Scope) -> Counter[str]:
         """How many findings of each kind hold."""
         query = self._held(DeviceFinding.kind, func.count()).where(*self.limits(scope))
-        return Counter(dict(self.session.execute(query.group_by(DeviceFinding.kind))))
+        return Counter(dict(self.session.execute(query.group_by(DeviceFinding.kind)).all()))
 
     def findings_of(self, scope: Scope, device: str, limit: int = 200) -> Sequence[DeviceFinding]:
         """Those of a device: what holds first, then the newest."""

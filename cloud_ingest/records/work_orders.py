@@ -64,7 +64,7 @@ class WorkOrders(Fleet):
     def order_states(self, scope: Scope) -> Counter[str]:
         """How many there are of each state."""
         query = self._joined(scope, WorkOrder.state, func.count()).group_by(WorkOrder.state)
-        return Counter(dict(self.session.execute(query)))
+        return Counter(dict(self.session.execute(query).all()))
 
     def order(self, scope: Scope, key: str) -> OrderLine | None:
         """One in scope."""
@@ -90,7 +90,7 @@ class WorkOrders(Fleet):
         """The names of these users."""
         ids = sorted({user for user in users if user})
         query = select(User.id, User.name).where(User.tenant == scope.tenant, User.id.in_(ids))
-        return dict(self.session.execute(query)) if ids else {}
+        return dict(self.session.execute(query).all()) if ids else {}
 
     # --- changes ------------------------------------------------------------------------------------
     def open_order(
@@ -189,6 +189,12 @@ class WorkOrders(Fleet):
             WorkOrder.tenant == scope.tenant, WorkOrder.told.is_(None), WorkOrder.opened >= since
         )
         return self.session.scalars(query.order_by(WorkOrder.opened, WorkOrder.id).limit(limit)).all()
+
+    def mark_told(self, scope: Scope, orders: Collection[str]) -> None:
+        """Other systems have been told of these."""
+        query = select(WorkOrder).where(WorkOrder.tenant == scope.tenant, WorkOrder.id.in_(sorted(orders)))
+        for row in self.session.scalars(query):
+            row.told = self.now
 
     def _undone(self, scope: Scope, key: str) -> WorkOrder | None:
         line = self.order(scope, key)

@@ -192,11 +192,15 @@ class TestDue:
         assert offline_finding(now - DAY_NS, 0, None, "none", now) is None
         made = offline_finding(now - 2 * DAY_NS, 0, None, "link_lost", now)
         assert made is not None
+        assert made.confidence == 0.7  # nobody knows how often it should
         assert made.evidence == {"days": 2, "since": date_of(TODAY - 2), "cause": "link_lost"}
         assert offline_finding(now - 2 * DAY_NS, 0, 86_400.0, "none", now) is None
+        hourly = offline_finding(now - 2 * DAY_NS, 0, 3600.0, "none", now)
+        assert hourly is not None
+        assert hourly.confidence == 1.0
         never = offline_finding(None, now - 5 * DAY_NS, None, "none", now)
         assert never is not None
-        assert never.text["en"].startswith("Never heard")
+        assert never.text["en"].startswith("Not heard since it was put on")
 
     def test_versions_are_compared_by_their_numbers(self) -> None:
         assert version_of("V1.02b3") == (1, 2, 3)

@@ -1,0 +1,208 @@
+"""Reading what devices' health is judged by: the ledger's counts, the store's values, pairs of devices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cloud_ingest.device_health.bias import COUNTERPARTS, bias_finding, bias_of, paired
+from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, SignalName, day_of, span_of
+from cloud_ingest.records import Records
+from cloud_ingest.records.fleet_days import counts_of_hour
+from cloud_ingest.records.models import Association, Device
+from cloud_ingest.stores.base import TimeSeriesStore
+from firmware_profiles import Catalog
+from hearthward.core.errors import ConfigError
+
+__all__ = ["Fact", "Gathering", "Told", "devices_in_use", "steady"]
+
+HOURS: Final = 24
+STEADY_S: Final = 3600.0
+"""Of a device that should measure at least so often every hour within its use should have a reading."""
+MOST_COMPARED: Final = 2000
+"""Readings of a device in the last day: half an hour of one a second, more than ``bias.MOST`` pairs."""
+MOST_WORN: Final = 6
+SIGNAL_METRICS: Final[Mapping[SignalName, str]] = {"battery": "battery_level"}
+FIRMWARE: Final = "device_firmware"
+SKEW: Final = "clock_skew"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A device in use as the directory has it; ``worn`` is since when somebody has it on (None: nobody)."""
+
+    id: str
+    gateway: str
+    profile: str | None
+    interval_s: float | None
+    worn: int | None
+
+
+@dataclass(slots=True)
+class Told:
+    """What a device last told of itself; ``signals`` by day."""
+
+    last_seen: int | None = None
+    firmware: str = ""
+    clock_skew_s: float | None = None
+    signals: dict[int, dict[SignalName, SignalDay]] = field(default_factory=dict)
+
+
+def devices_in_use(session: Session, tenant: str, catalog: Catalog) -> list[Fact]:
+    """All of them, by id; an interval that is not set is the profile's."""
+    on = (Association.tenant == Device.tenant) & (Association.device == Device.id)
+    now_on = on & Association.superseded_at.is_(None) & Association.end.is_(None)
+    query = (
+        select(Device.id, Device.gateway, Device.profile, Device.interval_s, Association.start)
+        .outerjoin(Association, now_on)
+        .where(Device.tenant == tenant, Device.ended.is_(None))
+    )
+    usual: dict[str, float | None] = {}
+    found = []
+    for key, gateway, profile, interval_s, worn in session.execute(query.order_by(Device.id)):
+        if profile is not None and profile not in usual:
+            usual[profile] = _usual(catalog, profile)
+        found.append(Fact(key, gateway, profile, interval_s or usual.get(profile or ""), worn))
+    return found
+
+
+def _usual(catalog: Catalog, profile: str) -> float | None:
+    try:
+        return catalog.get(profile).expected_interval_s
+    except ConfigError:  # a site's own, which is not here any more
+        return None
+
+
+class Gathering:
+    """Of one tenant; every read is bounded."""
+
+    def __init__(self, tenant: str, records: Records, store: TimeSeriesStore) -> None:
+        self._tenant, self._records, self._store = tenant, records, store
+
+    async def sums(self, day: int, steady: Collection[str]) -> list[DaySums]:
+        """A day of all devices that the ledger has counts of, read hour by hour.
+
+        ``steady`` devices should have a reading in every hour from the first to the last.
+        """
+        hours: defaultdict[str, int] = defaultdict(int)
+        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for hour in range(HOURS):
+            at = day * HOURS + hour
+            for device, *some in await self._records.read(
+                lambda s, at=at: counts_of_hour(s, self._tenant, at)  # type: ignore[misc]
+            ):
+                counts[device] = [a + b for a, b in zip(counts[device], some, strict=True)]
+                if some[0]:
+                    hours[device] |= 1 << hour
+        return [
+            _day(device, day, hours[device], counts[device], steady=device in steady)
+            for device in sorted(counts)
+        ]
+
+    async def told(self, devices: Sequence[str], first: int, now: int) -> dict[str, Told]:
+        """What some devices last told of themselves, and their signals from the day ``first`` on."""
+        found = {device: Told() for device in devices}
+        latest = await self._store.latest(self._tenant, devices)
+        asked: list[tuple[str, SignalName]] = []
+        for reading in latest:
+            one = found.get(reading.device)
+            if one is None:
+                continue
+            one.last_seen = max(reading.received, one.last_seen or 0)
+            if reading.metric == FIRMWARE:
+                one.firmware = (reading.code or "").strip()[:64]
+            elif reading.metric == SKEW:
+                one.clock_skew_s = reading.value
+            asked += [(reading.device, name) for name, m in SIGNAL_METRICS.items() if m == reading.metric]
+        for device, name in asked:
+            sums = await self._store.summaries(
+                self._tenant, device, SIGNAL_METRICS[name], first * DAY_NS, now + 1, DAY_NS
+            )
+            for one_day in sums:
+                signal = SignalDay(one_day.count, one_day.mean, one_day.low, one_day.high, one_day.last)
+                found[device].signals.setdefault(day_of(one_day.time), {})[name] = signal
+        return found
+
+    async def comparisons(self, now: int) -> AsyncIterator[dict[str, list[Finding]]]:
+        """Patient by patient: what comparing the devices on one came to, by device."""
+        for worn in await self._records.read(lambda s: _together(s, self._tenant)):
+            yield await self._compared(worn, now)
+
+    async def _compared(self, worn: Mapping[str, int], now: int) -> dict[str, list[Finding]]:
+        series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+        for device in sorted(worn):
+            batch = await self._store.read(
+                self._tenant,
+                [device],
+                sorted(COUNTERPARTS),
+                max(now - DAY_NS, *worn.values()),
+                now + 1,
+                limit=MOST_COMPARED,
+                newest=True,
+            )
+            series[device] = {}
+            for reading in batch:
+                if reading.value is not None and not reading.quality:
+                    values = series[device].setdefault(reading.metric, [])
+                    values.append((reading.corrected, reading.value))
+        found: dict[str, list[Finding]] = {}
+        for one, other in combinations(sorted(worn), 2):
+            for own, metric, twin in _both(series, one, other):
+                made = bias_of(paired(series[own][metric], series[twin[0]][twin[1]]))
+                finding = bias_finding(metric, made, twin[0], day_of(now))
+                if finding is not None:
+                    found.setdefault(own, []).append(finding)
+        return {device: _greatest(some) for device, some in found.items()}
+
+
+def _day(device: str, day: int, hours: int, counts: Sequence[int], *, steady: bool) -> DaySums:
+    stored, rejected, repeated, late = counts
+    span = span_of(hours) if steady else 0
+    return DaySums(device, day, hours, span, stored, rejected, repeated, late)
+
+
+def _both(
+    series: Mapping[str, Mapping[str, Any]], one: str, other: str
+) -> Iterable[tuple[str, str, tuple[str, str]]]:
+    """Each way round: a device, its metric, the other device and the metric there that is the same."""
+    for own, twin in ((one, other), (other, one)):
+        for metric in series[own]:
+            same = sorted(COUNTERPARTS[metric][0] & series[twin].keys(), key=lambda m: (m != metric, m))
+            if same:
+                yield own, metric, (twin, same[0])
+
+
+def _greatest(findings: Iterable[Finding]) -> list[Finding]:
+    """Of several about one metric that with the greatest difference."""
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        known = best.get(finding.about)
+        if known is None or abs(float(finding.evidence["difference"])) > abs(
+            float(known.evidence["difference"])
+        ):
+            best[finding.about] = finding
+    return list(best.values())
+
+
+def _together(session: Session, tenant: str) -> list[dict[str, int]]:
+    """Of each patient who wears several devices now: device -> since when."""
+    query = select(Association.patient, Association.device, Association.start).where(
+        Association.tenant == tenant, Association.superseded_at.is_(None), Association.end.is_(None)
+    )
+    worn: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for patient, device, start in session.execute(query.order_by(Association.patient, Association.device)):
+        if len(worn[patient]) < MOST_WORN:
+            worn[patient][device] = start
+    return [some for some in worn.values() if len(some) > 1]
+
+
+def steady(facts: Iterable[Fact]) -> frozenset[str]:
+    """Devices that should measure at least once an hour while in use."""
+    return frozenset(f.id for f in facts if f.interval_s is not None and f.interval_s <= STEADY_S)

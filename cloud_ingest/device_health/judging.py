@@ -1,0 +1,79 @@
+"""All that is found of one device, from its days and what is known of it: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cloud_ingest.device_health.asking import FindingKind
+from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of
+from cloud_ingest.device_health.drift import drift_finding, link_finding
+from cloud_ingest.device_health.dropouts import dropout_finding
+from cloud_ingest.device_health.due import calibration_finding, firmware_finding, offline_finding
+from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.sums import DaySums, SignalName, day_of
+
+__all__ = ["ORDERED_FROM", "Known", "judged", "opens_order"]
+
+ORDERED_FROM: Final[Mapping[FindingKind, float]] = {
+    # kind -> from which confidence a work order is opened by itself. Not of a weak link or older firmware:
+    # the one may be the place, the other is a decision; somebody opens one with a click.
+    "battery": 0.9,
+    "temperature": 0.9,
+    "voltage": 0.9,
+    "dropouts": 0.99,
+    "bias": 0.95,
+    "calibration": 1.0,
+    "offline": 1.0,
+    "life": 0.9,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a device in use. Times are UTC ns; ``peers`` and ``firmwares`` are of its profile.
+
+    ``worn`` is since when somebody has it on: one that lies in a drawer may be silent.
+    """
+
+    device: str
+    worn: int | None = None
+    last_seen: int | None = None
+    interval_s: float | None = None
+    cause: str = "none"
+    firmware: str = ""
+    calibrated: int | None = None
+    every_days: int | None = None
+    peers: Sequence[float] = ()
+    firmwares: Collection[str] = ()
+    compared: Sequence[Finding] = field(default=())
+    """What the comparison with a second device on the same patient came to."""
+
+
+def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Finding], Battery | None]:
+    """The findings of a device whose ``days`` are given oldest first, and its battery."""
+    today = day_of(now)
+
+    def of(name: SignalName) -> list[tuple[int, float]]:
+        return [(s.day, s.signals[name].mean) for s in days if name in s.signals]
+
+    battery = battery_of(of("battery"))
+    found = [
+        battery_finding(battery, today),
+        drift_finding("temperature", of("temperature"), today),
+        drift_finding("voltage", of("voltage"), today),
+        link_finding(of("rssi"), today),
+        dropout_finding(days, known.peers, today),
+        firmware_finding(known.firmware, known.firmwares),
+    ]
+    if known.worn is not None:
+        found.append(offline_finding(known.last_seen, known.worn, known.interval_s, known.cause, now))
+    if known.calibrated is not None and known.every_days is not None:
+        found.append(calibration_finding(known.calibrated, known.every_days, today))
+    return [finding for finding in (*found, *known.compared) if finding is not None], battery
+
+
+def opens_order(finding: Finding) -> bool:
+    """Whether a rule opens a work order for it."""
+    return finding.confidence >= ORDERED_FROM.get(finding.kind, 2.0)

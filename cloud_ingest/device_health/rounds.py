@@ -1,0 +1,294 @@
+"""Looking after devices' health: where each stands every half minute; findings at start and every six hours.
+
+Everything goes in batches, so that neither the loop nor the records' writer is held for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cloud_ingest.around import AroundBoard
+from cloud_ingest.device_health.battery import Battery
+from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.gathering import Fact, Gathering, Told, devices_in_use, steady
+from cloud_ingest.device_health.judging import Known, judged
+from cloud_ingest.device_health.links import LinkBook
+from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.standing import standing_of
+from cloud_ingest.device_health.sums import DaySums, day_of
+from cloud_ingest.gateways import GatewayBoard
+from cloud_ingest.records import Records
+from cloud_ingest.records import fleet_days as kept
+from cloud_ingest.records.fleet_models import DeviceDay
+from cloud_ingest.stores.base import TimeSeriesStore
+from firmware_profiles import Catalog
+from hearthward.core.clock import Clock
+from hearthward.core.errors import StoreUnavailable
+from hearthward.core.telemetry import Telemetry
+
+__all__ = ["HealthRounds"]
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 30.0
+LINKS_EVERY: Final = 10
+"""Looks between two writings of links: five minutes."""
+ROUND_EVERY: Final = 720
+"""Looks between two whole rounds: six hours."""
+FIRST_ROUND: Final = 4
+"""The first comes two minutes after the start: gateways have told where their devices stand by then."""
+BATCH: Final = 100
+LOOKED_BACK: Final = 90
+BACKFILL: Final = 35
+"""Days that are summed up at the first start: what drop-outs are compared with."""
+PAUSE_S: Final = 0.01
+"""Between two batches others have the records' writer."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round knows of all devices."""
+
+    now: int
+    facts: Sequence[Fact]
+    told: dict[str, Told] = field(default_factory=dict)
+    compared: dict[str, list[Finding]] = field(default_factory=dict)
+    rates: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    firmwares: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+class HealthRounds:
+    """Of one tenant. ``links`` gathers what gateways tell between two writings."""
+
+    def __init__(  # noqa: PLR0913 - everything it looks at
+        self,
+        *,
+        tenant: str,
+        records: Records,
+        store: TimeSeriesStore,
+        gateways: GatewayBoard,
+        around: AroundBoard,
+        catalog: Catalog,
+        orders: OrderTelling,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._tenant, self._records, self._catalog = tenant, records, catalog
+        self._gateways, self._around, self._orders = gateways, around, orders
+        self._clock, self._telemetry = clock, telemetry
+        self._gathering = Gathering(tenant, records, store)
+        self.links = LinkBook()
+        self._places: dict[str, str] = {}
+        self._standings: dict[str, dict[str, Any]] = {}
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; what was gathered of links is written then."""
+        looks = 0
+        try:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                looks += 1
+                try:
+                    await self.look()
+                    if looks % LINKS_EVERY == 0:
+                        await self.write_links()
+                    if looks % ROUND_EVERY == FIRST_ROUND:
+                        await self.round()
+                    await self._orders.look()
+                except StoreUnavailable as error:
+                    self._telemetry.count("device_health_failed_total")
+                    log.warning("devices' health waits for the records or the store: %s", error)
+        finally:
+            await self.rest()
+
+    async def rest(self) -> None:
+        """Write what is not written yet; what cannot be is given up, and said."""
+        try:
+            await self.write_links()
+        except StoreUnavailable as error:
+            log.warning("losses of links of the last minutes are not written: %s", error)
+
+    # --- every half minute ------------------------------------------------------------------------
+    async def look(self) -> None:
+        """Note where devices stand and what became of their links. Raises StoreUnavailable."""
+        now = self._clock.now_ns()
+        if not self._places:
+            await self._know_places()
+        changed: dict[str, dict[str, Any]] = {}
+        for state in self._gateways.all():
+            own = {d: word for d, word in state.devices.items() if self._places.get(d) == state.gateway}
+            if state.online:
+                self.links.words(own.items(), now)
+            for device, word in own.items():
+                cause = word.cause.value if state.online else "gateway_offline"
+                stands = {
+                    "state": standing_of(online=state.online, state=word.state, cause=cause),
+                    "cause": cause,
+                    "since": word.since or None,
+                    "backlog": state.backlog,
+                }
+                if self._standings.get(device) != stands:
+                    changed[device] = stands
+        for gateway, told in self._around.all().items():
+            mine = (s for s in told.seen.sightings if self._places.get(s.device) == gateway)
+            self.links.sightings(mine, now)
+        for some in _batches(sorted(changed)):
+            part = {device: changed[device] for device in some}
+            await self._records.run(
+                lambda s, part=part: kept.set_standings(s, self._tenant, part),  # type: ignore[misc]
+                durable=False,
+            )
+            self._standings |= part
+
+    async def _know_places(self) -> list[Fact]:
+        facts = await self._records.read(lambda s: devices_in_use(s, self._tenant, self._catalog))
+        self._places = {fact.id: fact.gateway for fact in facts}
+        self._standings = {d: stands for d, stands in self._standings.items() if d in self._places}
+        return facts
+
+    async def write_links(self) -> None:
+        """Add what was gathered to the days, and know the directory anew. Raises StoreUnavailable."""
+        found = self.links.take()
+        try:
+            for some in _batches(sorted(found)):
+                part = {key: found[key] for key in some}
+                await self._records.run(
+                    lambda s, part=part: kept.add_links(s, self._tenant, part)  # type: ignore[misc]
+                )
+                for key in some:
+                    del found[key]
+        except BaseException:
+            self.links.give_back(found)
+            raise
+        await self._know_places()
+
+    # --- a whole round ------------------------------------------------------------------------------
+    async def round(self) -> int:
+        """Sum up, judge, open work orders; how many were opened. Raises StoreUnavailable."""
+        await self.write_links()
+        now = self._clock.now_ns()
+        made = _Round(now, await self._know_places())
+        today = day_of(now)
+        newest = await self._records.read(lambda s: _newest_day(s, self._tenant))
+        first = today - BACKFILL if newest is None else max(today - BACKFILL, newest - 1)
+        await self._sum_up(made, first, today)
+        await self._hear(made, first)
+        async for found in self._gathering.comparisons(now):
+            for device, some in found.items():
+                made.compared.setdefault(device, []).extend(some)
+            await asyncio.sleep(PAUSE_S)
+        made.rates = await self._records.read(lambda s: kept.rates_of_week(s, self._tenant, today))
+        opened = 0
+        for batch in _batches(made.facts):
+            opened += await self._judge(made, batch)
+            await asyncio.sleep(PAUSE_S)
+        await self._records.run(lambda s: kept.prune_days(s, self._tenant, now))
+        self._telemetry.count("work_orders_by_rule_total", opened)
+        return opened
+
+    async def _sum_up(self, made: _Round, first: int, today: int) -> None:
+        """The ledger's days; strangers' readings are counted there, too, and left out here."""
+        often = steady(made.facts)
+        for day in range(first, today + 1):
+            sums = [one for one in await self._gathering.sums(day, often) if one.device in self._places]
+            for some in _batches(sums):
+                await self._records.run(
+                    lambda s, some=some: kept.set_counts(s, self._tenant, some)  # type: ignore[misc]
+                )
+                await asyncio.sleep(PAUSE_S)
+
+    async def _hear(self, made: _Round, first: int) -> None:
+        """What devices tell of themselves."""
+        for some in _batches(made.facts):
+            told = await self._gathering.told([fact.id for fact in some], first, made.now)
+            made.told |= told
+            days = {
+                (device, day): signals for device, one in told.items() for day, signals in one.signals.items()
+            }
+            if days:
+                await self._records.run(
+                    lambda s, days=days: kept.set_signals(s, self._tenant, days)  # type: ignore[misc]
+                )
+            await asyncio.sleep(PAUSE_S)
+        for fact in made.facts:
+            if fact.profile and made.told[fact.id].firmware:
+                made.firmwares[fact.profile].append(made.told[fact.id].firmware)
+
+    async def _judge(self, made: _Round, batch: Sequence[Fact]) -> int:
+        devices = [fact.id for fact in batch]
+        days, calibrations, hours = await self._records.read(
+            lambda s: (
+                kept.days_of(s, self._tenant, devices, day_of(made.now) - LOOKED_BACK),
+                kept.calibrations_of(s, self._tenant, devices),
+                kept.hours_ever(s, self._tenant, devices),
+            )
+        )
+        known = [self._known(made, fact, calibrations.get(fact.id)) for fact in batch]
+        results = await asyncio.to_thread(_judge_all, known, days, made.now)
+        standings = {
+            fact.id: _standing(made.told[fact.id], days[fact.id], results[fact.id][1], hours.get(fact.id, 0))
+            for fact in batch
+        }
+        found = {device: findings for device, (findings, _) in results.items()}
+
+        def write(session: Session) -> int:
+            kept.set_standings(session, self._tenant, standings)
+            return len(kept.keep_findings(self._records.fleet(session), self._tenant, found))
+
+        return await self._records.run(write)
+
+    def _known(self, made: _Round, fact: Fact, calibration: tuple[int, int] | None) -> Known:
+        told, profile = made.told[fact.id], fact.profile or ""
+        calibrated, every = calibration or (None, None)
+        return Known(
+            device=fact.id,
+            worn=fact.worn,
+            last_seen=told.last_seen,
+            interval_s=fact.interval_s,
+            cause=self._standings.get(fact.id, {}).get("cause", "none"),
+            firmware=told.firmware,
+            calibrated=calibrated,
+            every_days=every,
+            peers=made.rates.get(profile, ()),
+            firmwares=made.firmwares.get(profile, ()),
+            compared=made.compared.get(fact.id, ()),
+        )
+
+
+def _judge_all(
+    known: Sequence[Known], days: Mapping[str, Sequence[DaySums]], now: int
+) -> dict[str, tuple[list[Finding], Battery | None]]:
+    return {one.device: judged(one, days[one.device], now) for one in known}
+
+
+def _standing(told: Told, days: Sequence[DaySums], battery: Battery | None, hours: int) -> dict[str, Any]:
+    heard = [s.signals["rssi"].mean for s in days[-2:] if "rssi" in s.signals]
+    return {
+        "last_seen": told.last_seen,
+        "firmware": told.firmware,
+        "clock_skew_s": told.clock_skew_s,
+        "rssi": heard[-1] if heard else None,
+        "battery": None if battery is None else battery.level,
+        "days_left": None if battery is None else battery.left,
+        "days_left_low": None if battery is None else battery.low,
+        "days_left_high": None if battery is None else battery.high,
+        "hours_of_use": hours,
+    }
+
+
+def _newest_day(session: Session, tenant: str) -> int | None:
+    """The newest day that the ledger was summed up for."""
+    query = select(func.max(DeviceDay.day)).where(DeviceDay.tenant == tenant, DeviceDay.used > 0)
+    return session.scalar(query)
+
+
+def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[i : i + BATCH] for i in range(0, len(items), BATCH)]

@@ -1,0 +1,275 @@
+"""Writing devices' health: sums of days out of the loss ledger, standings, findings that come and go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import case, delete, func, select
+from sqlalchemy.orm import Session
+
+from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.judging import opens_order
+from cloud_ingest.device_health.kept_days import day_of_row
+from cloud_ingest.device_health.links import LinkDay, joined_signal
+from cloud_ingest.device_health.sums import DaySums, SignalDay, SignalName, day_of
+from cloud_ingest.loss_ledger import CLONE, DUPLICATE, LATE, REFUSED, STORED
+from cloud_ingest.records.fleet_models import (
+    DeviceCalibration,
+    DeviceDay,
+    DeviceFinding,
+    DeviceStanding,
+    WorkOrder,
+)
+from cloud_ingest.records.models import AuditRow, Device, LedgerCount
+from cloud_ingest.records.work_orders import WorkOrders
+from hearthward.trust.access import Scope
+
+__all__ = [
+    "BY_RULE",
+    "KEPT_DAYS",
+    "add_links",
+    "calibrations_of",
+    "counts_of_hour",
+    "days_of",
+    "hours_ever",
+    "keep_findings",
+    "prune_days",
+    "rates_of_week",
+    "set_counts",
+    "set_signals",
+    "set_standings",
+]
+
+KEPT_DAYS: Final = 400
+"""As long as the counts of the loss ledger."""
+BY_RULE: Final = "system"
+EMPTY: Final[dict[str, Any]] = {
+    "hours": 0,
+    "used": 0,
+    "span": 0,
+    "stored": 0,
+    "rejected": 0,
+    "repeated": 0,
+    "late": 0,
+    "dropouts": 0,
+}
+
+
+def counts_of_hour(session: Session, tenant: str, hour: int) -> list[tuple[str, int, int, int, int]]:
+    """Of each device in an hour: stored, rejected, repeated, late readings, out of the loss ledger."""
+    kind, n = LedgerCount.kind, LedgerCount.n
+
+    def total(condition: Any) -> Any:
+        return func.coalesce(func.sum(case((condition, n), else_=0)), 0)
+
+    rejected = kind.startswith(REFUSED, autoescape=True) | kind.startswith("rejected:", autoescape=True)
+    query = (
+        select(
+            LedgerCount.device,
+            total(kind == STORED),
+            total(rejected),
+            total(kind.in_((DUPLICATE, CLONE))),
+            total(kind == LATE),
+        )
+        .where(LedgerCount.tenant == tenant, LedgerCount.hour == hour, LedgerCount.device != "")
+        .group_by(LedgerCount.device)
+    )
+    return [(device, int(a), int(b), int(c), int(d)) for device, a, b, c, d in session.execute(query)]
+
+
+def _rows(session: Session, tenant: str, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], DeviceDay]:
+    """The rows of these (device, day), made where there are none."""
+    by_day: defaultdict[int, list[str]] = defaultdict(list)
+    for device, day in keys:
+        by_day[day].append(device)
+    found: dict[tuple[str, int], DeviceDay] = {}
+    for day, devices in by_day.items():
+        query = select(DeviceDay).where(
+            DeviceDay.tenant == tenant, DeviceDay.day == day, DeviceDay.device.in_(devices)
+        )
+        found |= {(row.device, day): row for row in session.scalars(query)}
+        for device in devices:
+            if (device, day) not in found:
+                row = DeviceDay(tenant=tenant, day=day, device=device, signals={}, **EMPTY)
+                session.add(row)
+                found[device, day] = row
+    return found
+
+
+def set_counts(session: Session, tenant: str, sums: Collection[DaySums]) -> None:
+    """Put the ledger's part of these days in place; links and signals stay."""
+    rows = _rows(session, tenant, [(s.device, s.day) for s in sums])
+    for one in sums:
+        row = rows[one.device, one.day]
+        row.hours, row.used, row.span = one.hours, one.used, one.span
+        row.stored, row.rejected, row.repeated, row.late = one.stored, one.rejected, one.repeated, one.late
+
+
+def set_signals(
+    session: Session, tenant: str, found: Mapping[tuple[str, int], Mapping[SignalName, SignalDay]]
+) -> None:
+    """Put what devices tell of themselves in place."""
+    rows = _rows(session, tenant, found)
+    for key, signals in found.items():
+        packed: dict[str, Any] = {name: _packed(one) for name, one in signals.items()}
+        rows[key].signals = {**rows[key].signals, **packed}
+
+
+def add_links(session: Session, tenant: str, found: Mapping[tuple[str, int], LinkDay]) -> None:
+    """Add what came of links since the last time."""
+    rows = _rows(session, tenant, found)
+    for key, link in found.items():
+        row = rows[key]
+        row.dropouts += link.dropouts
+        if link.rssi is not None:
+            old = row.signals.get("rssi")
+            joined = joined_signal(None if old is None else SignalDay(*old), link.rssi)
+            row.signals = {**row.signals, "rssi": _packed(joined)}
+
+
+def _packed(one: SignalDay) -> list[float]:
+    return [one.count, one.mean, one.low, one.high, one.last]
+
+
+def set_standings(session: Session, tenant: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Change these columns of these devices."""
+    query = select(DeviceStanding).where(
+        DeviceStanding.tenant == tenant, DeviceStanding.device.in_(sorted(found))
+    )
+    rows = {row.device: row for row in session.scalars(query)}
+    for device, columns in found.items():
+        row = rows.get(device)
+        if row is None:
+            row = DeviceStanding(tenant=tenant, device=device)
+            session.add(row)
+        for name, value in columns.items():
+            setattr(row, name, value)
+
+
+def days_of(session: Session, tenant: str, devices: Collection[str], first: int) -> dict[str, list[DaySums]]:
+    """Their days from ``first`` on, oldest first."""
+    query = select(DeviceDay).where(
+        DeviceDay.tenant == tenant, DeviceDay.device.in_(sorted(devices)), DeviceDay.day >= first
+    )
+    found: dict[str, list[DaySums]] = {device: [] for device in devices}
+    for row in session.scalars(query.order_by(DeviceDay.device, DeviceDay.day)):
+        found[row.device].append(day_of_row(row))
+    return found
+
+
+def hours_ever(session: Session, tenant: str, devices: Collection[str]) -> dict[str, int]:
+    """Hours of use of all days that are kept."""
+    query = (
+        select(DeviceDay.device, func.sum(DeviceDay.used))
+        .where(DeviceDay.tenant == tenant, DeviceDay.device.in_(sorted(devices)))
+        .group_by(DeviceDay.device)
+    )
+    return {device: int(hours) for device, hours in session.execute(query)}
+
+
+def rates_of_week(session: Session, tenant: str, today: int) -> dict[str, list[float]]:
+    """Losses an hour of use in the week up to ``today``, of each profile's devices."""
+    query = (
+        select(Device.profile, func.sum(DeviceDay.dropouts), func.sum(DeviceDay.used))
+        .join(DeviceDay, (DeviceDay.tenant == Device.tenant) & (DeviceDay.device == Device.id))
+        .where(Device.tenant == tenant, DeviceDay.day > today - 7, DeviceDay.day <= today)
+        .group_by(Device.id, Device.profile)
+    )
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for profile, losses, hours in session.execute(query):
+        if profile and hours:
+            found[profile].append(int(losses) / int(hours))
+    return found
+
+
+def calibrations_of(session: Session, tenant: str, devices: Collection[str]) -> dict[str, tuple[int, int]]:
+    """When these were calibrated, and how often that is due."""
+    query = select(DeviceCalibration).where(
+        DeviceCalibration.tenant == tenant, DeviceCalibration.device.in_(sorted(devices))
+    )
+    return {row.device: (row.calibrated, row.every_days) for row in session.scalars(query)}
+
+
+def prune_days(session: Session, tenant: str, now: int) -> None:
+    """Drop days that are too old."""
+    session.execute(
+        delete(DeviceDay).where(DeviceDay.tenant == tenant, DeviceDay.day < day_of(now) - KEPT_DAYS)
+    )
+
+
+def keep_findings(fleet: WorkOrders, tenant: str, found: Mapping[str, Sequence[Finding]]) -> list[str]:
+    """Bring the findings of these devices up to date; the ids of work orders that a rule opened.
+
+    What holds still keeps its id and since when; what is found no longer is gone, and its order says so.
+    """
+    scope, session = Scope.system(tenant), fleet.session
+    query = select(DeviceFinding).where(
+        DeviceFinding.tenant == tenant,
+        DeviceFinding.device.in_(sorted(found)),
+        DeviceFinding.gone.is_(None),
+    )
+    held = {(row.device, row.kind, row.about): row for row in session.scalars(query)}
+    opened: list[str] = []
+    for device, findings in found.items():
+        for finding in findings:
+            row = held.pop((device, finding.kind, finding.about), None)
+            if row is None:
+                row = _new(fleet, tenant, device, finding)
+            row.evidence, row.confidence = dict(finding.evidence), finding.confidence
+            row.proposed, row.text, row.seen = finding.proposed, dict(finding.text), fleet.now
+            session.flush()
+            if row.work_order is None and opens_order(finding):
+                opened += _ordered(fleet, scope, row)
+    for row in held.values():
+        row.gone = fleet.now
+        if row.work_order is not None:
+            fleet.finding_gone(scope, row.work_order)
+    session.flush()
+    return opened
+
+
+def _new(fleet: WorkOrders, tenant: str, device: str, finding: Finding) -> DeviceFinding:
+    row = DeviceFinding(
+        tenant=tenant,
+        id=fleet.ids.new("fnd"),
+        device=device,
+        kind=finding.kind,
+        about=finding.about,
+        evidence={},
+        confidence=finding.confidence,
+        text={},
+        opened=fleet.now,
+        seen=fleet.now,
+    )
+    fleet.session.add(row)
+    return row
+
+
+def _ordered(fleet: WorkOrders, scope: Scope, row: DeviceFinding) -> list[str]:
+    """A work order for a finding; where one of its kind is not done yet, that one is for both."""
+    query = select(WorkOrder.id).where(
+        WorkOrder.tenant == scope.tenant,
+        WorkOrder.device == row.device,
+        WorkOrder.kind == row.kind,
+        WorkOrder.state != "done",
+    )
+    known = fleet.session.scalars(query.order_by(WorkOrder.opened)).first()
+    if known is not None:
+        row.work_order = known
+        return []
+    order = fleet.open_order(scope, row.device, by=None, finding=row.id)
+    fleet.session.add(
+        AuditRow(
+            at=fleet.wall,
+            tenant=scope.tenant,
+            actor=BY_RULE,
+            action="manage_devices",
+            resource_kind="work_order",
+            resource_id=order.id,
+            outcome="done",
+            detail={"do": "open", "device": row.device, "finding": row.id, "kind": row.kind},
+        )
+    )
+    return [order.id]

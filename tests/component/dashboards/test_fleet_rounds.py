@@ -1,0 +1,168 @@
+"""A whole round over the real service: from frames and statuses to findings, work orders and the webhook."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan
+from cloud_ingest.device_health.sums import DAY_NS, day_of
+from cloud_ingest.reach import Reach
+from dashboards.backend import GatewayChanged
+from hearthward.core.device_states import Cause, DeviceWord
+from hearthward.core.errors import DeliveryTemporary
+from hearthward.core.wire import Status, topic
+from tests.component.dashboards.test_backend_conformance import (
+    SCOPE,
+    T0,
+    RealSide,
+    S,
+    furnish,
+    lived,
+    next_of,
+)
+
+HOUR = 3600 * S
+TODAY = day_of(T0)
+
+
+@pytest.fixture
+async def side(tmp_path: Path) -> AsyncIterator[RealSide]:
+    async with lived(RealSide(tmp_path)) as made:
+        await furnish(made)
+        yield made
+
+
+async def drained(side: RealSide, days: int, per_day: float, start: float) -> int:
+    """A battery that is told once a day, up to now; what is now."""
+    for day in range(days):
+        await side.measure("oxi", "battery_level", start - per_day * day, T0 + day * DAY_NS)
+    return side.clock.now_ns()
+
+
+async def test_a_battery_that_falls_becomes_a_finding_and_a_work_order(side: RealSide):
+    now = await drained(side, 10, 3.0, 50.0)  # 23 % on the tenth day
+    assert await side.service.health.round() == 1
+    page = await side.backend.needs_attention(SCOPE, AskedFleet())
+    (found,) = [a.finding for a in page.items]
+    assert (found.kind, found.evidence["left"], found.evidence["days"]) == ("battery", 6.0, 10)
+    orders = await side.backend.work_orders(SCOPE, AskedOrders())
+    (order,) = orders.items
+    assert (order.finding, order.opened_by, order.kind, order.due) == (
+        found.id,
+        "",
+        "battery",
+        found.proposed,
+    )
+    assert found.work_order == order.id
+    row = (await side.backend.fleet(SCOPE, AskedFleet())).items[0]
+    assert (row.battery, row.days_left, row.last_seen, row.hours_of_use) == (23.0, 6.0, now, 10)
+    audit = await side.backend.audit_entries(SCOPE)
+    assert [(a.actor, a.kind, a.target) for a in audit if a.kind == "work_order"] == [
+        ("system", "work_order", order.id)
+    ]
+    # another round finds the same, and opens nothing more
+    assert await side.service.health.round() == 0
+    again = await side.backend.needs_attention(SCOPE, AskedFleet())
+    assert [a.finding.id for a in again.items] == [found.id]
+
+
+async def test_a_new_cell_ends_the_finding_and_its_order_says_so(side: RealSide):
+    now = await drained(side, 10, 3.0, 50.0)
+    await side.service.health.round()
+    await side.measure("oxi", "battery_level", 100.0, now + DAY_NS)
+    assert await side.service.health.round() == 0
+    assert (await side.backend.needs_attention(SCOPE, AskedFleet())).total == 0
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    (found,) = file.findings
+    assert found.gone == side.clock.now_ns()
+    (order,) = file.orders
+    assert order.state == "open"  # whether the work is done people say
+    assert [note.do for note in order.notes] == ["open", "gone"]
+
+
+async def test_days_have_hours_readings_and_what_the_device_told(side: RealSide):
+    for hour in (0, 1, 5):
+        await side.measure("oxi", "spo2", 97, T0 + hour * HOUR)
+    await side.measure("oxi", "battery_level", 80.0, T0 + 5 * HOUR + S)
+    await side.measure("stranger", "spo2", 97, T0 + 5 * HOUR + 2 * S)
+    await side.service.health.round()
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    (day,) = file.days
+    assert (day.day, day.readings, day.hours, day.rejected) == (TODAY * DAY_NS, 4, 3, 0)
+    assert day.battery is not None
+    assert day.battery.mean == 80.0
+    board = await side.backend.data_quality(SCOPE, AskedSpan(by="device"))
+    assert [(q.key, q.completeness) for q in board.items] == [("oxi", 0.5)]  # of six hours three; every 2 s
+    used, _ = await side.backend.utilisation(SCOPE, AskedSpan(by="device", days=0))
+    assert [(u.key, u.hours, u.possible) for u in used] == [("oxi", 3, 24)]
+
+
+async def test_where_a_device_stands_and_how_often_its_link_is_lost(side: RealSide):
+    async def told(word: DeviceWord, *, online: bool = True) -> None:
+        status = Status(online=online, devices={"oxi": word, "stranger": word}, backlog=7)
+        async with side.backend.subscribe() as events:
+            side.source.deliver(topic("main", "gw-1", "status"), status.encode())
+            await next_of(events, GatewayChanged)
+        await side.service.health.look()
+
+    words = [
+        DeviceWord("streaming", since=T0),
+        DeviceWord("backoff", Cause.LINK_LOST, since=T0 + S),
+        DeviceWord("streaming", since=T0 + 2 * S),
+        DeviceWord("streaming", since=T0 + 9 * S),  # lost and back between two looks
+    ]
+    for word in words:
+        await told(word)
+    row = (await side.backend.fleet(SCOPE, AskedFleet())).items[0]
+    assert (row.id, row.state, row.backlog) == ("oxi", "streaming", 7)
+    await side.service.health.write_links()
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert [d.dropouts for d in file.days] == [2]
+    await told(words[1])
+    page = await side.backend.fleet(SCOPE, AskedFleet(state="trouble"))
+    assert [(r.id, r.cause) for r in page.items] == [("oxi", "link_lost")]
+    await told(words[0], online=False)
+    page = await side.backend.fleet(SCOPE, AskedFleet())
+    assert page.states == {"offline": 1}
+
+
+async def test_two_devices_on_a_patient_that_differ_are_both_told_of(side: RealSide):
+    (worn,) = await side.backend.items(SCOPE, "association")
+    await side.backend.create(
+        SCOPE, "device", {"id": "ecg", "gateway": "gw-1", "transport": "ble", "address": "C4:12:5D:00:AE:92"}
+    )
+    await side.backend.create(SCOPE, "association", {"device": "ecg", "patient": worn.patient, "start": T0})  # type: ignore[union-attr]
+    for n in range(20):
+        await side.measure("oxi", "pulse_rate", 80 + n % 3, T0 + 60 * n * S)
+        await side.measure("ecg", "heart_rate", 70 + n % 3, T0 + (60 * n + 5) * S)
+    await side.service.health.round()
+    page = await side.backend.needs_attention(SCOPE, AskedFleet(kind="bias"))
+    told = {a.finding.device: a.finding for a in page.items}
+    assert {d: (f.evidence["difference"], f.evidence["other"]) for d, f in told.items()} == {
+        "oxi": (10.0, "ecg"),
+        "ecg": (-10.0, "oxi"),
+    }
+    assert all("Rosa" not in f.text["en"] and worn.patient not in str(f.evidence) for f in told.values())  # type: ignore[union-attr]
+
+
+async def test_a_work_order_goes_out_to_the_webhooks_once(side: RealSide):
+    channel = FakeChannel("webhook")
+    side.service.reach = Reach(channels={"webhook": channel}, endpoints={"webhook": ("cmms",)})
+    await drained(side, 10, 3.0, 50.0)
+    await side.service.health.round()
+    telling = side.service.health._orders
+    channel.fail(DeliveryTemporary("away", channel="webhook"))
+    assert await telling.look() == 0
+    assert await telling.look() == 1
+    assert await telling.look() == 0
+    (message,) = channel.taken
+    (order,) = (await side.backend.work_orders(SCOPE, AskedOrders())).items
+    assert (message.id, message.kind, message.target) == (order.id, "work_order", "@cmms")
+    assert message.text.startswith("oxi: Battery at 23 %")
