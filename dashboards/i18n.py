@@ -43,6 +43,7 @@ SCRIPT: Final = {
     "s_ageing": N_("ageing"),
     "s_stale": N_("stale"),
     "s_sensor_off": N_("sensor off"),
+    "s_signal_lost": N_("signal lost"),
     "s_device_offline": N_("device offline"),
     "s_link_lost": N_("link lost"),
     "s_never": N_("never seen"),

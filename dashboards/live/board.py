@@ -13,6 +13,7 @@ from dashboards.live.score import SCORED, score_of
 from dashboards.live.states import (
     INTERMITTENT_S,
     RANK,
+    UNUSABLE,
     VITALS,
     ValueState,
     Vital,
@@ -22,7 +23,7 @@ from dashboards.live.states import (
 from dashboards.live.views import MS, alarm_view, inactive_view, number
 from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice, Value
 from hearthward.core.codes import METRICS
-from hearthward.core.model import ASIDE, Quality, quality_names
+from hearthward.core.model import ASIDE, quality_names
 from hearthward.trust.access import Scope
 from rules.response.duty import ward_in
 
@@ -170,7 +171,7 @@ class Board:
             if old is not None and sample.corrected < old.corrected:
                 continue
             self._newest[key] = sample
-            if sample.value is not None and not sample.quality & Quality.SENSOR_OFF:
+            if sample.value is not None and not sample.quality & UNUSABLE:
                 self._usable[key] = sample
             patient = self._by_device.get(sample.device)
             if patient is not None:
@@ -181,7 +182,7 @@ class Board:
 
     @staticmethod
     def _trend(tile: _Tile, sample: VitalSample) -> None:
-        usable = sample.value is not None and not sample.quality & Quality.SENSOR_OFF
+        usable = sample.value is not None and not sample.quality & UNUSABLE
         if sample.metric in VITALS[0].metrics and sample.value is not None and usable:
             device = next((d for d in tile.entry.devices if d.device == sample.device), None)
             if device is None or device.manual:
@@ -354,8 +355,8 @@ class Board:
             if device is None or v.time < device.since:
                 found[v.metric] = ValueState.NONE
                 continue
-            off = Quality.SENSOR_OFF if "sensor_off" in v.quality else 0
-            sample = VitalSample(v.device, v.metric, v.value, v.time, v.received, int(off))
+            off = sum(flag for flag in UNUSABLE if flag.name and flag.name.lower() in v.quality)
+            sample = VitalSample(v.device, v.metric, v.value, v.time, v.received, off)
             gateway = self._gateways.get(device.gateway)
             interval = self._interval(device, v.metric)
             found[v.metric] = state_of(sample, now, interval, device.device, gateway)
@@ -390,7 +391,7 @@ class Board:
         state: ValueState,
         interval_s: float,
     ) -> list[Any]:
-        if sample is not None and state is ValueState.SENSOR_OFF:
+        if sample is not None and state in {ValueState.SENSOR_OFF, ValueState.SIGNAL_LOST}:
             usable = self._usable.get((sample.device, sample.metric))
             sample = usable if usable is not None and usable.corrected >= device.since else None
         if sample is None:

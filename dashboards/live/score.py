@@ -27,7 +27,7 @@ MAX_AGE_S: Final = {
 """An older value says nothing of now: what the library's NEWS2 rules say."""
 SCORED: Final = frozenset(MAX_AGE_S)
 NOT_REAL: Final = Quality.DEMO | Quality.TEST
-UNFIT: Final = Quality.SENSOR_OFF | Quality.FUTURE | ASIDE
+UNFIT: Final = Quality.SENSOR_OFF | Quality.FUTURE | Quality.BAD | ASIDE
 
 
 def as_number(metric: str, value: float | None, code: str | None) -> float | None:

@@ -13,6 +13,7 @@ from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.core.model import Quality
 
 __all__ = [
+    "UNUSABLE",
     "VITALS",
     "Known",
     "ValueState",
@@ -33,6 +34,10 @@ INTERMITTENT_S: Final = 60.0
 CONNECTED: Final = frozenset({"streaming", "connected", "subscribing", "identifying"})
 
 
+UNUSABLE: Final = Quality.SENSOR_OFF | Quality.BAD
+"""A value with one of these is shown by the last one before it."""
+
+
 class ValueState(StrEnum):
     """In order of how much is known; only ``live`` lets a tile say that there is no alarm."""
 
@@ -40,6 +45,8 @@ class ValueState(StrEnum):
     AGEING = "ageing"
     STALE = "stale"
     SENSOR_OFF = "sensor_off"
+    SIGNAL_LOST = "signal_lost"
+    """A value came, and the quality gate says that nothing was measured."""
     DEVICE_OFFLINE = "device_offline"
     LINK_LOST = "link_lost"
     NEVER = "never"
@@ -99,8 +106,8 @@ def state_of(
     offline = bool(word) and word not in CONNECTED
     if offline and (state is not ValueState.LIVE or interval_s < INTERMITTENT_S):
         return ValueState.DEVICE_OFFLINE
-    if state is ValueState.LIVE and sample is not None and sample.quality & Quality.SENSOR_OFF:
-        return ValueState.SENSOR_OFF
+    if state is ValueState.LIVE and sample is not None and sample.quality & UNUSABLE:
+        return ValueState.SENSOR_OFF if sample.quality & Quality.SENSOR_OFF else ValueState.SIGNAL_LOST
     return state
 
 

@@ -122,11 +122,23 @@ def test_fractions_are_not_rounded_over_a_limit():
     assert made.tile("p1")["v"]["spo2"][0] == "89.5"
 
 
-def test_sensor_off_shows_the_last_usable_value_and_its_time():
+@pytest.mark.parametrize(
+    ("quality", "state"),
+    [(Quality.SENSOR_OFF, "sensor_off"), (Quality.BAD | Quality.DROPOUT, "signal_lost")],
+    ids=["sensor off", "signal lost"],
+)
+def test_what_is_no_measurement_shows_the_last_usable_value_and_its_time(quality: Quality, state: str):
     made = board(OXI)
-    made.take([sample(value=96, at=T0), sample(value=12, at=T0 + 5 * S, quality=Quality.SENSOR_OFF)])
+    made.take([sample(value=96, at=T0), sample(value=0, at=T0 + 5 * S, quality=quality)])
     made.refresh(T0 + 5 * S)
-    assert made.tile("p1")["v"]["spo2"][:3] == ["96", "sensor_off", T0 // 1_000_000]
+    assert made.tile("p1")["v"]["spo2"][:3] == ["96", state, T0 // 1_000_000]
+
+
+def test_what_the_gate_only_doubts_is_shown_as_it_is():
+    made = board(OXI)
+    made.take([sample(value=70, quality=Quality.SUSPECT | Quality.JUMP)])
+    made.refresh(T0)
+    assert made.tile("p1")["v"]["spo2"][:2] == ["70", "live"]
 
 
 def test_what_was_measured_nobody_knows_when_is_on_no_tile():
