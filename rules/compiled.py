@@ -27,6 +27,7 @@ from rules.conditions import (
     leaves,
 )
 from rules.context import Context, Limit
+from rules.detectors.baseline import Terms
 from rules.model import Measured
 from rules.news2 import CUTS, METRICS_OF, Total, points
 from rules.rule import SECOND, Rule, RuleSet
@@ -49,6 +50,7 @@ class Result(NamedTuple):
     value: float | None = None
     readings: tuple[Measured, ...] = ()
     score: Total | None = None
+    terms: Terms | None = None
 
 
 Peaks: TypeAlias = tuple[float | None, ...]

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from rules.detectors.baseline import Asked, Prior
+
 __all__ = [
     "DETECTOR",
     "HEARTBEAT",
@@ -117,7 +119,8 @@ class Deviation:
     """The value lies ``by`` from the patient's own level: a mean that forgets with ``tau_s``.
 
     Judged once the level has been learned over ``learn_s``; learning rests while an alarm on the metric is
-    open. It clears ``hysteresis`` nearer to the level.
+    open. It clears ``hysteresis`` nearer to the level. With ``asked`` it is the baseline of
+    ``rules.detectors.baseline`` that begins with ``prior``: ``by`` is in spreads, or in units a week.
     """
 
     metric: str
@@ -126,6 +129,8 @@ class Deviation:
     tau_s: float
     learn_s: float
     hysteresis: Number = 0.0
+    asked: Asked | None = None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,8 @@ _KINDS: Final[dict[str, type]] = {
     "not": Not,
     "repeat": Repeat,
 }
+_LATER: Final = frozenset({"asked", "prior"})
+"""Fields of a deviation that came later: a rule without them is the same as ever."""
 _NAMES: Final = {cls: name for name, cls in _KINDS.items()}
 
 
@@ -276,13 +283,16 @@ def node_content(node: Node) -> dict[str, Any]:
     """The tree as plain data; ``from_content`` is the way back."""
     out: dict[str, Any] = {"kind": _NAMES[type(node)]}
     for field in fields(node):
-        out[field.name] = _plain(getattr(node, field.name))
+        if field.name not in _LATER or getattr(node, field.name) is not None:
+            out[field.name] = _plain(getattr(node, field.name))
     return out
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Smoothing):
         return [value.kind, float(value.window_s), value.min_count, value.above]
+    if isinstance(value, Prior):
+        return [float(value.level), float(value.spread), float(value.weight), float(value.every_s)]
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if type(value) in _NAMES:
@@ -302,6 +312,8 @@ def from_content(content: Mapping[str, Any]) -> Node:
 def _rich(key: str, value: Any) -> Any:
     if key == "smoothing" and value is not None:
         return Smoothing(*value)
+    if key == "prior" and value is not None:
+        return Prior(*value)
     if key == "parts":
         return tuple(from_content(v) for v in value)
     if isinstance(value, Mapping):

@@ -12,6 +12,7 @@ from hearthward.core.model import Quality
 from rules.compiled import Compiled, Peaks, Result
 from rules.conditions import Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
 from rules.context import Context
+from rules.detectors.baseline import Terms
 from rules.model import Measured
 from rules.news2 import METRICS_OF, Total, points, total
 from rules.rule import SECOND, number
@@ -31,12 +32,16 @@ __all__ = [
     "fresh_until",
     "judge_alone",
     "render",
+    "signed",
     "too_late",
     "worse",
     "worst_of",
 ]
 
-FIELDS: Final = ("limit", "score", "worst", "missing", "change", "baseline", "silence", "silent", "flag")
+FIELDS: Final = (
+    *("limit", "score", "worst", "missing", "change", "baseline", "spread", "trend", "missed"),
+    *("silence", "silent", "flag"),
+)
 """What a rule's texts may name besides its signals."""
 UNFIT: Final = int(sum(flag for flag in Quality if not flag.clinical))
 """Quality bits of readings that clinical rules never look at."""
@@ -118,6 +123,8 @@ class Verdict:
                     "points": dict(found.points),
                     "missing": list(found.missing),
                 }
+            if result.terms is not None and (result.opens or "baseline" not in detail):
+                detail["baseline"] = result.terms.content()
         return Snapshot(
             {m.metric: m.value for m in readings}, tuple(m.shown() for m in readings), fields, detail
         )
@@ -233,6 +240,9 @@ def _limit(compiled: Compiled, leaf: Leaf, feature: str | None, subject: Subject
     if not isinstance(leaf, Change | Deviation | Count):
         return _of_values(leaf, values)
     result = _of_values(leaf, values)
+    if isinstance(leaf, Deviation) and leaf.asked is not None and result.readings:
+        worst = subject.series[metric][result.readings[0].device].features.get(feature or "")
+        result = result._replace(terms=getattr(worst, "terms", None))
     raw = {m.device: m for m, _ in _counted(compiled, metric, subject, at)}
     return result._replace(readings=tuple(raw[m.device] for m in result.readings))
 
@@ -395,6 +405,8 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
         case Change():
             sign = "+" if leaf.direction == "rise" else "−"  # noqa: RUF001 - a minus
             return {"change": _both(f"{sign}{number(result.value)}")}
+        case Deviation() if result.terms is not None:
+            return _baseline_fields(leaf, result.terms)
         case Deviation() if result.readings:
             return {
                 "change": _both(f"{result.value:+g}".replace("-", "−")),  # noqa: RUF001 - a minus
@@ -407,6 +419,22 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
             worst = max(_skews(result), key=lambda m: abs(m.value), default=None)
             return {"flag": FLAG_TEXT[leaf.flag] if worst is None else skewed(worst.device, worst.value)}
     return {}
+
+
+def _baseline_fields(leaf: Deviation, terms: Terms) -> dict[str, dict[str, str]]:
+    change = terms.trend if leaf.asked == "trend" else terms.value - terms.expected
+    return {
+        "change": _both(signed(change)),
+        "baseline": _both(number(round(terms.level if leaf.asked == "trend" else terms.expected, 1))),
+        "spread": _both(number(round(terms.spread, 1))),
+        "trend": _both(signed(terms.trend)),
+        "missed": _both(f"{terms.missed:.0f}/{terms.due:.0f}"),
+    }
+
+
+def signed(value: float) -> str:
+    """A difference as people write it, to a tenth."""
+    return f"{round(value, 1):+g}".replace("-", "−")  # noqa: RUF001 - a minus
 
 
 def _skews(result: Result) -> list[Measured]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from rules.absence import absence
+from rules.baseline_words import asked_words, compared_words
 from rules.compiled import Compiled, Result
 from rules.conditions import SYMBOLS, Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
 from rules.context import Context
@@ -97,6 +98,8 @@ class LeafWords:
                     by=_amount(leaf.metric, float(by)),
                     span=lasting(within),
                 ), float(by)
+            case Deviation(asked=of, by=by) if of is not None:
+                return asked_words(leaf), float(by)
             case Deviation(direction=direction, by=by):
                 where = {
                     "above": said("above", "高于"),
@@ -169,6 +172,8 @@ class LeafWords:
                     by=number(float(by)),
                     when=when,
                 )
+            case Deviation() if result.terms is not None:
+                return compared_words(leaf, result.terms, met=met, when=when)
             case Deviation(by=by):
                 level = result.readings[0].value - result.value if result.readings else 0.0
                 return said(

@@ -145,7 +145,8 @@ def _leaf(node: Node, rule: Rule) -> str:
         case Deviation(direction=direction):
             way = "above or below" if direction == "either" else direction
             learned = f"learned over {span(node.learn_s)}, forgets in {span(node.tau_s)}"
-            level = f"{_number(node.by, rule)} {way} the patient's own level ({learned})"
+            of = {None: "", "spreads": " spreads", "trend": " a week, as a trend,"}[node.asked]
+            level = f"{_number(node.by, rule)}{of} {way} the patient's own level ({learned})"
             text = f"{node.metric} {level}, clear at {_back(node, rule)}"
         case Score():
             value, clear = _number(node.value, rule), _number(node.clear_below, rule)

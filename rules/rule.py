@@ -200,6 +200,9 @@ def _told(node: Node) -> Iterator[Leaf]:
             yield node
 
 
+_OF: Final = {None: "", "spreads": " SD", "trend": " / 7 d"}
+
+
 def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
     """The limit of one leaf as people read it; empty for what has none, or only in one language."""
     match leaf:
@@ -211,9 +214,9 @@ def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
             return f"{SYMBOLS[op]} {code}" if len(code) == 1 else ""
         case Change(direction=direction, by=by, within_s=within):
             return f"{'+' if direction == 'rise' else '−'}{_n(by)} / {span(within)}"  # noqa: RUF001
-        case Deviation(direction=direction, by=by):
+        case Deviation(direction=direction, by=by, asked=of):
             sign = {"above": "+", "below": "−", "either": "±"}[direction]  # noqa: RUF001
-            return f"{sign}{_n(by)}"
+            return f"{sign}{_n(by)}{_OF[of]}"
         case Score(value=value):
             return f"≥ {_n(value)}"
         case Missing(for_s=for_s):

@@ -33,6 +33,7 @@ from rules.conditions import (
     Smoothing,
     Threshold,
 )
+from rules.detectors.baseline import Asked, Prior
 from rules.document import Where, nearest
 
 __all__ = [
@@ -183,6 +184,15 @@ class FallFile(Strict):
         return Change(self.fall, "fall", self.by, self.within_s, self.hysteresis)
 
 
+class PriorFile(Strict):
+    """What is known of the population before the patient is: ``rules.detectors.baseline.Prior``."""
+
+    level: Annotated[float, Field(allow_inf_nan=False)]
+    spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+    every_s: Seconds = 0.0
+
+
 class DeviationFile(Strict):
     """So far from the patient's own level."""
 
@@ -192,6 +202,14 @@ class DeviationFile(Strict):
     tau_s: Span
     learn_s: Seconds
     hysteresis: NumberFile = 0.0
+    of: Asked | None = None
+    prior: PriorFile | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> DeviationFile:
+        if (self.of is None) is not (self.prior is None):
+            raise fail(("prior",), "of and prior belong together")
+        return self
 
     @property
     def signal(self) -> str:
@@ -200,7 +218,11 @@ class DeviationFile(Strict):
 
     def node(self, _smoothing: Smoothing | None) -> Deviation:
         """The condition that it means."""
-        return Deviation(self.deviates, self.direction, self.by, self.tau_s, self.learn_s, self.hysteresis)
+        known = None if self.prior is None else Prior(*self.prior.model_dump().values())
+        back = self.hysteresis
+        return Deviation(
+            self.deviates, self.direction, self.by, self.tau_s, self.learn_s, back, self.of, known
+        )
 
 
 class ScoreFile(Strict):

@@ -12,6 +12,7 @@ from math import exp, fsum, inf
 from typing import Any, Final, Protocol, Self
 
 from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold
+from rules.detectors.baseline import Baseline, Prior
 from rules.rule import SECOND
 
 __all__ = ["Feature", "Series", "breaches", "feature_key", "make_feature"]
@@ -239,6 +240,11 @@ def feature_key(leaf: Leaf) -> str | None:
             return f"{smoothing.kind} {float(smoothing.window_s)} {smoothing.min_count}{above}"
         case Change(direction=direction, within_s=within):
             return f"{direction} {float(within)}"
+        case Deviation(tau_s=tau, learn_s=learn, asked=of, prior=prior) if (
+            of is not None and prior is not None
+        ):
+            known = (tau, learn, prior.level, prior.spread, prior.weight, prior.every_s)
+            return f"own {of} {' '.join(str(float(x)) for x in known)}"
         case Deviation(tau_s=tau, learn_s=learn):
             return f"level {float(tau)} {float(learn)}"
         case Count(of=of, within_s=within):
@@ -256,6 +262,10 @@ def make_feature(key: str) -> Feature:
             return _Median(_ns(parts[0]), int(parts[1]), *map(float, parts[2:]))
         case "rise" | "fall":
             return _Swing(_ns(parts[0]), 1 if kind == "rise" else -1)
+        case "own":
+            asked: Any = parts[0]
+            prior = Prior(*map(float, parts[3:]))
+            return Baseline(asked, _ns(parts[1]), _ns(parts[2]), prior)
         case "level":
             return _Level(_ns(parts[0]), _ns(parts[1]))
         case _:

@@ -23,6 +23,7 @@ from rules.conditions import (
     parameter_names,
     resolve,
 )
+from rules.detectors.baseline import Prior
 
 numbers = st.floats(0, 300) | st.sampled_from(["low", "high"])
 metrics = st.sampled_from(["spo2", "heart_rate"])
@@ -41,6 +42,17 @@ simple = st.one_of(
     st.builds(Change, metrics, st.sampled_from(["rise", "fall"]), numbers, spans, numbers),
     st.builds(
         Deviation, metrics, st.sampled_from(["above", "below", "either"]), numbers, spans, spans, numbers
+    ),
+    st.builds(
+        Deviation,
+        metrics,
+        st.sampled_from(["above", "below", "either"]),
+        numbers,
+        spans,
+        spans,
+        numbers,
+        st.sampled_from(["spreads", "trend"]),
+        st.builds(Prior, st.integers(0, 200), st.integers(1, 20), st.integers(1, 9), st.integers(0, 9)),
     ),
     st.builds(Score, st.sampled_from(["news2", "news2_three"]), numbers, numbers),
     st.builds(Missing, metrics, numbers, st.booleans()),

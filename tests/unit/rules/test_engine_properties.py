@@ -22,6 +22,7 @@ from rules.conditions import (
     Score,
     Smoothing,
 )
+from rules.detectors.baseline import Prior
 from rules.model import Adopt
 from rules.news2 import METRICS_OF
 from rules.rule import Parameter, Rule
@@ -69,6 +70,8 @@ RULES = (
         max_age_s=400,
     ),
     make("shadow", threshold("spo2", "below", 94, 1), shadow=True),
+    make("usual", Deviation("heart_rate", "either", 2, 200, 30, 1, "spreads", Prior(80, 15, 3, 10))),
+    make("rising", Deviation("ibp_mean", "above", 20, 200, 30, 5, "trend", Prior(70, 8, 3))),
 )
 VALUES = {
     "spo2": [0, 84, 89, 90, 91, 91.5, 92, 93, 96, 97],

@@ -25,6 +25,7 @@ from rules.conditions import (
     Smoothing,
     Threshold,
 )
+from rules.detectors.baseline import Prior
 from rules.evaluate import evaluate
 from rules.explain import Explanation, explain
 from rules.hindsight import Hindsight, look_back_s, timeline
@@ -138,6 +139,20 @@ CASES: dict[str, tuple[Any, list[Sample], float, list[str], str]] = {
         61,
         ["not_met"],
         "+12 from the patient's own level 70, not 20",
+    ),
+    "own baseline": (
+        Deviation("heart_rate", "above", 3, 86_400, 60, 1, "spreads", Prior(70, 8, 4, 60)),
+        [("heart_rate", 70, 0), ("heart_rate", 70, 60), ("heart_rate", 82, 180)],
+        181,
+        ["not_met"],
+        "not 3 (usual level 70, this hour +0, usual spread 8.1, +0 a week, 1 of 4 measurements missed)",
+    ),
+    "own trend": (
+        Deviation("heart_rate", "above", 3, 86_400, 60, 1, "trend", Prior(70, 8, 4)),
+        [("heart_rate", 70, 0), ("heart_rate", 70, 60)],
+        61,
+        ["not_met"],
+        "HR changes by +0 ±",
     ),
     "count": (
         Count(Threshold("spo2", "below", 88), 3, 3600),

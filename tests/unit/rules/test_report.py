@@ -111,6 +111,9 @@ def test_smoothing_and_other_numbers_are_written_out():
     assert "mean of spo2 over 5 min (at least 3 values) above 90.5\n" in text
     either = "{deviates: spo2, direction: either, by: 5, tau_s: 3600, learn_s: 60}"
     assert "spo2 5 above or below the patient's own level" in shown(f"{spo2}condition: {either}")
+    prior = "prior: {level: 96, spread: 2, weight: 3}"
+    spreads = f"{{deviates: spo2, of: spreads, direction: below, by: 4, tau_s: 3600, learn_s: 60, {prior}}}"
+    assert "spo2 4 spreads below the patient's own level" in shown(f"{spo2}condition: {spreads}")
     assert "device says of spo2: motion" in shown(f"{spo2}condition: {{flag: motion, metric: spo2}}")
 
 
