@@ -118,7 +118,10 @@ class Baseline:
         self.terms, self.output = None, None
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
-        """Judge the next value by those before it, then learn from it unless ``frozen``."""
+        """Judge the next value by those before it, then learn from it unless ``frozen``.
+
+        A trend is learned on while its alarm is open: else nothing could end it.
+        """
         if not isfinite(value):
             return
         if self._first < 0:
@@ -128,7 +131,7 @@ class Baseline:
         known = time - self._first >= self._learn
         self.output = round(self._asked_of(terms), _DIGITS) if known else None
         self._last = time
-        if not frozen:
+        if not frozen or self._asked == "trend":
             self._take(time, value, terms)
 
     def _asked_of(self, terms: Terms) -> float:

@@ -145,14 +145,14 @@ CASES: dict[str, tuple[Any, list[Sample], float, list[str], str]] = {
         [("heart_rate", 70, 0), ("heart_rate", 70, 60), ("heart_rate", 82, 180)],
         181,
         ["not_met"],
-        "not 3 (usual level 70, this hour +0, usual spread 8.1, +0 a week, 1 of 4 measurements missed)",
+        "not 3 (usual level 70, this hour +0, usual spread 7.1, +0 a week, 1 of 4 measurements missed)",
     ),
     "own trend": (
         Deviation("heart_rate", "above", 3, 86_400, 60, 1, "trend", Prior(70, 8, 4)),
         [("heart_rate", 70, 0), ("heart_rate", 70, 60)],
         61,
         ["not_met"],
-        "HR changes by +0 ±",
+        "heart rate changes by +0 ±",
     ),
     "count": (
         Count(Threshold("spo2", "below", 88), 3, 3600),

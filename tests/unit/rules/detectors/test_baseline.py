@@ -189,3 +189,11 @@ def test_a_restart_changes_nothing_and_the_state_stays_small(
         assert terms is not None
         assert terms.spread >= 0.2 * PRESSURE.spread
         assert terms.spreads * terms.spread == pytest.approx(value - terms.expected, abs=1e-6)
+
+
+def test_a_trend_is_learned_on_while_its_alarm_is_open():
+    baseline = made("trend")
+    fed(baseline, patient(8, week=15))
+    for n in range(60):
+        baseline.push(41 * DAY + n * DAY // 2, 235.0, frozen=True)
+    assert (baseline.output or 0) < 4
