@@ -216,6 +216,7 @@ def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
             return f"{'+' if direction == 'rise' else '−'}{_n(by)} / {span(within)}"  # noqa: RUF001
         case Deviation(direction=direction, by=by, asked=of):
             sign = {"above": "+", "below": "−", "either": "±"}[direction]  # noqa: RUF001
+            sign = "" if of == "spreads" and direction == "either" else sign
             return f"{sign}{_n(by)}{_OF[of]}"
         case Score(value=value):
             return f"≥ {_n(value)}"
