@@ -14,11 +14,19 @@ from hearthward.core.model import Quality
 
 __all__ = ["Code", "Presence"]
 
-_ALL_QUALITIES = tuple(Quality(bits) for bits in range(2 * max(Quality)))
+
+class _Qualities(dict[int, Quality]):
+    """Bits -> their Quality, made once each: an Enum's own way takes longer than decoding a field."""
+
+    def __missing__(self, bits: int) -> Quality:
+        made = self[bits] = Quality(bits)
+        return made
+
+
 _BASE: Final[dict[str, Any]] = {
     "R": DecodedReading,
     "W": DecodedWave,
-    "QUALITY": _ALL_QUALITIES,
+    "QUALITY": _Qualities(),
     "sfloat": numbers.sfloat,
     "float32": numbers.float32,
     "any_bits": numbers.any_bits,

@@ -55,7 +55,7 @@ def test_help_says_everything(words: tuple[str, ...], flag: str):
 
 def test_the_version_and_a_misspelt_command():
     assert invoke("--version").stdout == f"hearthward, version {__version__}\n"
-    assert "No such command 'rnu'. Did you mean 'run'?" in refused("rnu", code=2)
+    assert "No such command 'twims'. Did you mean 'twins'?" in refused("twims", code=2)
 
 
 # --- what the README shows

@@ -140,7 +140,7 @@ async def test_documents_are_versioned_by_content_and_published_at_every_connect
         assert first.body["devices"][0] == {
             "id": "dev_1",
             "transport": "ble",
-            "address": "AA:dev_1",
+            "address": "AA:DEV_1",
             "profile": None,
             "timezone": None,
             "interval_s": None,
