@@ -47,6 +47,7 @@ TITLES: Final = frozenset(
         N_("Wellue, Viatom and Creative PC-60FW fingertip oximeters (and PC-60F, PC-60NW, OxySmart)"),
         N_("Yuwell YX110 fingertip oximeter"),
         N_("Thermometer (Bluetooth Health Thermometer Service)"),
+        N_("Users of a device, with their consent (Bluetooth User Data Service)"),
         N_("Weight scale (Bluetooth Weight Scale Service)"),
         N_("Xiaomi Mi Body Composition Scale, first and second (MIBCS, MIBFS)"),
         N_("Xiaomi Mi Smart Scale, first and second (weight only)"),

@@ -179,8 +179,9 @@ def _time(docs: Sequence[ProfileDocument]) -> Any:
 def _session(parts: Sequence[Profile]) -> Iterator[Step]:
     """All steps in an order in which each part finds its own.
 
-    The bond first, then each part's steps up to where the clock is set, then its measurements, the stores,
-    what the parts include (the battery, who made it), and at the end what keeps the connection alive.
+    The bond first, then each part's steps up to where the clock is set, then its measurements, a user's
+    consent, the stores, what the parts include (the battery, who made it), and at the end what keeps the
+    connection alive.
     What two parts ask alike is asked once.
     """
     pairs = [step for p in parts for step in p.session if step.kind == "pair"]
@@ -190,10 +191,12 @@ def _session(parts: Sequence[Profile]) -> Iterator[Step]:
     late = [step for p in parts for step in p.session[len(_until_clock(p)) :] if step.kind != "pair"]
     stores = [step for step in late if step.kind == "racp"]
     alive = [step for step in late if step.kind == "keepalive"]
-    rest = [step for step in late if step.kind not in {"racp", "keepalive"}]
+    consents = [step for step in late if step.kind == "consent"]
+    rest = [step for step in late if step.kind not in {"racp", "keepalive", "consent"}]
     beside = {source for p in parts for source in set(p.sources) - p.own}
     yield from _once(early)
     yield from _once(step for step in rest if step.characteristic not in beside)
+    yield from _once(consents)
     yield from stores
     yield from _once(step for step in rest if step.characteristic in beside)
     yield from alive
@@ -209,7 +212,7 @@ def _once(steps: Iterable[Step]) -> Iterator[Step]:
     """What is read, subscribed to or set twice stands once: needed if any needs it."""
     known: dict[tuple[object, ...], Step] = {}
     for i, step in enumerate(steps):
-        twice = step.kind in {"read", "subscribe", "set_time"}
+        twice = step.kind in {"read", "subscribe", "set_time", "consent"}
         key = (step.kind, step.characteristic) if twice else (i,)
         if (first := known.get(key)) is not None:
             known[key] = replace(

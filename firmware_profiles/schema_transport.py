@@ -81,6 +81,8 @@ class StepSpec(Strict):
     over Bluetooth also a maker's own characteristic, with ``clock``."""
     clock: ClockBytes | None = None
     """How ``set_time`` writes the time to a characteristic that is not the standard's."""
+    consent: Uuid | None = None
+    """Give the consent of one of the device's users through its User Control Point (2a9f)."""
     racp: Racp | None = None
     delay_s: Positive | None = None
     hex: Hex | None = None

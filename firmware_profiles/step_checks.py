@@ -12,13 +12,14 @@ from firmware_profiles.schema import ProfileDocument, StepSpec, TransportSpec
 
 __all__ = ["session_findings", "step_findings"]
 
-_VERBS: Final = ("subscribe", "read", "write", "send", "expect", "set_time", "racp", "delay_s")
+_VERBS: Final = ("subscribe", "read", "write", "send", "expect", "set_time", "consent", "racp", "delay_s")
 _ON: Final = {
-    "ble": frozenset({"subscribe", "read", "write", "expect", "set_time", "racp", "delay_s"}),
+    "ble": frozenset({"subscribe", "read", "write", "expect", "set_time", "consent", "racp", "delay_s"}),
     "serial": frozenset({"send", "expect", "set_time", "delay_s"}),
     "advertisement": frozenset[str](),
 }
 _CLOCKS: Final = ("2a2b", "2a08")
+_USERS: Final = "2a9f"
 _MAKERS: Final = ("nonin",)
 _ADVERTISED: Final = re.compile(r"[0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|m[0-9a-f]{4}")
 
@@ -84,8 +85,7 @@ def session_findings(doc: ProfileDocument) -> Iterator[Finding]:
             yield from _set_time(transport, step, i)
             if stored:
                 yield ("session", i), "set_time stands before racp: the clock is put right first"
-        if step.expect is not None:
-            yield from _expect(doc, transport, i)
+        yield from _talk(doc, transport, i)
         if step.racp is not None:
             stored = True
             if step.racp.cursor == "sequence" and doc.dedupe is None:
@@ -129,7 +129,12 @@ def _set_time(transport: TransportSpec, step: StepSpec, i: int) -> Iterator[Find
         yield at, "on a serial line it is nonin"
 
 
-def _expect(doc: ProfileDocument, transport: TransportSpec, i: int) -> Iterator[Finding]:
+def _talk(doc: ProfileDocument, transport: TransportSpec, i: int) -> Iterator[Finding]:
+    """What a step needs that waits for an answer."""
+    if doc.session[i].consent not in {None, _USERS}:
+        yield ("session", i, "consent"), f"goes to the User Control Point: {_USERS}"
+    if doc.session[i].expect is None:
+        return
     source = doc.session[i].source
     before = {step.subscribe for step in doc.session[:i]}
     if transport.kind == "serial" and source is not None:

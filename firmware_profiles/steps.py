@@ -10,7 +10,17 @@ from firmware_profiles.schema_transport import ClockBytes, StepSpec, TransportSp
 __all__ = ["RacpStep", "Step", "compile_steps"]
 
 StepKind = Literal[
-    "pair", "subscribe", "read", "write", "send", "expect", "set_time", "racp", "delay", "keepalive"
+    "pair",
+    "subscribe",
+    "read",
+    "write",
+    "send",
+    "expect",
+    "set_time",
+    "consent",
+    "racp",
+    "delay",
+    "keepalive",
 ]
 
 
@@ -78,6 +88,8 @@ def _step(spec: StepSpec) -> Step:
         step = Step("expect", spec.source or "", data=bytes.fromhex(spec.expect), seconds=spec.within_s)
     elif spec.set_time is not None:
         step = Step("set_time", spec.set_time, clock=spec.clock)
+    elif spec.consent is not None:
+        step = Step("consent", spec.consent)
     elif (racp := spec.racp) is not None:
         store = RacpStep(racp.control, racp.records, racp.cursor, racp.delete, spec.within_s)
         step = Step("racp", racp.control, racp=store)

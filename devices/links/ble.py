@@ -64,7 +64,7 @@ class BleLink:
             self._address, timeout=self._timeout, on_disconnect=self._on_disconnect
         )
         self._client = client
-        self._steps = BleSteps(self._address, client, lost, ask=self._ask)
+        self._steps = BleSteps(self._address, client, lost, ask=self._ask, consents=self._radio.consents)
         try:
             return await self._facts(client, self._steps, introduction)
         except BaseException:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from devices.consents import NO_USER, Consent, Consents
 from devices.gatt_time import (
     LocalTime,
     counted_time,
@@ -71,6 +72,7 @@ class BleSteps:
         lost: asyncio.Future[None],
         *,
         ask: AskPasskey | None = None,
+        consents: Consents | None = None,
     ) -> None:
         self._address = address
         self._client = client
@@ -80,6 +82,7 @@ class BleSteps:
         self._points: dict[str, _Point] = {}
         self._subscribed: set[int] = set()
         self._answers = Answers()
+        self._consents = consents or Consents()
 
     async def do(self, step: Step, on_payload: OnPayload, aid: StepAid | None) -> None:
         """One step, tried as often as it says.
@@ -118,6 +121,8 @@ class BleSteps:
                 await self.write(self.able(step.characteristic, "write"), step.data)
             case "expect":
                 await self._expect(step)
+            case "consent":
+                await self._consent(step)
             case "set_time":
                 await self._set_time(step, aid)
             case "racp" if step.racp is not None:
@@ -206,6 +211,28 @@ class BleSteps:
             raise LinkError(
                 msg, address=self._address, characteristic=source, cause=Cause.SILENT.value
             ) from error
+
+    async def _consent(self, step: Step) -> None:
+        """Have the device tell what it measures of one of its users, with the consent that was given here."""
+        source = short_uuid(step.characteristic)
+        point = self.able(source, "write")
+        consent = await self._consents.of(self._address)
+        about = {"address": self._address, "characteristic": source, "cause": Cause.NEEDS_CONSENT.value}
+        if consent is None:
+            msg = f"{self._address}: a user's consent is needed: hearthward devices consent {self._address}"
+            raise LinkError(msg, **about)
+        if consent.user == NO_USER:
+            return
+        await self.subscribe(source, lambda _source, _payload, _ago=0: None)
+        await self.write(point, consent.request)
+        try:
+            answer = await self._answers.wait(source, Consent.answered(), REQUEST_TIMEOUT_S)
+        except TimeoutError as error:
+            msg = f"{self._address}: no answer to the consent of user {consent.user}"
+            raise LinkError(msg, **{**about, "cause": Cause.SILENT.value}) from error
+        if why := Consent.why_not(answer):
+            msg = f"{self._address}: it refuses the consent of user {consent.user}: {why}"
+            raise LinkError(msg, **about)
 
     async def _set_time(self, step: Step, aid: StepAid | None) -> None:
         """Put the device's clock right: Current Time, or Date Time where it has only that."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
+from devices.consents import Consents
 from devices.links.backends import Backend, BumbleBackend, PlatformBackend, attach, open_transport
 from devices.links.pairing import pairing_refused
 from devices.links.radio_errors import radio_errors, stuck_cause
@@ -43,6 +44,8 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _ADDRESS: Final = re.compile(
     r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
+CONSENTS: Final = "consents.json"
+"""Beside the bonds."""
 _TRANSPORTS: Final = ("usb", "serial", "tcp-client")
 
 
@@ -95,6 +98,7 @@ class Radio:
         self.watchdog = Watchdog()
         self._scan = SharedScan(spec, self.watchdog)
         self._connecting = asyncio.Lock()
+        self.consents = Consents()
 
     async def __aenter__(self) -> Self:
         return self
@@ -355,21 +359,28 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | 
     ``bluez``: the system's own; ``off``: every use is a LinkError; ``virtual``: a ``TwinWorld``'s in this
     process; ``usb:0``, ``serial:/dev/ttyX``, ``tcp-client:HOST:PORT``: a controller driven by bumble.
     ``bonds`` is the file that keeps the pairings with bumble's controllers (None: until the radio is
-    closed); BlueZ keeps its own.
+    closed); BlueZ keeps its own. Users' consents are kept beside it.
 
     Raises:
         ConfigError: none of these, or ``virtual`` without a virtual radio.
     """
+    radio = Radio(spec, _backend(spec, virtual, bonds))
+    if bonds is not None:
+        radio.consents = Consents(bonds.with_name(CONSENTS))
+    return radio
+
+
+def _backend(spec: str, virtual: VirtualRadio | None, bonds: Path | None) -> Backend | None:
     if spec == "bluez":
-        return Radio(spec, PlatformBackend())
+        return PlatformBackend()
     if spec == "off":
-        return Radio(spec, None)
+        return None
     if spec == "virtual":
         if virtual is None:
             msg = "--radio virtual needs twins in the same process; for twins elsewhere: tcp-client:HOST:PORT"
             raise ConfigError(msg, radio=spec)
         air = virtual
-        return Radio(spec, BumbleBackend(spec, lambda: attach(air), bonds))
+        return BumbleBackend(spec, lambda: attach(air), bonds)
     kind, _, place = spec.partition(":")
     if kind not in _TRANSPORTS or not place:
         msg = f"unknown radio {spec!r}: it is one of {RADIO_SPECS}"
@@ -377,4 +388,4 @@ def open_radio(spec: str, *, virtual: VirtualRadio | None = None, bonds: Path | 
     if kind == "tcp-client" and not re.fullmatch(r".+:\d{1,5}", place):
         msg = f"radio {spec!r}: tcp-client needs HOST:PORT"
         raise ConfigError(msg, radio=spec)
-    return Radio(spec, BumbleBackend(spec, lambda: open_transport(spec), bonds))
+    return BumbleBackend(spec, lambda: open_transport(spec), bonds)

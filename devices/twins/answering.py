@@ -11,7 +11,21 @@ if TYPE_CHECKING:
     from firmware_profiles.profile import Profile
     from firmware_profiles.schema_transport import ClockBytes
 
-__all__ = ["answers_of", "clocks_of", "told_time"]
+__all__ = ["Users", "answers_of", "clocks_of", "told_time"]
+
+
+class Users:
+    """The users of a device that wants their consent (``codes``, by number); without any it wants none."""
+
+    def __init__(self, codes: Mapping[int, int]) -> None:
+        self.codes = dict(codes)
+        self.agreed = not codes
+
+    def answer(self, value: bytes) -> bytes:
+        """What the User Control Point answers: 1 for a consent that is right, 5 for one that is not."""
+        user, code = (value[1], int.from_bytes(value[2:4], "little")) if len(value) == 4 else (0, -1)  # noqa: PLR2004
+        self.agreed = value[:1] == b"\x02" and self.codes.get(user) == code
+        return b"\x20" + value[:1] + (b"\x01" if self.agreed else b"\x05")
 
 
 def answers_of(profile: Profile) -> Mapping[tuple[str, bytes], tuple[str, bytes]]:

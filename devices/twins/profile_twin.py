@@ -16,7 +16,7 @@ from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID
 
 from devices.twins import encode
-from devices.twins.answering import answers_of, clocks_of, told_time
+from devices.twins.answering import Users, answers_of, clocks_of, told_time
 from devices.twins.clocks import TwinClock
 from devices.twins.encoder import Content, FrameEncoder, Missing, ProfileEncoder
 from devices.twins.peripheral import (
@@ -45,7 +45,7 @@ _INFORMATION: Final = "180a"
 _VENDOR: Final = "fff0"
 _IN: Final = "@"
 """Between a control point's id and its service, where the device has another one in another service."""
-_CURRENT_TIME, _DATE_TIME = "2a2b", "2a08"
+_CURRENT_TIME, _DATE_TIME, _USERS = "2a2b", "2a08", "2a9f"
 _Push = Literal["notify", "indicate"]
 
 
@@ -78,7 +78,8 @@ class ProfileTwin(Peripheral):
     What is measured while nobody listens is kept: behind the control point where the session fetches one
     (``store``), else until a host subscribes, which then gets it as indications; what only notifies keeps
     nothing. ``written`` is what hosts wrote, by characteristic, in order. ``security`` is what the profile's
-    transport asks for, unless given. ``advertised`` are the services it advertises (None: all that it is
+    transport asks for, unless given. What waits for a user's consent (``users``: number to code) is told once
+    it is given. ``advertised`` are the services it advertises (None: all that it is
     known by).
     """
 
@@ -94,6 +95,7 @@ class ProfileTwin(Peripheral):
         clock: TwinClock | None = None,
         store: RecordStore | None = None,
         trouble: Trouble = NO_TROUBLE,
+        users: Mapping[int, int] | None = None,
     ) -> None:
         super().__init__(
             id, address, radio, identity or identity_of(profile, id), security or _security(profile)
@@ -108,6 +110,7 @@ class ProfileTwin(Peripheral):
         self._encoders = ProfileEncoder(profile).frames
         self._began = self.clock.running()
         self._next_record = 1
+        self.users = Users(users or {})
         self._answers, self._own_clocks = answers_of(profile), clocks_of(profile)
         self._stores: dict[str, RecordStore] = {}
         self._keeps: dict[str, str] = {}
@@ -138,11 +141,13 @@ class ProfileTwin(Peripheral):
                 pushes[uuid] = "indicate" if step.mode == "indicate" else "notify"
             elif step.kind == "read" or (step.kind == "set_time" and step.clock is None):
                 reads.add(uuid)
+            elif step.kind == "consent":
+                pushes[uuid] = "indicate"
             elif step.racp is not None:
                 uuid = self._control(step.racp.control, step.racp.records)
                 pushes[uuid] = "indicate"
                 pushes.setdefault(step.racp.records, "notify")
-            if step.kind in {"write", "set_time", "racp", "keepalive"}:
+            if step.kind in {"write", "set_time", "consent", "racp", "keepalive"}:
                 writes.add(uuid)
         for uuid in dict.fromkeys([*pushes, *reads, *writes]):
             if not uuid or SERVICES.get(uuid) == _INFORMATION:
@@ -230,6 +235,11 @@ class ProfileTwin(Peripheral):
             self._command(uuid, bytes(value))
         elif (clock := self._own_clocks.get(uuid)) is not None and (at := told_time(clock, bytes(value))):
             self.clock.set(at)
+        elif uuid == _USERS:
+            told = self.users.answer(bytes(value))
+            self._spawn(self._push(self._served[uuid], told), f"consent of {self.id}")
+            if self.users.agreed and self._waiting:
+                self._on_listening(self._served[self._waiting[0][0]])
         elif (answer := self._answers.get((uuid, bytes(value)))) is not None:
             source, data = answer
             self._spawn(self._push(self._served[source], data), f"answer of {self.id}")
@@ -362,7 +372,7 @@ class ProfileTwin(Peripheral):
     # ------------------------------------------------------------------ memory
 
     def _on_listening(self, characteristic: gatt.Characteristic[bytes]) -> None:
-        wanted = self._waiting and characteristic is self._served[self._waiting[0][0]]
+        wanted = self.users.agreed and self._waiting and characteristic is self._served[self._waiting[0][0]]
         if wanted and (self._flushing is None or self._flushing.done()):
             self._flushing = self._spawn(self._flush(), f"flush {self.id}")
 

@@ -19,6 +19,7 @@ _CHARACTERISTICS: Final = {
     "1810": "2a35 2a36 2a49",
     "181a": "2a6c 2a6d 2a6e 2a6f 2a76 2a77",
     "181b": "2a9b 2a9c",
+    "181c": "2a99 2a9a 2a9f",
     "181d": "2a9d 2a9e",
     "181f": "2aa7 2aa8 2aa9 2aaa 2aab 2aac",
     "1822": "2a5e 2a5f 2a60",

@@ -1,4 +1,4 @@
-"""``hearthward devices scan``, ``adopt``, ``watch`` and ``pair``."""
+"""``hearthward devices scan``, ``adopt``, ``watch``, ``pair`` and ``consent``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def add_device_commands(main: click.Group, told: Wrap, settings: Callable[..., A
     _add_adopt(devices, told, settings)
     _add_watch(devices, told, settings)
     _add_pair(devices, told, settings)
+    _add_consent(devices, told, settings)
 
 
 def _add_scan(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
@@ -176,3 +177,35 @@ def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
             click.echo(f"looking for {address}...", err=True)
         asyncio.run(pair_device(settings(context), address, radio=radio, passkey=passkey, again=again))
         click.echo(f"paired with {address}")
+
+
+def _add_consent(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
+    @devices.command()
+    @click.argument("address")
+    @click.option("--user", type=click.IntRange(0, 254), help="The user's number on the device.")
+    @click.option("--code", type=click.IntRange(0, 9999), help="The code that the device gave that user.")
+    @click.option("--none", "nobody", is_flag=True, help="No user: what the device tells to anybody.")
+    @click.pass_context
+    @told
+    def consent(
+        context: click.Context, address: str, user: int | None, code: int | None, *, nobody: bool
+    ) -> None:
+        """Give the device at ADDRESS the consent of one of its users.
+
+        Some scales tell what they measure of a user only to whom that user trusts: with the user's number and
+        the code that the scale shows for it. Run it on the gateway, which may go on; what is not given is
+        asked for. It counts from the next connection on.
+        """
+        from hearthward.app.device_consent import give_consent
+
+        if nobody and (user is not None or code is not None):
+            msg = "give --user and --code, or --none, not both"
+            raise click.UsageError(msg)
+        if not nobody and user is None:
+            user = click.prompt("The user's number on the device", type=click.IntRange(0, 254))
+        if not nobody and code is None:
+            code = click.prompt("The code that it shows", type=click.IntRange(0, 9999))
+        asyncio.run(give_consent(settings(context), address, user, code))
+        click.echo(
+            f"{address}: " + ("no user is asked for" if nobody else f"the consent of user {user} is kept")
+        )

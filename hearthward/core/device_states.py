@@ -36,6 +36,8 @@ class Cause(StrEnum):
     NEEDS_PAIRING = "needs_pairing"
     """It tells nothing to a host that it has no bond with."""
     NEEDS_PASSKEY = "needs_passkey"
+    NEEDS_CONSENT = "needs_consent"
+    """It tells a user's measurements only with that user's consent, which was not given or is refused."""
     CONNECTED_ELSEWHERE = "connected_elsewhere"
     """It is heard, but takes no connection."""
     LINK_LOST = "link_lost"

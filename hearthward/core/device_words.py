@@ -43,6 +43,7 @@ CAUSES: Final[Mapping[Cause, Said]] = {
     Cause.PAIRED_ELSEWHERE: {"en": "paired with another host", "zh": "已与另一主机配对"},
     Cause.NEEDS_PAIRING: {"en": "asks to be paired", "zh": "要求配对"},
     Cause.NEEDS_PASSKEY: {"en": "asks for a passkey", "zh": "要求输入配对码"},
+    Cause.NEEDS_CONSENT: {"en": "asks for a user's consent", "zh": "要求用户授权码"},
     Cause.CONNECTED_ELSEWHERE: {
         "en": "heard, but takes no connection: another host may have it",
         "zh": "可收到广播但无法连接: 可能已被另一主机占用",
@@ -88,6 +89,10 @@ ADVICE: Final[Mapping[Cause, Said]] = {
     Cause.NEEDS_PASSKEY: {
         "en": "pair it on the gateway: hearthward devices pair",
         "zh": "请在网关上配对: hearthward devices pair",
+    },
+    Cause.NEEDS_CONSENT: {
+        "en": "give the user's number and code that it shows, on the gateway: hearthward devices consent",
+        "zh": "请在网关上输入设备显示的用户编号与授权码: hearthward devices consent",
     },
     Cause.CONNECTED_ELSEWHERE: {
         "en": "close its app on phones nearby, or switch it off and on",

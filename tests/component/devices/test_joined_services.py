@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from devices import DeviceConfig, DeviceFleet
+from devices.consents import Consent
 from devices.discovery import Discovery
 from devices.links.ports import SerialPort
 from devices.links.radio import Radio
@@ -17,6 +18,7 @@ from devices.links.surroundings import Machine
 from devices.twins.profile_twin import ProfileTwin
 from devices.twins.world import TwinWorld
 from hearthward.core.clock import SystemClock
+from hearthward.core.device_states import Cause
 from hearthward.core.errors import DecodeError
 from hearthward.core.ids import SeededIds
 from hearthward.core.model import Reading, ReadingBatch
@@ -134,6 +136,27 @@ async def test_what_a_device_does_not_advertise_is_read_as_well(world: TwinWorld
         await scale.send({"body_fat": 22.5, "body_weight": 82.45, "body_mass_index": 25.4})
         assert [one.value for one in await gateway.until("scale", "body_fat")] == [22.5]
         assert [one.value for one in await gateway.until("scale", "body_mass_index")] == [25.4]
+
+
+async def test_a_users_measurements_come_with_that_users_consent(world: TwinWorld, radio: Radio):
+    """A scale that says nothing of its users until it is connected, as Beurer's do."""
+    name = "sig-body-composition+sig-user-data+sig-weight-scale"
+    scale = world.add(name, "scale", users={1: 1234})
+    assert isinstance(scale, ProfileTwin)
+    scale.advertised = ["181d"]
+    scale.keep({"body_weight": 82.45}, device_time=scale.clock.running())
+    await world.start()
+    gateway = Gateway(radio)
+    await gateway.adopt([scale])
+    async with gateway.running():
+        while gateway.fleet.words()["scale"].cause is not Cause.NEEDS_CONSENT:
+            gateway.news.clear()
+            await gateway.news.wait()
+        assert gateway.of("scale", "body_weight") == []
+        await radio.consents.keep(scale.address, Consent(1, 1234))
+        assert [one.value for one in await gateway.until("scale", "body_weight")] == [82.45]
+    assert scale.users.agreed
+    assert gateway.rejected == []
 
 
 async def test_two_stores_of_one_device_are_each_fetched_through_their_own_control_point(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from bumble.device import Device
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from devices import DeviceConfig, DeviceFleet, SessionState
+from devices.consents import NO_USER, Consent
 from devices.links.bumble_lean import LeanHost
 from devices.links.radio import Radio
 from devices.twins.advertising import AdvertisingTwin
@@ -120,6 +121,13 @@ class Gateway:
             assert done, f"the fleet does not stop: {sorted(t.get_name() for t in asyncio.all_tasks())}"
 
 
+async def consented(radio: Radio, twins: Iterable[Made]) -> None:
+    """Nobody's consent is given (``test_joined_services`` gives somebody's)."""
+    for twin in twins:
+        if any(step.kind == "consent" for step in catalog().get(twin.profile).session):
+            await radio.consents.keep(twin.address, Consent(NO_USER))
+
+
 def made(world: TwinWorld, profile: Profile) -> Made:
     """A twin; one that shows digits pairs without here, for nobody types them (``test_pairing`` does)."""
     transport = profile.document.transport
@@ -129,6 +137,7 @@ def made(world: TwinWorld, profile: Profile) -> Made:
 
 async def test_a_twin_of_every_profile_speaks_through_its_session(world: TwinWorld, radio: Radio):
     twins = [made(world, profile) for profile in catalog()]
+    await consented(radio, twins)
     await world.start()
     gateway = Gateway(radio)
     async with gateway.running(*twins), asyncio.timeout(100):  # on a machine that has other things to do
@@ -143,6 +152,7 @@ async def test_a_twin_of_every_profile_speaks_through_its_session(world: TwinWor
 async def test_a_device_that_nobody_named_is_known_by_what_it_says(world: TwinWorld, radio: Radio):
     profiles = [p for p in catalog() if p.transport == "ble" and p.document.match.ble]
     twins = [made(world, profile) for profile in profiles]
+    await consented(radio, twins)
     await world.start()
     gateway = Gateway(radio)
     async with gateway.running(*twins, named=False), asyncio.timeout(20):

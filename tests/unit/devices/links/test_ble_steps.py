@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
+from devices.consents import NO_USER, Consent, Consents
 from devices.gatt_time import LocalTime, counted_time, current_time, date_time, local_time, naive_ns
 from devices.links.base import ControlPoint
 from devices.links.ble_steps import BleSteps
@@ -451,3 +452,54 @@ async def test_a_makers_own_clock_is_set_as_its_profile_says(clock: ClockBytes, 
 def test_a_clock_of_seconds_refuses_what_it_cannot_say():
     with pytest.raises(ValueError, match="32 bits of seconds since 2010-01-01"):
         counted_time(ClockBytes(epoch="2010-01-01"), datetime(2009, 12, 31))  # noqa: DTZ001
+
+
+async def consenting(answer: str, consent: Consent | None = Consent(1, 1234)) -> tuple[Rig, Consents]:  # noqa: B008
+    """A device that answers so to any consent."""
+    consents = Consents()
+    if consent is not None:
+        await consents.keep("A", consent)
+    rig = Rig(Client(u2a9f="write indicate"))
+    rig.steps = BleSteps("A", rig.client, rig.lost, consents=consents)
+    write = rig.client.write_gatt_char
+
+    async def answered(characteristic: Characteristic, data: bytes, *, response: bool) -> None:
+        await write(characteristic, data, response=response)
+        rig.client.callbacks["2a9f"](None, bytearray.fromhex(answer))
+
+    rig.client.write_gatt_char = answered
+    return rig, consents
+
+
+async def test_a_users_consent_is_given_and_its_answer_is_no_payload():
+    rig, _ = await consenting("20 02 01")
+    await rig.do(Step("consent", "2a9f"))
+    assert rig.client.done == [("subscribe", "2a9f", b""), ("write", "2a9f", bytes.fromhex("0201d204"))]
+    assert rig.received == []
+
+
+async def test_a_consent_that_is_missing_or_refused_is_told_with_what_to_do():
+    rig, consents = await consenting("20 02 05", None)
+    cause, message = await cause_of(rig.do(Step("consent", "2a9f")))
+    assert cause == Cause.NEEDS_CONSENT.value
+    assert "hearthward devices consent A" in message
+    assert rig.client.done == [], "nothing is asked in vain"
+    await consents.keep("A", Consent(1, 1111))
+    cause, message = await cause_of(rig.do(Step("consent", "2a9f")))
+    assert (cause, "do not go together" in message, "1111" in message) == (
+        Cause.NEEDS_CONSENT.value,
+        True,
+        False,
+    )
+
+
+async def test_a_person_may_say_that_no_user_is_asked_for():
+    rig, _ = await consenting("20 02 05", Consent(NO_USER))
+    await rig.do(Step("consent", "2a9f"))
+    assert rig.client.done == []
+
+
+async def test_a_device_without_users_needs_no_consent_where_that_is_optional():
+    rig = Rig(Client(u2a19="read"))
+    await rig.do(Step("consent", "2a9f", optional=True))
+    assert rig.client.done == []

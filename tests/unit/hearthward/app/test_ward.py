@@ -32,7 +32,7 @@ def test_the_virtual_ward_has_twelve_beds_and_four_homes():
     assert len(ids) == len(set(ids))
 
 
-PARTS = {"sig-battery", "sig-current-time", "sig-device-information"}
+PARTS = {"sig-user-data", "sig-battery", "sig-current-time", "sig-device-information"}
 """Profiles of services that are no device by themselves."""
 
 
