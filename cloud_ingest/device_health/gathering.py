@@ -20,6 +20,7 @@ from cloud_ingest.records.models import Association, Device
 from cloud_ingest.stores.base import TimeSeriesStore
 from firmware_profiles import Catalog
 from hearthward.core.errors import ConfigError
+from hearthward.core.model import Quality
 
 __all__ = ["Fact", "Gathering", "Told", "devices_in_use", "steady"]
 
@@ -30,6 +31,8 @@ MOST_COMPARED: Final = 2000
 """Readings of a device in the last day: half an hour of one a second, more than ``bias.MOST`` pairs."""
 MOST_WORN: Final = 6
 SIGNAL_METRICS: Final[Mapping[SignalName, str]] = {"battery": "battery_level"}
+_COMPARED: Final = int(Quality.SUSPECT | Quality.DISAGREES)
+"""That two devices disagree is what is looked for."""
 FIRMWARE: Final = "device_firmware"
 SKEW: Final = "clock_skew"
 
@@ -149,7 +152,7 @@ class Gathering:
             )
             series[device] = {}
             for reading in batch:
-                if reading.value is not None and not reading.quality:
+                if reading.value is not None and not reading.quality & ~_COMPARED:
                     values = series[device].setdefault(reading.metric, [])
                     values.append((reading.corrected, reading.value))
         found: dict[str, list[Finding]] = {}
