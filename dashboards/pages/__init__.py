@@ -14,6 +14,10 @@ from dashboards.pages.devices import router as devices
 from dashboards.pages.entry import router as entry
 from dashboards.pages.escalation import router as escalation
 from dashboards.pages.find_devices import router as find_devices
+from dashboards.pages.fleet import router as fleet
+from dashboards.pages.fleet_device import router as fleet_device
+from dashboards.pages.fleet_orders import router as fleet_orders
+from dashboards.pages.fleet_sums import router as fleet_sums
 from dashboards.pages.handover import router as handover
 from dashboards.pages.installed import router as installed
 from dashboards.pages.invitations import router as invitations
@@ -42,6 +46,7 @@ from dashboards.pages.why import router as why
 __all__ = ["ROUTERS"]
 
 PEOPLE = (staff, oncall, handover, escalation)
+FLEET = (fleet, fleet_device, fleet_orders, fleet_sums)
 OWN = (me, me_messages, me_plan, me_values, installed, messages, care_plan, own_sessions)
 ROUTERS = (
     session,
@@ -71,5 +76,6 @@ ROUTERS = (
     burden,
     dead_letters,
     ledger,
+    *FLEET,
     *PEOPLE,
 )

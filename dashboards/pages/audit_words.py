@@ -33,7 +33,7 @@ ACTIONS: Final[dict[str, str]] = {
     Action.SWITCH_OFF_ALARM: N_("switched alarms off or on"),
     Action.VIEW_TECHNICAL_ALARMS: N_("looked at technical alarms"),
     Action.ANSWER_TECHNICAL_ALARM: N_("answered a technical alarm"),
-    Action.MAINTAIN_DEVICE: N_("began or ended maintenance"),
+    Action.MAINTAIN_DEVICE: N_("worked on equipment"),
     Action.VIEW_STAFF: N_("looked at staff"),
     Action.MANAGE_STAFF: N_("changed staff, teams or shifts"),
     Action.ASSIGN_PATIENT: N_("assigned a patient"),
@@ -83,6 +83,8 @@ KINDS: Final[dict[str, str]] = {
     "encounter": N_("stay"),
     "entry": N_("observation"),
     "escalation": N_("escalation policy"),
+    "finding": N_("finding"),
+    "fleet": N_("fleet"),
     "gateway": N_("gateway"),
     "handover": N_("hand-over"),
     "invitation": N_("invitation"),
@@ -104,6 +106,7 @@ KINDS: Final[dict[str, str]] = {
     "user": N_("user"),
     "wall": N_("wall display"),
     "ward": N_("ward"),
+    "work_order": N_("work order"),
 }
 OUTCOMES: Final = {
     "done": (N_("done"), "good"),

@@ -64,6 +64,7 @@ JOBS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
     (
         N_("Devices and data"),
         (
+            ("/fleet", N_("Fleet"), (Action.VIEW_SYSTEM,), ()),
             ("/devices", N_("Devices"), (Action.VIEW_DEVICES,), ()),
             ("/ledger", N_("Loss ledger"), (Action.VIEW_SYSTEM,), ()),
             ("/deadletters", N_("Dead letters"), (Action.VIEW_SYSTEM,), ()),

@@ -41,7 +41,7 @@ HOMES: Final = (
     (Role.DOCTOR, "/ward"),
     (Role.DISPLAY, "/ward"),
     (Role.ADMIN, "/admin"),
-    (Role.ENGINEER, "/devices"),
+    (Role.ENGINEER, "/fleet"),
     (Role.PATIENT, "/me"),
     (Role.FAMILY, "/me"),
 )

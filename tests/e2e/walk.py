@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dashboards.access import COOKIE, LANG_COOKIE
 from dashboards.pages.render import THEME_COOKIE
-from tests.e2e import fake_around
+from tests.e2e import fake_around, fake_fleet
 from tests.e2e.all_pages import VISITS, Visit, filled
 from tests.e2e.wards import Server
 
@@ -32,7 +32,17 @@ PHONE: Final = (390, 844)
 DESK: Final = (1280, 900)
 LANGUAGES: Final = {"en-GB": ("en", DESK, "day"), "zh-CN": ("zh_Hans", PHONE, "night")}
 """Browser's language -> ours, and the screen and the theme in which it is looked at."""
-FURNITURE: Final = ("answers", "staff", "history", "family", "home", "measure-again", "books", "around")
+FURNITURE: Final = (
+    "answers",
+    "staff",
+    "history",
+    "family",
+    "home",
+    "measure-again",
+    "books",
+    "fleet",
+    "around",
+)
 TRY_S: Final = 30.0
 STALE_MS: Final = 6_000
 
@@ -145,6 +155,7 @@ def known_in(server: Server) -> dict[str, str]:
     known["trial"] = _tried(server)
     known |= {"alarm": "alm_1", "technical": "alm_6", "letter": "1", "policy": "default", "login": "nurse"}
     known["device"] = fake_around.WAITING
+    known |= {"order": fake_fleet.ORDER, "worn": "heart-1"}
     return known | {"rule": "spo2-low", "metric": "spo2", "wave": "pleth"}
 
 

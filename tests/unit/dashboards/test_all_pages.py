@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cloud_ingest.records.invitations import Invitee
+from dashboards.fleet_models import OrderDraft
 from dashboards.i18n import translations
 from hearthward.trust.access import Role
 from rules import RuleSet
@@ -43,7 +44,9 @@ async def known_of(made: World) -> dict[str, str]:
     link = await made.backend.invite(nurse, known["patient"], Invitee(relative=True, name="Ann"))
     assert link is not None
     fixed = {"letter": "1", "policy": "default", "rule": "spo2-low", "metric": "spo2", "login": "main-nurse"}
-    return {**known, **fixed, "wave": "pleth", "token": link.secret}
+    draft = OrderDraft(device=known["device"], text="strap is torn")
+    order = await made.backend.open_work_order(made.principal(Role.ENGINEER), draft)
+    return {**known, **fixed, "wave": "pleth", "token": link.secret, "order": order.id}
 
 
 async def statuses(made: World, role: Role) -> dict[str, Any]:

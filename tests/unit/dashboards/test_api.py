@@ -315,7 +315,7 @@ async def browser_login(client: httpx.AsyncClient, login: str, **form: str) -> h
         (Role.DOCTOR, "/ward"),
         (Role.DISPLAY, "/ward"),
         (Role.ADMIN, "/admin"),
-        (Role.ENGINEER, "/devices"),
+        (Role.ENGINEER, "/fleet"),
         (Role.PATIENT, "/me"),
     ],
 )

@@ -1,0 +1,137 @@
+"""One device: where it stands and why, its history, what was found, the work on it, its last frames."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from dashboards.access import Context, Guard
+from dashboards.backend import DirectoryError
+from dashboards.fleet_charts import histories
+from dashboards.fleet_models import OrderDraft
+from dashboards.fleet_views import MAX_NOTE
+from dashboards.fleet_words import advice_for
+from dashboards.models import Device
+from dashboards.pages.fleet_common import See, Work, hands_of, open_order, said_of, words
+from dashboards.pages.forms import form_of
+from dashboards.pages.render import page, safe_path
+from dashboards.problems import MissingError
+from dashboards.zones import local, moment_in
+from hearthward.trust.access import Action
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+Calibrate = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, "device"))]
+FRAMES: Final = 20
+DAYS: Final = 90
+
+
+@router.get("/fleet/devices/{device}")
+async def device(request: Request, context: See, device: str, finding: str = "") -> Response:
+    """All that is known of a device; with ``finding`` the form for work is about that one."""
+    return await _show(request, context, device, {"finding": finding})
+
+
+@router.get("/fleet/devices/{device}/frames")
+async def frames(request: Request, context: See, device: str, values: str = "") -> Response:
+    """Its last frames, a part of its page that fetches itself.
+
+    What was measured of a patient is shown to those who may read it, when they ask for it. Audited.
+    """
+    shown = values == "1" and context.may(Action.VIEW_READINGS, "reading")
+    found = await context.backend.device_frames(context.scope, device, values=shown, limit=FRAMES)
+    if found is None:
+        raise MissingError(kind="device", key=device)
+    if shown:
+        detail = {"device": device, "frames": len(found)}
+        await context.audit(Action.VIEW_READINGS, "reading", target=device, detail=detail)
+    return page(request, context, "fleet_frames.html", frames=found, device=device, shown=shown)
+
+
+@router.post("/fleet/devices/{device}/orders")
+async def order(request: Request, context: Work, device: str) -> Response:
+    """Open a work order for a device, or for what was found of it; back to where the button was."""
+    form = await form_of(request)
+    try:
+        made = await open_order(context, _draft(context, device, form))
+    except DirectoryError as error:
+        if error.field == "device":
+            raise MissingError(kind="device", key=device) from error
+        return await _show(request, context, device, form, wrong=said_of(error))
+    return RedirectResponse(safe_path(form.get("next")) or f"/fleet/orders/{made.id}", status_code=303)
+
+
+def _draft(context: Context, device: str, form: dict[str, str]) -> OrderDraft:
+    """What the form asks for. Raises DirectoryError."""
+    text, due = form.get("text", ""), None
+    if len(text) > MAX_NOTE:
+        raise DirectoryError(field="text", code="invalid", value=text[:40])
+    try:
+        due = moment_in(form["due"], context.zone, whole=True) if form.get("due") else None
+    except (ValueError, OverflowError) as error:
+        raise DirectoryError(field="due", code="invalid", value=form["due"][:40]) from error
+    assignee = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:64]
+    return OrderDraft(
+        device=device,
+        text=text,
+        finding=form.get("finding", "")[:64] or None,
+        assignee=assignee or None,
+        due=due,
+    )
+
+
+@router.post("/fleet/devices/{device}/calibrated")
+async def calibrated(request: Request, context: Calibrate, device: str) -> Response:
+    """Note that a device was calibrated on a day (today where none is given), and how often that is due."""
+    form = await form_of(request)
+    now, every = context.backend.clock.now_ns(), form.get("every_days", "")
+    try:
+        day = moment_in(form["day"], context.zone) if form.get("day") else now
+        if not every.isascii() or not every.isdigit():
+            raise DirectoryError(field="every_days", code="bounds", value="1 to 3650")
+        done = await context.backend.calibrate_device(context.who, device, day, int(every[:6]))
+    except DirectoryError as error:
+        return await _show(request, context, device, form, wrong=said_of(error))
+    except (ValueError, OverflowError):
+        wrong = said_of(DirectoryError(field="due", code="invalid"))
+        return await _show(request, context, device, form, wrong=wrong)
+    if done is None:
+        raise MissingError(kind="device", key=device)
+    detail = {"do": "calibrated", "every_days": done.calibration_days}
+    await context.audit(Action.MAINTAIN_DEVICE, "device", target=device, detail=detail)
+    return RedirectResponse(f"/fleet/devices/{quote(device, safe='')}", status_code=303)
+
+
+async def _show(
+    request: Request, context: Context, key: str, typed: dict[str, str], *, wrong: str = ""
+) -> Response:
+    port, scope = context.backend, context.scope
+    found = await port.fleet_device(scope, key, days=DAYS)
+    frames = await port.device_frames(scope, key, values=False, limit=FRAMES)
+    if found is None or frames is None:
+        raise MissingError(kind="device", key=key)
+    entry = await context.backend.item(scope, "device", key)
+    return page(
+        request,
+        context,
+        "fleet_device.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
+        today=local(context.backend.clock.now_ns(), context.zone).date(),
+        typed=typed,
+        file=found,
+        row=found.row,
+        entry=entry if isinstance(entry, Device) else None,
+        charts=histories(found.days, context.language),
+        about=next((f for f in found.findings if f.id == typed.get("finding") and f.gone is None), None),
+        hands=await hands_of(context),
+        frames=frames,
+        device=key,
+        shown=False,
+        advice=lambda cause: advice_for(context.language, cause),
+        **words(context),
+    )

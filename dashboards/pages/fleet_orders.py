@@ -1,0 +1,127 @@
+"""Work orders: the list, one with its notes, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final, cast
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from cloud_ingest.device_health.asking import ORDER_STATES, AskedOrders, OrderState
+from dashboards.access import Context
+from dashboards.backend import DirectoryError
+from dashboards.fleet_models import WorkOrder
+from dashboards.models import Ward
+from dashboards.pages.fleet_common import ORDER, See, Work, hands_of, said_of, words
+from dashboards.pages.forms import form_of
+from dashboards.pages.render import page, safe_path
+from dashboards.paging import PAGE, Pager, page_number
+from dashboards.problems import MissingError
+from hearthward.trust.access import Action
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+FILTERS: Final = ("state", "device", "ward", "assignee", "page")
+
+
+@router.get("/fleet/orders")
+async def orders(request: Request, context: See) -> Response:
+    """What is to be done, earliest due first; ``assignee=me`` keeps the caller's own."""
+    asked = {name: request.query_params.get(name, "").strip()[:120] for name in FILTERS}
+    if asked["state"] not in {"", "all", *ORDER_STATES}:
+        asked["state"] = ""
+    number = page_number(asked["page"])
+    query = AskedOrders(
+        state=cast("OrderState", asked["state"]),
+        device=asked["device"],
+        ward=asked["ward"],
+        assignee=context.who.user if asked["assignee"] == "me" else asked["assignee"],
+        offset=(number - 1) * PAGE,
+    )
+    found = await context.backend.work_orders(context.scope, query)
+    wards = await context.backend.items(context.scope, "ward")
+    return page(
+        request,
+        context,
+        "fleet_orders.html",
+        asked=asked,
+        found=found,
+        now=context.backend.clock.now_ns(),
+        wards=[w for w in wards if isinstance(w, Ward)],
+        hands=await hands_of(context),
+        pager=Pager("/fleet/orders", asked, found.total, number),
+        **words(context),
+    )
+
+
+@router.get("/fleet/orders/{order}")
+async def order(request: Request, context: See, order: str) -> Response:
+    """One work order with all that was written about it."""
+    return await _show(request, context, order)
+
+
+@router.post("/fleet/orders/{order}/assign")
+async def assign(request: Request, context: Work, order: str) -> Response:
+    """Give it to somebody; ``me`` is the caller."""
+    form = await form_of(request)
+    chosen = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:64]
+    asked = context.backend.assign_work_order(context.who, order, chosen)
+    return await _do(request, context, order, "assign", asked, form)
+
+
+@router.post("/fleet/orders/{order}/done")
+async def done(request: Request, context: Work, order: str) -> Response:
+    """Say that it is done, and how."""
+    form = await form_of(request)
+    asked = context.backend.finish_work_order(context.who, order, form.get("text", ""))
+    return await _do(request, context, order, "done", asked, form)
+
+
+@router.post("/fleet/orders/{order}/comment")
+async def comment(request: Request, context: Work, order: str) -> Response:
+    """Write something about it."""
+    form = await form_of(request)
+    asked = context.backend.comment_work_order(context.who, order, form.get("text", ""))
+    return await _do(request, context, order, "comment", asked, form)
+
+
+async def _do(
+    request: Request,
+    context: Context,
+    key: str,
+    what: str,
+    asked: Awaitable[WorkOrder | None],
+    form: dict[str, str],
+) -> Response:
+    """Do it, audited, then go back to where the button was; or show the order with what was wrong."""
+    try:
+        changed = await asked
+    except DirectoryError as error:
+        return await _show(request, context, key, wrong=said_of(error), typed=form.get("text", ""))
+    if changed is None:
+        raise MissingError(kind=ORDER, key=key)
+    detail = {"do": what, "device": changed.device, "assignee": changed.assignee}
+    await context.audit(Action.MAINTAIN_DEVICE, ORDER, target=key, detail=detail)
+    return RedirectResponse(safe_path(form.get("next")) or f"/fleet/orders/{key}", status_code=303)
+
+
+async def _show(
+    request: Request, context: Context, key: str, *, wrong: str = "", typed: str = ""
+) -> Response:
+    found = await context.backend.work_order(context.scope, key)
+    if found is None:
+        raise MissingError(kind=ORDER, key=key)
+    return page(
+        request,
+        context,
+        "fleet_order.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
+        typed=typed,
+        order=found,
+        now=context.backend.clock.now_ns(),
+        hands=await hands_of(context),
+        **words(context),
+    )
