@@ -19,6 +19,7 @@ NAMES: Final = {
     "baseline": "a patient's own baseline on made-up patients: false alarms, rises found, cost (5 s)",
     "devices": "200 Bluetooth devices and 32 serial ports for an hour (3,700 s; BENCH_DEVICES_S)",
     "stores": "writing and reading each time-series store (60 s)",
+    "deterioration": "death in intensive care (CinC 2012): ranking, calibration, alarms (400 s)",
     "trends": "a month of one signal at 1 Hz in the embedded store, as trends (40 s)",
     "waves": "a pleth of 75 Hz: CPU of each step, to the cloud's file; bytes an hour in the outbox (20 s)",
     "outbox": "how fast the edge's outbox takes and gives readings; three days offline (150 s)",

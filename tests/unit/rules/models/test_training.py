@@ -1,0 +1,93 @@
+"""Training on made-up stays: repeatable, the same online as offline, and nothing peeked at."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from bench import deterioration_fit as fitting
+from bench.deterioration import _episodes, _limit
+from bench.icu_stays import acvpu, read_stays
+from bench.train_deterioration import difference
+from tests.unit.rules.models.courses import HOUR, course_of, stay
+
+STAYS = [stay(n, died=n % 3 == 0) for n in range(30)]
+DIED = np.array([s.died for s in STAYS])
+
+
+@pytest.fixture(scope="module")
+def table() -> fitting.Table:
+    return fitting.table_of(STAYS, conscious=True, hours=(6, 24, 48))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        fitting, "GRID", ({"max_leaf_nodes": 3, "max_iter": 3}, {"max_leaf_nodes": 4, "max_iter": 2})
+    )
+    monkeypatch.setitem(fitting._COMMON, "min_samples_leaf", 5)
+
+
+def test_offline_rows_are_what_is_seen_online(table: fitting.Table):
+    at_end = table.at((48,))
+    row = at_end.x[list(at_end.stay).index(3)]
+    assert list(row) == pytest.approx(course_of(STAYS[3]).features(48 * HOUR, conscious=True), nan_ok=True)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_same_stays_give_the_same_model_and_ours_is_the_librarys(table: fitting.Table):
+    known = np.arange(len(STAYS))
+    fitted = fitting.fit(table, known, DIED)
+    assert fitting.fit(table, known, DIED).trees.to_json() == fitted.trees.to_json()
+    assert difference(fitted.trees, fitted, table) < 1e-6
+
+
+@pytest.mark.usefixtures("quick")
+def test_nothing_is_learned_or_chosen_on_who_is_held_out(table: fitting.Table):
+    known = np.arange(21)
+    fitted = fitting.fit(table, known, DIED[known])
+    held = np.isin(table.stay, known, invert=True)
+    table.died[held] = 1 - table.died[held]
+    try:
+        again = fitting.fit(table, known, DIED[known])
+        assert again.trees.to_json() == fitted.trees.to_json()
+        assert np.isnan(fitted.inner[held]).all()
+        other = np.where(np.isin(np.arange(len(DIED)), known), DIED, ~DIED)
+        assert _limit(table, again, known, other) == _limit(table, fitted, known, DIED)
+    finally:
+        table.died[held] = 1 - table.died[held]
+
+
+def test_alarms_are_counted_with_their_hysteresis(table: fitting.Table):
+    part = table.of(np.array([0, 1]))
+    assert list(part.stay) == [0, 0, 0, 1, 1, 1]
+    assert list(_episodes(part, [1.0, 0.8, 1.0, 1.0, 0.4, 1.0], 1.0, 0.5, 2)) == [1, 2]
+
+
+@pytest.mark.parametrize(("gcs", "code"), [(15, 0), (14, 1), (12, 2), (8, 3), (3, 4)])
+def test_the_coma_scale_is_told_as_acvpu(gcs: float, code: float):
+    assert acvpu(gcs) == code
+
+
+def test_what_is_no_vital_sign_is_counted(tmp_path: Path):
+    (tmp_path / "set-a-outcomes.csv").write_text("RecordID,In-hospital_death\n2,1\n1,0\n")
+    rows = [
+        (60, 1, "gcs", 14),
+        (0, 1, "fio2", 0.4),
+        (0, 1, "heart_rate", 80),
+        (5, 1, "gcs", 0),
+        (9, 1, "ph", 7),
+    ]
+    with gzip.open(tmp_path / "set-a.csv.gz", "wt", newline="") as file:
+        csv.writer(file).writerows([("time", "patient", "metric", "value"), *rows])
+    found = read_stays(tmp_path)
+    assert [(s.ident, s.died) for s in found.stays] == [("1", False), ("2", True)]
+    assert found.stays[0].readings == [(0.0, "heart_rate", 80.0), (60.0, "consciousness", 1.0)]
+    assert found.stays[0].oxygen == [(0.0, 1.0)]
+    assert (found.rows, found.others) == (5, {"gcs": 2, "fio2": 1, "ph": 1})
