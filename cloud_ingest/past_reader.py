@@ -58,7 +58,7 @@ class PastReader:
         if past is None:
             return None
         rules = [r for now in past.rules for r in (now.active, now.trial) if r is not None]
-        metrics = sorted({m for r in rules for m in r.inputs})
+        metrics = sorted({m for r in rules for m in r.looks_at})
         if not metrics:
             return past
         attribution = await self._records.read(lambda s: load_attribution(s, self._tenant))

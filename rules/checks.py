@@ -11,7 +11,7 @@ from typing import Final
 
 from hearthward.core.codes import INTERNAL, METRICS, OF_GATEWAYS
 from rules.checks_said import said
-from rules.conditions import DETECTOR, HEARTBEAT, Number
+from rules.conditions import DETECTOR, HEARTBEAT, RISK, Number
 from rules.document import Where, nearest
 from rules.finding import Finding, is_coded, known_metrics, unknown, value_range
 from rules.news2 import METRICS_OF
@@ -51,6 +51,7 @@ def findings(file: RuleFile) -> list[Finding]:
     for where, node in nodes:
         found += _node(file, where, node)
     found += _smoothing(file, nodes)
+    found += _learned(file, nodes)
     found += said(file, [node for _, node in nodes])
     return found or list(_unused(file, nodes))
 
@@ -69,6 +70,12 @@ def _subject(file: RuleFile) -> Iterator[Finding]:
         yield Finding(("setting",), f"only patients are in a setting, a {file.subject} is not")
     if file.adults:
         yield Finding(("adults",), f"only patients have an age, a {file.subject} has none")
+
+
+def _learned(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
+    """What a model has learned is shown beside the hard limits, and is no reason for the loudest alarm."""
+    if file.priority == "high" and any(isinstance(n, DetectorFile) and n.signal == RISK for _, n in nodes):
+        yield Finding(("priority",), "a learned risk may be of medium priority at most")
 
 
 def _inputs(file: RuleFile) -> Iterator[Finding]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from hearthward.core.codes import METRICS
-from rules.conditions import DETECTOR, HEARTBEAT
+from rules.conditions import DETECTOR, HEARTBEAT, RISK
 from rules.document import Where, nearest
 from rules.finding import Finding, value_range
+from rules.models.deterioration import CHANNEL_OF
 from rules.schema import LANGUAGES, ContextFile, ExampleFile, RuleFile, SampleFile
 from rules.shapes import (
+    DetectorFile,
     DeviationFile,
     FallFile,
     FlagFile,
@@ -37,6 +39,8 @@ FIELD_OF: Final[Mapping[str, tuple[type, ...]]] = {
     "silence": (MissingFile,),
     "silent": (MissingFile,),
     "flag": (FlagFile,),
+    "risk": (DetectorFile,),
+    "reasons": (DetectorFile,),
 }
 """Fields of texts besides the signals, and what the condition must hold for each."""
 
@@ -127,7 +131,7 @@ def _sample(file: RuleFile, sample: SampleFile, where: Where) -> Iterator[Findin
 
 
 def _value(file: RuleFile, signal: str, value: float | str | None, where: Where) -> Iterator[Finding]:
-    if signal not in file.inputs:
+    if signal not in file.inputs and not (RISK in file.inputs and signal in CHANNEL_OF):
         yield Finding(where, f"{signal!r} is not among the rule's inputs ({nearest(signal, file.inputs)})")
         return
     codes = METRICS[signal].codes if signal in METRICS else ()

@@ -29,6 +29,7 @@ from rules.conditions import (
 from rules.context import Context, Limit
 from rules.detectors.baseline import Terms
 from rules.model import Measured
+from rules.models.deterioration import Reason
 from rules.news2 import CUTS, METRICS_OF, Total, points
 from rules.rule import SECOND, Rule, RuleSet
 from rules.signals import breaches, feature_key
@@ -43,7 +44,10 @@ PLANS_KEPT: Final = 4096
 
 
 class Result(NamedTuple):
-    """What one leaf comes to: does it hold for opening, for staying, by which value and readings."""
+    """What one leaf comes to: does it hold for opening, for staying, by which value and readings.
+
+    ``reasons`` say what a learned risk is made of.
+    """
 
     opens: bool | None
     holds: bool | None
@@ -51,6 +55,7 @@ class Result(NamedTuple):
     readings: tuple[Measured, ...] = ()
     score: Total | None = None
     terms: Terms | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 Peaks: TypeAlias = tuple[float | None, ...]

@@ -15,6 +15,7 @@ from rules.detectors.baseline import Asked, Prior
 __all__ = [
     "DETECTOR",
     "HEARTBEAT",
+    "RISK",
     "SYMBOLS",
     "All",
     "Any_",
@@ -69,6 +70,8 @@ HEARTBEAT: Final = "heartbeat"
 """The signal of gateways and components: any sign of life."""
 DETECTOR: Final = "detector:"
 """What the names of detectors' signals begin with; their values lie within 0..1."""
+RISK: Final = f"{DETECTOR}deterioration"
+"""The learned risk of deterioration (``rules.risk``)."""
 
 
 @dataclass(frozen=True, slots=True)

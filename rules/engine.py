@@ -16,6 +16,7 @@ from rules.evaluate import UNFIT, beyond
 from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Transition
 from rules.response.react import due as timer_due
+from rules.risk import with_risk
 from rules.signals import Series
 from rules.state import State, Subject, Watched
 from rules.step import answer, apply
@@ -42,7 +43,7 @@ class Engine:
         """Apply one input. Raises RuleError for a command that is refused; nothing has changed then."""
         work = Work(self.state, event.seq, event.now, copying=False)
         if isinstance(event, Readings):
-            self._readings(work, work.refined(event))
+            self._readings(work, with_risk(work, work.refined(event)))
         else:
             apply(work, event)
         if self._responding:

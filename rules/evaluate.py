@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from hearthward.core.codes import CLOCK_SKEW, METRICS
 from hearthward.core.model import Quality
 from rules.compiled import Compiled, Peaks, Result
-from rules.conditions import Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
+from rules.conditions import RISK, Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
 from rules.context import Context
 from rules.detectors.baseline import Terms
 from rules.model import Measured
@@ -18,7 +18,15 @@ from rules.news2 import METRICS_OF, Total, points, total
 from rules.rule import SECOND, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
-from rules.words import CODE_TEXT, FLAG_TEXT, PARAMETER_TEXT, SIGNAL_TEXT, duration, skewed
+from rules.words import (
+    CODE_TEXT,
+    FLAG_TEXT,
+    PARAMETER_TEXT,
+    REASON_TEXT,
+    SIGNAL_TEXT,
+    duration,
+    skewed,
+)
 
 __all__ = [
     "FIELDS",
@@ -40,7 +48,7 @@ __all__ = [
 
 FIELDS: Final = (
     *("limit", "score", "worst", "missing", "change", "baseline", "spread", "trend", "missed"),
-    *("silence", "silent", "flag"),
+    *("silence", "silent", "flag", "risk", "reasons"),
 )
 """What a rule's texts may name besides its signals."""
 UNFIT: Final = int(sum(flag for flag in Quality if not flag.clinical))
@@ -164,7 +172,10 @@ def evaluate(
             case DeviceFlag():
                 results.append(_flag(compiled, leaf, subject, at))
             case _:
-                results.append(_limit(compiled, leaf, feature, subject, at))
+                found_limit = _limit(compiled, leaf, feature, subject, at)
+                if subject.watch is not None and getattr(leaf, "metric", None) == RISK:
+                    found_limit = found_limit._replace(reasons=subject.watch.reasons)
+                results.append(found_limit)
     return _verdict(compiled, results, at, tuple(deadlines))
 
 
@@ -402,6 +413,8 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
     match leaf:
         case Score():
             return _score_fields(leaf, result)
+        case Threshold() if leaf.metric == RISK:
+            return {"risk": _both(f"{100 * result.value:.0f} %"), "reasons": _reasons(result)}
         case Change():
             sign = "+" if leaf.direction == "rise" else "−"  # noqa: RUF001 - a minus
             return {"change": _both(f"{sign}{number(result.value)}")}
@@ -452,6 +465,23 @@ def _score_fields(leaf: Score, result: Result) -> dict[str, dict[str, str]]:
     if found.worst:
         fields["worst"] = _parameter_names(p for p, worth in found.points.items() if worth == found.worst)
     return fields
+
+
+def _reasons(result: Result) -> dict[str, str]:
+    """What raises a risk, with its newest value; not what lowers it, nor the length of the stay."""
+    found = [(r.name, r.value) for r in result.reasons if r.term > 0 and r.name in REASON_TEXT]
+    between = {"en": ", ", "zh": "、"}
+    return {
+        x: comma.join(f"{REASON_TEXT[name][x]} {_newest(name, value, x)}".rstrip() for name, value in found)
+        or _NO_VALUE
+        for x, comma in between.items()
+    }
+
+
+def _newest(name: str, value: float, language: str) -> str:
+    if value != value:  # noqa: PLR0124 - NaN: it is its absence that counts
+        return _NO_VALUE
+    return shown(name, value, language)
 
 
 def _parameter_names(parameters: Iterable[str]) -> dict[str, str]:

@@ -10,12 +10,13 @@ from typing import Final, Literal
 
 from rules.absence import quality_words
 from rules.compiled import Compiled
-from rules.conditions import DeviceFlag, Missing
+from rules.conditions import RISK, DeviceFlag, Missing
 from rules.context import Context
 from rules.engine import Engine
 from rules.evaluate import UNFIT, judge_alone, too_late
 from rules.explain import Explanation, explain
 from rules.model import Configuration, Input, Measured, Readings, Tick, Transition
+from rules.models.deterioration import REMEMBERED_S
 from rules.rule import SECOND, Rule, RuleSet
 from rules.state import Episode, Row, State, Subject
 from rules.telling import Text, lasting, moment, said, signal, with_unit
@@ -223,6 +224,7 @@ def look_back_s(rule: Rule) -> float:
         smoothing = getattr(leaf, "smoothing", None)
         spans.append(smoothing.window_s if smoothing is not None else 0.0)
         spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s", "tau_s", "for_s")]
+        spans.append(REMEMBERED_S if getattr(leaf, "metric", None) == RISK else 0.0)
     repeat = getattr(rule.condition, "timeout_s", 0.0)
     return max(LEAST_S, 2 * max(spans) + float(repeat))
 

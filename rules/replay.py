@@ -186,7 +186,7 @@ def replay(
     comes at least three times within the time after which the first rule misses it.
     """
     out, empty = Replay(rules), State.empty(SOURCE, rules)
-    looked_at = {metric for rule in rules for metric in rule.inputs}
+    looked_at = {metric for rule in rules for metric in rule.looks_at}
     patience = _patience(rules)
     for track in tracks:
         for metric, count in Counter(track.metric).items():

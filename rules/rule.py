@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from hearthward.core.codes import METRICS
 from rules.conditions import (
+    RISK,
     SYMBOLS,
     All,
     Any_,
@@ -28,6 +29,7 @@ from rules.conditions import (
     node_content,
     resolve,
 )
+from rules.models.deterioration import CHANNEL_OF
 
 __all__ = [
     "SECOND",
@@ -124,6 +126,11 @@ class Rule:
         known = {name: p.value for name, p in self.parameters.items()} | dict(values)
         condition = resolve(self.condition, known)
         return self if condition is self.condition else replace(self, condition=condition)
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The signals that it is decided by: its inputs, and what the learned risk is computed from."""
+        return frozenset(self.inputs) | (CHANNEL_OF.keys() if RISK in self.inputs else frozenset())
 
     @property
     def limit(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from rules.rule import SECOND
 from rules.shared import OPEN, Shared
 from rules.state import Episode, State, Subject
 
@@ -30,6 +31,8 @@ def shifted(state: State, by: int) -> State:
 
 
 def _shift(subject: Subject, by: int) -> None:
+    if subject.watch is not None:
+        subject.watch.shift(by / SECOND)
     for devices in subject.series.values():
         for series in devices.values():
             series.shift(by)

@@ -18,6 +18,7 @@ from rules.compiled import Compiled, Plan, Planner
 from rules.context import Context
 from rules.detectors.quality import Gate, SubjectGate
 from rules.model import Alarm
+from rules.models.watch import Watch
 from rules.response.model import NEVER, Response, Responses
 from rules.rule import SHADOW, Priority, Rule, RuleSet
 from rules.shared import Shared
@@ -107,10 +108,10 @@ class Subject:
     ``clock`` is how far its timers have run (``struck``: those of silence, too, that end just then),
     ``planned`` as of when limits and context were looked up,
     ``waiting`` the readings beyond the watermark, ``sources`` who sends for it, ``shared`` by rule the alarms
-    that are over and what gateways have decided. Derived: the plan, ``evident`` (gateways know readings that
-    have not come), ``wake`` (no later than the next timer), ``breaching`` (rules that were breached when
-    last judged, and until when at least that needs no other look), ``watched`` (what open episodes want of
-    each signal).
+    that are over and what gateways have decided, ``watch`` what the learned risk rests on. Derived: the plan,
+    ``evident`` (gateways know readings that have not come), ``wake`` (no later than the next timer),
+    ``breaching`` (rules that were breached when last judged, and until when at least that needs no other
+    look), ``watched`` (what open episodes want of each signal).
     """
 
     __slots__ = (
@@ -128,6 +129,7 @@ class Subject:
         "struck",
         "waiting",
         "wake",
+        "watch",
         "watched",
     )
 
@@ -138,6 +140,7 @@ class Subject:
         self.waiting: list[Row] = []
         self.sources: tuple[str, ...] = ()
         self.shared: dict[str, Shared] = {}
+        self.watch: Watch | None = None
         self.evident = False
         self.clock = -1
         self.struck = False
@@ -181,6 +184,7 @@ class Subject:
         out.episodes, out.lates = dict(self.episodes), dict(self.lates)
         out.waiting, out.sources = list(self.waiting), self.sources
         out.shared, out.evident = dict(self.shared), self.evident
+        out.watch = None if self.watch is None else self.watch.copy()
         out.clock, out.struck, out.planned = self.clock, self.struck, self.planned
         return out
 
@@ -195,7 +199,8 @@ class Subject:
         waiting = [list(row) for row in self.waiting]
         shared = [[rule, *s.pack()] for rule, s in sorted(self.shared.items())]
         clocks = [self.clock, self.struck, self.planned]
-        return [series, episodes, lates, waiting, sorted(self.sources), *clocks, shared]
+        watch = [] if self.watch is None else [self.watch.pack()]
+        return [series, episodes, lates, waiting, sorted(self.sources), *clocks, shared, *watch]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> Subject:
@@ -204,6 +209,7 @@ class Subject:
         series, episodes, lates, waiting, sources, out.clock, out.struck, out.planned, *rest = packed
         for rule, *shared in rest[0] if rest else ():
             out.share(rule, Shared.unpacked(shared))
+        out.watch = Watch.unpacked(rest[1]) if len(rest) > 1 else None
         out.series = {m: {row[0]: Series.unpacked(row[1:]) for row in rows} for m, rows in series}
         out.episodes = {row[0]: _unpack_episode(row[1:]) for row in episodes}
         out.lates = {rule: (first, last) for rule, first, last in lates}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rules.model import Adopt, Command, Configuration, Input, Readings, Tick, Transition
 from rules.response.react import react
+from rules.risk import with_risk
 from rules.state import State
 from rules.work import Work
 
@@ -24,7 +25,7 @@ def apply(work: Work, event: Input) -> None:
     """Do what the input asks for. Raises RuleError before anything is changed."""
     match event:
         case Readings():
-            work.readings(work.refined(event))
+            work.readings(with_risk(work, work.refined(event)))
         case Tick():
             work.tick()
         case Configuration():

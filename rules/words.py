@@ -11,6 +11,7 @@ __all__ = [
     "INVALID",
     "NOT_APPLICABLE",
     "PARAMETER_TEXT",
+    "REASON_TEXT",
     "SIGNAL_TEXT",
     "UNDATED",
     "WITHDRAWN",
@@ -46,7 +47,15 @@ PARAMETER_TEXT: Final[dict[str, dict[str, str]]] = {
     "consciousness": {"en": "consciousness", "zh": "意识"},
     "temperature": {"en": "temperature", "zh": "体温"},
 }
+REASON_TEXT: Final[dict[str, dict[str, str]]] = {
+    **{name: text for name, text in PARAMETER_TEXT.items() if name != "supplemental_oxygen"},
+    "diastolic": {"en": "diastolic BP", "zh": "舒张压"},
+    "mean_pressure": {"en": "mean BP", "zh": "平均压"},
+    "news2": {"en": "NEWS2 points", "zh": "NEWS2 得分"},
+}
+"""What a learned risk may be made of."""
 SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
+    "detector:deterioration": {"en": "risk of deterioration", "zh": "病情恶化风险"},
     "heart_rate": {"en": "heart rate", "zh": "心率"},
     "pulse_rate": {"en": "pulse rate", "zh": "脉率"},
     "spo2": {"en": "SpO2", "zh": "血氧"},

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from hearthward.core.codes import METRICS
-from rules.conditions import Repeat, Score, Threshold, leaves
+from rules.conditions import RISK, Repeat, Score, Threshold, leaves
 from rules.examples import failures, run_example
 from rules.loader import LIBRARY, Loaded, load_files, load_rules
 from rules.model import Transition
@@ -70,21 +70,26 @@ def test_it_names_its_source_with_the_year(loaded: Loaded):
     assert len(loaded.rule.clinical_source) > 60
 
 
+def shown_as(leaf: Threshold) -> str:
+    """The field of texts that has the value of a number; empty for a code."""
+    if leaf.metric == RISK:
+        return "risk"
+    return leaf.metric if METRICS[leaf.metric].kind == "numeric" else ""
+
+
 def test_value_and_limit_are_shown_together(loaded: Loaded):
     """A11: ``SpO2 84 < 90``; what is coded shows its code, what is silent for how long."""
     rule = loaded.rule
     limits = [leaf for leaf in leaves(rule.condition) if not isinstance(leaf, Score)]
-    plain = [
-        leaf for leaf in limits if isinstance(leaf, Threshold) and METRICS[leaf.metric].kind == "numeric"
-    ]
+    plain = [leaf for leaf in limits if isinstance(leaf, Threshold) and shown_as(leaf)]
     for language in ("en", "zh"):
         told = rule.explanation[language]
         assert "{" in told
         if plain or len(limits) < len(list(leaves(rule.condition))):
             assert "{limit}" in told
         if plain:
-            assert any(f"{{{leaf.metric}}}" in told for leaf in plain)
-            assert any(f"{{{leaf.metric}}}" in rule.cleared[language] for leaf in plain)
+            assert any(f"{{{shown_as(leaf)}}}" in told for leaf in plain)
+            assert any(f"{{{shown_as(leaf)}}}" in rule.cleared[language] for leaf in plain)
 
 
 def test_a_plain_limit_forgets_a_continuous_signal_within_minutes(loaded: Loaded):

@@ -1,0 +1,62 @@
+"""The learned risk of deterioration as one more signal of a patient, beside what devices measure.
+
+It is added to readings before anything is decided, by one code for the reference and the engine: to rules it
+is a reading like any other, journaled with the readings that it was computed from, never on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+from hearthward.core.model import ASIDE
+from rules.conditions import RISK
+from rules.evaluate import UNFIT
+from rules.intake import FUTURE_SKEW
+from rules.model import Readings, Rows
+from rules.models.deterioration import CHANNEL_OF, shipped
+from rules.models.watch import Watch
+from rules.rule import SECOND
+from rules.work import Work
+
+__all__ = ["DEVICE", "with_risk"]
+
+DEVICE = "model:deterioration"
+"""What stands for a device where the risk is a reading."""
+
+
+def with_risk(work: Work, event: Readings) -> Readings:
+    """The readings and, for each patient whose turn it is, the risk after each of them.
+
+    Only where a rule looks at it. Values that clinical rules may not look at leave no trace in it, nor does
+    what comes later than something newer of its kind.
+    """
+    if RISK not in work.state.rules.by_metric:
+        return event
+    rows, latest = event.rows, event.now + FUTURE_SKEW
+    order = sorted(
+        (rows.patient[i], time, metric, rows.device[i], i)
+        for i, (metric, time) in enumerate(zip(rows.metric, rows.time, strict=True))
+        if metric in CHANNEL_OF
+        and rows.value[i] is not None
+        and not rows.quality[i] & (UNFIT | int(ASIDE))
+        and time <= latest
+        and rows.patient[i]
+        and ":" not in rows.patient[i]
+    )
+    told = Rows()
+    for (name, time), together in groupby(order, key=lambda place: place[:2]):
+        subject = work.subject(name)
+        if subject.watch is None:
+            subject.watch = Watch()
+        received, taken = 0, False
+        for _, _, metric, _, i in together:
+            taken |= subject.watch.course.push(time / SECOND, metric, float(rows.value[i] or 0.0))
+            received = max(received, rows.received[i])
+        risk = subject.watch.judge(shipped(), time / SECOND) if taken else None
+        if risk is not None:
+            told.append(name, DEVICE, RISK, risk, time, received)
+    if not told:
+        return event
+    told.extend(rows)
+    return replace(event, rows=told)
