@@ -29,6 +29,7 @@ __all__ = [
     "QualityPage",
     "QualityRow",
     "Utilisation",
+    "UtilisationPage",
     "WorkOrder",
 ]
 
@@ -221,6 +222,13 @@ class Utilisation(_View):
     hours: int = Field(description="hours with a reading, of all its devices")
     possible: int = Field(description="hours that its devices could have been in use")
     share: Share
+
+
+class UtilisationPage(_View):
+    """Rows, the least used first."""
+
+    items: list[Utilisation]
+    total: int
 
 
 class QualityRow(_View):

@@ -10,6 +10,7 @@ from dashboards.api.dead_letters import router as dead_letters
 from dashboards.api.directory import router as directory
 from dashboards.api.entry import router as entry
 from dashboards.api.escalation import router as escalation
+from dashboards.api.fleet import router as fleet
 from dashboards.api.handover import router as handover
 from dashboards.api.invitations import router as invitations
 from dashboards.api.ledger import router as ledger
@@ -31,10 +32,12 @@ from dashboards.api.users import router as users
 from dashboards.api.waves import router as waves
 from dashboards.api.whatif import router as whatif
 from dashboards.api.why import router as why
+from dashboards.api.work_orders import router as work_orders
 
 __all__ = ["ROUTERS"]
 
 CHANNELS = (twilio, channels, push, burden, ledger)
+FLEET = (fleet, work_orders)
 PEOPLE = (staff, shifts, handover, escalation)
 ROUTERS = (
     session,
@@ -57,6 +60,7 @@ ROUTERS = (
     whatif,
     *PEOPLE,
     *CHANNELS,
+    *FLEET,
     live,
     sound_check,
     system,

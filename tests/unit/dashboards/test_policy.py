@@ -78,13 +78,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "escalation": {"text": "id: own"},
     "replay": {"ids": ["1"]},
     "drafts": {"text": RULE.replace("version: 2", "version: 3")},
+    "calibration": {"calibrated": "2025-12-01T00:00:00Z", "every_days": 365},
+    "work-orders": {"device": "{deviceA}", "text": "the clip is loose"},
+    "assignee": {"assignee": "usr_nurse"},
+    "comments": {"text": "a clip is ordered"},
     "write-offs": {"gateway": "{gatewayA}", "boot": "boot-1", "reason": "replaced on site"},
 }
 """What to send where an empty object would not be understood."""
 KINDS = ("ward", "bed", "patient", "encounter", "gateway", "device", "association", "alarm")
 OTHERS = (
     *("{key}", "{device}", "{alarm}", "{patient}", "{login}", "{release}", "{subscription}"),
-    *("{user}", "{team}", "{shift}", "{assignment}", "{consent}", "{task}"),
+    *("{user}", "{team}", "{shift}", "{assignment}", "{consent}", "{task}", "{finding}", "{work}"),
 )
 """Parts of addresses that are an id of one tenant."""
 SIGNED = {"/api/v1/channels/twilio/status/{token}", "/api/v1/channels/twilio/voice/{token}"}
@@ -112,6 +116,7 @@ def address(path: str, made: World, tenant: str, place: str = "A") -> str:
     path = path.replace("/waves/{metric}", "/waves/pleth").replace("{metric}", "spo2")
     path = path.replace("{wave}", "pleth")
     path = path.replace("{device}", key)
+    path = path.replace("{finding}", f"{tenant}-fnd-{place}").replace("{work}", f"{tenant}-wo-{place}")
     path = path.replace("{policy}", "default").replace("{version}", "1")
     for name in ("limit", "order", "release", "team", "shift", "assignment", "consent", "task"):
         path = path.replace(f"{{{name}}}", made.ids.get((tenant, f"{name}{place}"), "none"))

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from cloud_ingest.balance import Book
+from cloud_ingest.device_health.sums import DaySums, SignalDay, SignalName, day_of
 from cloud_ingest.loss_ledger import Count, hour_of
 from cloud_ingest.records.care import TaskDraft
 from cloud_ingest.records.limits import LimitDraft
@@ -21,6 +22,7 @@ from dashboards.app import build_app
 from dashboards.consent_models import PARTS, Consent
 from dashboards.dead_letter_models import DeadLetterDetail
 from dashboards.fake_backend import FakeBackend
+from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderNote, WorkOrder
 from dashboards.live.hub import LiveHub
 from dashboards.models import AlarmDetail, ProfileChoice
 from dashboards.people_port import HandOverDraft, ShiftDraft, TeamDraft
@@ -167,6 +169,7 @@ class World:
             }
         )
         await self._care(tenant, place, prefix)
+        self._health(tenant, place, prefix)
         self.backend.put_readings(tenant, [reading(device.id, "spo2", 97, T0 + 59 * S)])
         self.backend.put_waves(tenant, [chunk(n, device=device.id) for n in range(50, 59)])
         self.backend.put_alarm(
@@ -190,6 +193,54 @@ class World:
                 )
             ]
             self.backend.put_ledger(tenant, book, counts)
+
+    def _health(self, tenant: str, place: str, prefix: str) -> None:
+        """A day of the ward's device, a frame, a finding about its battery and a work order for it."""
+        device, text = (
+            self.ids[tenant, f"device{place}"],
+            {"en": f"{prefix}Battery at 12 %", "zh": "电池 12%"},
+        )
+        backend, key = self.backend, f"{tenant}-fnd-{place}"
+        order = WorkOrder(
+            id=f"{tenant}-wo-{place}",
+            device=device,
+            kind="battery",
+            finding=key,
+            text=text,
+            state="open",
+            due=T0 + 86_400 * S,
+            opened=T0,
+            notes=[OrderNote(at=T0, by="", do="open")],
+        )
+        backend.put_work_order(tenant, order)
+        backend.put_finding(
+            tenant,
+            FindingView(
+                id=key,
+                device=device,
+                kind="battery",
+                evidence={"level": 12.0},
+                confidence=0.99,
+                proposed=T0 + 86_400 * S,
+                text=text,
+                opened=T0,
+                seen=T0,
+                work_order=order.id,
+            ),
+        )
+        signals: dict[SignalName, SignalDay] = {"battery": SignalDay(2, 12.0, 11.0, 13.0, 12.0)}
+        backend.put_device_day(
+            tenant,
+            DaySums(
+                device, day_of(T0), hours=0b1011, span=4, stored=90, rejected=10, late=9, signals=signals
+            ),
+        )
+        backend.put_device_facts(tenant, device, firmware="1.2", battery=12.0, last_seen=T0)
+        values = [
+            FrameValue(metric="battery_level", value=12.0, unit="%"),
+            FrameValue(metric="spo2", value=97.0, unit="%"),
+        ]
+        backend.put_frames(tenant, device, [FrameView(received=T0, measured=T0, hex="0a61", values=values)])
 
     async def _care(self, tenant: str, place: str, prefix: str) -> None:
         """A limit and an order for the ward's patient, and in ward A a draft of a rule."""

@@ -1,0 +1,208 @@
+"""Devices' health: what needs attention, each device, use, quality of data, calibrations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+from pydantic import Field
+
+from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState, FindingKind, FleetSort
+from dashboards.access import Context, Guard
+from dashboards.api.drafts import Draft
+from dashboards.csv_stream import stream_csv
+from dashboards.fleet_models import (
+    AttentionPage,
+    DeviceFile,
+    DeviceRow,
+    FindingView,
+    FleetPage,
+    FrameView,
+    QualityPage,
+    UtilisationPage,
+)
+from dashboards.models import Instant
+from dashboards.problems import ERROR_RESPONSES, MissingError
+from hearthward.core.clock import iso
+from hearthward.trust.access import Action
+
+__all__ = [
+    "DEVICE",
+    "FINDING",
+    "Change",
+    "See",
+    "acknowledge",
+    "asked_fleet",
+    "calibrate",
+    "export_fleet",
+    "router",
+    "show_device",
+    "show_frames",
+]
+
+router = APIRouter(prefix="/api/v1/fleet", tags=["fleet"], responses=ERROR_RESPONSES)
+DEVICE: Final = "device"
+FINDING: Final = "device_finding"
+See = Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, DEVICE))]
+Change = Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, DEVICE))]
+Key = Annotated[str, Query(max_length=64)]
+PIECE: Final = 1000
+TIMES: Final = frozenset({"last_seen"})
+
+
+def asked_fleet(  # noqa: PLR0913, PLR0917 - the parts of a query
+    words: Annotated[str, Query(max_length=200, description="all occur in id, label, address, profile")] = "",
+    ward: Key = "",
+    gateway: Key = "",
+    profile: Key = "",
+    state: DeviceState | Literal[""] = "",
+    kind: Annotated[FindingKind | Literal[""], Query(description="with such a finding")] = "",
+    sort: FleetSort = "id",
+    down: Annotated[bool, Query(description="the greatest first")] = False,  # noqa: FBT002 - a query
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> AskedFleet:
+    """What is meant by a query."""
+    return AskedFleet(words, ward, gateway, profile, state, kind, sort, down, offset, limit)
+
+
+def asked_span(
+    by: Literal["device", "ward"] = "ward",
+    days: Annotated[int, Query(ge=0, le=399, description="whole days before today")] = 7,
+    ward: Key = "",
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> AskedSpan:
+    """What is meant by a query."""
+    return AskedSpan(by, days, ward, offset, limit)
+
+
+Asked = Annotated[AskedFleet, Depends(asked_fleet)]
+Span = Annotated[AskedSpan, Depends(asked_span)]
+
+
+class CalibrationBody(Draft):
+    """When a device was calibrated, and how often that is due."""
+
+    calibrated: Instant
+    every_days: Annotated[int, Field(ge=1, le=3650, examples=[365])]
+
+
+@router.get("/attention")
+async def get_attention(context: See, asked: Asked) -> AttentionPage:
+    """Findings that hold: those with the earliest proposed date first."""
+    return await context.backend.needs_attention(context.scope, asked)
+
+
+@router.get("/devices")
+async def get_fleet(context: See, asked: Asked) -> FleetPage:
+    """Devices in use with where they stand."""
+    return await context.backend.fleet(context.scope, asked)
+
+
+@router.get("/devices.csv", response_class=Response)
+async def get_fleet_csv(context: See, asked: Asked) -> Response:
+    """All devices that are asked for, as CSV."""
+    return export_fleet(context, asked)
+
+
+@router.get("/devices/{device}")
+async def get_device(context: See, device: str, days: Annotated[int, Query(ge=1, le=400)] = 90) -> DeviceFile:
+    """One device with its days, findings and work orders."""
+    return await show_device(context, device, days)
+
+
+@router.get("/devices/{device}/frames")
+async def get_frames(
+    context: See, device: str, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> list[FrameView]:
+    """What was decoded of its newest frames; a patient's values only for who may see readings. Audited."""
+    return list(await show_frames(context, device, limit))
+
+
+@router.put("/devices/{device}/calibration")
+async def put_calibration(context: Change, device: str, body: CalibrationBody) -> DeviceFile:
+    """Note a calibration."""
+    return await calibrate(context, device, body.calibrated, body.every_days)
+
+
+@router.get("/utilisation")
+async def get_utilisation(context: See, asked: Span) -> UtilisationPage:
+    """Hours of use, the least used first."""
+    rows, total = await context.backend.utilisation(context.scope, asked)
+    return UtilisationPage(items=list(rows), total=total)
+
+
+@router.get("/quality")
+async def get_quality(context: See, asked: Span) -> QualityPage:
+    """Completeness, plausibility, consistency and timeliness of data, the worst first."""
+    return await context.backend.data_quality(context.scope, asked)
+
+
+@router.post("/findings/{finding}/acknowledgement")
+async def post_acknowledgement(context: Change, finding: str) -> FindingView:
+    """Say that a finding has been seen; again changes nothing."""
+    return await acknowledge(context, finding)
+
+
+async def show_device(context: Context, device: str, days: int = 90) -> DeviceFile:
+    """One device for the caller. Raises MissingError."""
+    found = await context.backend.fleet_device(context.scope, device, days=days)
+    if found is None:
+        raise MissingError(kind=DEVICE, key=device)
+    return found
+
+
+async def show_frames(context: Context, device: str, limit: int = 20) -> Sequence[FrameView]:
+    """A device's newest frames for the caller, audited. Raises MissingError."""
+    values = context.may(Action.VIEW_READINGS)
+    found = await context.backend.device_frames(context.scope, device, values=values, limit=limit)
+    if found is None:
+        raise MissingError(kind=DEVICE, key=device)
+    detail = {"do": "frames", "read": values, "frames": len(found)}
+    await context.audit(Action.VIEW_DEVICES, DEVICE, target=device, detail=detail)
+    return found
+
+
+async def acknowledge(context: Context, finding: str) -> FindingView:
+    """Acknowledge for the caller, audited. Raises MissingError."""
+    found = await context.backend.acknowledge_finding(context.who, finding)
+    if found is None:
+        raise MissingError(kind=FINDING, key=finding)
+    detail = {"do": "acknowledge", "device": found.device}
+    await context.audit(Action.MANAGE_DEVICES, FINDING, target=finding, detail=detail)
+    return found
+
+
+async def calibrate(context: Context, device: str, calibrated: int, every_days: int) -> DeviceFile:
+    """Note a calibration for the caller, audited. Raises MissingError and DirectoryError."""
+    found = await context.backend.calibrate_device(context.who, device, calibrated, every_days)
+    if found is None:
+        raise MissingError(kind=DEVICE, key=device)
+    detail = {"do": "calibrate", "at": iso(calibrated), "every_days": every_days}
+    await context.audit(Action.MANAGE_DEVICES, DEVICE, target=device, detail=detail)
+    return found
+
+
+def export_fleet(context: Context, asked: AskedFleet) -> Response:
+    """All devices that are asked for, read and sent in pieces."""
+    fields = list(DeviceRow.model_fields)
+
+    async def rows() -> AsyncIterator[Sequence[object]]:
+        piece = replace(asked, offset=0, limit=PIECE)
+        while True:
+            found = await context.backend.fleet(context.scope, piece)
+            for row in found.items:
+                yield [_cell(name, getattr(row, name)) for name in fields]
+            if len(found.items) < PIECE:
+                return
+            piece = replace(piece, offset=piece.offset + PIECE)
+
+    return stream_csv("hearthward-fleet.csv", fields, rows())
+
+
+def _cell(name: str, value: object) -> object:
+    return iso(value) if name in TIMES and isinstance(value, int) else value

@@ -1,0 +1,135 @@
+"""Devices' health and work orders over the API: who sees what, what is audited, the list as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from hearthward.trust.access import Role
+from tests.unit.dashboards.webworld import World, world
+
+
+async def got(made: World, path: str, role: Role = Role.ENGINEER, **who: Any) -> Any:
+    async with made.client(made.principal(role, **who)) as client:
+        answer = await client.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def did(made: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    async with made.client(made.principal(Role.ENGINEER)) as client:
+        answer = await client.request(method, f"/api/v1/{path}", json=body or {})
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def audited(made: World, kind: str) -> list[tuple[str, str, Any]]:
+    lines = [a for a in made.backend._of("main").audit if a.kind == kind and a.outcome == "done"]
+    return [(a.action, a.target, a.detail["do"]) for a in lines if "do" in a.detail]
+
+
+async def test_attention_devices_sums_and_orders_are_listed():
+    async with world() as made:
+        attention = await got(made, "fleet/attention?kind=battery")
+        assert [a["finding"]["id"] for a in attention["items"]] == ["main-fnd-A", "main-fnd-B"]
+        assert attention["items"][0]["finding"]["proposed"] == "2026-01-02T00:00:00Z"
+        devices = await got(made, "fleet/devices?sort=battery&down=true&limit=1")
+        assert (devices["total"], len(devices["items"]), devices["items"][0]["battery"]) == (2, 1, 12.0)
+        file = await got(made, f"fleet/devices/{made.ids['main', 'deviceA']}?days=7")
+        assert [d["hours"] for d in file["days"]] == [3]
+        used = await got(made, "fleet/utilisation?days=0")
+        assert [(u["name"], u["hours"], u["possible"]) for u in used["items"]] == [
+            ("Ward A", 3, 24),
+            ("Ward B", 3, 24),
+        ]
+        board = await got(made, "fleet/quality?by=device")
+        assert {q["worst"] for q in board["items"]} == {0.75}
+        orders = await got(made, "work-orders")
+        assert [o["id"] for o in orders["items"]] == ["main-wo-A", "main-wo-B"]
+
+
+async def test_a_ward_s_nurse_sees_the_ward_s_devices_only_and_changes_nothing():
+    async with world() as made:
+        nurse = made.principal(Role.NURSE, wards="A")
+        assert [
+            a["finding"]["id"] for a in (await got(made, "fleet/attention", Role.NURSE, wards="A"))["items"]
+        ] == ["main-fnd-A"]
+        async with made.client(nurse) as client:
+            there = await client.get("/api/v1/work-orders/main-wo-B")
+            done = await client.post("/api/v1/work-orders/main-wo-A/done", json={})
+        assert (there.status_code, done.status_code) == (404, 403)
+
+
+async def test_an_engineer_sees_of_a_frame_what_is_the_device_s_own():
+    async with world() as made:
+        path = f"fleet/devices/{made.ids['main', 'deviceA']}/frames"
+        (frame,) = await got(made, path)
+        assert [(v["metric"], v["value"], v["shown"]) for v in frame["values"]] == [
+            ("battery_level", 12.0, True),
+            ("spo2", None, False),
+        ]
+        assert frame["hex"] == ""  # the bytes hold the value, too
+        (frame,) = await got(made, path, Role.NURSE, wards="A")
+        assert (frame["values"][1]["value"], frame["hex"]) == (97.0, "0a61")
+        looks = [a for a in made.backend._of("main").audit if a.detail.get("do") == "frames"]
+        assert [(a.target, a.detail["read"]) for a in looks] == [
+            (made.ids["main", "deviceA"], False),
+            (made.ids["main", "deviceA"], True),
+        ]
+
+
+async def test_work_goes_its_way_and_every_step_is_audited():
+    async with world() as made:
+        device = made.ids["main", "deviceA"]
+        seen = await did(made, "POST", "fleet/findings/main-fnd-A/acknowledgement")
+        assert seen["acknowledged_by"]
+        opened = await did(made, "POST", "work-orders", {"device": device, "text": "clip is loose"}, 201)
+        key = opened["id"]
+        await did(made, "POST", f"work-orders/{key}/assignee", {"assignee": "usr_nurse"})
+        await did(made, "POST", f"work-orders/{key}/comments", {"text": "ordered"})
+        done = await did(made, "POST", f"work-orders/{key}/done", {"text": "changed"})
+        assert (done["state"], [n["do"] for n in done["notes"]]) == (
+            "done",
+            ["open", "assign", "comment", "done"],
+        )
+        assert await got(made, f"work-orders/{key}") == done
+        await did(made, "POST", f"work-orders/{key}/done", {}, 409)
+        await did(made, "POST", "work-orders", {"device": "none", "text": "x"}, 422)
+        await did(made, "POST", "work-orders/none/done", {}, 404)
+        assert audited(made, "device_finding") == [("manage_devices", "main-fnd-A", "acknowledge")]
+        assert [do for _, target, do in audited(made, "work_order") if target == key] == [
+            "open",
+            "assign",
+            "comment",
+            "done",
+        ]
+
+
+async def test_a_calibration_is_noted_and_audited():
+    async with world() as made:
+        device = made.ids["main", "deviceA"]
+        body = {"calibrated": "2025-12-01T00:00:00Z", "every_days": 365}
+        file = await did(made, "PUT", f"fleet/devices/{device}/calibration", body)
+        assert (file["calibrated"], file["calibration_days"]) == ("2025-12-01T00:00:00Z", 365)
+        await did(made, "PUT", f"fleet/devices/{device}/calibration", {**body, "every_days": 0}, 422)
+        later = {**body, "calibrated": "2031-12-01T00:00:00Z"}
+        await did(made, "PUT", f"fleet/devices/{device}/calibration", later, 422)
+        assert audited(made, "device") == [("manage_devices", device, "calibrate")]
+
+
+async def test_the_list_as_csv_goes_on_beyond_its_first_piece(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(import_module("dashboards.api.fleet"), "PIECE", 1)
+    async with world() as made:
+        async with made.client(made.principal(Role.ENGINEER)) as client:
+            answer = await client.get("/api/v1/fleet/devices.csv?sort=firmware")
+        assert answer.headers["content-type"].startswith("text/csv")
+        rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+        assert sorted(row["id"] for row in rows) == sorted(
+            made.ids["main", f"device{place}"] for place in "AB"
+        )
+        assert {(row["firmware"], row["battery"], row["rssi"]) for row in rows} == {("1.2", "12.0", "")}
+        assert rows[0]["last_seen"] == "2026-01-01T00:00:00Z"
