@@ -183,30 +183,20 @@ class Fleet(Repository):
             kept,
             DeviceDay.span,
         )
-        query = (
-            self._placed(
-                select(
-                    Device.id,
-                    Device.label,
-                    Ward.id,
-                    func.coalesce(Ward.name, ""),
-                    *(func.coalesce(func.sum(column), 0) for column in columns),
-                )
-            )
-            .outerjoin(
-                DeviceDay,
-                (DeviceDay.tenant == Device.tenant)
-                & (DeviceDay.device == Device.id)
-                & (DeviceDay.day >= first),
-            )
-            .where(*self.limits(scope))
+        # the days first, by their key: joined to devices, SQLite looks each device's up among all days
+        days = (
+            select(DeviceDay.device, *(func.sum(column) for column in columns))
+            .where(DeviceDay.tenant == scope.tenant, DeviceDay.day >= first)
+            .group_by(DeviceDay.device)
         )
+        totals = {key: Totals(*(int(n) for n in sums)) for key, *sums in self.session.execute(days)}
+        query = self._placed(select(Device.id, Device.label, Ward.id, func.coalesce(Ward.name, "")))
+        query = query.where(*self.limits(scope))
         if asked.ward:
             query = query.where(Gateway.ward == asked.ward)
-        rows = self.session.execute(query.group_by(Device.id, Device.label, Ward.id, Ward.name))
         return [
-            TotalsLine(key, label, ward, name, Totals(*(int(n) for n in sums)))
-            for key, label, ward, name, *sums in rows
+            TotalsLine(key, label, ward, name, totals.get(key, Totals()))
+            for key, label, ward, name in self.session.execute(query.order_by(Device.id))
         ]
 
     # --- findings -------------------------------------------------------------------------------
