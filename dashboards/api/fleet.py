@@ -45,7 +45,7 @@ __all__ = [
 
 router = APIRouter(prefix="/api/v1/fleet", tags=["fleet"], responses=ERROR_RESPONSES)
 DEVICE: Final = "device"
-FINDING: Final = "device_finding"
+FINDING: Final = "finding"
 See = Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, DEVICE))]
 Change = Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, DEVICE))]
 Key = Annotated[str, Query(max_length=64)]

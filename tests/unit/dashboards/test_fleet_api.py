@@ -100,7 +100,7 @@ async def test_work_goes_its_way_and_every_step_is_audited():
         await did(made, "POST", f"work-orders/{key}/done", {}, 409)
         await did(made, "POST", "work-orders", {"device": "none", "text": "x"}, 422)
         await did(made, "POST", "work-orders/none/done", {}, 404)
-        assert audited(made, "device_finding") == [("manage_devices", "main-fnd-A", "acknowledge")]
+        assert audited(made, "finding") == [("manage_devices", "main-fnd-A", "acknowledge")]
         assert [do for _, target, do in audited(made, "work_order") if target == key] == [
             "open",
             "assign",
