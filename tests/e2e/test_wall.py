@@ -261,7 +261,17 @@ def test_the_walls_own_weight_is_small():
     assert wall_weight() < 60_000
 
 
-STATES = ("none", "device_offline", "sensor_off", "live", "ageing", "stale", "link_lost", "never")
+STATES = (
+    "none",
+    "device_offline",
+    "sensor_off",
+    "signal_lost",
+    "live",
+    "ageing",
+    "stale",
+    "link_lost",
+    "never",
+)
 SHOW = """states => {
   const texts = JSON.parse(document.getElementById('strings').textContent);
   document.querySelectorAll('.tile').forEach((tile, i) => {
