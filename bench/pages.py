@@ -76,6 +76,9 @@ WITH: Final = {
     "/audit": ("?days=all", "?days=all&patient=p0001", "?days=all&who=Person+7"),
     "/burden": ("?since=30d",),
     "/devices": ("?page=100", "?q=dev-0012"),
+    "/fleet": ("?q=dev-0012", "?sort=rssi&down=1&page=100", "?state=offline"),
+    "/fleet/quality": ("?by=ward&days=30",),
+    "/fleet/use": ("?by=device&days=90",),
 }
 """Lists are asked for in other ways, too."""
 LEFT_OUT: Final = (
