@@ -82,18 +82,21 @@ async def fleet(request: Request, context: See) -> Response:
         filtered=any(asked[name] for name in ("q", "ward", "gateway", "profile", "state", "kind")),
         needs=needs,
         found=found,
-        sums=await _sums(context),
         wards=[w for w in wards if isinstance(w, Ward)],
-        whole=sum(found.states.values()),
         by_kind=[(k, needs.kinds[k], _address(asked, kind=k)) for k in FINDING_KINDS if k in needs.kinds],
         any_kind=_address(asked, kind=""),
         heads=_heads(asked, query),
         of_findings=Pager("/fleet", asked, needs.total, numbers["findings"], name="findings", size=FIRST),
         of_devices=Pager("/fleet", asked, found.total, numbers["page"]),
         csv=_address(asked, at="/fleet.csv"),
-        grade=grade,
         **words(context),
     )
+
+
+@router.get("/fleet/sums")
+async def sums(request: Request, context: See) -> Response:
+    """What use and data come to: a part of the page, which is there before it."""
+    return page(request, context, "fleet_sums.html", sums=await _sums(context), grade=grade, **words(context))
 
 
 @router.get("/fleet.csv")

@@ -380,7 +380,12 @@ async def test_ten_thousand_devices_are_asked_for_a_page_at_a_time(
 
         monkeypatch.setattr(made.backend, name, spy)
     async with engineer(made) as client:
-        await client.get("/fleet")
+        page = (await client.get("/fleet")).text
+        assert limits == {"needs_attention": [10], "fleet": [50], "items": [0]}
+        sums = flat((await client.get("/fleet/sums")).text)
+    assert 'hx-get="/fleet/sums" hx-trigger="load"' in page  # the sums come after what comes first
+    assert "of 2" in sums
+    assert "50.0 %" in sums
     assert limits == {
         "needs_attention": [10],
         "fleet": [50],
