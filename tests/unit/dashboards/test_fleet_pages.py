@@ -396,6 +396,14 @@ async def test_ten_thousand_devices_are_asked_for_a_page_at_a_time(
     }
 
 
+@pytest.mark.parametrize("path", ["/fleet", f"/fleet/devices/{DEVICE}"])
+async def test_a_page_with_parts_that_fetch_themselves_has_what_fetches_them(made: World, path: str):
+    async with engineer(made) as client:
+        text = (await client.get(path)).text
+    assert "hx-get=" in text
+    assert "/vendor/htmx.min.js" in text
+
+
 def test_everything_that_can_be_asked_for_has_a_name():
     assert {*FINDING_KINDS, "other"} == set(fleet_words.FINDINGS)
     assert set(DEVICE_STATES) == set(fleet_words.DEVICE_STATES)
