@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cloud_ingest.contexts import devices_heard, ended_stays, load_contexts, scored_by
 from cloud_ingest.duty import load_duty
@@ -35,7 +35,7 @@ class Knowing:
         watch: Watch,
         feed: Feed,
         catalog: Catalog,
-        reach: Reach,
+        reach: Callable[[], Reach],
         clock: Clock,
     ) -> None:
         self._tenant, self._records, self._pipeline = tenant, records, pipeline
@@ -87,7 +87,7 @@ class Knowing:
             self._feed.publish(DirectoryChanged(self._tenant))
 
     async def _load_duty(self, now: int) -> Duty:
-        reach = self._reach
+        reach = self._reach()
         return await self._records.read(
             lambda s: load_duty(
                 s,

@@ -152,7 +152,7 @@ class CloudService:
             watch=self.watch,
             feed=self.feed,
             catalog=self.catalog,
-            reach=self.reach,
+            reach=lambda: self.reach,
             clock=clock,
         )
         self._maintenance = Maintenance(
