@@ -301,7 +301,10 @@ class StoreFetch:
             store.asking = False
 
     async def _request(self, control: ControlPoint, request: bytes) -> None:
-        """Write a request; a procedure that is running already is aborted first."""
+        """Write a request; a procedure that is running already may end by itself, then it is aborted.
+
+        A device may take its last answer for told only a moment after we have it.
+        """
         for attempt in range(TRIES):
             try:
                 await control.write(request)
@@ -309,11 +312,11 @@ class StoreFetch:
                 att = error.details.get("att")
                 if att not in _ALREADY_RUNNING | _NOT_SUBSCRIBED or attempt == TRIES - 1:
                     raise
-                await self._sleep(BUSY_PAUSE_S * attempt)
-                if att in _ALREADY_RUNNING:
-                    await self._abort(control)
-                else:
+                if att in _NOT_SUBSCRIBED:
                     await control.subscribe()
+                elif attempt:
+                    await self._abort(control)
+                await self._sleep(BUSY_PAUSE_S)
             else:
                 return
 
