@@ -36,6 +36,7 @@ class Backlog:
     Only sources that indicate have a memory that they tell without being asked. What another one of its
     source follows was in the device's memory, nobody knows since when; the last may have been measured just
     now, and is live. ``release`` takes each on, in the order of its source, and says whether there was room.
+    Where time is a recording's, what is played is measured then: nothing is held.
     """
 
     def __init__(self, release: Callable[[str, bytes, Stamped], bool], clock: Clock, *, sleep: Sleep) -> None:
@@ -50,7 +51,8 @@ class Backlog:
 
     def connected(self, profile: Profile) -> None:
         """A new connection to a device of this profile, not subscribed to yet."""
-        self._sources = frozenset(s.characteristic for s in profile.session if s.mode == "indicate")
+        told = (s.characteristic for s in profile.session if s.mode == "indicate")
+        self._sources = frozenset() if self._clock.event_driven else frozenset(told)
         self._since = self._until = None
 
     def subscribed(self) -> None:

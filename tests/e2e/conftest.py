@@ -61,7 +61,7 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
         page.on("pageerror", lambda e: problems.append(str(e)))
         page.on("console", lambda m: problems.append(m.text) if "Security Policy" in m.text else None)
         page.goto(server.base)
-        page.wait_for_url(re.compile("/(ward|admin|devices|me)"))
+        page.wait_for_url(re.compile("/(ward|admin|devices|fleet|me)"))
         return page
 
     yield go

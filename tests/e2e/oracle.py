@@ -34,15 +34,16 @@ def as_on_the_wire(metric: str, value: float) -> float:
 Alarm = tuple[str, str, float, float | None]
 
 
-def alarms_of(source: Path | Recording) -> list[Alarm]:
-    """(rule, patient, onset, end or None) in seconds, sorted."""
+def alarms_of(source: Path | Recording, *, without_zeros: bool = False) -> list[Alarm]:
+    """(rule, patient, onset, end or None) in seconds, sorted; ``without_zeros``: an oximeter's 0 is no value."""
     recording = read_recording(source) if isinstance(source, Path) else source
     open_: dict[tuple[str, str], float] = {}
     found: list[Alarm] = []
     for moment in recording.moments():
         values: dict[str, dict[str, float]] = {}
         for patient, metric, value in moment.rows:
-            values.setdefault(patient, {})[metric] = as_on_the_wire(metric, value)
+            if value or metric != "spo2" or not without_zeros:
+                values.setdefault(patient, {})[metric] = as_on_the_wire(metric, value)
         for patient, now in values.items():
             for rule, (breach, clear, metrics) in LIMITS.items():
                 if not set(metrics) <= now.keys():

@@ -71,8 +71,8 @@ SYMBOLS: Final = """SpO mmHg NEWS NIBP SMS PIN CSV URL UTC YAML Hearthward Engli
 MQTT TLS USB Ctrl Slack PagerDuty Webhook apprise Twilio Apprise ntfy VAPID COPD min kPa bpm dBm"""
 """Words that are the same in every language."""
 IDS: Final = """admin nurse doctor engineer patient family wall chen brandt okoro default home system ward
-Admin Engineer Patient Family Wall"""
-"""Logins and policies, and the names of people who are called like their login."""
+Admin Engineer Patient Family Wall deterioration"""
+"""Logins, policies, a rule whose id is one word, and the names of people who are called like their login."""
 PATTERNS: Final = r"https?://\S+|\S+@\S+|/[\w/-]+|\b[\w.-]*[_\d][\w.:-]*|\w+(?:[-.:]\w+)+"
 """Addresses and ids."""
 

@@ -10,9 +10,9 @@ import pytest
 from devices import DeviceConfig, SessionState
 from devices.clock_watch import LIVE_AFTER_NS
 from firmware_profiles import DeviceFacts
-from hearthward.core.clock import SECOND
+from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.model import Quality
-from tests.unit.devices.test_session import Rig
+from tests.unit.devices.test_session import LiveClock, Rig
 from tests.unit.devices.test_store_fetch import KEEPING, Gateway
 from tests.unit.devices.test_store_untimed import UnsetMeter
 
@@ -29,6 +29,8 @@ def pressure(systolic: int, stamp: bytes | None = NOT_SET) -> bytes:
 
 class CuffRig(Rig):
     """A cuff on its session; what it told, by systolic pressure."""
+
+    kind_of_clock = LiveClock
 
     def __init__(self) -> None:
         config = DeviceConfig("cuff-1", "ble", "C0:00:00:00:00:02", "sig-blood-pressure", timezone="UTC")
@@ -135,3 +137,15 @@ async def test_what_a_meter_tells_of_its_store_without_a_time_does_not_count():
     wanted = Quality.FROM_STORE | Quality.TIME_UNKNOWN | Quality.CLOCK_UNSET
     assert all(q & wanted == wanted for q in gateway.stored.quality)
     await gateway.kill()
+
+
+class PlayedRig(CuffRig):
+    kind_of_clock = EventClock
+
+
+async def test_a_played_recording_waits_for_nothing():
+    rig = PlayedRig()
+    async with rig.running():
+        await rig.until(SessionState.STREAMING)
+        await rig.tell(pressure(181), apart_s=0)
+        assert rig.said() == counting([181], 181)

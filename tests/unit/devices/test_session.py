@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -58,10 +59,17 @@ class Sleeper:
         self._waiting.clear()
 
 
+class LiveClock(EventClock):
+    """A gateway's own clock, which nobody plays: a device's can be measured by it."""
+
+    event_driven = False  # type: ignore[assignment]
+
+
 @dataclass
 class Rig:
     """A session, its device, and everything around them."""
 
+    kind_of_clock: ClassVar[type[EventClock]] = EventClock
     config: DeviceConfig = field(
         default_factory=lambda: DeviceConfig("hr-1", "ble", "C0:00:00:00:00:01", "sig-heart-rate")
     )
@@ -70,7 +78,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.device = FakeDevice(self.facts)
-        self.clock = EventClock(NOON, frozen_monotonic=True)
+        self.clock = self.kind_of_clock(NOON, frozen_monotonic=True)
         self.telemetry = Telemetry()
         self.sleeper = Sleeper()
         self.states: list[tuple[SessionState, str]] = []
@@ -590,12 +598,6 @@ async def test_a_payload_without_room_is_not_the_one_that_is_repeated():
         await rig.send(80, after_s=0.1)
     assert [value for value, _ in rig.saturations()] == [90, 91, 80]
     assert rig.count("readings_dropped_total") == 2 * 2
-
-
-class LiveClock(EventClock):
-    """A gateway's own clock, which nobody plays: a device's can be measured by it."""
-
-    event_driven = False  # type: ignore[assignment]
 
 
 async def test_a_record_from_memory_says_nothing_of_the_clock_however_long_after_connecting_it_comes():
