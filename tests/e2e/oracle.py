@@ -35,7 +35,7 @@ Alarm = tuple[str, str, float, float | None]
 
 
 def alarms_of(source: Path | Recording, *, without_zeros: bool = False) -> list[Alarm]:
-    """(rule, patient, onset, end or None) in seconds, sorted; ``without_zeros``: an oximeter's 0 is no value."""
+    """(rule, patient, onset, end or None) in seconds, sorted; ``without_zeros``: an SpO2 of 0 is no value."""
     recording = read_recording(source) if isinstance(source, Path) else source
     open_: dict[tuple[str, str], float] = {}
     found: list[Alarm] = []
