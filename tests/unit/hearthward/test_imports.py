@@ -1,4 +1,4 @@
-"""What is loaded only where something learns (ADR 33)."""
+"""What is loaded only where something learns (ADR 38)."""
 
 import subprocess
 import sys
