@@ -40,6 +40,6 @@ def test_links_within_the_project_lead_somewhere(page: Path):
 
 def test_each_decision_has_a_number_of_its_own():
     found = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
-    assert [int(page.name[:4]) for page in found] == list(range(1, len(found) + 1))
+    assert len({page.name[:4] for page in found}) == len(found) > 0
     for page in found:
         assert page.read_text("utf-8").startswith(f"# {int(page.name[:4])}. "), page.name
