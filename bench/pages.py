@@ -21,6 +21,7 @@ from bench.pages_seed import DEVICES, PATIENTS, fill_records, fill_store, open_a
 from bench.processes import work_folder
 from bench.ward import bench_settings
 from hearthward.app.cloud import Cloud, cloud_running, open_records
+from hearthward.app.process import settle
 from hearthward.app.start import broker_running
 from hearthward.core.clock import SystemClock
 from hearthward.core.telemetry import Telemetry
@@ -134,6 +135,7 @@ async def _measure() -> Outcome:
                 for name, who in WHO.items():
                     cloud.app.state.services[f"{cloud.token}-{name}"] = who
                 paths, unknown = _pages(cloud)
+                settle()  # as a cloud that has started does
                 for load in await asyncio.to_thread(_ask_all, cloud, paths):
                     _tell(outcome, load)
     for path in unknown:

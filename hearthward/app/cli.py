@@ -20,6 +20,7 @@ from hearthward.app.detect_command import add_detect_command
 from hearthward.app.device_commands import add_device_commands
 from hearthward.app.ledger_command import add_ledger_command
 from hearthward.app.operation_commands import add_operation_commands
+from hearthward.app.process import loading, run_until_signalled
 from hearthward.app.profile_commands import add_profile_commands
 from hearthward.app.release_commands import add_release_commands
 from hearthward.app.rul import add_rul_command
@@ -65,8 +66,6 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
 
 def _serve(main: Coroutine[Any, Any, Any]) -> None:
     """Run until it ends, SIGTERM or Ctrl-C; both end it cleanly with exit code 0."""
-    from hearthward.app.process import run_until_signalled
-
     asyncio.run(run_until_signalled(main))
 
 
@@ -137,7 +136,8 @@ _speed = click.option(
 @_told
 def run(context: click.Context, /, ward: str, **options: str | int | None) -> None:
     """Start everything in one process. Edge, cloud and web pages, and a broker as its child."""
-    from hearthward.app.start import run_everything
+    with loading():
+        from hearthward.app.start import run_everything
 
     settings = _settings(
         context,
@@ -162,7 +162,8 @@ def edge(context: click.Context, /, event_clock: str | None, **options: str | No
 
     It is sent until the cloud has confirmed it.
     """
-    from hearthward.app.edge import run_edge
+    with loading():
+        from hearthward.app.edge import run_edge
 
     settings = _settings(
         context,
@@ -190,7 +191,8 @@ def cloud(
     **options: str | int | None,
 ) -> None:
     """Run ingest, rules, notifier and web pages. Starts a broker of its own unless one is named."""
-    from hearthward.app.start import run_cloud
+    with loading():
+        from hearthward.app.start import run_cloud
 
     settings = _settings(
         context,

@@ -75,6 +75,21 @@ class Part:
         self._log = folder / f"{name}.log"
         self._env = {**os.environ, **_BYTECODE, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._process: Popen[bytes] | None = None
+        self._waited_before = 0.0
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds in which it could have gone on and the machine ran something else, in all its lives.
+
+        As the kernel counts it for the main thread (``/proc/PID/schedstat``); 0 where it does not.
+        """
+        if self._process is None:
+            return self._waited_before
+        try:
+            told = Path(f"/proc/{self._process.pid}/schedstat").read_text("ascii")
+        except OSError:
+            return self._waited_before
+        return self._waited_before + int(told.split()[1]) / 1e9
 
     def start(self) -> None:
         """Start it, in no group that a terminal's Ctrl-C reaches."""
@@ -103,6 +118,7 @@ class Part:
     def kill(self) -> None:
         """kill -9; returns when it is dead."""
         if self._process is not None:
+            self._waited_before = self.waited_s
             self._process.kill()
             self._process.wait()
             self._process = None

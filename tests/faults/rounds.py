@@ -75,12 +75,17 @@ class Plan:
 
 @dataclass(slots=True)
 class Round:
-    """What came of one round, in readings; ``alarm_s`` is the time to the alarm, None: none came."""
+    """What came of one round, in readings.
+
+    ``alarm_s`` is the time to the alarm, None: none came; ``starved_s`` what of it does not count, as other
+    programs had the processors meanwhile.
+    """
 
     fault: str
     number: int
     seconds: float = 0.0
     alarm_s: float | None = None
+    starved_s: float = 0.0
     lost: int = 0
     doubled: int = 0
     silent: int = 0
@@ -97,7 +102,7 @@ class Round:
     @property
     def late(self) -> bool:
         """Whether the alarm took too long."""
-        return self.alarm_s is not None and self.alarm_s > TARGET_S
+        return self.alarm_s is not None and self.alarm_s - self.starved_s > TARGET_S
 
     @property
     def good(self) -> bool:
@@ -191,8 +196,8 @@ async def run_session(
 ) -> list[Round]:
     """Run its rounds until the deadline (monotonic seconds); the last entry is the whole account's.
 
-    Where the machine is ``busy`` with other things, a round that was nothing but late is made once more, and
-    that one counts.
+    Where the machine is ``busy`` with other things, seconds in which edge or cloud waited for a processor are
+    not counted, and a round that was nothing but late is made once more, and that one counts.
     """
     rounds: list[Round] = []
     edge_disk, cloud_disk = _disks(session.disk, folder)
@@ -201,10 +206,10 @@ async def run_session(
         for turn in session.turns:
             if time.monotonic() > deadline:
                 break
-            result = await _round(system, turn, seed)
+            result = await _round(system, turn, seed, busy=busy)
             if busy and result.late and result.kept:
                 _say(result, session)
-                result = await _round(system, turn, seed)
+                result = await _round(system, turn, seed, busy=busy)
             rounds.append(result)
             _say(result, session)
         rounds.append(await _account(system, sum(r.counted for r in rounds)))
@@ -220,7 +225,7 @@ async def _first_alarm(system: System) -> None:
         raise RuntimeError(msg)
 
 
-async def _round(system: System, turn: Turn, seed: int) -> Round:
+async def _round(system: System, turn: Turn, seed: int, *, busy: bool) -> Round:
     rng = random.Random(f"{seed}:{turn.fault.name}:{turn.number}")
     result = Round(turn.fault.name, turn.number)
     started, declared, destroyed = time.monotonic(), system.declared, system.may_lose
@@ -228,8 +233,9 @@ async def _round(system: System, turn: Turn, seed: int) -> Round:
     system.complaints.clear()
     try:
         await turn.fault.inject(system, rng)
-        breach = await system.breach()
+        breach, waited = await system.breach(), system.waited_s()
         result.alarm_s = await system.alarmed(breach)
+        result.starved_s = system.waited_s() - waited if busy else 0.0
         if result.alarm_s is None and (kept := await system.still_open(breach)) is not None:
             result.complaints.append(f"the alarm {kept} of an earlier breach has not ended")
         during = [await _told(system, line) for line in system.during]

@@ -229,6 +229,10 @@ class System:
         parts: list[Part] = [self.edge, self.cloud, self.broker]
         return parts if self.store is None else [*parts, self.store]
 
+    def waited_s(self) -> float:
+        """Seconds that edge or cloud, whichever more, has waited for a processor in all."""
+        return max(self.edge.waited_s, self.cloud.waited_s)
+
     async def breach(self) -> Line:
         """Have the next instrument in turn say something that must alarm."""
         device = f"ox{self._turn % self.instruments}"

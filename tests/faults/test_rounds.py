@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.faults.__main__ import ending
 from tests.faults.checker import Verdict, allowing
 from tests.faults.faults import FAULTS
+from tests.faults.parts import Part
 from tests.faults.rounds import ACCOUNT, TARGET_S, Plan, Round, Session, Turn, left_out
 
 PLAN = Plan(
@@ -49,6 +55,32 @@ def test_a_round_is_good_when_all_is_kept_in_time(bad: dict[str, object]):
     result = Round("kill-edge", 0, **bad)  # type: ignore[arg-type] - one field of it
     assert not result.good
     assert result.kept is ("alarm_s" in bad)
+
+
+def test_what_other_programs_took_of_the_time_does_not_count():
+    assert Round("kill-edge", 0, alarm_s=TARGET_S + 2, starved_s=2.0).good
+    assert Round("kill-edge", 0, alarm_s=TARGET_S + 2, starved_s=1.9).late
+
+
+def test_a_part_counts_what_it_waited_for_a_processor_in_all_its_lives(tmp_path: Path):
+    one = min(os.sched_getaffinity(0))
+    spin = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{one}])\nwhile True: pass"]
+    part, other = Part("spins", tmp_path, spin), Part("other", tmp_path, spin)
+    assert part.waited_s == 0
+    part.start()
+    other.start()
+    try:
+        end = time.monotonic() + 20
+        while (waited := part.waited_s) < 0.05:
+            assert time.monotonic() < end, "two that share a processor wait for each other"
+            time.sleep(0.01)
+        part.kill()
+        assert part.waited_s >= waited
+        part.start()
+        assert part.waited_s >= waited
+    finally:
+        part.kill()
+        other.kill()
 
 
 def test_rounds_and_accounts_that_are_missing_are_named():

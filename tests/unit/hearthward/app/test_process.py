@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
-from hearthward.app.process import run_until_signalled
+from hearthward.app.process import loading, run_until_signalled
 from hearthward.core.errors import ConfigError
 
 
@@ -62,3 +64,13 @@ async def test_a_cancellation_from_elsewhere_is_none_of_its_business():
 
     with pytest.raises(asyncio.CancelledError):
         await run_until_signalled(work())
+
+
+def test_what_is_loaded_is_never_walked_for_garbage_which_is_looked_for_again_afterwards():
+    frozen = gc.get_freeze_count()
+    with suppress(ImportError), loading():
+        assert not gc.isenabled()
+        kept = [[] for _ in range(100)]
+        raise ImportError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= frozen + len(kept)
