@@ -11,7 +11,8 @@ from cloud_ingest.life_words import Unnamed, called, reached
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import DeliveryAttempt, Notification, TransitionRow
 from hearthward.core.clock import SECOND
-from rules.telling import Text, lasting, said, signal, with_unit
+from rules.telling import Text, lasting, said, signal, source, with_unit
+from rules.words import SOURCE_TEXT
 
 __all__ = ["Hop", "hops_of"]
 
@@ -50,12 +51,14 @@ def hops_of(history: AlarmHistory, first: TransitionRow, names: Mapping[str, str
 
 def _measured(known: dict[str, Any]) -> Iterator[Hop]:
     by_hand = manual_patient(str(known["device"])) is not None
+    computed = known["device"] in SOURCE_TEXT
+    way = ("entered", "录入") if by_hand else ("computed", "算出") if computed else ("measured", "测得")
     what = said(
-        "{name} {value} entered by hand" if by_hand else "{name} {value} measured by {device}",
-        "手工录入{name} {value}" if by_hand else "{device} 测得{name} {value}",
+        f"{{name}} {{value}} {way[0]} by {{device}}",
+        f"{{device}}{'' if by_hand or computed else ' '}{way[1]}{{name}} {{value}}",
         name=signal(known["metric"]),
         value=with_unit(known["metric"], float(known["value"])),
-        device=str(known["device"]),
+        device={"en": "hand", "zh": "手工"} if by_hand else source(str(known["device"])),
     )
     yield Hop("measured", what, int(known["time"]))
     text: Text = {"en": "received by the gateway", "zh": "网关收到"}

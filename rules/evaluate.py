@@ -15,7 +15,7 @@ from rules.context import Context
 from rules.detectors.baseline import Terms
 from rules.model import Measured
 from rules.news2 import METRICS_OF, Total, points, total
-from rules.rule import SECOND, number
+from rules.rule import SECOND, amount, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
 from rules.words import (
@@ -414,7 +414,7 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
         case Score():
             return _score_fields(leaf, result)
         case Threshold() if leaf.metric == RISK:
-            return {"risk": _both(f"{100 * result.value:.0f} %"), "reasons": _reasons(result)}
+            return {"risk": _both(amount(RISK, result.value)), "reasons": _reasons(result)}
         case Change():
             sign = "+" if leaf.direction == "rise" else "−"  # noqa: RUF001 - a minus
             return {"change": _both(f"{sign}{number(result.value)}")}
@@ -513,4 +513,4 @@ def shown(metric: str, value: float, language: str = "en") -> str:
     if known is not None and known.codes and 0 <= value < len(known.codes):
         code = known.codes[int(value)]
         return CODE_TEXT.get(metric, {}).get(code, {}).get(language, code)
-    return number(value)
+    return amount(metric, value)

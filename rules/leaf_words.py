@@ -14,7 +14,7 @@ from rules.model import Measured
 from rules.news2 import METRICS_OF
 from rules.rule import SECOND, number
 from rules.state import Subject
-from rules.telling import Text, joined, lasting, moment, said, signal, unit, with_unit
+from rules.telling import Text, joined, lasting, moment, said, signal, source, unit, with_unit
 from rules.words import FLAG_TEXT, PARAMETER_TEXT
 
 __all__ = ["Code", "LeafWords", "smoothing_words"]
@@ -312,4 +312,6 @@ def _taken(readings: tuple[Measured, ...]) -> Text:
     if not readings:
         return {"en": "", "zh": ""}
     newest = max(readings, key=lambda m: m.time)
-    return said(" (at {at}, {device})", " ({at},{device})", at=moment(newest.time), device=newest.device)
+    return said(
+        " (at {at}, {device})", " ({at},{device})", at=moment(newest.time), device=source(newest.device)
+    )

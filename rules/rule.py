@@ -42,6 +42,7 @@ __all__ = [
     "RuleSet",
     "Setting",
     "SubjectKind",
+    "amount",
     "number",
     "span",
 ]
@@ -60,6 +61,11 @@ SubjectKind = Literal["patient", "device", "gateway", "component"]
 def number(value: float) -> str:
     """A measured value or limit as people write it: ``84``, ``36.6``."""
     return f"{round(value, 2):g}"
+
+
+def amount(metric: str, value: float) -> str:
+    """A value of a signal as people write it, without its unit; a learned risk in percent: ``34 %``."""
+    return f"{100 * value:.0f} %" if metric == RISK else number(value)
 
 
 def span(seconds: float) -> str:
@@ -216,7 +222,7 @@ def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
         case Threshold(metric=metric, op=op, value=value):
             known = METRICS.get(metric)
             if known is None or not known.codes or isinstance(value, str):
-                return f"{SYMBOLS[op]} {_n(value)}"
+                return f"{SYMBOLS[op]} {value if isinstance(value, str) else amount(metric, value)}"
             code = known.codes[int(value)]
             return f"{SYMBOLS[op]} {code}" if len(code) == 1 else ""
         case Change(direction=direction, by=by, within_s=within):

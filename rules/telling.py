@@ -10,9 +10,9 @@ from hearthward.core.codes import METRICS
 from rules.conditions import DETECTOR
 from rules.evaluate import shown
 from rules.rule import SECOND
-from rules.words import CODE_TEXT, SIGNAL_TEXT
+from rules.words import CODE_TEXT, SIGNAL_TEXT, SOURCE_TEXT
 
-__all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "unit", "with_unit"]
+__all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "source", "unit", "with_unit"]
 
 Text = dict[str, str]
 """The same in both languages: ``en`` and ``zh``."""
@@ -45,6 +45,11 @@ def signal(metric: str) -> Text:
     if metric.startswith(DETECTOR):
         return said("detector {name}", "检测器 {name}", name=name)
     return {"en": name, "zh": name}
+
+
+def source(device: str) -> Text:
+    """What a reading came from: the device by its id, or what is no device by its name."""
+    return SOURCE_TEXT.get(device) or {"en": device, "zh": device}
 
 
 def unit(metric: str) -> str:

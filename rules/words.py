@@ -13,6 +13,7 @@ __all__ = [
     "PARAMETER_TEXT",
     "REASON_TEXT",
     "SIGNAL_TEXT",
+    "SOURCE_TEXT",
     "UNDATED",
     "WITHDRAWN",
     "duration",
@@ -97,6 +98,10 @@ SIGNAL_TEXT: Final[dict[str, dict[str, str]]] = {
     "readings_lost": {"en": "lost readings", "zh": "丢失的读数"},
     "readings_unaccounted": {"en": "readings missing in the books", "zh": "账目缺失的读数"},
 }
+SOURCE_TEXT: Final[dict[str, dict[str, str]]] = {
+    "model:deterioration": {"en": "the risk model", "zh": "风险模型"},
+}
+"""What stands for a device where a reading is computed."""
 CODE_TEXT: Final[dict[str, dict[str, dict[str, str]]]] = {
     "supplemental_oxygen": {
         "air": {"en": "air", "zh": "空气"},

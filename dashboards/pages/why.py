@@ -17,7 +17,7 @@ from dashboards.subjects import name_of
 from dashboards.zones import local_iso, moment_in
 from hearthward.core.clock import iso
 from hearthward.trust.access import Action
-from rules.telling import lasting
+from rules.telling import lasting, source
 
 __all__ = ["router"]
 
@@ -112,4 +112,4 @@ def _moment(context: Context, at: str) -> str | None:
 
 
 def _words(context: Context) -> dict[str, Any]:
-    return {"tongue": context.language.split("_", maxsplit=1)[0], "lasting": lasting}
+    return {"tongue": context.language.split("_", maxsplit=1)[0], "lasting": lasting, "source": source}

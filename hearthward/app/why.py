@@ -24,7 +24,7 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.settings import Settings
 from hearthward.trust.access import Action, Scope
 from hearthward.trust.audit import AuditEvent
-from rules.telling import lasting
+from rules.telling import lasting, source
 
 __all__ = ["tell_why", "tell_why_not", "why_not_text", "why_text"]
 
@@ -179,8 +179,8 @@ def _why_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for seen in found["seen"]:
         late = ", late" if seen["late"] else ""
         yield (
-            f"  {seen['name']['en']} {seen['value']['en']} by {seen['device']}: measured {seen['time']}, "
-            f"received {seen['received']}{late}"
+            f"  {seen['name']['en']} {seen['value']['en']} by {source(seen['device'])['en']}: "
+            f"measured {seen['time']}, received {seen['received']}{late}"
         )
     yield ""
     yield "way"

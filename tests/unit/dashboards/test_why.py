@@ -219,3 +219,34 @@ async def test_a_gateways_alarm_names_the_gateway():
         gateway = await name_of(made.backend, Scope.system("main"), "gateway:gw-1")
         assert gateway.startswith("gw-1")
         assert await name_of(made.backend, Scope.system("main"), "component:broker") == "broker"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ["Risk of deterioration 34 % computed by the risk model", "<td>the risk model</td>", "34 %"]),
+        ("zh", ["风险模型算出病情恶化风险 34 %", "<td>风险模型</td>"]),
+    ],
+)
+async def test_a_computed_risk_is_called_by_its_name(language: str, words: list[str]):
+    """Not by that of the reading it is to the rules."""
+    async with world() as made:
+        risk = AlarmInput(
+            metric="detector:deterioration",
+            value=0.34,
+            device="model:deterioration",
+            time=T0 + 20 * S,
+            received=T0 + 21 * S,
+        )
+        start = AlarmTransition(kind="start", condition="active", at=T0 + 30 * S, inputs=[risk])
+        key = put(made, rule="deterioration", rule_hash="", limit="≥ 30 %", transitions=[start])
+        async with made.client(
+            made.principal(Role.NURSE), cookie=True, **{"accept-language": language}
+        ) as client:
+            answer = await client.get(f"/alarms/{key}/why")
+        assert answer.status_code == 200
+        for expected in words:
+            assert expected.casefold() in answer.text.casefold()
+        seen = answer.text.partition('class="source"')[0]  # what follows is the rule's own file
+        assert "detector:deterioration" not in seen
+        assert "model:deterioration" not in seen

@@ -171,8 +171,9 @@ def test_its_alarm_names_the_greatest_reasons_in_both_languages():
         transitions += found
     start = next(t for t in transitions if t.kind == "start" and t.patient == "p")
     assert start.priority == "medium"
-    assert start.limit
-    assert "%" in start.text["en"]
+    assert start.limit == "≥ 30 %"
+    assert "(limit ≥ 30 %)" in start.text["en"]
+    assert "(限值 ≥ 30 %)" in start.text["zh"]
     assert "--" not in start.text["en"] + start.text["zh"]
     reasons = {
         "en": start.text["en"].partition("most by: ")[2],
