@@ -91,7 +91,11 @@ def _places(framing: Framing) -> Iterator[Finding]:
         )
     yield from bad(
         (size is not None and start > size, ("start",), f"a frame has {size} bytes"),
-        (fixed and framing.integrity == "sum8-body", ("integrity",), "sum8-body is for kind length"),
+        (
+            fixed and (framing.integrity or "").endswith("-body"),
+            ("integrity",),
+            f"{framing.integrity} is for kind length",
+        ),
         (
             fixed and framing.integrity == "crc16-mcrf4xx" and (framing.length or 3) < 3,  # noqa: PLR2004
             ("length",),

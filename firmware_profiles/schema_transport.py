@@ -127,7 +127,9 @@ class Framing(Strict):
     """After noise, so many frames in a row must pass before the first is believed."""
     group: Annotated[int, Field(ge=1, le=1024)] | None = None
     """So many frames make one payload (a slotted packet, or a second's worth of samples)."""
-    integrity: Literal["sum8", "xor8", "crc8", "crc8-maxim", "crc16-mcrf4xx", "sum8-body"] | None = None
-    """The check before ``end``, over every byte before; ``sum8-body``: over those after the length field."""
+    integrity: (
+        Literal["sum8", "xor8", "crc8", "crc8-maxim", "crc16-mcrf4xx", "sum8-body", "crc8-body"] | None
+    ) = None
+    """The check before ``end``, over every byte before; ``...-body``: over those after the length field."""
     unpack: Literal["high-bits"] | None = None
     """``high-bits``: the second byte holds the top bits of the seven after it."""

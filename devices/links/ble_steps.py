@@ -100,7 +100,7 @@ class BleSteps:
                     logger.debug("%s: %s fails, again: %s", self._address, step.kind, error)
                     await asyncio.sleep(RETRY_PAUSE_S)
                     continue
-                if step.optional and _refusal(error):
+                if step.optional and (step.kind == "expect" or _refusal(error)):
                     logger.debug("%s: %s is left out: %s", self._address, step.kind, error)
                     if step.racp is not None:
                         self._points.pop(step.racp.records, None)

@@ -66,8 +66,9 @@ def _packed(frame: bytearray) -> bytearray:
 def _told(framing: Framing, payload: bytes) -> bytes:
     """A frame that tells its length; where only its beginning is handed on, check and end come after that."""
     end = bytes.fromhex(framing.end or "")
-    body = framing.integrity == "sum8-body"
-    check = CHECKS["sum8" if body else framing.integrity] if framing.integrity else None
+    name = framing.integrity or ""
+    body = name.endswith("-body")
+    check = CHECKS[name.removesuffix("-body")] if name else None
     trailer = len(end) + (len(check(b"")) if check else 0)
     frame = bytearray(payload if framing.length else payload[: len(payload) - trailer])
     start = bytes.fromhex(framing.start or "")

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from firmware_profiles.framing.refusals import Reason
-from firmware_profiles.refusals import INTEGRITY, sum8
+from firmware_profiles.refusals import INTEGRITY
 from firmware_profiles.schema_transport import ByteTest, Framing
 
-__all__ = ["MORE", "FixedLook", "LengthLook", "Look", "Verdict", "passes"]
+__all__ = ["MORE", "OF_BODY", "FixedLook", "LengthLook", "Look", "Verdict", "passes"]
+
+OF_BODY: Final = "-body"
+"""Ends the name of a check that is made over what comes after the length field only."""
 
 _LENGTHS: Final = {"u8": struct.Struct("B"), "u16": struct.Struct("<H"), "u16be": struct.Struct(">H")}
 
@@ -72,7 +75,7 @@ class FixedLook:
 class LengthLook:
     """Frames that begin with ``start``, tell their length, and end with a check and ``end``."""
 
-    __slots__ = ("_adds", "_at", "_check", "_end", "_least", "_max", "_number", "_start", "_tests")
+    __slots__ = ("_adds", "_at", "_body", "_check", "_end", "_least", "_max", "_number", "_start", "_tests")
 
     def __init__(self, framing: Framing) -> None:
         self._start = bytes.fromhex(framing.start or "")
@@ -82,8 +85,10 @@ class LengthLook:
         self._adds = framing.length_adds
         self._max = framing.max_length or 1
         self._tests = framing.tests
-        self._check = framing.integrity
-        trailer = len(self._end) + (0 if self._check is None else _check_size(self._check))
+        name = framing.integrity
+        self._body = name is not None and name.endswith(OF_BODY)
+        self._check = None if name is None else (name, *INTEGRITY[name.removesuffix(OF_BODY)])
+        trailer = len(self._end) + (0 if self._check is None else self._check[1])
         last = max((test.at + 1 for test in self._tests), default=0)
         body = self._at + self._number.size
         self._least = max(body, last, framing.length or 1) + trailer
@@ -110,13 +115,8 @@ class LengthLook:
         if buffer[stop : at + size] != self._end:
             return Verdict(-1, "malformed", f"a frame that does not end with {self._end.hex()}")
         if self._check is not None:
-            width = _check_size(self._check)
-            first = at + body if self._check == "sum8-body" else at
-            check = sum8 if self._check == "sum8-body" else INTEGRITY[self._check][1]
+            name, width, check = self._check
+            first = at + body if self._body else at
             if check(bytes(buffer[first : stop - width])) != buffer[stop - width : stop]:
-                return Verdict(-1, "integrity", f"the {self._check} of a frame is wrong")
+                return Verdict(-1, "integrity", f"the {name} of a frame is wrong")
         return Verdict(size)
-
-
-def _check_size(name: str) -> int:
-    return 1 if name == "sum8-body" else INTEGRITY[name][0]

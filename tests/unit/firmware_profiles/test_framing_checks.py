@@ -34,6 +34,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("fixed", {"tests": [{"at": 0, "mask": 128, "is": 1}]}, "is: 1", "it never holds"),
     ("fixed", {"tests": [{"at": 0, "is": 256}]}, "is: 256", "less than or equal to 255"),
     ("fixed", {"integrity": "sum8-body"}, "integrity", "sum8-body is for kind length"),
+    ("fixed", {"integrity": "crc8-body"}, "integrity", "crc8-body is for kind length"),
     ("fixed", {"length": 2, "integrity": "crc16-mcrf4xx"}, "length: 2", "leaves no bytes beside the check"),
     ("fixed", {"length": 10, "unpack": "high-bits"}, "length: 10", "is 3 to 9 bytes"),
     ("fixed", {"start": "01 02 03 04 05"}, "start", "a frame has 4 bytes"),

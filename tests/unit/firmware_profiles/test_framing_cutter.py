@@ -47,6 +47,15 @@ KINDS = {
     "packet": PACKET,
     "locked packet": {**PACKET, "lock": 2},
     "told": TOLD,
+    "checked": {
+        "kind": "length",
+        "source": "f",
+        "start": "77",
+        "length_at": 1,
+        "length_adds": 2,
+        "max_length": 30,
+        "integrity": "crc8-body",
+    },
     "told by one byte": {"kind": "length", "source": "f", "start": "7E", "length_at": 1, "max_length": 40},
     "packed": PACKED,
 }
@@ -190,6 +199,13 @@ def test_a_frame_that_tells_its_length_is_cut_to_what_is_known_of_it():
     cutter = framer(TOLD)
     results = cutter.feed(told_frame(b"\x10\x20") + told_frame(b"\x10\x20\x30\x40\x50"))
     assert payloads(results) == [b"\x00\x02\x00\x02\x10\x20", b"\x00\x02\x00\x05\x10\x20"]
+
+
+def test_a_check_of_the_body_leaves_out_what_stands_before_it():
+    told = bytes.fromhex("77140163101f00030100170010e6000000f600000018")  # of a MightySat, published
+    results = framer(KINDS["checked"]).feed(told + told[:-1] + b"\x19" + told)
+    assert payloads(results) == [told, told]
+    assert refusals(results)["integrity"] == 1
 
 
 @pytest.mark.parametrize(

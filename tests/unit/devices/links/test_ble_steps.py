@@ -434,6 +434,12 @@ async def test_an_answer_may_come_before_anybody_waits_for_it():
     await rig.do(Step("expect", "ffe1", data=b"\xe6\x00", seconds=0.01))
 
 
+async def test_an_optional_answer_that_does_not_come_is_no_error():
+    rig = Rig(Client(uffe1="write notify"))
+    await rig.do(Step("subscribe", "ffe1", "notify"))
+    await rig.do(Step("expect", "ffe1", data=b"\xe6\x00", seconds=0.01, optional=True))
+
+
 @pytest.mark.parametrize(
     ("clock", "written"),
     [
