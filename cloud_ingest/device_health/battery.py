@@ -8,9 +8,9 @@ from typing import Final
 
 from cloud_ingest.device_health.findings import SUREST, Finding, date_of, rounded
 from cloud_ingest.device_health.slopes import COVERAGE, slope_of
-from cloud_ingest.device_health.sums import DAY_NS
+from cloud_ingest.device_health.sums import DAY_NS, SignalDay
 
-__all__ = ["Battery", "battery_finding", "battery_of"]
+__all__ = ["Battery", "battery_finding", "battery_of", "level_of"]
 
 RECHARGED: Final = 10.0
 """A rise of so many % from one day to the next is a new or charged cell: levels come in steps of 1 to 10."""
@@ -21,6 +21,8 @@ LOW: Final = 20.0
 SOON_DAYS: Final = 14.0
 """A spare part and a visit are arranged within two weeks."""
 LONGEST: Final = 3650.0
+STALE_DAYS: Final = 7
+"""A trend goes on until today for so long without a new level; then the device may be switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +38,43 @@ class Battery:
     high: float | None = None
 
 
-def battery_of(points: Sequence[tuple[int, float]]) -> Battery | None:
-    """Of (day, %) by day; what was before the last charge or new cell does not count. None without any."""
+def level_of(day: SignalDay) -> float:
+    """A day's level in %: its mean, and once it was charged or has a new cell its newest value."""
+    return day.last if day.last - day.mean >= RECHARGED else day.mean
+
+
+def battery_of(points: Sequence[tuple[int, float]], today: int) -> Battery | None:
+    """Of (day, %) by day; what was before the last charge or new cell does not count. None without any.
+
+    Days left are from ``today`` on: a trend that ended a few days ago goes on until then.
+    """
     if not points:
         return None
     begin = max((i for i in range(1, len(points)) if points[i][1] - points[i - 1][1] >= RECHARGED), default=0)
     used = points[begin:]
     level, since = used[-1][1], used[0][0]
     slope = slope_of(used)
-    if slope is None or not slope.falls:
+    gone = max(0, today - used[-1][0])
+    if slope is None or not slope.falls or gone > STALE_DAYS:
         return Battery(level, since, len(used))
     left = max(0.0, slope.level - EMPTY)
+
+    def days(per_day: float) -> float:
+        return min(LONGEST, max(0.0, left / -per_day - gone))
+
     return Battery(
         level,
         since,
         len(used),
         slope.per_day,
-        min(LONGEST, left / -slope.per_day),
-        min(LONGEST, left / -slope.low),
-        min(LONGEST, left / -slope.high),
+        days(slope.per_day),
+        days(slope.low),
+        days(slope.high),
     )
 
 
 def battery_finding(found: Battery | None, today: int) -> Finding | None:
-    """What is to be said of it; None while it lasts. A trend that ended days ago goes on until today."""
+    """What is to be said of it; None while it lasts."""
     if found is None:
         return None
     soon = found.left is not None and found.left < SOON_DAYS

@@ -16,6 +16,8 @@ from hearthward.core.clock import SECOND
 __all__ = ["COUNTERPARTS", "FEWEST", "Bias", "bias_finding", "bias_of", "paired"]
 
 WITHIN_NS: Final = 60 * SECOND
+APART_NS: Final = 60 * SECOND
+"""Between two pairs: what comes every second would make minutes of movement hundreds of pairs."""
 FEWEST: Final = 20
 """Pairs: with fewer the interval's ends are the outermost pairs but one or two."""
 MOST: Final = 500
@@ -24,9 +26,9 @@ COVERAGE: Final = 0.95
 ACT_DAYS: Final = 7
 COUNTERPARTS: Final[dict[str, tuple[frozenset[str], float, str]]] = {
     # metric -> what measures the same, the difference that two good devices may have, its unit
-    # IEC 60601-2-27: heart rate to within 10 % or 5 /min
-    "heart_rate": (frozenset({"heart_rate", "pulse_rate"}), 5.0, "/min"),
-    "pulse_rate": (frozenset({"heart_rate", "pulse_rate"}), 5.0, "/min"),
+    # IEC 60601-2-27: heart rate to within 10 % or 5 /min each; less is what fibrillation costs a pulse
+    "heart_rate": (frozenset({"heart_rate", "pulse_rate"}), 10.0, "/min"),
+    "pulse_rate": (frozenset({"heart_rate", "pulse_rate"}), 10.0, "/min"),
     # ISO 80601-2-61: A_rms of at most 4 % each
     "spo2": (frozenset({"spo2"}), 4.0, "%"),
     # ISO 80601-2-56: 0.3 degrees each in clinical use
@@ -50,14 +52,18 @@ class Bias:
 def paired(
     own: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]], within: int = WITHIN_NS
 ) -> list[float]:
-    """Differences of (UTC ns, value), each by time: to the nearest of the other's, used once."""
+    """Differences of (UTC ns, value), each by time: to the other's nearest, one a minute, none twice."""
     times, found, taken = [at for at, _ in other], [], -1
+    last: int | None = None
     for at, value in own:
+        if last is not None and at - last < APART_NS:
+            continue
         i = bisect_left(times, at)
         near = [j for j in (i - 1, i) if taken < j < len(times) and abs(times[j] - at) <= within]
         if near:
             taken = min(near, key=lambda j: abs(times[j] - at))
             found.append(value - other[taken][1])
+            last = at
     return found
 
 

@@ -22,6 +22,8 @@ MORE: Final = 2.0
 MORE_THAN_PEERS: Final = 3.0
 FEWEST_PEERS: Final = 5
 FEWEST_HOURS: Final = 24
+UNSEEN: Final = log(2)
+"""Losses that are as likely as not to come where none came: what a median of none leaves open."""
 P: Final = 0.001
 """Of 10,000 devices ten a day would be told of by chance; ``MORE`` and ``FEWEST`` leave fewer."""
 ACT_DAYS: Final = 7
@@ -45,8 +47,20 @@ def poisson_tail(k: int, mean: float) -> float:
     return max(0.0, 1.0 - below)
 
 
-def dropout_finding(days: Sequence[DaySums], peers: Sequence[float], today: int) -> Finding | None:
-    """Of a device's days by day; ``peers`` are others' losses an hour in the same week. None: as usual.
+def usual_rate(peers: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    """The median of peers' losses an hour, and the least that it may be; None: too few were used enough.
+
+    Of peers that lost nothing in h hours only so much is known: ln 2 / h would have been as likely as not to
+    show none.
+    """
+    used = [(losses, hours) for losses, hours in peers if hours >= FEWEST_HOURS]
+    if len(used) < FEWEST_PEERS:
+        return None
+    return median(losses / hours for losses, hours in used), UNSEEN / median(hours for _, hours in used)
+
+
+def dropout_finding(days: Sequence[DaySums], peers: Sequence[tuple[int, int]], today: int) -> Finding | None:
+    """Of a device's days by day; ``peers`` are losses and hours of its kind in the same week. None: as usual.
 
     Against its past by the exact conditional test of two Poisson rates (Przyborowski and Wilenski, Biometrika
     31, 1940): of all losses the week's are binomial with its share of the hours.
@@ -65,11 +79,11 @@ def dropout_finding(days: Sequence[DaySums], peers: Sequence[float], today: int)
         p = binomial_tail(round(n * k / (k + before)), n, share)
         evidence |= {"losses_before": before, "hours_before": hours_before}
         worse = p if p < P else None
-    usual = median(peers) if len(peers) >= FEWEST_PEERS else None
-    if usual is not None and k >= MORE_THAN_PEERS * usual * hours:
-        p = poisson_tail(min(k, 1000), usual * hours)
+    found = usual_rate(peers)
+    if found is not None and k >= MORE_THAN_PEERS * max(found) * hours:
+        p = poisson_tail(min(k, 1000), max(found) * hours)
         if p < P:
-            evidence["peers"] = rounded(usual)
+            evidence["peers"] = rounded(found[0])
             worse = p if worse is None else min(p, worse)
     if worse is None:
         return None
@@ -77,7 +91,7 @@ def dropout_finding(days: Sequence[DaySums], peers: Sequence[float], today: int)
     if "losses_before" in evidence:
         text["en"] += f"; before {before} times in {hours_before} h"
         text["zh"] += f"；此前 {hours_before} 小时内 {before} 次"  # noqa: RUF001 - Chinese punctuation
-    if "peers" in evidence and usual is not None:
-        text["en"] += f"; others of its kind {usual * 100:.2g} times in 100 h"
-        text["zh"] += f"；同类设备每 100 小时 {usual * 100:.2g} 次"  # noqa: RUF001 - Chinese punctuation
+    if "peers" in evidence and found is not None:
+        text["en"] += f"; others of its kind {found[0] * 100:.2g} times in 100 h"
+        text["zh"] += f"；同类设备每 100 小时 {found[0] * 100:.2g} 次"  # noqa: RUF001 - Chinese punctuation
     return Finding("dropouts", evidence, sure(worse), text, proposed=(today + ACT_DAYS) * DAY_NS)

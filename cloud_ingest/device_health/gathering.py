@@ -27,8 +27,8 @@ __all__ = ["Fact", "Gathering", "Told", "devices_in_use", "steady"]
 HOURS: Final = 24
 STEADY_S: Final = 3600.0
 """Of a device that should measure at least so often every hour within its use should have a reading."""
-MOST_COMPARED: Final = 2000
-"""Readings of a device in the last day: half an hour of one a second, more than ``bias.MOST`` pairs."""
+MOST_COMPARED: Final = 10_000
+"""Readings of a device in the last day: nearly three hours of one a second."""
 MOST_WORN: Final = 6
 SIGNAL_METRICS: Final[Mapping[SignalName, str]] = {"battery": "battery_level"}
 _COMPARED: Final = int(Quality.SUSPECT | Quality.DISAGREES)

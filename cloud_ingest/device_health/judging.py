@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_ingest.device_health.asking import FindingKind
-from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of
+from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of, level_of
 from cloud_ingest.device_health.drift import drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import dropout_finding
 from cloud_ingest.device_health.due import calibration_finding, firmware_finding, offline_finding
@@ -45,7 +45,7 @@ class Known:
     firmware: str = ""
     calibrated: int | None = None
     every_days: int | None = None
-    peers: Sequence[float] = ()
+    peers: Sequence[tuple[int, int]] = ()
     firmwares: Collection[str] = ()
     compared: Sequence[Finding] = field(default=())
     """What the comparison with a second device on the same patient came to."""
@@ -58,7 +58,8 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
     def of(name: SignalName) -> list[tuple[int, float]]:
         return [(s.day, s.signals[name].mean) for s in days if name in s.signals]
 
-    battery = battery_of(of("battery"))
+    levels = [(s.day, level_of(s.signals["battery"])) for s in days if "battery" in s.signals]
+    battery = battery_of(levels, today)
     found = [
         battery_finding(battery, today),
         drift_finding("temperature", of("temperature"), today),

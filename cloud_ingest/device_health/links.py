@@ -56,6 +56,11 @@ class LinkBook:
                 if word.cause in LOST:
                     self._day(device, now).dropouts += 1
 
+    def forget(self, devices: Iterable[str]) -> None:
+        """Their gateway is away: when it starts again all its links are new, and none of them was lost."""
+        for device in devices:
+            self._streamed.pop(device, None)
+
     def sightings(self, seen: Iterable[Sighting], now: int) -> None:
         """What gateways heard around them; each hearing counts once."""
         for one in seen:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.around import AroundBoard
@@ -27,7 +26,6 @@ from cloud_ingest.device_health.sums import DaySums, day_of
 from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.records import Records
 from cloud_ingest.records import fleet_days as kept
-from cloud_ingest.records.fleet_models import DeviceDay
 from cloud_ingest.stores.base import TimeSeriesStore
 from firmware_profiles import Catalog
 from hearthward.core.clock import Clock
@@ -48,20 +46,22 @@ FIRST_ROUND: Final = 4
 BATCH: Final = 100
 LOOKED_BACK: Final = 90
 BACKFILL: Final = 35
-"""Days that are summed up at the first start: what drop-outs are compared with."""
+"""Days that are looked at again: what drop-outs are compared with, and most of what a backlog brings."""
 PAUSE_S: Final = 0.01
 """Between two batches others have the records' writer."""
 
 
 @dataclass(slots=True)
 class _Round:
-    """What one round knows of all devices."""
+    """What one round knows of all devices; ``changed`` is the first day of each whose sums are others now."""
 
     now: int
     facts: Sequence[Fact]
+    settled: bool
+    changed: dict[str, int] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     compared: dict[str, list[Finding]] = field(default_factory=dict)
-    rates: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rates: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     firmwares: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -97,17 +97,24 @@ class HealthRounds:
                 await asyncio.sleep(LOOK_S)
                 looks += 1
                 try:
-                    await self.look()
-                    if looks % LINKS_EVERY == 0:
-                        await self.write_links()
-                    if looks % ROUND_EVERY == FIRST_ROUND:
-                        await self.round()
-                    await self._orders.look()
+                    await self._turn(looks)
                 except StoreUnavailable as error:
                     self._telemetry.count("device_health_failed_total")
                     log.warning("devices' health waits for the records or the store: %s", error)
+                except Exception:
+                    # nothing of this decides: readings must go on being stored and judged
+                    self._telemetry.count("device_health_failed_total")
+                    log.exception("looking after devices' health failed")
         finally:
             await self.rest()
+
+    async def _turn(self, looks: int) -> None:
+        await self.look()
+        if looks % LINKS_EVERY == 0:
+            await self.write_links()
+        if looks % ROUND_EVERY == FIRST_ROUND:
+            await self.round(settled=looks > FIRST_ROUND)
+        await self._orders.look()
 
     async def rest(self) -> None:
         """Write what is not written yet; what cannot be is given up, and said."""
@@ -127,6 +134,8 @@ class HealthRounds:
             own = {d: word for d, word in state.devices.items() if self._places.get(d) == state.gateway}
             if state.online:
                 self.links.words(own.items(), now)
+            else:
+                self.links.forget(own)
             for device, word in own.items():
                 cause = word.cause.value if state.online else "gateway_offline"
                 stands = {
@@ -171,16 +180,17 @@ class HealthRounds:
         await self._know_places()
 
     # --- a whole round ------------------------------------------------------------------------------
-    async def round(self) -> int:
-        """Sum up, judge, open work orders; how many were opened. Raises StoreUnavailable."""
+    async def round(self, *, settled: bool = True) -> int:
+        """Sum up, judge, open work orders; how many were opened. Raises StoreUnavailable.
+
+        Not ``settled``: gateways may have a backlog of our own absence, so nobody is newly called silent.
+        """
         await self.write_links()
         now = self._clock.now_ns()
-        made = _Round(now, await self._know_places())
+        made = _Round(now, await self._know_places(), settled)
         today = day_of(now)
-        newest = await self._records.read(lambda s: _newest_day(s, self._tenant))
-        first = today - BACKFILL if newest is None else max(today - BACKFILL, newest - 1)
-        await self._sum_up(made, first, today)
-        await self._hear(made, first)
+        await self._sum_up(made, today)
+        await self._hear(made, today)
         async for found in self._gathering.comparisons(now):
             for device, some in found.items():
                 made.compared.setdefault(device, []).extend(some)
@@ -190,37 +200,51 @@ class HealthRounds:
         for batch in _batches(made.facts):
             opened += await self._judge(made, batch)
             await asyncio.sleep(PAUSE_S)
+        await self._records.run(lambda s: kept.end_findings(self._records.fleet(s), self._tenant))
         await self._records.run(lambda s: kept.prune_days(s, self._tenant, now))
         self._telemetry.count("work_orders_by_rule_total", opened)
         return opened
 
-    async def _sum_up(self, made: _Round, first: int, today: int) -> None:
-        """The ledger's days; strangers' readings are counted there, too, and left out here."""
+    async def _sum_up(self, made: _Round, today: int) -> None:
+        """The ledger's days that are not summed up as they are now: a backlog changes days long gone.
+
+        Strangers' readings are counted there, too, and left out here.
+        """
         often = steady(made.facts)
-        for day in range(first, today + 1):
+        for day in range(today - BACKFILL, today + 1):
+            if await self._records.read(
+                lambda s, day=day: kept.summed_up(s, self._tenant, day)  # type: ignore[misc]
+            ):
+                continue
             sums = [one for one in await self._gathering.sums(day, often) if one.device in self._places]
             for some in _batches(sums):
-                await self._records.run(
+                for device in await self._records.run(
                     lambda s, some=some: kept.set_counts(s, self._tenant, some)  # type: ignore[misc]
-                )
+                ):
+                    made.changed.setdefault(device, day)
                 await asyncio.sleep(PAUSE_S)
 
-    async def _hear(self, made: _Round, first: int) -> None:
-        """What devices tell of themselves."""
-        for some in _batches(made.facts):
-            told = await self._gathering.told([fact.id for fact in some], first, made.now)
-            made.told |= told
-            days = {
-                (device, day): signals for device, one in told.items() for day, signals in one.signals.items()
-            }
-            if days:
-                await self._records.run(
-                    lambda s, days=days: kept.set_signals(s, self._tenant, days)  # type: ignore[misc]
-                )
-            await asyncio.sleep(PAUSE_S)
+    async def _hear(self, made: _Round, today: int) -> None:
+        """What devices tell of themselves, of each from its first changed day on."""
+        by_first: defaultdict[int, list[str]] = defaultdict(list)
+        for fact in made.facts:
+            by_first[min(made.changed.get(fact.id, today), today - 1)].append(fact.id)
+        for first, devices in by_first.items():
+            for some in _batches(devices):
+                told = await self._gathering.told(some, first, made.now)
+                made.told |= told
+                await self._keep_signals(told)
+                await asyncio.sleep(PAUSE_S)
         for fact in made.facts:
             if fact.profile and made.told[fact.id].firmware:
                 made.firmwares[fact.profile].append(made.told[fact.id].firmware)
+
+    async def _keep_signals(self, told: Mapping[str, Told]) -> None:
+        days = {
+            (device, day): signals for device, one in told.items() for day, signals in one.signals.items()
+        }
+        if days:
+            await self._records.run(lambda s: kept.set_signals(s, self._tenant, days))
 
     async def _judge(self, made: _Round, batch: Sequence[Fact]) -> int:
         devices = [fact.id for fact in batch]
@@ -241,7 +265,8 @@ class HealthRounds:
 
         def write(session: Session) -> int:
             kept.set_standings(session, self._tenant, standings)
-            return len(kept.keep_findings(self._records.fleet(session), self._tenant, found))
+            fleet = self._records.fleet(session)
+            return len(kept.keep_findings(fleet, self._tenant, found, settled=made.settled))
 
         return await self._records.run(write)
 
@@ -282,12 +307,6 @@ def _standing(told: Told, days: Sequence[DaySums], battery: Battery | None, hour
         "days_left_high": None if battery is None else battery.high,
         "hours_of_use": hours,
     }
-
-
-def _newest_day(session: Session, tenant: str) -> int | None:
-    """The newest day that the ledger was summed up for."""
-    query = select(func.max(DeviceDay.day)).where(DeviceDay.tenant == tenant, DeviceDay.used > 0)
-    return session.scalar(query)
 
 
 def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:

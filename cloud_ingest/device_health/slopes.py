@@ -1,14 +1,15 @@
 """The robust slope of a few daily values, with its interval.
 
 Theil-Sen: the median of the slopes of all pairs, which up to 29 % of wild values do not move; the interval
-is that of Sen (J. Am. Stat. Assoc. 63, 1968), from Kendall's statistic by its normal approximation.
+is that of Sen (J. Am. Stat. Assoc. 63, 1968), from Kendall's statistic by its normal approximation, its ends
+rounded outwards (Hollander and Wolfe, Nonparametric Statistical Methods, 9.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, sqrt
 from statistics import NormalDist, median
 from typing import Final
 
@@ -54,8 +55,9 @@ def slope_of(points: Sequence[tuple[int, float]], coverage: float = COVERAGE) ->
     per_day = median(pairs)
     z = NormalDist().inv_cdf((1 + coverage) / 2)
     wide = z * sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    below = max(0, int((len(pairs) - wide) / 2))
-    above = min(len(pairs) - 1, int((len(pairs) + wide) / 2))
+    end = max(
+        1, floor((len(pairs) - wide) / 2)
+    )  # the interval is from the end-th smallest to the end-th largest
     last = used[-1][0]
     level = median(value + per_day * (last - day) for day, value in used)
-    return Slope(per_day, pairs[below], pairs[above], level, n, used[0][0], last)
+    return Slope(per_day, pairs[end - 1], pairs[-end], level, n, used[0][0], last)

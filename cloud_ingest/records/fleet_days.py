@@ -33,6 +33,7 @@ __all__ = [
     "calibrations_of",
     "counts_of_hour",
     "days_of",
+    "end_findings",
     "hours_ever",
     "keep_findings",
     "prune_days",
@@ -40,11 +41,15 @@ __all__ = [
     "set_counts",
     "set_signals",
     "set_standings",
+    "summed_up",
 ]
 
 KEPT_DAYS: Final = 400
 """As long as the counts of the loss ledger."""
 BY_RULE: Final = "system"
+HOURS: Final = 24
+ESTIMATED: Final = frozenset({"battery", "calibration", "life"})
+"""Kinds whose date is worked out; that of others is so many days after it was found, and does not move on."""
 EMPTY: Final[dict[str, Any]] = {
     "hours": 0,
     "used": 0,
@@ -59,24 +64,20 @@ EMPTY: Final[dict[str, Any]] = {
 
 def counts_of_hour(session: Session, tenant: str, hour: int) -> list[tuple[str, int, int, int, int]]:
     """Of each device in an hour: stored, rejected, repeated, late readings, out of the loss ledger."""
-    kind, n = LedgerCount.kind, LedgerCount.n
-
-    def total(condition: Any) -> Any:
-        return func.coalesce(func.sum(case((condition, n), else_=0)), 0)
-
-    rejected = kind.startswith(REFUSED, autoescape=True) | kind.startswith("rejected:", autoescape=True)
     query = (
-        select(
-            LedgerCount.device,
-            total(kind == STORED),
-            total(rejected),
-            total(kind.in_((DUPLICATE, CLONE))),
-            total(kind == LATE),
-        )
+        select(LedgerCount.device, *_counted())
         .where(LedgerCount.tenant == tenant, LedgerCount.hour == hour, LedgerCount.device != "")
         .group_by(LedgerCount.device)
     )
     return [(device, int(a), int(b), int(c), int(d)) for device, a, b, c, d in session.execute(query)]
+
+
+def _counted() -> list[Any]:
+    """Stored, rejected, repeated, late readings as sums of the ledger's counts."""
+    kind, n = LedgerCount.kind, LedgerCount.n
+    rejected = kind.startswith(REFUSED, autoescape=True) | kind.startswith("rejected:", autoescape=True)
+    wanted = (kind == STORED, rejected, kind.in_((DUPLICATE, CLONE)), kind == LATE)
+    return [func.coalesce(func.sum(case((one, n), else_=0)), 0) for one in wanted]
 
 
 def _rows(session: Session, tenant: str, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], DeviceDay]:
@@ -98,13 +99,34 @@ def _rows(session: Session, tenant: str, keys: Iterable[tuple[str, int]]) -> dic
     return found
 
 
-def set_counts(session: Session, tenant: str, sums: Collection[DaySums]) -> None:
-    """Put the ledger's part of these days in place; links and signals stay."""
+def summed_up(session: Session, tenant: str, day: int) -> bool:
+    """Whether the sums of a day are those of the ledger, as far as devices in use are concerned."""
+    used = select(Device.id).where(Device.tenant == tenant, Device.ended.is_(None))
+    of_day = DeviceDay.stored, DeviceDay.rejected, DeviceDay.repeated, DeviceDay.late
+    kept = select(*(func.coalesce(func.sum(column), 0) for column in of_day)).where(
+        DeviceDay.tenant == tenant, DeviceDay.day == day, DeviceDay.device.in_(used)
+    )
+    counted = select(*_counted()).where(
+        LedgerCount.tenant == tenant,
+        LedgerCount.hour >= day * HOURS,
+        LedgerCount.hour < (day + 1) * HOURS,
+        LedgerCount.device.in_(used),
+    )
+    return tuple(session.execute(kept).one()) == tuple(session.execute(counted).one())
+
+
+def set_counts(session: Session, tenant: str, sums: Collection[DaySums]) -> list[str]:
+    """Put the ledger's part of these days in place, links and signals stay; the devices it changes."""
     rows = _rows(session, tenant, [(s.device, s.day) for s in sums])
+    changed = []
     for one in sums:
         row = rows[one.device, one.day]
+        before = row.hours, row.stored, row.rejected, row.repeated, row.late
+        if before != (one.hours, one.stored, one.rejected, one.repeated, one.late):
+            changed.append(one.device)
         row.hours, row.used, row.span = one.hours, one.used, one.span
         row.stored, row.rejected, row.repeated, row.late = one.stored, one.rejected, one.repeated, one.late
+    return changed
 
 
 def set_signals(
@@ -169,18 +191,18 @@ def hours_ever(session: Session, tenant: str, devices: Collection[str]) -> dict[
     return {device: int(hours) for device, hours in session.execute(query)}
 
 
-def rates_of_week(session: Session, tenant: str, today: int) -> dict[str, list[float]]:
-    """Losses an hour of use in the week up to ``today``, of each profile's devices."""
+def rates_of_week(session: Session, tenant: str, today: int) -> dict[str, list[tuple[int, int]]]:
+    """Losses and hours of use in the week up to ``today``, of each profile's devices."""
     query = (
         select(Device.profile, func.sum(DeviceDay.dropouts), func.sum(DeviceDay.used))
         .join(DeviceDay, (DeviceDay.tenant == Device.tenant) & (DeviceDay.device == Device.id))
         .where(Device.tenant == tenant, DeviceDay.day > today - 7, DeviceDay.day <= today)
         .group_by(Device.id, Device.profile)
     )
-    found: defaultdict[str, list[float]] = defaultdict(list)
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for profile, losses, hours in session.execute(query):
         if profile and hours:
-            found[profile].append(int(losses) / int(hours))
+            found[profile].append((int(losses), int(hours)))
     return found
 
 
@@ -199,12 +221,20 @@ def prune_days(session: Session, tenant: str, now: int) -> None:
     )
 
 
-def keep_findings(fleet: WorkOrders, tenant: str, found: Mapping[str, Sequence[Finding]]) -> list[str]:
+def keep_findings(
+    fleet: WorkOrders, tenant: str, found: Mapping[str, Sequence[Finding]], *, settled: bool = True
+) -> list[str]:
     """Bring the findings of these devices up to date; the ids of work orders that a rule opened.
 
-    What holds still keeps its id and since when; what is found no longer is gone, and its order says so.
+    What holds still keeps its id and since when, and its date unless that is estimated anew; what is found no
+    longer is gone, and its order says so. Not ``settled``: no device is newly silent. One that has just been
+    ended has none.
     """
     scope, session = Scope.system(tenant), fleet.session
+    in_use = select(Device.id).where(
+        Device.tenant == tenant, Device.id.in_(sorted(found)), Device.ended.is_(None)
+    )
+    found = {device: found[device] for device in sorted(session.scalars(in_use))}
     query = select(DeviceFinding).where(
         DeviceFinding.tenant == tenant,
         DeviceFinding.device.in_(sorted(found)),
@@ -215,19 +245,38 @@ def keep_findings(fleet: WorkOrders, tenant: str, found: Mapping[str, Sequence[F
     for device, findings in found.items():
         for finding in findings:
             row = held.pop((device, finding.kind, finding.about), None)
+            if row is None and finding.kind == "offline" and not settled:
+                continue
             if row is None:
                 row = _new(fleet, tenant, device, finding)
             row.evidence, row.confidence = dict(finding.evidence), finding.confidence
-            row.proposed, row.text, row.seen = finding.proposed, dict(finding.text), fleet.now
+            row.text, row.seen = dict(finding.text), fleet.now
+            if row.proposed is None or finding.kind in ESTIMATED:
+                row.proposed = finding.proposed
             session.flush()
             if row.work_order is None and opens_order(finding):
                 opened += _ordered(fleet, scope, row)
     for row in held.values():
-        row.gone = fleet.now
-        if row.work_order is not None:
-            fleet.finding_gone(scope, row.work_order)
+        _gone(fleet, scope, row)
     session.flush()
     return opened
+
+
+def end_findings(fleet: WorkOrders, tenant: str) -> None:
+    """Nothing is wrong with devices that are in use no longer."""
+    ended = select(Device.id).where(Device.tenant == tenant, Device.ended.is_not(None))
+    query = select(DeviceFinding).where(
+        DeviceFinding.tenant == tenant, DeviceFinding.gone.is_(None), DeviceFinding.device.in_(ended)
+    )
+    for row in fleet.session.scalars(query):
+        _gone(fleet, Scope.system(tenant), row)
+    fleet.session.flush()
+
+
+def _gone(fleet: WorkOrders, scope: Scope, row: DeviceFinding) -> None:
+    row.gone = fleet.now
+    if row.work_order is not None:
+        fleet.finding_gone(scope, row.work_order)
 
 
 def _new(fleet: WorkOrders, tenant: str, device: str, finding: Finding) -> DeviceFinding:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from cloud_ingest.channels.fake import FakeChannel
+from cloud_ingest.device_health import rounds
 from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan
 from cloud_ingest.device_health.sums import DAY_NS, day_of
 from cloud_ingest.reach import Reach
@@ -103,6 +105,38 @@ async def test_days_have_hours_readings_and_what_the_device_told(side: RealSide)
     assert [(u.key, u.hours, u.possible) for u in used] == [("oxi", 3, 24)]
 
 
+async def test_a_backlog_of_days_long_gone_is_summed_up(side: RealSide):
+    await side.measure("oxi", "spo2", 97, T0 + 9 * DAY_NS)
+    await side.service.health.round()
+    await side.measure("oxi", "spo2", 96, T0 + HOUR)  # its gateway was away for nine days
+    await side.measure("oxi", "battery_level", 80.0, T0 + HOUR + S)
+    await side.service.health.round()
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert [(d.day, d.readings, d.battery and d.battery.mean) for d in file.days] == [
+        (TODAY * DAY_NS, 2, 80.0),
+        ((TODAY + 9) * DAY_NS, 1, None),
+    ]
+
+
+async def test_what_fails_here_does_not_end_the_cloud(side: RealSide, monkeypatch: pytest.MonkeyPatch):
+    health, looked = side.service.health, asyncio.Event()
+
+    async def failing() -> None:
+        if side.service.telemetry.value("device_health_failed_total"):
+            looked.set()
+        msg = "an estimator that divides by nothing"
+        raise ZeroDivisionError(msg)
+
+    monkeypatch.setattr(rounds, "LOOK_S", 0.001)
+    monkeypatch.setattr(health, "look", failing)
+    running = asyncio.create_task(health.run())
+    await asyncio.wait_for(looked.wait(), 5)  # it was asked again after it had failed
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_where_a_device_stands_and_how_often_its_link_is_lost(side: RealSide):
     async def told(word: DeviceWord, *, online: bool = True) -> None:
         status = Status(online=online, devices={"oxi": word, "stranger": word}, backlog=7)
@@ -140,14 +174,14 @@ async def test_two_devices_on_a_patient_that_differ_are_both_told_of(side: RealS
     )
     await side.backend.create(SCOPE, "association", {"device": "ecg", "patient": worn.patient, "start": T0})  # type: ignore[union-attr]
     for n in range(20):
-        await side.measure("oxi", "pulse_rate", 80 + n % 3, T0 + 60 * n * S)
+        await side.measure("oxi", "pulse_rate", 85 + n % 3, T0 + 60 * n * S)
         await side.measure("ecg", "heart_rate", 70 + n % 3, T0 + (60 * n + 5) * S)
     await side.service.health.round()
     page = await side.backend.needs_attention(SCOPE, AskedFleet(kind="bias"))
     told = {a.finding.device: a.finding for a in page.items}
     assert {d: (f.evidence["difference"], f.evidence["other"]) for d, f in told.items()} == {
-        "oxi": (10.0, "ecg"),
-        "ecg": (-10.0, "oxi"),
+        "oxi": (15.0, "ecg"),
+        "ecg": (-15.0, "oxi"),
     }
     assert all("Rosa" not in f.text["en"] and worn.patient not in str(f.evidence) for f in told.values())  # type: ignore[union-attr]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_ingest.device_health.battery import battery_finding, battery_of
+from cloud_ingest.device_health.battery import battery_finding, battery_of, level_of
 from cloud_ingest.device_health.bias import bias_finding, bias_of, paired
 from cloud_ingest.device_health.drift import drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import binomial_tail, dropout_finding, poisson_tail
@@ -16,7 +16,7 @@ from cloud_ingest.device_health.due import (
 )
 from cloud_ingest.device_health.findings import date_of
 from cloud_ingest.device_health.slopes import slope_of
-from cloud_ingest.device_health.sums import DAY_NS, DaySums
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay
 from hearthward.core.clock import SECOND
 
 TODAY = 20_000
@@ -48,42 +48,69 @@ class TestSlopes:
         assert not slope.falls
         assert not slope.rises
 
+    def test_its_interval_is_as_wide_as_the_exact_one(self) -> None:
+        # three of the 15 pairs rise: chance shows that or less in 49 of 720 orders, which is no one in twenty
+        slope = slope_of(list(enumerate([60.0, 50.0, 40.0, 10.0, 20.0, 30.0])))
+        assert slope is not None
+        assert not slope.falls
+
     def test_fewer_than_five_points_say_nothing(self) -> None:
         assert slope_of(falling(0, 50.0, -2.0, 4)) is None
 
 
 class TestBattery:
     def test_days_left_until_five_percent(self) -> None:
-        found = battery_of(falling(TODAY - 9, 53.0, -2.0, 10))  # 35 % today
+        found = battery_of(falling(TODAY - 9, 53.0, -2.0, 10), TODAY)  # 35 % today
         assert found is not None
         assert (found.level, found.left, found.low, found.high) == (35.0, 15.0, 15.0, 15.0)
         assert battery_finding(found, TODAY) is None  # two weeks and a day
 
     def test_a_day_later_it_is_told(self) -> None:
-        made = battery_finding(battery_of(falling(TODAY - 9, 50.0, -2.0, 10)), TODAY)  # 32 % today
+        made = battery_finding(battery_of(falling(TODAY - 9, 50.0, -2.0, 10), TODAY), TODAY)  # 32 % today
         assert made is not None
         assert (made.evidence["left"], made.proposed) == (13.5, (TODAY + 13) * DAY_NS)
 
     def test_a_recharge_begins_anew(self) -> None:
         before = falling(TODAY - 20, 60.0, -5.0, 10)  # down to 15 %
         after = falling(TODAY - 10, 100.0, -1.0, 11)
-        found = battery_of(before + after)
+        found = battery_of(before + after, TODAY)
         assert found is not None
         assert (found.since, found.points, found.per_day, found.left) == (TODAY - 10, 11, -1.0, 85.0)
         assert battery_finding(found, TODAY) is None
 
     def test_low_without_a_trend_is_told_for_today(self) -> None:
-        made = battery_finding(battery_of([(TODAY, 12.0)]), TODAY)
+        made = battery_finding(battery_of([(TODAY, 12.0)], TODAY), TODAY)
         assert made is not None
         assert (made.proposed, made.text["en"]) == (TODAY * DAY_NS, "Battery at 12 %")
-        assert battery_of([]) is None
+        assert battery_of([], TODAY) is None
         assert battery_finding(None, TODAY) is None
+
+    def test_a_trend_goes_on_until_today_for_a_week(self) -> None:
+        line = falling(TODAY - 15, 60.0, -2.0, 11)  # 40 % five days ago: 17.5 days were left then
+        assert battery_of(line, TODAY - 5) != battery_of(line, TODAY)
+        made = battery_finding(battery_of(line, TODAY), TODAY)
+        assert made is not None
+        assert (made.evidence["left"], made.proposed) == (12.5, (TODAY + 12) * DAY_NS)
+
+    def test_what_was_told_long_ago_is_no_trend_of_now(self) -> None:
+        found = battery_of(falling(TODAY - 40, 60.0, -2.0, 11), TODAY)  # off for a month, at 40 % then
+        assert found is not None
+        assert found.left is None
+        assert battery_finding(found, TODAY) is None
+
+    def test_a_cell_that_is_new_since_an_hour_counts_today(self) -> None:
+        spent = SignalDay(24, 12.0, 9.0, 100.0, 100.0)
+        assert level_of(spent) == 100.0
+        assert level_of(SignalDay(24, 12.0, 9.0, 15.0, 9.0)) == 12.0
+        assert (
+            battery_finding(battery_of([(TODAY - 1, 12.0), (TODAY, level_of(spent))], TODAY), TODAY) is None
+        )
 
     def test_an_interval_holds_the_guess(self) -> None:
         noise = (1.5, -0.5, 0.3, -1.2, 0.9, 0.0, -0.8, 1.1, -0.2, 0.6, -1.4, 0.4, 1.3, -0.7)
         line = falling(0, 60.0, -3.0, 14)
         wobbly = [(day, level + more) for (day, level), more in zip(line, noise, strict=True)]
-        found = battery_of(wobbly)
+        found = battery_of(wobbly, 13)
         assert found is not None
         assert found.left is not None
         assert found.low is not None
@@ -139,11 +166,17 @@ class TestDropouts:
     def test_as_ever_is_not_told_unless_others_do_better(self) -> None:
         days = [in_use(TODAY - i, 2) for i in range(35)]
         assert dropout_finding(days, [], TODAY) is None
-        assert dropout_finding(days, [2 / 24] * 5, TODAY) is None
-        made = dropout_finding(days, [0.01] * 5, TODAY)  # 1.68 expected, 14 came
+        assert dropout_finding(days, [(14, 168)] * 5, TODAY) is None
+        made = dropout_finding(days, [(1, 100)] * 5, TODAY)  # 1.68 expected, 14 came
         assert made is not None
         assert made.evidence["peers"] == 0.01
-        assert dropout_finding(days, [0.01] * 4, TODAY) is None  # too few others
+        assert dropout_finding(days, [(1, 100)] * 4, TODAY) is None  # too few others
+
+    def test_peers_that_were_hardly_used_prove_nothing(self) -> None:
+        days = [in_use(TODAY - i, int(i < 5)) for i in range(7)]  # five losses in 168 h
+        assert dropout_finding(days, [(0, 168)] * 5, TODAY) is not None
+        assert dropout_finding(days, [(0, 3)] * 5, TODAY) is None
+        assert dropout_finding(days, [(0, 30)] * 5, TODAY) is None  # ln 2 / 30 h: four could have come here
 
     def test_many_losses_in_few_hours_of_use_are_a_rate(self) -> None:
         past = [in_use(TODAY - 7 - i, 1, hours=24) for i in range(28)]
@@ -158,6 +191,11 @@ class TestBias:
         other = [(5 * s, 9.0), (140 * s, 7.0), (230 * s, 8.0)]
         assert paired(own, other) == [1.0, 4.0]
 
+    def test_minutes_of_movement_are_no_pairs_of_a_day(self) -> None:
+        own = [(n * SECOND, 90.0) for n in range(600)]
+        other = [(n * SECOND, 98.0) for n in range(600)]
+        assert len(paired(own, other)) == 10  # of ten minutes ten
+
     def test_the_interval_of_twenty_pairs_is_from_the_sixth_to_the_fifteenth(self) -> None:
         found = bias_of([float(i) for i in range(1, 21)])  # the table of the sign test: 6 and 15 for 95 %
         assert found is not None
@@ -165,14 +203,14 @@ class TestBias:
         assert bias_of([1.0] * 19) is None
 
     def test_only_what_two_good_devices_may_not_differ_is_told(self) -> None:
-        made = bias_finding("heart_rate", bias_of([8.0] * 30), "b", TODAY)
+        made = bias_finding("heart_rate", bias_of([12.0] * 30), "b", TODAY)
         assert made is not None
-        assert (made.about, made.evidence["difference"], made.evidence["other"]) == ("heart_rate", 8.0, "b")
-        assert bias_finding("heart_rate", bias_of([4.0] * 30), "b", TODAY) is None
+        assert (made.about, made.evidence["difference"], made.evidence["other"]) == ("heart_rate", 12.0, "b")
+        assert bias_finding("heart_rate", bias_of([9.0] * 30), "b", TODAY) is None
         assert bias_finding("spo2", bias_of([-4.5] * 30), "b", TODAY) is not None
-        mixed = [8.0] * 18 + [0.0] * 12
+        mixed = [12.0] * 18 + [0.0] * 12
         assert bias_finding("heart_rate", bias_of(mixed), "b", TODAY) is None
-        assert bias_finding("body_weight", bias_of([8.0] * 30), "b", TODAY) is None
+        assert bias_finding("body_weight", bias_of([12.0] * 30), "b", TODAY) is None
 
 
 class TestDue:
@@ -215,10 +253,10 @@ class TestDue:
 def test_every_finding_is_told_in_both_languages() -> None:
     now = TODAY * DAY_NS
     made = [
-        battery_finding(battery_of(falling(TODAY - 9, 40.0, -3.0, 10)), TODAY),
+        battery_finding(battery_of(falling(TODAY - 9, 40.0, -3.0, 10), TODAY), TODAY),
         drift_finding("temperature", falling(TODAY - 20, 30.0, 0.2, 21), TODAY),
         link_finding(falling(TODAY - 20, -55.0, -0.5, 21), TODAY),
-        dropout_finding([in_use(TODAY - i, 2) for i in range(35)], [0.01] * 5, TODAY),
+        dropout_finding([in_use(TODAY - i, 2) for i in range(35)], [(1, 100)] * 5, TODAY),
         bias_finding("spo2", bias_of([-6.0] * 30), "b", TODAY),
         calibration_finding(0, 365, TODAY),
         offline_finding(0, 0, None, "none", now),
