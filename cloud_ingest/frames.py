@@ -275,7 +275,7 @@ class Frames:
         """
         if not intake.parts:
             return []
-        appraise(self.turns.decider.state, intake.parts, self.attribution)
+        self._appraise(intake)
         try:
             outcomes = await self._store.append_many(self.tenant, [p.delivery() for p in intake.parts])
             found = list(zip(intake.parts, outcomes, strict=True))
@@ -287,6 +287,14 @@ class Frames:
             intake.tally.stored(part.source, part.batch, rows, part.now)
         self._store_works()
         return found
+
+    def _appraise(self, intake: Intake) -> None:
+        """Say what the readings are worth; where that fails they are stored as they came."""
+        try:
+            appraise(self.turns.decider.state, intake.parts, self.attribution)
+        except Exception:
+            self._telemetry.count("appraising_failed_total")
+            log.exception("readings are stored without a verdict")
 
     async def _append_what_goes(self, part: Part, intake: Intake) -> Found:
         """Store a part without what the store refuses of it, which is found by halves."""

@@ -56,11 +56,12 @@ def _instant(value: object) -> object:
 
 Instant = Annotated[
     int,
+    Field(ge=-(1 << 63), lt=1 << 63),
     BeforeValidator(_instant),
     PlainSerializer(iso, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T08:15:00Z"]}),
 ]
-"""UTC nanoseconds inside, ISO 8601 outside; a time without a zone is taken as UTC."""
+"""UTC nanoseconds inside, ISO 8601 outside (years 1677 to 2262); a time without a zone is taken as UTC."""
 
 
 class _View(BaseModel):

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState, FindingKind, FleetSort
 from dashboards.access import Context, Guard
+from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
 from dashboards.csv_stream import stream_csv
 from dashboards.fleet_models import (
@@ -62,7 +63,7 @@ def asked_fleet(  # noqa: PLR0913, PLR0917 - the parts of a query
     kind: Annotated[FindingKind | Literal[""], Query(description="with such a finding")] = "",
     sort: FleetSort = "id",
     down: Annotated[bool, Query(description="the greatest first")] = False,  # noqa: FBT002 - a query
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> AskedFleet:
     """What is meant by a query."""
@@ -73,7 +74,7 @@ def asked_span(
     by: Literal["device", "ward"] = "ward",
     days: Annotated[int, Query(ge=0, le=399, description="whole days before today")] = 7,
     ward: Key = "",
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> AskedSpan:
     """What is meant by a query."""

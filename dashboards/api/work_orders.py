@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cloud_ingest.device_health.asking import AskedOrders, OrderState
 from dashboards.access import Context, Guard
+from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
 from dashboards.fleet_models import OrderDraft, OrderPage, WorkOrder
 from dashboards.problems import ERROR_RESPONSES, MissingError
@@ -60,7 +61,7 @@ async def get_orders(
     device: Key = "",
     ward: Key = "",
     assignee: Key = "",
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> OrderPage:
     """Work orders: those due first."""

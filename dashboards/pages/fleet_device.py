@@ -20,6 +20,7 @@ from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
 from dashboards.zones import local, moment_in
+from hearthward.core.columns import fits_int64
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -27,6 +28,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 Calibrate = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, "device"))]
 FRAMES: Final = 20
+MOST_ID: Final = 64
 DAYS: Final = 90
 
 
@@ -70,15 +72,19 @@ def _draft(context: Context, device: str, form: dict[str, str]) -> OrderDraft:
     text, due = form.get("text", ""), None
     if len(text) > MAX_NOTE:
         raise DirectoryError(field="text", code="invalid", value=text[:40])
+    if len(device) > MOST_ID:
+        raise DirectoryError(field="device", code="unknown", value=device[:MOST_ID])
     try:
         due = moment_in(form["due"], context.zone, whole=True) if form.get("due") else None
     except (ValueError, OverflowError) as error:
         raise DirectoryError(field="due", code="invalid", value=form["due"][:40]) from error
-    assignee = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:64]
+    if due is not None and not fits_int64(due):
+        raise DirectoryError(field="due", code="invalid", value=form["due"][:40])
+    assignee = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:MOST_ID]
     return OrderDraft(
         device=device,
         text=text,
-        finding=form.get("finding", "")[:64] or None,
+        finding=form.get("finding", "")[:MOST_ID] or None,
         assignee=assignee or None,
         due=due,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_ingest import holding
+from cloud_ingest import appraising, holding
 from cloud_ingest.records.models import Alarm
 from hearthward.core.model import quality_names
 from tests.unit.cloud_ingest.ward import Ward, block, frame, reading
@@ -64,3 +64,16 @@ async def test_a_store_that_fails_first_is_told_the_same(ward: Ward, monkeypatch
         await asyncio.sleep(wait)
         await ward.pipeline.process_waiting()
     assert (await said(ward))[-1] == "bad dropout"
+
+
+async def test_a_gate_that_fails_keeps_no_reading_from_the_store(ward: Ward, monkeypatch: pytest.MonkeyPatch):
+    def broken(*_args: object, **_options: object) -> None:
+        msg = "a bug"
+        raise ZeroDivisionError(msg)
+
+    monkeypatch.setattr(appraising, "refine", broken)
+    await ward.take(frame(block(1, reading(0, 97), reading(1, 84))))
+    assert [r.value for r in await ward.stored()] == [97, 84]
+    assert len(ward.receipts()) == 1
+    assert [a.text_en for a in await ward.rows(Alarm)] == ["SpO2 84 < 90"]
+    assert ward.telemetry.value("appraising_failed_total") == 1

@@ -133,3 +133,19 @@ async def test_the_list_as_csv_goes_on_beyond_its_first_piece(monkeypatch: pytes
         )
         assert {(row["firmware"], row["battery"], row["rssi"]) for row in rows} == {("1.2", "12.0", "")}
         assert rows[0]["last_seen"] == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "path", ["fleet/attention", "fleet/devices", "fleet/utilisation", "fleet/quality", "work-orders"]
+)
+async def test_no_place_in_a_list_is_beyond_all_numbers(path: str):
+    async with world() as made, made.client(made.principal(Role.ENGINEER)) as client:
+        answer = await client.get(f"/api/v1/{path}?offset={10**30}")
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("due", ["9999-12-31T00:00:00Z", 10**30], ids=["a year", "a number"])
+async def test_no_time_is_beyond_what_can_be_kept(due: object):
+    async with world() as made:
+        draft = {"device": made.ids["main", "deviceA"], "text": "x", "due": due}
+        await did(made, "POST", "work-orders", draft, status=422)

@@ -218,6 +218,14 @@ async def test_an_order_that_cannot_be_says_why_and_nothing_is_made(
     assert told(made) == []
 
 
+async def test_a_day_that_no_clock_reaches_and_an_id_that_is_none_are_refused(made: World):
+    async with engineer(made) as client:
+        far = await client.post(f"/fleet/devices/{DEVICE}/orders", data={"text": "x", "due": "9000-01-01"})
+        none = await client.post(f"/fleet/devices/{'d' * 65}/orders", data={"text": "x"})
+    assert (far.status_code, none.status_code) == (422, 404)
+    assert "This is no date." in far.text
+
+
 async def test_a_device_says_its_state_its_history_and_what_it_was_found_to_need(made: World):
     async with engineer(made) as client:
         text = flat((await client.get(f"/fleet/devices/{DEVICE}")).text)
