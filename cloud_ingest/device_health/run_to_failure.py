@@ -16,6 +16,7 @@ __all__ = ["SENSORS", "SETTINGS", "Run", "read_runs"]
 SETTINGS: Final = 3
 SENSORS: Final = 21
 _COLUMNS: Final = 2 + SETTINGS + SENSORS
+_DELIMITERS: Final = ",;"
 _MOST_BYTES: Final = 1 << 30
 
 
@@ -39,25 +40,30 @@ class Run:
 
 
 def read_runs(path: Path) -> list[Run]:
-    """All units of a file, plain or gzip: unit, cycle, 3 settings, 21 sensors a line, parted by spaces.
+    """All units of a file, plain or gzip: unit, cycle, 3 settings, 21 sensors a line, in this order.
 
-    Source: Saxena and Goebel, "Turbofan Engine Degradation Simulation Data Set", NASA, 2008. Raises
-    ConfigError naming file, line and what is wrong with it.
+    They are parted by spaces, as in the set itself, or by commas, semicolons or tabs; a first line of names
+    is passed over. Source: Saxena and Goebel, "Turbofan Engine Degradation Simulation Data Set", NASA, 2008.
+    Raises ConfigError naming file, line and what is wrong with it.
     """
     settings: dict[int, list[tuple[float, ...]]] = {}
     sensors: dict[int, list[tuple[float, ...]]] = {}
     last = 0
     for number, line in enumerate(_text(path).splitlines(), 1):
-        if not line.strip():
+        parts = _parts(line)
+        if not any(parts) or (number == 1 and _names(parts)):
             continue
-        row = _numbers(path, number, line)
+        row = _numbers(path, number, parts)
         unit, cycle = int(row[0]), int(row[1])
         if (unit, cycle) != (row[0], row[1]) or unit < 1:
             _refuse(path, number, f"unit {row[0]:g} and cycle {row[1]:g} are to be whole numbers from 1 on")
         if unit != last and unit in sensors:
             _refuse(path, number, f"unit {unit} goes on after unit {last}: sort by unit, then by cycle")
-        if cycle != len(sensors.get(unit, ())) + 1:
-            _refuse(path, number, f"unit {unit} has cycle {cycle} after cycle {len(sensors.get(unit, ()))}")
+        before = len(sensors.get(unit, ()))
+        if cycle != before + 1:
+            _refuse(
+                path, number, f"unit {unit} has cycle {cycle} after cycle {before}: each from 1 on is needed"
+            )
         last = unit
         settings.setdefault(unit, []).append(tuple(row[2 : 2 + SETTINGS]))
         sensors.setdefault(unit, []).append(tuple(row[2 + SETTINGS :]))
@@ -81,15 +87,34 @@ def _text(path: Path) -> str:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         msg = "is a gzip file that is damaged, or too large"
         raise ConfigError(msg, file=str(path)) from error
-    return raw.decode("ascii", "replace")
+    return raw.removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace")
 
 
-def _numbers(path: Path, number: int, line: str) -> list[float]:
-    parts = line.split()
+def _parts(line: str) -> list[str]:
+    """A line's fields; the last of the set's own lines is followed by two spaces."""
+    delimiter = next((mark for mark in _DELIMITERS if mark in line), None)
+    if delimiter is None:
+        return line.split()
+    return [part.strip().strip('"') for part in line.split(delimiter)]
+
+
+def _names(parts: list[str]) -> bool:
+    """Whether these are as many names as there are columns, and no number among them."""
+    return len(parts) == _COLUMNS and not any(map(_is_number, parts))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return not text
+    return True
+
+
+def _numbers(path: Path, number: int, parts: list[str]) -> list[float]:
     if len(parts) != _COLUMNS:
-        _refuse(
-            path, number, f"{len(parts)} columns instead of {_COLUMNS} (unit, cycle, 3 settings, 21 sensors)"
-        )
+        what = "unit, cycle, 3 settings, 21 sensors; parted by spaces or commas"
+        _refuse(path, number, f"{len(parts)} columns instead of {_COLUMNS} ({what})")
     row = []
     for column, text in enumerate(parts, 1):
         try:
@@ -97,7 +122,11 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            _refuse(path, number, f"column {column} is no number: {text[:40]!r}")
+            _refuse(
+                path,
+                number,
+                f"column {column} is no number: {text[:40]!r}; mend it, or leave unit {parts[0]} out",
+            )
         row.append(value)
     return row
 

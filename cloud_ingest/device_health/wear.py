@@ -9,10 +9,12 @@ units are operated under several conditions a sensor is first taken relative to 
 from __future__ import annotations
 
 import math
-from collections import deque
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import fsum
 from statistics import fmean, pstdev
 from typing import Final
 
@@ -33,6 +35,8 @@ BEGINNING: Final = 20
 """Cycles that count as how a unit began."""
 APART: Final = 0.05
 """Settings with a gap of this share of their range between them are two."""
+MATTERS: Final = 0.1
+"""So much of some sensor's variance a setting must account for, or it is no condition but its own noise."""
 SMALL: Final = 1e-9
 
 
@@ -41,34 +45,40 @@ class Conditions:
     """How units are operated: groups of like settings, and what is usual of each sensor in each.
 
     ``centres`` and ``usual`` (mean, spread by sensor) go together; ``sensors`` are those that vary within
-    a condition; the others say nothing of wear.
+    a condition; the others say nothing of wear. ``scales`` are how far apart the centres lie in each setting,
+    0 for one that sensors do not follow.
     """
 
     sensors: tuple[int, ...]
     centres: tuple[tuple[float, ...], ...]
     usual: tuple[tuple[tuple[float, float], ...], ...]
+    scales: tuple[float, ...]
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Conditions:
         """Find them in runs."""
-        cuts = [_cuts([row[n] for run in runs for row in run.settings]) for n in range(SETTINGS)]
-        groups: dict[tuple[int, ...], list[int]] = {}
         settings = [row for run in runs for row in run.settings]
         sensors = [row for run in runs for row in run.sensors]
-        for i, row in enumerate(settings):
-            place = tuple(sum(value > cut for cut in cuts[n]) for n, value in enumerate(row))
+        columns = list(zip(*sensors, strict=True))
+        places = [_places([row[n] for row in settings], columns) for n in range(SETTINGS)]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, place in enumerate(zip(*places, strict=True)):
             groups.setdefault(place, []).append(i)
         centres, usual = [], []
         for _, members in sorted(groups.items()):
             centres.append(tuple(fmean(settings[i][n] for i in members) for n in range(SETTINGS)))
-            columns = [[sensors[i][s] for i in members] for s in range(SENSORS)]
-            usual.append(tuple((fmean(column), pstdev(column)) for column in columns))
+            of_each = ([column[i] for i in members] for column in columns)
+            usual.append(tuple((fmean(found), pstdev(found)) for found in of_each))
         varying = tuple(
             s
             for s in range(SENSORS)
             if any(spread > SMALL * max(1.0, abs(mean)) for mean, spread in _of(usual, s))
         )
-        return cls(varying, tuple(centres), tuple(usual))
+        scales = (
+            max(own) - min(own) if any(place) else 0.0
+            for own, place in zip(zip(*centres, strict=True), places, strict=True)
+        )
+        return cls(varying, tuple(centres), tuple(usual), tuple(scales))
 
     def relative(self, settings: Sequence[float], sensors: Sequence[float]) -> list[float]:
         """The varying sensors in spreads from what is usual under these settings."""
@@ -80,10 +90,13 @@ class Conditions:
     def _nearest(self, settings: Sequence[float]) -> int:
         if len(self.centres) == 1:
             return 0
-        scale = [max(abs(c[n]) for c in self.centres) or 1.0 for n in range(SETTINGS)]
         return min(
             range(len(self.centres)),
-            key=lambda i: sum(((settings[n] - self.centres[i][n]) / scale[n]) ** 2 for n in range(SETTINGS)),
+            key=lambda i: sum(
+                ((x - c) / scale) ** 2
+                for x, c, scale in zip(settings, self.centres[i], self.scales, strict=True)
+                if scale
+            ),
         )
 
 
@@ -91,11 +104,33 @@ def _of(usual: Sequence[Sequence[tuple[float, float]]], sensor: int) -> list[tup
     return [condition[sensor] for condition in usual]
 
 
-def _cuts(values: Sequence[float]) -> list[float]:
-    """Where the values fall apart into groups."""
+def _places(values: Sequence[float], sensors: Sequence[Sequence[float]]) -> list[int]:
+    """Which group each value of a setting falls into; all in one where no sensor follows the groups.
+
+    A setting that only trembles, to few decimals, falls into groups as well, one a decimal.
+    """
     ordered = sorted(set(values))
     gap = APART * (ordered[-1] - ordered[0])
-    return [(a + b) / 2 for a, b in pairwise(ordered) if b - a > gap > 0]
+    cuts = [(a + b) / 2 for a, b in pairwise(ordered) if b - a > gap > 0]
+    places = [bisect_left(cuts, value) for value in values]
+    return (
+        places
+        if cuts and any(_explained(places, column) > MATTERS for column in sensors)
+        else [0] * len(places)
+    )
+
+
+def _explained(places: Sequence[int], values: Sequence[float]) -> float:
+    """The share of the variance between groups, less what chance would give."""
+    mean = fmean(values)
+    whole = fsum((x - mean) ** 2 for x in values)
+    if whole <= (SMALL * max(1.0, abs(mean))) ** 2 * len(values):
+        return 0.0
+    count, total = Counter(places), dict.fromkeys(places, 0.0)
+    for place, x in zip(places, values, strict=True):
+        total[place] += x - mean
+    between = fsum(total[place] ** 2 / n for place, n in count.items())
+    return between / whole - (len(count) - 1) / max(1, len(values) - 1)
 
 
 class _Means:

@@ -41,6 +41,30 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path: Path, text: str, li
     assert caught.value.line == line
 
 
+@pytest.mark.parametrize(
+    "delimiter", [",", ";", "\t", ", "], ids=["comma", "semicolon", "tab", "comma space"]
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_table_of_a_spreadsheet_is_read_as_the_sets_own(tmp_path: Path, delimiter: str, *, named: bool):
+    own = lines(engine(1, 30), engine(2, 20))
+    (tmp_path / "runs.txt").write_text(own)
+    names = ["unit", "cycle", *(f"c{n}" for n in range(24))]
+    rows = [*([names] if named else []), *(line.split() for line in own.splitlines())]
+    text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in rows) + "\r\n"
+    (tmp_path / "runs.csv").write_bytes(text.encode())
+    assert read_runs(tmp_path / "runs.csv") == read_runs(tmp_path / "runs.txt")
+
+
+def test_names_further_down_or_of_other_columns_are_refused(tmp_path: Path):
+    names = ",".join(f"c{n}" for n in range(26))
+    numbers = "1,1" + ",0" * 24
+    for text, line in ((f"{numbers}\n{names}\n", 2), (f"{names},more\n{numbers}\n", 1)):
+        (tmp_path / "runs.csv").write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            read_runs(tmp_path / "runs.csv")
+        assert caught.value.line == line
+
+
 def test_nothing_and_damage_are_said(tmp_path: Path):
     (tmp_path / "empty").write_text("\n \n")
     (tmp_path / "cut.gz").write_bytes(gzip.compress(lines(engine(1, 30)).encode())[:-9])

@@ -1,5 +1,7 @@
 """What is taken from sensors, cycle by cycle."""
 
+from dataclasses import replace
+
 import pytest
 
 from cloud_ingest.device_health.wear import Conditions, features
@@ -11,6 +13,28 @@ def test_only_sensors_that_vary_under_a_condition_count():
     assert (one.sensors, len(one.centres)) == ((1, 2, 3), 1)
     three = Conditions.of([engine(n, 60, regimes=3) for n in range(1, 6)])
     assert (three.sensors, len(three.centres)) == ((1, 2, 3), 3)
+
+
+def test_a_setting_that_only_trembles_to_few_decimals_is_no_condition():
+    """As in C-MAPSS FD001: 13 values of the second setting, none of which moves a sensor."""
+    runs = [
+        replace(run, settings=tuple((a, round(b * 0.5, 4), c) for a, b, c in run.settings))
+        for run in (engine(n, 60) for n in range(1, 6))
+    ]
+    assert len({row[1] for run in runs for row in run.settings}) > 5
+    assert len(Conditions.of(runs).centres) == 1
+
+
+def test_only_settings_that_sensors_follow_tell_the_condition():
+    runs = [
+        replace(run, settings=tuple((a, b, n % 2 * 1e6) for n, (a, b, _) in enumerate(run.settings)))
+        for run in (engine(n, 60, regimes=3) for n in range(1, 6))
+    ]
+    found = Conditions.of(runs)
+    assert (len(found.centres), found.scales[2]) == (3, 0.0)
+    for centre, usual in zip(found.centres, found.usual, strict=True):
+        means = [mean for mean, _ in usual]
+        assert found.relative((*centre[:2], 5e6), means) == [0.0, 0.0, 0.0]
 
 
 def test_a_value_is_taken_relative_to_what_is_usual_under_its_condition():
