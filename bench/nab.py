@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from bench.figures import Outcome
 from bench.nab_data import Series, read_series
@@ -23,6 +23,7 @@ __all__ = ["measure"]
 
 Detector = Callable[[Series], Sequence[float]]
 ALPHA: Final = 0.01
+WINDOW: Final = 1000
 PUBLISHED: Final = (
     "published, all of the benchmark: ARTime 74.9, Numenta HTM 70.1, CAD OSE 69.9, KNN-CAD 58.0"
 )
@@ -50,14 +51,49 @@ def range_novelty(one: Series) -> list[float]:
     return out
 
 
+def windowed_gaussian(one: Series) -> list[float]:
+    """The benchmark's own baseline: how unlikely a value is, going by the thousand before it."""
+    import numpy as np
+
+    out = []
+    for n, value in enumerate(one.values):
+        before = np.array(one.values[max(0, n - WINDOW) : n] or (value,))
+        away = abs(value - before.mean()) / (before.std() or 1e-6)
+        out.append(1.0 - 0.5 * math.erfc(away / 1.4142))  # so rounded there
+    return out
+
+
 def standard_absolute_deviation(one: Series) -> list[float]:
     """The detector of that name in river."""
     from river.anomaly import StandardAbsoluteDeviation
 
-    detector, out = StandardAbsoluteDeviation(), []
+    return _of_river(StandardAbsoluteDeviation(), one)
+
+
+def gaussian_scorer(one: Series) -> list[float]:
+    """The detector of that name in river."""
+    from river.anomaly import GaussianScorer
+
+    return _of_river(GaussianScorer(), one)
+
+
+def _of_river(detector: Any, one: Series) -> list[float]:
+    out = []
     for value in one.values:
         out.append(float(detector.score_one(None, value)))
         detector.learn_one(None, value)
+    return out
+
+
+def half_space_trees(one: Series) -> list[float]:
+    """The detector of that name in river, on values between the lowest and the highest so far."""
+    from river.anomaly import HalfSpaceTrees
+    from river.preprocessing import MinMaxScaler
+
+    detector, out = MinMaxScaler() | HalfSpaceTrees(seed=1), []
+    for value in one.values:
+        out.append(float(detector.score_one({"value": value})))
+        detector.learn_one({"value": value})
     return out
 
 
@@ -70,6 +106,9 @@ def record_stack(one: Series, parameters: Parameters = DEFAULTS) -> list[float]:
 DETECTORS: Final[dict[str, Detector]] = {
     "EWMA z": ewma_z,
     "range novelty": range_novelty,
+    "windowed Gaussian": windowed_gaussian,
+    "river GaussianScorer": gaussian_scorer,
+    "river HalfSpaceTrees": half_space_trees,
     "river StandardAbsoluteDeviation": standard_absolute_deviation,
     "record stack": record_stack,
 }

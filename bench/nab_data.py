@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,11 +39,11 @@ def _rows(times: Sequence[float], window: Sequence[str]) -> tuple[int, int]:
     return inside[0], inside[-1]
 
 
-def read_series(folder: Path) -> list[Series]:
-    """All files that ``windows.json`` names, by name."""
+def read_series(folder: Path, only: Collection[str] | None = None) -> list[Series]:
+    """All files that ``windows.json`` names, by name; or ``only`` these of them."""
     windows = json.loads((folder / "windows.json").read_text())
     out = []
-    for name in sorted(windows):
+    for name in sorted(windows if only is None else only):
         with (folder / name).open(newline="") as file:
             rows = list(csv.DictReader(file))
         times = tuple(_seconds(row["timestamp"]) for row in rows)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from bench.nab import lofo, record_stack
+from bench.nab import lofo, record_stack, windowed_gaussian
 from bench.nab_data import Series, read_series
 from bench.nab_scoring import NEVER, Labelled, best, deltas, normalised, probation, raw_at, worth
 from bench.real_data import recordings
@@ -97,6 +97,31 @@ def scored(series: list[Series]) -> tuple[float, float]:
     parts = [deltas(one.labelled, record_stack(one)) for one in series]
     labelled = [one.labelled for one in series]
     return normalised(best(parts).raw, labelled), normalised(raw_at(parts, 0.5), labelled)
+
+
+PUBLISHED = {
+    "realAdExchange/exchange-2_cpc_results.csv": -1.0,
+    "realAdExchange/exchange-2_cpm_results.csv": -2.0,
+    "realAdExchange/exchange-3_cpc_results.csv": 2.5026632611866138,
+    "realAdExchange/exchange-3_cpm_results.csv": 0.862098587352162,
+    "realAdExchange/exchange-4_cpc_results.csv": 0.2922884634276035,
+    "realAdExchange/exchange-4_cpm_results.csv": 1.274710362684976,
+    "realAWSCloudwatch/ec2_cpu_utilization_24ae8d.csv": -1.266678759349383,
+    "realAWSCloudwatch/ec2_cpu_utilization_c6585a.csv": -1.32,
+    "realAWSCloudwatch/rds_cpu_utilization_cc0c53.csv": -0.13844919792440225,
+}
+"""Raw scores at a threshold of 1 in the benchmark's own ``windowedGaussian_standard_scores.csv``."""
+
+
+def test_the_scoring_is_the_benchmarks_own():
+    folder = recordings("nab")
+    if folder is None:
+        pytest.skip("the benchmark's files are not here: set HEARTHWARD_DATA")
+    found = {}
+    for one in read_series(folder, PUBLISHED):
+        gained = raw_at([deltas(one.labelled, windowed_gaussian(one))], 1.0)
+        found[one.name] = gained - len(one.labelled.windows)
+    assert found == pytest.approx(PUBLISHED, abs=1e-9)
 
 
 def test_the_record_stack_on_made_series():
