@@ -26,8 +26,8 @@ def add_rul_command(main: click.Group, told: Wrap) -> None:
         """Estimate how many cycles each unit of TEST has left after its last one, as CSV: unit, rul.
 
         TRAIN has units that ran until they failed. Both are in the format of NASA's C-MAPSS (plain or gzip):
-        unit, cycle, 3 settings, 21 sensors a line, parted by spaces; or the same as CSV, with or without names
-        in its first line. No row sees a later one.
+        unit, cycle, 3 settings, 21 sensors a line, parted by spaces; or the same as CSV, with or without
+        names in its first line. No row sees a later one.
         """
         click.echo(estimate(train, test, out, band=band), nl=False)
 
