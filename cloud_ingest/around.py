@@ -1,4 +1,4 @@
-"""What the gateways tell of what is around them, kept in memory; and asking one to listen now."""
+"""What the gateways tell of what is around them, kept in memory; and asking one for something now."""
 
 from __future__ import annotations
 
@@ -83,8 +83,19 @@ class AroundBoard:
 
     async def scan(self, gateway: str, seconds: int) -> None:
         """Ask a gateway to listen for 1..60 s. Raises UplinkError: there is no connection."""
+        seconds = min(max(1, seconds), MOST_SCAN_S)
+        await self._ask(Ask(gateway, "scan", seconds, self._now()))
+        self._listening[gateway] = self._wall.now_ns() + seconds * SECOND
+
+    async def give_consent(self, gateway: str, address: str, user: int, code: int) -> None:
+        """Have a gateway keep the consent of a device's user. Raises UplinkError: there is no connection."""
+        await self._ask(Ask(gateway, "consent", 0, self._now(), consent=(address, user, code)))
+
+    def _now(self) -> int:
+        """When something is asked: later than all that was asked before."""
         self._issued = max(self._wall.now_ns(), self._issued + 1)
-        ask = Ask(gateway, "scan", min(max(1, seconds), MOST_SCAN_S), self._issued)
+        return self._issued
+
+    async def _ask(self, ask: Ask) -> None:
         signed = ask.signed(self._key.sign(ask.signed_part()))
-        await self._source.publish(topic(self._tenant, gateway, "ask"), signed.encode())
-        self._listening[gateway] = self._wall.now_ns() + ask.seconds * SECOND
+        await self._source.publish(topic(self._tenant, ask.gateway, "ask"), signed.encode())

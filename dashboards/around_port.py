@@ -28,6 +28,13 @@ class AroundPort(Protocol):
         """
         ...
 
+    async def give_user_code(self, scope: Scope, gateway: str, address: str, user: int, code: int) -> None:
+        """Have a gateway keep the consent of a device's user.
+
+        Refused: ``gateway`` unknown (none in scope) or state (it is offline).
+        """
+        ...
+
     async def adopt(self, scope: Scope, fields: Mapping[str, Any], patient: str | None) -> Adopted:
         """Enter a device (``fields`` as for ``create``) and give it to a patient: both or nothing.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -50,12 +50,21 @@ class CloudAround:
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
         """See the port."""
+        await self._asked(scope, gateway, lambda: self._service.around.scan(gateway, seconds))
+
+    async def give_user_code(self, scope: Scope, gateway: str, address: str, user: int, code: int) -> None:
+        """See the port."""
+        board = self._service.around
+        await self._asked(scope, gateway, lambda: board.give_consent(gateway, address, user, code))
+
+    async def _asked(self, scope: Scope, gateway: str, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask a gateway that is in scope and hears us. Raises DirectoryError."""
         if gateway not in {one.id for one in await self.items(scope, "gateway")}:
             raise DirectoryError(field="gateway", code="unknown", value=gateway)
         if not self._service.gateways.online(gateway):
             raise DirectoryError(field="gateway", code="state", value="offline")
         try:
-            await self._service.around.scan(gateway, seconds)
+            await ask()
         except UplinkError as error:
             raise DirectoryError(field="gateway", code="state", value="offline") from error
 

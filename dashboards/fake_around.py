@@ -26,6 +26,7 @@ class FakeAround:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
+        self.user_codes: list[tuple[str, str, int, int]] = []
         self._listening: dict[str, int] = {}
         self._around_told: defaultdict[str, dict[str, tuple[int, Sightings]]] = defaultdict(dict)
 
@@ -63,13 +64,21 @@ class FakeAround:
 
     async def scan(self, scope: Scope, gateway: str, seconds: int) -> None:
         """See the port."""
+        await self._must_hear(scope, gateway)
+        self.asked.append((gateway, seconds))
+        self._listening[gateway] = self.clock.now_ns() + seconds * SECOND
+
+    async def give_user_code(self, scope: Scope, gateway: str, address: str, user: int, code: int) -> None:
+        """See the port."""
+        await self._must_hear(scope, gateway)
+        self.user_codes.append((gateway, address, user, code))
+
+    async def _must_hear(self, scope: Scope, gateway: str) -> None:
         known = {one.id: one for one in await self.items(scope, "gateway")}.get(gateway)
         if not isinstance(known, Gateway):
             raise DirectoryError(field="gateway", code="unknown", value=gateway)
         if not known.online:
             raise DirectoryError(field="gateway", code="state", value="offline")
-        self.asked.append((gateway, seconds))
-        self._listening[gateway] = self.clock.now_ns() + seconds * SECOND
 
     async def adopt(self, scope: Scope, fields: Mapping[str, Any], patient: str | None) -> Adopted:
         """See the port."""

@@ -12,13 +12,12 @@ from typing import Final
 
 from hearthward.core.files import keep_durably
 
-__all__ = ["MOST_CODE", "NO_USER", "Consent", "Consents"]
+__all__ = ["NO_USER", "Consent", "Consents"]
 
 logger = logging.getLogger(__name__)
 
 NO_USER: Final = 255
 """User Data Service 1.1: nobody; what is measured is told as far as the device tells it to anybody."""
-MOST_CODE: Final = 9999
 
 _CONSENT: Final = 0x02
 _RESPONSE: Final = 0x20

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from dashboards.access import Context, Guard
-from dashboards.api.directory import check_device
+from dashboards.api.directory import ENTRIES, check_device
 from dashboards.api.drafts import AdoptDraft, Draft
 from dashboards.around_models import Adopted, Around
 from dashboards.backend import DirectoryError
 from dashboards.directory_port import AskedItems
-from dashboards.models import Encounter, ProfileChoice
-from dashboards.problems import ERROR_RESPONSES, Problem
-from hearthward.core.sightings import MOST_SCAN_S
+from dashboards.models import Device, Encounter, ProfileChoice
+from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
+from hearthward.core.sightings import MOST_CODE, MOST_SCAN_S, MOST_USER
 from hearthward.trust.access import Action
 
-__all__ = ["ScanAsked", "adopt", "router", "scan"]
+__all__ = ["ConsentBody", "ScanAsked", "adopt", "give_consent", "router", "scan"]
 
 router = APIRouter(prefix="/api/v1", tags=["discovery"], responses=ERROR_RESPONSES)
 KIND: Final = "gateway"
@@ -69,6 +69,21 @@ async def scan(context: Context, gateway: str, seconds: int) -> ScanAsked:
     return ScanAsked(gateway=gateway, seconds=seconds)
 
 
+class ConsentBody(Draft):
+    """A user of the device, and the code that it shows for them."""
+
+    user: int = Field(ge=0, le=MOST_USER)
+    code: int = Field(ge=0, le=MOST_CODE)
+
+
+class ConsentGiven(BaseModel):
+    """The gateway was told whose measurements the device may tell it."""
+
+    device: str
+    gateway: str
+    user: int
+
+
 CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": Adopted, "description": "It was adopted so already"},
     409: {"model": Problem, "description": "Conflict"},
@@ -90,12 +105,18 @@ async def post_adopt(
 
 
 async def adopt(context: Context, draft: AdoptDraft, profiles: Sequence[ProfileChoice]) -> Adopted:
-    """Take a device in for the caller, audited. Raises DirectoryError, AccessError."""
-    fields = {k: v for k, v in draft.model_dump(exclude={"patient", "bed"}).items() if v is not None}
+    """Take a device in for the caller, audited. Raises DirectoryError, AccessError.
+
+    The consent of a user goes to the gateway before: what nobody asks for harms nobody, and is not kept here.
+    """
+    apart = {"patient", "bed", "user", "code"}
+    fields = {k: v for k, v in draft.model_dump(exclude=apart).items() if v is not None}
     if draft.transport == "ble":
         fields["address"] = fields["address"].upper()
     check_device({"profile": None, **fields}, profiles, draft.transport)
     patient = await _patient(context, draft)
+    if draft.user is not None or draft.code is not None:
+        await give_consent(context, draft, draft.user, draft.code)
     done = await context.backend.adopt(context.scope, fields, patient)
     if not done.created:
         return done
@@ -105,6 +126,33 @@ async def adopt(context: Context, draft: AdoptDraft, profiles: Sequence[ProfileC
         given = {"do": "give", "device": done.device.id, "patient": done.association.patient}
         await context.audit(Action.ASSIGN_DEVICE, "association", target=done.association.id, detail=given)
     return done
+
+
+@router.post("/devices/{key}/consent", status_code=202)
+async def post_consent(
+    context: Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, "device"))], key: str, body: ConsentBody
+) -> ConsentGiven:
+    """Give a scale's gateway the consent of one of the scale's users: it tells only to whom they trust.
+
+    The gateway keeps it, the cloud does not. It counts from the scale's next connection on.
+    """
+    device = await context.backend.item(context.scope, "device", key)
+    if not isinstance(device, Device) or device.ended is not None:
+        raise MissingError(ENTRIES["device"].kind, key)
+    await give_consent(context, device, body.user, body.code)
+    return ConsentGiven(device=key, gateway=device.gateway, user=body.user)
+
+
+async def give_consent(context: Context, at: Device | AdoptDraft, user: int | None, code: int | None) -> None:
+    """Have a device's gateway keep the consent of one of its users. Raises DirectoryError."""
+    if user is None or code is None:
+        raise DirectoryError(field="user" if user is None else "code", code="required")
+    if at.transport != "ble":
+        raise DirectoryError(field="user", code="transport", value=at.transport)
+    address = at.address.upper()
+    await context.backend.give_user_code(context.scope, at.gateway, address, user, code)
+    detail = {"do": "consent", "address": address, "user": user}  # never the code
+    await context.audit(Action.MANAGE_DEVICES, KIND, target=at.gateway, detail=detail)
 
 
 async def _patient(context: Context, draft: AdoptDraft) -> str | None:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dashboards.models import Instant, Kind
 from dashboards.zones import known_zone
+from hearthward.core.sightings import MOST_CODE, MOST_USER
 
 __all__ = ["CHANGES", "DRAFTS", "AdoptDraft", "Draft", "EndDraft"]
 
@@ -41,6 +42,8 @@ OptionalText = Annotated[Text | None, BeforeValidator(_blank_is_none)]
 OptionalInstant = Annotated[Instant | None, BeforeValidator(_blank_is_none)]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
 Seconds = Annotated[_Seconds | None, BeforeValidator(_blank_is_none)]
+OptionalUser = Annotated[Annotated[int, Field(ge=0, le=MOST_USER)] | None, BeforeValidator(_blank_is_none)]
+OptionalCode = Annotated[Annotated[int, Field(ge=0, le=MOST_CODE)] | None, BeforeValidator(_blank_is_none)]
 
 
 class Draft(BaseModel):
@@ -112,6 +115,8 @@ class AdoptDraft(DeviceDraft):
 
     patient: OptionalKey = None
     bed: OptionalKey = None
+    user: OptionalUser = Field(None, description="whose measurements a scale of several users is to tell")
+    code: OptionalCode = Field(None, description="the code that the scale shows for that user")
 
 
 class AssociationDraft(Draft):

@@ -133,6 +133,7 @@ REASONS: Final = {
     "several": N_("fits several, give the id: {value}"),
     "serial": N_("is required: a serial device cannot be identified when it connects"),
     "transport": N_("is not for a device with this connection: {value}"),
+    "state": N_("is not connected now: nothing can be given to it"),
 }
 """What a refused field says on the page, by the code of a DirectoryError."""
 MISSING: Final = frozenset({"missing", "string_too_short"})

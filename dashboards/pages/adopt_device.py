@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from dashboards.access import Context
-from dashboards.api.around import adopt
+from dashboards.api.around import ConsentBody, adopt, give_consent
 from dashboards.api.directory import ENTRIES
 from dashboards.api.drafts import AdoptDraft
 from dashboards.around_models import SeenDevice
@@ -33,6 +33,10 @@ router = APIRouter(include_in_schema=False)
 WHOM: Final = (
     Input("patient", N_("Patient"), "patient", hint=N_("whom it measures from now on; empty: nobody yet")),
     Input("bed", N_("or who lies in bed"), "bed"),
+)
+CONSENT: Final = (
+    Input("user", N_("User on the device"), kind="number", hint=N_("for scales that ask for consent")),
+    Input("code", N_("Code of that user"), kind="number", hint=N_("four digits that the scale shows for it")),
 )
 FIXED: Final = ("transport", "address")
 NAMES: Final = ("id", "label", "gateway", "profile", "timezone")
@@ -74,9 +78,33 @@ async def take_in(request: Request, context: Manage) -> Response:
 @router.get("/devices/{device}/adopted")
 async def adopted(request: Request, context: Manage, device: str) -> Response:
     """How it is until its values come; htmx fetches the part that changes."""
+    return await _adopted(request, context, await _device(context, device))
+
+
+@router.post("/devices/{device}/consent")
+async def consent(request: Request, context: Manage, device: str) -> Response:
+    """Have the device's gateway keep the consent of one of its users; on refusal the page with why."""
+    row = await _device(context, device)
+    typed = {k: str(v) for k, v in (await request.form()).items() if k in {"user", "code"}}
+    try:
+        body = ConsentBody.model_validate(typed)
+        await give_consent(context, row, body.user, body.code)
+    except (ValidationError, DirectoryError) as error:
+        return await _adopted(request, context, row, blamed("device", device, typed, error))
+    return RedirectResponse(f"/devices/{device}/adopted?given=1", status_code=303)
+
+
+async def _device(context: Context, device: str) -> Device:
     row = await context.backend.item(context.scope, "device", device)
     if not isinstance(row, Device) or row.ended is not None:
         raise MissingError(ENTRIES["device"].kind, device)
+    return row
+
+
+async def _adopted(
+    request: Request, context: Context, row: Device, attempt: Attempt | None = None
+) -> Response:
+    device = row.id
     worn, somebody = await context.backend.worn(context.scope, device)
     samples = await context.backend.latest(context.scope, {device})
     since = worn.start if worn else 0
@@ -89,6 +117,12 @@ async def adopted(request: Request, context: Manage, device: str) -> Response:
         request,
         context,
         "adopted_part.html" if is_htmx(request) else "adopted.html",
+        status=422 if attempt else 200,
+        attempt=attempt or Attempt("device", device),
+        consent=CONSENT if row.transport == "ble" else (),
+        given="given" in request.query_params,
+        reasons=REASONS,
+        choices={},
         device=row,
         worn=worn,
         somebody=somebody,
@@ -151,6 +185,7 @@ async def _form(
         gateway=gateway if isinstance(gateway, Gateway) else None,
         fields=FIELDS,
         whom=WHOM if gives else (),
+        consent=() if serial else CONSENT,
         choices=choices,
         profiles=mine,
         transports=TRANSPORTS,

@@ -1,4 +1,4 @@
-"""What is around this gateway on its way to the cloud, and the cloud's wish that it listens now."""
+"""What is around this gateway on its way to the cloud, and what the cloud asks it for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from devices.consents import Consent, Consents
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink.sending import Publishing
 from hearthward.core.clock import Clock
@@ -47,7 +48,10 @@ class _Client(Publishing, Protocol):
 
 
 class SightingTeller:
-    """Publishes sightings after each connect and when there is news; does what the cloud asks, once."""
+    """Publishes sightings after each connect and when there is news; does what the cloud asks, once.
+
+    ``consents`` keep what the users of devices consented to (None: nobody keeps them).
+    """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
@@ -59,12 +63,13 @@ class SightingTeller:
         session: str,
         clock: Clock,
         telemetry: Telemetry,
+        consents: Consents | None = None,
         every_s: float = EVERY_S,
         strangers_s: float = STRANGERS_S,
     ) -> None:
         self.asked = topic(tenant, gateway, "ask")
         self._topic = topic(tenant, gateway, "sightings")
-        self._around, self._trust = around, trust
+        self._around, self._trust, self._consents = around, trust, consents
         self._gateway, self._session = gateway, session
         self._clock, self._telemetry = clock, telemetry
         self._every_s, self._strangers_s = every_s, strangers_s
@@ -104,7 +109,7 @@ class SightingTeller:
         seen = tuple(around.sightings())
         return Sightings(self._gateway, self._session, now, seen, hearing=not trouble, trouble=trouble)
 
-    def take(self, payload: bytes) -> None:
+    async def take(self, payload: bytes) -> None:
         """Do what is asked, unless nobody believes it; counts ``asks_refused_total`` by reason."""
         try:
             ask = Ask.decode(payload)
@@ -118,9 +123,26 @@ class SightingTeller:
             self._refuse(reason)
             return
         self._done = ask.issued
+        if ask.consent is None:
+            log.info("asked to listen for devices for %d s", ask.seconds)
+            self._around.ask(ask.seconds)
+        elif not await self._keep(*ask.consent):
+            return
         self._telemetry.count("asks_done_total", kind=ask.kind)
-        log.info("asked to listen for devices for %d s", ask.seconds)
-        self._around.ask(ask.seconds)
+
+    async def _keep(self, address: str, user: int, code: int) -> bool:
+        """Keep a consent; whether it is kept."""
+        try:
+            if self._consents is None:
+                self._refuse("nobody keeps consents")
+                return False
+            await self._consents.keep(address, Consent(user, code))
+        except OSError as error:
+            log.error("the consent of a user of %s cannot be kept: %s", address, error)  # noqa: TRY400 - the disk's own words say it
+            self._refuse("disk")
+            return False
+        log.info("the consent of a user of %s is kept", address)
+        return True
 
     def _refuse(self, reason: str) -> None:
         self._telemetry.count("asks_refused_total", reason=reason)

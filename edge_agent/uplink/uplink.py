@@ -14,6 +14,7 @@ from typing import Final
 
 import aiomqtt
 
+from devices.consents import Consents
 from edge_agent.outbox import Outbox
 from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink.accounts import Bookkeeper
@@ -58,7 +59,7 @@ class Uplink:
     ``on_config`` gets each configuration document meant for this gateway, its digest verified; it raises
     a HearthwardError to refuse it. ``status`` is asked whenever a status message is due; ``trust`` says whose
     receipts and documents are believed. ``around`` is what is seen around this gateway (None: nothing is
-    told of it).
+    told of it), ``consents`` where those of devices' users are kept.
     """
 
     def __init__(  # noqa: PLR0913 - the one object that joins all of these
@@ -74,6 +75,7 @@ class Uplink:
         status: Callable[[], Status],
         trust: CloudTrust,
         around: Around | None = None,
+        consents: Consents | None = None,
         ids: Ids | None = None,
         username: str | None = None,
         password: str | None = None,
@@ -123,6 +125,7 @@ class Uplink:
                 session=self.session,
                 clock=clock,
                 telemetry=telemetry,
+                consents=consents,
             )
         )
 
@@ -291,7 +294,7 @@ class Uplink:
             elif message.topic.value == config:
                 self._receiver.take_config(message.payload, retained=bool(message.retain))
             elif self._teller is not None and message.topic.value == self._teller.asked:
-                self._teller.take(message.payload)
+                await self._teller.take(message.payload)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -34,6 +34,8 @@ class Adoption:
     timezone: str | None = None
     patient: str | None = None
     bed: str | None = None
+    user: int | None = None
+    code: int | None = None
 
     @property
     def transport(self) -> str:
@@ -80,8 +82,12 @@ async def adopt(settings: Settings, wish: Adoption) -> Mapping[str, Any]:
             "label": wish.name,
             "patient": wish.patient,
             "bed": wish.bed,
+            "user": wish.user,
+            "code": wish.code,
         }
-        made = await rest.ask("POST", f"{API}/devices/adopt", dict, {k: v for k, v in fields.items() if v})
+        made = await rest.ask(
+            "POST", f"{API}/devices/adopt", dict, {k: v for k, v in fields.items() if v not in {None, ""}}
+        )
         return {**made, "heard": bool(seen)}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from hearthward.core.errors import ConfigError
-from hearthward.core.sightings import MOST_SCAN_S
+from hearthward.core.sightings import MOST_CODE, MOST_SCAN_S, MOST_USER
 
 __all__ = ["add_device_commands"]
 
@@ -86,6 +86,10 @@ def _add_adopt(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
     @click.option(
         "--timezone", help="Of the device's own clock, such as Asia/Shanghai (default: the gateway's)."
     )
+    @click.option(
+        "--user", type=click.IntRange(0, MOST_USER), help="Of a scale that asks for consent: whose."
+    )
+    @click.option("--code", type=click.IntRange(0, MOST_CODE), help="The code that it gave that user.")
     @_json_flag
     @click.pass_context
     @told
@@ -96,13 +100,17 @@ def _add_adopt(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
 
         ADDRESS is a Bluetooth address or a serial port's path, as `hearthward devices scan` shows it. It goes
         through the running cloud, is audited, and reaches the gateway with its next configuration. Without
-        --patient and --bed its readings are kept, for nobody yet. A port's profile has to be named.
+        --patient and --bed its readings are kept, for nobody yet. A port's profile has to be named. --user
+        and --code go to the gateway, as by `hearthward devices consent` there.
         """
         from hearthward.app.device_adopt import Adoption
         from hearthward.app.device_adopt import adopt as take_in
 
         if options["patient"] is not None and options["bed"] is not None:
             msg = "name a --patient or a --bed, not both"
+            raise click.UsageError(msg)
+        if (options["user"] is None) != (options["code"] is None):
+            msg = "a consent is both: --user and --code"
             raise click.UsageError(msg)
         made = asyncio.run(take_in(settings(context), Adoption(address, id=ident, **options)))
         if as_json:
@@ -182,8 +190,10 @@ def _add_pair(devices: click.Group, told: Wrap, settings: Callable[..., Any]) ->
 def _add_consent(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
     @devices.command()
     @click.argument("address")
-    @click.option("--user", type=click.IntRange(0, 254), help="The user's number on the device.")
-    @click.option("--code", type=click.IntRange(0, 9999), help="The code that the device gave that user.")
+    @click.option("--user", type=click.IntRange(0, MOST_USER), help="The user's number on the device.")
+    @click.option(
+        "--code", type=click.IntRange(0, MOST_CODE), help="The code that the device gave that user."
+    )
     @click.option("--none", "nobody", is_flag=True, help="No user: what the device tells to anybody.")
     @click.pass_context
     @told
@@ -202,9 +212,9 @@ def _add_consent(devices: click.Group, told: Wrap, settings: Callable[..., Any])
             msg = "give --user and --code, or --none, not both"
             raise click.UsageError(msg)
         if not nobody and user is None:
-            user = click.prompt("The user's number on the device", type=click.IntRange(0, 254))
+            user = click.prompt("The user's number on the device", type=click.IntRange(0, MOST_USER))
         if not nobody and code is None:
-            code = click.prompt("The code that it shows", type=click.IntRange(0, 9999))
+            code = click.prompt("The code that it shows", type=click.IntRange(0, MOST_CODE))
         asyncio.run(give_consent(settings(context), address, user, code))
         click.echo(
             f"{address}: " + ("no user is asked for" if nobody else f"the consent of user {user} is kept")

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from devices.consents import Consents
 from devices.discovery import Discovery
-from devices.links.radio import open_radio
+from devices.links.radio import CONSENTS, open_radio
 from devices.links.surroundings import Machine
 from devices.supervisor import DeviceFleet
 from edge_agent import CloudTrust, ConfigStore, EdgeAgent, Outbox, Uplink
@@ -111,6 +112,7 @@ async def edge_running(  # noqa: PLR0913 - what differs between the commands tha
                     status=agent.status,
                     trust=trust,
                     around=discovery,
+                    consents=Consents(folder / CONSENTS),
                     ids=ids,
                     username=settings.broker.username,
                     password=None if password is None else password.get_secret_value(),

@@ -91,8 +91,9 @@ ADVICE: Final[Mapping[Cause, Said]] = {
         "zh": "请在网关上配对: hearthward devices pair",
     },
     Cause.NEEDS_CONSENT: {
-        "en": "give the user's number and code that it shows, on the gateway: hearthward devices consent",
-        "zh": "请在网关上输入设备显示的用户编号与授权码: hearthward devices consent",
+        "en": "give the user's number and code that it shows: on the page of its adoption, or on the "
+        "gateway: hearthward devices consent",
+        "zh": "请在其接入页面, 或在网关上用 hearthward devices consent 输入设备显示的用户编号与授权码",
     },
     Cause.CONNECTED_ELSEWHERE: {
         "en": "close its app on phones nearby, or switch it off and on",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hearthward.core.clock import SECOND
@@ -13,7 +13,16 @@ from hearthward.core.errors import DecodeError
 from hearthward.core.packing import VERSION, pack, unpack
 from hearthward.core.text import tidy
 
-__all__ = ["ASKED_KINDS", "MOST_SCAN_S", "MOST_SIGHTINGS", "Ask", "Sightings", "worth_telling"]
+__all__ = [
+    "ASKED_KINDS",
+    "MOST_CODE",
+    "MOST_SCAN_S",
+    "MOST_SIGHTINGS",
+    "MOST_USER",
+    "Ask",
+    "Sightings",
+    "worth_telling",
+]
 
 MOST_SIGHTINGS: Final = 64
 """In one message; of the rest of a busy place only the number is told."""
@@ -22,7 +31,10 @@ MOST_MORE: Final = 1_000_000
 JUST_NS: Final = 60 * SECOND
 FAINT: Final = -128
 MOST_SCAN_S: Final = 60
-ASKED_KINDS: Final = frozenset({"scan"})
+ASKED_KINDS: Final = frozenset({"scan", "consent"})
+MOST_USER: Final = 254
+MOST_CODE: Final = 9999
+"""Of a device's user, and of the code by which that user consents (User Data Service 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,10 @@ def _strange(one: Sighting) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Something that a person wants a gateway to do now. ``kind`` is ``scan``: listen for ``seconds``.
+    """Something that a person wants a gateway to do now.
+
+    ``kind`` is ``scan``: listen for ``seconds``; or ``consent``: keep that of a device's user, which is
+    ``consent``: (Bluetooth address, user 0..254, code 0..9999); the code is never logged.
 
     ``issued`` is the cloud's real time (UTC ns): a gateway does what it is asked once, and nothing older than
     what it has done. Without the cloud's ``signature`` nobody does it.
@@ -109,13 +124,15 @@ class Ask:
     seconds: int
     issued: int
     signature: bytes = b""
+    consent: tuple[str, int, int] | None = field(default=None, repr=False)
 
     def signed_part(self) -> bytes:
         """What the cloud signs."""
         return b"ask" + pack(self._content())
 
     def _content(self) -> list[Any]:
-        return [VERSION, self.gateway, self.kind, self.seconds, self.issued]
+        more = [] if self.consent is None else [list(self.consent)]
+        return [VERSION, self.gateway, self.kind, self.seconds, self.issued, *more]
 
     def signed(self, signature: bytes) -> Ask:
         """The same with a signature."""
@@ -129,11 +146,11 @@ class Ask:
     def decode(cls, payload: bytes) -> Ask:
         """Bytes -> ask, its signature unchecked. Raises DecodeError and nothing else."""
         try:
-            gateway, kind, seconds, issued, signature = unpack(payload, "ask")
+            gateway, kind, seconds, issued, *more, signature = unpack(payload, "ask")
             good = isinstance(gateway, str) and kind in ASKED_KINDS and fits_int64(issued)
-            good = (
-                good and type(seconds) is int and 0 < seconds <= MOST_SCAN_S and isinstance(signature, bytes)
-            )
+            good = good and type(seconds) is int and isinstance(signature, bytes)
+            consent = _consent(more) if kind == "consent" else None
+            good = good and ((0 < seconds <= MOST_SCAN_S and not more) if consent is None else not seconds)
         except DecodeError:
             raise
         except Exception as error:
@@ -142,4 +159,14 @@ class Ask:
         if not good:
             msg = f"what is asked is not known, or not within 1..{MOST_SCAN_S} s"
             raise DecodeError(msg, reason="malformed")
-        return cls(gateway, kind, seconds, issued, signature)
+        return cls(gateway, kind, seconds, issued, signature, consent)
+
+
+def _consent(more: list[Any]) -> tuple[str, int, int]:
+    """Address, user and code. Raises ValueError."""
+    ((address, user, code),) = more
+    good = isinstance(address, str) and len(address) <= MOST_TEXT and type(user) is type(code) is int
+    if not (good and 0 <= user <= MOST_USER and 0 <= code <= MOST_CODE):
+        msg = "no consent"
+        raise ValueError(msg)
+    return address, user, code

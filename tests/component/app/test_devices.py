@@ -150,6 +150,11 @@ def test_a_patient_and_a_bed_at_once_are_too_many(tmp_path: Path):
     assert "not both" in said
 
 
+def test_half_a_consent_is_none(tmp_path: Path):
+    said = refused("--data", tmp_path, "devices", "adopt", "C0:00:00:00:00:01", "--user", "1", code=2)
+    assert "both: --user and --code" in said
+
+
 # --- a running cloud
 
 

@@ -39,6 +39,9 @@ class FakeEars(FakeSide):
     async def asked(self) -> list[tuple[str, int]]:
         return self.backend.asked
 
+    async def agreed(self) -> list[tuple[str, str, int, int]]:
+        return self.backend.user_codes
+
 
 class RealEars(RealSide):
     async def tell(self, seen: Sightings) -> None:
@@ -50,12 +53,18 @@ class RealEars(RealSide):
         await until(lambda: self.service.gateways.online("gw-1"))
 
     async def asked(self) -> list[tuple[str, int]]:
+        return [(a.gateway, a.seconds) for a in self._asks() if a.kind == "scan"]
+
+    async def agreed(self) -> list[tuple[str, str, int, int]]:
+        return [(a.gateway, *a.consent) for a in self._asks() if a.consent is not None]
+
+    def _asks(self) -> list[Ask]:
         sent = [m for m in self.source.published if m.topic.endswith("/ask")]
         asks = [Ask.decode(m.payload) for m in sent]
         assert all(verify(self.service.key.public, a.signed_part(), a.signature) for a in asks)
         assert len({a.issued for a in asks}) == len(asks)
         assert all(m.topic == topic("main", a.gateway, "ask") for m, a in zip(sent, asks, strict=True))
-        return [(a.gateway, a.seconds) for a in asks]
+        return asks
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -118,6 +127,21 @@ async def test_a_gateway_is_asked_to_listen_when_it_is_there(ears: FakeEars | Re
     await ears.backend.scan(SCOPE, "gw-1", 10)
     await ears.backend.scan(SCOPE, "gw-1", 20)
     assert await ears.asked() == [("gw-1", 10), ("gw-1", 20)]
+
+
+async def test_a_consent_goes_to_the_gateway_when_it_is_there(ears: FakeEars | RealEars):
+    ids = await furnish(ears)
+    given = (CUFF.address, 1, 1234)
+    for gateway, code in (("gw-x", "unknown"), ("gw-1", "state")):
+        with pytest.raises(DirectoryError) as caught:
+            await ears.backend.give_user_code(SCOPE, gateway, *given)
+        assert (caught.value.field, caught.value.code) == ("gateway", code)
+    await ears.online()
+    other = scope_of(Principal("usr_e", "E", "main", frozenset({Role.NURSE}), frozenset({ids["other"]})))
+    with pytest.raises(DirectoryError):
+        await ears.backend.give_user_code(other, "gw-1", *given)
+    await ears.backend.give_user_code(SCOPE, "gw-1", *given)
+    assert await ears.agreed() == [("gw-1", *given)]
 
 
 CUFF_FIELDS = {

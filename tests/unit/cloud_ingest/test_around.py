@@ -11,7 +11,7 @@ from cloud_ingest.sources.fake import MemorySource
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.device_states import Sighting
 from hearthward.core.errors import UplinkError
-from hearthward.core.sightings import Sightings
+from hearthward.core.sightings import Ask, Sightings
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.keys import SigningKey
 
@@ -99,5 +99,10 @@ async def test_a_gateway_listens_for_as_long_as_it_was_asked_to():
     assert rig.board.listening() == {}
     await rig.board.scan("gw-1", 600)
     assert rig.board.listening() == {"gw-1": rig.clock.now_ns() + 60 * SECOND}, "a minute at most"
+    await rig.board.give_consent("gw-1", "C0:00", 1, 1234)
+    asks = [Ask.decode(message.payload) for message in rig.source.published]
+    given = [(ask.kind, ask.consent) for ask in asks]
+    assert given == [("scan", None), ("scan", None), ("consent", ("C0:00", 1, 1234))]
+    assert len({ask.issued for ask in asks}) == 3, "each is newer than the one before"
     task.cancel()
     await asyncio.wait([task])

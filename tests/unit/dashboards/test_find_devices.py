@@ -360,6 +360,85 @@ async def test_adopting_is_audited_once_and_so_is_giving_it():
     assert (lines[1].detail["device"], lines[1].detail["patient"]) == ("strap", patient)
 
 
+SCALE = {"transport": "ble", "address": "d0:00:00:00:00:01", "id": "scale"}
+
+
+async def test_a_scales_consent_goes_to_its_gateway_with_the_adoption_and_its_code_is_kept_nowhere():
+    async with world() as made:
+        gateway = tell(made, ble(1, profile="sig-weight-scale"))
+        form = {**SCALE, "gateway": gateway, "user": "1", "code": "0471"}
+        async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+            page = await client.get(f"{ADOPT}?gateway={gateway}&address=D0:00:00:00:00:01")
+            serial = await client.get(f"{ADOPT}?gateway={gateway}&address=/dev/a&transport=serial")
+            done = await client.post(ADOPT, data=form)
+        lines = [e for e in made.backend._of("main").audit if e.detail.get("do") in {"adopt", "consent"}]
+        assert made.backend.user_codes == [(gateway, "D0:00:00:00:00:01", 1, 471)]
+    assert 'name="code"' in page.text
+    assert 'name="code"' not in serial.text
+    assert done.status_code == 303
+    assert [(e.target, e.detail["do"]) for e in lines] == [(gateway, "consent"), ("scale", "adopt")]
+    assert lines[0].detail == {"do": "consent", "address": "D0:00:00:00:00:01", "user": 1}
+    assert "code" not in lines[1].detail["fields"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "online", "english", "chinese"),
+    [
+        ({"user": "1", "code": ""}, True, "is required", "必填"),
+        ({"user": "", "code": "12"}, True, "is required", "必填"),
+        ({"user": "255", "code": "12"}, True, "is not valid: 255", "255"),
+        ({"user": "1", "code": "10000"}, True, "is not valid: 10000", "10000"),
+        ({"user": "one", "code": "12"}, True, "is not valid: one", "one"),
+        ({"user": "1", "code": "12"}, False, "is not connected now", "当前未连接"),
+    ],
+    ids=["no code", "no user", "user", "code", "no number", "offline"],
+)
+async def test_a_consent_that_cannot_be_given_is_refused_before_anything_is_entered(
+    changes: dict[str, str],
+    online: bool,  # noqa: FBT001 - a parameter of the table
+    english: str,
+    chinese: str,
+):
+    async with world() as made:
+        gateway = tell(made, ble(1, profile="sig-weight-scale"))
+        made.backend.put_gateway("main", Gateway(id=gateway, online=online, last_seen=NOW))
+        form = {**SCALE, "gateway": gateway, **changes}
+        for language, why in (("en", english), ("zh", chinese)):
+            header = {"accept-language": language}
+            async with made.client(made.principal(Role.ENGINEER), cookie=True, **header) as client:
+                answer = await client.post(ADOPT, data=form)
+            assert (answer.status_code, why in shown(answer.text)) == (422, True), shown(answer.text)
+        assert made.backend.user_codes == []
+        assert await made.backend.item(Scope.system("main"), "device", "scale") is None
+
+
+async def test_a_consent_is_given_to_an_adopted_scale_by_page_and_api():
+    async with world() as made:
+        gateway = tell(made, ble(1, profile="sig-weight-scale"))
+        async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+            await client.post(ADOPT, data={**SCALE, "gateway": gateway})
+            page = await client.get("/devices/scale/adopted")
+            wrong = await client.post("/devices/scale/consent", data={"user": "1", "code": ""})
+            given = await client.post("/devices/scale/consent", data={"user": "1", "code": "4711"})
+            told = await client.get(given.headers["location"])
+            nobody = await client.post("/devices/nothing/consent", data={"user": "1", "code": "4711"})
+        async with made.client(made.principal(Role.ENGINEER)) as client:
+            asked = await client.post("/api/v1/devices/scale/consent", json={"user": 2, "code": 12})
+            half = await client.post("/api/v1/devices/scale/consent", json={"user": 2})
+        assert made.backend.user_codes == [
+            (gateway, "D0:00:00:00:00:01", 1, 4711),
+            (gateway, "D0:00:00:00:00:01", 2, 12),
+        ]
+    assert 'action="/devices/scale/consent"' in page.text
+    assert (wrong.status_code, "is required" in shown(wrong.text)) == (422, True)
+    assert given.status_code == 303
+    assert "it counts from the next connection on" in shown(told.text)
+    assert "4711" not in told.text
+    assert nobody.status_code == 404
+    assert (asked.status_code, half.status_code) == (202, 422)
+    assert asked.json() == {"device": "scale", "gateway": gateway, "user": 2}
+
+
 async def test_looking_around_is_audited_once_a_look():
     async with world() as made:
         tell(made, ble(1))

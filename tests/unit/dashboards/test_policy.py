@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "address": "/dev/ttyUSB8",
         "profile": "masimo-ascii1",
     },
+    "consent": {"user": 1, "code": 1234},
     "devices": {
         "gateway": "{gatewayA}",
         "transport": "serial",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from devices.consents import Consent, Consents
 from edge_agent import CloudTrust
 from edge_agent.uplink.around import SightingTeller
 from hearthward.core.clock import EventClock
@@ -66,6 +67,7 @@ class Client:
 class Rig:
     def __init__(self, folder: Path, *, key: bytes | None = KEY.public, **pace: float) -> None:
         self.around, self.telemetry, self.clock = Seen(), Telemetry(), EventClock(7)
+        self.consents = Consents(folder / "consents.json")
         trust = CloudTrust(folder / "cloud-key", clock=self.clock, key=key)
         self.teller = SightingTeller(
             self.around,
@@ -75,6 +77,7 @@ class Rig:
             session="s-1",
             clock=self.clock,
             telemetry=self.telemetry,
+            consents=self.consents,
             **{"every_s": 0.02, "strangers_s": 0.1} | pace,
         )
 
@@ -144,10 +147,40 @@ def asked(seconds: int = 10, issued: int = 5, gateway: str = "gw-1", key: Signin
 async def test_what_the_cloud_asks_is_done_once(tmp_path: Path):
     rig = Rig(tmp_path)
     for payload in (asked(), asked(), asked(20, issued=6), asked(30, issued=5)):
-        rig.teller.take(payload)
+        await rig.teller.take(payload)
     assert rig.around.asked == [10, 20]
     assert rig.telemetry.value("asks_done_total", kind="scan") == 2
     assert rig.telemetry.value("asks_refused_total", reason="repeated") == 2
+
+
+def agreed(user: int, code: int, issued: int, key: SigningKey = KEY) -> bytes:
+    ask = Ask("gw-1", "consent", 0, issued, consent=("c0:00:00:00:00:01", user, code))
+    return ask.signed(key.sign(ask.signed_part())).encode()
+
+
+async def test_a_consent_is_kept_where_the_links_look_for_it_and_its_code_is_in_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("DEBUG")
+    rig = Rig(tmp_path)
+    for payload in (agreed(1, 4711, 5), agreed(2, 9988, 5), agreed(3, 5566, 6, SigningKey.new())):
+        await rig.teller.take(payload)
+    kept = await Consents(tmp_path / "consents.json").of("C0:00:00:00:00:01")
+    assert kept == Consent(1, 4711)
+    assert rig.around.asked == []
+    assert rig.telemetry.value("asks_done_total", kind="consent") == 1
+    assert not any(code in caplog.text for code in ("4711", "9988", "5566"))
+
+
+async def test_a_consent_that_cannot_be_kept_is_counted_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    rig = Rig(tmp_path)
+    (tmp_path / "consents.json").mkdir()
+    await rig.teller.take(agreed(1, 4711, 5))
+    assert rig.telemetry.value("asks_refused_total", reason="disk") == 1
+    assert rig.telemetry.value("asks_done_total", kind="consent") == 0
+    assert "cannot be kept" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -162,13 +195,13 @@ async def test_what_the_cloud_asks_is_done_once(tmp_path: Path):
 )
 async def test_what_nobody_believes_is_not_done(tmp_path: Path, payload: bytes, reason: str):
     rig = Rig(tmp_path)
-    rig.teller.take(payload)
+    await rig.teller.take(payload)
     assert rig.around.asked == []
     assert rig.telemetry.value("asks_refused_total", reason=reason) == 1
 
 
 async def test_before_any_cloud_is_known_nothing_is_done(tmp_path: Path):
     rig = Rig(tmp_path, key=None)
-    rig.teller.take(asked())
+    await rig.teller.take(asked())
     assert rig.around.asked == []
     assert rig.telemetry.value("asks_refused_total", reason="no-key") == 1

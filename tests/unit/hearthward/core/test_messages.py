@@ -116,6 +116,7 @@ SAMPLES: list[Any] = [
     Accounts("g", "b", 9, 3, (Account("d", 491_000, "read", 9), Account("", 491_000, "dropped:full", 2))),
     Sightings("g", "s", 9, (Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,), device="d"),)),
     Ask("g", "scan", 10, 9, b"signature"),
+    Ask("g", "consent", 0, 9, b"signature", ("C0:00", 1, 1234)),
 ]
 KINDS = [type(s) for s in SAMPLES]
 
@@ -381,7 +382,36 @@ def test_a_signature_holds_for_exactly_what_was_asked():
     assert verify(KEY.public, arrived.signed_part(), arrived.signature)
     for other in (Ask("h", "scan", 10, 5), Ask("g", "scan", 11, 5), Ask("g", "scan", 10, 6)):
         assert not verify(KEY.public, other.signed_part(), signed.signature)
+    given = Ask("g", "consent", 0, 5, consent=("C0:00", 1, 1234))
+    agreed = Ask.decode(given.signed(KEY.sign(given.signed_part())).encode())
+    assert verify(KEY.public, agreed.signed_part(), agreed.signature)
+    for code in (1235, 0):
+        other = Ask("g", "consent", 0, 5, consent=("C0:00", 1, code))
+        assert not verify(KEY.public, other.signed_part(), agreed.signature)
+    assert "1234" not in repr(given), "a code gets into no log by accident"
     assert asked.signed_part()[:3] == b"ask"
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "more"),
+    [
+        ("scan", 10, [["C0:00", 1, 2]]),
+        ("scan", 0, []),
+        ("consent", 0, []),
+        ("consent", 10, [["C0:00", 1, 2]]),
+        ("consent", 0, [["C0:00", 255, 2]]),
+        ("consent", 0, [["C0:00", 1, 10_000]]),
+        ("consent", 0, [["C0:00", -1, 2]]),
+        ("consent", 0, [["C0:00", True, 2]]),
+        ("consent", 0, [[1, 1, 2]]),
+        ("consent", 0, [["C0:00", 1]]),
+        ("consent", 0, [["C0:00", 1, 2], 3]),
+        ("reset", 0, []),
+    ],
+)
+def test_what_a_gateway_cannot_be_asked_is_refused(kind: str, seconds: int, more: list[Any]):
+    with pytest.raises(DecodeError):
+        Ask.decode(pack([VERSION, "g", kind, seconds, 5, *more, b"signature"]))
 
 
 def test_a_stored_block_knows_its_last_number():
