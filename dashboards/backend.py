@@ -46,6 +46,7 @@ from dashboards.models import (
 )
 from dashboards.people_port import PeoplePort
 from dashboards.response_port import ResponsePort
+from dashboards.risk_port import RiskPort
 from dashboards.rules_port import RulesPort
 from dashboards.trend_port import TrendPort
 from dashboards.wave_port import WavePort
@@ -213,6 +214,7 @@ class Backend(
     DeadLettersPort,
     PeoplePort,
     ResponsePort,
+    RiskPort,
     RulesPort,
     TrendPort,
     WavePort,

@@ -45,6 +45,7 @@ from dashboards.cloud_fleet import CloudFleet
 from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
+from dashboards.cloud_risk import CloudRisk
 from dashboards.cloud_rules import CloudRules
 from dashboards.cloud_staff import CloudStaff
 from dashboards.cloud_trend import CloudTrend
@@ -98,6 +99,7 @@ class CloudBackend(
     CloudPeople,
     CloudAccounts,
     CloudConsent,
+    CloudRisk,
     CloudRules,
     CloudWhy,
     CloudWhatIf,
@@ -130,6 +132,7 @@ class CloudBackend(
         CloudAccounts.__init__(self, service)
         CloudCare.__init__(self, service)
         CloudConsent.__init__(self, service.records)
+        CloudRisk.__init__(self, service)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
         CloudWhatIf.__init__(self, service, trier)

@@ -38,6 +38,7 @@ from dashboards.fake_fleet import FakeFleet
 from dashboards.fake_ledger import FakeLedger
 from dashboards.fake_relatives import FakeRelatives
 from dashboards.fake_response import FakeResponse
+from dashboards.fake_risk import FakeRisk
 from dashboards.fake_rules import FakeRules
 from dashboards.fake_staff import FakeStaff
 from dashboards.fake_trend import FakeTrend
@@ -103,6 +104,7 @@ class FakeBackend(
     FakeResponse,
     FakeStaff,
     FakeRelatives,
+    FakeRisk,
     FakeRules,
     FakeEntries,
     FakeWhy,
@@ -123,6 +125,7 @@ class FakeBackend(
         FakeResponse.__init__(self, clock, tenant, ids or SeededIds(1))
         FakeRelatives.__init__(self)
         FakeCare.__init__(self)
+        FakeRisk.__init__(self)
         FakeRules.__init__(self)
         FakeEntries.__init__(self)
         FakeChannels.__init__(self)

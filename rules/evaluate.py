@@ -174,7 +174,7 @@ def evaluate(
             case _:
                 found_limit = _limit(compiled, leaf, feature, subject, at)
                 if subject.watch is not None and getattr(leaf, "metric", None) == RISK:
-                    found_limit = found_limit._replace(reasons=subject.watch.reasons)
+                    found_limit = found_limit._replace(reasons=subject.watch.foremost)
                 results.append(found_limit)
     return _verdict(compiled, results, at, tuple(deadlines))
 

@@ -20,8 +20,9 @@ from dashboards.live.states import (
     expected_interval_s,
     state_of,
 )
-from dashboards.live.views import MS, alarm_view, inactive_view, number
+from dashboards.live.views import MS, alarm_view, inactive_view, number, risk_shown
 from dashboards.models import Alarm, Gateway, Inactivation, ProfileChoice, Value
+from dashboards.risk_models import Risk
 from hearthward.core.codes import METRICS
 from hearthward.core.model import ASIDE, quality_names
 from hearthward.trust.access import Scope
@@ -39,8 +40,9 @@ WANTED: Final = SCORED | {m for v in VITALS for m in (*v.metrics, v.second) if m
 TileView = dict[str, Any]
 """A tile as JSON: ``id``, ``v`` (vital -> [text, state, measured ms, interval s, flags]), ``a`` (alarms,
 latched too), ``q`` (second measurements that are being waited for), ``i`` (what is switched off), ``n``
-(NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient) and ``m`` (how many of
-the patient's messages nobody has seen)."""
+(NEWS2, see ``score_of``; None: nothing known; False: it is not meant for this patient), ``k`` (the learned
+risk, see ``risk_shown``; None: it is not meant for this patient) and ``m`` (how many of the patient's
+messages nobody has seen)."""
 ON_WALL: Final = frozenset({"active", "latched"})
 
 
@@ -68,6 +70,7 @@ class Board:
         self._about: dict[str | None, dict[str, Alarm]] = {}
         """The same by patient."""
         self._mail: dict[str, int] = {}
+        self._risks: dict[str, list[Any]] = {}
         self._names: dict[str, str] = {}
         self._children: dict[str, set[str]] = {}
         self._off: dict[str, list[Inactivation]] = {}
@@ -142,6 +145,12 @@ class Board:
         """Replace how many messages nobody has seen, by patient; returns the patients whose tiles change."""
         before, self._mail = self._mail, {p: n for p, n in unseen.items() if n}
         changed = {p for p in before.keys() | self._mail.keys() if before.get(p) != self._mail.get(p)}
+        return changed & self._tiles.keys()
+
+    def set_risks(self, risks: Mapping[str, Risk]) -> set[str]:
+        """Replace the learned risks, by patient; returns the patients whose tiles change."""
+        before, self._risks = self._risks, {patient: risk_shown(risk) for patient, risk in risks.items()}
+        changed = {p for p in before.keys() | self._risks.keys() if before.get(p) != self._risks.get(p)}
         return changed & self._tiles.keys()
 
     @staticmethod
@@ -253,6 +262,7 @@ class Board:
             "q": asked,
             "i": off,
             "n": tile.score,
+            "k": self._risks.get(patient),
             "m": self._mail.get(patient, 0),
         }
 

@@ -47,6 +47,8 @@ COALESCE_S: Final = 0.1
 """Values wait so long for others to travel with; alarms do not wait."""
 IDLE_CHANNEL_S: Final = 60.0
 MS: Final = 1_000_000
+RISK_S: Final = 2.0
+"""How often the learned risks are looked at; the model tells a patient's every five minutes."""
 CHECK_S: Final = 10.0
 CLOCK_STOPPED_S: Final = 10.0
 RETRY_S: Final = 1.0
@@ -128,7 +130,10 @@ class LiveHub:
         async with self._backend.subscribe() as events:
             await self._seed()
             async with asyncio.TaskGroup() as group:
-                reloading = group.create_task(self._follow_directory(), name="live directory")
+                beside = [
+                    group.create_task(self._follow_directory(), name="live directory"),
+                    group.create_task(self._follow_risks(), name="live risks"),
+                ]
                 async for event in events:
                     if isinstance(event, EventsMissed):
                         log.warning("the live board was too slow for what happened; starting over")
@@ -136,7 +141,8 @@ class LiveHub:
                         break
                     if event.tenant == self._backend.tenant:
                         await self._take(event)
-                reloading.cancel()
+                for task in beside:
+                    task.cancel()
 
     async def _seed(self) -> None:
         scope = Scope.system(self._backend.tenant)
@@ -146,6 +152,7 @@ class LiveHub:
         self._board.set_alarms([*present, *asked])
         self._board.set_inactivations(await self._backend.inactivations(scope))
         self._board.set_mail(await self._backend.unseen_by_patient(scope))
+        self._board.set_risks(await self._backend.risks(scope))
         await self._name_loose(scope)
         self._trouble = ""
         self._refetch("start")
@@ -181,6 +188,15 @@ class LiveHub:
                 self._refetch("directory")
             elif self._board.set_owners(await owners_of(self._backend, scope)):
                 self._refetch("directory")
+
+    async def _follow_risks(self) -> None:
+        """Nothing tells of a learned risk: it is a part of the rules' state, and ages by itself."""
+        scope = Scope.system(self._backend.tenant)
+        while True:
+            await asyncio.sleep(RISK_S)
+            changed = self._board.set_risks(await self._backend.risks(scope))
+            if changed:
+                self._publish(changed, self._backend.clock.now_ns())
 
     async def _name_loose(self, scope: Scope) -> None:
         """Names for alarms of what has no tile: patients without a stay, gateways, devices, components."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dashboards.models import Alarm, Inactivation
+from dashboards.risk_models import Risk
 
-__all__ = ["MS", "alarm_view", "inactive_view", "number"]
+__all__ = ["MS", "alarm_view", "inactive_view", "number", "risk_shown"]
 
 MS: Final = 1_000_000
 
@@ -56,6 +57,16 @@ def inactive_view(row: Inactivation) -> dict[str, Any]:
         "by": row.by_name,
         "why": row.reason,
     }
+
+
+ARROWS: Final = {"up": " ↑", "down": " ↓", "steady": "", None: ""}
+
+
+def risk_shown(risk: Risk) -> list[Any]:
+    """``[state, what stands on the tile, as of when in ms]``: ``["known", "34 % ↑", 1767225600000]``."""
+    if risk.value is None or risk.at is None:
+        return [risk.state, "–", 0]  # noqa: RUF001 - a dash
+    return [risk.state, f"{100 * risk.value:.0f} %{ARROWS[risk.trend]}", risk.at // MS]
 
 
 def _ms(at: int | None) -> int | None:

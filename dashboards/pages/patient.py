@@ -38,12 +38,13 @@ from dashboards.pages.patient_plan import kept_about
 from dashboards.pages.render import is_htmx, page
 from dashboards.pages.waves import waves_held
 from dashboards.problems import MissingError
+from dashboards.risk_words import factors
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
 from hearthward.core.clock import SECOND, iso
 from hearthward.trust.access import Action
 
-__all__ = ["router", "show_patient"]
+__all__ = ["learned_risk", "router", "show_patient"]
 
 router = APIRouter(include_in_schema=False)
 HOUR: Final = 3600 * SECOND
@@ -158,6 +159,7 @@ async def show_patient(
         **await kept_about(context, patient, shown.now),
         devices=await _worn(context, patient),
         **_state_now(request, context, newest, patient),
+        **await learned_risk(context, patient),
         attempt=attempt,
     )
 
@@ -205,6 +207,12 @@ def _state_now(request: Request, context: Context, newest: Sequence[Value], pati
         "states": hub.states(scope, patient, newest),
         "known": hub.known(scope, patient, newest),
     }
+
+
+async def learned_risk(context: Context, patient: str) -> dict[str, Any]:
+    """The learned risk and what it is made of, for the page of a patient and the wall's details."""
+    risk = await context.backend.risk(context.scope, patient)
+    return {"risk": risk, "factors": factors(risk, context.language.split("_", maxsplit=1)[0])}
 
 
 def _drawing(chart: Chart) -> str:

@@ -14,6 +14,7 @@ from dashboards.care_models import PatientNote
 from dashboards.i18n import script_strings
 from dashboards.live.hub import LiveHub
 from dashboards.live.states import of_patient
+from dashboards.pages.patient import learned_risk
 from dashboards.pages.render import page, streamed_page
 from dashboards.problems import MissingError
 from hearthward.core.codes import CLOCK_SKEW
@@ -82,6 +83,7 @@ async def detail(
         past=[a for a in alarms if a.condition not in OPEN],
         off=await context.backend.inactivations(context.scope, subject=patient),
         about=await _about(context, patient),
+        **await learned_risk(context, patient),
     )
 
 

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from rules.models.deterioration import Course, Deterioration, Reason
 
-__all__ = ["JUDGED_EVERY_S", "Watch"]
+__all__ = ["JUDGED_EVERY_S", "Trend", "Watch"]
 
 JUDGED_EVERY_S: Final = 300.0
 """A patient's risk is told anew at most as often (s): the model looks at hours."""
-KEPT: Final = 3
-_VERSION: Final = 1
+FOREMOST: Final = 3
+HOUR_S: Final = 3600.0
+TREND_S: Final = 6 * HOUR_S
+"""Against how long ago a risk is compared (s); half of it is the least."""
+TREND_LEAST: Final = 0.05
+"""By how much it must differ to be called up or down."""
+_VERSION: Final = 2
+
+Trend: TypeAlias = Literal["up", "down", "steady"]
 
 
 class Watch:
-    """``reasons`` are what raised the risk most when it was last told, the greatest first."""
+    """``reasons`` are all that the risk was made of when it was last told, what raised it most first.
 
-    __slots__ = ("course", "judged", "reasons")
+    ``hours`` are the risks told before, at most one an hour, as (s, risk), the oldest first; the newest risk
+    is ``value`` (None: never told, or before this software kept it).
+    """
+
+    __slots__ = ("course", "hours", "judged", "reasons", "value")
 
     def __init__(self) -> None:
         self.course = Course()
         self.judged = -inf
         self.reasons: tuple[Reason, ...] = ()
+        self.value: float | None = None
+        self.hours: list[tuple[float, float]] = []
+
+    @property
+    def foremost(self) -> tuple[Reason, ...]:
+        """The reasons that an alarm names."""
+        return self.reasons[:FOREMOST]
 
     def judge(self, model: Deterioration, now: float) -> float | None:
         """The risk at ``now`` (s), in hundredths; None: it is not its time, or too little is known."""
@@ -33,13 +51,31 @@ class Watch:
         if risk is None:
             return None
         self.judged = now
-        self.reasons = risk.reasons[:KEPT]
-        return round(risk.value, 2)  # finer it would be news at each reading
+        self.reasons = risk.reasons
+        self.value = round(risk.value, 2)  # finer it would be news at each reading
+        if not self.hours or now - self.hours[-1][0] >= HOUR_S:
+            self.hours = [kept for kept in self.hours if now - kept[0] <= TREND_S + HOUR_S]
+            self.hours.append((now, self.value))
+        return self.value
+
+    def before(self) -> tuple[float, float] | None:
+        """The risk of some hours ago, as (s, risk), of which the newest is compared; None: none is known."""
+        old = [kept for kept in self.hours if TREND_S / 2 <= self.judged - kept[0] <= TREND_S + HOUR_S]
+        return min(old, key=lambda kept: abs(self.judged - TREND_S - kept[0]), default=None)
+
+    def trend(self) -> Trend | None:
+        """Whither the risk went in the last hours; None: it was not told then."""
+        before = self.before()
+        if before is None or self.value is None:
+            return None
+        change = round(self.value - before[1], 2)
+        return "up" if change >= TREND_LEAST else "down" if change <= -TREND_LEAST else "steady"
 
     def shift(self, by: float) -> None:
         """All was measured so much (s) later than told."""
         self.course.shift(by)
         self.judged += by
+        self.hours = [(at + by, value) for at, value in self.hours]
 
     def copy(self) -> Watch:
         """The same, to be changed on its own."""
@@ -47,16 +83,20 @@ class Watch:
 
     def pack(self) -> list[Any]:
         """All of it as plain data; equal histories give equal data."""
-        return [_VERSION, self.course.pack(), self.judged, [list(reason) for reason in self.reasons]]
+        told = [self.value, [list(kept) for kept in self.hours]]
+        return [_VERSION, self.course.pack(), self.judged, [list(reason) for reason in self.reasons], *told]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> Watch:
-        """The watch that ``pack`` gave. Raises ValueError when it is of another version."""
-        version, course, judged, reasons = packed
-        if version != _VERSION:
+        """The watch that ``pack`` gave, of the version before, too. Raises ValueError when it is another."""
+        version, course, judged, reasons, *told = packed
+        if version not in {1, _VERSION}:
             msg = f"a watched patient of version {version}; this software reads {_VERSION}"
             raise ValueError(msg)
         out = cls()
         out.course, out.judged = Course.unpacked(course), judged
         out.reasons = tuple(Reason(*reason) for reason in reasons)
+        if told:
+            out.value, hours = told
+            out.hours = [(at, value) for at, value in hours]
         return out

@@ -38,6 +38,7 @@ from tests.e2e import (
     fake_fleet,
     fake_history,
     fake_home,
+    fake_risks,
     fake_staff_room,
     fake_waves,
 )
@@ -151,6 +152,7 @@ class Ward:
         self.gateway()
         self.pressures()
         fake_waves.begin(self)
+        fake_risks.begin(self)
 
     def gateway(self, *, online: bool = True) -> None:
         """The gateway's status."""
@@ -292,6 +294,7 @@ CONTROLS: dict[str, Callable[[Ward], Any]] = {
     "home": fake_home.furnish,
     "measure-again": fake_home.ask,
     "books": fake_books.furnish,
+    "risk": fake_risks.rise,
     "fleet": fake_fleet.furnish,
     "around": fake_around.furnish,
     "adopted": fake_around.take_over,

@@ -41,6 +41,30 @@ def test_values_move_an_alarm_appears_and_is_accepted(server: Server, open_page:
     expect(row.locator(".accept")).to_be_hidden()
 
 
+def test_a_learned_risk_stands_beside_news2_and_changes_without_a_reload(server: Server, open_page: Open):
+    page = open_page()
+    live(page)
+    tiles = page.locator(".tile")
+    shown = tiles.nth(0).locator(".risk")
+    expect(shown).to_have_text("Risk 3 % ↓")
+    server.do("risk")
+    expect(shown).to_have_text("Risk 47 % ↑", timeout=15_000)
+    expect(tiles.nth(0).locator(".news")).to_have_attribute("title", re.compile("a hint beside the rules"))
+    page.evaluate("document.querySelector('.risk').dataset.kept = 'yes'")
+    expect(tiles.nth(0).locator('.risk[data-kept="yes"]')).to_be_visible()
+    unknown = page.locator('.tile .risk[data-k="unknown"]').first
+    expect(unknown).to_have_text("Risk \u2013")
+    stale = page.locator('.tile .risk[data-k="stale"]').first
+    assert stale.evaluate("e => getComputedStyle(e).textDecorationLine") == "line-through"
+    good = page.evaluate("getComputedStyle(document.querySelector('.verdict')).color")
+    colours = page.locator(".risk:not(:empty)").evaluate_all("all => all.map(e => getComputedStyle(e).color)")
+    assert good not in colours
+    assert (
+        page.locator(".tile", has=page.get_by_text("Home", exact=True)).locator(".risk").first.text_content()
+        == ""
+    )
+
+
 def test_an_alarm_of_a_patient_without_a_stay_is_named_and_accepted(server: Server, open_page: Open):
     page = open_page()
     live(page)

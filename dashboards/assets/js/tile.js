@@ -36,7 +36,7 @@ export function worse(a, b) {
   return behind(a) - behind(b) || PRIORITIES.indexOf(a.p) - PRIORITIES.indexOf(b.p) || Number(!!a.by) - Number(!!b.by) || a.onset - b.onset;
 }
 
-/** Whether an alarm is heard: present, its signal on, and not shown under another. @param {Alarm} a */
+/** Whether an alarm is heard. @param {Alarm} a */
 export const sounds = (a) => !a.c && !a.s && !a.r;
 
 /**
@@ -184,18 +184,21 @@ export class Tile {
     else this.more.remove();
   }
 
-  /** NEWS2, and what is not known of it. */
+  /** NEWS2, what is not known of it, and the learned risk. */
   #news() {
     const { strings, clock } = this.shared;
     const [chip, news] = [within(this.root, '.news'), this.data.n];
     chip.hidden = news === false;
     const [sum, worst, missing, at, scale] = news || [0, 0, [], 0, 1];
     say(within(chip, 'b'), news ? (missing.length ? '≥' : '') + sum : '–');
+    const [beside, [how, risk, told]] = [within(chip, '.risk'), this.data.k ?? ['', '', 0]];
+    say(beside, how && put(strings.risk, { risk }));
+    mark(beside, 'data-k', how);
     mark(chip, 'data-risk', sum >= 7 ? 'high' : sum >= 5 || worst > 2 ? 'medium' : 'low');
     chip.classList.toggle('old', !this.reporting);
     const lacks = missing.length && put(strings.news_lacks, { what: missing.map((m) => strings[`n_${m}`]).join(', ') });
-    const parts = [lacks, scale === 2 && strings.news_scale_2, at && put(strings.news_oldest, { time: clock.format(at) })];
-    const text = news ? parts.filter(Boolean).join(' · ') : strings.news_unknown;
+    const parts = [!news && strings.news_unknown, lacks, scale === 2 && strings.news_scale_2, at && put(strings.news_oldest, { time: clock.format(at) }), how && put(strings[`k_${how}`], { time: clock.format(told) })];
+    const text = parts.filter(Boolean).join(' · ');
     mark(chip, 'title', text);
     say(within(chip, '.unseen'), text);
   }
@@ -207,7 +210,7 @@ export class Tile {
     say(within(this.root, '.off'), parts.join(' · '));
   }
 
-  /** Painted anew once a second: two hundred of them four times would take all of the browser. @param {number} at */
+  /** Painted anew once a second: four times would be too much of two hundred. @param {number} at */
   #trend(at) {
     const now = Math.ceil(at / 1000) * 1000;
     const points = this.data.t.filter(([t]) => now - t <= TREND_MS);

@@ -35,6 +35,9 @@ export interface Off {
 /** See `score_of`: sum, worst, what is not known, oldest (ms), scale. Null: nothing known; false: not meant for the patient. */
 export type News = [number, number, string[], number, number] | null | false;
 
+/** See `risk_shown`: known, stale or unknown; what stands on the tile; as of when (ms). Null: not meant for the patient. */
+export type Risk = [string, string, number] | null;
+
 /** What changes of a tile; `m`: how many of the patient's messages nobody has seen. */
 export interface Patch {
   v: Record<string, Value>;
@@ -42,6 +45,7 @@ export interface Patch {
   q: Alarm[];
   i: Off[];
   n: News;
+  k: Risk;
   m: number;
 }
 

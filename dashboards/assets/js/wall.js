@@ -22,11 +22,8 @@ const top_ = byId('top');
 const lang = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', hour12: false });
 const clockLong = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
-const REFETCH_MS = 1000;
-const DRAW_MS = 250;
-const TOAST_MS = 8000;
-const STRIP = 6;
-const MAX_WAITING = 500;
+const REFETCH_MS = 1000, DRAW_MS = 250, TOAST_MS = 8000;
+const STRIP = 6, MAX_WAITING = 500;
 const REPORT_MS = 3000; // walls silent for 10 s are a technical alarm
 const STILL_MS = 4000; // so long after a touch no tile moves
 

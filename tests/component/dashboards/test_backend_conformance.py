@@ -135,7 +135,7 @@ class FakeSide(Side):
 
 
 class RealSide(Side):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: RuleSet = RULES) -> None:
         self.clock = EventClock(T0)
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=SeededIds(1))
         self.store = SqliteStore(folder / "readings.db")
@@ -146,7 +146,7 @@ class RealSide(Side):
             store=self.store,
             waves=self.waves,
             source=self.source,
-            rules=RULES,
+            rules=rules,
             clock=self.clock,
             telemetry=Telemetry(),
             settings=CloudSettings(event_clock=True),

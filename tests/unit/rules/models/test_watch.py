@@ -23,8 +23,9 @@ def test_a_risk_is_told_with_its_greatest_reasons():
     risk = shipped().risk(watch.course, END)
     assert risk is not None
     assert watch.judge(shipped(), END) == round(risk.value, 2)
-    assert len(watch.reasons) == 3
-    assert watch.reasons[0].term >= watch.reasons[1].term >= watch.reasons[2].term > 0
+    assert watch.reasons == risk.reasons
+    assert len(watch.foremost) == 3
+    assert watch.foremost[0].term >= watch.foremost[1].term >= watch.foremost[2].term > 0
 
 
 def test_it_is_told_anew_after_five_minutes():
@@ -53,10 +54,38 @@ def test_a_restart_changes_nothing():
         Watch.unpacked([9, [], 0.0, []])
 
 
+def test_a_watch_of_the_release_before_is_read_and_goes_on():
+    watch = watched(died=True)
+    watch.judge(shipped(), END)
+    old = [1, *watch.pack()[1:3], [list(reason) for reason in watch.foremost]]
+    again = Watch.unpacked(old)
+    assert (again.judged, again.foremost, again.value) == (END, watch.foremost, None)
+    assert again.judge(shipped(), END + 300) == watch.judge(shipped(), END + 300)
+    assert again.value == watch.value
+
+
+def test_a_trend_is_told_against_some_hours_before():
+    watch, told, values = watched(died=True), [], []
+    for hour in range(9):
+        values.append(watch.judge(shipped(), END + hour * HOUR))
+        told.append((watch.trend(), watch.before()))
+    assert [trend for trend, _ in told[:3]] == [None, None, None], "there is nothing to compare with"
+    assert told[6] == ("down", (END, values[0]))
+    assert told[8][1] == (END + 2 * HOUR, values[2])
+    assert len(watch.hours) <= 8
+    steady = watched(died=False)
+    for hour in range(7):
+        steady.judge(shipped(), END + hour * HOUR)
+    assert steady.trend() == "steady"
+    steady.value = steady.hours[0][1] + 0.05
+    assert steady.trend() == "up"
+
+
 def test_a_clock_that_was_set_moves_all_of_it():
     watch, moved = watched(died=True), watched(died=True)
     watch.judge(shipped(), END)
     moved.judge(shipped(), END)
     moved.shift(7200.0)
+    assert moved.hours == [(END + 7200, watch.hours[0][1])]
     assert moved.judge(shipped(), END + 7200 + 299) is None
     assert moved.judge(shipped(), END + 7500) == watch.judge(shipped(), END + 300)
