@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Final
 
-from devices.time import ClockVerdict, Correction, correct
+from devices.time import ClockVerdict, Correction, correct, utc_offset
 from firmware_profiles import DecodedReading
 from hearthward.core.clock import SECOND
 from hearthward.core.ids import digest63
 from hearthward.core.model import Quality, Reading, ReadingBatch, key_time
 
-__all__ = ["SESSION_START", "Judge", "Stamped", "Stamper", "anchored", "session_start"]
+__all__ = ["SESSION_START", "Judge", "Stamped", "Stamper"]
 
 SESSION_START: Final = "sensor_session_start"
 """The metric whose device time is the beginning of a sensor's session; ``elapsed`` counts from there."""
@@ -61,15 +61,30 @@ class Stamped:
             quality[i] |= Quality.TIME_UNKNOWN
 
 
-def session_start(decoded: Sequence[DecodedReading]) -> int | None:
-    """When the sensor's session began, by its own clock (naive ns), if these values say so."""
+@dataclass(frozen=True, slots=True)
+class _SessionStart:
+    """When a sensor's session began, by its own clock (naive ns).
+
+    ``ahead``: by how much that clock's zone is ahead of UTC (ns); None: the sensor does not say.
+    """
+
+    at: int
+    ahead: int | None = None
+
+
+def _session_start(decoded: Sequence[DecodedReading]) -> _SessionStart | None:
+    """When the sensor's session began, if these values say so."""
     for value in decoded:
-        if value.metric == SESSION_START and not value.quality & Quality.CLOCK_UNSET:
-            return value.device_time
+        if value.metric != SESSION_START or value.quality & Quality.CLOCK_UNSET or value.device_time is None:
+            continue
+        zone = datetime.fromisoformat(value.code or "").utcoffset() if value.code else None
+        return _SessionStart(
+            value.device_time, None if zone is None else zone // timedelta(seconds=1) * SECOND
+        )
     return None
 
 
-def anchored(value: DecodedReading, start: int | None) -> DecodedReading:
+def _anchored(value: DecodedReading, start: int | None) -> DecodedReading:
     """A value of so many minutes after its session's start, with its time (none without ``start``).
 
     The minutes are its record number, too, unless the device numbers its records otherwise.
@@ -111,7 +126,7 @@ class Stamper:
         self._salt = salt
         self.last = last
         self._at = last
-        self._start: int | None = None
+        self._start: _SessionStart | None = None
         self._dated: _Dated | None = None
 
     def stamp(
@@ -134,8 +149,8 @@ class Stamper:
         at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
         pure = digest63(source.encode(), payload)
         salted = digest63(source.encode(), payload, self._salt)
-        self._start = session_start(decoded) or self._start
-        values = [anchored(value, self._start) for value in decoded]
+        self._start = _session_start(decoded) or self._start
+        values = [_anchored(value, self._start.at if self._start else None) for value in decoded]
         if stored:
             values = [replace(value, quality=value.quality | Quality.FROM_STORE) for value in values]
         batch = ReadingBatch()
@@ -200,15 +215,19 @@ class Stamper:
 
     def _corrected(self, value: DecodedReading, at: int, judge: Judge | None) -> Correction:
         clock_set = not value.quality & Quality.CLOCK_UNSET
+        shown, where = value.device_time, self._where
+        if shown is not None and (ahead := self._ahead(value)) is not None:
+            shown -= ahead  # UTC; and what a clock of the place showed then
+            shown, where = (shown, UTC) if where is None else (shown + utc_offset(shown, where), where)
         known = None
-        if (
-            judge is not None
-            and clock_set
-            and value.device_time is not None
-            and value.metric != SESSION_START
-        ):
-            known = judge(value.device_time, at)
-        return known or correct(value.device_time, at, self._where, clock_set=clock_set)
+        if judge is not None and clock_set and shown is not None and value.metric != SESSION_START:
+            known = judge(shown, at)
+        return known or correct(shown, at, where, clock_set=clock_set)
+
+    def _ahead(self, value: DecodedReading) -> int | None:
+        """By how much the zone of a sensor's session is ahead of UTC (ns), for what counts in it."""
+        counts = value.elapsed is not None or value.metric == SESSION_START
+        return self._start.ahead if counts and self._start is not None else None
 
     def _group(self, at: int, digest: int) -> int:
         return digest63(self._device.encode(), str(at).encode(), digest.to_bytes(8, "big"))

@@ -210,3 +210,36 @@ def test_what_belongs_to_a_record_is_of_the_same_service():
     other = stamper.stamp("2aa7", b"y", [replace(meal, metric="glucose_beyond")], "sensor", AT + 99).batch
     assert other.device_time == [None]
     assert stamper.stamp("2a34", b"z", [meal], "meter", AT + 99).batch.device_time == [AT]
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "expected"),
+    [
+        ("Asia/Shanghai", "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00-09:30", "2026-03-29T12:00:00Z"),
+        (None, "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
+        (None, "2026-03-29T01:30:00+00:00", "2026-03-29T02:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00", "2026-03-29T01:30:00Z"),
+        ("Asia/Shanghai", "2026-03-29T01:30:00", "2026-03-28T18:30:00Z"),
+    ],
+    ids=[
+        "abroad",
+        "over the change to summer time",
+        "west",
+        "nowhere",
+        "nowhere, UTC",
+        "no zone",
+        "no zone, abroad",
+    ],
+)
+def test_a_sensors_minutes_count_in_the_zone_that_its_session_began_in(
+    place: str | None, code: str, expected: str
+):
+    began = parse_iso("2026-03-29T01:30:00")
+    stamper = Stamper("d", None if place is None else ZoneInfo(place), salt=RUN)
+    now = parse_iso("2026-04-02T00:00:00Z")
+    stamper.stamp("2aaa", b"start", [replace(START, code=code, device_time=began)], "h", now)
+    told = stamper.stamp("2aa7", b"x", [replace(GLUCOSE, elapsed=60 * MINUTE)], "h", now).batch
+    assert told.corrected == [parse_iso(expected)]
+    assert told.device_time == [began + 60 * MINUTE], "the key is the device's own time, as it was"
