@@ -30,24 +30,30 @@ def appraise(state: State, parts: Iterable[Part], attribution: Attribution) -> N
     """
     gate, keep = dict(state.gate), state.rules.memory_ns
     for _, found in groupby(parts, key=lambda part: part.source):
-        rows, places, until = Rows(), [], 0
+        rows, batches, until = Rows(), [], 0
         for part in found:
             _add(rows, part.batch, attribution)
-            places += [(part.batch, i) for i in range(len(part.batch))]
+            batches.append(part.batch)
             until = max(until, part.now + FUTURE_SKEW)
         refined = refine(gate, rows, keep, until, copying=True)
         if refined is rows:
             continue
-        for (batch, i), quality in zip(places, refined.quality, strict=True):
-            batch.quality[i] = quality
+        first = 0
+        for batch in batches:
+            batch.quality[:] = refined.quality[first : first + len(batch)]
+            first += len(batch)
 
 
 def _add(rows: Rows, batch: ReadingBatch, attribution: Attribution) -> None:
-    """Rows by the subjects that the rules will know them under."""
-    columns = attribution.column(batch), batch.device, batch.metric, batch.value, batch.corrected
-    for patient, device, metric, value, at in zip(*columns, strict=True):
-        rows.append(patient or subject_key("device", device), device, metric, value, at, at)
-    rows.quality[-len(batch) :] = batch.quality
+    """Rows by the subjects that the rules will know them under, column by column."""
+    patients = zip(attribution.column(batch), batch.device, strict=True)
+    rows.patient += [patient or subject_key("device", device) for patient, device in patients]
+    rows.device += batch.device
+    rows.metric += batch.metric
+    rows.value += batch.value
+    rows.time += batch.corrected
+    rows.received += batch.corrected
+    rows.quality += batch.quality
 
 
 def count_verdicts(telemetry: Telemetry, batch: ReadingBatch) -> None:

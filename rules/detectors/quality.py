@@ -159,6 +159,15 @@ class Stream:
                 setattr(self, name, at + by)
         self.spikes = [at + by for at in self.spikes]
 
+    def copy(self) -> Stream:
+        """The same, to be changed on its own; ``spikes`` are replaced, never changed."""
+        out = Stream.__new__(Stream)
+        out.time, out.value, out.bits, out.before = self.time, self.value, self.bits, self.before
+        out.told, out.level, out.slow = self.told, self.level, self.slow
+        out.away, out.strayed, out.spikes = self.away, self.strayed, self.spikes
+        out.changed, out.same, out.apart = self.changed, self.same, self.apart
+        return out
+
     def pack(self) -> list[Any]:
         """All that ``unpacked`` needs."""
         packed = [getattr(self, name) for name in self.__slots__ if name != "spikes"]
@@ -279,7 +288,9 @@ class SubjectGate:
 
     def copy(self) -> SubjectGate:
         """The same, to be changed on its own."""
-        return SubjectGate.unpacked(self.pack())
+        out = SubjectGate()
+        out.streams = {m: {d: s.copy() for d, s in devices.items()} for m, devices in self.streams.items()}
+        return out
 
     def shift(self, by: int) -> None:
         """All values were measured so much (ns) later than told."""

@@ -241,6 +241,19 @@ def test_a_copying_pass_leaves_the_state_alone_and_a_repeat_is_told_the_same():
     assert refine(state.gate, lost, 0, LONG).quality == looked.quality
 
 
+def test_a_copy_has_all_that_is_remembered_and_is_ones_own():
+    gate: Gate = {}
+    wild = [(60 + t, "oxi", "spo2", 97 if t % 3 else 60) for t in range(40)]
+    verdicts([*WELL, *wild, *steady("heart_rate", 120, 100), (101, "oxi", "spo2", 50)], gate)
+    (found,) = gate.values()
+    kept = found.pack()
+    assert any(stream.spikes for devices in found.streams.values() for stream in devices.values())
+    own = found.copy()
+    assert own.pack() == kept
+    verdicts([(103 + t, "oxi", "spo2", 97 if t % 3 else 60) for t in range(40)], {"p": own})
+    assert (own.pack() != kept, found.pack() == kept) == (True, True)
+
+
 def test_what_is_old_future_or_no_measurement_teaches_nothing():
     state = State.empty("node")
     verdicts(WELL, state.gate)
