@@ -14,7 +14,7 @@ __all__ = ["begin", "rise"]
 S = 1_000_000_000
 MADE_OF = [
     RiskReason(name="respiratory_rate", odds=1.94, value=26),
-    RiskReason(name="news2", odds=1.31, value=6),
+    RiskReason(name="pulse", odds=1.31, value=104),
     RiskReason(name="consciousness", odds=1.2, value=2),
     RiskReason(name="stay_h", odds=1.1, value=31),
     RiskReason(name="temperature", odds=0.93, value=None),
