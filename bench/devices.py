@@ -35,6 +35,7 @@ SAMPLE_S: Final = 5.0
 ARRIVE_S: Final = 2.0
 """What was sent has arrived by then."""
 LOOKS: Final = 6
+LOOK_S: Final = min(0.5, SECONDS / 25)
 WARM: Final = 0.3
 """The part of the run after which figures count."""
 GROWTH_MB: Final = 5.0
@@ -147,7 +148,7 @@ async def _at_rest() -> dict[str, float]:
     seen = []
     for _ in range(LOOKS):
         seen.append(process_figures())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(LOOK_S)
     return {name: min(one[name] for one in seen) for name in ("tasks", "open_files")}
 
 

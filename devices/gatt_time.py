@@ -66,7 +66,8 @@ def local_time(at: int, where: tzinfo | None) -> LocalTime:
     if where is None:
         return LocalTime(utc, timedelta(0), timedelta(0))
     there = utc.replace(tzinfo=ZoneInfo("UTC")).astimezone(where)
-    dst = there.dst() or timedelta(0)
+    # Irish winter is an hour less than the standard time, which no clock of Bluetooth's can say
+    dst = max(there.dst() or timedelta(0), timedelta(0))
     return LocalTime(there.replace(tzinfo=None, fold=0), (there.utcoffset() or timedelta(0)) - dst, dst)
 
 

@@ -67,6 +67,23 @@ def test_the_time_shown_is_that_of_the_zone(utc: datetime, where: ZoneInfo | Non
     assert time.naive_ns == at + (time.standard + time.dst) // timedelta(microseconds=1) * 1000
 
 
+@pytest.mark.parametrize(
+    ("place", "day", "information"),
+    [
+        ("Europe/Dublin", "2026-01-10", "0000"),
+        ("Europe/Dublin", "2026-07-10", "0400"),
+        ("Africa/Casablanca", "2026-02-25", "0000"),
+        ("Europe/Berlin", "2026-07-10", "0404"),
+        ("Australia/Lord_Howe", "2026-01-10", "2a02"),
+        ("Antarctica/Troll", "2026-07-10", "0008"),
+        ("Pacific/Kiritimati", "2026-01-10", "3800"),
+    ],
+)
+def test_zone_and_daylight_saving_add_up_to_what_the_clock_shows(place: str, day: str, information: str):
+    noon = datetime.fromisoformat(day) + timedelta(hours=12)
+    assert local_time_information(local_time(naive_ns(noon), ZoneInfo(place))).hex() == information
+
+
 @given(MOMENTS)
 def test_there_and_back(at: datetime):
     assert parse_date_time(date_time(at)) == at.replace(microsecond=0)

@@ -215,13 +215,13 @@ def test_what_belongs_to_a_record_is_of_the_same_service():
 @pytest.mark.parametrize(
     ("place", "code", "expected"),
     [
-        ("Asia/Shanghai", "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
-        ("Europe/Berlin", "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
-        ("Europe/Berlin", "2026-03-29T01:30:00-09:30", "2026-03-29T12:00:00Z"),
-        (None, "2026-03-29T01:30:00+01:00", "2026-03-29T01:30:00Z"),
-        (None, "2026-03-29T01:30:00+00:00", "2026-03-29T02:30:00Z"),
-        ("Europe/Berlin", "2026-03-29T01:30:00", "2026-03-29T01:30:00Z"),
-        ("Asia/Shanghai", "2026-03-29T01:30:00", "2026-03-28T18:30:00Z"),
+        ("Asia/Shanghai", "2026-03-29T01:30:00+01:00", "2026-03-29T05:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00+01:00", "2026-03-29T05:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00-09:30", "2026-03-29T16:00:00Z"),
+        (None, "2026-03-29T01:30:00+01:00", "2026-03-29T05:30:00Z"),
+        (None, "2026-03-29T01:30:00+00:00", "2026-03-29T06:30:00Z"),
+        ("Europe/Berlin", "2026-03-29T01:30:00", "2026-03-29T04:30:00Z"),
+        ("Asia/Shanghai", "2026-03-29T01:30:00", "2026-03-28T22:30:00Z"),
     ],
     ids=[
         "abroad",
@@ -240,6 +240,6 @@ def test_a_sensors_minutes_count_in_the_zone_that_its_session_began_in(
     stamper = Stamper("d", None if place is None else ZoneInfo(place), salt=RUN)
     now = parse_iso("2026-04-02T00:00:00Z")
     stamper.stamp("2aaa", b"start", [replace(START, code=code, device_time=began)], "h", now)
-    told = stamper.stamp("2aa7", b"x", [replace(GLUCOSE, elapsed=60 * MINUTE)], "h", now).batch
+    told = stamper.stamp("2aa7", b"x", [replace(GLUCOSE, elapsed=300 * MINUTE)], "h", now).batch
     assert told.corrected == [parse_iso(expected)]
-    assert told.device_time == [began + 60 * MINUTE], "the key is the device's own time, as it was"
+    assert told.device_time == [began + 300 * MINUTE], "the key is the device's own time, as it was"
