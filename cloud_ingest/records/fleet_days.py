@@ -314,11 +314,11 @@ def _ordered(fleet: WorkOrders, scope: Scope, row: DeviceFinding) -> list[str]:
             at=fleet.wall,
             tenant=scope.tenant,
             actor=BY_RULE,
-            action="manage_devices",
+            action="maintain_device",
             resource_kind="work_order",
             resource_id=order.id,
             outcome="done",
-            detail={"do": "open", "device": row.device, "finding": row.id, "kind": row.kind},
+            detail={"do": "open", "device": row.device, "finding": row.id, "assignee": None},
         )
     )
     return [order.id]

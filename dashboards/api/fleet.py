@@ -33,8 +33,8 @@ from hearthward.trust.access import Action
 __all__ = [
     "DEVICE",
     "FINDING",
-    "Change",
     "See",
+    "Work",
     "acknowledge",
     "asked_fleet",
     "calibrate",
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/api/v1/fleet", tags=["fleet"], responses=ERROR_RESPO
 DEVICE: Final = "device"
 FINDING: Final = "finding"
 See = Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, DEVICE))]
-Change = Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, DEVICE))]
+Work = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, DEVICE))]
 Key = Annotated[str, Query(max_length=64)]
 PIECE: Final = 1000
 TIMES: Final = frozenset({"last_seen"})
@@ -125,7 +125,7 @@ async def get_frames(
 
 
 @router.put("/devices/{device}/calibration")
-async def put_calibration(context: Change, device: str, body: CalibrationBody) -> DeviceFile:
+async def put_calibration(context: Work, device: str, body: CalibrationBody) -> DeviceFile:
     """Note a calibration."""
     return await calibrate(context, device, body.calibrated, body.every_days)
 
@@ -144,7 +144,7 @@ async def get_quality(context: See, asked: Span) -> QualityPage:
 
 
 @router.post("/findings/{finding}/acknowledgement")
-async def post_acknowledgement(context: Change, finding: str) -> FindingView:
+async def post_acknowledgement(context: Work, finding: str) -> FindingView:
     """Say that a finding has been seen; again changes nothing."""
     return await acknowledge(context, finding)
 
@@ -174,7 +174,7 @@ async def acknowledge(context: Context, finding: str) -> FindingView:
     if found is None:
         raise MissingError(kind=FINDING, key=finding)
     detail = {"do": "acknowledge", "device": found.device}
-    await context.audit(Action.MANAGE_DEVICES, FINDING, target=finding, detail=detail)
+    await context.audit(Action.MAINTAIN_DEVICE, FINDING, target=finding, detail=detail)
     return found
 
 
@@ -184,7 +184,7 @@ async def calibrate(context: Context, device: str, calibrated: int, every_days: 
     if found is None:
         raise MissingError(kind=DEVICE, key=device)
     detail = {"do": "calibrate", "at": iso(calibrated), "every_days": every_days}
-    await context.audit(Action.MANAGE_DEVICES, DEVICE, target=device, detail=detail)
+    await context.audit(Action.MAINTAIN_DEVICE, DEVICE, target=device, detail=detail)
     return found
 
 

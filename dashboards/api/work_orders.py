@@ -17,8 +17,8 @@ from hearthward.trust.access import Action
 
 __all__ = [
     "KIND",
-    "Change",
     "See",
+    "Work",
     "assign_order",
     "comment_order",
     "finish_order",
@@ -30,7 +30,7 @@ __all__ = [
 router = APIRouter(prefix="/api/v1/work-orders", tags=["fleet"], responses=ERROR_RESPONSES)
 KIND: Final = "work_order"
 See = Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, KIND))]
-Change = Annotated[Context, Depends(Guard(Action.MANAGE_DEVICES, KIND))]
+Work = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, KIND))]
 Key = Annotated[str, Query(max_length=64)]
 
 
@@ -70,7 +70,7 @@ async def get_orders(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def post_order(context: Change, body: OrderDraft) -> WorkOrder:
+async def post_order(context: Work, body: OrderDraft) -> WorkOrder:
     """Open one, for a finding or of one's own accord."""
     return await open_order(context, body)
 
@@ -82,19 +82,19 @@ async def get_order(context: See, work: str) -> WorkOrder:
 
 
 @router.post("/{work}/assignee")
-async def post_assignee(context: Change, work: str, body: AssignBody) -> WorkOrder:
+async def post_assignee(context: Work, work: str, body: AssignBody) -> WorkOrder:
     """Give it to somebody."""
     return await assign_order(context, work, body.assignee)
 
 
 @router.post("/{work}/done")
-async def post_done(context: Change, work: str, body: DoneBody) -> WorkOrder:
+async def post_done(context: Work, work: str, body: DoneBody) -> WorkOrder:
     """Say that it is done."""
     return await finish_order(context, work, body.text)
 
 
 @router.post("/{work}/comments")
-async def post_comment(context: Change, work: str, body: CommentBody) -> WorkOrder:
+async def post_comment(context: Work, work: str, body: CommentBody) -> WorkOrder:
     """Write about it."""
     return await comment_order(context, work, body.text)
 
@@ -107,8 +107,8 @@ async def show_order(context: Context, order: str) -> WorkOrder:
 async def open_order(context: Context, draft: OrderDraft) -> WorkOrder:
     """Open one for the caller, audited. Raises DirectoryError."""
     opened = await context.backend.open_work_order(context.who, draft)
-    detail = {"do": "open", "device": opened.device, "finding": opened.finding, "kind": opened.kind}
-    await context.audit(Action.MANAGE_DEVICES, KIND, target=opened.id, detail=detail)
+    detail = {"do": "open", "device": opened.device, "finding": opened.finding, "assignee": opened.assignee}
+    await context.audit(Action.MAINTAIN_DEVICE, KIND, target=opened.id, detail=detail)
     return opened
 
 
@@ -141,4 +141,4 @@ def _there(found: WorkOrder | None, order: str) -> WorkOrder:
 
 async def _told(context: Context, order: WorkOrder, do: str, **more: str) -> None:
     detail = {"do": do, "device": order.device, **more}
-    await context.audit(Action.MANAGE_DEVICES, KIND, target=order.id, detail=detail)
+    await context.audit(Action.MAINTAIN_DEVICE, KIND, target=order.id, detail=detail)

@@ -21,6 +21,7 @@ from cloud_ingest.device_health.asking import (
     FleetSort,
 )
 from dashboards.access import Context
+from dashboards.api.fleet import acknowledge as seen
 from dashboards.csv_stream import stream_csv
 from dashboards.fleet_models import DeviceRow, QualityPage, Utilisation
 from dashboards.fleet_words import grade
@@ -30,9 +31,7 @@ from dashboards.pages.fleet_common import See, Work, words
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.paging import PAGE, Pager, page_number
-from dashboards.problems import MissingError
 from hearthward.core.clock import iso
-from hearthward.trust.access import Action
 
 __all__ = ["router"]
 
@@ -122,9 +121,7 @@ async def table(request: Request, context: See) -> Response:
 async def acknowledge(request: Request, context: Work, finding: str) -> Response:
     """Note that the caller has seen it, and go back to where the button was."""
     form = await form_of(request)
-    if await context.backend.acknowledge_finding(context.who, finding) is None:
-        raise MissingError(kind="finding", key=finding)
-    await context.audit(Action.MAINTAIN_DEVICE, "finding", target=finding, detail={"do": "acknowledge"})
+    await seen(context, finding)
     return RedirectResponse(safe_path(form.get("next")) or "/fleet", status_code=303)
 
 

@@ -8,7 +8,6 @@ from fastapi import Depends
 
 from dashboards.access import Context, Guard
 from dashboards.backend import DirectoryError
-from dashboards.fleet_models import OrderDraft, WorkOrder
 from dashboards.fleet_words import (
     COLUMNS,
     DEVICE_STATES,
@@ -24,7 +23,7 @@ from dashboards.i18n import N_
 from dashboards.staff_models import StaffMember
 from hearthward.trust.access import Action, Role
 
-__all__ = ["DAYS", "ORDER", "PLACES", "See", "Work", "hands_of", "open_order", "said_of", "words"]
+__all__ = ["DAYS", "PLACES", "See", "Work", "hands_of", "said_of", "words"]
 
 KIND: Final = "fleet"
 ORDER: Final = "work_order"
@@ -47,14 +46,6 @@ async def hands_of(context: Context) -> list[StaffMember]:
     """Whom a work order can be given to, by name."""
     found = await context.backend.staff(context.scope)
     return [member for member in found if HANDS & set(member.roles)]
-
-
-async def open_order(context: Context, draft: OrderDraft) -> WorkOrder:
-    """Open a work order for the caller, audited. Raises DirectoryError."""
-    made = await context.backend.open_work_order(context.who, draft)
-    detail = {"do": "open", "device": made.device, "finding": made.finding, "assignee": made.assignee}
-    await context.audit(Action.MAINTAIN_DEVICE, ORDER, target=made.id, detail=detail)
-    return made
 
 
 def said_of(error: DirectoryError) -> str:

@@ -9,13 +9,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
+from dashboards.api.fleet import calibrate
+from dashboards.api.work_orders import open_order
 from dashboards.backend import DirectoryError
 from dashboards.fleet_charts import histories
 from dashboards.fleet_models import OrderDraft
 from dashboards.fleet_views import MAX_NOTE
 from dashboards.fleet_words import advice_for
 from dashboards.models import Device
-from dashboards.pages.fleet_common import See, Work, hands_of, open_order, said_of, words
+from dashboards.pages.fleet_common import See, Work, hands_of, said_of, words
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.problems import MissingError
@@ -99,16 +101,12 @@ async def calibrated(request: Request, context: Calibrate, device: str) -> Respo
         day = moment_in(form["day"], context.zone) if form.get("day") else now
         if not every.isascii() or not every.isdigit():
             raise DirectoryError(field="every_days", code="bounds", value="1 to 3650")
-        done = await context.backend.calibrate_device(context.who, device, day, int(every[:6]))
+        await calibrate(context, device, day, int(every[:6]))
     except DirectoryError as error:
         return await _show(request, context, device, form, wrong=said_of(error))
     except (ValueError, OverflowError):
         wrong = said_of(DirectoryError(field="due", code="invalid"))
         return await _show(request, context, device, form, wrong=wrong)
-    if done is None:
-        raise MissingError(kind="device", key=device)
-    detail = {"do": "calibrated", "every_days": done.calibration_days}
-    await context.audit(Action.MAINTAIN_DEVICE, "device", target=device, detail=detail)
     return RedirectResponse(f"/fleet/devices/{quote(device, safe='')}", status_code=303)
 
 

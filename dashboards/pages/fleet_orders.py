@@ -10,15 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from cloud_ingest.device_health.asking import ORDER_STATES, AskedOrders, OrderState
 from dashboards.access import Context
+from dashboards.api.work_orders import assign_order, comment_order, finish_order, show_order
 from dashboards.backend import DirectoryError
 from dashboards.fleet_models import WorkOrder
 from dashboards.models import Ward
-from dashboards.pages.fleet_common import ORDER, See, Work, hands_of, said_of, words
+from dashboards.pages.fleet_common import See, Work, hands_of, said_of, words
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.paging import PAGE, Pager, page_number
-from dashboards.problems import MissingError
-from hearthward.trust.access import Action
 
 __all__ = ["router"]
 
@@ -67,52 +66,38 @@ async def assign(request: Request, context: Work, order: str) -> Response:
     """Give it to somebody; ``me`` is the caller."""
     form = await form_of(request)
     chosen = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:64]
-    asked = context.backend.assign_work_order(context.who, order, chosen)
-    return await _do(request, context, order, "assign", asked, form)
+    return await _after(request, context, order, form, assign_order(context, order, chosen))
 
 
 @router.post("/fleet/orders/{order}/done")
 async def done(request: Request, context: Work, order: str) -> Response:
     """Say that it is done, and how."""
     form = await form_of(request)
-    asked = context.backend.finish_work_order(context.who, order, form.get("text", ""))
-    return await _do(request, context, order, "done", asked, form)
+    return await _after(request, context, order, form, finish_order(context, order, form.get("text", "")))
 
 
 @router.post("/fleet/orders/{order}/comment")
 async def comment(request: Request, context: Work, order: str) -> Response:
     """Write something about it."""
     form = await form_of(request)
-    asked = context.backend.comment_work_order(context.who, order, form.get("text", ""))
-    return await _do(request, context, order, "comment", asked, form)
+    return await _after(request, context, order, form, comment_order(context, order, form.get("text", "")))
 
 
-async def _do(
-    request: Request,
-    context: Context,
-    key: str,
-    what: str,
-    asked: Awaitable[WorkOrder | None],
-    form: dict[str, str],
+async def _after(
+    request: Request, context: Context, key: str, form: dict[str, str], step: Awaitable[WorkOrder]
 ) -> Response:
-    """Do it, audited, then go back to where the button was; or show the order with what was wrong."""
+    """Do it, then go back to where the button was; or show the order with what was wrong."""
     try:
-        changed = await asked
+        await step
     except DirectoryError as error:
         return await _show(request, context, key, wrong=said_of(error), typed=form.get("text", ""))
-    if changed is None:
-        raise MissingError(kind=ORDER, key=key)
-    detail = {"do": what, "device": changed.device, "assignee": changed.assignee}
-    await context.audit(Action.MAINTAIN_DEVICE, ORDER, target=key, detail=detail)
     return RedirectResponse(safe_path(form.get("next")) or f"/fleet/orders/{key}", status_code=303)
 
 
 async def _show(
     request: Request, context: Context, key: str, *, wrong: str = "", typed: str = ""
 ) -> Response:
-    found = await context.backend.work_order(context.scope, key)
-    if found is None:
-        raise MissingError(kind=ORDER, key=key)
+    found = await show_order(context, key)
     return page(
         request,
         context,

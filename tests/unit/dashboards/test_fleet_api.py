@@ -100,13 +100,68 @@ async def test_work_goes_its_way_and_every_step_is_audited():
         await did(made, "POST", f"work-orders/{key}/done", {}, 409)
         await did(made, "POST", "work-orders", {"device": "none", "text": "x"}, 422)
         await did(made, "POST", "work-orders/none/done", {}, 404)
-        assert audited(made, "finding") == [("manage_devices", "main-fnd-A", "acknowledge")]
+        assert audited(made, "finding") == [("maintain_device", "main-fnd-A", "acknowledge")]
         assert [do for _, target, do in audited(made, "work_order") if target == key] == [
             "open",
             "assign",
             "comment",
             "done",
         ]
+
+
+@pytest.mark.parametrize(
+    ("page", "form", "method", "path", "body"),
+    [
+        (
+            "/fleet/findings/main-fnd-A/acknowledge",
+            {},
+            "POST",
+            "fleet/findings/main-fnd-A/acknowledgement",
+            {},
+        ),
+        (
+            "/fleet/devices/{device}/calibrated",
+            {"day": "2025-12-01", "every_days": "90"},
+            "PUT",
+            "fleet/devices/{device}/calibration",
+            {"calibrated": "2025-12-01T00:00:00Z", "every_days": 90},
+        ),
+        (
+            "/fleet/orders/main-wo-A/assign",
+            {"assignee": "usr_nurse"},
+            "POST",
+            "work-orders/main-wo-A/assignee",
+            {"assignee": "usr_nurse"},
+        ),
+        ("/fleet/orders/main-wo-A/done", {}, "POST", "work-orders/main-wo-A/done", {}),
+        (
+            "/fleet/orders/main-wo-A/comment",
+            {"text": "x"},
+            "POST",
+            "work-orders/main-wo-A/comments",
+            {"text": "x"},
+        ),
+    ],
+    ids=["acknowledge", "calibrate", "assign", "done", "comment"],
+)
+async def test_what_is_done_on_a_page_is_audited_as_over_the_api(
+    page: str, form: dict[str, str], method: str, path: str, body: dict[str, Any]
+):
+    lines = []
+    for way in ("page", "api"):
+        async with world() as made:
+            device = made.ids["main", "deviceA"]
+            async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+                if way == "page":
+                    answer = await client.post(page.format(device=device), data=form)
+                else:
+                    url = f"/api/v1/{path.format(device=device)}"
+                    answer = await client.request(method, url, json=body)
+            assert answer.status_code in {200, 303}, answer.text
+            last = made.backend._of("main").audit[-1]
+            lines.append((last.actor, last.action, last.kind, last.target, last.outcome, last.detail))
+    assert lines[0] == lines[1]
+    assert lines[0][1] == "maintain_device"
 
 
 async def test_a_calibration_is_noted_and_audited():
@@ -118,7 +173,7 @@ async def test_a_calibration_is_noted_and_audited():
         await did(made, "PUT", f"fleet/devices/{device}/calibration", {**body, "every_days": 0}, 422)
         later = {**body, "calibrated": "2031-12-01T00:00:00Z"}
         await did(made, "PUT", f"fleet/devices/{device}/calibration", later, 422)
-        assert audited(made, "device") == [("manage_devices", device, "calibrate")]
+        assert audited(made, "device") == [("maintain_device", device, "calibrate")]
 
 
 async def test_the_list_as_csv_goes_on_beyond_its_first_piece(monkeypatch: pytest.MonkeyPatch):

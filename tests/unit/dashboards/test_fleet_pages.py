@@ -280,7 +280,7 @@ async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
     assert "This day is still to come." in wrong[0].text
     assert "1 to 3650" in wrong[1].text
     assert missing.status_code == 404
-    assert told(made) == [("maintain_device", "device", DEVICE, "calibrated")]
+    assert told(made) == [("maintain_device", "device", DEVICE, "calibrate")]
 
 
 async def test_quality_and_use_by_device_and_ward(made: World):
