@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from fastapi.routing import APIRoute
 
 from bench.figures import Outcome
+from bench.fleet_seed import DAYS, fill_fleet
 from bench.pages_seed import DEVICES, PATIENTS, fill_records, fill_store, open_alarms
 from bench.processes import work_folder
 from bench.ward import bench_settings
@@ -78,7 +79,7 @@ WITH: Final = {
     "/burden": ("?since=30d",),
     "/devices": ("?page=100", "?q=dev-0012"),
     "/fleet": ("?q=dev-0012", "?sort=rssi&down=1&page=100", "?state=offline"),
-    "/fleet/quality": ("?by=ward&days=30",),
+    "/fleet/quality": ("?by=ward&days=30", "?days=90"),
     "/fleet/use": ("?by=device&days=90",),
 }
 """Lists are asked for in other ways, too."""
@@ -118,13 +119,15 @@ def measure() -> Outcome:
 async def _measure() -> Outcome:
     clock, telemetry = SystemClock(), Telemetry()
     about = (
-        f"each page with {DEVICES:,} devices and {PATIENTS:,} patients, {LOADS} times over HTTP on loopback"
+        f"each page with {DEVICES:,} devices, {DAYS} days of their sums and {PATIENTS:,} patients, "
+        f"{LOADS} times over HTTP on loopback"
     )
     outcome = Outcome("pages", about)
     with work_folder() as folder:
         settings = bench_settings(folder)
         async with open_records(settings) as records, broker_running(settings, telemetry) as broker:
             await fill_records(records, clock.now_ns())
+            await fill_fleet(records, clock.now_ns())
             await fill_store(settings.data / "cloud", clock.now_ns())
             start = time.perf_counter()
             async with cloud_running(

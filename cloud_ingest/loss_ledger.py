@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cloud_ingest.stores.base import Outcome
 from hearthward.core.clock import SECOND
-from hearthward.core.model import ReadingBatch
+from hearthward.core.model import JUDGED, Quality, ReadingBatch, quality_names
 
 if TYPE_CHECKING:
     from cloud_ingest.receipts import Source
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CLONE",
     "DECISIONS",
+    "DOUBT",
     "DUPLICATE",
+    "IMPLAUSIBLE",
     "LATE",
     "REFUSED",
     "STORED",
@@ -35,6 +38,10 @@ DUPLICATE: Final = "duplicate"
 """The same reading was there already, from another number."""
 LATE: Final = "late"
 """Received by the gateway more than a minute before it came here; a part of ``stored``."""
+DOUBT: Final = "doubt:"
+"""Followed by what the quality gate said of a stored reading: ``suspect`` or ``bad``, and each reason."""
+IMPLAUSIBLE: Final = "implausible"
+"""As such a word: something other than another signal speaks against the reading."""
 REFUSED: Final = "refused:"
 """Followed by the reason why the cloud rejected it; an edge calls its own ``rejected:``."""
 CLONE: Final = "clone"
@@ -44,6 +51,8 @@ DECISIONS: Final = "decisions"
 WAVES: Final = "waves"
 """Numbers that carry chunks of waveforms, not readings."""
 LATE_NS: Final = 60 * SECOND
+_JUDGED: Final = int(JUDGED)
+_OF_ITS_OWN: Final = int(JUDGED & ~(Quality.SUSPECT | Quality.BAD | Quality.DISAGREES))
 _HOUR: Final = 3600 * SECOND
 
 
@@ -61,6 +70,13 @@ class Count(NamedTuple):
 def hour_of(moment: int) -> int:
     """UTC ns -> UTC hours since 1970."""
     return moment // _HOUR
+
+
+@lru_cache(maxsize=256)
+def _doubts(judged: int) -> tuple[str, ...]:
+    """The kinds that count the gate's verdict on one reading."""
+    own = (IMPLAUSIBLE,) if judged & _OF_ITS_OWN else ()
+    return tuple(DOUBT + word for word in (*quality_names(judged), *own))
 
 
 class Tally:
@@ -85,6 +101,8 @@ class Tally:
             fresh = batch.received if not doubled else []
             if fresh and min(fresh) < now - LATE_NS:
                 self._late(source, batch.device, fresh, now)
+            if fresh:
+                self._doubted(source, batch, range(len(batch)))
             return
         for double in (False, True):
             rows = [i for i, o in enumerate(outcomes) if (o is Outcome.DUPLICATE) is double]
@@ -92,6 +110,7 @@ class Tally:
             self._add(source, devices, received, DUPLICATE if double else STORED)
             if not double:
                 self._late(source, devices, received, now)
+                self._doubted(source, batch, rows)
 
     def refused(self, source: Source, batch: ReadingBatch, reason: str) -> None:
         """These rows are dead-lettered."""
@@ -128,6 +147,16 @@ class Tally:
     def _late(self, source: Source, devices: Sequence[str], received: Sequence[int], now: int) -> None:
         rows = [i for i, at in enumerate(received) if at < now - LATE_NS]
         self._add(source, [devices[i] for i in rows], [received[i] for i in rows], LATE)
+
+    def _doubted(self, source: Source, batch: ReadingBatch, rows: Sequence[int]) -> None:
+        """What the gate said of readings that were stored."""
+        if not any(map(_JUDGED.__and__, batch.quality)):
+            return
+        for i in rows:
+            if judged := batch.quality[i] & _JUDGED:
+                hour = hour_of(batch.received[i])
+                for kind in _doubts(judged):
+                    self._counts[*source, batch.device[i], hour, kind] += 1
 
     def _add(self, source: Source, devices: Sequence[str], received: Sequence[int], kind: str) -> None:
         if not devices:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan
 from cloud_ingest.device_health.kept_days import day_of_row
+from cloud_ingest.device_health.span_sums import SpanSums
 from cloud_ingest.device_health.sums import day_of
 from cloud_ingest.records import Records
 from cloud_ingest.records import models as rows
@@ -18,6 +19,7 @@ from cloud_ingest.records.work_orders import OrderLine, WorkOrders
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
 from dashboards.backend import DirectoryError
+from dashboards.cloud_fleet_sums import graded, used
 from dashboards.fleet_models import (
     AttentionPage,
     DeviceFile,
@@ -33,15 +35,7 @@ from dashboards.fleet_models import (
     Utilisation,
     WorkOrder,
 )
-from dashboards.fleet_views import (
-    Group,
-    day_view,
-    grouped,
-    hidden_frame,
-    note_text,
-    quality_page,
-    use_page,
-)
+from dashboards.fleet_views import day_view, hidden_frame, note_text
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError
 from hearthward.core.model import Reading, ReadingBatch
@@ -103,17 +97,18 @@ class CloudFleet:
         frames = _frames(batch)[:limit]
         return frames if values else [hidden_frame(frame) for frame in frames]
 
-    async def _groups(self, scope: Scope, asked: AskedSpan) -> list[Group]:
-        first = day_of(self._service.clock.now_ns()) - asked.days
-        return grouped(await self._fleet(lambda fleet: fleet.totals(scope, asked, first)), asked.by)
+    async def _sums(self, asked: AskedSpan) -> SpanSums:
+        return await self._service.health.spans.of(day_of(self._service.clock.now_ns()) - asked.days)
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
         """See the port."""
-        return use_page(await self._groups(scope, asked), asked)
+        sums = await self._sums(asked)
+        return await self._fleet(lambda fleet: used(fleet, scope, asked, sums))
 
     async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
         """See the port."""
-        return quality_page(await self._groups(scope, asked), asked)
+        sums = await self._sums(asked)
+        return await self._fleet(lambda fleet: graded(fleet, scope, asked, sums))
 
     async def acknowledge_finding(self, who: Principal, finding: str) -> FindingView | None:
         """See the port."""

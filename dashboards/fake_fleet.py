@@ -26,7 +26,6 @@ from dashboards.fleet_models import (
 from dashboards.fleet_views import (
     Group,
     day_view,
-    grouped,
     hidden_frame,
     in_order,
     quality_page,
@@ -170,24 +169,21 @@ class FakeFleet(FakeWorkOrders):
         return [frame if values else hidden_frame(frame) for frame in frames]
 
     def _groups(self, scope: Scope, asked: AskedSpan) -> list[Group]:
-        placed = [(d, self._gateway_ward(scope.tenant, d)) for d in self._in_use(scope)]
-        placed = [(d, w) for d, w in placed if asked.ward in {"", w.id if w else ""}]
-        totals = self._totals(scope.tenant, [d for d, _ in placed], asked.days)
-        return grouped(
-            [
-                (d.id, d.label, w.id if w else None, w.name if w else "", t)
-                for (d, w), t in zip(placed, totals, strict=True)
-            ],
-            asked.by,
-        )
-
-    def _totals(self, tenant: str, devices: Sequence[Device], days: int) -> list[Totals]:
-        first = day_of(self.clock.now_ns()) - days
-        by_device: defaultdict[str, list[DaySums]] = defaultdict(list)
-        for one in self._device_days[tenant].values():
-            if one.day >= first:
-                by_device[one.device].append(one)
-        return [Totals.of(by_device[d.id]) for d in devices]
+        first = day_of(self.clock.now_ns()) - asked.days
+        groups: dict[str, Group] = {}
+        for device in self._in_use(scope):
+            ward = self._gateway_ward(scope.tenant, device)
+            if asked.ward and (ward is None or ward.id != asked.ward):
+                continue
+            days = self._device_days[scope.tenant].values()
+            totals = Totals.of(s for s in days if s.device == device.id and s.day >= first)
+            place, named = (None, "") if ward is None else (ward.id, ward.name)
+            key, name = (device.id, device.label) if asked.by == "device" else (place or "", named)
+            old = groups.get(key, Group(key, name, place, 0, 0, Totals()))
+            both = Totals.together((old.totals, totals))
+            used = old.used + bool(totals.used)
+            groups[key] = Group(key, name, place, old.devices + 1, used, both)
+        return list(groups.values())
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
         """See the port."""

@@ -43,10 +43,15 @@ def _dropouts(day: DeviceDay) -> float | None:
     return float(day.dropouts) if day.readings or day.dropouts else None
 
 
+def _doubted(day: DeviceDay) -> float | None:
+    return 100 * (day.suspect + day.bad) / day.readings if day.readings else None
+
+
 KINDS: Final[tuple[tuple[str, str, Callable[[DeviceDay], float | None]], ...]] = (
     (N_("Battery"), "%", _mean_of("battery")),
     (N_("Signal"), "dBm", _mean_of("rssi")),
     (N_("Drop-outs a day"), "", _dropouts),
+    (N_("Readings in doubt"), "%", _doubted),
     (N_("Device temperature"), "°C", _mean_of("temperature")),
     (N_("Voltage"), "V", _mean_of("voltage")),
 )

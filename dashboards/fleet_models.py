@@ -131,6 +131,9 @@ class DeviceDay(_View):
     dropouts: int = 0
     rejected: int = 0
     late: int = 0
+    suspect: int = Field(0, description="readings that the quality gate doubts; every rule looks at them")
+    bad: int = Field(0, description="readings that it calls no measurement")
+    reasons: dict[str, int] = Field(default_factory=dict, description="why it said so, readings of each")
     battery: Look | None = None
     rssi: Look | None = None
     temperature: Look | None = None
@@ -240,10 +243,22 @@ class QualityRow(_View):
     devices: int = 1
     readings: int
     completeness: Share | None = Field(None, description="hours with data of hours in use's span")
-    plausibility: Share | None = Field(None, description="readings that no check refused")
-    consistency: Share | None = Field(None, description="readings that were not there already or cloned")
+    plausibility: Share | None = Field(
+        None, description="readings that no check refused and nothing of their own speaks against"
+    )
+    consistency: Share | None = Field(
+        None, description="readings that came once and that no other signal contradicts"
+    )
     timeliness: Share | None = Field(None, description="readings that came within a minute")
     worst: Share | None = Field(None, description="the least of the four")
+    rejected: int = Field(0, description="readings that gateway or cloud refused")
+    repeated: int = Field(0, description="readings that were there already, or a copy's")
+    late: int = Field(0, description="readings that took more than a minute")
+    suspect: int = Field(0, description="stored readings that the quality gate doubts")
+    bad: int = Field(0, description="stored readings that it calls no measurement")
+    reasons: dict[str, int] = Field(
+        default_factory=dict, description="why it said so: readings of each, the most first"
+    )
 
 
 class QualityPage(_View):

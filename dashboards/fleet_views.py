@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
 from cloud_ingest.device_health.standing import own_metric
 from cloud_ingest.device_health.sums import (
     DAY_NS,
+    REASONS,
     DaySums,
-    Quality,
     SignalDay,
     Totals,
-    Use,
     quality_of,
     use_of,
 )
@@ -36,11 +35,11 @@ __all__ = [
     "Group",
     "day_view",
     "draft_text",
-    "grouped",
     "hidden_frame",
     "in_order",
     "note_text",
     "quality_page",
+    "reasons_of",
     "use_page",
 ]
 
@@ -58,6 +57,9 @@ def day_view(sums: DaySums) -> DeviceDay:
         dropouts=sums.dropouts,
         rejected=sums.rejected,
         late=sums.late,
+        suspect=sums.doubts.get("suspect", 0),
+        bad=sums.doubts.get("bad", 0),
+        reasons=reasons_of(sums.doubts),
         **{name: _look(one) for name, one in sums.signals.items()},
     )
 
@@ -66,36 +68,26 @@ def _look(one: SignalDay) -> Look:
     return Look(mean=one.mean, low=one.low, high=one.high, count=one.count)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Group:
-    """A device, or a ward with the totals of each of its devices."""
+    """A device, or a ward's ``devices``, of which ``used`` have an hour of use; what their days come to."""
 
     key: str
     name: str
     ward: str | None
-    totals: list[Totals]
-
-
-def grouped(
-    lines: Iterable[tuple[str, str, str | None, str, Totals]], by: Literal["device", "ward"]
-) -> list[Group]:
-    """Of lines of device, label, ward, its name and totals."""
-    groups: dict[str, Group] = {}
-    for device, label, ward, ward_name, totals in lines:
-        key, name = (device, label) if by == "device" else (ward or "", ward_name)
-        groups.setdefault(key, Group(key, name, ward, [])).totals.append(totals)
-    return list(groups.values())
+    devices: int
+    used: int
+    totals: Totals
 
 
 def use_page(groups: Iterable[Group], asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
     """One page of their use, the least used first, and how many there are."""
-    used = [(group, use_of(group.totals, asked.days + 1)) for group in groups]
-    used.sort(key=lambda pair: (pair[1].share, pair[0].key))
-    rows = [_use_row(*pair) for pair in used[asked.offset : asked.offset + asked.limit]]
-    return rows, len(used)
+    rows = sorted((_use_row(g, asked) for g in groups), key=lambda row: (row.share, row.key))
+    return rows[asked.offset : asked.offset + asked.limit], len(rows)
 
 
-def _use_row(group: Group, use: Use) -> Utilisation:
+def _use_row(group: Group, asked: AskedSpan) -> Utilisation:
+    use = use_of(group.totals, group.devices, group.used, asked.days + 1)
     return Utilisation(
         key=group.key,
         name=group.name,
@@ -110,25 +102,37 @@ def _use_row(group: Group, use: Use) -> Utilisation:
 
 def quality_page(groups: Iterable[Group], asked: AskedSpan) -> QualityPage:
     """One page of the quality of their data, the worst first."""
-    judged = [(group, quality_of(Totals().plus(group.totals))) for group in groups]
-    judged.sort(key=lambda pair: (pair[1].worst is None, pair[1].worst or 0.0, pair[0].key))
-    rows = [_quality_row(*pair) for pair in judged[asked.offset : asked.offset + asked.limit]]
-    return QualityPage(items=rows, total=len(judged))
+    rows = sorted(map(_quality_row, groups), key=lambda row: (row.worst is None, row.worst or 0.0, row.key))
+    return QualityPage(items=rows[asked.offset : asked.offset + asked.limit], total=len(rows))
 
 
-def _quality_row(group: Group, found: Quality) -> QualityRow:
+def _quality_row(group: Group) -> QualityRow:
+    totals, found = group.totals, quality_of(group.totals)
+    doubts = totals.doubts
     return QualityRow(
         key=group.key,
         name=group.name,
         ward=group.ward,
-        devices=len(group.totals),
+        devices=group.devices,
         readings=found.readings,
         completeness=found.completeness,
         plausibility=found.plausibility,
         consistency=found.consistency,
         timeliness=found.timeliness,
         worst=found.worst,
+        rejected=totals.rejected,
+        repeated=totals.repeated,
+        late=totals.late,
+        suspect=doubts.get("suspect", 0),
+        bad=doubts.get("bad", 0),
+        reasons=reasons_of(doubts),
     )
+
+
+def reasons_of(doubts: Mapping[str, int]) -> dict[str, int]:
+    """Why readings are in doubt, the most frequent first."""
+    found = [(name, doubts[name]) for name in REASONS if doubts.get(name)]
+    return dict(sorted(found, key=lambda pair: -pair[1]))
 
 
 def in_order(rows: Iterable[DeviceRow], asked: AskedFleet) -> list[DeviceRow]:

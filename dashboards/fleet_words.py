@@ -81,8 +81,14 @@ DIMENSIONS: Final[Mapping[str, tuple[str, str]]] = {
         N_("Completeness"),
         N_("hours with values, of the hours between the first and the last"),
     ),
-    "plausibility": (N_("Plausibility"), N_("readings that no check refused")),
-    "consistency": (N_("Consistency"), N_("readings that were not there already and are no copy's")),
+    "plausibility": (
+        N_("Plausibility"),
+        N_("readings that no check refused and nothing of their own speaks against"),
+    ),
+    "consistency": (
+        N_("Consistency"),
+        N_("readings that came once, are no copy's, and that no other signal contradicts"),
+    ),
     "timeliness": (N_("Timeliness"), N_("readings that came within a minute")),
 }
 EVIDENCE: Final[Mapping[str, str]] = {

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.bias import COUNTERPARTS, bias_finding, bias_of, paired
 from cloud_ingest.device_health.findings import Finding
-from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, SignalName, day_of, span_of
+from cloud_ingest.device_health.sums import DAY_NS, DOUBTS, DaySums, SignalDay, SignalName, day_of, span_of
 from cloud_ingest.records import Records
 from cloud_ingest.records.fleet_days import counts_of_hour
 from cloud_ingest.records.models import Association, Device
@@ -95,10 +95,10 @@ class Gathering:
         ``steady`` devices should have a reading in every hour from the first to the last.
         """
         hours: defaultdict[str, int] = defaultdict(int)
-        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (4 + len(DOUBTS)))
         for hour in range(HOURS):
             at = day * HOURS + hour
-            for device, *some in await self._records.read(
+            for device, some in await self._records.read(
                 lambda s, at=at: counts_of_hour(s, self._tenant, at)  # type: ignore[misc]
             ):
                 counts[device] = [a + b for a, b in zip(counts[device], some, strict=True)]
@@ -166,9 +166,10 @@ class Gathering:
 
 
 def _day(device: str, day: int, hours: int, counts: Sequence[int], *, steady: bool) -> DaySums:
-    stored, rejected, repeated, late = counts
+    stored, rejected, repeated, late, *said = counts
     span = span_of(hours) if steady else 0
-    return DaySums(device, day, hours, span, stored, rejected, repeated, late)
+    doubts = {name: n for name, n in zip(DOUBTS, said, strict=True) if n}
+    return DaySums(device, day, hours, span, stored, rejected, repeated, late, doubts=doubts)
 
 
 def _both(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud_ingest.device_health.sums import SIGNALS, DaySums, SignalDay
+from cloud_ingest.device_health.sums import DOUBTS, SIGNALS, DaySums, SignalDay
 
 if TYPE_CHECKING:
     from cloud_ingest.records.fleet_models import DeviceDay
 
-__all__ = ["day_of_row", "row_of_day"]
+__all__ = ["day_of_row", "doubts_of", "row_of_day"]
 
 
 def day_of_row(row: DeviceDay) -> DaySums:
@@ -24,8 +24,14 @@ def day_of_row(row: DeviceDay) -> DaySums:
         repeated=row.repeated,
         late=row.late,
         dropouts=row.dropouts,
+        doubts=doubts_of(row),
         signals={name: SignalDay(*row.signals[name]) for name in SIGNALS if name in row.signals},
     )
+
+
+def doubts_of(row: DeviceDay) -> dict[str, int]:
+    """What the gate said, as far as it said anything."""
+    return {name: n for name in DOUBTS if (n := getattr(row, name))}
 
 
 def row_of_day(tenant: str, sums: DaySums) -> dict[str, Any]:
@@ -42,6 +48,7 @@ def row_of_day(tenant: str, sums: DaySums) -> dict[str, Any]:
         "repeated": sums.repeated,
         "late": sums.late,
         "dropouts": sums.dropouts,
+        **{name: sums.doubts.get(name, 0) for name in DOUBTS},
         "signals": {
             name: [one.count, one.mean, one.low, one.high, one.last] for name, one in sums.signals.items()
         },

@@ -21,6 +21,7 @@ from cloud_ingest.device_health.gathering import Fact, Gathering, Told, devices_
 from cloud_ingest.device_health.judging import Known, judged
 from cloud_ingest.device_health.links import LinkBook
 from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.span_sums import SpanBook
 from cloud_ingest.device_health.standing import standing_of
 from cloud_ingest.device_health.sums import DaySums, day_of
 from cloud_ingest.gateways import GatewayBoard
@@ -66,7 +67,7 @@ class _Round:
 
 
 class HealthRounds:
-    """Of one tenant. ``links`` gathers what gateways tell between two writings."""
+    """Of one tenant. ``links`` gathers what gateways tell between two writings; ``spans`` adds up days."""
 
     def __init__(  # noqa: PLR0913 - everything it looks at
         self,
@@ -86,6 +87,7 @@ class HealthRounds:
         self._clock, self._telemetry = clock, telemetry
         self._gathering = Gathering(tenant, records, store)
         self.links = LinkBook()
+        self.spans = SpanBook(tenant, records)
         self._places: dict[str, str] = {}
         self._standings: dict[str, dict[str, Any]] = {}
 
@@ -189,7 +191,10 @@ class HealthRounds:
         now = self._clock.now_ns()
         made = _Round(now, await self._know_places(), settled)
         today = day_of(now)
-        await self._sum_up(made, today)
+        try:
+            await self._sum_up(made, today)
+        finally:
+            self.spans.forget()
         await self._hear(made, today)
         async for found in self._gathering.comparisons(now):
             for device, some in found.items():

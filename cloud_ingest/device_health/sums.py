@@ -1,18 +1,27 @@
 """Daily sums of a device, and what use and quality of data they come to: pure, shared by fake and records.
 
 A day is a number of whole UTC days since 1970. All counts add up over days and devices.
+
+``DOUBTS`` are what the quality gate said of stored readings: how many are ``suspect`` or ``bad``, of how many
+something other than another signal says so (``implausible``), and the reasons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from cloud_ingest.loss_ledger import IMPLAUSIBLE
 from hearthward.core.clock import SECOND
+from hearthward.core.model import JUDGED, quality_names
 
 __all__ = [
     "DAY_NS",
+    "DOUBTS",
+    "NUMBERS",
+    "REASONS",
     "SIGNALS",
     "DaySums",
     "Quality",
@@ -29,6 +38,11 @@ __all__ = [
 DAY_NS: Final = 86_400 * SECOND
 HOURS: Final = 24
 SignalName = Literal["battery", "rssi", "temperature", "voltage"]
+DISAGREES: Final = "disagrees"
+DOUBTS: Final = (IMPLAUSIBLE, *quality_names(int(JUDGED)))
+REASONS: Final = tuple(name for name in DOUBTS if name not in {IMPLAUSIBLE, "suspect", "bad"})
+NUMBERS: Final = ("stored", "rejected", "repeated", "late", "used", "kept", "span")
+"""The counts of ``Totals``, in their order."""
 SIGNALS: Final[tuple[SignalName, ...]] = ("battery", "rssi", "temperature", "voltage")
 
 
@@ -54,7 +68,7 @@ class DaySums:
 
     ``hours`` has bit h set where hour h has a reading. ``span`` is how many hours should have one (0: the
     device measures when somebody uses it). ``stored`` includes ``late``; ``repeated`` counts duplicates and
-    readings under another's number.
+    readings under another's number. ``doubts`` has counts by ``DOUBTS``.
     """
 
     device: str
@@ -66,6 +80,7 @@ class DaySums:
     repeated: int = 0
     late: int = 0
     dropouts: int = 0
+    doubts: Mapping[str, int] = field(default_factory=dict)
     signals: Mapping[SignalName, SignalDay] = field(default_factory=dict)
 
     @property
@@ -105,25 +120,39 @@ class Totals:
     used: int = 0
     kept: int = 0
     span: int = 0
+    doubts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sums: Iterable[DaySums]) -> Totals:
         """Of these days."""
-        return cls().plus(
-            cls(s.stored, s.rejected, s.repeated, min(s.late, s.stored), s.used, min(s.used, s.span), s.span)
+        return cls.together(
+            cls(
+                s.stored,
+                s.rejected,
+                s.repeated,
+                min(s.late, s.stored),
+                s.used,
+                min(s.used, s.span),
+                s.span,
+                s.doubts,
+            )
             for s in sums
         )
 
-    def plus(self, others: Iterable[Totals]) -> Totals:
-        """These and the others together."""
-        rows = [(t.stored, t.rejected, t.repeated, t.late, t.used, t.kept, t.span) for t in (self, *others)]
-        return Totals(*(sum(column) for column in zip(*rows, strict=True)))
+    @classmethod
+    def together(cls, some: Iterable[Totals]) -> Totals:
+        """All of these."""
+        rows, doubts = [(0,) * len(NUMBERS)], Counter[str]()
+        for t in some:
+            rows.append((t.stored, t.rejected, t.repeated, t.late, t.used, t.kept, t.span))
+            doubts.update(t.doubts)
+        sums = zip(*rows, strict=True)
+        return cls(**dict(zip(NUMBERS, map(sum, sums), strict=True)), doubts=dict(doubts))
 
 
-def use_of(totals: Sequence[Totals], days: int) -> Use:
-    """What the totals, one a device, over ``days`` days come to."""
-    used = [t.used for t in totals]
-    return Use(len(used), sum(1 for n in used if n), sum(used), len(used) * days * HOURS)
+def use_of(totals: Totals, devices: int, used: int, days: int) -> Use:
+    """What ``totals`` of some devices (``used`` of them had an hour of use) over ``days`` days come to."""
+    return Use(devices, used, totals.used, devices * days * HOURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +174,15 @@ class Quality:
 
 def quality_of(totals: Totals) -> Quality:
     """The quality of the data that was summed up."""
-    stored = totals.stored
+    stored, doubts = totals.stored, totals.doubts
     return Quality(
         readings=stored,
         completeness=_share(totals.kept, totals.span),
-        plausibility=_share(stored, stored + totals.rejected),
-        consistency=_share(stored, stored + totals.repeated),
+        plausibility=_share(stored - doubts.get(IMPLAUSIBLE, 0), stored + totals.rejected),
+        consistency=_share(stored - doubts.get(DISAGREES, 0), stored + totals.repeated),
         timeliness=_share(stored - totals.late, stored),
     )
 
 
 def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+    return max(0, part) / whole if whole else None

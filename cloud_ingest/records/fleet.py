@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import aliased
 
-from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
-from cloud_ingest.device_health.sums import Totals
+from cloud_ingest.device_health.asking import AskedFleet, FleetSort
 from cloud_ingest.records.fleet_models import (
     DeviceCalibration,
     DeviceDay,
@@ -22,7 +21,7 @@ from cloud_ingest.records.models import Device, Gateway, Ward
 from cloud_ingest.records.scoping import Repository, refuse_code
 from hearthward.trust.access import Scope
 
-__all__ = ["MOST_DAYS", "DeviceLine", "FindingLine", "Fleet", "TotalsLine"]
+__all__ = ["MOST_DAYS", "DeviceLine", "FindingLine", "Fleet"]
 
 MOST_DAYS: Final = 3650
 UNKNOWN: Final = "unknown"
@@ -81,16 +80,6 @@ class FindingLine(NamedTuple):
     device: Device
     ward: Ward | None
     state: str
-
-
-class TotalsLine(NamedTuple):
-    """What a device's days of a period come to."""
-
-    device: str
-    label: str
-    ward: str | None
-    ward_name: str
-    totals: Totals
 
 
 class Fleet(Repository):
@@ -170,34 +159,22 @@ class Fleet(Repository):
         )
         return self.session.scalars(query.order_by(DeviceDay.day)).all()
 
-    def totals(self, scope: Scope, asked: AskedSpan, first: int) -> list[TotalsLine]:
-        """What each device's days from ``first`` on come to, summed up by the database."""
-        kept = case((DeviceDay.used < DeviceDay.span, DeviceDay.used), else_=DeviceDay.span)
-        late = case((DeviceDay.late < DeviceDay.stored, DeviceDay.late), else_=DeviceDay.stored)
-        columns = (
-            DeviceDay.stored,
-            DeviceDay.rejected,
-            DeviceDay.repeated,
-            late,
-            DeviceDay.used,
-            kept,
-            DeviceDay.span,
-        )
-        # the days first, by their key: joined to devices, SQLite looks each device's up among all days
-        days = (
-            select(DeviceDay.device, *(func.sum(column) for column in columns))
-            .where(DeviceDay.tenant == scope.tenant, DeviceDay.day >= first)
-            .group_by(DeviceDay.device)
-        )
-        totals = {key: Totals(*(int(n) for n in sums)) for key, *sums in self.session.execute(days)}
-        query = self._placed(select(Device.id, Device.label, Ward.id, func.coalesce(Ward.name, "")))
-        query = query.where(*self.limits(scope))
-        if asked.ward:
-            query = query.where(Gateway.ward == asked.ward)
-        return [
-            TotalsLine(key, label, ward, name, totals.get(key, Totals()))
-            for key, label, ward, name in self.session.execute(query.order_by(Device.id))
-        ]
+    def placed(self, scope: Scope, ward: str = "") -> list[tuple[str, str | None]]:
+        """The devices in use (those of ``ward``), by id, each with its ward."""
+        near = (Gateway.tenant == Device.tenant) & (Gateway.id == Device.gateway)
+        query = select(Device.id, Gateway.ward).outerjoin(Gateway, near).where(*self.limits(scope))
+        if ward:
+            query = query.where(Gateway.ward == ward)
+        return [(device, place) for device, place in self.session.execute(query.order_by(Device.id))]
+
+    def labels(self, scope: Scope, devices: Collection[str]) -> dict[str, str]:
+        """What these devices are called."""
+        query = select(Device.id, Device.label).where(Device.tenant == scope.tenant)
+        return dict(self.session.execute(query.where(Device.id.in_(sorted(devices)))).all())
+
+    def ward_names(self, scope: Scope) -> dict[str, str]:
+        """All wards of the tenant."""
+        return dict(self.session.execute(select(Ward.id, Ward.name).where(Ward.tenant == scope.tenant)).all())
 
     # --- findings -------------------------------------------------------------------------------
     def attention(self, scope: Scope, asked: AskedFleet) -> tuple[list[FindingLine], int]:

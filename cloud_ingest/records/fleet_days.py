@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import ColumnElement, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.judging import opens_order
 from cloud_ingest.device_health.kept_days import day_of_row
 from cloud_ingest.device_health.links import LinkDay, joined_signal
-from cloud_ingest.device_health.sums import DaySums, SignalDay, SignalName, day_of
-from cloud_ingest.loss_ledger import CLONE, DUPLICATE, LATE, REFUSED, STORED
+from cloud_ingest.device_health.sums import DOUBTS, DaySums, SignalDay, SignalName, day_of
+from cloud_ingest.loss_ledger import CLONE, DOUBT, DUPLICATE, LATE, REFUSED, STORED
 from cloud_ingest.records.fleet_models import (
     DeviceCalibration,
     DeviceDay,
@@ -42,6 +42,7 @@ __all__ = [
     "set_signals",
     "set_standings",
     "summed_up",
+    "sums_of_span",
 ]
 
 KEPT_DAYS: Final = 400
@@ -62,22 +63,27 @@ EMPTY: Final[dict[str, Any]] = {
 }
 
 
-def counts_of_hour(session: Session, tenant: str, hour: int) -> list[tuple[str, int, int, int, int]]:
-    """Of each device in an hour: stored, rejected, repeated, late readings, out of the loss ledger."""
+def counts_of_hour(session: Session, tenant: str, hour: int) -> list[tuple[str, list[int]]]:
+    """Of each device in an hour: stored, rejected, repeated, late, then ``DOUBTS``, out of the ledger."""
+    doubts = [_total(LedgerCount.kind == DOUBT + word) for word in DOUBTS]
     query = (
-        select(LedgerCount.device, *_counted())
+        select(LedgerCount.device, *_counted(), *doubts)
         .where(LedgerCount.tenant == tenant, LedgerCount.hour == hour, LedgerCount.device != "")
         .group_by(LedgerCount.device)
     )
-    return [(device, int(a), int(b), int(c), int(d)) for device, a, b, c, d in session.execute(query)]
+    return [(device, [int(n) for n in counts]) for device, *counts in session.execute(query)]
 
 
 def _counted() -> list[Any]:
     """Stored, rejected, repeated, late readings as sums of the ledger's counts."""
-    kind, n = LedgerCount.kind, LedgerCount.n
+    kind = LedgerCount.kind
     rejected = kind.startswith(REFUSED, autoescape=True) | kind.startswith("rejected:", autoescape=True)
     wanted = (kind == STORED, rejected, kind.in_((DUPLICATE, CLONE)), kind == LATE)
-    return [func.coalesce(func.sum(case((one, n), else_=0)), 0) for one in wanted]
+    return [_total(one) for one in wanted]
+
+
+def _total(condition: ColumnElement[bool]) -> Any:
+    return func.coalesce(func.sum(case((condition, LedgerCount.n), else_=0)), 0)
 
 
 def _rows(session: Session, tenant: str, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], DeviceDay]:
@@ -126,6 +132,8 @@ def set_counts(session: Session, tenant: str, sums: Collection[DaySums]) -> list
             changed.append(one.device)
         row.hours, row.used, row.span = one.hours, one.used, one.span
         row.stored, row.rejected, row.repeated, row.late = one.stored, one.rejected, one.repeated, one.late
+        for name in DOUBTS:
+            setattr(row, name, one.doubts.get(name, 0))
     return changed
 
 
@@ -204,6 +212,26 @@ def rates_of_week(session: Session, tenant: str, today: int) -> dict[str, list[t
         if profile and hours:
             found[profile].append((int(losses), int(hours)))
     return found
+
+
+def sums_of_span(session: Session, tenant: str, first: int) -> Iterator[Sequence[Any]]:
+    """Of each device with days from ``first`` on: its id, ``NUMBERS``, then ``DOUBTS``."""
+    columns = (
+        DeviceDay.stored,
+        DeviceDay.rejected,
+        DeviceDay.repeated,
+        case((DeviceDay.late < DeviceDay.stored, DeviceDay.late), else_=DeviceDay.stored),
+        DeviceDay.used,
+        case((DeviceDay.used < DeviceDay.span, DeviceDay.used), else_=DeviceDay.span),
+        DeviceDay.span,
+        *(getattr(DeviceDay, name) for name in DOUBTS),
+    )
+    query = (
+        select(DeviceDay.device, *(func.sum(column) for column in columns))
+        .where(DeviceDay.tenant == tenant, DeviceDay.day >= first)
+        .group_by(DeviceDay.device)
+    )
+    return iter(session.execute(query))
 
 
 def calibrations_of(session: Session, tenant: str, devices: Collection[str]) -> dict[str, tuple[int, int]]:

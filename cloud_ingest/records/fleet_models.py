@@ -22,7 +22,8 @@ _UNDONE: Any = text("finding IS NOT NULL AND state <> 'done'")
 class DeviceDay(Base):
     """A device's day as ``device_health.sums.DaySums``; ``used`` counts the bits of ``hours``.
 
-    ``signals`` is signal -> [count, mean, low, high, last].
+    What the quality gate said stands in a column each. ``signals`` is
+    signal -> [count, mean, low, high, last].
     """
 
     __tablename__ = "device_days"
@@ -41,6 +42,16 @@ class DeviceDay(Base):
     repeated: Mapped[int]
     late: Mapped[int]
     dropouts: Mapped[int]
+    suspect: Mapped[int] = mapped_column(default=0, server_default="0")
+    bad: Mapped[int] = mapped_column(default=0, server_default="0")
+    implausible: Mapped[int] = mapped_column(default=0, server_default="0")
+    impossible: Mapped[int] = mapped_column(default=0, server_default="0")
+    dropout: Mapped[int] = mapped_column(default=0, server_default="0")
+    zero: Mapped[int] = mapped_column(default=0, server_default="0")
+    jump: Mapped[int] = mapped_column(default=0, server_default="0")
+    spikes: Mapped[int] = mapped_column(default=0, server_default="0")
+    flat: Mapped[int] = mapped_column(default=0, server_default="0")
+    disagrees: Mapped[int] = mapped_column(default=0, server_default="0")
     signals: Mapped[dict[str, Any]]
 
 

@@ -15,6 +15,7 @@ from dashboards.access import Context, Guard
 from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
 from dashboards.csv_stream import stream_csv
+from dashboards.fleet_csv import quality_table, use_table
 from dashboards.fleet_models import (
     AttentionPage,
     DeviceFile,
@@ -141,6 +142,18 @@ async def get_utilisation(context: See, asked: Span) -> UtilisationPage:
 async def get_quality(context: See, asked: Span) -> QualityPage:
     """Completeness, plausibility, consistency and timeliness of data, the worst first."""
     return await context.backend.data_quality(context.scope, asked)
+
+
+@router.get("/utilisation.csv", response_class=Response)
+async def get_utilisation_csv(context: See, asked: Span) -> Response:
+    """The same as CSV, all rows."""
+    return use_table(context, asked)
+
+
+@router.get("/quality.csv", response_class=Response)
+async def get_quality_csv(context: See, asked: Span) -> Response:
+    """The same as CSV, all rows, with what the quality gate said by reason."""
+    return quality_table(context, asked)
 
 
 @router.post("/findings/{finding}/acknowledgement")

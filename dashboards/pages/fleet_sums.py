@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from cloud_ingest.device_health.asking import AskedSpan
 from dashboards.access import Context
+from dashboards.fleet_csv import quality_table, use_table
 from dashboards.fleet_words import grade
 from dashboards.models import Ward
 from dashboards.pages.fleet_common import DAYS, See, words
@@ -42,6 +43,18 @@ async def use(request: Request, context: See) -> Response:
     )
 
 
+@router.get("/fleet/quality.csv")
+async def quality_csv(request: Request, context: See) -> Response:
+    """The board as a table: all rows."""
+    return quality_table(context, _asked(request, "device")[1])
+
+
+@router.get("/fleet/use.csv")
+async def use_csv(request: Request, context: See) -> Response:
+    """Hours of use as a table: all rows."""
+    return use_table(context, _asked(request, "ward")[1])
+
+
 def _asked(request: Request, usual: By) -> tuple[dict[str, str], AskedSpan]:
     """What the address asks for; what means nothing counts as not given."""
     given = {name: request.query_params.get(name, "").strip()[:64] for name in ("by", "days", "ward", "page")}
@@ -55,9 +68,9 @@ def _asked(request: Request, usual: By) -> tuple[dict[str, str], AskedSpan]:
 async def _shown(context: Context, asked: Mapping[str, str], path: str, total: int) -> dict[str, Any]:
     wards = await context.backend.items(context.scope, "ward")
 
-    def address(**more: str) -> str:
+    def address(at: str = path, **more: str) -> str:
         kept = {k: v for k, v in {**asked, **more}.items() if v and k != "page"}
-        return f"{path}?{urlencode(kept)}"
+        return f"{at}?{urlencode(kept)}"
 
     return {
         "asked": asked,
@@ -65,6 +78,7 @@ async def _shown(context: Context, asked: Mapping[str, str], path: str, total: i
         "wards": [w for w in wards if isinstance(w, Ward)],
         "ways": [(by, address(by=by)) for by in ("device", "ward")],
         "periods": [(key, name, address(days=key)) for key, name in DAYS.items()],
+        "csv": address(f"{path}.csv"),
         "down": lambda ward: address(by="device", ward=ward),
         "pager": Pager(path, asked, total, page_number(asked["page"])),
         **words(context),

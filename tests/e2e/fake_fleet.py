@@ -82,6 +82,14 @@ def days(ward: Ward, device: str, n: int) -> None:
             repeated=4 * n,
             late=20 * n,
             dropouts=(ago * n) % 7,
+            doubts={
+                "suspect": 50 * n,
+                "bad": 9,
+                "implausible": 40 * n,
+                "jump": 30 * n,
+                "flat": 10,
+                "disagrees": 21,
+            },
             signals=signals,
         )
         ward.backend.put_device_day("main", sums)

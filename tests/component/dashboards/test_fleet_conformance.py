@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +216,34 @@ async def test_use_and_quality_by_device_and_by_ward(side: FleetSide):
     assert (worst.completeness, worst.plausibility, worst.timeliness, worst.consistency) == (0.5, 0.9, 0.9, 1)
     assert (worst.worst, worst.readings) == (0.5, 90)
     assert board.items[2].worst is None
+    assert (worst.rejected, worst.late, worst.suspect, worst.reasons) == (10, 9, 0, {})
     ward = await side.backend.data_quality(SCOPE, AskedSpan(days=6, ward=ids["ward"], limit=1))
     assert [(q.name, q.completeness, q.devices) for q in ward.items] == [("Ward A", 5 / 9, 2)]
+    second = await side.backend.data_quality(SCOPE, replace(asked, offset=1, limit=1))
+    assert ([(q.key, q.name) for q in second.items], second.total) == ([("hub", "Hub")], 3)
+    page, _ = await side.backend.utilisation(SCOPE, replace(asked, offset=1, limit=1))
+    assert [u.key for u in page] == ["hub"]
     confined = Scope("main", frozenset({ids["other"]}))
     assert [q.key for q in (await side.backend.data_quality(confined, asked)).items] == ["cuff"]
+
+
+async def test_the_quality_gate_s_verdicts_count_with_their_reasons_by_device_and_by_ward(side: FleetSide):
+    await fleet_of(side)
+    jumping = {"suspect": 30, "implausible": 30, "jump": 25, "zero": 10}
+    await side.day(DaySums("oxi", TODAY, stored=100, doubts=jumping))
+    both = {"suspect": 12, "bad": 2, "implausible": 4, "zero": 2, "dropout": 2, "disagrees": 10}
+    await side.day(DaySums("hub", TODAY, stored=100, doubts=both))
+    board = await side.backend.data_quality(SCOPE, AskedSpan(by="device"))
+    told = {q.key: (q.plausibility, q.consistency, q.suspect, q.bad, q.reasons) for q in board.items}
+    assert told["oxi"] == (0.7, 1.0, 30, 0, {"jump": 25, "zero": 10})
+    assert told["hub"] == (0.96, 0.9, 12, 2, {"disagrees": 10, "dropout": 2, "zero": 2})
+    assert [*told] == ["oxi", "hub", "cuff"]
+    (ward, _) = (await side.backend.data_quality(SCOPE, AskedSpan(by="ward"))).items
+    assert (ward.name, ward.plausibility, ward.consistency) == ("Ward A", 0.83, 0.95)
+    assert list(ward.reasons.items()) == [("jump", 25), ("zero", 12), ("disagrees", 10), ("dropout", 2)]
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert [(d.suspect, d.bad, d.reasons) for d in file.days] == [(30, 0, {"jump": 25, "zero": 10})]
 
 
 async def test_a_finding_is_acknowledged_once(side: FleetSide):

@@ -24,7 +24,7 @@ from cloud_ingest.records.models import LedgerCount
 from cloud_ingest.stores.base import Origins, Outcome
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.messages import Account, Accounts
-from hearthward.core.model import Reading, ReadingBatch
+from hearthward.core.model import Quality, Reading, ReadingBatch
 from hearthward.core.wire import Block, decode_block, encode_decisions
 from tests.unit.cloud_ingest.ward import SCOPE, T0, TENANT, Gap, Ward, block, frame, reading
 
@@ -84,6 +84,55 @@ async def test_readings_are_counted_by_device_and_hour_of_their_receipt(ward: Wa
         ("dev_1", 0, "late"): 2,  # the clock of the recording had gone on when both frames were taken
         ("dev_2", 0, "late"): 1,
     }
+
+
+def test_what_the_gate_said_is_counted_of_what_was_stored():
+    said = [
+        int(Quality.SUSPECT | Quality.JUMP),
+        int(Quality.SUSPECT | Quality.DISAGREES),
+        int(Quality.SUSPECT | Quality.ZERO | Quality.DISAGREES),
+        int(Quality.BAD | Quality.DROPOUT),
+        int(Quality.MOTION),
+    ]
+    batch = ReadingBatch.of(reading(t, 97, quality=quality) for t, quality in enumerate(said))
+    tally = Tally()
+    tally.stored(("gw-1", "boot-1"), batch, [Outcome.NEW] * 5, T0)
+    expected = {
+        "stored": 5,
+        "doubt:suspect": 3,
+        "doubt:bad": 1,
+        "doubt:implausible": 3,
+        "doubt:jump": 1,
+        "doubt:zero": 1,
+        "doubt:disagrees": 2,
+        "doubt:dropout": 1,
+    }
+    assert {count.kind: count.n for count in tally} == expected
+    again = Tally()
+    outcomes = [Outcome.DUPLICATE, Outcome.NEW, Outcome.DUPLICATE, Outcome.SAME, Outcome.NEW]
+    again.stored(("gw-1", "boot-1"), batch, outcomes, T0)
+    assert {count.kind: count.n for count in again if "doubt" in count.kind} == {
+        "doubt:suspect": 1,
+        "doubt:disagrees": 1,
+        "doubt:bad": 1,
+        "doubt:dropout": 1,
+        "doubt:implausible": 1,
+    }
+    whole = Tally()
+    whole.stored(("gw-1", "boot-1"), batch, [Outcome.DUPLICATE] * 5, T0)
+    assert [count.kind for count in whole] == ["duplicate"]
+
+
+async def test_the_verdicts_are_in_the_ledger_and_no_figure_of_it_counts_them(ward: Ward):
+    await ward.take(frame(block(1, reading(0, 97), reading(1, 0)), at=2))  # no oximeter measures 0
+    assert await counts(ward) == {
+        ("dev_1", 0, "stored"): 2,
+        ("dev_1", 0, "doubt:bad"): 1,
+        ("dev_1", 0, "doubt:dropout"): 1,
+        ("dev_1", 0, "doubt:implausible"): 1,
+    }
+    found = (await report(ward)).total
+    assert (found.stored, found.arrived, found.rejected, found.unnamed) == (2, 2, {}, 0)
 
 
 async def test_what_comes_again_is_counted_once(ward: Ward):

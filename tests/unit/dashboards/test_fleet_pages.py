@@ -17,7 +17,7 @@ from cloud_ingest.device_health.asking import (
     ORDER_STATES,
     AskedFleet,
 )
-from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
+from cloud_ingest.device_health.sums import DAY_NS, REASONS, DaySums, SignalDay, day_of
 from dashboards import fleet_words
 from dashboards.fleet_charts import histories
 from dashboards.fleet_models import (
@@ -66,6 +66,7 @@ def furnish(made: World) -> None:
             stored=90,
             rejected=10,
             dropouts=2,
+            doubts={"suspect": 3, "implausible": 2, "jump": 2, "disagrees": 1},
             signals={"battery": one},
         )
         backend.put_device_day("main", sums)
@@ -289,13 +290,49 @@ async def test_quality_and_use_by_device_and_ward(made: World):
         wards = flat((await client.get("/fleet/quality?by=ward&days=30")).text)
         use = flat((await client.get("/fleet/use?by=device")).text)
         odd = await client.get("/fleet/use?by=moon&days=x&page=-3&ward=nowhere")
+        chinese = flat((await client.get("/fleet/quality", headers={"accept-language": "zh"})).text)
     assert quality.index("main-oxi-A") < quality.index("main-oxi-B")  # of B nothing can be judged
     assert 'class="chip bad">50.0 %' in quality
-    assert "90.0 %" in quality
+    assert "88.0 %" in quality  # of 100 readings ten were refused, two jump
+    assert (
+        'sudden jump <b>16</b></span> <span class="nowrap">another signal says otherwise <b>8</b>' in quality
+    )
+    assert "refused <b>80</b>" in quality
+    assert "数值突变 <b>16</b>" in chinese
+    assert 'href="/fleet/devices/main-oxi-A"' in quality
     assert "Ward A" in wards
     assert "by=device" in wards
     assert use.index("main-oxi-B") < use.index("main-oxi-A")
     assert odd.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("page", "api"),
+    [
+        ("/fleet/quality.csv?by=device&days=7", "fleet/quality.csv?by=device"),
+        ("/fleet/quality.csv?by=ward&days=30", "fleet/quality.csv?days=30"),
+        ("/fleet/use.csv?by=device&days=7", "fleet/utilisation.csv?by=device"),
+    ],
+    ids=["quality by device", "quality by ward", "use"],
+)
+async def test_boards_leave_as_tables_the_same_over_the_api(
+    made: World, monkeypatch: pytest.MonkeyPatch, page: str, api: str
+):
+    monkeypatch.setattr("dashboards.fleet_csv.PIECE", 1)
+    async with engineer(made) as client:
+        answer = await client.get(page)
+        same = await client.get(f"/api/v1/{api}")
+        board = (await client.get(f"/api/v1/{api.replace('.csv', '')}")).json()["items"]
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text == same.text
+    rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
+    assert [row["key"] for row in rows] == [item["key"] for item in board]
+    for row, item in zip(rows, board, strict=True):
+        for name, value in item.items():
+            if name == "reasons":
+                assert {k: n for k in REASONS if (n := int(row[k]))} == value
+            else:
+                assert row[name] == ("" if value is None else str(value))
 
 
 async def test_filters_sorts_and_pages_stand_in_the_address(made: World):
@@ -438,8 +475,8 @@ def test_histories_leave_out_what_there_is_nothing_of_and_say_what_they_draw():
         DeviceDay(day=T0 + 2 * DAY_NS, readings=5, battery=look.model_copy(update={"mean": 60.0})),
     ]
     found = histories(days, "en")
-    assert [h.name for h in found] == ["Battery", "Drop-outs a day"]
+    assert [h.name for h in found] == ["Battery", "Drop-outs a day", "Readings in doubt"]
     assert found[0].said == "Battery: from 60 to 80 % on 2 days, last 60 %"
     assert "<svg" in found[0].drawn
     assert histories([], "en") == []
-    assert [h.name for h in histories(days, "zh_Hans")] == ["电池", "每日中断"]
+    assert [h.name for h in histories(days, "zh_Hans")] == ["电池", "每日中断", "可疑读数"]

@@ -12,10 +12,11 @@ def test_a_span_is_from_the_first_hour_to_the_last() -> None:
 
 def test_use_adds_hours_and_counts_devices_that_were_used() -> None:
     of_a = Totals.of([DaySums("a", 1, hours=0b1111), DaySums("a", 2, hours=0b11)])
-    use = use_of([of_a, Totals.of([DaySums("b", 1)]), Totals()], days=2)
+    every = Totals.together([of_a, Totals.of([DaySums("b", 1)]), Totals()])
+    use = use_of(every, devices=3, used=1, days=2)
     assert (use.devices, use.used, use.hours, use.possible) == (3, 1, 6, 144)
     assert use.share == 6 / 144
-    assert use_of([], days=7).share == 0.0
+    assert use_of(Totals(), devices=0, used=0, days=7).share == 0.0
 
 
 def test_the_four_shares() -> None:
@@ -31,6 +32,21 @@ def test_the_four_shares() -> None:
     assert found.worst == 3 / 4
     nothing = quality_of(Totals.of([DaySums("c", 1)]))
     assert (nothing.readings, nothing.worst) == (0, None)
+
+
+def test_what_the_gate_said_of_stored_readings_counts_once_a_reading() -> None:
+    doubts = {"implausible": 10, "suspect": 12, "bad": 4, "jump": 6, "zero": 7, "disagrees": 5}
+    sums = [
+        DaySums("a", 1, stored=90, rejected=10, doubts=doubts),
+        DaySums("a", 2, stored=100, repeated=10, doubts={"disagrees": 15}),
+    ]
+    totals = Totals.of(sums)
+    assert totals.doubts == {**doubts, "disagrees": 20}
+    found = quality_of(totals)
+    assert found.plausibility == (190 - 10) / 200
+    assert found.consistency == (190 - 20) / 200
+    # never less than nothing, whatever was counted
+    assert quality_of(Totals(stored=1, doubts={"implausible": 2, "disagrees": 2})).worst == 0.0
 
 
 def test_where_a_device_stands() -> None:
