@@ -15,6 +15,8 @@ __all__ = ["SpanBook", "SpanSums"]
 
 MOST: Final = 4
 """Spans that are kept: those that the pages offer, and one more. 1.5 MB each with 10,000 devices."""
+NOTHING: Final = 2.0
+"""Comes after every share."""
 _USED: Final = NUMBERS.index("used")
 
 
@@ -32,15 +34,13 @@ class SpanSums:
             self._at[device] = len(self._worst)
             for column, n in zip(self._columns, sums, strict=True):
                 column.append(int(n))
-            worst = quality_of(self.totals([device])).worst if sums[0] or sums[1] else None
-            self._worst.append(2.0 if worst is None else worst)
+            worst = quality_of(_totals(sums)).worst
+            self._worst.append(NOTHING if worst is None else worst)
 
     def totals(self, devices: Iterable[str]) -> Totals:
         """Of these devices together."""
         places = [at for device in devices if (at := self._at.get(device)) is not None]
-        sums = [sum(map(column.__getitem__, places)) for column in self._columns]
-        doubts = {name: n for name, n in zip(DOUBTS, sums[len(NUMBERS) :], strict=True) if n}
-        return Totals(**dict(zip(NUMBERS, sums, strict=False)), doubts=doubts)
+        return _totals([sum(map(column.__getitem__, places)) for column in self._columns])
 
     def used(self, device: str) -> int:
         """Hours with a reading."""
@@ -50,7 +50,12 @@ class SpanSums:
     def worst(self, device: str) -> float:
         """The least share of its quality; 2 where there is nothing to judge by."""
         at = self._at.get(device)
-        return 2.0 if at is None else self._worst[at]
+        return NOTHING if at is None else self._worst[at]
+
+
+def _totals(sums: Sequence[int]) -> Totals:
+    doubts = {name: n for name, n in zip(DOUBTS, sums[len(NUMBERS) :], strict=True) if n}
+    return Totals(**dict(zip(NUMBERS, sums, strict=False)), doubts=doubts)
 
 
 class SpanBook:
