@@ -147,8 +147,8 @@ class Stamper:
         received = self.last = max(now, self.last + 1)
         # a clock that was put back: the key goes on growing, but nothing was measured in the future
         at = self._at = max(now, self._at + 1) if self._at - now < PUT_BACK_NS else now
-        pure = digest63(source.encode(), payload)
-        salted = digest63(source.encode(), payload, self._salt)
+        said = source.encode(), payload
+        digests = digest63(*said), digest63(*said, self._salt)
         self._start = _session_start(decoded) or self._start
         values = [_anchored(value, self._start.at if self._start else None) for value in decoded]
         if stored:
@@ -165,32 +165,41 @@ class Stamper:
                 self._note(value, profile_hash, corrected)
             else:
                 value, corrected = beside  # noqa: PLW2901 - of the record that was told just before
-            quality = int(value.quality)
             if corrected.verdict is not ClockVerdict.USED:
                 undated.append(len(batch))
-                quality |= int(Quality.TIME_UNKNOWN) if quality & Quality.FROM_STORE else 0
-            clock_set = not quality & Quality.CLOCK_UNSET
-            by_device = clock_set and value.device_time is not None
-            digest = pure if by_device else salted
-            batch.append(
-                Reading(
-                    device=self._device,
-                    metric=value.metric,
-                    value=value.value,
-                    code=value.code,
-                    device_time=value.device_time,
-                    received=received,
-                    corrected=corrected.at,
-                    record=value.record,
-                    digest=digest,
-                    ordinal=ordinal,
-                    group=self._group(key_time(value.device_time, received, value.quality), digest),
-                    quality=quality,
-                    profile=profile_hash,
-                    error=corrected.error,
-                )
-            )
+                if value.quality & Quality.FROM_STORE:
+                    value = replace(value, quality=value.quality | Quality.TIME_UNKNOWN)  # noqa: PLW2901
+            batch.append(self._reading(value, ordinal, received, corrected, digests, profile_hash))
         return Stamped(batch, clock, tuple(undated))
+
+    def _reading(
+        self,
+        value: DecodedReading,
+        ordinal: int,
+        received: int,
+        corrected: Correction,
+        digests: tuple[int, int],
+        profile: str,
+    ) -> Reading:
+        """``digests`` of its payload: for what has a time of the device's own, and for what has none."""
+        by_device = value.device_time is not None and not value.quality & Quality.CLOCK_UNSET
+        digest = digests[not by_device]
+        return Reading(
+            device=self._device,
+            metric=value.metric,
+            value=value.value,
+            code=value.code,
+            device_time=value.device_time,
+            received=received,
+            corrected=corrected.at,
+            record=value.record,
+            digest=digest,
+            ordinal=ordinal,
+            group=self._group(key_time(value.device_time, received, value.quality), digest),
+            quality=int(value.quality),
+            profile=profile,
+            error=corrected.error,
+        )
 
     def own(self, metric: str, value: float, quality: Quality, profile_hash: str, now: int) -> ReadingBatch:
         """What the gateway itself says of the device."""

@@ -21,6 +21,7 @@ from devices.gatt_time import (
     parse_date_time,
 )
 from devices.links.ble_answers import Answers
+from devices.links.ble_point import StorePoint
 from devices.links.pairing import AskPasskey, PairingError, Why, pairing_refused, what_to_do
 from devices.racp import REPORT_ALL
 from firmware_profiles import Step, short_uuid
@@ -79,7 +80,7 @@ class BleSteps:
         self._lost = lost
         self._ask_passkey = ask
         self._paired = False
-        self._points: dict[str, _Point] = {}
+        self._points: dict[str, StorePoint] = {}
         self._subscribed: set[int] = set()
         self._answers = Answers()
         self._consents = consents or Consents()
@@ -278,7 +279,7 @@ class BleSteps:
                 raise
 
     async def _racp(self, racp: RacpStep, on_payload: OnPayload, aid: StepAid | None) -> None:
-        point = self._points.setdefault(racp.records, _Point(self, racp, on_payload))
+        point = self._points.setdefault(racp.records, StorePoint(self, racp, on_payload))
         point.check()
         if aid is None:  # nobody knows what was fetched before: listen to everything, once
             await point.subscribe()
@@ -393,46 +394,3 @@ def _refusal(error: LinkError) -> bool:
 
 def _bytes_of(source: str, now: LocalTime) -> bytes:
     return current_time(now.naive) if source == _CURRENT_TIME else date_time(now.naive)
-
-
-class _Point:
-    """One Record Access Control Point (a ``ControlPoint``)."""
-
-    def __init__(self, steps: BleSteps, racp: RacpStep, on_payload: OnPayload) -> None:
-        self._steps = steps
-        self._racp = racp
-        self._on_payload = on_payload
-        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
-        self._known = False
-
-    def check(self) -> None:
-        """Nothing is asked in vain.
-
-        Raises LinkError for a device that lacks one of the two characteristics.
-        """
-        self._control("write")
-        self._steps.able(self._racp.records, "notify", "indicate")
-
-    async def subscribe(self) -> None:
-        """See the port."""
-        again, self._known = self._known, True
-        await self._steps.subscribe(self._racp.records, self._on_payload, again=again)
-        await self._steps.subscribe(self._racp.control, self._take, again=again, beside=self._racp.records)
-
-    def _control(self, *properties: str) -> BleakGATTCharacteristic:
-        """The control point of the service that has the records: a device of two services has two."""
-        return self._steps.able(self._racp.control, *properties, beside=self._racp.records)
-
-    def _take(self, _source: str, payload: bytes, _ago: int = 0) -> None:
-        self._answers.put_nowait(payload)
-
-    async def write(self, request: bytes) -> None:
-        """See the port; what was answered before is of no interest any more."""
-        while not self._answers.empty():
-            self._answers.get_nowait()
-        await self._steps.write(self._control("write"), request)
-
-    async def answer(self, within_s: float) -> bytes:
-        """See the port."""
-        async with asyncio.timeout(within_s):
-            return await self._answers.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
@@ -115,16 +115,20 @@ def _add_adopt(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -
         made = asyncio.run(take_in(settings(context), Adoption(address, id=ident, **options)))
         if as_json:
             click.echo(json.dumps(made, indent=2, ensure_ascii=False))
-            return
-        device, worn = made["device"], made["association"]
-        profile = device["profile"] or "the profile that fits once it is connected"
-        where = f"{device['address']}, read by gateway {device['gateway']}"
-        click.echo(
-            f"{'adopted' if made['created'] else 'adopted before:'} {device['id']} at {where} with {profile}"
-        )
-        click.echo("on nobody yet" if worn is None else f"on patient {worn['patient']} since {worn['start']}")
-        if not made["heard"]:
-            click.echo("no gateway has seen it lately: see `hearthward devices watch`", err=True)
+        else:
+            _tell_adopted(made)
+
+
+def _tell_adopted(made: Mapping[str, Any]) -> None:
+    device, worn = made["device"], made["association"]
+    profile = device["profile"] or "the profile that fits once it is connected"
+    where = f"{device['address']}, read by gateway {device['gateway']}"
+    click.echo(
+        f"{'adopted' if made['created'] else 'adopted before:'} {device['id']} at {where} with {profile}"
+    )
+    click.echo("on nobody yet" if worn is None else f"on patient {worn['patient']} since {worn['start']}")
+    if not made["heard"]:
+        click.echo("no gateway has seen it lately: see `hearthward devices watch`", err=True)
 
 
 def _add_watch(devices: click.Group, told: Wrap, settings: Callable[..., Any]) -> None:
