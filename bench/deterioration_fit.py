@@ -100,10 +100,8 @@ def folds_of(died: Array, count: int, seed: int) -> list[tuple[Array, Array]]:
 def boosted(table: Table, settings: dict[str, Any]) -> Any:
     """The library's own model."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # more of them wait for each other, and add up in another order
-        return HistGradientBoostingClassifier(**{**_COMMON, **settings}).fit(table.x, table.died)
+    return HistGradientBoostingClassifier(**{**_COMMON, **settings}).fit(table.x, table.died)
 
 
 def out_of_fold(table: Table, stays: Array, died: Array, settings: dict[str, Any], count: int = 3) -> Array:
@@ -127,11 +125,21 @@ class Fitted:
 
     def log_odds(self, x: Array) -> Array:
         """Many rows at once, by the library."""
-        return self.trees.intercept + self.trees.slope * self.model.decision_function(x)
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return self.trees.intercept + self.trees.slope * self.model.decision_function(x)
 
 
 def fit(table: Table, stays: Array, died: Array, version: int = 1) -> Fitted:
     """Choose the settings, fit and calibrate, all on these ``stays`` (numbers; ``died`` beside them) only."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # more of them wait for each other, and add up in another order
+        return _fit(table, stays, died, version)
+
+
+def _fit(table: Table, stays: Array, died: Array, version: int) -> Fitted:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 

@@ -102,9 +102,12 @@ class Learned:
 
     def at(self, rows: Sequence[Sequence[float]]) -> list[Left]:
         """Of each row of features."""
+        from threadpoolctl import threadpool_limits
+
         if not rows:
             return []
-        answers = zip(*(model.predict(rows) for model in self._models), strict=True)
+        with threadpool_limits(1):  # as in ``learn``
+            answers = list(zip(*(model.predict(rows) for model in self._models), strict=True))
         told = [max(0.0, float(sum(each)) / len(each)) for each in answers]
         return [Left(cycles) if self.band is None else self.band.around(cycles) for cycles in told]
 
