@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
+from numbers import Real
 from typing import Any
 
 from river.base import AnomalyDetector
@@ -66,4 +67,4 @@ class RecordStackDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, Real) and math.isfinite(value)  # numpy's numbers, too

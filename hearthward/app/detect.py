@@ -63,7 +63,7 @@ class Scored:
 
 
 def seconds(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time or a count; a time without a zone is taken as UTC.
+    """Seconds since 1970 of an ISO 8601 time or a count; one without a zone, or with the word UTC, is UTC's.
 
     Raises ValueError for anything else.
     """
@@ -71,7 +71,7 @@ def seconds(text: str) -> float:
     try:
         count = float(text)
     except ValueError:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
         return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
     if not math.isfinite(count):
         msg = "not a time"
@@ -126,17 +126,17 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
 
 
 def _header(table: Table, body: str, wanted: tuple[str, str]) -> tuple[str, list[str]]:
-    """(the delimiter, the names of the columns)."""
+    """(the delimiter, the names of the columns without the spaces round them)."""
     if not body.strip():
         msg = "is empty: a CSV file with a line of column names is needed"
         raise ConfigError(msg, file=str(table.path))
     names: list[str] = []
     for delimiter in _DELIMITERS:
-        names = next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter))
+        names = _names(body, delimiter)
         if set(wanted) <= set(names):
             break
     else:
-        names = next(csv.reader(io.StringIO(body, newline="")))
+        names = _names(body, ",")
         missing = next(name for name in wanted if name not in names)
         msg = f"has no column {missing!r}; its columns are {', '.join(names)}"
         raise ConfigError(msg, file=str(table.path))
@@ -148,6 +148,10 @@ def _header(table: Table, body: str, wanted: tuple[str, str]) -> tuple[str, list
         msg = f"has a column {SCORE!r} already: rename it, or take the file before it was scored"
         raise ConfigError(msg, file=str(table.path))
     return delimiter, names
+
+
+def _names(body: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter))]
 
 
 def _reading(row: list[str], columns: int, time_at: int, value_at: int) -> tuple[float, float]:

@@ -52,11 +52,23 @@ class Coefficients(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What the population knows of a signal: as much as if it had been watched for ``paces``."""
+    """What the population knows of a signal: as much as if it had been watched for ``paces``.
+
+    Raises ValueError for a spread or paces that are not positive, and for what is no number.
+    """
 
     level: float
     spread: float
     paces: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("spread", self.spread), ("paces", self.paces)):
+            if not 0.0 < value < math.inf:
+                msg = f"a prior's {name} is {value}; it must be a positive number"
+                raise ValueError(msg)
+        if not math.isfinite(self.level):
+            msg = f"a prior's level is {self.level}; it must be a number"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from river import anomaly, checks, datasets
 
@@ -30,6 +31,14 @@ class CreditCard:
 @pytest.fixture(autouse=True)
 def _made_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "CreditCard", CreditCard)
+
+
+def test_numbers_of_numpy_are_numbers():
+    ours, numpys = RecordStackDetector(pace=1.0), RecordStackDetector(pace=1.0)
+    for n in range(100):
+        ours.learn_one({"x": 70 + n % 5})
+        numpys.learn_one({"x": np.int64(70 + n % 5)})
+    assert numpys.score_one({"x": np.float32(140)}) == ours.score_one({"x": 140.0}) > 0.9
 
 
 def test_it_passes_all_of_rivers_own_checks():

@@ -117,6 +117,11 @@ def test_a_table_of_a_spreadsheet_keeps_its_mark_its_line_ends_and_its_bytes(tmp
     assert found.count(b"\r\n") == found.count(b"\n") == 5
 
 
+def test_spaces_round_the_names_of_columns_are_none_of_their_names(tmp_path: Path):
+    done = detect(table(tmp_path / "in.csv", "who, timestamp , value\na, 2026-03-01 00:00:00, 80\n"))
+    assert done.stdout == "who, timestamp , value,score\na, 2026-03-01 00:00:00, 80,0.0\n"
+
+
 def test_a_quoted_field_may_have_line_ends(tmp_path: Path):
     text = 'note,timestamp,value\n"a,\nb",2026-03-01T00:00:00Z,80\n,2026-03-01T00:01:00+00:00,81\n'
     done = detect(table(tmp_path / "in.csv", text))
@@ -132,6 +137,7 @@ def test_a_quoted_field_may_have_line_ends(tmp_path: Path):
         ("2026-03-01T00:00:00.5", 1772323200.5),
         ("2026-03-01T01:00:00+01:00", 1772323200.0),
         ("2026-03-01T00:00:00Z", 1772323200.0),
+        ("2026-03-01 00:00:00 UTC", 1772323200.0),
         (" 1772323200 ", 1772323200.0),
         ("1772323200000", 1772323200.0),
         ("1772323200000000", 1772323200.0),
@@ -144,7 +150,7 @@ def test_times_in_many_shapes(text: str, expected: float):
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "nan", "inf", "noon", "2026-13-01"])
+@pytest.mark.parametrize("text", ["", "nan", "inf", "noon", "2026-13-01", "UTC", "2026-03-01 00:00:00 CET"])
 def test_what_is_no_time(text: str):
     with pytest.raises(ValueError, match=r".+"):
         seconds(text)

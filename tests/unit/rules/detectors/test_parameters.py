@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rules.detectors import DEFAULTS, STATISTICS, Weights
+from rules.detectors import DEFAULTS, STATISTICS, Prior, Weights
 
 
 @pytest.mark.parametrize("field", ["tau_short", "threshold", "gap"])
@@ -13,6 +13,22 @@ from rules.detectors import DEFAULTS, STATISTICS, Weights
 def test_what_cannot_be_is_refused_by_name(field: str, value: float):
     with pytest.raises(ValueError, match=field):
         replace(DEFAULTS, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("spread", (80.0, 0.0)),
+        ("spread", (80.0, math.nan)),
+        ("paces", (80.0, 3.0, 0.0)),
+        ("paces", (80.0, 3.0, math.inf)),
+        ("level", (math.nan, 3.0)),
+    ],
+    ids=["no spread", "unknown spread", "never", "always", "unknown level"],
+)
+def test_a_prior_that_cannot_be_is_refused(name: str, values: tuple[float, ...]):
+    with pytest.raises(ValueError, match=f"prior's {name}"):
+        Prior(*values)
 
 
 def test_a_weight_may_be_none_but_not_negative():
