@@ -193,12 +193,16 @@ class _Now(NamedTuple):
 
 
 class SubjectGate:
-    """All streams of one patient (or device on nobody): ``streams[metric][device]``."""
+    """All streams of one patient (or device on nobody): ``streams[metric][device]``.
 
-    __slots__ = ("streams",)
+    A copy has the other's streams until they change: ``_own`` names those that are its own (None: all are).
+    """
+
+    __slots__ = ("_own", "streams")
 
     def __init__(self) -> None:
         self.streams: dict[str, dict[str, Stream]] = {}
+        self._own: set[tuple[str, str]] | None = None
 
     def judge(self, time: int, rows: Sequence[_Now], keep: int) -> Iterator[tuple[int, int]]:
         """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
@@ -230,6 +234,10 @@ class SubjectGate:
             for silent in [d for d, s in devices.items() if s.time < time - keep]:
                 del devices[silent]
             found = devices[device] = Stream()
+        elif self._own is not None and (metric, device) not in self._own:
+            found = devices[device] = found.copy()
+        if self._own is not None:
+            self._own.add((metric, device))
         return found
 
     def _newest(self, metric: str, time: int) -> Stream | None:
@@ -287,13 +295,17 @@ class SubjectGate:
         return values != sorted(values, reverse=True)
 
     def copy(self) -> SubjectGate:
-        """The same, to be changed on its own."""
+        """The same, to be changed on its own; this one must not be changed as long as the copy is used."""
         out = SubjectGate()
-        out.streams = {m: {d: s.copy() for d, s in devices.items()} for m, devices in self.streams.items()}
+        out.streams = {metric: devices.copy() for metric, devices in self.streams.items()}
+        out._own = set()
         return out
 
     def shift(self, by: int) -> None:
         """All values were measured so much (ns) later than told."""
+        if self._own is not None:
+            self.streams = {m: {d: s.copy() for d, s in ds.items()} for m, ds in self.streams.items()}
+            self._own = None
         for devices in self.streams.values():
             for stream in devices.values():
                 stream.shift(by)

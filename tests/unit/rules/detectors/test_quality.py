@@ -254,6 +254,22 @@ def test_a_copy_has_all_that_is_remembered_and_is_ones_own():
     assert (own.pack() != kept, found.pack() == kept) == (True, True)
 
 
+def test_what_goes_on_from_a_copy_leaves_the_state_alone():
+    state, alone = State.empty("node"), State.empty("node")
+    for each in (state, alone):
+        verdicts([*WELL, *steady("ibp_mean", 80, 60)], each.gate)
+    before, copied = state.to_bytes(), dict(state.gate)
+    more = [oximeter(60 + n, 80 + n, 0 if n > 3 else 70) for n in range(6)]
+    more[3] += [(63, "new", "spo2", 97), (63, "belt", "ibp_mean", 20)]
+    expected = [verdicts(said, alone.gate) for said in more]
+    found = refine(copied, rows_of(more[0]), 0, LONG, copying=True)
+    assert [" ".join(quality_names(q)) for q in found.quality] == expected[0]
+    assert [verdicts(said, copied) for said in more[1:]] == expected[1:]
+    assert copied["p"].pack() == alone.gate["p"].pack()
+    copied["p"].shift(5 * SECOND)
+    assert state.to_bytes() == before
+
+
 def test_what_is_old_future_or_no_measurement_teaches_nothing():
     state = State.empty("node")
     verdicts(WELL, state.gate)
