@@ -52,6 +52,7 @@ def findings(file: RuleFile) -> list[Finding]:
         found += _node(file, where, node)
     found += _smoothing(file, nodes)
     found += _learned(file, nodes)
+    found += _raises(file, nodes)
     found += said(file, [node for _, node in nodes])
     return found or list(_unused(file, nodes))
 
@@ -76,6 +77,19 @@ def _learned(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Fi
     """What a model has learned is shown beside the hard limits, and is no reason for the loudest alarm."""
     if file.priority == "high" and any(isinstance(n, DetectorFile) and n.signal == RISK for _, n in nodes):
         yield Finding(("priority",), "a learned risk may be of medium priority at most")
+
+
+def _raises(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
+    """Two stages of one condition of a patient are one alarm; ``rules.stages`` looks at the other rule."""
+    if file.raises is None:
+        return
+    where = ("raises",)
+    if file.raises == file.id:
+        yield Finding(where, "a rule cannot raise its own alarm")
+    if file.kind != "physiological" or file.subject != "patient":
+        yield Finding(where, "only a patient's physiological condition has graver stages")
+    if any(isinstance(node, RepeatFile) for _, node in nodes):
+        yield Finding(where, "what asks for a second measurement has an alarm of its own")
 
 
 def _inputs(file: RuleFile) -> Iterator[Finding]:

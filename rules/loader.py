@@ -15,6 +15,7 @@ from rules.document import Document, Problem, RuleFileError, Where, parse_docume
 from rules.rule import Rule, RuleSet
 from rules.schema import ExampleFile, RuleFile
 from rules.shapes import is_tag
+from rules.stages import misfits
 
 __all__ = [
     "LIBRARY",
@@ -74,6 +75,7 @@ def load_files(*extra: Path, library: bool = True, replace: bool = False) -> tup
     all files.
     """
     found: dict[str, Loaded] = {}
+    documents: dict[str, Document] = {}
     problems: list[Problem] = []
     shipped = {path.resolve() for path in _files(LIBRARY)} if library else set()
     for path in _files(*((LIBRARY,) if library else ()), *extra):
@@ -85,12 +87,16 @@ def load_files(*extra: Path, library: bool = True, replace: bool = False) -> tup
             continue
         other = found.get(loaded.rule.id)
         if other is None or (replace and Path(other.file).resolve() in shipped):
-            found[loaded.rule.id] = loaded
+            found[loaded.rule.id], documents[loaded.rule.id] = loaded, document
         else:
             message = f"rule {loaded.rule.id!r} is already defined in {other.file}"
             if library and Path(other.file).resolve() in shipped:
                 message += "; to take a shipped rule's place, check it with --replace and release it"
             problems.append(document.problem(("id",), message))
+    known = {ident: loaded.rule for ident, loaded in found.items()}
+    for ident, rule in known.items() if not problems else ():
+        if library or rule.raises in known:  # alone it opens alarms of its own
+            problems += [documents[ident].problem(("raises",), f"raises: {m}") for m in misfits(rule, known)]
     if problems:
         raise RuleFileError(problems)
     return tuple(loaded for _, loaded in sorted(found.items()))

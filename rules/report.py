@@ -89,6 +89,8 @@ def _facts(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "parameter", f"{name} {number(p.value)}, may be set for a patient from {bounds}"
     for signal, age in rule.inputs.items():
         yield "input", f"{signal}{_unit(signal)}, counts for {span(age)}"
+    if rule.raises:
+        yield "raises", f"the alarm of {rule.raises} where that is open, told anew as a new one is"
     if rule.clear_after_s:
         yield "clear after", f"{span(rule.clear_after_s)} without a breach"
     if rule.latching:

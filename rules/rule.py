@@ -91,8 +91,9 @@ class Rule:
 
     ``inputs`` maps each signal that is looked at to the age in seconds beyond which a value of it no longer
     counts. ``explanation`` and ``cleared`` are templates by language with the fields ``{limit}``,
-    ``{<signal>}`` and those of ``FIELDS``. ``adults``: only from 16 years on and not pregnant. ``shadow``:
-    decided, never signalled.
+    ``{<signal>}`` and those of ``FIELDS``. ``adults``: only from 16 years on and not pregnant. ``raises``:
+    the id of the rule of which this one is the graver stage; what of both is open together is one alarm.
+    ``shadow``: decided, never signalled.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Rule:
     clear_after_s: float = 0.0
     latching: bool = False
     escalation: str = "default"
+    raises: str = ""
     shadow: bool = False
 
     @property
@@ -173,6 +175,8 @@ class Rule:
         out["parameters"] = {
             name: [float(p.value), float(p.low), float(p.high)] for name, p in sorted(self.parameters.items())
         }
+        if not self.raises:
+            del out["raises"]  # rules of before that key keep their hashes
         return out
 
     @classmethod

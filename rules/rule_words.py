@@ -45,6 +45,12 @@ def about(rule: Rule) -> Iterator[Text]:
         "测量后 {span}内可报警;更晚到达的列入待查清单。",
         span=lasting(rule.max_lateness_s),
     )
+    if rule.raises:
+        yield said(
+            "It is the graver stage of {rule}: where that alarm is open it raises it, and all are told anew.",
+            "它是 {rule} 的更严重阶段:若该报警未结束,则将其升级并重新通知。",
+            rule=rule.raises,
+        )
     if rule.latching:
         yield {
             "en": "When it has ended it stays, shown as ended, until somebody acknowledges it.",

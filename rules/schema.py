@@ -170,6 +170,7 @@ class RuleFile(Strict):
     max_lateness_s: Seconds
     latching: bool = False
     escalation: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)] = "default"
+    raises: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)] | None = None
     explanation: TextFile
     cleared: TextFile
     clinical_source: Text
@@ -203,6 +204,7 @@ class RuleFile(Strict):
             max_lateness_s=self.max_lateness_s,
             latching=self.latching,
             escalation=self.escalation,
+            raises=self.raises or "",
             explanation=self.explanation.model_dump(),
             cleared=self.cleared.model_dump(),
             clinical_source=self.clinical_source,

@@ -26,7 +26,9 @@ from rules.signals import Series
 
 __all__ = ["NEVER", "Episode", "Row", "Snapshot", "State", "Subject", "Watched"]
 
-_VERSION: Final = 5
+_VERSION: Final = 6
+_APART: Final = 5
+"""Every condition had an alarm of its own."""
 _UNGATED: Final = 4
 """Nothing was kept of what each value is worth."""
 _ALONE: Final = 3
@@ -262,17 +264,20 @@ class State:
 
     def active(self, *, shadow: bool = False) -> list[Alarm]:
         """The present alarms, the oldest first; those of rules in shadow only when asked for."""
-        found = [
-            self._view(alarm, *where)
+        names = {
+            self.responses.name_of(alarm): where
             for alarm, where in self.alarms.items()
             if self.rules.by_id[where[1]].shadow is shadow
-        ]
+        }
+        found = [self._view(alarm, *where) for alarm, where in names.items()]
         return sorted((a for a in found if a is not None), key=lambda a: (a.started, a.id))
 
     def alarm(self, alarm: str) -> Alarm:
         """One present alarm that people may see. Raises RuleError when there is none of that id."""
         where = self.alarms.get(alarm)
-        view = None if where is None or where[1].endswith(SHADOW) else self._view(alarm, *where)
+        view = None
+        if where is not None and not where[1].endswith(SHADOW):
+            view = self._view(self.responses.name_of(alarm), *where)
         if view is None:
             msg = f"no active alarm {alarm!r}"
             raise RuleError(msg, alarm=alarm)
@@ -284,6 +289,8 @@ class State:
             return None
         rule = self.rules.by_id[key]
         response = self.responses.open.get(alarm)
+        if response is not None and response.parts:
+            return self._united(response)
         return Alarm(
             id=alarm,
             patient=subject,
@@ -299,6 +306,26 @@ class State:
             accepted_by=None if response is None else response.owner,
             accepted_at=None if response is None else response.owned_at,
             late=episode.late,
+        )
+
+    @staticmethod
+    def _united(response: Response) -> Alarm:
+        """An alarm of several conditions: as its gravest."""
+        return Alarm(
+            id=response.alarm,
+            patient=response.subject,
+            rule=response.rule,
+            rule_hash=response.rule_hash,
+            kind=response.kind,
+            priority=response.priority,
+            onset=response.onset,
+            started=response.started,
+            values=dict(response.values),
+            limit=response.limit,
+            text=dict(response.text),
+            accepted_by=response.owner,
+            accepted_at=response.owned_at,
+            late=response.late,
         )
 
     def context(self, subject: str) -> Context:
@@ -322,10 +349,10 @@ class State:
             version, *content = msgpack.unpackb(payload, use_list=True, strict_map_key=False)
             if version == _BEFORE:
                 content.append(_answers_before(content))
-            elif version not in {_ALONE, _UNGATED, _VERSION}:
+            elif version not in {_ALONE, _UNGATED, _APART, _VERSION}:
                 msg = f"rule snapshot of version {version}; this software reads {_VERSION}"
                 raise RuleError(msg)
-            if version != _VERSION:
+            if version not in {_APART, _VERSION}:
                 content.append([])
             node, seq, rules, contexts, sources, subjects, responses, gate = content
             state = cls(

@@ -37,14 +37,14 @@ class Acts(Orders):
             detail = {**decided.detail, "told": told} if told else decided.detail
             self.out.append(replace(decided, detail=detail))
         elif decided.kind in _CLOSING:
-            self._end_condition(decided, response)
+            self.end_condition(decided, response)
         else:
-            self._change(decided, response)
+            self.change(decided, response)
 
     def _start(self, decided: Transition) -> None:
         rule = self.rules.by_id[decided.rule]
         response = self._opened(decided, rule)
-        before = self._succeeded(response)
+        before = self.succeeded(response.subject, response.key, response.alarm)
         if before is not None:
             response = replace(response, episodes=before.episodes + 1, since=before.since or before.onset)
         response = replace(response, root=self.root_of(response))
@@ -52,7 +52,7 @@ class Acts(Orders):
         response = self.put(replace(response, signal=signal, until=until))
         detail: dict[str, Any] = {}
         if self.tells(response):
-            response, detail = self._first_step(response)
+            response, detail = self.first_step(response)
         if before is not None:
             detail |= {"before": before.alarm, "episodes": response.episodes}
         self.complete(decided, response, **detail)
@@ -84,19 +84,19 @@ class Acts(Orders):
             late=t.late,
         )
 
-    def _succeeded(self, response: Response) -> Response | None:
-        """An earlier episode that nobody has acknowledged gives way, visibly, to the new one."""
+    def succeeded(self, subject: str, key: str, by: str) -> Response | None:
+        """An earlier episode that nobody has acknowledged gives way, visibly, to the alarm ``by``."""
         before = next(
             (
                 r
                 for r in self.open.values()
-                if r.condition == "latched" and (r.subject, r.key) == (response.subject, response.key)
+                if r.condition == "latched" and (r.subject, r.key) == (subject, key)
             ),
             None,
         )
         if before is not None:
             self.drop(before)
-            self.tell("update", before, gone=True, why="succeeded", succeeded_by=response.alarm)
+            self.tell("update", before, gone=True, why="succeeded", succeeded_by=by)
         return before
 
     def _lost(self, response: Response) -> None:
@@ -119,7 +119,7 @@ class Acts(Orders):
         self.aliases[decided.detail["alias"]] = before.alarm
         self.complete(decided, self.put(replace(before, onset=min(before.onset, decided.onset))))
 
-    def _change(self, decided: Transition, before: Response) -> None:
+    def change(self, decided: Transition, before: Response) -> None:
         """It goes on, got worse, or counts for more or less than before."""
         response = replace(
             before,
@@ -141,22 +141,22 @@ class Acts(Orders):
         detail: dict[str, Any] = {}
         if worse and self.tells(response):
             if response.owner is None:
-                response, detail = self._first_step(response)
+                response, detail = self.first_step(response)
             else:
                 detail = {"told": self.owner_hops(response)}
         elif decided.kind == "de-escalate":
             response = self.reschedule(response)
         self.complete(decided, response, **detail)
 
-    def _first_step(self, response: Response) -> tuple[Response, dict[str, Any]]:
+    def first_step(self, response: Response) -> tuple[Response, dict[str, Any]]:
         """The timetable begins, and its first step is part of the transition that begins it."""
         response, detail = self.step(self.arm(response, self.now))
         del detail["why"]  # there is a reason of the condition's own
         return response, detail
 
-    def _end_condition(self, decided: Transition, before: Response) -> None:
+    def end_condition(self, decided: Transition, before: Response) -> None:
         """It is over: the alarm stays until somebody acknowledges it, if its rule says so."""
-        told = self._told_of_end(before)
+        told = self.told_of_end(before)
         ended = replace(
             before,
             due=NEVER,
@@ -193,7 +193,7 @@ class Acts(Orders):
                 self.tell("continue", after, told=told, why="reconnected")
 
     @staticmethod
-    def _told_of_end(response: Response) -> list[tuple[str, str]]:
+    def told_of_end(response: Response) -> list[tuple[str, str]]:
         """Whoever was told of it, but nobody is called up for its end."""
         return [hop for hop in response.told if hop[0] != "voice"]
 
@@ -210,7 +210,7 @@ class Acts(Orders):
         for response in list(self.open.values()):
             if response.subject in event.closed_patients:
                 self.drop(response)
-                self.tell("reset", response, gone=True, told=self._told_of_end(response), why="closed")
+                self.tell("reset", response, gone=True, told=self.told_of_end(response), why="closed")
         for switched in list(self.inactivations.values()):
             if switched.subject in event.closed_patients:
                 self.switch_on(switched, actor=None, at=self.now, why="closed")

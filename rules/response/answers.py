@@ -18,6 +18,8 @@ WALL: Final[Told] = ("in_app", "wall")
 SILENT: Final[frozenset[Signal]] = frozenset({"alarm_paused", "alarm_off"})
 """Signals with which nobody is told anything."""
 
+JOINED_KEPT: Final = 4096
+"""Conditions of alarms that are over whose alarms are remembered."""
 _NO_POLICY: Final = Policy("none", 0, {}, {})
 
 
@@ -33,6 +35,7 @@ class Answers:
         self.open = dict(before.open)
         self.inactivations = dict(before.inactivations)
         self.aliases = dict(before.aliases)
+        self.joined = dict(before.joined)
         self.duty: Duty = before.duty
         self.seq = seq
         self.now = now
@@ -47,7 +50,12 @@ class Answers:
     def done(self) -> Responses:
         """The responses as they are now."""
         aliases = {alias: alarm for alias, alarm in self.aliases.items() if alarm in self.open}
-        return Responses(self.open, self.inactivations, aliases, self.duty, self.now, self.wake())
+        over = [part for part, alarm in self.joined.items() if alarm not in self.open]
+        for part in over[:-JOINED_KEPT]:
+            del self.joined[part]
+        return Responses(
+            self.open, self.inactivations, aliases, self.duty, self.now, self.wake(), self.joined
+        )
 
     def wake(self) -> int:
         """When the next timer ends; NEVER when none runs."""

@@ -21,6 +21,7 @@ __all__ = [
     "NEVER",
     "Inactivation",
     "InactivationKind",
+    "Part",
     "Response",
     "Responses",
     "Signal",
@@ -74,6 +75,60 @@ class Inactivation:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One condition of an alarm that has several: what the rules call it (``alarm``), as last told.
+
+    ``ended`` it counts on if it is ``latching``, and stands for the alarm until that is over; ``gone`` it was
+    reset. ``above``: it is the graver stage.
+    """
+
+    alarm: str
+    state: Literal["active", "ended", "gone"]
+    above: bool
+    key: str
+    rule: str
+    rule_hash: str
+    priority: Priority
+    policy: str
+    latching: bool
+    audience: tuple[str, ...]
+    onset: int
+    values: dict[str, float]
+    limit: str
+    text: dict[str, str]
+    late: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether the alarm is as grave as this, still."""
+        return self.state == "active" or (self.state == "ended" and self.latching)
+
+    def content(self) -> list[Any]:
+        """As plain data."""
+        return [_plain(getattr(self, name)) for name in _PART_FIELDS]
+
+    @classmethod
+    def of(cls, content: list[Any]) -> Part:
+        """The part whose ``content`` this is."""
+        values = dict(zip(_PART_FIELDS, content, strict=True))
+        for name in ("values", "text"):
+            values[name] = {k: v for k, v in values[name]}  # noqa: C416 - pairs are lists
+        return cls(**{**values, "audience": tuple(values["audience"])})
+
+
+_PART_FIELDS: Final = tuple(f.name for f in fields(Part))
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and tuples as lists, in an order that equal ones share."""
+    if isinstance(value, dict):
+        return [[k, value[k]] for k in sorted(value)]
+    if isinstance(value, tuple):
+        return [_plain(x) if isinstance(x, tuple) else x for x in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """One open alarm as people deal with it.
 
@@ -82,6 +137,8 @@ class Response:
     have not failed, ``told`` all that were told since the start. ``root`` is the alarm that this one is shown
     under. ``episodes`` counts the earlier ones that nobody has acknowledged, the first of them at ``since``.
     Of a latched one only this record is left: ``values``, ``limit`` and ``text`` are those last told.
+    ``parts``: its conditions, where a graver stage and the one below it are one alarm; rule, priority, policy
+    and what is shown are those of the gravest that counts.
     """
 
     alarm: str
@@ -119,6 +176,7 @@ class Response:
     next_to: tuple[str, ...] = ()
     episodes: int = 0
     since: int = 0
+    parts: tuple[Part, ...] = ()
 
     @classmethod
     def adopted(cls, rule: Rule, *, owner: str | None, started: int, **fields: Any) -> Response:
@@ -160,20 +218,15 @@ class Response:
 
     def content(self) -> list[Any]:
         """As plain data; equal records give equal data."""
-        out: list[Any] = []
-        for name in _FIELDS:
-            value = getattr(self, name)
-            if isinstance(value, dict):
-                value = [[k, value[k]] for k in sorted(value)]
-            elif isinstance(value, tuple):
-                value = [list(x) if isinstance(x, tuple) else x for x in value]
-            out.append(value)
-        return out
+        out = [_plain(getattr(self, name)) for name in _FIELDS[:-1]]
+        return [*out, [part.content() for part in self.parts]]
 
     @classmethod
     def of(cls, content: list[Any]) -> Response:
-        """The record whose ``content`` this is."""
-        values = dict(zip(_FIELDS, content, strict=True))
+        """The record whose ``content`` this is; before there were parts it ended without them."""
+        alone = len(content) == len(_FIELDS) - 1
+        values = dict(zip(_FIELDS, [*content, []] if alone else content, strict=True))
+        values["parts"] = tuple(map(Part.of, values["parts"]))
         for name in ("values", "text"):
             values[name] = {k: v for k, v in values[name]}  # noqa: C416 - pairs are lists
         for name in ("audience", "devices", "rejected", "next_to"):
@@ -191,7 +244,9 @@ class Responses:
     """The answers to all open alarms; changed only by ``rules.response.react``.
 
     ``clock`` is the latest time seen (UTC ns, the cloud's); ``wake`` no later than the next timer.
-    ``aliases`` are other names of open alarms: an edge's and the cloud's for one episode.
+    ``aliases`` are other names of open alarms: an edge's and the cloud's for one episode. ``joined``: of
+    which alarm a condition is a part that the rules know under a name of its own; the newest that are over
+    are kept, as a gateway's word on one may come late.
     """
 
     open: Mapping[str, Response] = field(default_factory=dict)
@@ -200,10 +255,16 @@ class Responses:
     duty: Duty = NOBODY
     clock: int = 0
     wake: int = field(default=NEVER, compare=False)
+    joined: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, alarm: str) -> Response | None:
         """The open alarm of that name or alias."""
-        return self.open.get(self.aliases.get(alarm, alarm))
+        return self.open.get(self.name_of(alarm))
+
+    def name_of(self, alarm: str) -> str:
+        """What people know an alarm by, whatever the rules or a gateway call it."""
+        alarm = self.aliases.get(alarm, alarm)
+        return self.joined.get(alarm, alarm)
 
     def content(self) -> list[Any]:
         """As plain data; equal histories give equal data."""
@@ -213,12 +274,13 @@ class Responses:
             [list(pair) for pair in sorted(self.aliases.items())],
             self.duty.content(),
             self.clock,
+            [list(pair) for pair in self.joined.items()],
         ]
 
     @classmethod
     def of(cls, content: list[Any]) -> Responses:
         """The responses whose ``content`` this is."""
-        rows, inactive, aliases, duty, clock = content
+        rows, inactive, aliases, duty, clock, *joined = content
         responses = [Response.of(row) for row in rows]
         switched = [Inactivation(*row) for row in inactive]
         return cls(
@@ -228,6 +290,7 @@ class Responses:
             Duty.of(duty),
             clock,
             wake_of(responses, switched),
+            {part: alarm for part, alarm in joined[0]} if joined else {},  # noqa: C416 - pairs are lists
         )
 
 

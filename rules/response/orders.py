@@ -72,7 +72,8 @@ class Orders(Signals):
             act(command, response)
 
     def _known(self, alarm: str) -> Response:
-        response = self.open.get(self.aliases.get(alarm, alarm))
+        name = self.aliases.get(alarm, alarm)
+        response = self.open.get(self.joined.get(name, name))
         if response is None:
             msg = f"no active alarm {alarm!r}"
             raise refused(code="no_alarm", text=msg, alarm=alarm)

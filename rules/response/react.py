@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rules.model import Command, Configuration, Input, Transition
-from rules.response.acts import Acts
 from rules.response.model import NEVER, Responses
+from rules.response.rising import Rising, graver_first
 from rules.rule import RuleSet
 
 __all__ = ["due", "react"]
@@ -29,9 +29,9 @@ def react(
     if not decided and not person and event.now < before.wake:
         return before, []
     now = max(before.clock, event.now)
-    acts = Acts(before, event.seq, now, rules)
+    acts = Rising(before, event.seq, now, rules)
     acts.run_timers()
-    for transition in decided:
+    for transition in graver_first(decided, rules):
         acts.condition(transition)
     if isinstance(event, Command):
         acts.command(event)

@@ -226,7 +226,7 @@ def test_a_snapshot_of_before_the_gate_begins_with_nothing_remembered():
     state = State.empty("node")
     verdicts(WELL, state.gate)
     version, *content, gate = msgpack.unpackb(state.to_bytes())
-    assert (version, len(gate)) == (5, 1)
+    assert (version, len(gate)) == (6, 1)
     assert State.from_bytes(msgpack.packb([4, *content])).gate == {}
 
 
