@@ -65,6 +65,8 @@ class Fact:
     doctor: bool = False
     audio_pauses: int = 0
     undelivered: int = 0
+    rises: int = 0
+    """How often a graver stage raised it: it was told anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Figures:
     again: int
     audio_pauses: int
     undelivered: int
+    rises: int
 
     @property
     def per_bed_day(self) -> float | None:
@@ -148,6 +151,7 @@ class _Tally:
     again: int = 0
     audio_pauses: int = 0
     undelivered: int = 0
+    rises: int = 0
 
     def add(self, fact: Fact, *, again: bool) -> None:
         self.alarms += 1
@@ -163,6 +167,7 @@ class _Tally:
         self.again += again
         self.audio_pauses += fact.audio_pauses
         self.undelivered += fact.undelivered
+        self.rises += fact.rises
 
     def figures(self) -> Figures:
         return Figures(
@@ -182,6 +187,7 @@ class _Tally:
             again=self.again,
             audio_pauses=self.audio_pauses,
             undelivered=self.undelivered,
+            rises=self.rises,
         )
 
 

@@ -50,7 +50,22 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
     """The alarms of the period in their order."""
     doctors = _doctors(session, scope.tenant)
     for row in session.execute(_folded(scope, asked).execution_options(yield_per=AT_ONCE)):
-        alarm, subject, rule, kind, started, rank, ended, accepted, acted, step, pauses, failed, told = row
+        (
+            alarm,
+            subject,
+            rule,
+            kind,
+            started,
+            rank,
+            ended,
+            accepted,
+            acted,
+            step,
+            pauses,
+            failed,
+            rises,
+            told,
+        ) = row
         yield Fact(
             alarm=alarm,
             subject=subject or "",
@@ -66,11 +81,13 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
             doctor=told is not None and any(doctor in told for doctor in doctors),
             audio_pauses=pauses,
             undelivered=failed,
+            rises=rises,
         )
 
 
 def _folded(scope: Scope, asked: Asked) -> Select[*tuple[Any, ...]]:
     t = TransitionRow
+    risen = and_(t.kind == "escalate", t.detail["why"].as_string() == "raised")
     paused = and_(t.kind == "signal", t.detail["axes", "signal"].as_string() == "audio_paused")
     return (
         select(
@@ -86,6 +103,7 @@ def _folded(scope: Scope, asked: Asked) -> Select[*tuple[Any, ...]]:
             func.max(case((t.kind == "tell", t.detail["step"].as_integer()), else_=0)),
             func.sum(case((and_(paused, t.actor.is_not(None)), 1), else_=0)),
             func.sum(case((t.kind == "undelivered", 1), else_=0)),
+            func.sum(case((risen, 1), else_=0)),
             func.aggregate_strings(case((t.kind.in_(TELLING), t.detail["told"].as_string())), " "),
         )
         .join(t, and_(t.tenant == Alarm.tenant, t.alarm == Alarm.id))

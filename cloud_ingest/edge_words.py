@@ -76,7 +76,8 @@ class EdgeWords:
                 self._refuse(ready.folded, UNDECIDED, f"{type(error).__name__}: {error}")
                 return error
             told = decider.state.subjects[word.subject].shared[word.rule].named(word.alarm)
-            self._written.append((word, None if told is None else told.ours or None))
+            ours = "" if told is None else decider.state.responses.name_of(told.ours)
+            self._written.append((word, ours or None))
         return None
 
     def write(self, session: Session, tenant: str) -> None:

@@ -32,6 +32,8 @@ _KINDS: Final[dict[str, Text]] = {
 }
 _INSTEAD: Final[dict[tuple[str, str], Text]] = {
     ("update", "merged"): {"en": "the gateway's alarm is the same one", "zh": "与网关的报警为同一事件"},
+    ("update", "joined"): {"en": "the lower stage of it began, too", "zh": "其较轻阶段也已开始"},
+    ("update", "part_over"): {"en": "one stage of it is over", "zh": "其中一个阶段已结束"},
     ("late", "merged"): {"en": "part of another alarm: to be looked at there", "zh": "已并入另一报警"},
     ("late", "told_there"): {
         "en": "put on the worklist: told at the gateway, and over when it was known here",
@@ -49,6 +51,8 @@ _SIGNALS: Final[dict[str, Text]] = {
 }
 _WHY: Final[dict[tuple[str, str], Text]] = {
     ("start", "timeout"): {"en": "no second measurement came in time", "zh": "未及时进行第二次测量"},
+    ("escalate", "raised"): {"en": "a graver stage began", "zh": "进入更严重阶段"},
+    ("de-escalate", "part_over"): {"en": "the graver stage is over", "zh": "较严重阶段已结束"},
     ("start", "critical"): {"en": "critical: nothing was waited for", "zh": "危急:未作等待"},
     ("start", "confirmed"): {"en": "the second measurement confirmed it", "zh": "第二次测量已确认"},
     ("end", "refuted"): {"en": "the second measurement did not confirm it", "zh": "第二次测量未确认"},
@@ -131,8 +135,11 @@ def happened(t: TransitionRow, names: Mapping[str, str]) -> Text:
     because = _WHY.get((t.kind, str(detail.get("why", ""))))
     if because is not None:
         text = said("{text}: {why}", "{text}:{why}", text=text, why=because)
-    if t.kind not in _TEXTLESS and t.text_en:
-        text = said("{text}: {told}", "{text}:{told}", text=text, told={"en": t.text_en, "zh": t.text_zh})
+    told: Text = {"en": t.text_en, "zh": t.text_zh}
+    if detail.get("why") in {"joined", "part_over"} and detail.get("part", {}).get("text"):
+        told = detail["part"]["text"]
+    if t.kind not in _TEXTLESS and told["en"]:
+        text = said("{text}: {told}", "{text}:{told}", text=text, told=told)
     origin = detail.get("origin")
     if origin is not None and origin.get("gateway"):
         text = said(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -18,6 +19,7 @@ from cloud_ingest.records import Records
 from cloud_ingest.records.models import Alarm, DeadLetter, RuleRelease, TransitionRow
 from cloud_ingest.records.rule_versions import versions_of
 from cloud_ingest.stores.base import TimeSeriesStore
+from cloud_ingest.why import STAGED
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND, iso
 from hearthward.core.errors import DecodeError
@@ -96,6 +98,7 @@ class PastReader:
         before, after = spans[-1]
         now = self._records.clock.now_ns()
         start, end = at - before, min(at + after, now)
+        hashes = {r.hash for r in releases} | {v.hash for v in versions}
         drafts = {r.hash for r in releases if r.shadowed_at is None}
         begun = [r.activated_at for r in releases if r.activated_at is not None]
         begun += [v.first_seen for v in versions if v.hash not in {r.hash for r in releases}]
@@ -107,19 +110,22 @@ class PastReader:
             end=end,
             rules=in_force(releases, versions, start, end),
             known=known_of(session, self._tenant, patient, start, end, self._catalog),
-            recorded=self._recorded(session, patient, rule, start, end),
+            recorded=self._recorded(session, patient, rule, start, end, hashes),
             drafts=len(drafts),
             now=now,
             first_known=min(begun, default=None),
         )
 
-    def _recorded(self, session: Session, patient: str, rule: str, start: int, end: int) -> list[Recorded]:
+    def _recorded(
+        self, session: Session, patient: str, rule: str, start: int, end: int, hashes: Collection[str]
+    ) -> list[Recorded]:
+        staged = TransitionRow.detail["part", "rule"].as_string() == rule
         query = (
             select(Alarm)
             .where(
                 Alarm.tenant == self._tenant,
                 Alarm.patient == patient,
-                Alarm.rule == rule,
+                or_(Alarm.rule == rule, self._line(staged)),
                 Alarm.onset <= end,
                 or_(Alarm.ended.is_(None), Alarm.ended >= start),
                 or_(Alarm.worklist.is_(False), self._listed(start, end)),
@@ -128,15 +134,23 @@ class PastReader:
             .limit(100)
         )
         alarms = session.scalars(query).all()
-        first = select(TransitionRow).where(
+        lines = select(TransitionRow).where(
             TransitionRow.tenant == self._tenant,
             TransitionRow.alarm.in_([a.id for a in alarms]),
-            TransitionRow.kind.in_(("ask", "start", "late")),
+            or_(
+                TransitionRow.kind.in_(("ask", "start", "late")),
+                TransitionRow.detail["part", "rule"].as_string().is_not(None),
+            ),
         )
         told: defaultdict[str, list[TransitionRow]] = defaultdict(list)
-        for row in session.scalars(first.order_by(TransitionRow.seq, TransitionRow.ordinal)):
+        for row in session.scalars(lines.order_by(TransitionRow.seq, TransitionRow.ordinal)):
             told[row.alarm].append(row)
-        return [recorded_of(a, told[a.id]) for a in alarms]
+        return [found for a in alarms for found in recorded_of(a, told[a.id], rule, hashes)]
+
+    @staticmethod
+    def _line(which: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Alarms with such a line in their history."""
+        return exists().where(TransitionRow.tenant == Alarm.tenant, TransitionRow.alarm == Alarm.id, which)
 
     def _listed(self, start: int, end: int) -> ColumnElement[bool]:
         """Entries of the worklist that were made then, however old what they tell of."""
@@ -195,20 +209,48 @@ def _spans(rule: Rule | None) -> tuple[int, int]:
     return before, round((rule.delay_s + timeout) * SECOND) + AFTER_NS
 
 
-def recorded_of(alarm: Alarm, told: Sequence[TransitionRow]) -> Recorded:
-    """An alarm's row and its first transitions as what was decided."""
+def recorded_of(
+    alarm: Alarm, told: Sequence[TransitionRow], rule: str, hashes: Collection[str]
+) -> list[Recorded]:
+    """What was decided of a rule, whose ``hashes`` these are: an alarm's row with the lines that open it.
+
+    Of an alarm of several stages those of the rule, each as it began and ended.
+    """
+    if any("part" in t.detail for t in told):
+        return list(_stages(alarm, told, rule, hashes))
     asked = next((t for t in told if t.kind == "ask"), None)
     started = next((t for t in told if t.kind in {"start", "late"}), None)
-    return Recorded(
-        id=alarm.id,
-        onset=alarm.onset,
-        asked=None if asked is None else asked.at,
-        started=alarm.started if alarm.signalled else None,
-        told=None if started is None else started.recorded,
-        ended=alarm.ended,
-        shadow=alarm.shadow,
-        worklist=alarm.worklist,
-    )
+    return [
+        Recorded(
+            id=alarm.id,
+            onset=alarm.onset,
+            asked=None if asked is None else asked.at,
+            started=alarm.started if alarm.signalled else None,
+            told=None if started is None else started.recorded,
+            ended=alarm.ended,
+            shadow=alarm.shadow,
+            worklist=alarm.worklist,
+        )
+    ]
+
+
+def _stages(
+    alarm: Alarm, told: Sequence[TransitionRow], rule: str, hashes: Collection[str]
+) -> Iterator[Recorded]:
+    now: Recorded | None = None
+    for t in told:
+        part = t.detail.get("part", {})
+        if t.kind == "start" and t.rule_hash in hashes:
+            now = Recorded(alarm.id, t.onset, None, t.at, t.recorded)
+        elif part.get("rule") != rule:
+            continue
+        elif t.detail.get("why") in STAGED:
+            now = Recorded(alarm.id, part["onset"], None, t.at, t.recorded)
+        elif now is not None and (part["state"] != "active" or t.detail.get("why") == "part_over"):
+            yield replace(now, ended=t.at)
+            now = None
+    if now is not None:
+        yield replace(now, ended=alarm.ended)
 
 
 def inputs_of(rows: Rows, exactly_from: int = 0) -> list[Readings]:

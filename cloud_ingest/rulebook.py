@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.records import Records
-from cloud_ingest.records.models import Alarm, RuleRelease, RuleVersion
+from cloud_ingest.records.models import Alarm, RuleRelease, RuleVersion, TransitionRow
 from cloud_ingest.records.releases import ON_TRIAL, Act, Releases
 from cloud_ingest.records.rule_versions import keep_versions, rule_version, versions_of
 from cloud_ingest.records.scoping import refuse
+from cloud_ingest.why import STAGED
 from hearthward.core.clock import SECOND
 from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Principal, Scope
@@ -203,17 +204,36 @@ class Rulebook:
 
     def _trial(self, session: Session, release: RuleRelease, rule: Rule | None, now: int) -> Trial:
         since = max(release.shadowed_at or 0, now - TRIAL_NS)
-        episodes = self._count(session, release.rule, release.hash, since, shadow=True)
-        alarms = 0 if rule is None else self._count(session, rule.id, rule.hash, since, shadow=False)
+        episodes = self._count(session, release.rule, release.hash, since)
+        alarms = 0 if rule is None else self._told(session, rule.hash, since)
         return Trial(release, self._content(session, release), since, episodes, alarms)
 
-    def _count(self, session: Session, rule: str, digest: str, since: int, *, shadow: bool) -> int:
+    def _told(self, session: Session, digest: str, since: int) -> int:
+        """How often the rule's condition made an alarm, or was a stage of one."""
+        part = TransitionRow.detail["part", "rule_hash"].as_string()
+        staged = and_(TransitionRow.detail["why"].as_string().in_(STAGED), part == digest)
+        query = (
+            select(func.count())
+            .select_from(Alarm)
+            .join(TransitionRow, and_(TransitionRow.tenant == Alarm.tenant, TransitionRow.alarm == Alarm.id))
+            .where(
+                Alarm.tenant == self.tenant,
+                Alarm.started >= since,
+                Alarm.shadow.is_(False),
+                Alarm.signalled,
+                or_(and_(TransitionRow.kind == "start", TransitionRow.rule_hash == digest), staged),
+            )
+        )
+        return session.scalar(query) or 0
+
+    def _count(self, session: Session, rule: str, digest: str, since: int) -> int:
+        """How often a rule on trial would have alarmed."""
         query = select(func.count()).where(
             Alarm.tenant == self.tenant,
             Alarm.rule == rule,
             Alarm.rule_hash == digest,
             Alarm.started >= since,
-            Alarm.shadow.is_(shadow),
+            Alarm.shadow.is_(True),
             Alarm.signalled,
         )
         return session.scalar(query) or 0

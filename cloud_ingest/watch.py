@@ -170,10 +170,11 @@ class Watch:
         self._walled = wards
 
     def began(self, transitions: Sequence[Transition]) -> None:
-        """Look for alarms that began among what was committed; our own parts' do not count."""
+        """Look for alarms that began or rose among what was committed; our own parts' do not count."""
         duty, mono = self.duty(), self._clock.monotonic_ns()
         for t in transitions:
-            if t.kind == "start" and not t.shadow and not t.patient.startswith("component:"):
+            risen = t.kind == "escalate" and t.detail.get("why") == "raised"
+            if (t.kind == "start" or risen) and not t.shadow and not t.patient.startswith("component:"):
                 ward = duty.ward_of(t.patient)
                 if ward is not None:
                     self._starts.append((mono, ward))

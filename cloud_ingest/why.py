@@ -26,9 +26,11 @@ from rules.rule import Rule
 from rules.rule_words import about
 from rules.telling import Text, moment, said, signal, with_unit
 
-__all__ = ["Case", "Moment", "RuleThen", "Seen", "Why", "opening", "why"]
+__all__ = ["STAGED", "Case", "Moment", "RuleThen", "Seen", "Why", "opening", "why"]
 
 _OPENS_BY: Final = ("start", "ask", "late")
+STAGED: Final = ("raised", "joined")
+"""Why an alarm has a further stage."""
 Standing = Literal["same", "changed", "gone"]
 
 
@@ -130,7 +132,7 @@ class Why:
 def why(case: Case) -> Why:
     """Say why the alarm fired."""
     alarm = case.history.alarm
-    first = opening(case.history.transitions)
+    first = opening(case.history)
     rule, notes = _rule(case)
     explanation = None
     if rule is not None and first is not None and first.inputs is not None:
@@ -151,6 +153,7 @@ def why(case: Case) -> Why:
     seen = () if first is None else tuple(_seen(i) for i in first.inputs)
     notes += [_told_there(e, alarm.id) for e in case.history.edges]
     notes += [_late_words(s) for s in seen if s.late]
+    notes += _began(case.history, first)
     return Why(
         id=alarm.id,
         kind=kind,
@@ -178,14 +181,40 @@ def why(case: Case) -> Why:
     )
 
 
-def opening(transitions: Sequence[TransitionRow]) -> TransitionRow | None:
-    """The transition that made an alarm of it; or else that opened it."""
+def opening(history: AlarmHistory) -> TransitionRow | None:
+    """The transition that made an alarm of it, or of its stage that it goes by; or else that opened it."""
+    transitions = history.transitions
+    stage = next(
+        (
+            t
+            for t in reversed(transitions)
+            if t.detail.get("why") in STAGED
+            and t.detail.get("part", {}).get("rule_hash") == history.alarm.rule_hash
+        ),
+        None,
+    )
     started = next((t for t in transitions if t.kind == "start"), None)
     return (
-        started
+        stage
+        or started
         or next((t for t in transitions if t.kind in _OPENS_BY), None)
         or next(iter(transitions), None)
     )
+
+
+def _began(history: AlarmHistory, first: TransitionRow | None) -> list[Text]:
+    """How it began, where what is explained is a stage that it came to later."""
+    started = next((t for t in history.transitions if t.kind == "start"), None)
+    if first is None or started is None or first is started:
+        return []
+    return [
+        said(
+            "It began at {at} by another rule: {text}. Explained is the stage that it is in.",
+            "始于 {at},由另一规则触发:{text}。此处解释的是当前所处阶段。",
+            at=moment(started.at),
+            text={"en": started.text_en, "zh": started.text_zh},
+        )
+    ]
 
 
 def _rule(case: Case) -> tuple[Rule | None, list[Text]]:

@@ -60,7 +60,7 @@ class WhyDesk:
         Raises ConfigError (``not_found``: there is none in scope) and StoreUnavailable.
         """
         case, rule = await self._records.read(lambda s: self._case(s, scope, alarm))
-        first = opening(case.history.transitions)
+        first = opening(case.history)
         if rule is not None and first is not None and needs_past(rule):
             back = round(look_back_s(rule) * SECOND)
             at = explained_at(first)
@@ -105,7 +105,7 @@ class WhyDesk:
             release=next((r for r in releases if r.hash == row.rule_hash), None),
             names=_names(session, scope),
         )
-        first = opening(history.transitions)
+        first = opening(history)
         if row.patient is not None and first is not None:
             at = first.recorded
             case.context = known_of(session, tenant, row.patient, at, at, self._catalog)[0][1]

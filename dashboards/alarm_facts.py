@@ -35,6 +35,7 @@ def fact_of(alarm: AlarmDetail, ward: str | None, doctors: frozenset[str] = froz
         doctor=bool(told & doctors),
         audio_pauses=sum(_paused(t.detail) for t in lines if t.kind == "signal" and t.actor),
         undelivered=sum(t.kind == "undelivered" for t in lines),
+        rises=sum(t.kind == "escalate" and t.detail.get("why") == "raised" for t in lines),
     )
 
 

@@ -13,6 +13,7 @@ from dashboards.models import (
     Alarm,
     AlarmDetail,
     AlarmInput,
+    AlarmRise,
     AlarmTransition,
     Delivery,
     EdgeEpisode,
@@ -92,6 +93,17 @@ def detail_of(history: AlarmHistory, rules: RuleSet, names: Names, **more: Any) 
     origin = next((e.gateway for e in history.edges if e.id == alarm.id), None)
     return AlarmDetail(
         **_alarm_fields(alarm, rules, names, origin),
+        priority_at_onset=next((t.priority for t in history.transitions if t.kind == "start"), None),
+        rises=[
+            AlarmRise(
+                at=t.at,
+                priority=t.priority,
+                rule=t.detail["part"]["rule"],
+                text={"en": t.text_en, "zh": t.text_zh},
+            )
+            for t in history.transitions
+            if t.kind == "escalate" and t.detail.get("why") == "raised"
+        ],
         edges=[_edge(e) for e in history.edges],
         transitions=[
             AlarmTransition(

@@ -45,6 +45,7 @@ class FiguresView(_View):
     again: int = Field(description="same rule and subject within 5 min of the end of the one before")
     audio_pauses: int
     undelivered: int = Field(description="hops that failed for good")
+    rises: int = Field(0, description="times that a graver stage raised an open alarm: told anew each time")
 
     @classmethod
     def of(cls, found: Figures) -> Self:
@@ -75,6 +76,7 @@ class FiguresView(_View):
             again=found.again,
             audio_pauses=found.audio_pauses,
             undelivered=found.undelivered,
+            rises=found.rises,
         )
 
 

@@ -298,6 +298,15 @@ class AlarmTransition(_View):
     inputs: list[AlarmInput] = Field(default_factory=list)
 
 
+class AlarmRise(_View):
+    """A graver stage of the same condition raised an open alarm: everybody was told anew."""
+
+    at: Instant
+    priority: Priority = Field(description="what it rose to")
+    rule: str = Field(description="the graver stage's")
+    text: dict[str, str] = Field(default_factory=dict, description="language -> `SpO2 78 < 80`")
+
+
 class AlarmNote(_View):
     """What somebody wrote about an alarm."""
 
@@ -356,6 +365,8 @@ class Inactivation(_View):
 class AlarmDetail(Alarm):
     """An alarm with all that happened to it."""
 
+    priority_at_onset: Priority | None = Field(None, description="what it began with")
+    rises: list[AlarmRise] = Field(default_factory=list, description="when a graver stage raised it")
     transitions: list[AlarmTransition] = Field(default_factory=list)
     edges: list[EdgeEpisode] = Field(
         default_factory=list, description="what gateways told of it, by their own rules"

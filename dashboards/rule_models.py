@@ -116,6 +116,7 @@ class RuleView(_View):
     adults: bool
     audience: list[str]
     latching: bool
+    raises: str = Field("", description="id of the rule whose open alarm it raises")
     escalation: str
     clinical_source: str
     parameters: list[RuleParameter]

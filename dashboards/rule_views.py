@@ -135,6 +135,7 @@ def rule_view(entry: Entry) -> RuleView:
         adults=rule.adults,
         audience=list(rule.audience),
         latching=rule.latching,
+        raises=rule.raises,
         escalation=rule.escalation,
         clinical_source=rule.clinical_source,
         parameters=[

@@ -72,7 +72,7 @@ def apply_transitions(
             alarm = _opened(tenant, transition, versions.get(transition.rule_hash))
             alarms[alarm.id] = alarm
             session.add(alarm)
-        _advance(alarm, transition)
+        _advance(alarm, transition, versions.get(transition.rule_hash))
         rows.append(_row(tenant, transition, ordinal, now))
         changed[alarm.id] = alarm
     session.flush()  # the alarms before the transitions that point at them
@@ -149,13 +149,19 @@ def _opened(tenant: str, t: Transition, content: dict[str, Any] | None) -> Alarm
     )
 
 
-def _advance(alarm: Alarm, t: Transition) -> None:
-    """The alarm's row after ``t``; what ended keeps the text and values that it was told with."""
+def _advance(alarm: Alarm, t: Transition, content: dict[str, Any] | None) -> None:
+    """The alarm's row after ``t``; what ended keeps the text and values that it was told with.
+
+    One that has risen to a graver stage goes by that one's rule until it falls again.
+    """
     if not alarm.signalled and t.kind not in _UNSIGNALLED | _CLOSING:
         alarm.signalled, alarm.started = True, t.at
     if t.kind in _TELLING and t.condition != "inactive":
         alarm.priority = t.priority
-        alarm.rule_hash = t.rule_hash
+        if t.rule.removesuffix(SHADOW) != alarm.rule and content is not None:
+            alarm.latching = alarm.latching or content.get("latching", False)
+            alarm.audience = list(dict.fromkeys([*alarm.audience, *content.get("audience", [])]))
+        alarm.rule, alarm.rule_hash = t.rule.removesuffix(SHADOW), t.rule_hash
         alarm.text_en, alarm.text_zh = t.text.get("en", ""), t.text.get("zh", "")
         alarm.limit_text, alarm.values_json = t.limit, dict(t.values)
         alarm.late = t.late

@@ -204,11 +204,18 @@ async def job_of(context: Context, request: Request, rule: str, key: str) -> Job
 
 
 async def _known(context: Context, job: Job, lost: Sequence[Told]) -> dict[tuple[str, int], str]:
-    """Which alarm people truly got for each that would be lost: one that went on at the same time."""
+    """Which alarm people truly got for each that would be lost: one that went on then, of any stage."""
     out: dict[tuple[str, int], str] = {}
+    stages = {job.rule, job.asked.before.raises} - {""}
+    stages |= {r.id for r in await context.backend.rules(context.scope) if r.raises == job.rule}
     for patient in sorted({told.patient for told in lost}):
-        query = AlarmQuery(patient=patient, rule=job.rule, limit=MOST_ALARMS)
-        real = await context.backend.alarms(context.scope, query)
+        real = [
+            a
+            for rule in sorted(stages)
+            for a in await context.backend.alarms(
+                context.scope, AlarmQuery(patient=patient, rule=rule, limit=MOST_ALARMS)
+            )
+        ]
         for told in lost:
             end = job.asked.end if told.ended is None else told.ended
             mine = [a for a in real if a.onset <= end and (a.ended is None or told.onset <= a.ended)]

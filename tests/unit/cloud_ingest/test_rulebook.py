@@ -148,13 +148,18 @@ async def test_a_trial_is_compared_with_the_rule_in_force_over_seven_days(book: 
                 for n in (1, 2, 3)
             ),
         ]
+        part = {"why": "raised", "part": {"rule": active.id, "rule_hash": active.hash}}
+        made += [
+            transition("start", "alm_2", rule_hash="another", at=NOW + 9 * day),
+            transition("escalate", "alm_2", rule_hash=active.hash, at=NOW + 9 * day, detail=part),
+        ]
         apply_transitions(session, "main", made, NOW)
 
     await book._records.run(alarms)
     clock.follow(NOW + 10 * day)
     entry = next(e for e in await book.entries(clock.now_ns()) if e.id == "spo2-low")
     assert entry.trial is not None
-    assert (entry.trial.since, entry.trial.episodes, entry.trial.alarms) == (NOW + 3 * day, 3, 1)
+    assert (entry.trial.since, entry.trial.episodes, entry.trial.alarms) == (NOW + 3 * day, 3, 2)
 
 
 def test_examples_decide_whether_a_rule_may_be_tried():

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.models import Alarm, AlarmTransition, Delivery, EdgeEpisode
+from dashboards.models import Alarm, AlarmRise, AlarmTransition, Delivery, EdgeEpisode
 from dashboards.response_models import Act
 from dashboards.unlock import UNLOCK_S
 from hearthward.trust.access import Role, Scope
@@ -407,3 +407,26 @@ async def test_it_is_said_where_an_alarm_was_told_first_and_what_it_is_called_th
             chinese = (await browser.get("/alarms/theirs", headers={"accept-language": "zh-CN"})).text
             assert "网关 main-gw-A 的规则" in chinese
             assert "已在现场报警 · 配置 7" in chinese
+
+
+async def test_an_alarm_that_rose_says_what_it_began_with_and_when_it_rose():
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        rise = AlarmRise(
+            at=T0 + 40 * S,
+            priority="high",
+            rule="spo2-very-low",
+            text={"en": "SpO2 78 < 80", "zh": "血氧 78 < 80"},
+        )
+        risen = alarm(made.ids["main", "patientA"], "risen", priority_at_onset="medium", rises=[rise])
+        made.backend.put_alarm("main", risen)
+        found = (await client.get("/api/v1/alarms/risen")).json()
+        assert (found["priority_at_onset"], found["priority"]) == ("medium", "high")
+        assert [(r["rule"], r["priority"]) for r in found["rises"]] == [("spo2-very-low", "high")]
+        for language, words in (
+            ("en", ("Rose", "at first medium")),
+            ("zh-CN", ("加重", "最初 中", "血氧 78 &lt; 80")),
+        ):
+            page = (await client.get("/alarms/risen", headers={"accept-language": language})).text
+            assert all(word in page for word in words), language
+            burden = (await client.get("/burden", headers={"accept-language": language})).text
+            assert {"en": "Rose to a graver stage", "zh-CN": "升至更严重阶段"}[language] in burden
