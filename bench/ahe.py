@@ -62,6 +62,8 @@ class Tally:
     """What some rules come to on some records; times in minutes, ``begun`` is the stricter count."""
 
     per_day: float
+    told: float
+    """Alarms and their rises: how often somebody was called."""
     events: int
     lost: tuple[str, ...]
     warning: float
@@ -74,8 +76,9 @@ class Tally:
         """What stands beside the number of alarms."""
         lost = ", ".join(self.lost) or "none"
         return (
+            f"told {self.told:.2f} times with rises; "
             f"{self.events - len(self.lost)}/{self.events} episodes caught (lost: {lost}), "
-            f"an alarm began around {self.begun}: {self.begun_warning:.0f} min; "
+            f"an alarm began or rose around {self.begun}: {self.begun_warning:.0f} min; "
             f"{self.active:.0%} of the time with an alarm"
         )
 
@@ -97,10 +100,11 @@ def measure() -> Outcome:
         ("5-minute mean below 65, 5 mmHg hysteresis", (_varied(medium, 5.0, 0.0, limit=65.0),)),
         ("shipped ibp-mean-low alone", (medium,)),
         ("shipped ibp-mean-low-severe alone", (severe,)),
-        ("shipped, both", (medium, severe)),
+        ("shipped, each with an alarm of its own", (medium, replace(severe, raises=""))),
+        ("shipped, the severe one as a rise", (medium, severe)),
     ):
-        both = len(rules) > 1
-        _report(outcome, name, _tally(records, _episodes(records, rules), everyone), floor=both)
+        floor = bool(rules[-1].raises) and len(rules) > 1
+        _report(outcome, name, _tally(records, _episodes(records, rules), everyone), floor=floor)
     _within(outcome, records, medium, severe)
     _chosen(outcome, records, medium, severe)
     _forecast(outcome, records)
@@ -144,6 +148,7 @@ def _tally(records: Records, found: dict[str, list[Episode]], patients: Sequence
     begun = first_begun(episodes, events, BEFORE, AFTER)
     return Tally(
         per_day=len(episodes) / days,
+        told=sum(1 + len(e.rises) for e in episodes) / days,
         events=len(events),
         lost=tuple(c.event.patient for c in caught if c.episode is None),
         warning=_minutes(caught),
@@ -163,9 +168,11 @@ def _report(outcome: Outcome, name: str, tally: Tally, *, floor: bool) -> None:
         f"{name}: alarms a patient-day",
         tally.per_day,
         "",
-        target=LIMIT_PER_DAY if floor else None,
+        target=AIM_PER_DAY if floor else None,
         note=tally.note,
     )
+    if floor:
+        outcome.add(f"{name}: alarms and rises a patient-day", tally.told, "", target=LIMIT_PER_DAY)
     outcome.add(
         f"{name}: median warning",
         tally.warning,
@@ -197,15 +204,13 @@ class _Search:
     def __init__(self, records: Records, medium: Rule, severe: Rule) -> None:
         self._records = records
         back = _hysteresis(severe)
-        ours = {c: _episodes(records, (_varied(medium, *c),)) for c in product(HYSTERESIS, CLEAR_S)}
-        graver = {c: _episodes(records, (_varied(severe, back, c),)) for c in CLEAR_S}
         self.found: dict[Choice, dict[str, list[Episode]]] = {
-            (h, c, s): {p: ours[h, c][p] + graver[s][p] for p in records.tracks}
-            for (h, c), s in product(ours, CLEAR_S)
+            (h, c, s): _episodes(records, (_varied(medium, h, c), _varied(severe, back, s)))
+            for h, c, s in product(HYSTERESIS, CLEAR_S, CLEAR_S)
         }
 
     def best(self, patients: Sequence[str]) -> Choice:
-        """The fewest alarms of those that lose no episode and warn as early as is asked for.
+        """The fewest alarms and rises of those that lose no episode and warn as early as is asked for.
 
         Both in the plain and in the stricter sense; if none does, that with the fewest lost and the longest
         warning.
@@ -214,7 +219,7 @@ class _Search:
         def rank(choice: Choice) -> tuple[int, bool, float]:
             t = _tally(self._records, self.found[choice], patients)
             late = not min(t.warning, t.begun_warning) >= WARNING_MIN
-            return len(t.lost), late, t.per_day
+            return len(t.lost), late, t.told
 
         return min(self.found, key=rank)
 
@@ -252,8 +257,15 @@ def _chosen(outcome: Outcome, records: Records, medium: Rule, severe: Rule) -> N
         f"chosen on one half, told of the other, {HALVES} times: alarms a patient-day",
         fmean(t.per_day for t in told),
         "",
-        target=LIMIT_PER_DAY,
+        target=AIM_PER_DAY,
         note=f"worst {worst:.1f}; {seen - lost}/{seen} episodes caught",
+    )
+    outcome.add(
+        "the same: alarms and rises a patient-day",
+        fmean(t.told for t in told),
+        "",
+        target=LIMIT_PER_DAY,
+        note=f"worst {max(t.told for t in told):.1f}",
     )
     outcome.add("the same: median warning", median(t.warning for t in told), "min")
     _agreed(outcome, "halves", max(set(picked), key=picked.count), picked)

@@ -22,12 +22,13 @@ from rules.peaks import Peak, peak_of
 from rules.rule import SECOND, Kind, Priority, RuleSet
 from rules.state import State
 
-__all__ = ["Episode", "Late", "Replay", "Track", "replay"]
+__all__ = ["Episode", "Late", "Replay", "Stage", "Track", "replay"]
 
 CHUNK: Final = 48
 """Rows stepped at once, as many as a gateway's frame has; those of one moment stay together all the same."""
 SOURCE: Final = "replay"
 _GONE: Final = frozenset({"end", "reset"})
+_GRAVER: Final = ("low", "medium", "high")
 
 
 @dataclass(slots=True)
@@ -110,12 +111,37 @@ class Track:
 
 
 @dataclass(slots=True)
+class Stage:
+    """One condition of an alarm: ``onset`` to ``end`` (None: it lasted), part of the alarm since ``at``.
+
+    ``risen``: the alarm rose by it and was told anew.
+    """
+
+    alarm: str
+    rule: str
+    priority: Priority
+    onset: int
+    at: int
+    risen: bool
+    text: dict[str, str]
+    end: int | None = None
+
+    def overlaps(self, other: Stage) -> bool:
+        """Whether both went on at some moment, counted from their onsets."""
+        return (other.end is None or self.onset <= other.end) and (
+            self.end is None or other.onset <= self.end
+        )
+
+
+@dataclass(slots=True)
 class Episode:
     """One alarm from its beginning to its end.
 
     ``onset``: the first reading that breached; ``started``: when it was told (the rule's delay later);
     ``end`` None: it still went on when the recording ended. ``peak`` is the worst value of what the limit is
     compared with (a smoothed value, a change, a score, seconds of silence), None where there is none.
+    ``rule`` is the one that opened it, ``priority`` the highest that it had, ``stages`` its conditions in the
+    order of their coming.
     """
 
     alarm: str
@@ -135,6 +161,20 @@ class Episode:
     late: bool = False
     end: int | None = None
     peak: Peak | None = None
+    stages: list[Stage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            own = Stage(
+                self.alarm, self.rule, self.priority, self.onset, self.started, risen=False, text=self.text
+            )
+            own.end = self.end
+            self.stages.append(own)
+
+    @property
+    def rises(self) -> list[Stage]:
+        """Those by which it rose."""
+        return [s for s in self.stages if s.risen]
 
     def active(self, at: int) -> bool:
         """Whether it was told at ``at`` or before and had not ended."""
@@ -259,10 +299,30 @@ class _Run:
                 self._start(t)
             elif t.kind in _GONE and (episode := self._open.pop(t.alarm, None)) is not None:
                 episode.end = t.at
+                for stage in episode.stages:
+                    stage.end = t.at if stage.end is None else stage.end
+            elif "part" in t.detail and (episode := self._open.get(t.alarm)) is not None:
+                self._staged(t, episode)
             elif t.kind == "ask":
                 self._out.asked[t.rule] += 1
             elif t.kind == "late":
                 self._out.late.append(Late(self._track.patient, t.rule, t.at, t.text))
+
+    @staticmethod
+    def _staged(t: Transition, episode: Episode) -> None:
+        """A further stage of an alarm has begun, or one is over."""
+        part, why = t.detail["part"], t.detail.get("why")
+        if why == "part_over":
+            for stage in episode.stages:
+                if stage.alarm == part["alarm"]:
+                    stage.end = t.at
+        elif why in {"raised", "joined"}:
+            risen = why == "raised"
+            episode.stages.append(
+                Stage(part["alarm"], part["rule"], part["priority"], part["onset"], t.at, risen, part["text"])
+            )
+        if _GRAVER.index(t.priority) > _GRAVER.index(episode.priority):
+            episode.priority = t.priority
 
     def _start(self, t: Transition) -> None:
         rule = self._out.rules.by_id[t.rule]

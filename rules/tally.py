@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
 from typing import Final
 
-from rules.replay import Episode, Track
+from rules.replay import Episode, Stage, Track
 from rules.rule import SECOND
 
 __all__ = [
@@ -115,11 +115,12 @@ def _catcher(episodes: Iterable[Episode], at: int, before: int, after: int) -> E
 def first_begun(
     episodes: Iterable[Episode], events: Iterable[Event], before: int, after: int
 ) -> list[Caught]:
-    """The first alarm that began around each event: within ``before`` (ns) before it or ``after`` behind.
+    """The first alarm that began or rose around each event: ``before`` (ns) before it, or ``after`` behind.
 
-    Stricter than ``catch``: an alarm that has gone on for longer is no news and does not count.
+    Stricter than ``catch``: an alarm that has gone on for longer is no news and does not count, but its rise,
+    which is told as a new alarm is, does.
     """
-    told = sorted(episodes, key=lambda e: e.started)
+    told = sorted(_announced(episodes), key=lambda e: e.started)
     return [
         Caught(
             event,
@@ -136,6 +137,14 @@ def first_begun(
     ]
 
 
+def _announced(episodes: Iterable[Episode]) -> Iterator[Episode]:
+    """Every time that people were told anew: an alarm, and the same as of each of its rises."""
+    for episode in episodes:
+        yield episode
+        for stage in episode.rises:
+            yield replace(episode, started=stage.at, priority=stage.priority, text=stage.text)
+
+
 def median_warning(caught: Iterable[Caught]) -> float | None:
     """The median warning (ns) over the events that were caught; None when none was."""
     warnings = [c.warning for c in caught if c.warning is not None]
@@ -143,8 +152,13 @@ def median_warning(caught: Iterable[Caught]) -> float | None:
 
 
 def unmatched(episodes: Iterable[Episode], others: Iterable[Episode]) -> list[Episode]:
-    """Those to which none of the others of the same patient and rule went on at the same time."""
-    known: dict[tuple[str, str], list[Episode]] = {}
+    """Those of which some stage has none among the others of the same patient and rule at the same time."""
+    known: dict[tuple[str, str], list[Stage]] = {}
     for other in others:
-        known.setdefault((other.patient, other.rule), []).append(other)
-    return [e for e in episodes if not any(e.overlaps(o) for o in known.get((e.patient, e.rule), ()))]
+        for stage in other.stages:
+            known.setdefault((other.patient, stage.rule), []).append(stage)
+    return [
+        e
+        for e in episodes
+        if any(not any(s.overlaps(o) for o in known.get((e.patient, s.rule), ())) for s in e.stages)
+    ]

@@ -205,6 +205,7 @@ def _summary(
             "priority": rule.priority,
             "alarms": len(own := [e for e in episodes if e.rule == rule.id]),
             "alarms_per_patient_day": _rate(len(own), days),
+            "rises": sum(s.rule == rule.id for e in episodes for s in e.rises),
             "patients": len({e.patient for e in own}),
             "asked": found.asked[rule.id],
         }
@@ -216,6 +217,7 @@ def _summary(
         "patient_days": round(days, _DIGITS),
         "alarms": len(episodes),
         "alarms_per_patient_day": _rate(len(episodes), days),
+        "rises": sum(len(e.rises) for e in episodes),
         "active_share": _rate(active_days(episodes, subject.gathered.tracks.values()), days),
         "top_tenth_share": None if share is None else round(share, _DIGITS),
         "by_priority": dict(Counter(e.priority for e in episodes)),
@@ -277,6 +279,10 @@ def _episode(episode: Episode, subject: _Subject) -> dict[str, Any]:
         "limit": episode.limit,
         "text": episode.text,
         "late": episode.late,
+        "rises": [
+            {"rule": s.rule, "priority": s.priority, "time": written(s.at), "text": s.text}
+            for s in episode.rises
+        ],
         "inputs": [
             {
                 key: written(value) if key in {"time", "received"} else value
@@ -356,6 +362,8 @@ def _rows(subject: _Subject, results: list[_Result]) -> list[list[str]]:
 
     add("rules", lambda r: f"{len(r.found.rules)}")
     add("alarms", lambda r: f"{len(r.found.episodes):,}")
+    if any(r.summary["rises"] for r in results):
+        add("  and rises of these, told anew", lambda r: f"{r.summary['rises']:,}")
     add("alarms per patient-day", lambda r: _shown(r.summary["alarms_per_patient_day"]))
     add("time with an alarm", lambda r: _percent(r.summary["active_share"]))
     add("borne by the top 10 % of patients", lambda r: _percent(r.summary["top_tenth_share"]))
