@@ -91,7 +91,7 @@ def loud(found: list[Transition]) -> list[set[tuple[str, str]]]:
     return [{tuple(hop) for hop in t.detail.get("told", ())} for t in called if t.rule in {"low", "deep"}]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(moves=MOVES, slow=st.booleans(), latching=st.booleans())
 def test_nothing_is_silent_that_was_told_and_what_is_open_is_one_alarm(
     *, moves: list[tuple[float, tuple[str, Any]]], slow: bool, latching: bool
@@ -145,7 +145,7 @@ def check_present(world: Two, *, latching: bool) -> None:
     assert again.digest() == world.one.state.digest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     values=st.lists(VALUES, min_size=5, max_size=60),
     cuts=st.lists(st.integers(1, 12), min_size=1, max_size=8),
