@@ -13,7 +13,7 @@ from dashboards.accounts_port import AskedUsers, Invitee
 from dashboards.backend import DirectoryError
 from hearthward.core.errors import AccessError, DeliveryPermanent
 from hearthward.trust.access import Principal, Role, Scope, scope_of
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     PASSWORD,
     SCOPE,
     FakeSide,

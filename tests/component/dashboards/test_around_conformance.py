@@ -16,7 +16,7 @@ from hearthward.core.sightings import Ask, Sightings
 from hearthward.core.wire import Status, topic
 from hearthward.trust.access import Principal, Role, Scope, scope_of
 from hearthward.trust.keys import verify
-from tests.component.dashboards.test_backend_conformance import SCOPE, T0, FakeSide, RealSide, furnish, lived
+from tests.component.dashboards.sides import SCOPE, T0, FakeSide, RealSide, furnish, lived
 
 CUFF = Sighting("ble", "C0:00:00:00:00:01", T0, T0 + 5, "cuff", -60, ("1810",), (77,), profile="sig-bp")
 PHONE = Sighting("ble", "C0:00:00:00:00:02", T0, T0 + 5, why="none")

@@ -14,7 +14,7 @@ from dashboards.backend import DirectoryError, MessagesChanged
 from dashboards.care_models import TaskDue
 from hearthward.core.model import Quality
 from hearthward.trust.access import Principal, Role, Scope, scope_of
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     PASSWORD,
     SCOPE,
     T0,

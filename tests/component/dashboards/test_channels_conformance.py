@@ -44,7 +44,7 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
 from rules.response.policy import Policy, Step, Target, Timetable
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     RULES,
     SCOPE,
     T0,

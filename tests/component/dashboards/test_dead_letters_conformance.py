@@ -15,7 +15,7 @@ from dashboards.dead_letter_models import DeadLetterDetail, RowView
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import encode_block
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,
@@ -23,7 +23,7 @@ from tests.component.dashboards.test_backend_conformance import (
     S,
     furnish,
 )
-from tests.component.dashboards.test_backend_conformance import made_reading as reading
+from tests.component.dashboards.sides import made_reading as reading
 
 WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ENGINEER}))
 

@@ -12,7 +12,7 @@ from dashboards.directory_port import AskedAudit, AskedItems
 from dashboards.models import Kind
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import SCOPE, T0, FakeSide, S, Side, furnish, real
+from tests.component.dashboards.sides import SCOPE, T0, FakeSide, S, Side, furnish, real
 
 WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ADMIN}))
 

@@ -17,7 +17,7 @@ from dashboards.backend import DirectoryError
 from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft
 from hearthward.core.codes import METRICS
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,

@@ -17,7 +17,7 @@ from dashboards.backend import GatewayChanged
 from hearthward.core.device_states import Cause, DeviceWord
 from hearthward.core.errors import DeliveryTemporary
 from hearthward.core.wire import Status, topic
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     RealSide,

@@ -16,7 +16,7 @@ from hearthward.core.messages import Account, Accounts
 from hearthward.core.model import ReadingBatch
 from hearthward.core.wire import Block, Frame, Gap, encode_block, topic
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,
@@ -24,7 +24,7 @@ from tests.component.dashboards.test_backend_conformance import (
     S,
     furnish,
 )
-from tests.component.dashboards.test_backend_conformance import made_reading as reading
+from tests.component.dashboards.sides import made_reading as reading
 
 NOW = hour_of(T0)
 WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ENGINEER}))

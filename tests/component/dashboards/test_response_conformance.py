@@ -15,8 +15,8 @@ from dashboards.response_models import Act
 from hearthward.core.errors import RuleError
 from hearthward.trust.access import Role, Scope
 from rules import RuleSet
-from tests.component.dashboards import test_backend_conformance as suite
-from tests.component.dashboards.test_backend_conformance import SCOPE, T0, FakeSide, S, Side, furnish, next_of
+from tests.component.dashboards import sides as suite
+from tests.component.dashboards.sides import SCOPE, T0, FakeSide, S, Side, furnish, next_of
 from tests.unit.cloud_ingest.made import made_rule
 
 LATCHING = RuleSet((made_rule(latching=True),))

@@ -16,7 +16,7 @@ from rules.models.deterioration import Reason
 from rules.models.watch import Watch
 from rules.risk import DEVICE
 from rules.risk_now import RiskNow
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,

@@ -15,7 +15,7 @@ from dashboards.response_models import Act as Answer
 from dashboards.rule_models import Release
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     RealSide,
@@ -23,7 +23,6 @@ from tests.component.dashboards.test_backend_conformance import (
     Side,
     furnish,
     real,
-    side,  # noqa: F401 - the fixture
 )
 from tests.unit.dashboards.webworld import RULE
 
@@ -33,7 +32,7 @@ DRAFT = LimitDraft("spo2-low", "limit", 86, "COPD")
 HOUR = 3600 * S
 
 
-async def test_a_limit_is_set_changed_ended_and_stays_on_record(side: Side):  # noqa: F811
+async def test_a_limit_is_set_changed_ended_and_stays_on_record(side: Side):
     patient = (await furnish(side))["patient"]
     first = await side.backend.set_limit(SCOPE, patient, DRAFT, who=LI)
     assert first is not None
@@ -78,7 +77,7 @@ async def test_a_limit_is_set_changed_ended_and_stays_on_record(side: Side):  # 
         ({"daily": (60, 120)}, "timezone", "required", ""),
     ],
 )
-async def test_refused_limits(side: Side, change: dict[str, Any], field: str, code: str, value: str):  # noqa: F811
+async def test_refused_limits(side: Side, change: dict[str, Any], field: str, code: str, value: str):
     patient = (await furnish(side))["patient"]
     with pytest.raises(DirectoryError) as caught:
         await side.backend.set_limit(SCOPE, patient, replace(DRAFT, **change), who=LI)
@@ -86,7 +85,7 @@ async def test_refused_limits(side: Side, change: dict[str, Any], field: str, co
     assert await side.backend.limits(SCOPE, patient) == []
 
 
-async def test_limits_and_orders_are_within_the_scope(side: Side):  # noqa: F811
+async def test_limits_and_orders_are_within_the_scope(side: Side):
     ids = await furnish(side)
     patient, backend = ids["patient"], side.backend
     limit = await backend.set_limit(SCOPE, patient, DRAFT, who=LI)
@@ -103,7 +102,7 @@ async def test_limits_and_orders_are_within_the_scope(side: Side):  # noqa: F811
     assert await backend.end_limit(SCOPE, patient, "none", reason="x", who=LI) is None
 
 
-async def test_an_order_is_given_ended_and_listed(side: Side):  # noqa: F811
+async def test_an_order_is_given_ended_and_listed(side: Side):
     patient, backend = (await furnish(side))["patient"], side.backend
     given = await backend.give_order(SCOPE, patient, "spo2_scale_2", reason="gas", expires=None, who=LI)
     assert given is not None
@@ -117,7 +116,7 @@ async def test_an_order_is_given_ended_and_listed(side: Side):  # noqa: F811
     assert (order.present, order.ended_by, order.ended_reason) == (False, "Max", "fine")
 
 
-async def advance(side: Side, release: Release, *acts: tuple[Act, Principal]) -> Release:  # noqa: F811
+async def advance(side: Side, release: Release, *acts: tuple[Act, Principal]) -> Release:
     done: Release | None = release
     for act, who in acts:
         done = await side.backend.advance_release(SCOPE, release.id, act, who=who)
@@ -125,7 +124,7 @@ async def advance(side: Side, release: Release, *acts: tuple[Act, Principal]) ->
     return done
 
 
-async def test_a_release_from_draft_into_force_and_back(side: Side):  # noqa: F811
+async def test_a_release_from_draft_into_force_and_back(side: Side):
     await furnish(side)
     backend = side.backend
     (shipped,) = await backend.rules(SCOPE)
@@ -171,7 +170,7 @@ async def test_a_release_from_draft_into_force_and_back(side: Side):  # noqa: F8
     ],
 )
 async def test_a_draft_that_is_no_rule_is_refused_with_its_line(
-    side: Side,  # noqa: F811
+    side: Side,
     text: str,
     code: str,
     words: str,
@@ -182,7 +181,7 @@ async def test_a_draft_that_is_no_rule_is_refused_with_its_line(
     assert await side.backend.releases(SCOPE) == []
 
 
-async def test_a_draft_whose_examples_fail_never_comes_to_a_trial(side: Side):  # noqa: F811
+async def test_a_draft_whose_examples_fail_never_comes_to_a_trial(side: Side):
     wrong = RULE.replace("{spo2: 95}", "{spo2: 85}")
     made = await side.backend.draft_rule(SCOPE, wrong, note="", who=LI)
     with pytest.raises(DirectoryError, match="silent") as caught:
@@ -192,7 +191,7 @@ async def test_a_draft_whose_examples_fail_never_comes_to_a_trial(side: Side):  
     assert (await advance(side, made, ("withdraw", MAX))).state == "withdrawn"
 
 
-async def test_a_versions_number_cannot_mean_two_contents(side: Side):  # noqa: F811
+async def test_a_versions_number_cannot_mean_two_contents(side: Side):
     await side.backend.rules(SCOPE)
     await side.backend.draft_rule(SCOPE, RULE, note="", who=LI)
     with pytest.raises(DirectoryError) as caught:
@@ -200,7 +199,7 @@ async def test_a_versions_number_cannot_mean_two_contents(side: Side):  # noqa: 
     assert (caught.value.field, caught.value.code, caught.value.value) == ("version", "taken", "2")
 
 
-async def test_rules_concern_the_whole_organisation_and_people_only(side: Side):  # noqa: F811
+async def test_rules_concern_the_whole_organisation_and_people_only(side: Side):
     ids = await furnish(side)
     ward = Scope("main", frozenset({ids["ward"]}))
     token = Principal("command-line", "command line", "main", frozenset({Role.ADMIN}), kind="service")
@@ -219,7 +218,7 @@ async def test_a_limit_and_a_release_decide_and_a_trial_never_signals(tmp_path: 
         await decide(made)
 
 
-async def decide(side: RealSide) -> None:  # noqa: F811
+async def decide(side: RealSide) -> None:
     ids = await furnish(side)
     made = await side.backend.draft_rule(SCOPE, RULE.replace("value: 89", "value: 94"), note="", who=LI)
     await advance(side, made, ("shadow", LI))

@@ -14,7 +14,7 @@ from dashboards.response_models import Act
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
 from rules.response.policies import load_policies
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     RealSide,
@@ -22,7 +22,6 @@ from tests.component.dashboards.test_backend_conformance import (
     Side,
     furnish,
     next_of,
-    side,  # noqa: F401 - the fixture
 )
 
 ADMIN = Principal("usr_admin", "Max", "main", frozenset({Role.ADMIN}))
@@ -39,7 +38,7 @@ timetables:
 """
 
 
-async def staffed(side: Side) -> dict[str, str]:  # noqa: F811
+async def staffed(side: Side) -> dict[str, str]:
     """The furnished wards with two nurses and a doctor, and who administers; by login their ids."""
     ids = await furnish(side)
     for login, role in (
@@ -67,7 +66,7 @@ def shift(ids: Mapping[str, str], user: str = "li", **more: Any) -> ShiftDraft:
     return ShiftDraft(user=ids[user], **fields)
 
 
-async def times(side: Side, until: int = T0 + 40 * DAY) -> list[tuple[str, int, int]]:  # noqa: F811
+async def times(side: Side, until: int = T0 + 40 * DAY) -> list[tuple[str, int, int]]:
     return [(t.user, t.start, t.end) for t in await side.backend.shifts(SCOPE, T0, until)]
 
 
@@ -77,7 +76,7 @@ async def refused(act: Any) -> tuple[str, str]:
     return caught.value.field, caught.value.code
 
 
-async def test_contacts_are_set_and_count_for_alarms(side: Side):  # noqa: F811
+async def test_contacts_are_set_and_count_for_alarms(side: Side):
     ids, backend = await staffed(side), side.backend
     assert [s.login for s in await backend.staff(SCOPE)] == ["chen", "li", "max", "weber"]
     li = await backend.set_contacts(SCOPE, ids["li"], phone="+49 (151) 1234567", email="li@ward.example")
@@ -99,7 +98,7 @@ async def test_contacts_are_set_and_count_for_alarms(side: Side):  # noqa: F811
     assert (await backend.duty(SCOPE)).people[ids["li"]].name == "Li"
 
 
-async def test_who_watches_is_told_of_who_is_there_and_looks_after_whom(side: Side):  # noqa: F811
+async def test_who_watches_is_told_of_who_is_there_and_looks_after_whom(side: Side):
     ids, backend = await staffed(side), side.backend
     draft = TeamDraft("East", ids["ward"], (ids["li"],))
 
@@ -127,7 +126,7 @@ async def test_who_watches_is_told_of_who_is_there_and_looks_after_whom(side: Si
             assert (await next_of(events, DutyChanged)).tenant == "main"
 
 
-async def test_pin_and_badge(side: Side):  # noqa: F811
+async def test_pin_and_badge(side: Side):
     ids, backend = await staffed(side), side.backend
     assert await refused(backend.set_pin(SCOPE, ids["li"], "12ab")) == ("pin", "digits")
     assert await refused(backend.set_pin(SCOPE, ids["li"], "4321")) == ("pin", "simple")
@@ -150,7 +149,7 @@ async def test_pin_and_badge(side: Side):  # noqa: F811
     assert await backend.set_pin(SCOPE, "nobody", "2580") is None
 
 
-async def test_teams(side: Side):  # noqa: F811
+async def test_teams(side: Side):
     ids, backend = await staffed(side), side.backend
     team = await backend.add_team(SCOPE, TeamDraft("East", ids["ward"], (ids["li"], ids["chen"])))
     assert (team.name, team.ward, team.members) == ("East", ids["ward"], sorted([ids["li"], ids["chen"]]))
@@ -173,7 +172,7 @@ async def test_teams(side: Side):  # noqa: F811
     assert await backend.assignments(SCOPE) == []
 
 
-async def test_assignments(side: Side):  # noqa: F811
+async def test_assignments(side: Side):
     ids, backend = await staffed(side), side.backend
     patient = ids["patient"]
     first = await backend.assign(SCOPE, patient, user=ids["li"], team=None, who=ADMIN)
@@ -213,7 +212,7 @@ async def test_assignments(side: Side):  # noqa: F811
     assert (await backend.duty(SCOPE)).assigned(patient, side.clock.now_ns() + S) == []
 
 
-async def test_a_weekly_shift_over_the_change_of_clocks(side: Side):  # noqa: F811
+async def test_a_weekly_shift_over_the_change_of_clocks(side: Side):
     ids, backend = await staffed(side), side.backend
     start = T0 + 81 * DAY + 20 * HOUR  # 23 March 2026, 21:00 in Berlin; summer time begins on the 29th
     draft = shift(ids, start=start, end=start + 8 * HOUR, weekly=True, until=start + 20 * DAY)
@@ -244,7 +243,7 @@ async def test_a_weekly_shift_over_the_change_of_clocks(side: Side):  # noqa: F8
         ({"start": T0 + 3 * HOUR}, "user", "overlap"),
     ],
 )
-async def test_refused_shifts(side: Side, change: dict[str, Any], field: str, code: str):  # noqa: F811
+async def test_refused_shifts(side: Side, change: dict[str, Any], field: str, code: str):
     ids = await staffed(side)
     await side.backend.add_shift(SCOPE, shift(ids), who=ADMIN)
     draft = replace(shift(ids, start=T0 + 10 * HOUR, end=T0 + 12 * HOUR), **change)
@@ -252,7 +251,7 @@ async def test_refused_shifts(side: Side, change: dict[str, Any], field: str, co
     assert await times(side) == [(ids["li"], T0 + HOUR, T0 + 9 * HOUR)]
 
 
-async def test_a_shift_is_changed_and_what_is_past_stays(side: Side):  # noqa: F811
+async def test_a_shift_is_changed_and_what_is_past_stays(side: Side):
     ids, backend = await staffed(side), side.backend
     once = await backend.add_shift(SCOPE, shift(ids), who=ADMIN)
     later = shift(ids, "chen", start=T0 + 2 * HOUR, end=T0 + 10 * HOUR)
@@ -278,7 +277,7 @@ async def test_a_shift_is_changed_and_what_is_past_stays(side: Side):  # noqa: F
     assert await backend.change_shift(SCOPE, "none", weekly, who=ADMIN) is None
 
 
-async def test_swapping(side: Side):  # noqa: F811
+async def test_swapping(side: Side):
     ids, backend = await staffed(side), side.backend
     mine = await backend.add_shift(SCOPE, shift(ids, weekly=True, until=T0 + 9 * DAY), who=ADMIN)
     at = T0 + 2 * DAY
@@ -311,7 +310,7 @@ async def test_swapping(side: Side):  # noqa: F811
     assert await backend.swap_shift(SCOPE, "none", at, to=ids["li"], back=None, who=ADMIN) is None
 
 
-async def test_a_ward_without_a_schedule_counts_everybody(side: Side):  # noqa: F811
+async def test_a_ward_without_a_schedule_counts_everybody(side: Side):
     ids, backend = await staffed(side), side.backend
     assert set((await backend.duty(SCOPE)).on_duty(ids["ward"], "nurse", T0)) == {ids["li"], ids["chen"]}
     await backend.add_shift(SCOPE, shift(ids), who=ADMIN)
@@ -322,7 +321,7 @@ async def test_a_ward_without_a_schedule_counts_everybody(side: Side):  # noqa: 
     assert await backend.shifts(elsewhere, T0, T0 + DAY) == []
 
 
-async def test_a_hand_over_moves_alarms_and_patients_and_is_recorded(side: Side):  # noqa: F811
+async def test_a_hand_over_moves_alarms_and_patients_and_is_recorded(side: Side):
     ids, backend = await staffed(side), side.backend
     patient = ids["patient"]
     await backend.assign(SCOPE, patient, user=ids["li"], team=None, who=ADMIN)
@@ -355,7 +354,7 @@ async def test_a_hand_over_moves_alarms_and_patients_and_is_recorded(side: Side)
     assert {h.note for h in own} == {"of any ward"}, "no longer what was in a ward that is not theirs"
 
 
-async def test_policies(side: Side):  # noqa: F811
+async def test_policies(side: Side):
     await staffed(side)
     backend = side.backend
     shipped = {p.id: p for p in await backend.policies(SCOPE)}

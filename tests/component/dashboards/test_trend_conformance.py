@@ -15,7 +15,7 @@ from dashboards.models import Value
 from dashboards.trend_port import EXPORTED_AT_ONCE
 from hearthward.core.model import ReadingBatch
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,

@@ -7,7 +7,7 @@ from pathlib import Path
 from dashboards.backend import DirectoryChanged, RosterEntry
 from dashboards.people_port import TeamDraft
 from hearthward.trust.access import Principal, Role, Scope
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     S,
@@ -15,18 +15,17 @@ from tests.component.dashboards.test_backend_conformance import (
     furnish,
     next_of,
     real,
-    side,  # noqa: F401 - the fixture
 )
 from tests.component.dashboards.test_staff_conformance import ADMIN, staffed
 
 DOCTOR = Principal("usr_1", "Li Na", "main", frozenset({Role.DOCTOR}))
 
 
-async def entry(side: Side, patient: str, scope: Scope = SCOPE) -> RosterEntry:  # noqa: F811
+async def entry(side: Side, patient: str, scope: Scope = SCOPE) -> RosterEntry:
     return next(e for e in await side.backend.roster(scope) if e.patient == patient)
 
 
-async def test_the_roster_knows_how_the_rules_score_a_patient(side: Side):  # noqa: F811
+async def test_the_roster_knows_how_the_rules_score_a_patient(side: Side):
     ids, backend = await staffed(side), side.backend
     patient = ids["patient"]
     assert ((await entry(side, patient)).scored, (await entry(side, patient)).scale) == (True, 1)
@@ -43,7 +42,7 @@ async def test_the_roster_knows_how_the_rules_score_a_patient(side: Side):  # no
     assert (await entry(side, patient)).scored
 
 
-async def test_the_roster_names_who_looks_after_a_patient(side: Side):  # noqa: F811
+async def test_the_roster_names_who_looks_after_a_patient(side: Side):
     ids, backend = await staffed(side), side.backend
     patient = ids["patient"]
     assert (await entry(side, patient)).owners == ()

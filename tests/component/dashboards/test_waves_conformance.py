@@ -12,7 +12,7 @@ import pytest
 from dashboards.wave_models import WavePiece
 from hearthward.core.model import Quality
 from hearthward.trust.access import Scope
-from tests.component.dashboards.test_backend_conformance import SCOPE, T0, FakeSide, S, Side, furnish, real
+from tests.component.dashboards.sides import SCOPE, T0, FakeSide, S, Side, furnish, real
 from tests.unit.cloud_ingest.waves.made import chunk
 
 assert chunk().begins == T0

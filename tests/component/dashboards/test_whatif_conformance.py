@@ -28,7 +28,7 @@ from rules import Rule
 from rules.amend import amended
 from rules.loader import LIBRARY, load_rule
 from tests.component.cloud_ingest.influx_standin import BUCKET, ORG, TOKEN, InfluxStandIn
-from tests.component.dashboards.test_backend_conformance import (
+from tests.component.dashboards.sides import (
     SCOPE,
     T0,
     FakeSide,
