@@ -33,6 +33,7 @@ NAMES: Final = {
     "ledger": "what the loss ledger adds to a commit (5 s)",
     "rules": "CPU of deciding, whole library, 48 readings a frame (10 s)",
     "quality": "the quality gate on a recorded ICU stay: alarms taken away, events lost, CPU (20 s)",
+    "unusual": "vital-unusual: alarms a patient-day on recordings and made-up patients, CPU (60 s)",
     "replay": "a million recorded readings under the whole library (60 s)",
     "whatif": "a limit tried on six hours of 30 beds at 1 Hz, beside the cloud (60 s)",
     "escalation": "100 alarms in the same second, from transition to hand-over (20 s)",

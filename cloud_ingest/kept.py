@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from cloud_ingest.records.models import TransitionRow
 from hearthward.core.clock import SECOND
-from rules.conditions import Change, Count, Deviation, DeviceFlag, Missing, leaves
+from rules.conditions import Change, Count, Deviation, DeviceFlag, Missing, Unusual, leaves
 from rules.context import Context, Limit
+from rules.detectors.novelty import Evidence
 from rules.explain import Explanation, explain
 from rules.rule import Rule
 from rules.signals import Series, feature_key, make_feature
@@ -106,10 +107,13 @@ def settings_of(detail: Mapping[str, Any], rule: Rule | None) -> list[Setting]:
 
 
 class _Kept:
-    """A derived value as it was kept: nothing can be added to it."""
+    """A derived value as it was kept, with the terms of what is unusual: nothing can be added to it."""
 
-    def __init__(self, output: float) -> None:
+    sound_only: ClassVar[bool] = False
+
+    def __init__(self, output: float, terms: Evidence | None = None) -> None:
         self.output: float | None = output
+        self.terms = terms
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
         """Not done: what was kept stays."""
@@ -121,8 +125,9 @@ class _Kept:
         """Nothing of the past was kept."""
         return [[], []]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:  # noqa: ARG002 - as above
         """Not done: what was kept stays."""
+        return True
 
 
 def _subject(rule: Rule, first: TransitionRow, past: Past) -> Subject:
@@ -138,6 +143,7 @@ def _subject(rule: Rule, first: TransitionRow, past: Past) -> Subject:
             series.time, series.value, series.received = int(row["time"]), value, int(row["received"])
             series.spoken = series.time
         _derive(series, rule, metric, value, past.get((metric, device), ()))
+        _novel(series, rule, metric, first.detail)
         subject.series.setdefault(metric, {})[device] = series
     return subject
 
@@ -148,6 +154,8 @@ def _derive(series: Series, rule: Rule, metric: str, value: float, past: Sequenc
         own = leaf.of.metric if isinstance(leaf, Count) else getattr(leaf, "metric", None)
         if key is None or own != metric:
             continue
+        if isinstance(leaf, Unusual):
+            continue
         if not isinstance(leaf, Change | Deviation | Count):
             series.features[key] = _Kept(value)
             continue
@@ -155,3 +163,12 @@ def _derive(series: Series, rule: Rule, metric: str, value: float, past: Sequenc
         for time, known in past:
             if time <= series.time:
                 feature.push(time, known, frozen=False)
+
+
+def _novel(series: Series, rule: Rule, metric: str, detail: Mapping[str, Any]) -> None:
+    """What was unusual is kept with the decision; a signal of which nothing was kept was as usual."""
+    known = detail.get("unusual", {}).get(metric)
+    for leaf in leaves(rule.condition):
+        if isinstance(leaf, Unusual) and leaf.metric == metric and (key := feature_key(leaf)):
+            evidence = None if known is None else Evidence.of(known)
+            series.features[key] = _Kept(0.0 if known is None else float(known["score"]), evidence)

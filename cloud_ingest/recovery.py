@@ -106,7 +106,7 @@ class _Careful:
 async def _replay(
     records: Records, tenant: str, telemetry: Telemetry, stepper: Callable[[State], _Fast | _Careful]
 ) -> Recovered:
-    start = await _snapshot(records, tenant)
+    start = await _snapshot(records, tenant, telemetry)
     steps, seq, at = stepper(start.state), start.seq, start.at
     replayed = old = 0
     async for row in _rows(records, tenant, start.seq):
@@ -139,13 +139,18 @@ async def _rows(records: Records, tenant: str, after: int) -> AsyncIterator[Jour
             yield row
 
 
-async def _snapshot(records: Records, tenant: str) -> _Start:
+async def _snapshot(records: Records, tenant: str, telemetry: Telemetry) -> _Start:
     kept = await records.read(lambda s: [(x.seq, x.at, x.state) for x in journal.snapshots(s, tenant)])
     for seq, at, payload in kept:
         try:
-            return _Start(State.from_bytes(payload), seq, at)
+            state = State.from_bytes(payload)
         except RuleError:
             log.exception("a snapshot of the rules' state cannot be used; taking the one before")
+            continue
+        if state.anew:
+            telemetry.count("derived_begun_anew_total", state.anew)
+            log.warning("what is usual of %d signals was kept by another release: learned anew", state.anew)
+        return _Start(state, seq, at)
     return _Start(State.empty(NODE), 0, 0)
 
 

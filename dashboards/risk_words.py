@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from dashboards.risk_models import Risk
-from rules.evaluate import shown
+from rules.telling import shown
 from rules.words import REASON_TEXT
 
 __all__ = ["Factor", "factors"]

@@ -109,6 +109,9 @@ class Keeper:
             if found is None:
                 return None
             self._kept, state = found
+            if state.anew:
+                self._telemetry.count("derived_begun_anew_total", state.anew)
+                log.warning("what is usual of %d signals was kept by another release", state.anew)
             self._words.resume(self._kept.words)
             if self._kept.boot != self._outbox.boot:
                 self._tell_again()

@@ -7,7 +7,8 @@ from typing import Literal
 
 from hearthward.core.model import quality_names
 from rules.compiled import Compiled
-from rules.conditions import Deviation, Leaf, Threshold
+from rules.conditions import Deviation, Leaf, Threshold, Unusual
+from rules.detectors.parameters import DEFAULTS
 from rules.evaluate import UNFIT, counted, too_late
 from rules.rule import SECOND
 from rules.signals import Series, feature_key
@@ -118,6 +119,16 @@ def _underived(leaf: Leaf | None, metric: str, series: Series) -> Absence:
                 name=signal(metric),
                 need=lasting(leaf.learn_s),
                 known=lasting(max(0, last - first) / SECOND),
+            ),
+        )
+    if isinstance(leaf, Unusual):
+        return Absence(
+            "learning",
+            said(
+                "what is usual of {name} is learned over {need}",
+                "{name}的平时情况需学习 {need}",
+                name=signal(metric),
+                need=lasting(DEFAULTS.warm_up * leaf.pace_s),
             ),
         )
     if isinstance(leaf, Threshold) and leaf.smoothing is not None:

@@ -118,7 +118,7 @@ def _uses(node: Any) -> dict[str, tuple[str, str]]:
 
 
 def _beside(node: Mapping[str, Any]) -> tuple[str, str]:
-    for key in ("metric", "score", "rise", "fall", "deviates", "missing"):
+    for key in ("metric", "score", "rise", "fall", "deviates", "unusual", "missing"):
         if isinstance(node.get(key), str):
             op = node.get("op")
             return node[key], op if isinstance(op, str) else ""

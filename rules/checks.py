@@ -30,6 +30,7 @@ from rules.shapes import (
     RepeatFile,
     RiseFile,
     ScoreFile,
+    UnusualFile,
     place,
     walk,
 )
@@ -77,6 +78,12 @@ def _learned(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Fi
     """What a model has learned is shown beside the hard limits, and is no reason for the loudest alarm."""
     if file.priority == "high" and any(isinstance(n, DetectorFile) and n.signal == RISK for _, n in nodes):
         yield Finding(("priority",), "a learned risk may be of medium priority at most")
+    if not any(isinstance(n, UnusualFile) for _, n in nodes):
+        return
+    if file.priority == "high":
+        yield Finding(("priority",), "what is unusual may be of medium priority at most")
+    if file.delay_s:
+        yield Finding(("delay_s",), "is 0 where the unusual is asked for: it is news but once")
 
 
 def _raises(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
@@ -210,6 +217,8 @@ def _node(file: RuleFile, where: Where, node: NodeFile) -> Iterator[Finding]:
         yield from _limit(file, where, node)
     elif isinstance(node, (RiseFile, FallFile, DeviationFile)):
         yield from _change(file, where, node)
+    elif isinstance(node, UnusualFile):
+        yield from _unusual(file, where, node)
     elif isinstance(node, ScoreFile):
         yield from _score(file, where, node)
     elif isinstance(node, MissingFile):
@@ -303,6 +312,21 @@ def _change(file: RuleFile, where: Where, node: RiseFile | FallFile | DeviationF
         break
     if not isinstance(node, DeviationFile):
         yield from _window(file, (*where, "within_s"), signal, node.within_s)
+
+
+def _unusual(file: RuleFile, where: Where, node: UnusualFile) -> Iterator[Finding]:
+    yield from _input(file, (*where, "unusual"), node.signal)
+    if is_coded(node.signal):
+        yield Finding((*where, "unusual"), f"{node.signal} is coded: only a limit fits it")
+    for words, numbers in _cases(file, node):
+        if not 0 < numbers["value"] < 1:
+            yield Finding((*where, "value"), f"what is unusual lies within 0..1, 1 is never reached{words}")
+        elif not 0 < numbers["clear_below"] <= numbers["value"]:
+            yield Finding((*where, "clear_below"), f"must lie within 0..value, above 0{words}")
+        else:
+            continue
+        break
+    yield from _window(file, (*where, "pace_s"), node.signal, node.pace_s)
 
 
 def _score(file: RuleFile, where: Where, node: ScoreFile) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from rules.shapes import (
     RepeatFile,
     RiseFile,
     ScoreFile,
+    UnusualFile,
 )
 
 __all__ = ["FIELD_OF", "said"]
@@ -41,6 +42,7 @@ FIELD_OF: Final[Mapping[str, tuple[type, ...]]] = {
     "flag": (FlagFile,),
     "risk": (DetectorFile,),
     "reasons": (DetectorFile,),
+    "unusual": (UnusualFile,),
 }
 """Fields of texts besides the signals, and what the condition must hold for each."""
 

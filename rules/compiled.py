@@ -24,10 +24,12 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    Unusual,
     leaves,
 )
 from rules.context import Context, Limit
 from rules.detectors.baseline import Terms
+from rules.detectors.novelty import Evidence
 from rules.model import Measured
 from rules.models.deterioration import Reason
 from rules.news2 import CUTS, METRICS_OF, Total, points
@@ -54,7 +56,7 @@ class Result(NamedTuple):
     value: float | None = None
     readings: tuple[Measured, ...] = ()
     score: Total | None = None
-    terms: Terms | None = None
+    terms: Terms | Evidence | None = None
     reasons: tuple[Reason, ...] = ()
 
 
@@ -125,7 +127,7 @@ class Compiled:
         for leaf in self.leaves:
             smoothing = getattr(leaf, "smoothing", None)
             spans.append(smoothing.window_s if smoothing is not None else 0.0)
-            spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s")]
+            spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s", "pace_s")]
         return round(max(spans) * SECOND)
 
     @property
@@ -145,7 +147,7 @@ def _required(node: Node) -> Iterator[str]:
         case All(parts):
             for part in parts:
                 yield from _required(part)
-        case Threshold() | Change() | Deviation():
+        case Threshold() | Change() | Deviation() | Unusual():
             yield node.metric
         case Count(of=of):
             yield of.metric
@@ -423,6 +425,8 @@ def _cuts(leaf: Leaf) -> list[float]:
         case Deviation(by=by, hysteresis=back):
             limit, clear = float(by), float(by) - float(back)
             return [limit, clear, -limit, -clear]
+        case Unusual(value=value, clear_below=clear):
+            return [float(value), float(clear)]
         case Count(at_least=least):
             return [float(least)]
     return []

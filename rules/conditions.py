@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from rules.detectors.baseline import Asked, Prior
+from rules.detectors.novelty import Direction
 
 __all__ = [
     "DETECTOR",
@@ -35,6 +36,7 @@ __all__ = [
     "ScoreName",
     "Smoothing",
     "Threshold",
+    "Unusual",
     "from_content",
     "leaves",
     "node_content",
@@ -137,6 +139,21 @@ class Deviation:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusual:
+    """The signal is unusual for this patient: its score (``rules.detectors.novelty``) is ``value`` or more.
+
+    Only what lies in ``direction`` counts. It clears below ``clear_below``. ``pace_s``: the mean of what
+    comes in so many seconds is judged, at once where less comes.
+    """
+
+    metric: str
+    direction: Direction
+    value: Number
+    clear_below: Number
+    pace_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A score at or above ``value``; it clears below ``clear_below``, all that raised it being known again.
 
@@ -213,7 +230,7 @@ class Repeat:
     critical: Node | None = None
 
 
-Leaf = Threshold | Change | Deviation | Score | Missing | DeviceFlag | Count
+Leaf = Threshold | Change | Deviation | Unusual | Score | Missing | DeviceFlag | Count
 Node = Leaf | All | Any_ | Not | Repeat
 
 _NUMBERS: Final = ("value", "hysteresis", "by", "for_s", "clear_below")
@@ -221,6 +238,7 @@ _KINDS: Final[dict[str, type]] = {
     "threshold": Threshold,
     "change": Change,
     "deviation": Deviation,
+    "unusual": Unusual,
     "score": Score,
     "missing": Missing,
     "flag": DeviceFlag,

@@ -17,7 +17,7 @@ from rules.intake import FUTURE_SKEW, row_at
 from rules.model import Input, Measured, Readings, Transition
 from rules.response.react import due as timer_due
 from rules.risk import with_risk
-from rules.signals import Series
+from rules.signals import DOUBTED, Series
 from rules.state import State, Subject, Watched
 from rules.step import answer, apply
 from rules.work import Work
@@ -197,7 +197,7 @@ class _Pass:
             series.cell = cell
             if filtered.derived:
                 frozen = watched is not None and watched.frozen
-                self._rules += _push(series, filtered, time, value, stale=stale, frozen=frozen)
+                self._rules += _push(series, filtered, value, stale=stale, frozen=frozen)
             if watched is not None:
                 self._rules += _watch(series, watched, value)
             self._rows.append(i)
@@ -270,14 +270,16 @@ def _watch(series: Series, watched: Watched, value: float) -> tuple[Compiled, ..
 
 
 def _push(
-    series: Series, filtered: Filter, time: int, value: float, *, stale: bool, frozen: bool
+    series: Series, filtered: Filter, value: float, *, stale: bool, frozen: bool
 ) -> tuple[Compiled, ...]:
-    """Give the value to all derived quantities; returns the rules of which one passed a limit."""
+    """Give the newest value to all derived quantities; returns the rules of which one passed a limit."""
     concerned: tuple[Compiled, ...] = ()
+    doubted = series.quality & DOUBTED
     for key, cuts, owners in filtered.derived:
         feature = series.features[key]
         before = feature.output
-        feature.push(time, value, frozen=frozen)
+        if not (doubted and feature.sound_only):
+            feature.push(series.time, value, frozen=frozen)
         after = feature.output
         if stale:
             if after is not None:

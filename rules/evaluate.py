@@ -7,19 +7,32 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from hearthward.core.codes import CLOCK_SKEW, METRICS
+from hearthward.core.codes import CLOCK_SKEW
 from hearthward.core.model import Quality
 from rules.compiled import Compiled, Peaks, Result
-from rules.conditions import RISK, Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
+from rules.conditions import (
+    RISK,
+    Change,
+    Count,
+    Deviation,
+    DeviceFlag,
+    Leaf,
+    Missing,
+    Score,
+    Threshold,
+    Unusual,
+)
 from rules.context import Context
 from rules.detectors.baseline import Terms
+from rules.detectors.novelty import Evidence
 from rules.model import Measured
 from rules.news2 import METRICS_OF, Total, points, total
 from rules.rule import SECOND, amount, number
 from rules.signals import Series, breaches
 from rules.state import NEVER, Snapshot, Subject
+from rules.telling import shown
+from rules.unusual_words import told
 from rules.words import (
-    CODE_TEXT,
     FLAG_TEXT,
     PARAMETER_TEXT,
     REASON_TEXT,
@@ -48,7 +61,7 @@ __all__ = [
 
 FIELDS: Final = (
     *("limit", "score", "worst", "missing", "change", "baseline", "spread", "trend", "missed"),
-    *("silence", "silent", "flag", "risk", "reasons"),
+    *("silence", "silent", "flag", "risk", "reasons", "unusual"),
 )
 """What a rule's texts may name besides its signals."""
 UNFIT: Final = int(sum(flag for flag in Quality if not flag.clinical))
@@ -131,10 +144,23 @@ class Verdict:
                     "points": dict(found.points),
                     "missing": list(found.missing),
                 }
-            if result.terms is not None and (result.opens or "baseline" not in detail):
+            if isinstance(result.terms, Terms) and (result.opens or "baseline" not in detail):
                 detail["baseline"] = result.terms.content()
+            if isinstance(result.terms, Evidence) and isinstance(leaf, Unusual):
+                known = {"score": result.value, "device": result.readings[0].device}
+                detail.setdefault("unusual", {})[leaf.metric] = known | result.terms.content()
+        if "unusual" in detail:
+            fields["unusual"] = self._unusual()
         return Snapshot(
             {m.metric: m.value for m in readings}, tuple(m.shown() for m in readings), fields, detail
+        )
+
+    def _unusual(self) -> dict[str, str]:
+        pairs = zip(self.compiled.leaves, self.results, strict=True)
+        return told(
+            (leaf, r.opens, r.value, r.terms if isinstance(r.terms, Evidence) else None)
+            for leaf, r in pairs
+            if isinstance(leaf, Unusual)
         )
 
 
@@ -248,14 +274,18 @@ def _limit(compiled: Compiled, leaf: Leaf, feature: str | None, subject: Subject
         derived = series.features.get(feature)
         if derived is not None and derived.output is not None:
             values.append(measured._replace(value=derived.output))
-    if not isinstance(leaf, Change | Deviation | Count):
+    if not isinstance(leaf, Change | Deviation | Unusual | Count):
         return _of_values(leaf, values)
     result = _of_values(leaf, values)
-    if isinstance(leaf, Deviation) and leaf.asked is not None and result.readings:
+    if _has_terms(leaf) and result.readings:
         worst = subject.series[metric][result.readings[0].device].features.get(feature or "")
         result = result._replace(terms=getattr(worst, "terms", None))
     raw = {m.device: m for m, _ in _counted(compiled, metric, subject, at)}
     return result._replace(readings=tuple(raw[m.device] for m in result.readings))
+
+
+def _has_terms(leaf: Leaf) -> bool:
+    return isinstance(leaf, Unusual) or (isinstance(leaf, Deviation) and leaf.asked is not None)
 
 
 def _of_values(leaf: Leaf, values: list[Measured]) -> Result:
@@ -280,6 +310,8 @@ def beyond(leaf: Leaf, value: float) -> bool:
             return value >= float(by)
         case Deviation(direction=direction, by=by):
             return _away(direction, value) >= float(by)
+        case Unusual(value=limit):
+            return value >= float(limit)
         case Count(at_least=least):
             return value >= least
     return False
@@ -297,6 +329,8 @@ def _clear(leaf: Leaf, value: float) -> bool:
             return value <= float(by) - float(back)
         case Deviation(direction=direction, by=by, hysteresis=back):
             return _away(direction, value) <= float(by) - float(back)
+        case Unusual(clear_below=clear):
+            return value < float(clear)
     return True
 
 
@@ -418,7 +452,7 @@ def _fields(leaf: Leaf, result: Result) -> dict[str, dict[str, str]]:  # noqa: P
         case Change():
             sign = "+" if leaf.direction == "rise" else "−"  # noqa: RUF001 - a minus
             return {"change": _both(f"{sign}{number(result.value)}")}
-        case Deviation() if result.terms is not None:
+        case Deviation() if isinstance(result.terms, Terms):
             return _baseline_fields(leaf, result.terms)
         case Deviation() if result.readings:
             return {
@@ -505,12 +539,3 @@ def render(compiled: Compiled, template: dict[str, str], shot: Snapshot) -> dict
         }
         out[language] = text.format(**{**fields, "limit": compiled.limit})
     return out
-
-
-def shown(metric: str, value: float, language: str = "en") -> str:
-    """A value as people write it; a coded one by what its code is called."""
-    known = METRICS.get(metric)
-    if known is not None and known.codes and 0 <= value < len(known.codes):
-        code = known.codes[int(value)]
-        return CODE_TEXT.get(metric, {}).get(code, {}).get(language, code)
-    return amount(metric, value)

@@ -24,6 +24,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    Unusual,
     leaves,
     parameter_names,
 )
@@ -41,6 +42,7 @@ _KINDS: Final[dict[type, str]] = {
     Threshold: "threshold",
     Change: "change",
     Deviation: "deviation",
+    Unusual: "unusual",
     Score: "score",
     Missing: "missing",
     DeviceFlag: "flag",

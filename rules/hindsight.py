@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 from rules.absence import quality_words
 from rules.compiled import Compiled
-from rules.conditions import RISK, DeviceFlag, Missing
+from rules.conditions import RISK, DeviceFlag, Missing, Unusual
 from rules.context import Context
+from rules.detectors.parameters import DEFAULTS
 from rules.engine import Engine
 from rules.evaluate import UNFIT, judge_alone, too_late
 from rules.explain import Explanation, explain
@@ -224,6 +225,8 @@ def look_back_s(rule: Rule) -> float:
         smoothing = getattr(leaf, "smoothing", None)
         spans.append(smoothing.window_s if smoothing is not None else 0.0)
         spans += [float(getattr(leaf, name, 0.0)) for name in ("within_s", "learn_s", "tau_s", "for_s")]
+        if isinstance(leaf, Unusual):
+            spans.append(DEFAULTS.tau_slow * leaf.pace_s)
         spans.append(REMEMBERED_S if getattr(leaf, "metric", None) == RISK else 0.0)
     repeat = getattr(rule.condition, "timeout_s", 0.0)
     return max(LEAST_S, 2 * max(spans) + float(repeat))

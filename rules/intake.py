@@ -116,8 +116,7 @@ def take(subject: Subject, plan: Plan, rows: list[Row], keep: int, frozen: froze
                 superseded.append(reading)
             else:
                 own.time, own.value, own.received = row.time, row.value, row.received
-                for feature in own.features.values():
-                    feature.push(row.time, row.value, frozen=row.metric in frozen)
+                own.derive(row.quality, frozen=row.metric in frozen)
                 own.cell = filtered.cell(row.value)
                 own.low, own.high = min(own.low, row.value), max(own.high, row.value)
                 news.append(reading)

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from rules import baseline_words, unusual_words
 from rules.absence import absence
-from rules.baseline_words import asked_words, compared_words
 from rules.compiled import Compiled, Result
-from rules.conditions import SYMBOLS, Change, Count, Deviation, DeviceFlag, Leaf, Missing, Score, Threshold
+from rules.conditions import (
+    SYMBOLS,
+    Change,
+    Count,
+    Deviation,
+    DeviceFlag,
+    Leaf,
+    Missing,
+    Score,
+    Threshold,
+    Unusual,
+)
 from rules.context import Context
+from rules.detectors.baseline import Terms
+from rules.detectors.novelty import Evidence
 from rules.evaluate import deadline
 from rules.model import Measured
 from rules.news2 import METRICS_OF
@@ -99,7 +112,9 @@ class LeafWords:
                     span=lasting(within),
                 ), float(by)
             case Deviation(asked=of, by=by) if of is not None:
-                return asked_words(leaf), float(by)
+                return baseline_words.asked_words(leaf), float(by)
+            case Unusual(value=value):
+                return unusual_words.asked_words(leaf), float(value)
             case Deviation(direction=direction, by=by):
                 where = {
                     "above": said("above", "高于"),
@@ -172,8 +187,11 @@ class LeafWords:
                     by=number(float(by)),
                     when=when,
                 )
-            case Deviation() if result.terms is not None:
-                return compared_words(leaf, result.terms, met=met, when=when)
+            case Deviation() if isinstance(result.terms, Terms):
+                return baseline_words.compared_words(leaf, result.terms, met=met, when=when)
+            case Unusual():
+                found = result.terms if isinstance(result.terms, Evidence) else None
+                return unusual_words.compared_words(leaf, result.value, found, met=met, when=when)
             case Deviation(by=by):
                 level = result.readings[0].value - result.value if result.readings else 0.0
                 return said(

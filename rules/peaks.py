@@ -19,6 +19,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    Unusual,
     leaves,
 )
 from rules.evaluate import worse
@@ -97,6 +98,9 @@ def _passed(leaf: Leaf, columns: Columns, onset: int, values: Mapping[str, float
             by = float(leaf.by) * (-1 if isinstance(leaf, Deviation) and leaf.direction == "below" else 1)
             found = _values(leaf, columns.get(leaf.metric, ()), onset, onset)
             return any(v == by or worse(leaf, v, by) for _, v in found)
+        case Unusual():
+            found = _values(leaf, columns.get(leaf.metric, ()), onset, onset)
+            return any(v >= float(leaf.value) for _, v in found)
     return False
 
 
@@ -152,7 +156,7 @@ def _from(leaf: Leaf, column: Sequence[tuple[int, str, float]], onset: int) -> i
         case Change(within_s=within):
             window = within
         case _:
-            assert isinstance(leaf, Deviation)  # noqa: S101 - only it remembers everything
+            assert isinstance(leaf, Deviation | Unusual)  # noqa: S101 - only they remember everything
             return 0
     return bisect_left(column, onset - round(window * SECOND), key=_time)
 

@@ -23,6 +23,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    Unusual,
 )
 from rules.document import RuleFileError, nearest
 from rules.examples import failures, run_example
@@ -150,6 +151,11 @@ def _leaf(node: Node, rule: Rule) -> str:
             of = {None: "", "spreads": " spreads", "trend": " a week, as a trend,"}[node.asked]
             level = f"{_number(node.by, rule)}{of} {way} the patient's own level ({learned})"
             text = f"{node.metric} {level}, clear at {_back(node, rule)}"
+        case Unusual(metric=metric, direction=direction):
+            way = "above or below" if direction == "either" else direction
+            value, clear = _number(node.value, rule), _number(node.clear_below, rule)
+            pace = f"a mean of {span(node.pace_s)}"
+            text = f"{metric} unusual for the patient, {way} ({pace}), by {value} of 1, clear below {clear}"
         case Score():
             value, clear = _number(node.value, rule), _number(node.clear_below, rule)
             text = f"{_SCORES[node.score]} at or above {value}, clear below {clear}"

@@ -25,6 +25,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    Unusual,
     from_content,
     node_content,
     resolve,
@@ -235,7 +236,7 @@ def leaf_text(leaf: Leaf) -> str:  # noqa: PLR0911 - one a kind of leaf
             sign = {"above": "+", "below": "−", "either": "±"}[direction]  # noqa: RUF001
             sign = "" if of == "spreads" and direction == "either" else sign
             return f"{sign}{_n(by)}{_OF[of]}"
-        case Score(value=value):
+        case Score(value=value) | Unusual(value=value):
             return f"≥ {_n(value)}"
         case Missing(for_s=for_s):
             return f"> {span(float(for_s))}" if not isinstance(for_s, str) else f"> {for_s}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rules.conditions import Count, Leaf, Repeat, Score, Threshold, leaves
+from rules.conditions import Count, Leaf, Repeat, Score, Threshold, Unusual, leaves
 from rules.rule import Rule, number
 from rules.telling import Text, lasting, said, signal, with_unit
 
@@ -79,6 +79,13 @@ def _clearing(leaf: Leaf) -> Iterator[Text]:
         yield said(
             "It ends below {n}, with every input known again that raised it.",
             "低于 {n} 且所有触发参数重新已知时结束。",
+            n=number(float(leaf.clear_below)),
+        )
+    if isinstance(leaf, Unusual):
+        yield said(
+            "It ends when {name} is unusual by less than {n}.",
+            "{name}异常程度低于 {n} 时结束。",
+            name=signal(leaf.metric),
             n=number(float(leaf.clear_below)),
         )
     if isinstance(leaf, Threshold) and float(leaf.hysteresis):

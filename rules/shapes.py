@@ -32,8 +32,10 @@ from rules.conditions import (
     ScoreName,
     Smoothing,
     Threshold,
+    Unusual,
 )
 from rules.detectors.baseline import Asked, Prior
+from rules.detectors.novelty import Direction
 from rules.document import Where, nearest
 
 __all__ = [
@@ -225,6 +227,25 @@ class DeviationFile(Strict):
         )
 
 
+class UnusualFile(Strict):
+    """A signal that is unusual for the patient."""
+
+    unusual: str
+    direction: Direction
+    value: NumberFile
+    clear_below: NumberFile
+    pace_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 60.0
+
+    @property
+    def signal(self) -> str:
+        """The name among the rule's inputs."""
+        return self.unusual
+
+    def node(self, _smoothing: Smoothing | None) -> Unusual:
+        """The condition that it means."""
+        return Unusual(self.unusual, self.direction, self.value, self.clear_below, self.pace_s)
+
+
 class ScoreFile(Strict):
     """A score at or above a value."""
 
@@ -338,6 +359,7 @@ CONDITION_KEYS: Final = (
     "rise",
     "fall",
     "deviates",
+    "unusual",
     "score",
     "missing",
     "flag",
@@ -380,6 +402,7 @@ NodeFile: TypeAlias = Annotated[
     | Annotated[RiseFile, Tag("<rise>")]
     | Annotated[FallFile, Tag("<fall>")]
     | Annotated[DeviationFile, Tag("<deviates>")]
+    | Annotated[UnusualFile, Tag("<unusual>")]
     | Annotated[ScoreFile, Tag("<score>")]
     | Annotated[MissingFile, Tag("<missing>")]
     | Annotated[FlagFile, Tag("<flag>")]

@@ -9,14 +9,18 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from math import exp, fsum, inf
-from typing import Any, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
-from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold
+from hearthward.core.model import Quality
+from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold, Unusual
 from rules.detectors.baseline import Baseline, Prior
+from rules.detectors.novelty import Novelty
+from rules.detectors.priors import POPULATION
 from rules.rule import SECOND
 
-__all__ = ["Feature", "Series", "breaches", "feature_key", "make_feature"]
+__all__ = ["DOUBTED", "Feature", "Series", "breaches", "feature_key", "make_feature"]
 
+DOUBTED: Final = int(Quality.SUSPECT)
 REMEMBERED: Final = 16
 """Values per signal that a repeat is recognised by."""
 RESUM_EVERY: Final = 1024
@@ -37,6 +41,8 @@ class Feature(Protocol):
 
     output: float | None
     """The present value; None while there is too little to say."""
+    sound_only: ClassVar[bool]
+    """Whether it is given no value that the quality gate doubts."""
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
         """Take the next value; ``frozen``: an alarm is open, nothing is to be learned from it."""
@@ -50,8 +56,8 @@ class Feature(Protocol):
         """All that ``unpack`` needs."""
         ...
 
-    def unpack(self, packed: list[Any]) -> None:
-        """Go on from what ``pack`` gave."""
+    def unpack(self, packed: list[Any]) -> bool:
+        """Go on from what ``pack`` gave. False: another version gave it, and this one begins anew."""
         ...
 
 
@@ -59,6 +65,7 @@ class _Mean:
     """The mean of a time window ``(t - window, t]``."""
 
     __slots__ = ("_above", "_least", "_pushes", "_times", "_total", "_values", "_window", "output")
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, window: int, least: int, above: float = -inf) -> None:
         self._window, self._least, self._above = window, least, above
@@ -89,15 +96,17 @@ class _Mean:
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self._total, self._pushes, self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:
         times, values, self._total, self._pushes, self.output = packed
         self._times, self._values = deque(times), deque(values)
+        return True
 
 
 class _Median:
     """The median of a time window ``(t - window, t]``."""
 
     __slots__ = ("_above", "_least", "_ordered", "_times", "_values", "_window", "output")
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, window: int, least: int, above: float = -inf) -> None:
         self._window, self._least, self._above = window, least, above
@@ -128,16 +137,18 @@ class _Median:
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._values), self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:
         times, values, self.output = packed
         self._times, self._values = deque(times), deque(values)
         self._ordered = sorted(values)
+        return True
 
 
 class _Swing:
     """How far the newest value lies above the lowest (sign 1) or below the highest (-1) of a window."""
 
     __slots__ = ("_best", "_sign", "_times", "_window", "output")
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, window: int, sign: int) -> None:
         self._window, self._sign = window, sign
@@ -165,15 +176,17 @@ class _Swing:
     def pack(self) -> list[Any]:
         return [list(self._times), list(self._best), self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:
         times, best, self.output = packed
         self._times, self._best = deque(times), deque(best)
+        return True
 
 
 class _Level:
     """A mean that forgets with a time constant; ``output`` is how far the newest value lies from it."""
 
     __slots__ = ("_first", "_last", "_learn", "_tau", "level", "output")
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, tau: int, learn: int) -> None:
         self._tau, self._learn = tau, learn
@@ -198,14 +211,16 @@ class _Level:
     def pack(self) -> list[Any]:
         return [self._first, self._last, self.level, self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:
         self._first, self._last, self.level, self.output = packed
+        return True
 
 
 class _Breaches:
     """How many values of a window ``(t - window, t]`` were beyond a limit."""
 
     __slots__ = ("_limit", "_op", "_times", "_window", "output")
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, window: int, op: Operator, limit: float) -> None:
         self._window, self._op, self._limit = window, op, limit
@@ -227,12 +242,13 @@ class _Breaches:
     def pack(self) -> list[Any]:
         return [list(self._times), self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
+    def unpack(self, packed: list[Any]) -> bool:
         times, self.output = packed
         self._times = deque(times)
+        return True
 
 
-def feature_key(leaf: Leaf) -> str | None:
+def feature_key(leaf: Leaf) -> str | None:  # noqa: PLR0911 - one a kind of leaf
     """The name of the derived quantity that a resolved leaf looks at; None: the value itself."""
     match leaf:
         case Threshold(smoothing=smoothing) if smoothing is not None:
@@ -247,12 +263,14 @@ def feature_key(leaf: Leaf) -> str | None:
             return f"own {of} {' '.join(str(float(x)) for x in known)}"
         case Deviation(tau_s=tau, learn_s=learn):
             return f"level {float(tau)} {float(learn)}"
+        case Unusual(metric=metric, direction=direction, pace_s=pace):
+            return f"unusual {metric} {direction} {float(pace)}"
         case Count(of=of, within_s=within):
             return f"count {of.op} {float(of.value)} {float(within)}"
     return None
 
 
-def make_feature(key: str) -> Feature:
+def make_feature(key: str) -> Feature:  # noqa: PLR0911 - one a kind of quantity
     """The derived quantity of that name, with nothing seen yet."""
     kind, *parts = key.split(" ")
     match kind:
@@ -266,6 +284,9 @@ def make_feature(key: str) -> Feature:
             asked: Any = parts[0]
             prior = Prior(*map(float, parts[3:]))
             return Baseline(asked, _ns(parts[1]), _ns(parts[2]), prior)
+        case "unusual":
+            direction: Any = parts[1]
+            return Novelty(direction, _ns(parts[2]), POPULATION.get(parts[0]))
         case "level":
             return _Level(_ns(parts[0]), _ns(parts[1]))
         case _:
@@ -281,11 +302,13 @@ class Series:
     """One signal of one device.
 
     ``time`` is -1 before the first usable value. ``quality`` is the device's newest word on itself, said at
-    ``spoken``. Not part of the state: ``cell`` says between which limits the value lies (-1: not known), and
-    open episodes have been judged on values from ``low`` to ``high``.
+    ``spoken``. Not part of the state: ``cell`` says between which limits the value lies (-1: not known),
+    open episodes have been judged on values from ``low`` to ``high``, ``anew`` derived quantities of another
+    version were met when the state was read.
     """
 
     __slots__ = (
+        "anew",
         "cell",
         "features",
         "high",
@@ -303,7 +326,7 @@ class Series:
         self.quality, self.spoken = 0, -1
         self.recent: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
         self.features: dict[str, Feature] = {}
-        self.cell = -1
+        self.cell, self.anew = -1, 0
         self.low, self.high = inf, -inf
 
     def copy(self) -> Series:
@@ -321,6 +344,12 @@ class Series:
         for feature in self.features.values():
             feature.shift(by)
 
+    def derive(self, quality: int, *, frozen: bool) -> None:
+        """Give the newest value, of this ``quality``, to all derived quantities that take it."""
+        for feature in self.features.values():
+            if not (feature.sound_only and quality & DOUBTED):
+                feature.push(self.time, self.value, frozen=frozen)
+
     def need(self, keys: tuple[str, ...]) -> None:
         """Keep exactly these derived quantities; new ones begin with the newest value."""
         if self.features.keys() == set(keys):
@@ -331,7 +360,7 @@ class Series:
             feature = kept.get(key)
             if feature is None:
                 feature = make_feature(key)
-                if self.time >= 0:
+                if self.time >= 0 and not (feature.sound_only and self.quality & DOUBTED):
                     feature.push(self.time, self.value, frozen=False)
             self.features[key] = feature
 
@@ -349,6 +378,6 @@ class Series:
         out.recent.extend((time, value) for time, value in recent)
         for key, content in features:
             feature = make_feature(key)
-            feature.unpack(content)
+            out.anew += not feature.unpack(content)
             out.features[key] = feature
         return out

@@ -240,6 +240,8 @@ class State:
     responses: Responses = field(default_factory=Responses)
     gate: Gate = field(default_factory=dict)
     planner: Planner = field(init=False, repr=False, compare=False)
+    anew: int = field(default=0, compare=False)
+    """Of what was read: derived quantities of another version, which are learned anew."""
 
     def __post_init__(self) -> None:
         self.planner = Planner(self.rules)
@@ -370,6 +372,10 @@ class State:
         except Exception as error:
             msg = f"rule snapshot is damaged: {type(error).__name__}"
             raise RuleError(msg) from error
+        known = (
+            x for s in state.subjects.values() for devices in s.series.values() for x in devices.values()
+        )
+        state.anew = sum(series.anew for series in known)
         state.alarms = {
             e.alarm: (p, key) for p, s in state.subjects.items() for key, e in s.episodes.items() if e.alarm
         }

@@ -8,11 +8,10 @@ from typing import Final
 from hearthward.core.clock import naive_iso
 from hearthward.core.codes import METRICS
 from rules.conditions import DETECTOR
-from rules.evaluate import shown
-from rules.rule import SECOND
+from rules.rule import SECOND, amount
 from rules.words import CODE_TEXT, SIGNAL_TEXT, SOURCE_TEXT
 
-__all__ = ["Text", "joined", "lasting", "moment", "said", "signal", "source", "unit", "with_unit"]
+__all__ = ["Text", "joined", "lasting", "moment", "said", "shown", "signal", "source", "unit", "with_unit"]
 
 Text = dict[str, str]
 """The same in both languages: ``en`` and ``zh``."""
@@ -35,6 +34,15 @@ def joined(texts: Iterable[Text], en: str = "; ", zh: str = "; ") -> Text:
     """Several texts as one."""
     known = list(texts)
     return {"en": en.join(t["en"] for t in known), "zh": zh.join(t["zh"] for t in known)}
+
+
+def shown(metric: str, value: float, language: str = "en") -> str:
+    """A value as people write it; a coded one by what its code is called."""
+    known = METRICS.get(metric)
+    if known is not None and known.codes and 0 <= value < len(known.codes):
+        code = known.codes[int(value)]
+        return CODE_TEXT.get(metric, {}).get(code, {}).get(language, code)
+    return amount(metric, value)
 
 
 def signal(metric: str) -> Text:

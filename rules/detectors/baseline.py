@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import cos, exp, isfinite, pi, sin, sqrt
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 __all__ = ["VERSION", "Asked", "Baseline", "Prior", "Terms"]
 
@@ -103,6 +103,7 @@ class Baseline:
         "output",
         "terms",
     )
+    sound_only: ClassVar[bool] = False
 
     def __init__(self, asked: Asked, tau: int, learn: int, prior: Prior) -> None:
         self._asked, self._tau, self._learn, self._prior = asked, tau, learn, prior
@@ -248,11 +249,11 @@ class Baseline:
         terms = None if self.terms is None else list(asdict(self.terms).values())
         return [self._first, self._last, VERSION, self._at, self._session, sums, terms, self.output]
 
-    def unpack(self, packed: list[Any]) -> None:
-        """Go on from what ``pack`` gave; from another version's, begin anew."""
+    def unpack(self, packed: list[Any]) -> bool:
+        """Go on from what ``pack`` gave; from another version's, begin anew and say False."""
         self._begin()
         if packed[2] != VERSION:
-            return
+            return False
         self._first, self._last, _, self._at, self._session, sums, terms, self.output = packed
         self._count, self._square, self._missed, self._done = sums[:4]
         self._sums = list(sums[4 : 4 + _SIZE])
@@ -261,6 +262,7 @@ class Baseline:
             for j in range(i + 1):
                 self._moments[i][j] = self._moments[j][i] = next(moments)
         self.terms = None if terms is None else Terms(*terms)
+        return True
 
 
 def _hand(time: int) -> tuple[float, float]:

@@ -13,11 +13,25 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Final, NamedTuple
 
-__all__ = ["DEFAULTS", "RECORDED", "SHORTEST", "STATISTICS", "Coefficients", "Parameters", "Prior", "Weights"]
+__all__ = [
+    "DEFAULTS",
+    "RECORDED",
+    "SHORTEST",
+    "STATISTICS",
+    "SUPPOSED",
+    "Coefficients",
+    "Parameters",
+    "Prior",
+    "Weights",
+]
 
 STATISTICS: Final = ("range", "short", "medium", "long", "step", "spread", "hour", "hours")
 """The statistics in the order of their weights; all but ``range`` keep a record of their own."""
 RECORDED: Final = STATISTICS[1:]
+
+
+SUPPOSED: Final = 60.0
+"""Paces for which a population's knowledge stands in."""
 
 
 class Weights(NamedTuple):
@@ -59,7 +73,7 @@ class Prior:
 
     level: float
     spread: float
-    paces: float = 60.0
+    paces: float = SUPPOSED
 
     def __post_init__(self) -> None:
         for name, value in (("spread", self.spread), ("paces", self.paces)):

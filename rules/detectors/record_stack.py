@@ -128,7 +128,6 @@ class RecordStack:
             scales[4] = 1.0
             self._levels = supposed(prior)
             self._records = tuple(n * scale for n, scale in zip(PRIOR_RECORDS, scales, strict=True))
-            self._hours = [prior.level] * HOURS
             self._clock = self._clock._replace(age=prior.paces)
 
     @property
@@ -148,13 +147,20 @@ class RecordStack:
 
     def score_one(self, x: dict[str, float]) -> float:
         """The score, 0..1, of a reading (``time`` in seconds, ``value``); it is not learned."""
+        return self._tried(x["time"], x["value"])[0]
+
+    def peek(self, time: float, value: float) -> Moment | None:
+        """What the score of a reading would be made of; it is not learned. None: it would be the first."""
+        return None if self._levels is None else self._tried(time, value)[1]
+
+    def _tried(self, time: float, value: float) -> tuple[float, Moment | None]:
         kept = {name: getattr(self, name) for name in self.__slots__}
         hours = self._hours.copy()
         try:
-            return self.update(x["time"], x["value"])
+            return self.update(time, value), self._moment
         finally:
-            for name, value in kept.items():
-                setattr(self, name, value)
+            for name, known in kept.items():
+                setattr(self, name, known)
             self._hours = hours
 
     def learn_one(self, x: dict[str, float]) -> None:
@@ -179,6 +185,10 @@ class RecordStack:
             self._clock = self._clock._replace(age=1.0)
             return 0.0
         return self._judge(value, self._levels, hour)
+
+    def shift(self, by: float) -> None:
+        """All readings were taken so much (s) later than told."""
+        self._clock = self._clock._replace(newest=self._clock.newest + by)
 
     def to_bytes(self) -> bytes:
         """The state, from which ``from_bytes`` goes on with the same scores; see ``stored``."""

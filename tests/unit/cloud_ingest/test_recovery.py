@@ -16,7 +16,7 @@ from cloud_ingest.records.models import Alarm, JournalRow, Notification, Snapsho
 from cloud_ingest.recovery import recover
 from hearthward.core.clock import SECOND
 from hearthward.core.wire import Frame
-from rules import RuleSet
+from rules import RuleSet, State
 from rules.model import Command
 from rules.response.duty import Duty, Person
 from rules.response.policy import Policy, Step, Target, Timetable
@@ -156,6 +156,27 @@ async def test_a_damaged_snapshot_is_passed_over(tmp_path: Path):
     await ward.records.run(lambda s: s.execute(update(Snapshot).values(state=b"?")))
     await ward.restart()
     assert ward.pipeline.state.to_bytes() == expected
+    await ward.close()
+
+
+async def test_what_is_learned_anew_after_a_release_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ward = await Ward(tmp_path / "records.db").start()
+    ward.snapshot_now()
+    await ward.take(frame(block(1, reading(0, 84))))
+    read = State.from_bytes
+
+    def anew(payload: bytes) -> State:
+        state = read(payload)
+        state.anew = 3
+        return state
+
+    await recover(ward.records, "main", ward.telemetry)
+    assert ward.telemetry.value("derived_begun_anew_total") == 0
+    monkeypatch.setattr(State, "from_bytes", anew)
+    await recover(ward.records, "main", ward.telemetry)
+    assert ward.telemetry.value("derived_begun_anew_total") == 3
     await ward.close()
 
 

@@ -273,3 +273,18 @@ async def test_of_very_many_decisions_the_newest_are_told_again():
     kit.outbox.gaps = (Gap(1, 1, "corrupt"),)
     await kit.keeper.keep(kit.make)
     assert kit.outbox.alarms == [str(n) for n in range(10, RETOLD + 10)]
+
+
+async def test_what_is_learned_anew_after_a_release_is_counted(monkeypatch: pytest.MonkeyPatch):
+    kit = Kit()
+    await kit.keeper.keep(kit.make)
+    read = State.from_bytes
+
+    def anew(payload: bytes) -> State:
+        state = read(payload)
+        state.anew = 2
+        return state
+
+    monkeypatch.setattr(State, "from_bytes", anew)
+    assert await kit.keeper.load() is not None
+    assert kit.telemetry.value("derived_begun_anew_total") == 2

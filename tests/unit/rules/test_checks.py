@@ -150,6 +150,30 @@ def test_what_is_left_out_has_its_usual_value():
         ),
         (SPO2 + "condition: {missing: spo2, for_s: 0}", "condition.for_s: must be above 0"),
         (SPO2 + "condition: {missing: heart_rate, for_s: 9}", "'heart_rate' is not among the rule's inputs"),
+        (
+            SPO2 + "condition: {unusual: spo2, direction: below, value: 1, clear_below: 0.3}",
+            "condition.value: what is unusual lies within 0..1, 1 is never reached",
+        ),
+        (
+            SPO2 + "condition: {unusual: spo2, direction: below, value: 0.7, clear_below: 0.8}",
+            "condition.clear_below: must lie within 0..value",
+        ),
+        (
+            SPO2 + "condition: {unusual: spo2, direction: down, value: 0.7, clear_below: 0.3}",
+            "condition.direction: Input should be 'above'",
+        ),
+        (
+            SPO2 + "condition: {unusual: heart_rate, direction: below, value: 0.7, clear_below: 0.3}",
+            "condition.unusual: 'heart_rate' is not among the rule's inputs",
+        ),
+        (
+            SPO2 + "condition: {unusual: spo2, direction: above, value: 0.7, clear_below: 0.3, pace_s: 601}",
+            "condition.pace_s: is longer than a value of spo2 counts (600 s)",
+        ),
+        (
+            BP + "condition: {unusual: symptom, direction: above, value: 0.7, clear_below: 0.3}",
+            "condition.unusual: symptom is coded: only a limit fits it",
+        ),
         (SPO2 + "condition: {flag: sensr_off}", "condition.flag: Input should be 'sensor_off'"),
         (SPO2 + "condition: {flag: motion, metric: heart_rate}", "condition.metric: 'heart_rate' is not"),
         (
@@ -230,6 +254,15 @@ def test_scores_lie_within_what_they_can_reach(condition: str, said: str):
     assert said in told(document(f"adults: true\n{NEWS2}condition: {condition}"))[0]
 
 
+def test_what_is_unusual_is_told_at_once_and_never_loudly():
+    odd = "condition: {unusual: spo2, direction: below, value: 0.7, clear_below: 0.3}"
+    loaded(SPO2 + odd)
+    loud = document(SPO2 + odd).replace("priority: low", "priority: high")
+    assert "what is unusual may be of medium priority at most" in told(loud)[0]
+    late = document(SPO2 + odd, timing="delay_s: 10\nmax_lateness_s: 60")
+    assert "is 0 where the unusual is asked for" in told(late)[0]
+
+
 def test_a_score_needs_all_its_inputs_and_adults():
     score = "condition: {score: news2, value: 7, clear_below: 5}"
     assert "adults is true" in told(document(NEWS2 + score))[0]
@@ -308,7 +341,7 @@ def test_what_nothing_refers_to_is_told_once_all_else_is_well():
 def test_texts_name_only_what_can_have_a_value():
     assert tuple(FIELD_OF) == FIELDS
     good = document(SPO2 + "condition: {metric: spo2, op: below, value: 90}")
-    for field in ("score", "missing", "change", "baseline", "silence", "flag"):
+    for field in ("score", "missing", "change", "baseline", "silence", "flag", "unusual"):
         text = good.replace("en: it is so", f"en: 'so {{{field}}}'")
         assert f"explanation.en: field {{{field}}} never has a value here" in told(text)[0]
     assert (

@@ -21,6 +21,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Smoothing,
+    Unusual,
 )
 from rules.detectors.baseline import Prior
 from rules.model import Adopt
@@ -71,6 +72,14 @@ RULES = (
     ),
     make("shadow", threshold("spo2", "below", 94, 1), shadow=True),
     make("usual", Deviation("heart_rate", "either", 2, 200, 30, 1, "spreads", Prior(80, 15, 3, 10))),
+    make(
+        "odd",
+        Unusual("heart_rate", "above", 0.5, 0.3, 1),
+        Unusual("spo2", "below", "odd", 0.2, 5),
+        clear_after_s=20.0,
+        parameters={"odd": Parameter(0.6, 0.4, 0.9)},
+    ),
+    make("odd-either", Unusual("ibp_mean", "either", 0.4, 0.4, 2)),
     make("rising", Deviation("ibp_mean", "above", 20, 200, 30, 5, "trend", Prior(70, 8, 3))),
 )
 VALUES = {

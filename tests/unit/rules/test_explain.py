@@ -24,6 +24,7 @@ from rules.conditions import (
     Score,
     Smoothing,
     Threshold,
+    Unusual,
 )
 from rules.detectors.baseline import Prior
 from rules.evaluate import evaluate
@@ -153,6 +154,27 @@ CASES: dict[str, tuple[Any, list[Sample], float, list[str], str]] = {
         61,
         ["not_met"],
         "heart rate changes by +0 ±",
+    ),
+    "unusual": (
+        Unusual("heart_rate", "above", 0.9, 0.3),
+        [*(("heart_rate", 80 + n % 3, 600 * n) for n in range(60)), ("heart_rate", 88, 36_000)],
+        36_001,
+        ["not_met"],
+        "not 0.9: 88 /min",
+    ),
+    "nothing unusual": (
+        Unusual("heart_rate", "above", 0.9, 0.3),
+        [("heart_rate", 80, 600), ("heart_rate", 80, 1200)],
+        1201,
+        ["not_met"],
+        "heart rate is unusual by 0, not 0.9: nothing unusual",
+    ),
+    "unusual, not known": (
+        Unusual("body_weight", "above", 0.9, 0.3),
+        [("body_weight", 80, 600), ("body_weight", 90, 1200)],
+        1201,
+        ["learning"],
+        "what is usual of body weight is learned over 30 min",
     ),
     "count": (
         Count(Threshold("spo2", "below", 88), 3, 3600),

@@ -114,6 +114,9 @@ def test_smoothing_and_other_numbers_are_written_out():
     prior = "prior: {level: 96, spread: 2, weight: 3}"
     spreads = f"{{deviates: spo2, of: spreads, direction: below, by: 4, tau_s: 3600, learn_s: 60, {prior}}}"
     assert "spo2 4 spreads below the patient's own level" in shown(f"{spo2}condition: {spreads}")
+    odd = "{unusual: spo2, direction: below, value: 0.9, clear_below: 0.3, pace_s: 60}"
+    text = shown(f"{spo2}condition: {odd}")
+    assert "spo2 unusual for the patient, below (a mean of 1 min), by 0.9 of 1, clear below 0.3" in text
     assert "device says of spo2: motion" in shown(f"{spo2}condition: {{flag: motion, metric: spo2}}")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hearthward.core.errors import RuleError
 from rules import Context, Limit, State
-from rules.conditions import Change, Deviation, Missing, Repeat, Score, Smoothing
+from rules.conditions import Change, Deviation, Missing, Repeat, Score, Smoothing, Unusual
 from rules.news2 import METRICS_OF
 from rules.rule import Parameter
 from tests.unit.rules.made import Play, at, make, threshold
@@ -22,6 +22,7 @@ RULES = (
     make("median", threshold("ibp_mean", "below", 60, smoothing=Smoothing("median", 60))),
     make("gain", Change("body_weight", "rise", 2, 600), max_age_s=600),
     make("own", Deviation("heart_rate", "above", 30, 100, 10)),
+    make("odd", Unusual("heart_rate", "above", 0.9, 0.3)),
     make("news", Score("news2", 7, 5), inputs={m: 600.0 for ms in METRICS_OF.values() for m in ms}),
     make("silent", Missing("spo2", 300)),
     make("low", threshold("spo2", "below", 94), shadow=True),
@@ -143,3 +144,17 @@ def test_a_snapshot_of_the_first_release_is_refused():
     """Its layout was another: only its version may be looked at."""
     with pytest.raises(RuleError, match="version 1"):
         State.from_bytes(msgpack.packb([1, "node", 5, [], [], []]))
+
+
+def test_what_another_version_derived_is_learned_anew_and_counted(monkeypatch: pytest.MonkeyPatch):
+    play = some_play()
+    play.read(20, heart_rate=80)
+    kept = play.state.to_bytes()
+    assert State.from_bytes(kept).anew == 0
+    monkeypatch.setattr("rules.detectors.novelty.VERSION", 99)
+    restored = State.from_bytes(kept)
+    assert restored.anew == 2  # of patients p and q
+    (series,) = restored.subjects["p"].series["heart_rate"].values()
+    (key,) = (k for k in series.features if k.startswith("unusual"))
+    assert series.features[key].output is None
+    assert State.from_bytes(restored.to_bytes()).anew == 0

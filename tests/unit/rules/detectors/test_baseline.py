@@ -146,7 +146,7 @@ def test_another_version_is_not_read():
     assert packed[2] == VERSION
     packed[2] = VERSION + 1
     again = made()
-    again.unpack(packed)
+    assert not again.unpack(packed)
     assert again.pack() == made().pack()
 
 
