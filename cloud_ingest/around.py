@@ -6,13 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from cloud_ingest.sources.base import FrameSource
+from cloud_ingest.asks import Asks
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError
-from hearthward.core.sightings import MOST_SCAN_S, Ask, Sightings
+from hearthward.core.sightings import MOST_SCAN_S, Sightings
 from hearthward.core.telemetry import Telemetry
-from hearthward.core.wire import topic
-from hearthward.trust.keys import SigningKey
 
 __all__ = ["AroundBoard", "Told"]
 
@@ -40,14 +38,10 @@ class AroundBoard:
     ``wall`` is real time, also where a recording is played.
     """
 
-    def __init__(
-        self, tenant: str, source: FrameSource, key: SigningKey, wall: Clock, telemetry: Telemetry
-    ) -> None:
-        self._tenant, self._source, self._key = tenant, source, key
-        self._wall, self._telemetry = wall, telemetry
+    def __init__(self, asks: Asks, wall: Clock, telemetry: Telemetry) -> None:
+        self._asks, self._wall, self._telemetry = asks, wall, telemetry
         self._told: dict[str, Told] = {}
         self._listening: dict[str, int] = {}
-        self._issued = 0
 
     def take(self, gateway: str, payload: bytes) -> None:
         """A message came on the gateway's topic; counts ``messages_rejected_total``."""
@@ -84,18 +78,9 @@ class AroundBoard:
     async def scan(self, gateway: str, seconds: int) -> None:
         """Ask a gateway to listen for 1..60 s. Raises UplinkError: there is no connection."""
         seconds = min(max(1, seconds), MOST_SCAN_S)
-        await self._ask(Ask(gateway, "scan", seconds, self._now()))
+        await self._asks.send(gateway, "scan", seconds)
         self._listening[gateway] = self._wall.now_ns() + seconds * SECOND
 
     async def give_consent(self, gateway: str, address: str, user: int, code: int) -> None:
         """Have a gateway keep the consent of a device's user. Raises UplinkError: there is no connection."""
-        await self._ask(Ask(gateway, "consent", 0, self._now(), consent=(address, user, code)))
-
-    def _now(self) -> int:
-        """When something is asked: later than all that was asked before."""
-        self._issued = max(self._wall.now_ns(), self._issued + 1)
-        return self._issued
-
-    async def _ask(self, ask: Ask) -> None:
-        signed = ask.signed(self._key.sign(ask.signed_part()))
-        await self._source.publish(topic(self._tenant, ask.gateway, "ask"), signed.encode())
+        await self._asks.send(gateway, "consent", consent=(address, user, code))

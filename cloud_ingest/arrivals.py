@@ -9,6 +9,7 @@ from typing import Final
 from cloud_ingest.around import AroundBoard
 from cloud_ingest.books import Books
 from cloud_ingest.config_publisher import ConfigPublisher
+from cloud_ingest.frame_watch import FrameWatches
 from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.pipeline import Pipeline
 from cloud_ingest.sources.base import Message
@@ -33,6 +34,7 @@ class Arrivals:
     publisher: ConfigPublisher
     books: Books
     around: AroundBoard
+    frames: FrameWatches
     telemetry: Telemetry
 
     def take(self, message: Message) -> None:
@@ -54,6 +56,8 @@ class Arrivals:
             self.books.offer(gateway, message.payload)
         elif kind == "sightings":
             self.around.take(gateway, message.payload)
+        elif kind == "raw":
+            self.frames.take(gateway, message.payload)
 
     def _take_status(self, gateway: str, message: Message) -> None:
         if not message.payload:

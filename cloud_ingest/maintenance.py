@@ -9,6 +9,7 @@ from typing import Final
 
 from cloud_ingest.around import AroundBoard
 from cloud_ingest.config_publisher import ConfigPublisher
+from cloud_ingest.frame_watch import FrameWatches
 from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard, write_notes
 from cloud_ingest.knowing import Knowing
@@ -45,6 +46,7 @@ class Maintenance:
     publisher: ConfigPublisher
     gateways: GatewayBoard
     around: AroundBoard
+    frames: FrameWatches
     outdated: Outdated
     trouble: GatewayTrouble
     retention: Retention
@@ -59,6 +61,7 @@ class Maintenance:
         while True:
             await asyncio.sleep(MAINTENANCE_S)
             self.around.forget()
+            self.frames.book.forget()
             try:
                 await self.save_gateways()
                 await self.knowing.know()

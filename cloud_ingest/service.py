@@ -10,6 +10,7 @@ from typing import Final
 from cloud_ingest import pulse
 from cloud_ingest.around import AroundBoard
 from cloud_ingest.arrivals import Arrivals
+from cloud_ingest.asks import Asks
 from cloud_ingest.attribution import Attribution
 from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
@@ -18,6 +19,7 @@ from cloud_ingest.device_health.order_telling import OrderTelling
 from cloud_ingest.device_health.rounds import HealthRounds
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, DutyChanged, Feed
+from cloud_ingest.frame_watch import FrameWatches
 from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.knowing import Knowing
@@ -105,7 +107,9 @@ class CloudService:
         self.publisher = ConfigPublisher(
             self.tenant, records, source, catalog=self.catalog, clock=clock, telemetry=telemetry, key=self.key
         )
-        self.around = AroundBoard(self.tenant, source, self.key, records.wall, telemetry)
+        asks = Asks(self.tenant, source, self.key, records.wall)
+        self.around = AroundBoard(asks, records.wall, telemetry)
+        self.frames = FrameWatches(asks, records.wall, telemetry)
         self.notifier = notifier
         self.reach = reach or Reach()
         self.pulse = Pulse(clock)
@@ -163,6 +167,7 @@ class CloudService:
             publisher=self.publisher,
             gateways=self.gateways,
             around=self.around,
+            frames=self.frames,
             outdated=Outdated(self.facts, clock),
             trouble=GatewayTrouble(self.facts, clock, self.pipeline.mishaps),
             retention=self.retention,
@@ -189,6 +194,7 @@ class CloudService:
             publisher=self.publisher,
             books=self.books,
             around=self.around,
+            frames=self.frames,
             telemetry=telemetry,
         )
         self.started = asyncio.Event()

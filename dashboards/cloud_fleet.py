@@ -36,8 +36,9 @@ from dashboards.fleet_models import (
     WorkOrder,
 )
 from dashboards.fleet_views import day_view, hidden_frame, note_text
+from dashboards.watch_models import DeviceWatch
 from hearthward.core.codes import METRICS
-from hearthward.core.errors import ConfigError
+from hearthward.core.errors import ConfigError, UplinkError
 from hearthward.core.model import Reading, ReadingBatch
 from hearthward.trust.access import Principal, Scope, scope_of
 
@@ -96,6 +97,36 @@ class CloudFleet:
         )
         frames = _frames(batch)[:limit]
         return frames if values else [hidden_frame(frame) for frame in frames]
+
+    async def watch_frames(self, who: Principal, device: str, seconds: int) -> DeviceWatch | None:
+        """See the port."""
+        line = await self._fleet(lambda fleet: fleet.device(scope_of(who), device))
+        if line is None:
+            return None
+        gateway = line.device.gateway
+        if not self._service.gateways.online(gateway):
+            raise DirectoryError(field="gateway", code="state", value="offline")
+        try:
+            await self._service.frames.watch(gateway, device, who.user, seconds)
+        except UplinkError as error:
+            raise DirectoryError(field="gateway", code="state", value="offline") from error
+        except ConfigError as error:
+            raise DirectoryError(str(error.details["field"]), str(error.details["code"])) from error
+        return await self.watched_frames(who, device)
+
+    async def watched_frames(self, who: Principal, device: str) -> DeviceWatch | None:
+        """See the port."""
+        watch = self._service.frames.book.seen_by(device, who.user)
+        if watch is None or await self._fleet(lambda fleet: fleet.device(scope_of(who), device)) is None:
+            return None
+        known = self._service.gateways.get(watch.gateway)
+        return DeviceWatch.of(
+            watch,
+            who.user,
+            self._records.wall.now_ns(),
+            online=known is not None and known.online,
+            software="" if known is None else known.version,
+        )
 
     async def _sums(self, asked: AskedSpan) -> SpanSums:
         return await self._service.health.spans.of(day_of(self._service.clock.now_ns()) - asked.days)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState
 from cloud_ingest.device_health.standing import standing_of
 from cloud_ingest.device_health.sums import DaySums, Totals, day_of
+from cloud_ingest.frame_watch import WatchBook
 from cloud_ingest.records.fleet import MOST_DAYS
 from dashboards.backend import DirectoryError
 from dashboards.fake_work_orders import FakeWorkOrders
@@ -32,6 +33,10 @@ from dashboards.fleet_views import (
     use_page,
 )
 from dashboards.models import Device, Gateway, Kind, Ward
+from dashboards.watch_models import DeviceWatch
+from hearthward.core.clock import Clock
+from hearthward.core.errors import ConfigError
+from hearthward.core.raw_frames import RawFrames
 from hearthward.trust.access import Principal, Scope, scope_of
 
 __all__ = ["FakeFleet"]
@@ -42,12 +47,15 @@ NEVER: Final = 1 << 62
 class FakeFleet(FakeWorkOrders):
     """The part of ``FakeBackend`` that is about the health of devices."""
 
+    clock: Clock
+
     def __init__(self) -> None:
         FakeWorkOrders.__init__(self)
         self._device_days: defaultdict[str, dict[tuple[str, int], DaySums]] = defaultdict(dict)
         self._device_facts: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._calibrated: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self._device_frames: defaultdict[str, dict[str, list[FrameView]]] = defaultdict(dict)
+        self._watch_books: dict[str, WatchBook] = {}
 
     # of the fake itself
     def _rows(self, tenant: str, kind: Kind) -> Mapping[str, Any]:
@@ -68,6 +76,13 @@ class FakeFleet(FakeWorkOrders):
     def put_frames(self, tenant: str, device: str, frames: Sequence[FrameView]) -> None:
         """Set a device's newest frames, newest first."""
         self._device_frames[tenant][device] = list(frames)
+
+    def put_raw_frames(self, tenant: str, told: RawFrames) -> bool:
+        """A gateway tells a device's frames; False: nobody looks at it."""
+        return self._watch_book(tenant).take(told)
+
+    def _watch_book(self, tenant: str) -> WatchBook:
+        return self._watch_books.setdefault(tenant, WatchBook(self.clock))
 
     def _in_use(self, scope: Scope) -> list[Device]:
         if scope.patient is not None:
@@ -167,6 +182,35 @@ class FakeFleet(FakeWorkOrders):
             return None
         frames = self._device_frames[scope.tenant].get(device, [])[:limit]
         return [frame if values else hidden_frame(frame) for frame in frames]
+
+    async def watch_frames(self, who: Principal, device: str, seconds: int) -> DeviceWatch | None:
+        """See the port."""
+        found = self._device_in(scope_of(who), device)
+        if found is None:
+            return None
+        gateway = self._rows(who.tenant, "gateway").get(found.gateway)
+        if not isinstance(gateway, Gateway) or not gateway.online:
+            raise DirectoryError(field="gateway", code="state", value="offline")
+        try:
+            self._watch_book(who.tenant).open(found.gateway, device, who.user, seconds)
+        except ConfigError as error:
+            raise DirectoryError(str(error.details["field"]), str(error.details["code"])) from error
+        return await self.watched_frames(who, device)
+
+    async def watched_frames(self, who: Principal, device: str) -> DeviceWatch | None:
+        """See the port."""
+        watch = self._watch_book(who.tenant).seen_by(device, who.user)
+        if watch is None or self._device_in(scope_of(who), device) is None:
+            return None
+        gateway = self._rows(who.tenant, "gateway").get(watch.gateway)
+        known = gateway if isinstance(gateway, Gateway) else None
+        return DeviceWatch.of(
+            watch,
+            who.user,
+            self.clock.now_ns(),
+            online=known is not None and bool(known.online),
+            software="" if known is None else known.software,
+        )
 
     def _groups(self, scope: Scope, asked: AskedSpan) -> list[Group]:
         first = day_of(self.clock.now_ns()) - asked.days

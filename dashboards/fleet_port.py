@@ -18,6 +18,7 @@ from dashboards.fleet_models import (
     Utilisation,
     WorkOrder,
 )
+from dashboards.watch_models import DeviceWatch
 from hearthward.trust.access import Principal, Scope
 
 __all__ = ["FleetPort"]
@@ -48,6 +49,17 @@ class FleetPort(Protocol):
 
         Without ``values`` what it measured of a patient is left out and marked as not shown.
         """
+        ...
+
+    async def watch_frames(self, who: Principal, device: str, seconds: int) -> DeviceWatch | None:
+        """Have a device's gateway tell the bytes of its frames for 1..300 s; None: none is in scope.
+
+        Refused: ``gateway`` state (it is offline), ``device`` full (too many are watched).
+        """
+        ...
+
+    async def watched_frames(self, who: Principal, device: str) -> DeviceWatch | None:
+        """What came of the caller's own watch; None when there is none, or it is long over."""
         ...
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:

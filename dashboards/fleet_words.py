@@ -126,6 +126,8 @@ EVIDENCE: Final[Mapping[str, str]] = {
 }
 """What stands behind a finding; what is not here is shown as it is called."""
 REFUSED: Final[Mapping[tuple[str, str], str]] = {
+    ("gateway", "state"): N_("The gateway is not connected: nothing can be asked of it."),
+    ("device", "full"): N_("Too many devices are looked at just now: try again in some minutes."),
     ("finding", "taken"): N_("There is a work order for it already."),
     ("finding", "unknown"): N_("It is no longer found."),
     ("device", "unknown"): N_("This device is no longer in use."),

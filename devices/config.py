@@ -11,7 +11,7 @@ from devices.states import SessionState
 from firmware_profiles import Profile
 from hearthward.core.errors import DecodeError
 
-__all__ = ["DeviceConfig", "LinkFactory", "OnNoise", "OnRead", "OnRejected", "OnState"]
+__all__ = ["DeviceConfig", "LinkFactory", "OnFrame", "OnNoise", "OnRead", "OnRejected", "OnState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ OnRejected = Callable[[str, str, bytes, DecodeError], None]
 """Called with (device, source, payload, why) for each refused frame."""
 OnRead = Callable[[str, int, int], None]
 """Called with (device, receive time, readings) for each payload that was decoded, whatever becomes of it."""
+OnFrame = Callable[[str, Profile, str, bytes, int], None]
+"""Called with (device, profile, source, payload, receive time) for each frame, before it is read."""
 OnNoise = Callable[[bytes, DecodeError], None]
 """Called by a link that cuts frames itself with (what is kept of the refused bytes, why)."""
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from devices.backlog import Backlog
 from devices.clock_watch import ClockWatch, clock_zone
-from devices.config import OnRead, OnRejected
+from devices.config import OnFrame, OnRead, OnRejected
 from devices.consuming import Sleep
 from devices.delivery import Delivery, Payload
 from devices.repeats import Repeats
@@ -52,6 +52,7 @@ class Intake:
         on_rejected: OnRejected,
         received_after: int,
         salt: bytes,
+        on_frame: OnFrame = lambda _device, _profile, _source, _payload, _received: None,
         watch: ClockWatch | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -63,6 +64,7 @@ class Intake:
         self._telemetry = telemetry
         self._on_read = on_read
         self._on_rejected = on_rejected
+        self._on_frame = on_frame
         self._salt = salt
         self._stamper = Stamper(device, None, received_after, salt=salt)
         self._watch = watch or ClockWatch(clock)
@@ -113,6 +115,7 @@ class Intake:
     def take(self, profile: Profile, source: str, payload: bytes, ago: int = 0) -> None:
         """One payload, in the link's callback, which came ``ago`` ns ago."""
         now = self._clock.now_ns() - ago
+        self._on_frame(self._device, profile, source, payload, now)
         try:
             decoded = profile.decode(source, payload)
             if not decoded or self._again(source, decoded, now):

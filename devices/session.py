@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from devices.causes import Condition, cause_of
 from devices.clock_watch import ClockWatch, clock_zone
-from devices.config import DeviceConfig, LinkFactory, OnNoise, OnRead, OnRejected, OnState
+from devices.config import DeviceConfig, LinkFactory, OnFrame, OnNoise, OnRead, OnRejected, OnState
 from devices.consuming import Sleep, backoff
 from devices.cursors import Cursors, MemoryCursors
 from devices.cutting import cut
@@ -33,6 +33,7 @@ __all__ = [
     "DeviceConfig",
     "DeviceSession",
     "LinkFactory",
+    "OnFrame",
     "OnNoise",
     "OnRead",
     "OnRejected",
@@ -79,6 +80,7 @@ class DeviceSession:
         on_rejected: OnRejected,
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
+        on_frame: OnFrame = lambda _device, _profile, _source, _payload, _received: None,
         wave_sink: WaveSink | None = None,
         cursors: Cursors | None = None,
         connect_gate: AbstractAsyncContextManager[Any] | None = None,
@@ -134,6 +136,7 @@ class DeviceSession:
             telemetry=telemetry,
             on_read=on_read,
             on_rejected=on_rejected,
+            on_frame=on_frame,
             received_after=received_after,
             salt=salt if salt is not None else ids.new("run").encode(),
             watch=self._watch,

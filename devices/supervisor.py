@@ -18,6 +18,7 @@ from devices.session import (
     DeviceConfig,
     DeviceSession,
     LinkFactory,
+    OnFrame,
     OnRead,
     OnRejected,
     OnState,
@@ -48,7 +49,8 @@ RESTART_S: Final = 5.0
 class DeviceFleet:
     """Runs one ``DeviceSession`` per configured device; what befalls one does not touch the others.
 
-    ``on_state``, ``on_rejected`` and ``on_read`` are as for the session. Gauge ``devices`` by state.
+    ``on_state``, ``on_rejected``, ``on_read`` and ``on_frame`` are as for the session. Gauge ``devices`` by
+    state.
     """
 
     def __init__(  # noqa: PLR0913 - the ports of the outside world, one each
@@ -63,6 +65,7 @@ class DeviceFleet:
         on_rejected: OnRejected | None = None,
         *,
         on_read: OnRead = lambda _device, _received, _n: None,
+        on_frame: OnFrame = lambda _device, _profile, _source, _payload, _received: None,
         wave_sink: WaveSink | None = None,
         cursors: Cursors | None = None,
         link_factory: LinkFactory | None = None,
@@ -79,6 +82,7 @@ class DeviceFleet:
         self._on_state = on_state
         self._on_rejected = on_rejected or _unheard
         self._on_read = on_read
+        self._on_frame = on_frame
         self._wave_sink = wave_sink
         self._cursors = cursors or MemoryCursors()
         self._ble_gate = asyncio.Semaphore(ble_connects)
@@ -179,6 +183,7 @@ class DeviceFleet:
                 self._note,
                 self._on_rejected,
                 on_read=self._on_read,
+                on_frame=self._on_frame,
                 wave_sink=self._wave_sink,
                 cursors=self._cursors,
                 connect_gate=self._ble_gate if config.transport == "ble" else nullcontext(),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from devices.discovery import Discovery
+from devices.last_frames import LastFrames
 from devices.session import DeviceConfig, SessionState
 from edge_agent.config_store import ConfigStore, check_document
 from edge_agent.deciding import EdgeDecider
@@ -59,10 +60,11 @@ class EdgeAgent:
     """Joins the parts of one gateway; ``run`` them until cancelled.
 
     ``fleet`` and ``uplink`` are builders, called once with this agent: a fleet takes ``agent.accept`` as its
-    sink, ``agent.accept_waves`` as that of waves, and ``agent.on_state``, ``agent.on_rejected`` and
-    ``agent.on_read``; an uplink ``agent.configure`` and ``agent.status``. ``trust`` says whose documents are
-    believed, ``decider`` builds what decides here. ``on_accepted(batch, first, last)`` is called after each
-    group commit's append. ``discovery`` looks at what else is around; the uplink tells of it.
+    sink, ``agent.accept_waves`` as that of waves, and ``agent.on_state``, ``agent.on_rejected``,
+    ``agent.on_read`` and ``agent.frames.note``; an uplink ``agent.configure``, ``agent.status`` and
+    ``agent.frames``. ``trust`` says whose documents are believed, ``decider`` builds what decides here.
+    ``on_accepted(batch, first, last)`` is called after each group commit's append. ``discovery`` looks at
+    what else is around; the uplink tells of it.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -87,6 +89,7 @@ class EdgeAgent:
         self._clock = clock
         self.trust = trust
         self.document: ConfigDocument | None = None
+        self.frames = LastFrames()
         self._store = config_store
         self._telemetry = telemetry
         self._on_accepted = on_accepted
@@ -120,6 +123,7 @@ class EdgeAgent:
 
     async def _have(self, configs: list[DeviceConfig]) -> None:
         """Have exactly these devices."""
+        self.frames.have(config.id for config in configs)
         await self.fleet.apply(configs)
         if self._discovery is not None:
             self._discovery.configure(configs)
@@ -178,6 +182,7 @@ class EdgeAgent:
 
         The first of a kind, the tenth, the hundredth...: a device out of order does not fill the log.
         """
+        self.frames.refused(device, source, payload, error, self._clock.now_ns())
         times = error.details.get("count")  # a framer puts many refusals into one
         before = self._refused[device, source, error.reason]
         n = before + (times if isinstance(times, int) else 1)

@@ -7,7 +7,7 @@ keeps it near hand-written speed. ``generate`` gives its text, for tests and the
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -19,7 +19,10 @@ from firmware_profiles.schema import FieldSpec, Frame
 from firmware_profiles.types import CLOCKS, size_of
 from hearthward.core.codes import METRICS, Metric
 
-__all__ = ["compile_frame", "compile_waves", "generate"]
+__all__ = ["Tell", "compile_frame", "compile_trace", "compile_waves", "generate"]
+
+Tell = Callable[[str, int | None, int | None, Any], None]
+"""Told of each field as it is read: its name, offset, bytes (None: it has none of its own) and value."""
 
 
 def compile_waves(frames: Mapping[str, Frame]) -> Mapping[str, WaveDecoder]:
@@ -38,13 +41,19 @@ def compile_frame(source: str, frame: Frame, record: str | None = None) -> Decod
     return cast("Decoder", _compiled(f"frame {source}", *generate(source, frame, record), "decode"))
 
 
+def compile_trace(source: str, frame: Frame) -> Callable[[bytes, Tell], Any]:
+    """The decoder of one source that tells of its fields, also of those before what it refuses."""
+    text, names = generate(source, frame, traced=True)
+    return cast("Callable[[bytes, Tell], Any]", _compiled(f"trace {source}", text, names, "decode"))
+
+
 def _compiled(title: str, text: str, namespace: dict[str, Any], name: str) -> Any:
     exec(compile(text, f"<{title}>", "exec"), namespace)  # noqa: S102 - our own text, from checked names
     return namespace[name]
 
 
 def generate(
-    source: str, frame: Frame, record: str | None = None, *, waves: bool = False
+    source: str, frame: Frame, record: str | None = None, *, waves: bool = False, traced: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """The text of one source's decoder, of readings or of ``waves``, and the names it uses."""
     if waves:  # of the fields with a metric only the quality matters
@@ -54,7 +63,7 @@ def generate(
         read_binary(code)
         _waves(code)
         return code.text("waves(p)"), code.names
-    code = Code(source, frame, record)
+    code = Code(source, frame, record, traced=traced)
     if frame.format == "pairs":
         read_pairs(code)
         _readings(code)
@@ -68,7 +77,7 @@ def generate(
     else:
         read_binary(code)
         _readings(code)
-    return code.text("decode(p)"), code.names
+    return code.text("decode(p, X)" if traced else "decode(p)"), code.names
 
 
 def _without_value(spec: FieldSpec) -> FieldSpec:

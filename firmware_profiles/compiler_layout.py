@@ -135,8 +135,14 @@ def _fixed(code: Code, specs: list[FieldSpec]) -> None:
             code.put(f"o += {size}")
         else:
             code.at += size
+    left = sum(size_of(spec.type) for spec in wire)
     for spec in specs:
         meaning(code, spec)
+        if spec.of or spec.join:
+            code.tell(spec)
+        else:
+            code.tell(spec, f"{code.offset} - {left}", size_of(spec.type))
+            left -= size_of(spec.type)
 
 
 def _tail(code: Code, spec: FieldSpec) -> None:
@@ -145,10 +151,12 @@ def _tail(code: Code, spec: FieldSpec) -> None:
     if spec.type in TAILS:
         reader = "text_of" if spec.type == "utf8" else "hex_text"
         code.put(f"{name} = {reader}(p[{start}:], {spec.name!r})")
+        code.tell(spec, start, f"n - {start}")
         return
     size = size_of(spec.type)
     code.put(f"if (n - {start}) % {size}: raise trailing_record({code.source!r}, {size}, n)")
     if spec.wave:
+        code.tell(spec, start, f"n - {start}")
         return
     step = struct.Struct((">" if spec.endian == "big" else "<") + struct_code(spec))
     iterate = code.const("iterate", step.iter_unpack)
@@ -160,6 +168,7 @@ def _tail(code: Code, spec: FieldSpec) -> None:
             code.put(f"f_{spec.name} = {parts}")
         number(code, spec, "x")
         code.put(f"{'if x is not None: ' if may_be_none(spec) else ''}{name}.append(x)")
+    code.tell(spec, start, f"n - {start}")
 
 
 def only_if(code: Code) -> None:
@@ -181,9 +190,20 @@ def _places(code: Code, length: int) -> None:
     _unpack_places(code)
     only_if(code)
     for spec in code.frame.fields:
-        if not spec.wave:
-            with code.under(present(code.presence(spec))):
-                meaning(code, spec)
+        if spec.wave:
+            code.tell(spec, spec.at, _spread(spec, spec.wave.every, spec.wave.count))
+            continue
+        with code.under(present(code.presence(spec))):
+            meaning(code, spec)
+            many = spec.any_in
+            size = size_of(spec.type) if many is None else _spread(spec, many.every, many.count)
+            code.tell(spec, spec.at, None if spec.at is None else size)
+
+
+def _spread(spec: FieldSpec, every: int | None, count: int | None) -> str | int:
+    """Bytes from the first of several to the last."""
+    size = size_of(spec.type)
+    return f"n - {spec.at}" if count is None else (count - 1) * (every or size) + size
 
 
 _FEW: Final = 4  # single bytes up to here are quicker taken one by one than unpacked
@@ -256,3 +276,4 @@ def read_pairs(code: Code) -> None:
             code.put(f"f_{spec.name} = decimal_of({at}, {spec.suffix or ''!r}, {spec.digits or 0})")
         if spec.metric:
             number(code, spec, f"v_{spec.name}")
+        code.tell(spec)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from firmware_profiles import numbers, refusals
 from firmware_profiles.profile import DecodedReading, DecodedWave
 from firmware_profiles.schema import FieldSpec, Frame
-from firmware_profiles.types import CLOCKS
+from firmware_profiles.types import CLOCKS, TAILS
 from hearthward.core.model import Quality
 
 __all__ = ["Code", "Presence"]
@@ -58,9 +58,11 @@ Presence = tuple[tuple[str, int, int], ...]
 class Code:
     """One function's text: ``f_x`` is field x's number on the wire, ``v_x`` its value or None."""
 
-    def __init__(self, source: str, frame: Frame, record: str | None) -> None:
+    def __init__(self, source: str, frame: Frame, record: str | None, *, traced: bool = False) -> None:
         self.source = source
         self.frame = frame
+        self.traced = traced
+        """Whether each field is told to ``X`` as soon as it is read (see ``anatomy``)."""
         self.lines: list[str] = []
         self.names: dict[str, Any] = dict(_BASE)
         self.specs = {spec.name: spec for spec in frame.fields}
@@ -105,6 +107,19 @@ class Code:
         """When the field is there; nothing: always. A field ``of`` another is there when that is."""
         root = self.specs[spec.of] if spec.of else spec
         return tuple((flag.field, flag.bit, flag.is_) for flag in (root.present_if, root.also_if) if flag)
+
+    def tell(self, spec: FieldSpec, at: object = None, size: object = None) -> None:
+        """Of a traced function: tell of a field that was read ``at`` an offset; None: it has no bytes."""
+        if not self.traced:
+            return
+        if spec.type in CLOCKS:
+            value = f"s_{spec.name}" if spec.role == "start" else "t"
+        elif spec.wave or (spec.of and not spec.metric):
+            value = "None"
+        else:
+            value = f"{'v' if spec.metric or spec.type in TAILS else 'f'}_{spec.name}"
+        base = "at + " if self.frame.records and at is not None else ""
+        self.put(f"X({spec.name!r}, {base}{at}, {size}, {value})")
 
     @property
     def offset(self) -> str:

@@ -21,8 +21,11 @@ __all__ = ["Broker", "MqttSource", "SourceState"]
 log = logging.getLogger(__name__)
 
 SUBSCRIPTIONS: Final = ("hw/1/+/+/frame", "hw/1/+/+/status", "hw/1/+/+/applied", "hw/1/+/+/account")
-WELCOME: Final = "hw/1/+/+/sightings"
-"""Subscribed to if the broker lets us: without it only what is around gateways is not told."""
+WELCOME: Final = {
+    "hw/1/+/+/sightings": "what is around gateways is not told",
+    "hw/1/+/+/raw": "the bytes of devices' frames cannot be looked at",
+}
+"""Subscribed to if the broker lets us: what is lost without it."""
 FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 5.0
 BACKOFF_FACTOR: Final = 2.0
@@ -145,10 +148,11 @@ class MqttSource:
             for topic in (*SUBSCRIPTIONS, self._echo):
                 granted = await client.subscribe(topic, qos=1)
                 _check_granted(topic, granted)
-            try:
-                _check_granted(WELCOME, await client.subscribe(WELCOME, qos=1))
-            except UplinkError as error:
-                log.warning("%s; what is around gateways is not told", error)
+            for topic, without in WELCOME.items():
+                try:
+                    _check_granted(topic, await client.subscribe(topic, qos=1))
+                except UplinkError as error:
+                    log.warning("%s; %s", error, without)
             self._client = client
             self._enter(SourceState.CONNECTED)
             self._telemetry.count("source_connects_total")

@@ -28,7 +28,9 @@ from dashboards.fleet_models import (
 )
 from dashboards.models import Instant
 from dashboards.problems import ERROR_RESPONSES, MissingError
+from dashboards.watch_models import DeviceWatch
 from hearthward.core.clock import iso
+from hearthward.core.sightings import MOST_WATCH_S
 from hearthward.trust.access import Action
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "router",
     "show_device",
     "show_frames",
+    "watch_frames",
 ]
 
 router = APIRouter(prefix="/api/v1/fleet", tags=["fleet"], responses=ERROR_RESPONSES)
@@ -50,7 +53,9 @@ DEVICE: Final = "device"
 FINDING: Final = "finding"
 See = Annotated[Context, Depends(Guard(Action.VIEW_DEVICES, DEVICE))]
 Work = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, DEVICE))]
+Watch = Annotated[Context, Depends(Guard(Action.WATCH_FRAMES, DEVICE))]
 Key = Annotated[str, Query(max_length=64)]
+WATCH_S: Final = 120
 PIECE: Final = 1000
 TIMES: Final = frozenset({"last_seen"})
 
@@ -93,6 +98,12 @@ class CalibrationBody(Draft):
     every_days: Annotated[int, Field(ge=1, le=3650, examples=[365])]
 
 
+class WatchBody(Draft):
+    """For how long somebody looks at a device's frames."""
+
+    seconds: Annotated[int, Field(ge=1, le=MOST_WATCH_S)] = WATCH_S
+
+
 @router.get("/attention")
 async def get_attention(context: See, asked: Asked) -> AttentionPage:
     """Findings that hold: those with the earliest proposed date first."""
@@ -123,6 +134,21 @@ async def get_frames(
 ) -> list[FrameView]:
     """What was decoded of its newest frames; a patient's values only for who may see readings. Audited."""
     return list(await show_frames(context, device, limit))
+
+
+@router.post("/devices/{device}/watch")
+async def post_watch(context: Watch, device: str, body: WatchBody) -> DeviceWatch:
+    """Have its gateway tell the bytes of its frames for a while. Audited as a read of what they hold."""
+    return await watch_frames(context, device, body.seconds)
+
+
+@router.get("/devices/{device}/watch")
+async def get_watch(context: Watch, device: str) -> DeviceWatch:
+    """What came of the caller's own watch, the newest frame first; it was audited when it was opened."""
+    found = await context.backend.watched_frames(context.who, device)
+    if found is None:
+        raise MissingError(kind="watch", key=device)
+    return found
 
 
 @router.put("/devices/{device}/calibration")
@@ -178,6 +204,21 @@ async def show_frames(context: Context, device: str, limit: int = 20) -> Sequenc
         raise MissingError(kind=DEVICE, key=device)
     detail = {"do": "frames", "read": values, "frames": len(found)}
     await context.audit(Action.VIEW_DEVICES, DEVICE, target=device, detail=detail)
+    return found
+
+
+async def watch_frames(context: Context, device: str, seconds: int = WATCH_S) -> DeviceWatch:
+    """Look at a device's bytes for a while, audited before anything is asked.
+
+    Raises MissingError and DirectoryError (``gateway`` state, ``device`` full).
+    """
+    if await context.backend.fleet_device(context.scope, device, days=1) is None:
+        raise MissingError(kind=DEVICE, key=device)
+    detail = {"do": "watch", "read": True, "seconds": seconds}
+    await context.audit(Action.WATCH_FRAMES, DEVICE, target=device, detail=detail)
+    found = await context.backend.watch_frames(context.who, device, seconds)
+    if found is None:
+        raise MissingError(kind=DEVICE, key=device)
     return found
 
 

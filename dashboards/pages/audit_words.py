@@ -34,6 +34,7 @@ ACTIONS: Final[dict[str, str]] = {
     Action.VIEW_TECHNICAL_ALARMS: N_("looked at technical alarms"),
     Action.ANSWER_TECHNICAL_ALARM: N_("answered a technical alarm"),
     Action.MAINTAIN_DEVICE: N_("worked on equipment"),
+    Action.WATCH_FRAMES: N_("looked at a device's bytes"),
     Action.VIEW_STAFF: N_("looked at staff"),
     Action.MANAGE_STAFF: N_("changed staff, teams or shifts"),
     Action.ASSIGN_PATIENT: N_("assigned a patient"),

@@ -9,17 +9,19 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
-from dashboards.api.fleet import calibrate
+from dashboards.api.fleet import Watch, calibrate, watch_frames
 from dashboards.api.work_orders import open_order
 from dashboards.backend import DirectoryError
 from dashboards.fleet_charts import histories
 from dashboards.fleet_models import OrderDraft
 from dashboards.fleet_views import MAX_NOTE
-from dashboards.fleet_words import advice_for
+from dashboards.fleet_words import REFUSED, advice_for
+from dashboards.i18n import N_
 from dashboards.models import Device
 from dashboards.pages.fleet_common import See, Work, hands_of, said_of, words
 from dashboards.pages.forms import form_of
-from dashboards.pages.render import page, safe_path
+from dashboards.pages.ledger import REASONS
+from dashboards.pages.render import is_htmx, page, safe_path
 from dashboards.problems import MissingError
 from dashboards.zones import local, moment_in
 from hearthward.core.columns import fits_int64
@@ -54,6 +56,36 @@ async def frames(request: Request, context: See, device: str, values: str = "") 
         detail = {"device": device, "frames": len(found)}
         await context.audit(Action.VIEW_READINGS, "reading", target=device, detail=detail)
     return page(request, context, "fleet_frames.html", frames=found, device=device, shown=shown)
+
+
+@router.get("/fleet/devices/{device}/watch")
+async def watched(request: Request, context: Watch, device: str) -> Response:
+    """The bytes that the caller looks at, a part of its page that fetches itself until their time is over."""
+    return await _show_watch(request, context, device)
+
+
+@router.post("/fleet/devices/{device}/watch")
+async def watch(request: Request, context: Watch, device: str) -> Response:
+    """Look at the bytes of its frames for two minutes. Audited."""
+    refused = ""
+    try:
+        await watch_frames(context, device)
+    except DirectoryError as error:
+        refused = REFUSED.get((error.field, error.code), N_("Nothing was changed: this is not valid."))
+    if is_htmx(request):
+        return await _show_watch(request, context, device, refused=refused)
+    if refused:
+        return await _show(request, context, device, {}, wrong=refused)
+    return RedirectResponse(f"/fleet/devices/{quote(device, safe='')}#watch", status_code=303)
+
+
+async def _show_watch(request: Request, context: Context, device: str, *, refused: str = "") -> Response:
+    found = await context.backend.watched_frames(context.who, device)
+    if found is None and await context.backend.fleet_device(context.scope, device, days=1) is None:
+        raise MissingError(kind="device", key=device)
+    return page(
+        request, context, "fleet_watch.html", watch=found, device=device, refused=refused, reasons=REASONS
+    )
 
 
 @router.post("/fleet/devices/{device}/orders")
@@ -134,6 +166,9 @@ async def _show(
         about=next((f for f in found.findings if f.id == typed.get("finding") and f.gone is None), None),
         hands=await hands_of(context),
         frames=frames,
+        watch=await port.watched_frames(context.who, key) if context.may(Action.WATCH_FRAMES) else None,
+        refused="",
+        reasons=REASONS,
         device=key,
         shown=False,
         advice=lambda cause: advice_for(context.language, cause),

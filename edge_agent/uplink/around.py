@@ -17,7 +17,7 @@ from hearthward.core.sightings import Ask, Sightings
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import topic
 
-__all__ = ["Around", "SightingTeller"]
+__all__ = ["Around", "SightingTeller", "Watcher"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,14 @@ class Around(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """What tells the frames of a device for a while; ``FrameTeller`` does."""
+
+    def watch(self, device: str, seconds: int) -> None:
+        """Tell of a device for so long from now on."""
+        ...
+
+
 class _Client(Publishing, Protocol):
     async def subscribe(self, topic: Any) -> Any: ...
 
@@ -50,7 +58,8 @@ class _Client(Publishing, Protocol):
 class SightingTeller:
     """Publishes sightings after each connect and when there is news; does what the cloud asks, once.
 
-    ``consents`` keep what the users of devices consented to (None: nobody keeps them).
+    ``consents`` keep what the users of devices consented to (None: nobody keeps them). ``watcher`` tells of a
+    device's frames; without one that is refused.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -64,6 +73,7 @@ class SightingTeller:
         clock: Clock,
         telemetry: Telemetry,
         consents: Consents | None = None,
+        watcher: Watcher | None = None,
         every_s: float = EVERY_S,
         strangers_s: float = STRANGERS_S,
     ) -> None:
@@ -71,7 +81,7 @@ class SightingTeller:
         self._topic = topic(tenant, gateway, "sightings")
         self._around, self._trust, self._consents = around, trust, consents
         self._gateway, self._session = gateway, session
-        self._clock, self._telemetry = clock, telemetry
+        self._clock, self._telemetry, self._watcher = clock, telemetry, watcher
         self._every_s, self._strangers_s = every_s, strangers_s
         self._any, self._urgent = asyncio.Event(), asyncio.Event()
         self._done = 0
@@ -101,7 +111,7 @@ class SightingTeller:
         granted = await client.subscribe([(self.asked, 1)])
         codes = [code if isinstance(code, int) else code.value for code in granted]
         if max(codes) >= _REFUSED:
-            log.warning("the broker does not let this gateway be asked to scan: %s", self.asked)
+            log.warning("the broker does not let this gateway be asked anything: %s", self.asked)
 
     def _told(self) -> Sightings:
         around, now = self._around, self._clock.now_ns()
@@ -119,14 +129,18 @@ class SightingTeller:
         reason = "gateway" if ask.gateway != self._gateway else self._trust.check_ask(ask)
         if reason is None and ask.issued <= self._done:
             reason = "repeated"
+        if reason is None and ask.kind == "watch" and self._watcher is None:
+            reason = "unable"
         if reason is not None:
             self._refuse(reason)
             return
         self._done = ask.issued
-        if ask.consent is None:
+        if ask.kind == "scan":
             log.info("asked to listen for devices for %d s", ask.seconds)
             self._around.ask(ask.seconds)
-        elif not await self._keep(*ask.consent):
+        elif ask.kind == "watch" and self._watcher is not None:
+            self._watcher.watch(ask.device, ask.seconds)
+        elif ask.consent is not None and not await self._keep(*ask.consent):
             return
         self._telemetry.count("asks_done_total", kind=ask.kind)
 

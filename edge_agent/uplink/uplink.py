@@ -20,6 +20,7 @@ from edge_agent.trust_store import CloudTrust
 from edge_agent.uplink.accounts import Bookkeeper
 from edge_agent.uplink.around import Around, SightingTeller
 from edge_agent.uplink.connection import BrokerAddress, Connection
+from edge_agent.uplink.frame_teller import Frames, FrameTeller
 from edge_agent.uplink.receiving import OnConfig, Receiver
 from edge_agent.uplink.sending import Sender
 from hearthward.core.clock import SECOND, Clock
@@ -59,7 +60,8 @@ class Uplink:
     ``on_config`` gets each configuration document meant for this gateway, its digest verified; it raises
     a HearthwardError to refuse it. ``status`` is asked whenever a status message is due; ``trust`` says whose
     receipts and documents are believed. ``around`` is what is seen around this gateway (None: nothing is
-    told of it), ``consents`` where those of devices' users are kept.
+    told of it, and nothing can be asked), ``consents`` where those of devices' users are kept, ``frames`` the
+    last of each device (None: they are not told).
     """
 
     def __init__(  # noqa: PLR0913 - the one object that joins all of these
@@ -76,6 +78,7 @@ class Uplink:
         trust: CloudTrust,
         around: Around | None = None,
         consents: Consents | None = None,
+        frames: Frames | None = None,
         ids: Ids | None = None,
         username: str | None = None,
         password: str | None = None,
@@ -114,6 +117,18 @@ class Uplink:
             changed=self.status_changed,
         )
         self._books = Bookkeeper(outbox, tenant=tenant, gateway=gateway)
+        self._watcher = (
+            None
+            if frames is None
+            else FrameTeller(
+                frames,
+                tenant=tenant,
+                gateway=gateway,
+                session=self.session,
+                clock=clock,
+                telemetry=telemetry,
+            )
+        )
         self._teller = (
             None
             if around is None
@@ -126,6 +141,7 @@ class Uplink:
                 clock=clock,
                 telemetry=telemetry,
                 consents=consents,
+                watcher=self._watcher,
             )
         )
 
@@ -239,6 +255,8 @@ class Uplink:
             tasks.create_task(self._books.run(client), name="uplink-accounts")
             if self._teller is not None:
                 tasks.create_task(self._teller.run(client), name="uplink-sightings")
+            if self._watcher is not None:
+                tasks.create_task(self._watcher.run(client), name="uplink-raw-frames")
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         payload = self._encoded_status(online=False)

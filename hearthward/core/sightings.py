@@ -1,4 +1,4 @@
-"""What a gateway hears and finds plugged in, told to the cloud; and how it is asked to listen now."""
+"""What a gateway hears and finds plugged in, told to the cloud; and how it is asked to do something now."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hearthward.core.packing import VERSION, pack, unpack
 from hearthward.core.text import tidy
 
 __all__ = [
-    "ASKED_KINDS",
     "MOST_CODE",
     "MOST_SCAN_S",
     "MOST_SIGHTINGS",
     "MOST_USER",
+    "MOST_WATCH_S",
     "Ask",
     "Sightings",
     "worth_telling",
@@ -31,7 +31,10 @@ MOST_MORE: Final = 1_000_000
 JUST_NS: Final = 60 * SECOND
 FAINT: Final = -128
 MOST_SCAN_S: Final = 60
-ASKED_KINDS: Final = frozenset({"scan", "consent"})
+MOST_WATCH_S: Final = 300
+MOST_DEVICE: Final = 64
+_MOST_S: Final = {"scan": MOST_SCAN_S, "watch": MOST_WATCH_S, "consent": 0}
+"""What can be asked, and for how many seconds at most."""
 MOST_USER: Final = 254
 MOST_CODE: Final = 9999
 """Of a device's user, and of the code by which that user consents (User Data Service 1.1)."""
@@ -112,8 +115,9 @@ def _strange(one: Sighting) -> bool:
 class Ask:
     """Something that a person wants a gateway to do now.
 
-    ``kind`` is ``scan``: listen for ``seconds``; or ``consent``: keep that of a device's user, which is
-    ``consent``: (Bluetooth address, user 0..254, code 0..9999); the code is never logged.
+    ``kind`` is ``scan``: listen for ``seconds``; ``watch``: tell the bytes of a ``device``'s frames for
+    ``seconds`` (see ``core.raw_frames``); or ``consent``: keep that of a device's user, which is ``consent``:
+    (Bluetooth address, user 0..254, code 0..9999); the code is never logged.
 
     ``issued`` is the cloud's real time (UTC ns): a gateway does what it is asked once, and nothing older than
     what it has done. Without the cloud's ``signature`` nobody does it.
@@ -125,13 +129,16 @@ class Ask:
     issued: int
     signature: bytes = b""
     consent: tuple[str, int, int] | None = field(default=None, repr=False)
+    device: str = ""
 
     def signed_part(self) -> bytes:
         """What the cloud signs."""
         return b"ask" + pack(self._content())
 
     def _content(self) -> list[Any]:
-        more = [] if self.consent is None else [list(self.consent)]
+        more: list[Any] = [] if self.consent is None else [list(self.consent)]
+        if self.kind == "watch":
+            more = [self.device]
         return [VERSION, self.gateway, self.kind, self.seconds, self.issued, *more]
 
     def signed(self, signature: bytes) -> Ask:
@@ -147,19 +154,21 @@ class Ask:
         """Bytes -> ask, its signature unchecked. Raises DecodeError and nothing else."""
         try:
             gateway, kind, seconds, issued, *more, signature = unpack(payload, "ask")
-            good = isinstance(gateway, str) and kind in ASKED_KINDS and fits_int64(issued)
+            good = isinstance(gateway, str) and kind in _MOST_S and fits_int64(issued)
             good = good and type(seconds) is int and isinstance(signature, bytes)
+            good = good and min(1, _MOST_S[kind]) <= seconds <= _MOST_S[kind]
             consent = _consent(more) if kind == "consent" else None
-            good = good and ((0 < seconds <= MOST_SCAN_S and not more) if consent is None else not seconds)
+            device = _device(more) if kind == "watch" else ""
+            good = good and (bool(more) is not (kind == "scan"))
         except DecodeError:
             raise
         except Exception as error:
             msg = f"what is asked is malformed: {type(error).__name__}"
             raise DecodeError(msg, reason="malformed") from error
         if not good:
-            msg = f"what is asked is not known, or not within 1..{MOST_SCAN_S} s"
+            msg = f"what is asked is not known, or not within its seconds ({_MOST_S})"
             raise DecodeError(msg, reason="malformed")
-        return cls(gateway, kind, seconds, issued, signature, consent)
+        return cls(gateway, kind, seconds, issued, signature, consent, device)
 
 
 def _consent(more: list[Any]) -> tuple[str, int, int]:
@@ -170,3 +179,12 @@ def _consent(more: list[Any]) -> tuple[str, int, int]:
         msg = "no consent"
         raise ValueError(msg)
     return address, user, code
+
+
+def _device(more: list[Any]) -> str:
+    """A device's id. Raises ValueError."""
+    (device,) = more
+    if not isinstance(device, str) or not 0 < len(device) <= MOST_DEVICE:
+        msg = "no device"
+        raise ValueError(msg)
+    return device

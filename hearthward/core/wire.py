@@ -5,9 +5,9 @@ them and carried unchanged inside frames, so nothing is decoded on the way; or i
 at the edge decided, or chunks of waveforms (``core.wave_blocks``), one number each. A *frame* carries
 blocks of one gateway and boot. What answers or accompanies them (receipt, status, configuration,
 accounts) is in ``hearthward.core.messages``; what a gateway finds around it, and how it is asked to look,
-in ``hearthward.core.sightings``.
+in ``hearthward.core.sightings``; the bytes of a watched device's frames in ``hearthward.core.raw_frames``.
 
-MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied|account|sightings|ask>``.
+MQTT topics: ``hw/1/<tenant>/<gateway>/<frame|receipt|status|config|applied|account|sightings|ask|raw>``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _NONE: Final = -(2**63)
 """Stands for None in columns of integers."""
 _STRINGS: Final = frozenset({"device", "metric", "code", "author", "profile"})
 
-TopicKind = Literal["frame", "receipt", "status", "config", "applied", "account", "sightings", "ask"]
+TopicKind = Literal["frame", "receipt", "status", "config", "applied", "account", "sightings", "ask", "raw"]
 _KINDS: Final[frozenset[str]] = frozenset(get_args(TopicKind))
 
 

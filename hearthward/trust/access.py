@@ -61,6 +61,7 @@ class Action(StrEnum):
     VIEW_TECHNICAL_ALARMS = "view_technical_alarms"
     ANSWER_TECHNICAL_ALARM = "answer_technical_alarm"
     MAINTAIN_DEVICE = "maintain_device"
+    WATCH_FRAMES = "watch_frames"
     VIEW_STAFF = "view_staff"
     MANAGE_STAFF = "manage_staff"
     ASSIGN_PATIENT = "assign_patient"
@@ -222,7 +223,8 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
         # To switch alarms off, however briefly it is called, takes a doctor; to pause them does not.
         Role.DOCTOR: _CARE
         | {Action.GIVE_ORDER, Action.SWITCH_OFF_ALARM, Action.DRAFT_RULE, Action.APPROVE_RULE},
-        # Gateways, devices and the system; neither a patient's name nor a value.
+        # Gateways, devices and the system; no patient's name, and a value only in the bytes of a device's
+        # frames, for minutes and audited, when it has to be seen how they are decoded.
         Role.ENGINEER: frozenset(
             {
                 Action.VIEW_DEVICES,
@@ -233,6 +235,7 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.VIEW_TECHNICAL_ALARMS,
                 Action.ANSWER_TECHNICAL_ALARM,
                 Action.MAINTAIN_DEVICE,
+                Action.WATCH_FRAMES,
                 Action.VIEW_STAFF,
                 Action.VIEW_CHANNELS,
                 Action.TEST_CHANNEL,

@@ -127,6 +127,7 @@ NO_PAGES: Final = {
     "/manifest.webmanifest": "for browsers",
     "/service-worker.js": "for browsers",
     "/fleet/devices/{device}/frames": "a part of /fleet/devices/{device}",
+    "/fleet/devices/{device}/watch": "a part of /fleet/devices/{device}",
     "/fleet/sums": "a part of /fleet",
     "/me/now": "a part of /me",
     "/patients/{patient}/messages/list": "a part of /patients/{patient}/messages",

@@ -15,8 +15,13 @@ from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
 from cloud_ingest.records import models as rows
 from dashboards.backend import DirectoryError
 from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft
+from dashboards.models import Gateway
 from hearthward.core.codes import METRICS
+from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
+from hearthward.core.sightings import Ask
+from hearthward.core.wire import Status, topic
 from hearthward.trust.access import Principal, Role, Scope
+from hearthward.trust.keys import verify
 from tests.component.dashboards.sides import (
     SCOPE,
     T0,
@@ -26,6 +31,7 @@ from tests.component.dashboards.sides import (
     furnish,
     lived,
 )
+from tests.component.dashboards.test_around_conformance import until
 
 TODAY = day_of(T0)
 WHO = Principal("usr_eva", "Eva", "main", frozenset({Role.ENGINEER}))
@@ -62,6 +68,12 @@ class FakeFleetSide(FakeSide):
     async def stands(self, device: str, **facts: Any) -> None:
         self.backend.put_device_facts("main", device, **facts)
 
+    async def online(self) -> None:
+        self.backend.put_gateway("main", Gateway(id="gw-1", online=True, software="0.9"))
+
+    async def tell(self, told: RawFrames) -> None:
+        self.backend.put_raw_frames("main", told)
+
     async def frame(self, device: str, metrics: dict[str, float], at: int) -> None:
         values = [FrameValue(metric=m, value=v, unit=METRICS[m].unit) for m, v in sorted(metrics.items())]
         old = await self.backend.device_frames(SCOPE, device, values=True) or []
@@ -90,6 +102,18 @@ class RealFleetSide(RealSide):
             lambda s: s.merge(rows.DeviceStanding(tenant="main", device=device, **facts)) and None
         )
 
+    async def online(self) -> None:
+        self.source.deliver(topic("main", "gw-1", "status"), Status(online=True, version="0.9").encode())
+        await until(lambda: self.service.gateways.online("gw-1"))
+
+    async def tell(self, told: RawFrames) -> None:
+        (asked,) = [Ask.decode(m.payload) for m in self.source.published if m.topic.endswith("/ask")]
+        assert verify(self.service.key.public, asked.signed_part(), asked.signature)
+        assert (asked.gateway, asked.kind, asked.seconds, asked.device) == ("gw-1", "watch", 60, "oxi")
+        self.source.deliver(topic("main", told.gateway, "raw"), told.encode())
+        watch = self.service.frames.book.seen_by("oxi", "usr_eva")
+        await until(lambda: watch is None or watch.told is not None)
+
     async def frame(self, device: str, metrics: dict[str, float], at: int) -> None:
         for metric, value in sorted(metrics.items()):
             await self.measure(device, metric, value, at)
@@ -117,6 +141,32 @@ async def fleet_of(side: FleetSide) -> dict[str, str]:
         fields = {"id": key, "gateway": gateway, "transport": "ble", "address": address, "label": key.title()}
         await make(SCOPE, "device", fields)
     return ids
+
+
+async def test_the_bytes_of_a_device_are_asked_of_its_gateway_and_shown_to_who_asked(side: FleetSide):
+    ids = await fleet_of(side)
+    backend = side.backend
+    for device, code in (("oxi", "state"), ("cuff", "state")):
+        with pytest.raises(DirectoryError) as caught:
+            await backend.watch_frames(WHO, device, 60)
+        assert (caught.value.field, caught.value.code) == ("gateway", code)
+    assert await backend.watch_frames(WHO, "nothing", 60) is None
+    await side.online()
+    other = Principal("usr_ina", "Ina", "main", frozenset({Role.ENGINEER}), frozenset({ids["other"]}))
+    assert await backend.watch_frames(other, "oxi", 60) is None
+    opened = await backend.watch_frames(WHO, "oxi", 60)
+    assert opened is not None
+    assert (opened.state, opened.gateway, opened.frames) == ("asked", "gw-1", [])
+    frames = tuple(
+        RawFrame(n, T0, "2a5f", bytes([n]), 1, "p", fields=(FieldPart("a", 0, 1),)) for n in (1, 2)
+    )
+    await side.tell(RawFrames("gw-1", "s", "oxi", T0, 60, frames))
+    seen = await backend.watched_frames(WHO, "oxi")
+    assert seen is not None
+    assert (seen.state, [(f.number, f.hex) for f in seen.frames]) == ("live", [(2, "02"), (1, "01")])
+    assert seen.frames[0].fields[0].name == "a"
+    assert await backend.watched_frames(other, "oxi") is None
+    assert await backend.watched_frames(WHO, "hub") is None
 
 
 async def test_what_needs_attention_comes_by_date_then_by_confidence(side: FleetSide):

@@ -23,6 +23,7 @@ from hearthward.core.clock import SystemClock
 from hearthward.core.errors import UplinkError
 from hearthward.core.ids import RandomIds
 from hearthward.core.ranges import RangeSet
+from hearthward.core.raw_frames import RawFrames
 from hearthward.core.sightings import Sightings
 from hearthward.core.wire import Accounts, ConfigDocument, Frame, Gap, Receipt, Status, decode_block, topic
 from hearthward.trust.keys import SigningKey
@@ -148,6 +149,7 @@ class Consumer:
         self.applied: list[str] = []
         self.accounts: list[Accounts] = []
         self.sightings: list[Sightings] = []
+        self.raw: list[RawFrames] = []
         self.gaps: set[Gap] = set()
         self.changed = asyncio.Event()
         self.connected = asyncio.Event()
@@ -181,7 +183,7 @@ class Consumer:
             await client.subscribe(
                 [
                     (f"hw/1/{TENANT}/+/{kind}", 1)
-                    for kind in ("frame", "status", "applied", "account", "sightings")
+                    for kind in ("frame", "status", "applied", "account", "sightings", "raw")
                 ]
             )
             self.connected.set()
@@ -195,6 +197,8 @@ class Consumer:
                     self.accounts.append(Accounts.decode(message.payload))
                 elif kind == "sightings":
                     self.sightings.append(Sightings.decode(message.payload))
+                elif kind == "raw":
+                    self.raw.append(RawFrames.decode(message.payload))
                 else:
                     self.applied.append(message.payload.decode())
                 self.changed.set()

@@ -67,6 +67,7 @@ async def gateway(
             status=a.status,
             trust=trust,
             around=discovery,
+            frames=a.frames,
         ),
         trust=trust,
         clock=SystemClock(),

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from cloud_ingest.around import KEPT_S, MAX_GATEWAYS, AroundBoard
+from cloud_ingest.asks import Asks
 from cloud_ingest.sources.fake import MemorySource
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.device_states import Sighting
@@ -20,7 +21,9 @@ class Rig:
     def __init__(self) -> None:
         self.telemetry, self.clock = Telemetry(), EventClock(5)
         self.source = MemorySource()
-        self.board = AroundBoard("main", self.source, SigningKey.new(), self.clock, self.telemetry)
+        self.board = AroundBoard(
+            Asks("main", self.source, SigningKey.new(), self.clock), self.clock, self.telemetry
+        )
 
     def tell(self, gateway: str, *addresses: str, topic: str | None = None) -> None:
         seen = Sightings(gateway, "s", 1, tuple(Sighting("ble", a, 1, 1) for a in addresses))

@@ -31,7 +31,9 @@ from dashboards.fleet_models import (
     OrderDraft,
 )
 from dashboards.fleet_words import advice_for, cause_in, grade
+from dashboards.models import Gateway
 from hearthward.core.device_states import Cause
+from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
 from hearthward.trust.access import Role, Scope
 from tests.unit.dashboards.webworld import SECRET, T0, World, world
 
@@ -258,6 +260,104 @@ async def test_frames_show_no_patients_value_to_an_engineer_and_to_others_only_w
     assert "61 2d" in shown
     assert "hx-trigger" not in shown  # each look at values is noted: it does not fetch itself
     assert told(made) == [("view_readings", "reading", DEVICE, None)]
+
+
+def tells(made: World, *frames: RawFrame, **more: Any) -> bool:
+    return made.backend.put_raw_frames("main", RawFrames("main-gw-A", "s", DEVICE, 1, 60, frames, **more))
+
+
+RATE = RawFrame(
+    7,
+    T0,
+    "2a37",
+    b"\x00\x61",
+    2,
+    "sig-heart-rate",
+    fields=(FieldPart("flags", 0, 1, "0"), FieldPart("rate", 1, 1, "97", "/min", "heart_rate")),
+)
+CUT = RawFrame(8, T0, "2a37", b"\x01", 1, "sig-heart-rate", "truncated", "one byte of three")
+
+
+async def test_an_engineer_looks_at_the_bytes_for_a_while_and_that_is_noted(made: World):
+    made.backend.put_gateway("main", Gateway(id="main-gw-A", online=True, software="0.9"))
+    url, htmx = f"/fleet/devices/{DEVICE}/watch", {"hx-request": "true"}
+    async with engineer(made) as client:
+        before = flat((await client.get(url)).text)
+        assert not tells(made, RATE), "nobody looks"
+        asked = flat((await client.post(url, headers=htmx)).text)
+        assert tells(made, RATE, CUT, missed=3)
+        live = flat((await client.get(url)).text)
+        whole = flat((await client.get(f"/fleet/devices/{DEVICE}")).text)
+        chinese = (await client.get(url, headers={"accept-language": "zh"})).text
+    assert "hx-trigger" not in before
+    assert "Look at the bytes for two minutes" in before
+    assert "waiting for its answer" in asked
+    assert 'hx-trigger="every 2s"' in asked
+    assert "3 frames found no room" in live
+    assert "<code>00 61</code>" in live
+    assert '<code>1</code> <span translate="no">rate</span> <strong>97</strong> /min' in live
+    assert live.index("<code>01</code>") < live.index("<code>00 61</code>"), "the newest first"
+    assert '<span class="chip bad">refused</span> too short <span class="small" lang="en">one byte' in live
+    assert "Look at the bytes" not in live
+    assert "<code>00 61</code>" in whole
+    assert "各字节的解读" in chinese
+    assert told(made) == [("watch_frames", "device", DEVICE, "watch")]
+    (entry,) = [a for a in made.backend._of("main").audit if a.action == "watch_frames"]
+    assert (entry.detail["read"], entry.detail["seconds"]) == (True, 120)
+
+
+async def test_nobody_else_sees_the_bytes_that_somebody_looks_at(made: World):
+    made.backend.put_gateway("main", Gateway(id="main-gw-A", online=True))
+    url = f"/fleet/devices/{DEVICE}/watch"
+    async with engineer(made) as client:
+        posted = await client.post(url)
+    assert (posted.status_code, posted.headers["location"]) == (303, f"/fleet/devices/{DEVICE}#watch")
+    tells(made, RATE)
+    async with made.client(made.principal(Role.ADMIN), cookie=True) as client:
+        other = (await client.get(url)).text
+    assert "00 61" not in other
+    async with made.client(made.principal(Role.NURSE), cookie=True) as client:
+        assert (await client.post(url)).status_code == 403
+        assert (await client.get(url)).status_code == 403
+        page = (await client.get(f"/api/v1/fleet/devices/{DEVICE}/watch")).status_code
+    assert page == 403
+
+
+async def test_a_gateway_that_is_away_or_too_old_is_said_so(made: World):
+    url, htmx = f"/fleet/devices/{DEVICE}/watch", {"hx-request": "true"}
+    clock = made.backend.clock
+    async with engineer(made) as client:
+        away = flat((await client.post(url, headers=htmx)).text)
+        plain = await client.post(url)
+        made.backend.put_gateway("main", Gateway(id="main-gw-A", online=True, software="0.1"))
+        await client.post(url, headers=htmx)
+        clock.advance(11)
+        old = flat((await client.get(url)).text)
+        tells(made, known=False)
+        unknown = flat((await client.get(url)).text)
+        tells(made)
+        empty = flat((await client.get(url)).text)
+        clock.advance(16)
+        quiet = flat((await client.get(url)).text)
+        made.backend.put_gateway("main", Gateway(id="main-gw-A", online=False))
+        gone = flat((await client.get(url)).text)
+        clock.advance(95)
+        over = flat((await client.get(url)).text)
+        clock.advance(61)
+        forgotten = flat((await client.get(url)).text)
+    assert "The gateway is not connected: nothing can be asked of it." in away
+    assert plain.status_code == 422
+    assert "nothing can be asked of it" in plain.text
+    assert "does not answer: its software may be older than this view" in old
+    assert "main-gw-A 0.1" in old
+    assert "does not have this device" in unknown
+    assert "No frame has come" in empty
+    assert "tells nothing any more" in quiet
+    assert "The gateway is not connected." in gone
+    assert "The time is over" in over
+    assert "hx-trigger" not in over
+    assert "Look at the bytes" in over
+    assert "The time is over" not in forgotten
 
 
 async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):

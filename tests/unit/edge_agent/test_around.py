@@ -65,7 +65,10 @@ class Client:
 
 
 class Rig:
-    def __init__(self, folder: Path, *, key: bytes | None = KEY.public, **pace: float) -> None:
+    def __init__(
+        self, folder: Path, *, key: bytes | None = KEY.public, watches: bool = True, **pace: float
+    ) -> None:
+        self.watched: list[tuple[str, int]] = []
         self.around, self.telemetry, self.clock = Seen(), Telemetry(), EventClock(7)
         self.consents = Consents(folder / "consents.json")
         trust = CloudTrust(folder / "cloud-key", clock=self.clock, key=key)
@@ -78,8 +81,12 @@ class Rig:
             clock=self.clock,
             telemetry=self.telemetry,
             consents=self.consents,
+            watcher=self if watches else None,
             **{"every_s": 0.02, "strangers_s": 0.1} | pace,
         )
+
+    def watch(self, device: str, seconds: int) -> None:
+        self.watched.append((device, seconds))
 
     @asynccontextmanager
     async def telling(self, client: Client) -> AsyncIterator[None]:
@@ -181,6 +188,24 @@ async def test_a_consent_that_cannot_be_kept_is_counted_and_said(
     assert rig.telemetry.value("asks_refused_total", reason="disk") == 1
     assert rig.telemetry.value("asks_done_total", kind="consent") == 0
     assert "cannot be kept" in caplog.text
+
+
+async def test_a_device_is_watched_once_when_it_is_asked_for_and_can_be(tmp_path: Path):
+    ask = Ask("gw-1", "watch", 60, 6, device="oxi")
+    payload = ask.signed(KEY.sign(ask.signed_part())).encode()
+    signature = ask.signed(KEY.sign(ask.signed_part())).signature
+    other = Ask("gw-1", "watch", 60, 7, signature, device="ecg").encode()
+    rig = Rig(tmp_path)
+    for one in (asked(), payload, payload, other):
+        await rig.teller.take(one)
+    assert (rig.watched, rig.around.asked) == ([("oxi", 60)], [10])
+    assert rig.telemetry.value("asks_done_total", kind="watch") == 1
+    assert rig.telemetry.value("asks_refused_total", reason="repeated") == 1
+    assert rig.telemetry.value("asks_refused_total", reason="signature") == 1  # that of another device
+    rig = Rig(tmp_path, watches=False)
+    await rig.teller.take(payload)
+    assert rig.watched == []
+    assert rig.telemetry.value("asks_refused_total", reason="unable") == 1
 
 
 @pytest.mark.parametrize(

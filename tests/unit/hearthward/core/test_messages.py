@@ -11,7 +11,15 @@ from hearthward.core.device_states import Cause, DeviceWord, Sighting
 from hearthward.core.errors import DecodeError
 from hearthward.core.messages import Account, Accounts, ConfigDocument, Receipt, Status, StoredBlock
 from hearthward.core.packing import MAX_MESSAGE_BYTES, VERSION, pack
-from hearthward.core.sightings import MOST_SCAN_S, MOST_SIGHTINGS, Ask, Sightings, worth_telling
+from hearthward.core.raw_frames import MOST_BYTES, MOST_FRAMES, FieldPart, RawFrame, RawFrames
+from hearthward.core.sightings import (
+    MOST_SCAN_S,
+    MOST_SIGHTINGS,
+    MOST_WATCH_S,
+    Ask,
+    Sightings,
+    worth_telling,
+)
 from hearthward.core.text import tidy
 from hearthward.trust.keys import SigningKey, verify
 
@@ -101,7 +109,42 @@ ASKS = st.builds(
     issued=INT64,
     signature=st.binary(max_size=64),
 )
-MESSAGES = RECEIPTS | STATUSES | DOCUMENTS | ACCOUNTS | SEEN | ASKS
+WATCHES = st.builds(
+    Ask,
+    gateway=TEXT,
+    kind=st.just("watch"),
+    seconds=st.integers(1, MOST_WATCH_S),
+    issued=INT64,
+    signature=st.binary(max_size=64),
+    device=IDS,
+)
+FIELDS = st.builds(FieldPart, PLAIN_TEXT, NATURAL, NATURAL, PLAIN_TEXT, PLAIN_TEXT, PLAIN_TEXT)
+RAW = st.builds(
+    RawFrames,
+    gateway=IDS,
+    session=IDS,
+    device=IDS,
+    wall=INT64,
+    left_s=NATURAL,
+    frames=st.lists(
+        st.builds(
+            RawFrame,
+            number=NATURAL,
+            received=NATURAL,
+            source=PLAIN_TEXT,
+            payload=st.binary(max_size=32),
+            size=NATURAL,
+            profile=PLAIN_TEXT,
+            reason=PLAIN_TEXT,
+            detail=PLAIN_TEXT,
+            fields=st.lists(FIELDS, max_size=2).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    known=st.booleans(),
+    missed=NATURAL,
+)
+MESSAGES = RECEIPTS | STATUSES | DOCUMENTS | ACCOUNTS | SEEN | ASKS | WATCHES | RAW
 SAMPLES: list[Any] = [
     Receipt("g", "b", "s", (StoredBlock(1, 2, bytes(8)), StoredBlock(5, 5, b"12345678")), ((3, 4),), b"sig"),
     Status(
@@ -117,6 +160,10 @@ SAMPLES: list[Any] = [
     Sightings("g", "s", 9, (Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,), device="d"),)),
     Ask("g", "scan", 10, 9, b"signature"),
     Ask("g", "consent", 0, 9, b"signature", ("C0:00", 1, 1234)),
+    Ask("g", "watch", 10, 9, b"signature", device="d"),
+    RawFrames(
+        "g", "s", "d", 9, 60, (RawFrame(1, 5, "2a37", b"\x00H", 2, "p", fields=(FieldPart("rate", 1, 1),)),)
+    ),
 ]
 KINDS = [type(s) for s in SAMPLES]
 
@@ -181,6 +228,7 @@ def test_another_version_is_refused_as_such(sample: Any):
 
 
 GOOD = [1, 2, bytes(8)]
+RAW_ROW = RawFrame(1, 5, "2a37", b"\x00H", 2, "p", fields=(FieldPart("rate", 1, 1),)).packed()
 SEEN_ROW = Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,)).packed()
 
 
@@ -258,11 +306,42 @@ SEEN_ROW = Sighting("ble", "C0:00", 1, 2, "cuff", -60, ("1810",), (77,)).packed(
         (Ask, ["g", ["scan"], 10, 1, b""]),
         (Ask, ["g", "scan", 10, "now", b""]),
         (Ask, ["g", "scan", 10, 1, "signature"]),
+        (Ask, ["g", "scan", 10, 1, "d", b""]),
+        (Ask, ["g", "watch", 10, 1, b""]),
+        (Ask, ["g", "watch", 10, 1, "", b""]),
+        (Ask, ["g", "watch", 10, 1, "d" * 65, b""]),
+        (Ask, ["g", "watch", 10, 1, 7, b""]),
+        (Ask, ["g", "watch", MOST_WATCH_S + 1, 1, "d", b""]),
+        (RawFrames, ["g", "s", "d", 1, 9, [RAW_ROW] * (MOST_FRAMES + 1), True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [RAW_ROW[:-1]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[*RAW_ROW[:3], bytes(MOST_BYTES + 1), *RAW_ROW[4:]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[*RAW_ROW[:3], "00", *RAW_ROW[4:]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[-1, *RAW_ROW[1:]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[*RAW_ROW[:-1], [["rate", 0, -1, "", "", ""]]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[*RAW_ROW[:-1], [["rate", 0, 1, 7, "", ""]]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [[*RAW_ROW[:-1], ["rate"]]], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [7], True, 0]),
+        (RawFrames, ["g", "s", "d" * 65, 1, 9, [], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, -1, [], True, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [], 1, 0]),
+        (RawFrames, ["g", "s", "d", 1, 9, [], True, -1]),
     ],
 )
 def test_fields_of_the_wrong_type_are_refused(kind: Any, content: list[object]):
     with pytest.raises(DecodeError):
         kind.decode(msgpack.packb([2, *content]))
+
+
+def test_raw_frames_are_cut_to_their_bounds():
+    fields = tuple(FieldPart(f"field-{n}", n, 1, "x" * 200) for n in range(200))
+    many = tuple(RawFrame(n, n, "2a37", bytes(2000), 2000, fields=fields) for n in range(50))
+    payload = RawFrames("g", "s", "d", 1, 9, many, missed=2).encode()
+    told = RawFrames.decode(payload)
+    assert len(payload) <= 64 * 1024
+    assert 0 < len(told.frames) < MOST_FRAMES
+    assert told.frames[-1].number == 49
+    assert told.missed == 2 + 50 - len(told.frames)
+    assert {(len(f.payload), f.size, len(f.fields)) for f in told.frames} == {(MOST_BYTES, 2000, 96)}
 
 
 @given(DOCUMENTS, st.data())
