@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_profiles.profile import Profile
-from hearthward.core.codes import METRICS
+from hearthward.core.codes import METRICS, SENSORS, SETTINGS
 
 __all__ = ["BEGIN", "END", "Evidence", "evidence_of", "put_between", "quality_table", "readme_table"]
 
@@ -20,6 +20,8 @@ _MEANINGS: Final[dict[Level, str]] = {
     "field": "used with the real device",
 }
 _ABOUT: Final = frozenset({"device_", "sensor_"})
+_OPTIONAL: Final = frozenset({"battery_voltage", "device_temperature"})
+_OF_CELLS: Final = _OPTIONAL | {"battery_level"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +98,35 @@ def put_between(text: str, table: str) -> str:
 
 def _is_part(profile: Profile) -> bool:
     """Whether it matches nothing by itself and only adds to others."""
-    about = all(
-        metric.startswith(tuple(_ABOUT)) or metric == "battery_level" for metric in _readings(profile)
-    )
+    about = all(metric in _OF_CELLS for metric in _readings(profile))
     return profile.transport == "ble" and not profile.document.match.ble and about
 
 
 def _readings(profile: Profile) -> list[str]:
     """The metrics it gives, in the order of its frames, without what the device says of itself."""
     found: dict[str, None] = {}
-    for frame in profile.document.frames.values():
+    for source, frame in profile.document.frames.items():
         for spec in frame.fields:
             for metric in (spec.metric, spec.wave.metric if spec.wave else None):
-                if metric is not None and not metric.startswith(tuple(_ABOUT)):
-                    found[f"{metric} (wave)" if METRICS[metric].kind == "wave" else metric] = None
+                if metric in _OPTIONAL and source not in profile.own:
+                    continue  # few that have the Battery Service tell so much
+                if metric is not None and not _is_about(metric):
+                    found[_called(metric)] = None
     return list(found)
+
+
+def _is_about(metric: str) -> bool:
+    """Whether it says of the device what it is, not what it measures, of itself or else."""
+    of_itself = METRICS[metric].kind == "numeric" and metric.startswith("device_")
+    return metric.startswith(tuple(_ABOUT)) and not of_itself
+
+
+def _called(metric: str) -> str:
+    """A metric's name; of a row of an instrument's sensors the row's."""
+    row = next((row for row in (SETTINGS, SENSORS) if metric in row), None)
+    if row is not None:
+        return f"{row[0]} to {len(row)}"
+    return f"{metric} (wave)" if METRICS[metric].kind == "wave" else metric
 
 
 def _transport(profile: Profile) -> str:

@@ -30,7 +30,12 @@ STEADY_S: Final = 3600.0
 MOST_COMPARED: Final = 10_000
 """Readings of a device in the last day: nearly three hours of one a second."""
 MOST_WORN: Final = 6
-SIGNAL_METRICS: Final[Mapping[SignalName, str]] = {"battery": "battery_level"}
+SIGNAL_METRICS: Final[Mapping[SignalName, Sequence[str]]] = {
+    "battery": ("battery_level",),
+    "temperature": ("device_temperature",),
+    "voltage": ("device_supply_voltage", "battery_voltage"),
+}
+"""Of several the first that the device tells: a supply should stay, a cell's voltage follows its charge."""
 _COMPARED: Final = int(Quality.SUSPECT | Quality.DISAGREES)
 """That two devices disagree is what is looked for."""
 FIRMWARE: Final = "device_firmware"
@@ -113,7 +118,7 @@ class Gathering:
         """What some devices last told of themselves, and their signals from the day ``first`` on."""
         found = {device: Told() for device in devices}
         latest = await self._store.latest(self._tenant, devices)
-        asked: list[tuple[str, SignalName]] = []
+        tells: defaultdict[str, set[str]] = defaultdict(set)
         for reading in latest:
             one = found.get(reading.device)
             if one is None:
@@ -123,15 +128,21 @@ class Gathering:
                 one.firmware = (reading.code or "").strip()[:64]
             elif reading.metric == SKEW:
                 one.clock_skew_s = reading.value
-            asked += [(reading.device, name) for name, m in SIGNAL_METRICS.items() if m == reading.metric]
-        for device, name in asked:
-            sums = await self._store.summaries(
-                self._tenant, device, SIGNAL_METRICS[name], first * DAY_NS, now + 1, DAY_NS
-            )
-            for one_day in sums:
-                signal = SignalDay(one_day.count, one_day.mean, one_day.low, one_day.high, one_day.last)
-                found[device].signals.setdefault(day_of(one_day.time), {})[name] = signal
+            tells[reading.device].add(reading.metric)
+        for device, metrics in tells.items():
+            for name, candidates in SIGNAL_METRICS.items():
+                metric = next((m for m in candidates if m in metrics), None)
+                if metric is not None:
+                    await self._hear(found[device], device, name, metric, (first * DAY_NS, now + 1))
         return found
+
+    async def _hear(
+        self, told: Told, device: str, name: SignalName, metric: str, span: tuple[int, int]
+    ) -> None:
+        """A signal's days within a span of time."""
+        for one in await self._store.summaries(self._tenant, device, metric, *span, DAY_NS):
+            signal = SignalDay(one.count, one.mean, one.low, one.high, one.last)
+            told.signals.setdefault(day_of(one.time), {})[name] = signal
 
     async def comparisons(self, now: int) -> AsyncIterator[dict[str, list[Finding]]]:
         """Patient by patient: what comparing the devices on one came to, by device."""

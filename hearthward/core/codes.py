@@ -11,7 +11,19 @@ from typing import Final, Literal
 
 from hearthward.core.errors import ConfigError
 
-__all__ = ["BESIDE", "CLOCK_SKEW", "INTERNAL", "METRICS", "OF_GATEWAYS", "TROUBLES", "Metric", "metric"]
+__all__ = [
+    "BESIDE",
+    "CLOCK_SKEW",
+    "CYCLES",
+    "INTERNAL",
+    "METRICS",
+    "OF_GATEWAYS",
+    "SENSORS",
+    "SETTINGS",
+    "TROUBLES",
+    "Metric",
+    "metric",
+]
 
 Kind = Literal["numeric", "coded", "wave"]
 
@@ -105,6 +117,12 @@ INTERNAL: Final = OF_GATEWAYS | frozenset(
 )
 """What only our own parts say of themselves: no device measures it, nobody enters it, no patient has it."""
 
+SETTINGS: Final = tuple(f"device_setting_{n}" for n in range(1, 4))
+"""How an instrument was operated in a cycle, in units of its own."""
+SENSORS: Final = tuple(f"device_sensor_{n}" for n in range(1, 22))
+"""What an instrument's own sensors measured in a cycle, in units of its own."""
+CYCLES: Final = "device_cycles"
+"""How often an instrument was used, counted by itself; starts over after an overhaul."""
 CLOCK_SKEW: Final = "clock_skew"
 """By how much a device's clock is ahead: its gateway says so, no device measures it."""
 BESIDE: Final = frozenset(
@@ -112,6 +130,7 @@ BESIDE: Final = frozenset(
         "ambient_temperature",
         "basal_metabolism",
         "battery_level",
+        "battery_voltage",
         "body_fat",
         "body_height",
         "body_impedance",
@@ -121,6 +140,9 @@ BESIDE: Final = frozenset(
         "carboxyhemoglobin",
         "clock_skew",
         "cuff_pressure",
+        CYCLES,
+        "device_supply_voltage",
+        "device_temperature",
         "energy_expended",
         "exercise_duration",
         "exercise_intensity",
@@ -141,6 +163,8 @@ BESIDE: Final = frozenset(
         "sensor_quality",
         "sensor_run_time",
         "soft_lean_mass",
+        *SETTINGS,
+        *SENSORS,
     }
 )
 """What comes with other values, now and then, or of a room: its silence says nothing, nobody enters it."""
@@ -195,6 +219,12 @@ METRICS: Final[dict[str, Metric]] = dict(
         _m("relative_humidity", None, None, "%", 0, 100, 300),
         _m("etco2", 151708, "19891-1", "mm[Hg]", 0, 200, 5),
         _m("battery_level", None, None, "%", 0, 100, 3600),
+        # of a device itself: its board or cell, not the room and not a patient
+        _m("battery_voltage", None, None, "V", 0, 60, 3600, 3),
+        _m("device_supply_voltage", None, None, "V", 0, 300, 3600, 3),
+        _m("device_temperature", None, None, "Cel", -60, 150, 3600, 1),
+        _m(CYCLES, None, None, "1", 0, 4_294_967_295, 3600),
+        *(_m(key, None, None, "1", -1e12, 1e12, 3600, 4) for key in (*SETTINGS, *SENSORS)),
         _m("clock_skew", None, None, "s", -1e10, 1e10, 86_400),
         # waveforms: samples, never single readings; low and high bound a sample in the unit
         _m("pleth", 150452, None, "1", 0, 65_535, 1, 0, "wave"),

@@ -72,6 +72,37 @@ async def test_a_battery_that_falls_becomes_a_finding_and_a_work_order(side: Rea
     assert [a.finding.id for a in again.items] == [found.id]
 
 
+async def test_a_board_that_warms_and_a_supply_that_sags_become_findings_and_work_orders(side: RealSide):
+    for day in range(10):
+        for metric, value in (
+            ("device_temperature", 31 + 0.5 * day),
+            ("device_supply_voltage", 5.0 - 0.04 * day),
+            ("battery_voltage", 3.0),  # the supply is what counts where both are told
+        ):
+            await side.measure("oxi", metric, value, T0 + day * DAY_NS)
+    assert await side.service.health.round() == 2
+    page = await side.backend.needs_attention(SCOPE, AskedFleet())
+    found = {a.finding.kind: a.finding for a in page.items}
+    assert {kind: f.evidence["change"] for kind, f in found.items()} == {"temperature": 4.5, "voltage": -0.36}
+    assert all(f.work_order and f.proposed for f in found.values())
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    newest = file.days[-1]
+    assert newest.temperature is not None
+    assert newest.voltage is not None
+    assert (newest.temperature.mean, newest.voltage.mean) == (35.5, 4.64)
+
+
+async def test_the_voltage_of_a_cell_stands_where_no_supply_is_told(side: RealSide):
+    for day in range(6):
+        await side.measure("oxi", "battery_voltage", 3.0, T0 + day * DAY_NS)
+    await side.service.health.round()
+    assert (await side.backend.needs_attention(SCOPE, AskedFleet())).total == 0
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert [d.voltage.mean for d in file.days if d.voltage] == [3.0] * 6
+
+
 async def test_a_new_cell_ends_the_finding_and_its_order_says_so(side: RealSide):
     now = await drained(side, 10, 3.0, 50.0)
     await side.service.health.round()

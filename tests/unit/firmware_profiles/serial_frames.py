@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["CMS50D_CAPTURE", "contec5", "contec9", "df2_packet", "df7_packet", "df8", "df13", "pulse_wave"]
+__all__ = [
+    "CMS50D_CAPTURE",
+    "contec5",
+    "contec9",
+    "df2_packet",
+    "df7_packet",
+    "df8",
+    "df13",
+    "pulse_wave",
+    "report",
+]
 
 
 def _slots(hr: int, spo2: int, *, low_battery: bool) -> dict[int, int]:
@@ -58,6 +68,20 @@ def contec9(pulse: int, spo2: int, pleth: int, state: int = 5) -> bytes:
     body = [state, pleth, 0x16, pulse, spo2, 0xFF, 0xFF]
     high = sum((byte >> 7) << i for i, byte in enumerate(body))
     return bytes([1, 0x80 | high, *(byte | 0x80 for byte in body)])
+
+
+def report(cycle: int, sensor: int) -> bytes:
+    """A report of the generic instrument: a board of 20 degrees, 5 V, only the first sensor."""
+    nothing = (0x007FFFFF).to_bytes(4, "little")
+    body = cycle.to_bytes(4, "little") + (2000).to_bytes(2, "little") + (5000).to_bytes(2, "little")
+    body += bytes(12) + sensor.to_bytes(4, "little") + nothing * 20
+    frame = bytes([0xA5, 0x5A, len(body) + 5]) + body
+    crc = 0xFFFF
+    for byte in frame:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
+    return frame + crc.to_bytes(2, "little")
 
 
 def pulse_wave(count: int, top: int) -> list[int]:

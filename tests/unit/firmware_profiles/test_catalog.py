@@ -83,7 +83,8 @@ def test_it_is_described(profile: Profile):
 
 def test_one_device_has_all_its_services():
     assert CATALOG.get("sig-heart-rate").sources == (
-        "2a37", "2a19", "2a29", "2a24", "2a25", "2a27", "2a26", "2a28", "2a23", "2a2a", "2a50",
+        "2a37", "2a19", "2bf0", "2bea",
+        "2a29", "2a24", "2a25", "2a27", "2a26", "2a28", "2a23", "2a2a", "2a50",
     )  # fmt: skip
     optional = {step.characteristic for step in CATALOG.get("beurer-bm85").session if step.optional}
     assert optional == set(CATALOG.get("beurer-bm85").sources) - {"2a35"} | {"2a2b"}

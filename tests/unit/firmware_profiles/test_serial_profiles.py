@@ -23,6 +23,7 @@ from tests.unit.firmware_profiles.serial_frames import (
     df8,
     df13,
     pulse_wave,
+    report,
 )
 
 CATALOG = load_catalog()
@@ -39,7 +40,13 @@ STREAMS = {
     "contec-cms50-5byte": [contec5(60, 97, k) for k in pulse_wave(120, 100)],
     "contec-cms50-9byte": [contec9(60, 97, k) for k in pulse_wave(120, 100)],
     "masimo-ascii1": [MASIMO] * 4,
+    "generic-instrument": [report(1 + n, 90 + n) for n in range(4)],
 }
+
+
+def told_by(profile: Profile) -> str:
+    """The metric that the streams count on."""
+    return "device_sensor_1" if profile.id == "generic-instrument" else "spo2"
 
 
 class Heard:
@@ -87,7 +94,9 @@ def test_every_serial_profile_has_a_stream_here():
 def test_a_clean_stream_gives_all_its_readings(profile: Profile):
     heard = Heard(profile.id).feed(*STREAMS[profile.id])
     whole = {"contec-cms50-5byte": [97, 97], "contec-cms50-9byte": [97, 97], "masimo-ascii1": [98] * 4}
-    assert heard.values("spo2") == whole.get(profile.id, [90 + n for n in range(len(STREAMS[profile.id]))])
+    assert heard.values(told_by(profile)) == whole.get(
+        profile.id, [90 + n for n in range(len(STREAMS[profile.id]))]
+    )
     assert heard.refused == []
 
 
@@ -130,7 +139,9 @@ def test_after_noise_the_stream_is_found_again(profile: Profile):
     told = len(heard.refused)
     stream = b"".join(STREAMS[profile.id])
     heard.feed(stream, stream)
-    assert len(heard.values("spo2")) >= {"contec-cms50-5byte": 3, "contec-cms50-9byte": 3}.get(profile.id, 4)
+    assert len(heard.values(told_by(profile))) >= {"contec-cms50-5byte": 3, "contec-cms50-9byte": 3}.get(
+        profile.id, 4
+    )
     assert told + len(heard.refused) > 0
 
 
