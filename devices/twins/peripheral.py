@@ -100,9 +100,9 @@ def constant(number: int, value: bytes) -> gatt.Characteristic[bytes]:
     return gatt.Characteristic(UUID.from_16_bits(number), _PROPERTIES.READ, Attribute.READABLE, value)
 
 
-def battery_service(battery: gatt.Characteristic[bytes]) -> gatt.Service:
+def battery_service(battery: gatt.Characteristic[bytes], *beside: gatt.Characteristic[bytes]) -> gatt.Service:
     """The Battery Service."""
-    return gatt.Service(UUID.from_16_bits(_BATTERY), [battery])
+    return gatt.Service(UUID.from_16_bits(_BATTERY), [battery, *beside])
 
 
 def information_service(identity: Identity, serial: str, *, whole: bool = False) -> gatt.Service:

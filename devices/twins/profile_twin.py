@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_TROUBLE", "ProfileTwin", "Trouble", "identity_of"]
 
 _BATTERY: Final = "2a19"
+_CELL: Final = frozenset({_BATTERY, "2bf0", "2bea"})
+"""What is told of the battery beside what a device measures."""
 _INFORMATION: Final = "180a"
 _VENDOR: Final = "fff0"
 _IN: Final = "@"
@@ -125,7 +127,7 @@ class ProfileTwin(Peripheral):
         self._awaited = tuple(self._served[uuid] for uuid in dict.fromkeys(pushed))
         read = [s.characteristic for s in profile.session if s.kind == "read"]
         own = [one for one in (*pushed, *read) if one in self._encoders and SERVICES.get(one) != _INFORMATION]
-        vital = [one for one in own if one != _BATTERY] or own
+        vital = [one for one in own if one not in _CELL] or own
         self._sources = {one: self._encoders[one] for one in dict.fromkeys(vital)}
         self.metrics = frozenset().union(*(encoder.metrics for encoder in self._sources.values()))
 
@@ -192,11 +194,12 @@ class ProfileTwin(Peripheral):
     def _services(self) -> list[gatt.Service]:
         groups: dict[str, list[gatt.Characteristic[bytes]]] = {home: [] for home in self._homes()}
         for uuid, characteristic in self._served.items():
-            if uuid != _BATTERY:
+            if uuid not in _CELL:
                 groups.setdefault(self._home(uuid), []).append(characteristic)
         services = [gatt.Service(UUID(uuid), many) for uuid, many in groups.items()]
         information = information_service(self.identity, self.id, whole=True)
-        return [*services, battery_service(self._battery), information]
+        beside = [one for uuid, one in self._served.items() if uuid in _CELL and uuid != _BATTERY]
+        return [*services, battery_service(self._battery, *beside), information]
 
     def _advertisement(self) -> bytes:
         homes = self.advertised if self.advertised is not None else self._homes()
