@@ -9,29 +9,39 @@ from hearthward.core.errors import DecodeError
 if TYPE_CHECKING:
     from devices.config import OnNoise
     from devices.links.base import OnPayload
-    from firmware_profiles import Profile
+    from firmware_profiles import Framer, Profile
 
-__all__ = ["cut"]
+__all__ = ["Cutting"]
 
 
-def cut(profile: Profile, on_payload: OnPayload, on_noise: OnNoise) -> OnPayload:
-    """What hands on whole frames of one connection; ``on_payload`` itself where nothing is to be cut.
+class Cutting:
+    """Hands on the whole payloads of one connection: as they are, or cut out of the profile's stream.
 
     A serial link cuts its frames itself. What is no frame goes to ``on_noise`` with the head of its bytes.
     """
-    framing = profile.document.framing
-    if framing is None or profile.transport != "ble":
-        return on_payload
-    framer = profile.framer()
 
-    def feed(source: str, payload: bytes, ago: int = 0) -> None:
-        if source != framer.source:
-            on_payload(source, payload, ago)
+    def __init__(self, profile: Profile, on_payload: OnPayload, on_noise: OnNoise) -> None:
+        streams = profile.document.framing is not None and profile.transport == "ble"
+        self._framer: Framer | None = profile.framer() if streams else None
+        self._on_payload = on_payload
+        self._on_noise = on_noise
+
+    def __call__(self, source: str, payload: bytes, ago: int = 0) -> None:
+        """One notification."""
+        framer = self._framer
+        if framer is None or source != framer.source:
+            self._on_payload(source, payload, ago)
             return
         for item in framer.feed(payload):
             if isinstance(item, DecodeError):
-                on_noise(bytes.fromhex(str(item.details.get("head") or "")), item)
+                self._refused(item)
             else:
-                on_payload(item.source, item.payload, ago)
+                self._on_payload(item.source, item.payload, ago)
 
-    return feed
+    def end(self) -> None:
+        """The connection has ended: tell what was refused and not told yet."""
+        for error in () if self._framer is None else self._framer.end():
+            self._refused(error)
+
+    def _refused(self, error: DecodeError) -> None:
+        self._on_noise(bytes.fromhex(str(error.details.get("head") or "")), error)

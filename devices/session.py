@@ -12,8 +12,9 @@ from devices.clock_watch import ClockWatch, clock_zone
 from devices.config import DeviceConfig, LinkFactory, OnFrame, OnNoise, OnRead, OnRejected, OnState
 from devices.consuming import Sleep, backoff
 from devices.cursors import Cursors, MemoryCursors
-from devices.cutting import cut
+from devices.cutting import Cutting
 from devices.delivery import CAPACITY, Delivery, Payload, Sink
+from devices.fitting import check_firmware, has_store, line_of
 from devices.intake import Intake
 from devices.links.base import Aided, Announcing, DeviceLink, Slow
 from devices.states import NEXT_TRY, SessionState, StateLog
@@ -22,7 +23,6 @@ from devices.store_fetch import StoreFetch
 from devices.time import zone
 from devices.wave_flow import WaveFlow, WaveSink
 from firmware_profiles import Catalog, DeviceFacts, Profile
-from firmware_profiles.firmware import parse_version
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.device_states import Cause
 from hearthward.core.errors import ConfigError, DecodeError, LinkError, StoreRejected, UnsupportedDevice
@@ -225,7 +225,7 @@ class DeviceSession:
         self._set(SessionState.CONNECTING, "")
         self._intake.connecting(config.timezone)
         profile = self._profile = self._catalog.get(config.profile) if config.profile else None
-        if profile is not None and _line(profile) != config.transport:
+        if profile is not None and line_of(profile) != config.transport:
             msg = (
                 f"profile {profile.id!r} is for {profile.transport}, but the device is on {config.transport}"
             )
@@ -236,7 +236,7 @@ class DeviceSession:
             self._notice(facts)
             if profile is not None:
                 profile = self._profile = self._catalog.completed(profile, facts)
-                _check_firmware(profile, facts)
+                check_firmware(profile, facts)
             else:
                 profile = self._profile = self._catalog.match(facts)
                 if profile.transport != "ble":  # only now it is known how to listen to it
@@ -322,8 +322,13 @@ class DeviceSession:
         def whole(source: str, payload: bytes, ago: int = 0) -> None:
             self._take(profile, source, payload, ago)
 
-        on_payload = cut(profile, whole, self._noise)
+        on_payload = Cutting(profile, whole, self._noise)
+        try:
+            await self._run(link, profile, on_payload)
+        finally:
+            on_payload.end()
 
+    async def _run(self, link: DeviceLink, profile: Profile, on_payload: Cutting) -> None:
         if not any(step.mode == "indicate" for step in profile.session):
             await link.run(profile.session, on_payload)
             return
@@ -349,7 +354,7 @@ class DeviceSession:
 
     def _alive(self, profile: Profile | None) -> None:
         """The device was heard: put its idle limit off."""
-        held = profile is not None and self._delivery.pressed and _has_store(profile)
+        held = profile is not None and self._delivery.pressed and has_store(profile)
         idle = None if profile is None or held else profile.timings.idle_s
         if self._idle is not None and not self._idle.expired():
             self._idle.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)
@@ -384,26 +389,3 @@ class DeviceSession:
         self.condition.note(state, cause, self._clock.now_ns(), detail=said, next_s=next_s)
         self._states.note(state, reason, hung_up=cause is Cause.LINK_LOST and self._comes_and_goes())
         self._on_state(self.config.id, state, reason)
-
-
-def _line(profile: Profile) -> str:
-    """What a device's configuration says of how it is reached."""
-    return "ble" if profile.transport == "advertisement" else profile.transport
-
-
-def _has_store(profile: Profile) -> bool:
-    """Whether the device keeps what it is not asked for while too much waits for the sink."""
-    return any(step.mode == "indicate" or step.racp is not None for step in profile.session)
-
-
-def _check_firmware(profile: Profile, facts: DeviceFacts) -> None:
-    """Refuse a configured profile for a firmware it is not made for: its bytes may mean something else."""
-    version = None if facts.firmware is None else parse_version(facts.firmware)
-    for part in profile.parts or (profile,):
-        wanted = part.document.match.firmware_range
-        if version is not None and not wanted.everything and version not in wanted:
-            msg = (
-                f"the device's firmware is {facts.firmware}, but profile {part.id!r} is for "
-                f"{part.document.match.firmware}: configure another profile, or none to have it matched"
-            )
-            raise UnsupportedDevice(msg, firmware=facts.firmware, profile=part.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devices.cutting import cut
+from devices.cutting import Cutting
 from devices.twins.streams import notified
 from firmware_profiles import load_catalog
 from hearthward.core.errors import DecodeError
@@ -15,7 +15,7 @@ FRAME = bytes.fromhex("AA550F08015F55005700C0DA")
 def test_frames_that_begin_anywhere_are_whole_and_noise_is_told():
     heard: list[tuple[str, bytes]] = []
     noise: list[DecodeError] = []
-    feed = cut(
+    feed = Cutting(
         CATALOG.get("wellue-pc60fw"), lambda s, p, _ago=0: heard.append((s, p)), lambda _h, e: noise.append(e)
     )
     stream = FRAME + b"\x00\x01" + FRAME + FRAME
@@ -27,12 +27,29 @@ def test_frames_that_begin_anywhere_are_whole_and_noise_is_told():
 
 
 def test_whole_payloads_are_handed_on_as_they_are():
-    heard: list[bytes] = []
+    heard: list[tuple[str, bytes, int]] = []
 
-    def take(_source: str, payload: bytes, _ago: int = 0) -> None:
-        heard.append(payload)
+    def take(source: str, payload: bytes, ago: int = 0) -> None:
+        heard.append((source, payload, ago))
 
-    assert cut(CATALOG.get("sig-heart-rate"), take, lambda _h, _e: None) is take
+    feed = Cutting(CATALOG.get("sig-heart-rate"), take, lambda _h, _e: None)
+    feed("2a37", b"\x00\x48", 7)
+    feed.end()
+    assert heard == [("2a37", b"\x00\x48", 7)]
+
+
+def test_what_no_frame_followed_is_told_when_the_connection_ends():
+    noise: list[tuple[bytes, DecodeError]] = []
+    feed = Cutting(CATALOG.get("wellue-pc60fw"), lambda *_: None, lambda head, e: noise.append((head, e)))
+    feed(SOURCE, b"\x01\x02\x03" * 6)
+    assert noise == []
+    feed.end()
+    assert [(head[:3], error.reason, error.details["skipped"]) for head, error in noise] == [
+        (b"\x01\x02\x03", "malformed", 18)
+    ]
+    feed(SOURCE, FRAME[:5])
+    feed.end()
+    assert len(noise) == 1, "what the end cut off is not refused"
 
 
 def test_a_twin_notifies_the_same_stream_in_pieces():

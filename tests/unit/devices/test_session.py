@@ -297,6 +297,18 @@ async def test_refused_frames_are_counted_and_passed_on_and_the_session_goes_on(
     assert len(rig.stored) == 2
 
 
+async def test_noise_of_a_stream_that_no_frame_followed_is_counted_when_the_connection_ends():
+    rig = Rig(DeviceConfig("hr-1", "ble", "C0:00:00:00:00:01", "wellue-pc60fw"))
+    async with rig.running():
+        await rig.device.wait_listening()
+        rig.device.send("6e400003-b5a3-f393-e0a9-e50e24dcca9e", b"\x01\x02\x03")
+        assert rig.rejected == []
+        rig.device.drop()
+        await rig.until(SessionState.BACKOFF)
+        assert [r[1:] for r in rig.rejected] == [(b"\x01\x02\x03", "malformed")]
+        assert rig.count("readings_rejected_total", reason="malformed") == 1
+
+
 async def test_a_device_clock_in_the_future_is_counted_and_the_receive_time_used():
     rig = Rig(
         DeviceConfig("bp", "ble", "A", "sig-blood-pressure", "Europe/Berlin"),
