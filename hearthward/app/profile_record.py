@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from devices.cutting import cut
+from devices.cutting import Cutting
 from devices.links.base import DeviceLink
 from devices.links.factory import Links
 from devices.links.radio import open_radio
@@ -62,8 +62,12 @@ async def record(
         def noise(_head: bytes, _error: DecodeError) -> None:
             into.noise += 1
 
-        async with asyncio.timeout(seconds):
-            await link.run(profile.session, cut(profile, heard, noise))
+        cutting = Cutting(profile, heard, noise)
+        try:
+            async with asyncio.timeout(seconds):
+                await link.run(profile.session, cutting)
+        finally:
+            cutting.end()
     except TimeoutError:
         pass
     except LinkError:
