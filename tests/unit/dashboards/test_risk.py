@@ -11,7 +11,7 @@ from dashboards.live.views import risk_shown
 from dashboards.risk_models import Risk, RiskReason
 from dashboards.risk_words import factors
 from hearthward.trust.access import Role, scope_of
-from tests.unit.dashboards.test_live import follow, until
+from tests.unit.dashboards.followed import follow, until
 from tests.unit.dashboards.webworld import T0, S, World, seeded, world
 
 RISK = Risk(

@@ -12,8 +12,8 @@ from devices.clock_watch import LIVE_AFTER_NS
 from firmware_profiles import DeviceFacts
 from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.model import Quality
-from tests.unit.devices.test_session import LiveClock, Rig
-from tests.unit.devices.test_store_fetch import KEEPING, Gateway
+from tests.unit.devices.metered import KEEPING, Gateway
+from tests.unit.devices.rigged import LiveClock, Rig
 from tests.unit.devices.test_store_untimed import UnsetMeter
 
 CUFF = "2a35"

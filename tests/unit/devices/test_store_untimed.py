@@ -11,7 +11,7 @@ from devices.links.fake_store import FakeControlPoint
 from devices.twins.store import RecordStore, StoredRecord
 from firmware_profiles import RacpStep, load_catalog
 from hearthward.core.model import Quality
-from tests.unit.devices.test_store_fetch import KEEPING, Gateway, Identity, Meter
+from tests.unit.devices.metered import KEEPING, Gateway, Identity, Meter
 
 
 class UnsetMeter(Meter):
