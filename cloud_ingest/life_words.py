@@ -31,6 +31,10 @@ _KINDS: Final[dict[str, Text]] = {
     "undelivered": {"en": "not delivered: {hop}", "zh": "未送达:{hop}"},
 }
 _INSTEAD: Final[dict[tuple[str, str], Text]] = {
+    ("note", "relearn"): {
+        "en": "the new level has held: what is usual is learned anew",
+        "zh": "新水平已持续稳定:重新学习平时情况",
+    },
     ("update", "merged"): {"en": "the gateway's alarm is the same one", "zh": "与网关的报警为同一事件"},
     ("update", "joined"): {"en": "the lower stage of it began, too", "zh": "其较轻阶段也已开始"},
     ("update", "part_over"): {"en": "one stage of it is over", "zh": "其中一个阶段已结束"},

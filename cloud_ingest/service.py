@@ -23,6 +23,7 @@ from cloud_ingest.frame_watch import FrameWatches
 from cloud_ingest.gateway_trouble import GatewayTrouble
 from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.knowing import Knowing
+from cloud_ingest.level_watch import LevelWatch
 from cloud_ingest.maintenance import Maintenance
 from cloud_ingest.message_push import MessagePush
 from cloud_ingest.notifier import Notifier
@@ -187,6 +188,7 @@ class CloudService:
             clock=clock,
             telemetry=telemetry,
         )
+        self._levels = LevelWatch(lambda: self.pipeline.state, self.pipeline.act, telemetry)
         self._arrivals = Arrivals(
             tenant=self.tenant,
             pipeline=self.pipeline,
@@ -238,6 +240,7 @@ class CloudService:
                 group.create_task(offers(self.publisher, self.gateways), name="cloud-offers")
                 group.create_task(self.books.run(), name="cloud-books")
                 group.create_task(self.watch.run(), name="cloud-watch")
+                group.create_task(self._levels.run(), name="cloud-levels")
                 group.create_task(self.store.run(self.facts.of_part(STORE_SERVER)), name="cloud-store")
                 group.create_task(self.waves.run(self.facts.of_part(WAVES)), name="cloud-waves")
                 group.create_task(probes(self.source, self.pulse, self.telemetry), name="cloud-broker-probe")

@@ -350,6 +350,12 @@ class Series:
             if not (feature.sound_only and quality & DOUBTED):
                 feature.push(self.time, self.value, frozen=frozen)
 
+    def relearn(self) -> None:
+        """What was usual of it is so no more."""
+        for feature in self.features.values():
+            if isinstance(feature, Novelty):
+                feature.relearn()
+
     def need(self, keys: tuple[str, ...]) -> None:
         """Keep exactly these derived quantities; new ones begin with the newest value."""
         if self.features.keys() == set(keys):

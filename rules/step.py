@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rules.model import Adopt, Command, Configuration, Input, Readings, Tick, Transition
+from rules.response.orders import RELEARN
 from rules.response.react import react
 from rules.risk import with_risk
 from rules.state import State
@@ -45,4 +46,7 @@ def answer(work: Work, event: Input) -> tuple[Transition, ...]:
     responses, transitions = react(state.responses, event, work.transitions, state.rules)
     if transitions or not isinstance(event, Command):
         state.responses, state.seq = responses, event.seq
+    if isinstance(event, Command) and event.kind == RELEARN:
+        for name in {t.patient for t in transitions if t.detail.get("why") == RELEARN}:
+            work.relearn(name, event.to)
     return tuple(transitions)

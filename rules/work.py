@@ -286,6 +286,15 @@ class Work:
         self.episodes.adopt(event, subject)
         self.settle(event.subject, subject)
 
+    def relearn(self, name: str, metric: str) -> None:
+        """A subject's signal has a new level for good: what is usual of it is learned anew."""
+        if name not in self.state.subjects:
+            return
+        subject = self.subject(name)
+        for series in subject.series.get(metric, {}).values():
+            series.relearn()
+        subject.doubt()
+
     # -- configuration
 
     def configure(self, event: Configuration) -> None:

@@ -101,6 +101,18 @@ class Novelty:
         self.output: float | None = None
         self.terms: Evidence | None = None
 
+    @property
+    def residual(self) -> tuple[float, float] | None:
+        """When (s) the newest mean was taken, and how far it lies from the slow one; None at first."""
+        usual = self._stack.usual
+        if self._waiting is None or usual is None:
+            return None
+        return self._waiting[0], self._waiting[1] - usual
+
+    def relearn(self) -> None:
+        """What was usual is so no more: begin with the next value."""
+        self._begin()
+
     def push(self, time: int, value: float, *, frozen: bool) -> None:
         """Add a value to its pace; when the pace is over, judge their mean by all that was before."""
         if time - self._last >= self._pace:

@@ -136,6 +136,11 @@ class RecordStack:
         return self._clock.pace
 
     @property
+    def usual(self) -> float | None:
+        """The slow mean; None before the first reading."""
+        return None if self._levels is None else self._levels.slow
+
+    @property
     def watched(self) -> float:
         """For how long the stream has been known in seconds; a silence counts no more than its cap."""
         return self._clock.age * self._clock.pace

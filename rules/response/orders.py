@@ -22,7 +22,10 @@ from rules.response.signals import Signals
 from rules.response.timetable import ns
 from rules.rule import SECOND
 
-__all__ = ["COMMANDS", "Orders"]
+__all__ = ["COMMANDS", "RELEARN", "Orders"]
+
+RELEARN: Final = "relearn"
+"""What is usual of the signal ``to`` has changed for good (``cloud_ingest.level_watch``)."""
 
 _OFF: Final[dict[str, InactivationKind]] = {
     "audio_off": "audio_off",
@@ -40,6 +43,7 @@ _ON_ALARM: Final = frozenset(
         "acknowledge",
         "note",
         "undelivered",
+        RELEARN,
     }
 )
 COMMANDS: Final = _ON_ALARM | _OFF.keys() | {"pause_audio", "resume_audio", "resume"}
@@ -194,6 +198,11 @@ class Orders(Signals):
         if not command.note.strip():
             raise refused(code="nothing", text="a note needs a text", alarm=response.alarm)
         self.tell("note", response, actor=command.actor, note=command.note)
+
+    def _relearn(self, command: Command, response: Response) -> None:
+        """Said in the alarm's life; the learning is the rules' (``rules.step.answer``)."""
+        self._active(response)
+        self.tell("note", response, why=RELEARN, metric=command.to)
 
     def _undelivered(self, command: Command, response: Response) -> None:
         """A hop failed for good; when none of the step's is left, the next one is taken.

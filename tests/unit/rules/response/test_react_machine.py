@@ -370,7 +370,7 @@ class Life(RuleBasedStateMachine):
             return "no_alarm"
         if c.kind in {"pause_audio", "resume_audio"}:
             return self._quietened(c, entry)
-        if c.kind in {"accept", "take_over", "reject", "release", "redirect"} and entry.latched:
+        if c.kind in {"accept", "take_over", "reject", "release", "redirect", "relearn"} and entry.latched:
             return "ended"
         taken = entry.owner not in {None, c.actor}
         mine = entry.owner == c.actor
