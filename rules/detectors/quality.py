@@ -19,7 +19,7 @@ Memory is in time, not in samples: 1 Hz and three values a day share the code. P
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from math import exp, inf
 from typing import Any, Final, NamedTuple
@@ -206,10 +206,10 @@ class SubjectGate:
 
     def judge(self, time: int, rows: Sequence[_Now], keep: int) -> Iterator[tuple[int, int]]:
         """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
-        fresh = []
+        fresh, here = [], {row.device for row in rows}
         for row in rows:
             limits = LIMITS[row.metric]
-            stream = self._stream(row.metric, row.device, time, keep)
+            stream = self._stream(row.metric, row.device, time - keep, here)
             if not limits.low <= row.value <= limits.high:
                 yield row.i, IMPOSSIBLE
             elif time > stream.time:
@@ -225,13 +225,14 @@ class SubjectGate:
                 stream.bits |= self._others(row, time, stream)
             yield row.i, stream.bits
 
-    def _stream(self, metric: str, device: str, time: int, keep: int) -> Stream:
+    def _stream(self, metric: str, device: str, since: int, here: Collection[str]) -> Stream:
+        """A device's; for a new one those make room that are silent ``since`` and not told of ``here``."""
         devices = self.streams.get(metric)
         if devices is None:
             devices = self.streams[metric] = {}
         found = devices.get(device)
         if found is None:
-            for silent in [d for d, s in devices.items() if s.time < time - keep]:
+            for silent in [d for d, s in devices.items() if s.time < since and d not in here]:
                 del devices[silent]
             found = devices[device] = Stream()
         elif self._own is not None and (metric, device) not in self._own:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgpack
 import pytest
@@ -239,6 +240,18 @@ def test_a_copying_pass_leaves_the_state_alone_and_a_repeat_is_told_the_same():
     assert state.to_bytes() == before
     assert refine(state.gate, lost, 0, LONG).quality == looked.quality
     assert refine(state.gate, lost, 0, LONG).quality == looked.quality
+
+
+@pytest.mark.parametrize("before", [[], [(0, "d", "spo2", 97.0)]], ids=["both new", "one silent for long"])
+def test_of_two_devices_that_begin_at_once_both_are_remembered(before: list[Said]):
+    at, together, apart = 40 * 86_400, dict[str, Any](), dict[str, Any]()
+    one, other = (at, "d", "spo2", 97.0), (at, "e", "spo2", 96.0)
+    verdicts([*before, one, other], together)
+    verdicts(before, apart)
+    verdicts([one], apart)
+    verdicts([other], apart)
+    assert together["p"].pack() == apart["p"].pack()
+    assert sorted(together["p"].streams["spo2"]) == ["d", "e"]
 
 
 def test_a_copy_has_all_that_is_remembered_and_is_ones_own():
