@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from rules.model import Command, Configuration, Input, Transition
 from rules.response.model import NEVER, Responses
-from rules.response.rising import Rising, graver_first
+from rules.response.rising import Rising
 from rules.rule import RuleSet
 
 __all__ = ["due", "react"]
@@ -31,8 +31,7 @@ def react(
     now = max(before.clock, event.now)
     acts = Rising(before, event.seq, now, rules)
     acts.run_timers()
-    for transition in graver_first(decided, rules):
-        acts.condition(transition)
+    acts.conditions(decided)
     if isinstance(event, Command):
         acts.command(event)
     elif isinstance(event, Configuration):

@@ -42,6 +42,12 @@ def graver_first(decided: Sequence[Transition], rules: RuleSet) -> list[Transiti
 class Rising(Acts):
     """Applies one input."""
 
+    def conditions(self, decided: Sequence[Transition]) -> None:
+        """Take all that the rules decided by one input."""
+        self._closed = frozenset(t.alarm for t in decided if t.kind in _CLOSING)
+        for transition in graver_first(decided, self.rules):
+            self.condition(transition)
+
     def condition(self, decided: Transition) -> None:
         """Take what the rules decided about one alarm, or about a part of one."""
         name = self.joined.get(decided.alarm, decided.alarm)
@@ -51,7 +57,7 @@ class Rising(Acts):
             super().condition(self._into(decided))
         elif decided.kind == "start":
             rule = self.rules.by_id[decided.rule]
-            present = self._present(decided.patient, rule)
+            present = None if self._over_already(decided) else self._present(decided.patient, rule)
             if present is None:
                 super().condition(decided)
             else:
@@ -70,6 +76,11 @@ class Rising(Acts):
 
     # -- a further stage begins
 
+    def _over_already(self, decided: Transition) -> bool:
+        """Whether it is told late of what has ended at a gateway: that is no part of what is open now."""
+        origin = decided.detail.get("origin")
+        return origin is not None and (origin["ended"] is not None or decided.alarm in self._closed)
+
     def _present(self, subject: str, rule: Rule) -> Response | None:
         """The active alarm of which a rule's condition is another stage."""
         if isinstance(rule.condition, Repeat):
@@ -77,7 +88,8 @@ class Rising(Acts):
         for response in self.open.values():
             if response.subject != subject or response.condition != "active":
                 continue
-            for key in _keys(response):
+            keys = _keys(response)
+            for key in keys if rule.key not in keys else ():
                 other = self.rules.by_id.get(key)
                 if other is None or isinstance(other.condition, Repeat):
                     continue

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hearthward.core.errors import RuleError
-from rules import Configuration, Engine, Rule, RuleSet, State
+from rules import Configuration, Engine, Rule, RuleSet, State, Transition
 from rules.conditions import Repeat
 from rules.model import Adopt
 from rules.response.answers import JOINED_KEPT
@@ -281,6 +281,22 @@ def test_what_a_gateway_decides_raises_the_alarm_under_its_name():
         ("update", alarm, "merged", "active")
     ]
     assert play.answer("edge-2").alarm == alarm
+
+
+def test_what_was_over_at_a_gateway_before_is_told_late_by_itself():
+    play = scene()
+    alarm = play.begin(60, spo2=85)
+    found = word(play, 70, "edge-1", onset=at(20), at=at(20), ended=at(40), last=at(40), told=False)
+    assert [(t.kind, t.alarm) for t in found] == [("start", "edge-1"), ("end", "edge-1")]
+    assert loud_as(found[0]) == FIRST, "nobody was told of it"
+    assert play.answer(alarm).parts == ()
+    assert play.answer(alarm).onset == at(60)
+    low = word(play, 80, "edge-2", rule="low", onset=at(42), at=at(42), ended=at(50), last=at(50), told=False)
+    assert [(t.kind, t.alarm) for t in low] == [("start", "edge-2"), ("end", "edge-2")]
+
+
+def loud_as(transition: Transition) -> set[str]:
+    return {":".join(hop) for hop in transition.detail["told"]}
 
 
 def test_a_late_word_on_a_stage_that_is_over_makes_no_alarm_of_it():
