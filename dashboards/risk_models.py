@@ -8,7 +8,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.models import Instant
+from rules.conditions import RISK
 from rules.risk_now import RiskNow
+from rules.rule import amount
 
 __all__ = ["Risk", "RiskReason", "risk_view"]
 
@@ -41,6 +43,11 @@ class Risk(_View):
     before_at: Instant | None = None
     conscious: bool = Field(False, description="whether consciousness is known, without which it is weaker")
     reasons: list[RiskReason] = Field(default_factory=list, description="what raises it most first")
+
+    @staticmethod
+    def percent(value: float) -> str:
+        """A risk as people read it."""
+        return amount(RISK, value)
 
 
 def risk_view(risk: RiskNow) -> Risk:

@@ -14,6 +14,7 @@ from rules.checks_said import said
 from rules.conditions import DETECTOR, HEARTBEAT, RISK, Number
 from rules.document import Where, nearest
 from rules.finding import Finding, is_coded, known_metrics, unknown, value_range
+from rules.models.deterioration import shipped
 from rules.news2 import METRICS_OF
 from rules.schema import RuleFile
 from rules.shapes import (
@@ -76,6 +77,16 @@ def _subject(file: RuleFile) -> Iterator[Finding]:
 
 def _learned(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Finding]:
     """What a model has learned is shown beside the hard limits, and is no reason for the loudest alarm."""
+    for where, node in nodes:
+        if not isinstance(node, DetectorFile) or node.calibration is None:
+            continue
+        if node.signal != RISK:
+            yield Finding((*where, "calibration"), f"only {RISK} has one")
+        elif file.smoothing is not None:
+            yield Finding((*where, "calibration"), "a recalibrated risk is not smoothed")
+        elif node.calibration.training != shipped().version:
+            text = f"the model shipped is of training {shipped().version}: recalibrate it for that"
+            yield Finding((*where, "calibration", "training"), text)
     if file.priority == "high" and any(isinstance(n, DetectorFile) and n.signal == RISK for _, n in nodes):
         yield Finding(("priority",), "a learned risk may be of medium priority at most")
     if not any(isinstance(n, UnusualFile) for _, n in nodes):

@@ -107,7 +107,7 @@ class Compiled:
         """Whether a value, known from now on, may make the rule hold by itself or together with others."""
         if any(self.negative):
             return True
-        plain = [x for x in self.leaves if isinstance(x, Threshold) and x.smoothing is None]
+        plain = [x for x in self.leaves if isinstance(x, Threshold) and x.plain]
         if any(x.metric == metric and breaches(x.op, float(x.value), value) for x in plain):
             return True
         if not any(isinstance(leaf, Score) for leaf in self.leaves):
@@ -155,7 +155,7 @@ def _required(node: Node) -> Iterator[str]:
 
 def _plain(node: Node) -> bool:
     match node:
-        case Threshold(smoothing=None):
+        case Threshold(smoothing=None, calibration=None):
             return True
         case Any_(parts):
             return all(_plain(p) for p in parts)

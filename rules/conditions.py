@@ -16,10 +16,13 @@ from rules.detectors.novelty import Direction
 __all__ = [
     "DETECTOR",
     "HEARTBEAT",
+    "INTERCEPTS",
     "RISK",
+    "SLOPES",
     "SYMBOLS",
     "All",
     "Any_",
+    "Calibration",
     "Change",
     "Count",
     "Deviation",
@@ -89,6 +92,23 @@ class Smoothing:
     above: float | None = None
 
 
+SLOPES: Final = (0.2, 5.0)
+INTERCEPTS: Final = (-6.0, 6.0)
+"""Beyond these a calibration would say that the model is of no use at the site: it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a site has found a learned risk to be worth: its log-odds times ``slope`` plus ``intercept``.
+
+    It belongs to one ``training`` of the model, and counts for no other.
+    """
+
+    training: int
+    slope: float
+    intercept: float
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """One limit on one signal; it clears ``hysteresis`` back from it."""
@@ -98,6 +118,12 @@ class Threshold:
     value: Number
     hysteresis: Number = 0.0
     smoothing: Smoothing | None = None
+    calibration: Calibration | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the value itself is judged, and nothing that is derived from it."""
+        return self.smoothing is None and self.calibration is None
 
     @property
     def falling(self) -> bool:
@@ -248,8 +274,8 @@ _KINDS: Final[dict[str, type]] = {
     "not": Not,
     "repeat": Repeat,
 }
-_LATER: Final = frozenset({"asked", "prior"})
-"""Fields of a deviation that came later: a rule without them is the same as ever."""
+_LATER: Final = frozenset({"asked", "prior", "calibration"})
+"""Fields of leaves that came later: a rule without them is the same as ever."""
 _NAMES: Final = {cls: name for name, cls in _KINDS.items()}
 
 
@@ -312,6 +338,8 @@ def node_content(node: Node) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Smoothing):
         return [value.kind, float(value.window_s), value.min_count, value.above]
+    if isinstance(value, Calibration):
+        return [value.training, float(value.slope), float(value.intercept)]
     if isinstance(value, Prior):
         return [float(value.level), float(value.spread), float(value.weight), float(value.every_s)]
     if isinstance(value, tuple):
@@ -333,6 +361,8 @@ def from_content(content: Mapping[str, Any]) -> Node:
 def _rich(key: str, value: Any) -> Any:
     if key == "smoothing" and value is not None:
         return Smoothing(*value)
+    if key == "calibration" and value is not None:
+        return Calibration(*value)
     if key == "prior" and value is not None:
         return Prior(*value)
     if key == "parts":

@@ -215,7 +215,7 @@ def judge_alone(
     results = []
     for leaf in compiled.leaves:
         found = _UNKNOWN
-        if isinstance(leaf, Threshold) and leaf.smoothing is None:
+        if isinstance(leaf, Threshold) and leaf.plain:
             found = _of_values(leaf, [m for m in readings if m.metric == leaf.metric])
         elif isinstance(leaf, Score) and context is not None:
             found = _score(leaf, _parameters(partial(_of_metric, readings), context))

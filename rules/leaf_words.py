@@ -56,6 +56,8 @@ _SCORES: Final[dict[str, Text]] = {
 
 def smoothing_words(leaf: Threshold) -> Text:
     """What the limit is compared with: the signal, or a mean or median of it."""
+    if leaf.calibration is not None:
+        return said("{signal}, recalibrated", "{signal}(本站校准)", signal=signal(leaf.metric))
     if leaf.smoothing is None:
         return signal(leaf.metric)
     kind = {"mean": said("mean", "均值"), "median": said("median", "中位数")}[leaf.smoothing.kind]
@@ -161,7 +163,7 @@ class LeafWords:
             case Threshold(op=op, value=limit):
                 return said(
                     "{name} {value} is {no}{symbol} {limit}{when}"
-                    if leaf.smoothing is None
+                    if leaf.plain
                     else "{name}, {value}, is {no}{symbol} {limit}{when}",
                     "{name} {value} {no}{symbol} {limit}{when}",
                     name=smoothing_words(leaf),

@@ -155,6 +155,8 @@ def _from(leaf: Leaf, column: Sequence[tuple[int, str, float]], onset: int) -> i
             window = smoothing.window_s
         case Change(within_s=within):
             window = within
+        case Threshold():  # recalibrated: each value is by itself
+            window = 0.0
         case _:
             assert isinstance(leaf, Deviation | Unusual)  # noqa: S101 - only they remember everything
             return 0

@@ -187,6 +187,8 @@ def _threshold(leaf: Threshold, rule: Rule) -> str:
         what += f" (at least {smooth.min_count} values)"
     if smooth is not None and smooth.above is not None:
         what += f" (of values above {number(smooth.above)})"
+    if (own := leaf.calibration) is not None:
+        what += f" (recalibrated: slope {number(own.slope)}, intercept {number(own.intercept)})"
     text = f"{what} {leaf.op.replace('_', ' ')} {_value(leaf, leaf.value, rule)}"
     back = _plain(leaf.hysteresis, rule)
     if not back:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from rules.conditions import RISK
+from rules.conditions import RISK, Calibration, Threshold, leaves
 from rules.models.deterioration import Reason
+from rules.models.recalibration import recalibrated
 from rules.models.watch import Trend
-from rules.rule import SECOND
+from rules.rule import SECOND, Rule
 from rules.state import State
 
 __all__ = ["RiskNow", "RiskState", "risk_now"]
@@ -21,7 +22,7 @@ class RiskNow:
     """A risk as told to the rules, when (UTC ns), what it was ``before`` (then), and of what it is made.
 
     ``unknown``: the model has not seen enough of the patient. ``stale``: it rests on values that no rule
-    would count any more.
+    would count any more. A site's calibration is in it.
     """
 
     state: RiskState
@@ -39,21 +40,38 @@ _UNKNOWN: Final = RiskNow("unknown")
 def risk_now(state: State, patient: str, now: int) -> RiskNow | None:
     """The patient's risk at ``now`` (UTC ns); None: no rule in force on it is meant for such a patient."""
     context = state.context(patient)
-    known = (r for r in state.rules.by_metric.get(RISK, ()) if not r.shadow and context.applies(r))
-    counts = max((r.inputs[RISK] for r in known), default=None)
-    if counts is None:
+    known = [r for r in state.rules.by_metric.get(RISK, ()) if not r.shadow and context.applies(r)]
+    if not known:
         return None
+    counts = max(r.inputs[RISK] for r in known)
+    calibration = next((c for r in known if (c := _calibration(r)) is not None), None)
     subject = state.subjects.get(patient)
     watch = None if subject is None else subject.watch
     if watch is None or watch.value is None:
         return _UNKNOWN
+    value = _at_site(calibration, watch.value)
+    if value is None:
+        return _UNKNOWN
     at, before = round(watch.judged * SECOND), watch.before()
+    slope = 1.0 if calibration is None else calibration.slope
     return RiskNow(
         state="stale" if now - at > counts * SECOND else "known",
-        value=watch.value,
+        value=value,
         at=at,
         trend=watch.trend(),
-        before=None if before is None else (round(before[0] * SECOND), before[1]),
-        reasons=watch.reasons,
+        before=None
+        if before is None
+        else (round(before[0] * SECOND), _at_site(calibration, before[1]) or 0.0),
+        reasons=tuple(r._replace(term=slope * r.term) for r in watch.reasons),
         conscious=watch.course.conscious,
     )
+
+
+def _calibration(rule: Rule) -> Calibration | None:
+    """What a site has found the risk to be worth, if the rule says so."""
+    found = (x for x in leaves(rule.condition) if isinstance(x, Threshold) and x.metric == RISK)
+    return next((x.calibration for x in found if x.calibration is not None), None)
+
+
+def _at_site(calibration: Calibration | None, risk: float) -> float | None:
+    return risk if calibration is None else recalibrated(calibration, risk)

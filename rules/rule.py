@@ -66,7 +66,9 @@ def number(value: float) -> str:
 
 def amount(metric: str, value: float) -> str:
     """A value of a signal as people write it, without its unit; a learned risk in percent: ``34 %``."""
-    return f"{100 * value:.0f} %" if metric == RISK else number(value)
+    if metric != RISK:
+        return number(value)
+    return f"{100 * value:.0f} %" if value >= 0.1 else f"{round(100 * value, 1):g} %"  # noqa: PLR2004 - a tenth
 
 
 def span(seconds: float) -> str:

@@ -88,6 +88,13 @@ def _clearing(leaf: Leaf) -> Iterator[Text]:
             name=signal(leaf.metric),
             n=number(float(leaf.clear_below)),
         )
+    if isinstance(leaf, Threshold) and (own := leaf.calibration) is not None:
+        yield said(
+            "Recalibrated by this site: log-odds times {slope}, plus {intercept}.",
+            "由本站重新校准:对数几率乘以 {slope},再加 {intercept}。",
+            slope=number(own.slope),
+            intercept=number(own.intercept),
+        )
     if isinstance(leaf, Threshold) and float(leaf.hysteresis):
         back = float(leaf.hysteresis)
         clear = float(leaf.value) + back if leaf.falling else float(leaf.value) - back

@@ -16,8 +16,11 @@ from pydantic_core import PydanticCustomError
 from hearthward.core.codes import METRICS
 from rules.conditions import (
     DETECTOR,
+    INTERCEPTS,
+    SLOPES,
     All,
     Any_,
+    Calibration,
     Change,
     Count,
     Deviation,
@@ -132,6 +135,14 @@ class LimitFile(Strict):
         return Threshold(self.signal, self.op, value, back, smoothing)
 
 
+class CalibrationFile(Strict):
+    """What a site has found a learned risk to be worth; made by ``hearthward rules recalibrate``."""
+
+    training: Annotated[int, Field(ge=1)]
+    slope: Annotated[float, Field(ge=SLOPES[0], le=SLOPES[1], allow_inf_nan=False)]
+    intercept: Annotated[float, Field(ge=INTERCEPTS[0], le=INTERCEPTS[1], allow_inf_nan=False)]
+
+
 class DetectorFile(Strict):
     """A limit on a detector's score."""
 
@@ -139,6 +150,7 @@ class DetectorFile(Strict):
     op: Operator
     value: NumberFile
     hysteresis: NumberFile = 0.0
+    calibration: CalibrationFile | None = None
 
     @property
     def signal(self) -> str:
@@ -147,7 +159,9 @@ class DetectorFile(Strict):
 
     def node(self, smoothing: Smoothing | None) -> Threshold:
         """The condition that it means."""
-        return Threshold(self.signal, self.op, self.value, self.hysteresis, smoothing)
+        told = self.calibration
+        own = None if told is None else Calibration(told.training, told.slope, told.intercept)
+        return Threshold(self.signal, self.op, self.value, self.hysteresis, smoothing, own)
 
 
 class RiseFile(Strict):

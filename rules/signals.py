@@ -12,10 +12,11 @@ from math import exp, fsum, inf
 from typing import Any, ClassVar, Final, Protocol, Self
 
 from hearthward.core.model import Quality
-from rules.conditions import Change, Count, Deviation, Leaf, Operator, Threshold, Unusual
+from rules.conditions import Calibration, Change, Count, Deviation, Leaf, Operator, Threshold, Unusual
 from rules.detectors.baseline import Baseline, Prior
 from rules.detectors.novelty import Novelty
 from rules.detectors.priors import POPULATION
+from rules.models.recalibration import recalibrated
 from rules.rule import SECOND
 
 __all__ = ["DOUBTED", "Feature", "Series", "breaches", "feature_key", "make_feature"]
@@ -216,6 +217,31 @@ class _Level:
         return True
 
 
+class _Calibrated:
+    """A learned risk as a site has found it to be; None where it was calibrated for another training."""
+
+    __slots__ = ("_calibration", "output")
+    sound_only: ClassVar[bool] = False
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._calibration = calibration
+        self.output: float | None = None
+
+    def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        self.output = recalibrated(self._calibration, value)
+
+    def shift(self, by: int) -> None:
+        pass
+
+    def pack(self) -> list[Any]:
+        return [self.output]
+
+    def unpack(self, packed: list[Any]) -> bool:
+        (output,) = packed
+        self.output = output if recalibrated(self._calibration, 0.5) is not None else None
+        return True
+
+
 class _Breaches:
     """How many values of a window ``(t - window, t]`` were beyond a limit."""
 
@@ -254,6 +280,8 @@ def feature_key(leaf: Leaf) -> str | None:  # noqa: PLR0911 - one a kind of leaf
         case Threshold(smoothing=smoothing) if smoothing is not None:
             above = "" if smoothing.above is None else f" {float(smoothing.above)}"
             return f"{smoothing.kind} {float(smoothing.window_s)} {smoothing.min_count}{above}"
+        case Threshold(calibration=found) if found is not None:
+            return f"calibrated {found.training} {float(found.slope)} {float(found.intercept)}"
         case Change(direction=direction, within_s=within):
             return f"{direction} {float(within)}"
         case Deviation(tau_s=tau, learn_s=learn, asked=of, prior=prior) if (
@@ -287,6 +315,8 @@ def make_feature(key: str) -> Feature:  # noqa: PLR0911 - one a kind of quantity
         case "unusual":
             direction: Any = parts[1]
             return Novelty(direction, _ns(parts[2]), POPULATION.get(parts[0]))
+        case "calibrated":
+            return _Calibrated(Calibration(int(parts[0]), float(parts[1]), float(parts[2])))
         case "level":
             return _Level(_ns(parts[0]), _ns(parts[1]))
         case _:

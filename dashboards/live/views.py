@@ -66,7 +66,7 @@ def risk_shown(risk: Risk) -> list[Any]:
     """``[state, what stands on the tile, as of when in ms]``: ``["known", "34 % ↑", 1767225600000]``."""
     if risk.value is None or risk.at is None:
         return [risk.state, "–", 0]  # noqa: RUF001 - a dash
-    return [risk.state, f"{100 * risk.value:.0f} %{ARROWS[risk.trend]}", risk.at // MS]
+    return [risk.state, f"{risk.percent(risk.value)}{ARROWS[risk.trend]}", risk.at // MS]
 
 
 def _ms(at: int | None) -> int | None:

@@ -50,6 +50,30 @@ def add_release_commands(group: click.Group, told: Wrap, settings: Callable[...,
 
         click.echo(asyncio.run(rulebook.list_releases(settings(context))))
 
+    @group.command("recalibrate")
+    @click.argument("outcomes", type=click.Path(dir_okay=False, path_type=Path))
+    @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the rule.")
+    @click.pass_context
+    @told
+    def recalibrate(context: click.Context, outcomes: Path, out: Path | None) -> None:
+        """Learn from OUTCOMES (patient,outcome) what the learned risk was worth here.
+
+        Outcomes are died, intensive_care or discharged, of stays that have ended. With --out the rule
+        `deterioration` is written with what was learned, to be drafted, tried and approved like any other.
+        """
+        from hearthward.app import recalibrate as app
+        from hearthward.core.errors import ConfigError
+
+        found = asyncio.run(app.recalibrate(settings(context), outcomes))
+        click.echo(app.report(found))
+        if out is None:
+            return
+        if found.learned.refused is not None:
+            msg = f"{out} is not written: {found.learned.refused}"
+            raise ConfigError(msg, file=str(outcomes))
+        out.write_text(app.rule_text(found.learned), encoding="utf-8")
+        click.echo(f"written to {out}; next: hearthward rules draft {out} --login YOURS")
+
     @group.command("rollback")
     @click.argument("rule")
     @_login
