@@ -112,6 +112,9 @@ class Encounter(_View):
     bed: str | None = None
     start: Instant
     end: Instant | None = None
+    outcome: Literal["discharged", "intensive_care", "died"] | None = Field(
+        None, description="how it ended; null: nobody has said so"
+    )
 
 
 class Condition(_View):

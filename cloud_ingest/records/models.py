@@ -163,7 +163,10 @@ class Patient(Base):
 
 
 class Encounter(Base):
-    """A patient's stay in a bed, or care at home; ``ward`` is who is responsible meanwhile."""
+    """A patient's stay in a bed, or care at home; ``ward`` is who is responsible meanwhile.
+
+    ``outcome`` is how it ended, where somebody has said so.
+    """
 
     __tablename__ = "encounters"
     __table_args__ = (
@@ -186,6 +189,7 @@ class Encounter(Base):
     bed: Mapped[str | None]
     start: Mapped[int]
     end: Mapped[int | None]
+    outcome: Mapped[str | None]
 
 
 class Gateway(Base):

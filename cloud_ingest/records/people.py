@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, exists, or_, select
 
@@ -51,6 +51,11 @@ class EncounterFields(TypedDict, total=False):
     ward: str | None
     start: int
     end: int | None
+    outcome: str | None
+
+
+OUTCOMES: Final = ("discharged", "intensive_care", "died")
+"""What a stay may have ended in."""
 
 
 class Patients(Repository):
@@ -164,8 +169,14 @@ class Encounters(Repository):
         return row
 
     def change(self, scope: Scope, encounter: str, **fields: Unpack[EncounterFields]) -> Encounter:
-        """Correct what was entered wrongly, for the whole stay. To move a patient use ``move``."""
+        """Correct what was entered wrongly, for the whole stay, or say how it ended.
+
+        To move a patient use ``move``. Raises ConfigError.
+        """
         row = self.get(scope, encounter)
+        outcome = fields.get("outcome", row.outcome)
+        if outcome is not None and outcome not in OUTCOMES:
+            refuse("outcome", f"{outcome!r} is no outcome of a stay; choose of {', '.join(OUTCOMES)}")
         bed = fields.get("bed", row.bed)
         asked = fields.get("ward", None if bed != row.bed else row.ward)
         changed = Encounter(
@@ -179,7 +190,8 @@ class Encounters(Repository):
             end=fields.get("end", row.end),
         )
         self._free(changed)
-        self._change(row, {n: getattr(changed, n) for n in ("ward", "bed", "start", "end")})
+        found = {n: getattr(changed, n) for n in ("ward", "bed", "start", "end")}
+        self._change(row, {**found, "outcome": outcome})
         return row
 
     def move(

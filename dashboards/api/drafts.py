@@ -40,6 +40,9 @@ Date = Annotated[_Date | None, BeforeValidator(_blank_is_none)]
 Flag = Annotated[bool, BeforeValidator(lambda value: _blank_is_none(value) or False)]
 OptionalText = Annotated[Text | None, BeforeValidator(_blank_is_none)]
 OptionalInstant = Annotated[Instant | None, BeforeValidator(_blank_is_none)]
+OptionalOutcome = Annotated[
+    Literal["discharged", "intensive_care", "died"] | None, BeforeValidator(_blank_is_none)
+]
 _Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
 Seconds = Annotated[_Seconds | None, BeforeValidator(_blank_is_none)]
 OptionalUser = Annotated[Annotated[int, Field(ge=0, le=MOST_USER)] | None, BeforeValidator(_blank_is_none)]
@@ -161,6 +164,8 @@ def _change(kind: Kind, draft: type[Draft]) -> type[Draft]:
     }
     if kind in {"association", "encounter"}:
         fields["end"] = OptionalInstant, None
+    if kind == "encounter":
+        fields["outcome"] = OptionalOutcome, None
     name = draft.__name__.replace("Draft", "Change")
     changes: type[Draft] = create_model(
         name, __base__=Draft, __doc__=f"What to change of a {kind}; what is left out stays.", **fields

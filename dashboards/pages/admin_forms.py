@@ -37,6 +37,11 @@ class Input:
 
 
 WARD_OR_HOME: Final = (("ward", N_("in a bed")), ("home", N_("at home")))
+OUTCOMES: Final = (
+    ("discharged", N_("discharged")),
+    ("intensive_care", N_("moved to intensive care")),
+    ("died", N_("died")),
+)
 TRANSPORTS: Final = (("ble", N_("Bluetooth LE")), ("serial", N_("serial port")))
 YES_OR_NO: Final = (("false", N_("no")), ("true", N_("yes")))
 TONGUES: Final = (("en", "English"), ("zh", "中文"))
@@ -71,6 +76,9 @@ FORMS: Final[dict[Kind, tuple[Input, ...]]] = {
         Input("ward", N_("Ward"), "ward", hint=N_("who watches a patient at home")),
         Input("start", N_("From"), hint=WHEN),
         Input("end", N_("Until"), hint=N_("empty: it lasts")),
+        Input(
+            "outcome", N_("How it ended"), OUTCOMES, hint=N_("what the learned risk can be recalibrated by")
+        ),
     ),
     "gateway": (
         Input("id", N_("Id"), required=True, hint=N_("as in the gateway's settings, such as gw-1")),

@@ -1,8 +1,9 @@
 """``hearthward rules recalibrate``: what the learned risk was worth here, and the rule that says so.
 
-Outcomes come as a table from whoever knows them; the stays' readings from the stored history, read beside a
-running cloud. What is written is a file of the rule ``deterioration`` for a release like any other: nothing
-changes before somebody enters it, and a second person approves it.
+How stays ended is what people have said of them in the directory, or a table from whoever knows; the stays'
+readings are in the stored history, read beside a running cloud. What is written is a file of the rule
+``deterioration`` for a release like any other: nothing changes before somebody enters it, and a second person
+approves it.
 """
 
 from __future__ import annotations
@@ -70,15 +71,16 @@ class Found:
     left_out: dict[str, int]
 
 
-async def recalibrate(settings: Settings, table: Path) -> Found:
-    """Learn of the outcomes in ``table``. Raises ConfigError, StoreUnavailable."""
-    outcomes = _outcomes(table)
+async def recalibrate(settings: Settings, table: Path | None = None) -> Found:
+    """Learn of the outcomes in the directory, or in ``table``. Raises ConfigError, StoreUnavailable."""
+    outcomes = None if table is None else _outcomes(table)
     tenant = settings.cloud.tenant
     left_out = {"not known here, or not meant for them": 0, "too little was measured": 0}
     with kept_records(settings.data / "cloud" / "records.db") as session:
         stays = list(_stays(session, tenant, outcomes))
         attribution = load_attribution(session, tenant)
-    left_out["not known here, or not meant for them"] = len(outcomes) - len(stays)
+    if outcomes is not None:
+        left_out["not known here, or not meant for them"] = len(outcomes) - len(stays)
     cases = []
     store = await open_store(settings, read_only=True)
     try:
@@ -124,18 +126,27 @@ def _outcomes(table: Path) -> dict[str, bool]:
     return found
 
 
-def _stays(session: Session, tenant: str, outcomes: Mapping[str, bool]) -> Iterator[_Stay]:
-    """The last stay on a ward of each patient named, of those for whom the model is meant."""
-    people = session.scalars(select(Patient).where(Patient.tenant == tenant)).all()
+def _stays(session: Session, tenant: str, outcomes: Mapping[str, bool] | None) -> Iterator[_Stay]:
+    """The stays on a ward that have ended, of those for whom the model is meant, with how they ended.
+
+    All of which the directory says so; with a table the last one of each patient that it names.
+    """
+    people = {
+        person.id: person for person in session.scalars(select(Patient).where(Patient.tenant == tenant)).all()
+    }
     rows = select(Encounter).where(
         Encounter.tenant == tenant, Encounter.kind == "ward", Encounter.end.is_not(None)
     )
-    last = {stay.patient: stay for stay in session.scalars(rows.order_by(Encounter.end))}
-    for person in people:
-        bad, stay = outcomes.get(person.id, outcomes.get(person.mrn or "")), last.get(person.id)
-        if bad is None or stay is None or stay.end is None:
-            continue
-        if grown_up(person.birth_date, stay.start) is not False and not person.pregnant:
+    ended: Sequence[Encounter] = session.scalars(rows.order_by(Encounter.end)).all()
+    if outcomes is not None:
+        ended = list({stay.patient: stay for stay in ended}.values())
+    for stay in ended:
+        person = people[stay.patient]
+        bad = OUTCOMES.get(stay.outcome or "")
+        if outcomes is not None:
+            bad = outcomes.get(person.id, outcomes.get(person.mrn or ""))
+        meant = grown_up(person.birth_date, stay.start) is not False and not person.pregnant
+        if bad is not None and meant and stay.end is not None:
             yield _Stay(person.id, stay.start, stay.end, bad)
 
 

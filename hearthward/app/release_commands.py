@@ -51,15 +51,16 @@ def add_release_commands(group: click.Group, told: Wrap, settings: Callable[...,
         click.echo(asyncio.run(rulebook.list_releases(settings(context))))
 
     @group.command("recalibrate")
-    @click.argument("outcomes", type=click.Path(dir_okay=False, path_type=Path))
+    @click.argument("outcomes", required=False, type=click.Path(dir_okay=False, path_type=Path))
     @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the rule.")
     @click.pass_context
     @told
-    def recalibrate(context: click.Context, outcomes: Path, out: Path | None) -> None:
-        """Learn from OUTCOMES (patient,outcome) what the learned risk was worth here.
+    def recalibrate(context: click.Context, outcomes: Path | None, out: Path | None) -> None:
+        """Learn from how stays ended what the learned risk was worth here.
 
-        Outcomes are died, intensive_care or discharged, of stays that have ended. With --out the rule
-        `deterioration` is written with what was learned, to be drafted, tried and approved like any other.
+        How they ended is what the directory says of them, or the table OUTCOMES (columns patient and
+        outcome: died, intensive_care or discharged). With --out the rule `deterioration` is written with
+        what was learned, to be drafted, tried and approved like any other.
         """
         from hearthward.app import recalibrate as app
         from hearthward.core.errors import ConfigError
@@ -70,7 +71,7 @@ def add_release_commands(group: click.Group, told: Wrap, settings: Callable[...,
             return
         if found.learned.refused is not None:
             msg = f"{out} is not written: {found.learned.refused}"
-            raise ConfigError(msg, file=str(outcomes))
+            raise ConfigError(msg)
         out.write_text(app.rule_text(found.learned), encoding="utf-8")
         click.echo(f"written to {out}; next: hearthward rules draft {out} --login YOURS")
 

@@ -56,6 +56,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             d.devices.create(SYSTEM, gateway="gw", transport="serial", address=f"/dev/{n}", ident=f"d{n}")
             d.associations.create(SYSTEM, device=f"d{n}", patient=f"p{n}", start=BEGAN + n * SECOND)
             d.encounters.end(SYSTEM, begun.id, at=BEGAN + 10 * HOUR + n * SECOND)
+            if n != 1:  # of one stay nobody has said how it ended
+                d.encounters.change(SYSTEM, begun.id, outcome="died" if n % 10 == 0 else "discharged")
 
     clock.follow(BEGAN + 24 * HOUR)
     records.run_now(lambda s: furnish(records.directory(s)))
@@ -106,6 +108,15 @@ def test_what_the_risk_was_worth_is_told_and_written_as_a_rule(data: Path, tmp_p
     assert "# Made by hearthward rules recalibrate." in out.read_text(encoding="utf-8")
     checked = invoke("rules", "check", "--replace", out)
     assert checked.exit_code == 0, checked.output
+
+
+def test_how_stays_ended_is_what_the_directory_says_of_them(data: Path, tmp_path: Path):
+    out = tmp_path / "rule.yaml"
+    result = invoke("--data", data, "rules", "recalibrate", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert f"{STAYS - 1} stays, 13 of them ended badly" in result.stdout
+    assert "left out" not in result.stdout
+    assert load_rule(out.read_text(encoding="utf-8"), str(out)).rule.parameters["trigger"].value < 0.3
 
 
 def test_without_out_it_only_tells(data: Path, tmp_path: Path):

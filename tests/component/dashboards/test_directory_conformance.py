@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.backend import DirectoryError
 from dashboards.directory_port import AskedAudit, AskedItems
-from dashboards.models import Kind
+from dashboards.models import Encounter, Kind
 from hearthward.core.errors import AccessError
 from hearthward.trust.access import Principal, Role, Scope
 from tests.component.dashboards.sides import SCOPE, T0, FakeSide, S, Side, furnish, real
@@ -172,3 +172,19 @@ async def test_the_audit_is_looked_through(side: Side):
     assert ([e.target for e in rest.items], rest.next) == ([ids["patient"]], None)
     with pytest.raises(AccessError):
         await ask(Scope("main", frozenset({ids["ward"]})), AskedAudit())
+
+
+async def test_how_a_stay_ended_is_said_by_somebody_and_not_made_up(side: Side):
+    ids = await furnish(side)
+    stay = await side.backend.item(SCOPE, "encounter", ids["stay"])
+    assert isinstance(stay, Encounter)
+    assert stay.outcome is None
+    await side.backend.end(SCOPE, "encounter", ids["stay"], T0)
+    said = await side.backend.change(SCOPE, "encounter", ids["stay"], {"outcome": "intensive_care"})
+    assert isinstance(said, Encounter)
+    assert (said.outcome, said.end) == ("intensive_care", T0)
+    again = await side.backend.item(SCOPE, "encounter", ids["stay"])
+    assert again == said
+    taken_back = await side.backend.change(SCOPE, "encounter", ids["stay"], {"outcome": None})
+    assert isinstance(taken_back, Encounter)
+    assert taken_back.outcome is None
