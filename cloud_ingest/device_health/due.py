@@ -9,6 +9,7 @@ from typing import Final
 
 from cloud_ingest.device_health.findings import Finding, date_of
 from cloud_ingest.device_health.sums import DAY_NS, day_of
+from hearthward.core.device_states import Cause
 
 __all__ = ["calibration_finding", "firmware_finding", "offline_finding", "version_of"]
 
@@ -48,7 +49,8 @@ def offline_finding(
 ) -> Finding | None:
     """A device that somebody has on since ``worn`` and that is silent for too long; times are UTC ns.
 
-    Of one whose interval nobody knows it is not sure: a cuff may be used once a week.
+    Of one whose interval nobody knows it is not sure: a cuff may be used once a week. Nor of one whose
+    gateway is away: it is the gateway that needs somebody, not each of its devices.
     """
     heard = max(worn, last_seen or 0)
     allowed = max(SILENT_NS, round(MISSED * (interval_s or 0.0) * 1e9))
@@ -64,9 +66,8 @@ def offline_finding(
             "en": f"Not heard since {date_of(day_of(heard))}",
             "zh": f"自 {date_of(day_of(heard))} 起未收到数据",
         }
-    return Finding(
-        "offline", evidence, UNSURE if interval_s is None else 1.0, text, proposed=day_of(now) * DAY_NS
-    )
+    unsure = interval_s is None or cause == Cause.GATEWAY_OFFLINE
+    return Finding("offline", evidence, UNSURE if unsure else 1.0, text, proposed=day_of(now) * DAY_NS)
 
 
 def version_of(text: str) -> tuple[int, ...]:

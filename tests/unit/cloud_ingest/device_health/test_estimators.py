@@ -15,6 +15,7 @@ from cloud_ingest.device_health.due import (
     version_of,
 )
 from cloud_ingest.device_health.findings import date_of
+from cloud_ingest.device_health.judging import opens_order
 from cloud_ingest.device_health.slopes import slope_of
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay
 from hearthward.core.clock import SECOND
@@ -236,6 +237,10 @@ class TestDue:
         hourly = offline_finding(now - 2 * DAY_NS, 0, 3600.0, "none", now)
         assert hourly is not None
         assert hourly.confidence == 1.0
+        away = offline_finding(now - 2 * DAY_NS, 0, 3600.0, "gateway_offline", now)
+        assert away is not None
+        assert not opens_order(away)  # it would be one for each device of a gateway
+        assert opens_order(hourly)
         never = offline_finding(None, now - 5 * DAY_NS, None, "none", now)
         assert never is not None
         assert never.text["en"].startswith("Not heard since it was put on")
