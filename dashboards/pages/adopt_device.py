@@ -25,6 +25,7 @@ from dashboards.pages.render import is_htmx, page
 from dashboards.problems import MissingError
 from dashboards.profile_words import titles_in
 from hearthward.core.codes import METRICS
+from hearthward.core.device_states import Cause
 from hearthward.trust.access import Action
 
 __all__ = ["router"]
@@ -38,6 +39,7 @@ CONSENT: Final = (
     Input("user", N_("User on the device"), kind="number", hint=N_("for scales that ask for consent")),
     Input("code", N_("Code of that user"), kind="number", hint=N_("four digits that the scale shows for it")),
 )
+WEIGHED: Final = frozenset({"body_weight", "body_fat"})
 FIXED: Final = ("transport", "address")
 NAMES: Final = ("id", "label", "gateway", "profile", "timezone")
 FIELDS: Final = tuple(field for name in NAMES for field in FORMS["device"] if field.name == name)
@@ -119,7 +121,7 @@ async def _adopted(
         "adopted_part.html" if is_htmx(request) else "adopted.html",
         status=422 if attempt else 200,
         attempt=attempt or Attempt("device", device),
-        consent=CONSENT if row.transport == "ble" else (),
+        consent=CONSENT if _may_ask(request, row) else (),
         given="given" in request.query_params,
         reasons=REASONS,
         choices={},
@@ -131,6 +133,15 @@ async def _adopted(
         reads=reads,
         units={metric: known.unit for metric, known in METRICS.items()},
     )
+
+
+def _may_ask(request: Request, device: Device) -> bool:
+    """Whether it may be one that asks for a user's consent: a scale, or nobody knows what it is."""
+    asks = device.condition is not None and device.condition.cause == Cause.NEEDS_CONSENT.value
+    known = {one.id: one.metrics for one in request.app.state.profiles}
+    told = [known.get(part) for part in (device.profile or "").split("+")]
+    scale = any(metrics is None or metrics & WEIGHED for metrics in told)
+    return device.transport == "ble" and (asks or scale)
 
 
 async def _names(context: Context, worn: Association | None) -> str:

@@ -7,6 +7,7 @@ since the browser's needs this thread.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -131,11 +132,15 @@ def test_a_strap_is_heard_found_and_adopted_and_its_values_appear(
         fits(page)
         row.get_by_role("link", name="Adopt").click()
         page.get_by_label("Patient").select_option(label=PATIENT)
+        page.get_by_text("asks for consent").click()
+        page.get_by_label("User on the device").fill("2")
+        page.get_by_label("Code of that user").fill("0471")
         fits(page)
         page.get_by_role("button", name="Adopt").dblclick()
         page.wait_for_url("**/adopted")
         expect(page.locator("#coming")).to_contain_text("Heart rate 72 /min", timeout=15_000)
-        fits(page)
+        kept = json.loads((tmp_path / "edge" / "consents.json").read_text())
+        assert kept == {site.address: [2, 471]}, "by the gateway, and the cloud's answer is later"
         page.goto(f"{site.url}/devices/find")
         expect(page.locator("tr", has_text=site.address)).to_contain_text("configured", timeout=10_000)
         page.goto(f"{site.url}/patients/p1")

@@ -12,6 +12,8 @@ import pytest
 from dashboards.device_words import condition_of
 from dashboards.models import Gateway
 from dashboards.pages.find_devices import SHOWN
+from dashboards.profiles import profile_choices
+from firmware_profiles import load_catalog
 from hearthward.core.device_states import Cause, DeviceWord, Sighting
 from hearthward.core.sightings import Sightings
 from hearthward.trust.access import Role, Scope
@@ -437,6 +439,26 @@ async def test_a_consent_is_given_to_an_adopted_scale_by_page_and_api():
     assert nobody.status_code == 404
     assert (asked.status_code, half.status_code) == (202, 422)
     assert asked.json() == {"device": "scale", "gateway": gateway, "user": 2}
+
+
+@pytest.mark.parametrize(
+    ("profile", "asks"),
+    [
+        ("sig-weight-scale", True),
+        ("sig-body-composition+sig-user-data", True),
+        ("", True),
+        ("sig-heart-rate", False),
+    ],
+)
+async def test_only_what_may_be_a_scale_is_asked_for_a_consent(profile: str, *, asks: bool):
+    async with world() as made:
+        made.app.state.profiles = profile_choices(load_catalog())
+        gateway = tell(made, ble(1))
+        async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+            done = await client.post(ADOPT, data={**SCALE, "gateway": gateway, "profile": profile})
+            assert done.status_code == 303, shown(done.text)
+            page = await client.get("/devices/scale/adopted")
+    assert ('action="/devices/scale/consent"' in page.text) is asks
 
 
 async def test_looking_around_is_audited_once_a_look():
