@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from cloud_ingest.records import Accounts, Records
@@ -108,9 +110,19 @@ class FakeSide(Side):
         return "token"
 
 
+@cache
+def empty_records() -> bytes:
+    """A database that the migrations have made: made once, every real side begins with a copy."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "records.db"
+        Records.open(path, clock=EventClock(T0), ids=SeededIds(1)).close_now()
+        return path.read_bytes()
+
+
 class RealSide(Side):
     def __init__(self, folder: Path, rules: RuleSet = RULES) -> None:
         self.clock = EventClock(T0)
+        (folder / "records.db").write_bytes(empty_records())
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=SeededIds(1))
         self.store = SqliteStore(folder / "readings.db")
         self.waves = SqliteWaves(folder / "waves.db")

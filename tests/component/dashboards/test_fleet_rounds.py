@@ -38,15 +38,14 @@ async def side(tmp_path: Path) -> AsyncIterator[RealSide]:
         yield made
 
 
-async def drained(side: RealSide, days: int, per_day: float, start: float) -> int:
-    """A battery that is told once a day, up to now; what is now."""
-    for day in range(days):
-        await side.measure("oxi", "battery_level", start - per_day * day, T0 + day * DAY_NS)
-    return side.clock.now_ns()
-
-
-async def test_a_battery_that_falls_becomes_a_finding_and_a_work_order(side: RealSide):
-    now = await drained(side, 10, 3.0, 50.0)  # 23 % on the tenth day
+async def test_a_falling_battery_becomes_a_work_order_that_is_told_and_a_new_cell_ends_the_finding(
+    side: RealSide,
+):
+    channel = FakeChannel("webhook")
+    side.service.reach = Reach(channels={"webhook": channel}, endpoints={"webhook": ("cmms",)})
+    for day in range(10):  # 23 % on the tenth day
+        await side.measure("oxi", "battery_level", 50.0 - 3.0 * day, T0 + day * DAY_NS)
+    now = side.clock.now_ns()
     assert await side.service.health.round() == 1
     page = await side.backend.needs_attention(SCOPE, AskedFleet())
     (found,) = [a.finding for a in page.items]
@@ -63,13 +62,37 @@ async def test_a_battery_that_falls_becomes_a_finding_and_a_work_order(side: Rea
     row = (await side.backend.fleet(SCOPE, AskedFleet())).items[0]
     assert (row.battery, row.days_left, row.last_seen, row.hours_of_use) == (23.0, 6.0, now, 10)
     audit = await side.backend.audit_entries(SCOPE)
-    assert [(a.actor, a.kind, a.target) for a in audit if a.kind == "work_order"] == [
-        ("system", "work_order", order.id)
+    assert [(a.actor, a.action, a.kind, a.target) for a in audit if a.kind == "work_order"] == [
+        ("system", "maintain_device", "work_order", order.id)
     ]
+    await told_once(side, channel, order.id)
     # another round finds the same, and opens nothing more
     assert await side.service.health.round() == 0
     again = await side.backend.needs_attention(SCOPE, AskedFleet())
     assert [a.finding.id for a in again.items] == [found.id]
+    # a new cell ends it, and its order says so
+    await side.measure("oxi", "battery_level", 100.0, now + DAY_NS)
+    assert await side.service.health.round() == 0
+    assert (await side.backend.needs_attention(SCOPE, AskedFleet())).total == 0
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    (gone,) = file.findings
+    assert (gone.id, gone.gone) == (found.id, side.clock.now_ns())
+    (order,) = file.orders
+    assert order.state == "open"  # whether the work is done people say
+    assert [note.do for note in order.notes] == ["open", "gone"]
+
+
+async def told_once(side: RealSide, channel: FakeChannel, order: str) -> None:
+    """The order goes out to the webhook, which is away at first."""
+    telling = side.service.health._orders
+    channel.fail(DeliveryTemporary("away", channel="webhook"))
+    assert await telling.look() == 0
+    assert await telling.look() == 1
+    assert await telling.look() == 0
+    (message,) = channel.taken
+    assert (message.id, message.kind, message.target) == (order, "work_order", "@cmms")
+    assert message.text.startswith("oxi: Battery at 23 %")
 
 
 async def test_a_board_that_warms_and_a_supply_that_sags_become_findings_and_work_orders(side: RealSide):
@@ -103,35 +126,24 @@ async def test_the_voltage_of_a_cell_stands_where_no_supply_is_told(side: RealSi
     assert [d.voltage.mean for d in file.days if d.voltage] == [3.0] * 6
 
 
-async def test_a_new_cell_ends_the_finding_and_its_order_says_so(side: RealSide):
-    now = await drained(side, 10, 3.0, 50.0)
-    await side.service.health.round()
-    await side.measure("oxi", "battery_level", 100.0, now + DAY_NS)
-    assert await side.service.health.round() == 0
-    assert (await side.backend.needs_attention(SCOPE, AskedFleet())).total == 0
-    file = await side.backend.fleet_device(SCOPE, "oxi")
-    assert file is not None
-    (found,) = file.findings
-    assert found.gone == side.clock.now_ns()
-    (order,) = file.orders
-    assert order.state == "open"  # whether the work is done people say
-    assert [note.do for note in order.notes] == ["open", "gone"]
-
-
 async def test_days_have_hours_readings_and_what_the_device_told(side: RealSide):
     for hour in (0, 1, 5):
         await side.measure("oxi", "spo2", 97, T0 + hour * HOUR)
     await side.measure("oxi", "battery_level", 80.0, T0 + 5 * HOUR + S)
     await side.measure("stranger", "spo2", 97, T0 + 5 * HOUR + 2 * S)
+    await side.measure("oxi", "spo2", 0, T0 + 5 * HOUR + 3 * S)  # no oximeter measures that
     await side.service.health.round()
     file = await side.backend.fleet_device(SCOPE, "oxi")
     assert file is not None
     (day,) = file.days
-    assert (day.day, day.readings, day.hours, day.rejected) == (TODAY * DAY_NS, 4, 3, 0)
+    assert (day.day, day.readings, day.hours, day.rejected) == (TODAY * DAY_NS, 5, 3, 0)
+    assert (day.suspect, day.bad, day.reasons) == (0, 1, {"dropout": 1})
     assert day.battery is not None
     assert day.battery.mean == 80.0
     board = await side.backend.data_quality(SCOPE, AskedSpan(by="device"))
-    assert [(q.key, q.completeness) for q in board.items] == [("oxi", 0.5)]  # of six hours three; every 2 s
+    (q,) = board.items
+    assert (q.key, q.completeness, q.plausibility) == ("oxi", 0.5, 0.8)  # of six hours three; every 2 s
+    assert (q.bad, q.reasons) == (1, {"dropout": 1})
     used, _ = await side.backend.utilisation(SCOPE, AskedSpan(by="device", days=0))
     assert [(u.key, u.hours, u.possible) for u in used] == [("oxi", 3, 24)]
 
@@ -215,19 +227,3 @@ async def test_two_devices_on_a_patient_that_differ_are_both_told_of(side: RealS
         "ecg": (-15.0, "oxi"),
     }
     assert all("Rosa" not in f.text["en"] and worn.patient not in str(f.evidence) for f in told.values())  # type: ignore[union-attr]
-
-
-async def test_a_work_order_goes_out_to_the_webhooks_once(side: RealSide):
-    channel = FakeChannel("webhook")
-    side.service.reach = Reach(channels={"webhook": channel}, endpoints={"webhook": ("cmms",)})
-    await drained(side, 10, 3.0, 50.0)
-    await side.service.health.round()
-    telling = side.service.health._orders
-    channel.fail(DeliveryTemporary("away", channel="webhook"))
-    assert await telling.look() == 0
-    assert await telling.look() == 1
-    assert await telling.look() == 0
-    (message,) = channel.taken
-    (order,) = (await side.backend.work_orders(SCOPE, AskedOrders())).items
-    assert (message.id, message.kind, message.target) == (order.id, "work_order", "@cmms")
-    assert message.text.startswith("oxi: Battery at 23 %")
