@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.fleet_history import fill_history
 from bench.processes import ROOT, hearthward, work_folder
 from bench.web import get, log_in, logins_in, post
+from hearthward.app.ward import VIRTUAL
 
 __all__ = ["FLAGS", "PICTURES", "Picture", "browser_path", "main"]
 
@@ -44,7 +46,8 @@ class Picture:
     """One picture: whose page, how large, in which language and theme.
 
     ``{alarm}`` in its path stands for the first SpO2 alarm, ``{patient}`` for its patient, ``{trial}`` for a
-    trial of a lower limit; ``acts`` (role, act, note) are done to the alarm first.
+    trial of a lower limit, ``{device}`` for the device whose battery is weakest; ``acts`` (role, act, note)
+    are done to the alarm first.
     """
 
     file: str
@@ -70,6 +73,8 @@ PICTURES: Final = (
     Picture("ward-phone.png", "nurse", "/ward", size=(390, 844)),
     Picture("admin-en.png", "admin", "/admin", size=(1280, 900)),
     Picture("devices-en.png", "engineer", "/devices", size=(1280, 900)),
+    Picture("fleet-en.png", "engineer", "/fleet", size=(1280, 1180)),
+    Picture("fleet-device-en.png", "engineer", "/fleet/devices/{device}", size=(1280, 1060)),
     Picture("rules-en.png", "doctor", "/rules", size=(1280, 900)),
     Picture("why-en.png", "nurse", "/alarms/{alarm}/why", size=(1280, 900)),
     Picture("escalation-en.png", "nurse", "/escalation/default", size=(1280, 900)),
@@ -127,8 +132,11 @@ def _worth_a_picture(tiles: list[dict[str, Any]]) -> bool:
 
 
 @contextmanager
-def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
-    """The product with its virtual ward, in a temporary folder and on a free port, once it has alarms."""
+def _ward(*, past: bool) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """The product with its virtual ward, in a temporary folder and on a free port, once it has alarms.
+
+    ``past``: its devices get a history, which engineers' pages live on.
+    """
     with work_folder() as folder, hearthward(folder, "--data", "data", "run", "--port", "0") as run:
         url = run.wait_for(r"Ward wall\s+(http\S+)/ward", START_S)[1]
         run.wait_for(r"Ctrl-C", START_S)
@@ -143,6 +151,8 @@ def _ward() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
                     f"{run.log.read_text()[-2000:]}"
                 )
             time.sleep(0.2)
+        if past:
+            fill_history(folder / "data" / VIRTUAL / "cloud" / "records.db")
         yield url, logins
 
 
@@ -151,6 +161,9 @@ def _path(picture: Picture, url: str, logins: dict[str, tuple[str, str]]) -> str
     if "{" not in picture.path:
         return picture.path
     token = log_in(url, *logins[picture.role])
+    if "{device}" in picture.path:
+        first = get(f"{url}/api/v1/fleet/attention?kind=battery&limit=1", token)["items"][0]["finding"]
+        return picture.path.format(device=first["device"])
     found = get(f"{url}/api/v1/alarms?rule=spo2-low", token)["items"]
     first = min(found, key=lambda a: a["started"])
     alarm, trial = first["id"], ""
@@ -192,7 +205,8 @@ def main(arguments: list[str]) -> int:
         wanted = [p for p in wanted if not p.lang.startswith("zh")]
         worst = 1
     options.out.mkdir(parents=True, exist_ok=True)
-    with _ward() as (url, logins), sync_playwright() as playwright:
+    past = any(p.path.startswith("/fleet") for p in wanted)
+    with _ward(past=past) as (url, logins), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for picture in wanted:
             path = options.out / picture.file
@@ -234,6 +248,8 @@ def _take(
         page.wait_for_selector(f"html[lang^={wanted}]")
     if picture.path.startswith("/patients/"):
         page.wait_for_selector(".plot canvas")
+    if picture.path == "/fleet":
+        page.wait_for_selector("section[aria-labelledby=sums] .tiles")
     if picture.path == "/ward":
         page.wait_for_selector("#link.on")
         page.wait_for_selector(".tile .alarm")

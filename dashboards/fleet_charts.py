@@ -44,7 +44,7 @@ def _dropouts(day: DeviceDay) -> float | None:
 
 
 def _doubted(day: DeviceDay) -> float | None:
-    return 100 * (day.suspect + day.bad) / day.readings if day.readings else None
+    return round(100 * (day.suspect + day.bad) / day.readings, 2) if day.readings else None
 
 
 KINDS: Final[tuple[tuple[str, str, Callable[[DeviceDay], float | None]], ...]] = (

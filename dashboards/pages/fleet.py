@@ -173,7 +173,7 @@ async def _sums(context: Context) -> Sums:
     use, _ = await port.utilisation(scope, AskedSpan(by="ward", limit=GROUPS))
     worst = await port.data_quality(scope, AskedSpan(by="device", limit=WORST))
     ledger = await context.backend.ledger(scope, period)
-    judged = worst.model_copy(update={"items": [r for r in worst.items if r.worst is not None]})
+    judged = worst.model_copy(update={"items": [r for r in worst.items if grade(r.worst) in {"warn", "bad"}]})
     return _summed(use, judged, LedgerView.of(ledger).total)
 
 
