@@ -1,22 +1,23 @@
 """A patient's own baseline, learned from measurements that come when they come.
 
 Level, change over days and time of day are one regression whose past is forgotten with a time constant: every
-value weighs exp(-age / tau), however many there are. A population prior is in it as pseudo-counts, so that
-the first value is judged already; one far off pulls no more than one of two spreads would (Huber, Annals of
-Mathematical Statistics 1964). Times are UTC nanoseconds. Pure: no clock, no chance, standard library only.
+measurement weighs exp(-age / tau), and values that come together are one. A population prior is in it as
+pseudo-counts, so that the first value is judged already; one far off pulls no more than one of two spreads
+would (Huber, Annals of Mathematical Statistics 1964). Times are UTC nanoseconds. Pure: no clock, no chance,
+standard library only.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import cos, exp, isfinite, pi, sin, sqrt
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 __all__ = ["VERSION", "Asked", "Baseline", "Prior", "Terms"]
 
 Asked = Literal["spreads", "trend"]
 """What is judged: how many spreads the value lies from what is expected, or its change in units a week."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the packed form; another one is not read, and the baseline is learned anew."""
 
 _SECOND: Final = 1_000_000_000
@@ -32,7 +33,9 @@ _REST: Final = 0.05
 """The part of the prior's weight that is never forgotten: after a long silence little else is known."""
 _HOURS: Final = 4.0
 """The prior's precision of the daily rhythm: half a spread."""
-_SIZE: Final = 4
+_TOGETHER: Final = 4096
+"""Values within this part of tau (5 minutes of 14 days) are one measurement: a monitor's 300, a cuff's 3."""
+_MOMENTS: Final = 10
 _DIGITS: Final = 6
 
 
@@ -49,8 +52,7 @@ class Prior:
     every_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What a judgement rests on, in the signal's units: the terms add up.
 
     ``value`` = ``level`` + ``hour`` + what is left, which is ``spreads`` times ``spread``. ``trend`` is the
@@ -74,7 +76,7 @@ class Terms:
 
     def content(self) -> dict[str, float]:
         """As it is kept with a decision."""
-        return {name: round(number, _DIGITS) for name, number in asdict(self).items()}
+        return {name: round(number, _DIGITS) for name, number in self._asdict().items()}
 
 
 class Baseline:
@@ -88,11 +90,13 @@ class Baseline:
     __slots__ = (
         "_asked",
         "_at",
+        "_began",
         "_count",
         "_done",
         "_first",
         "_last",
         "_learn",
+        "_many",
         "_missed",
         "_moments",
         "_prior",
@@ -100,6 +104,7 @@ class Baseline:
         "_square",
         "_sums",
         "_tau",
+        "_total",
         "output",
         "terms",
     )
@@ -112,14 +117,15 @@ class Baseline:
         self._begin()
 
     def _begin(self) -> None:
-        self._first = self._last = self._at = self._session = -1
+        self._first = self._last = self._at = self._session = self._began = -1
         self._count = self._square = self._missed = self._done = 0.0
-        self._moments = [[0.0] * _SIZE for _ in range(_SIZE)]
-        self._sums = [0.0] * _SIZE
+        self._total, self._many = 0.0, 0
+        self._moments: tuple[float, ...] = (0.0,) * _MOMENTS
+        self._sums: tuple[float, ...] = (0.0,) * 4
         self.terms, self.output = None, None
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
-        """Judge the next value by those before it, then learn from it unless ``frozen``.
+        """Judge the next value by the measurements before it, then learn from it unless ``frozen``.
 
         A trend is learned on while its alarm is open: else nothing could end it.
         """
@@ -128,12 +134,28 @@ class Baseline:
         if self._first < 0:
             self._first = time
         self._schedule(time)
-        self.terms = terms = self._judge(time, value)
+        terms = self.terms
+        if terms is None or self._began < 0 or time - self._began >= self._tau // _TOGETHER:
+            self._fold()
+            self._began = time
+            self.terms = terms = self._judge(time, value)
+        else:
+            spreads = (value - terms.level - terms.hour) / terms.spread
+            due = self._missed + self._done
+            self.terms = terms = terms._replace(value=value, spreads=spreads, missed=self._missed, due=due)
         known = time - self._first >= self._learn
         self.output = round(self._asked_of(terms), _DIGITS) if known else None
         self._last = time
         if not frozen or self._asked == "trend":
-            self._take(time, value, terms)
+            self._total += value
+            self._many += 1
+
+    def _fold(self) -> None:
+        """Learn from the measurement that is over: the mean of its values, as of the first of them."""
+        if self._many:
+            value = self._total / self._many
+            self._take(self._began, value, self._judge(self._began, value))
+            self._total, self._many = 0.0, 0
 
     def _asked_of(self, terms: Terms) -> float:
         if self._asked == "spreads":
@@ -154,52 +176,80 @@ class Baseline:
         return self._prior.weight * max(exp(-age), _REST)
 
     def _judge(self, time: int, value: float) -> Terms:
-        inverse = _inverse(self._with_prior())
-        found = [sum(a * b for a, b in zip(row, self._sums, strict=True)) for row in inverse]
-        now = (1.0, 0.0, *_hand(time))
-        unsure = sum(a * b * inverse[i][j] for i, a in enumerate(now) for j, b in enumerate(now))
-        spread = self.spread
-        level = self._prior.level + found[0]
-        hour = found[2] * now[2] + found[3] * now[3]
-        week = _WEEK / self._tau
-        scale = spread * sqrt(1.0 + max(0.0, unsure))
+        """What the regression says: its normal equations solved by way of L D L'."""
+        a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._with_prior()
+        b0, b1, b2, b3 = self._sums
+        x, y = _hand(time)
+        l10, l20, l30 = a10 / a00, a20 / a00, a30 / a00
+        d1 = a11 - l10 * a10
+        e2, e3 = a21 - l20 * a10, a31 - l30 * a10
+        l21, l31 = e2 / d1, e3 / d1
+        d2 = a22 - l20 * a20 - l21 * e2
+        f3 = a32 - l30 * a20 - l31 * e2
+        l32 = f3 / d2
+        d3 = a33 - l30 * a30 - l31 * e3 - l32 * f3
+        b1 -= l10 * b0
+        b2 -= l20 * b0 + l21 * b1
+        b3 -= l30 * b0 + l31 * b1 + l32 * b2
+        sine = b3 / d3
+        cosine = b2 / d2 - l32 * sine
+        slope = b1 / d1 - l21 * cosine - l31 * sine
+        level = self._prior.level + (b0 / a00 - l10 * slope - l20 * cosine - l30 * sine)
+        hour = cosine * x + sine * y
+        z2 = x - l20 + l21 * l10
+        z3 = y - l30 + l31 * l10 - l32 * z2
+        unsure = 1.0 / a00 + l10 * l10 / d1 + z2 * z2 / d2 + z3 * z3 / d3
+        v3 = l32 * l21 - l31
+        own = 1.0 / d1 + l21 * l21 / d2 + v3 * v3 / d3
+        spread, week = self.spread, _WEEK / self._tau
+        scale = spread * sqrt(1.0 + unsure)
         return Terms(
             value=value,
             level=level,
             hour=hour,
             spread=scale,
             spreads=(value - level - hour) / scale,
-            trend=found[1] * week,
-            error=spread * sqrt(max(0.0, inverse[1][1])) * week,
+            trend=slope * week,
+            error=spread * sqrt(own) * week,
             missed=self._missed,
             due=self._missed + self._done,
         )
 
-    def _with_prior(self) -> list[list[float]]:
+    def _with_prior(self) -> tuple[float, ...]:
         """The moments with the prior's, which lies amid the values: it moves the level and makes no trend.
 
         A trend is about two spreads a week, a rhythm half a spread.
         """
-        out = [list(row) for row in self._moments]
-        weight = out[0][0]
-        amid = [x / weight for x in out[0]] if weight > 0.0 else [1.0, 0.0, 0.0, 0.0]
+        a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._moments
+        m1, m2, m3 = (a10 / a00, a20 / a00, a30 / a00) if a00 > 0.0 else (0.0, 0.0, 0.0)
         known = self._worth()
-        for i, a in enumerate(amid):
-            for j, b in enumerate(amid):
-                out[i][j] += known * (a * b)
-        for i, more in enumerate(((_WEEK / self._tau / 2) ** 2, _HOURS, _HOURS), 1):
-            out[i][i] += more
-        return out
+        return (
+            a00 + known,
+            a10 + known * m1,
+            a11 + known * m1 * m1 + (_WEEK / self._tau / 2) ** 2,
+            a20 + known * m2,
+            a21 + known * m1 * m2,
+            a22 + known * m2 * m2 + _HOURS,
+            a30 + known * m3,
+            a31 + known * m1 * m3,
+            a32 + known * m2 * m3,
+            a33 + known * m3 * m3 + _HOURS,
+        )
 
     def _take(self, time: int, value: float, terms: Terms) -> None:
         self._age(time)
         spread, far = self.spread, abs(terms.spreads)
-        weight = 1.0 if far <= _FAR else _FAR / far
-        now = (1.0, 0.0, *_hand(time))
-        for i, a in enumerate(now):
-            self._sums[i] += weight * (a * (value - self._prior.level))
-            for j, b in enumerate(now):
-                self._moments[i][j] += weight * (a * b)
+        w = 1.0 if far <= _FAR else _FAR / far
+        x, y = _hand(time)
+        a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._moments
+        b0, b1, b2, b3 = self._sums
+        off = w * (value - self._prior.level)
+        self._sums = b0 + off, b1, b2 + off * x, b3 + off * y
+        self._moments = (
+            *(a00 + w, a10, a11),
+            *(a20 + w * x, a21, a22 + w * x * x),
+            *(a30 + w * y, a31, a32 + w * x * y, a33 + w * y * y),
+        )
         self._count += 1.0
         self._square += (min(far, _FAR) * spread) ** 2 / _SEEN
 
@@ -208,14 +258,12 @@ class Baseline:
         passed = 0.0 if self._at < 0 else (time - self._at) / self._tau
         self._at = time
         keep = exp(-passed)
-        m, s = self._moments, self._sums
-        s[1] -= passed * s[0]
-        for j in range(_SIZE):
-            m[1][j] -= passed * m[0][j]
-        for i in range(_SIZE):
-            m[i][1] -= passed * m[i][0]
-        self._moments = [[keep * x for x in row] for row in m]
-        self._sums = [keep * x for x in s]
+        a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._moments
+        a11 += passed * (passed * a00 - 2.0 * a10)
+        a10, a21, a31 = a10 - passed * a00, a21 - passed * a20, a31 - passed * a30
+        b0, b1, b2, b3 = self._sums
+        self._moments = tuple(keep * a for a in (a00, a10, a11, a20, a21, a22, a30, a31, a32, a33))
+        self._sums = keep * b0, keep * (b1 - passed * b0), keep * b2, keep * b3
         self._count, self._square = self._count * keep, self._square * keep
 
     def _schedule(self, time: int) -> None:
@@ -239,28 +287,28 @@ class Baseline:
             self._first, self._last = self._first + by, self._last + by
         if self._at >= 0:
             self._at += by
+        if self._began >= 0:
+            self._began += by
         if self._session >= 0:
             self._session += by
 
     def pack(self) -> list[Any]:
         """All that ``unpack`` needs, as plain data: first and last time, version, the rest."""
-        moments = [self._moments[i][j] for i in range(_SIZE) for j in range(i + 1)]
-        sums = [self._count, self._square, self._missed, self._done, *self._sums, *moments]
-        terms = None if self.terms is None else list(asdict(self.terms).values())
-        return [self._first, self._last, VERSION, self._at, self._session, sums, terms, self.output]
+        sums = [self._count, self._square, self._missed, self._done, *self._sums, *self._moments]
+        terms = None if self.terms is None else list(self.terms)
+        open_ = [self._began, self._total, self._many]
+        return [self._first, self._last, VERSION, self._at, self._session, open_, sums, terms, self.output]
 
     def unpack(self, packed: list[Any]) -> bool:
         """Go on from what ``pack`` gave; from another version's, begin anew and say False."""
         self._begin()
         if packed[2] != VERSION:
             return False
-        self._first, self._last, _, self._at, self._session, sums, terms, self.output = packed
-        self._count, self._square, self._missed, self._done = sums[:4]
-        self._sums = list(sums[4 : 4 + _SIZE])
-        moments = iter(sums[4 + _SIZE :])
-        for i in range(_SIZE):
-            for j in range(i + 1):
-                self._moments[i][j] = self._moments[j][i] = next(moments)
+        self._first, self._last, _, self._at, self._session, open_, sums, terms, self.output = packed
+        self._began, self._total, self._many = open_
+        self._count, self._square, self._missed, self._done, *sums = sums
+        self._sums = tuple(sums[:-_MOMENTS])
+        self._moments = tuple(sums[-_MOMENTS:])
         self.terms = None if terms is None else Terms(*terms)
         return True
 
@@ -269,17 +317,3 @@ def _hand(time: int) -> tuple[float, float]:
     """Where the hand of a 24-hour clock points (UTC; where midnight lies does not matter)."""
     angle = 2 * pi * (time % _DAY) / _DAY
     return cos(angle), sin(angle)
-
-
-def _inverse(matrix: list[list[float]]) -> list[list[float]]:
-    """Of a positive definite one, by Gauss and Jordan; it needs no pivoting."""
-    size = len(matrix)
-    rows = [[*row, *(float(i == j) for j in range(size))] for i, row in enumerate(matrix)]
-    for i in range(size):
-        pivot = rows[i][i]
-        rows[i] = [x / pivot for x in rows[i]]
-        for k in range(size):
-            if k != i and rows[k][i]:
-                factor = rows[k][i]
-                rows[k] = [x - factor * y for x, y in zip(rows[k], rows[i], strict=True)]
-    return [row[size:] for row in rows]

@@ -94,6 +94,27 @@ def test_one_value_far_off_moves_little():
     assert abs(terms.spreads) < 2
 
 
+@pytest.mark.parametrize("asked", ["spreads", "trend"])
+def test_values_that_come_together_are_one_measurement(asked: Asked):
+    """A monitor that tells each second leaves the same mark as a nurse who writes down the mean."""
+    rows, last = patient(2), (41 * DAY, 150.0)
+    night = [(t + n * SECOND, v + n % 3 - 1) for t, v in rows for n in range(60)]
+    alone, many = made(asked), made(asked)
+    assert fed(many, [*night, last]) == pytest.approx(fed(alone, [*rows, last]))
+    for n in range(1, 200):
+        many.push(last[0] + n * SECOND, 150.0 + n, frozen=False)
+    terms = many.terms
+    assert terms is not None
+    assert terms.level == pytest.approx(fed(alone, []).level)
+    assert terms.spreads * terms.spread == pytest.approx(349 - terms.expected)
+
+
+def test_a_value_after_those_that_came_together_is_judged_by_them():
+    many, mean = made(), made()
+    together = [(n * 60 * SECOND, 130.0 + n) for n in range(4)]
+    assert fed(many, [*together, (DAY, 140.0)]) == pytest.approx(fed(mean, [(0, 131.5), (DAY, 140.0)]))
+
+
 def test_a_new_level_becomes_usual_in_time():
     rows = [*patient(3), *((t + 41 * DAY, v + 40) for t, v in patient(4))]
     assert fed(made(tau=7), rows).level == pytest.approx(190, abs=6)
