@@ -19,7 +19,7 @@ Memory is in time, not in samples: 1 Hz and three values a day share the code. P
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import exp, inf
 from typing import Any, Final, NamedTuple
@@ -206,13 +206,14 @@ class SubjectGate:
 
     def judge(self, time: int, rows: Sequence[_Now], keep: int) -> Iterator[tuple[int, int]]:
         """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
-        fresh, here = [], {row.device for row in rows}
+        fresh = []
         for row in rows:
             limits = LIMITS[row.metric]
-            stream = self._stream(row.metric, row.device, time - keep, here)
             if not limits.low <= row.value <= limits.high:
                 yield row.i, IMPOSSIBLE
-            elif time > stream.time:
+                continue
+            stream = self._stream(row.metric, row.device, time - keep)
+            if time > stream.time:
                 fresh.append((row, stream, limits))
             elif time == stream.time and row.value == stream.value:
                 yield row.i, stream.bits
@@ -225,15 +226,15 @@ class SubjectGate:
                 stream.bits |= self._others(row, time, stream)
             yield row.i, stream.bits
 
-    def _stream(self, metric: str, device: str, since: int, here: Collection[str]) -> Stream:
-        """A device's; for a new one those make room that are silent ``since`` and not told of ``here``."""
+    def _stream(self, metric: str, device: str, since: int) -> Stream:
+        """A device's; for a new one, or one that was silent ``since`` then, those that still are make room."""
         devices = self.streams.get(metric)
         if devices is None:
             devices = self.streams[metric] = {}
         found = devices.get(device)
-        if found is None:
-            for silent in [d for d, s in devices.items() if s.time < since and d not in here]:
-                del devices[silent]
+        if found is None or 0 <= found.time < since:
+            for silent in [d for d, s in devices.items() if 0 <= s.time < since]:
+                del devices[silent]  # not the one that was made a moment ago, for a value of this time
             found = devices[device] = Stream()
         elif self._own is not None and (metric, device) not in self._own:
             found = devices[device] = found.copy()
@@ -334,8 +335,8 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
     """The rows with the gate's verdicts among their quality bits, in place in ``gate``.
 
     What was said of a value before (by a gate that saw more) stays said. ``copying``: the subjects' gates
-    are replaced, not changed. Streams silent for ``keep`` ns (an hour at least) make room when a new one
-    comes. What is dated after ``until`` (UTC ns) is neither believed nor judged.
+    are replaced, not changed. Of streams silent for ``keep`` ns (an hour at least) nothing is known any more;
+    they make room when a new one comes. What is dated after ``until`` (UTC ns) is neither believed nor judged.
     """
     times, subjects, keep = rows.time, rows.patient, max(keep, REMEMBERED)
     judged = [

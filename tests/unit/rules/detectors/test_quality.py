@@ -283,6 +283,33 @@ def test_what_goes_on_from_a_copy_leaves_the_state_alone():
     assert state.to_bytes() == before
 
 
+def test_two_devices_that_begin_at_one_time_are_both_remembered():
+    both, gate = [(1e5, "a", "spo2", 90.0), (1e5, "b", "spo2", 97.0)], Gate()
+    verdicts(both, gate)
+    assert set(gate["p"].streams["spo2"]) == {"a", "b"}
+    apart = Gate()
+    for one in both:
+        verdicts([one], apart)
+    assert gate["p"].pack() == apart["p"].pack()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["old first", "new first"])
+def test_a_device_that_comes_back_with_a_new_one_is_remembered_however_they_are_cut(order: tuple[int, int]):
+    before, back = (1e3, "old", "spo2", 84.0), [(1e5, "new", "spo2", 97.0), (1e5, "old", "spo2", 97.0)]
+    whole, cut = Gate(), Gate()
+    verdicts([before, *back], whole)
+    for one in (before, *(back[n] for n in order)):
+        verdicts([one], cut)
+    assert set(whole["p"].streams["spo2"]) == {"new", "old"}
+    assert whole["p"].pack() == cut["p"].pack()
+
+
+def test_devices_long_silent_and_values_that_cannot_be_take_no_room():
+    gate = Gate()
+    verdicts([(1e5, "a", "spo2", 97.0), (1e5, "broken", "spo2", 300.0), (2e5, "b", "spo2", 97.0)], gate)
+    assert set(gate["p"].streams["spo2"]) == {"b"}
+
+
 def test_what_is_old_future_or_no_measurement_teaches_nothing():
     state = State.empty("node")
     verdicts(WELL, state.gate)
