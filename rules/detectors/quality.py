@@ -227,7 +227,7 @@ class SubjectGate:
             yield row.i, stream.bits
 
     def _stream(self, metric: str, device: str, since: int) -> Stream:
-        """A device's; for a new one, or one that was silent ``since`` then, those that still are make room."""
+        """A device's; when it is new, or was silent ``since`` then, those that still are make room."""
         devices = self.streams.get(metric)
         if devices is None:
             devices = self.streams[metric] = {}
@@ -336,7 +336,8 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
 
     What was said of a value before (by a gate that saw more) stays said. ``copying``: the subjects' gates
     are replaced, not changed. Of streams silent for ``keep`` ns (an hour at least) nothing is known any more;
-    they make room when a new one comes. What is dated after ``until`` (UTC ns) is neither believed nor judged.
+    they make room when a new one comes. What is dated after ``until`` (UTC ns) is neither believed nor
+    judged.
     """
     times, subjects, keep = rows.time, rows.patient, max(keep, REMEMBERED)
     judged = [
