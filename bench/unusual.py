@@ -10,6 +10,8 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import sqrt
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -34,6 +36,8 @@ PRESSURE: Final = Unusual("ibp_mean", "below", "limit", 0.3)
 AT_MOST: Final = 1.0
 """Alarms of low priority a patient-day that a nurse may be asked to bear."""
 STAYS: Final = 200
+LEAST: Final = 10
+"""Values of a patient that say what is usual of one."""
 HOURS: Final = 8
 BEDS: Final = 12
 SIGNALS: Final = ("heart_rate", "spo2")
@@ -65,7 +69,9 @@ def measure() -> Outcome:
             chosen = [t for t in tracks if t.patient[1] == group]
             _burden(outcome, f"arterial pressure, records {group}", pressure, chosen)
     if (folder := recordings("cinc2012")) is not None:
-        _intensive(outcome, rule, read_stays(folder).stays[1 :: 4000 // STAYS])
+        stays = read_stays(folder).stays
+        _population(outcome, stays)
+        _intensive(outcome, rule, stays[1 :: 4000 // STAYS])
     return outcome
 
 
@@ -132,6 +138,32 @@ def _intensive(outcome: Outcome, rule: Rule, stays: Iterable[Stay]) -> None:
         of = [p for p, f in died.items() if f is fate]
         share = 100 * len(told.intersection(of)) / len(of)
         outcome.add(f"patients with an alarm, of those who {name}", share, "%", note=f"of {len(of)}")
+
+
+def _population(outcome: Outcome, stays: Iterable[Stay]) -> None:
+    """The numbers of ``rules.detectors.priors``, made again: all that the stays have of them."""
+    found: dict[str, list[list[float]]] = {metric: [] for metric in POPULATION}
+    for stay in stays:
+        own: dict[str, list[float]] = {metric: [] for metric in POPULATION}
+        for _, metric, value in stay.readings:
+            if value > 0 and metric in own:
+                own[metric].append(value)
+        for metric, values in own.items():
+            if len(values) >= LEAST:
+                found[metric].append(values)
+    for metric, patients in found.items():
+        if not patients:
+            continue
+        levels = [median(values) for values in patients]
+        level = median(levels)
+        between = 1.4826 * median(abs(own - level) for own in levels)
+        spread = median(_successive(values) for values in patients)
+        note = f"of {len(patients)}; between them {between:.2f}, from value to value {spread:.2f}"
+        outcome.add(f"population's {metric}", level, "", note=note)
+
+
+def _successive(values: Sequence[float]) -> float:
+    return sqrt(sum((b - a) ** 2 for a, b in pairwise(values)) / (len(values) - 1) / 2)
 
 
 def _cost(outcome: Outcome) -> None:

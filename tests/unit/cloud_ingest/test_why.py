@@ -19,7 +19,7 @@ from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Scope
 from rules import Rule, RuleSet, load_rules
-from rules.conditions import Change, Missing, Repeat, Threshold
+from rules.conditions import Change, Missing, Repeat, Threshold, Unusual
 from rules.model import Command
 from rules.rule import Parameter
 from tests.unit.cloud_ingest.asking import Asked, at
@@ -234,6 +234,30 @@ async def test_what_is_derived_from_the_past_is_derived_again(tmp_path: Path):
     assert leaf(found).truth
     assert leaf(found).found["en"].startswith("body weight rose by 2.5 kg within 3 d, at least by 2")
     assert found.notes == ()
+    await asked.ward.close()
+
+
+async def test_what_was_unusual_is_shown_by_the_terms_that_were_kept(tmp_path: Path):
+    rule = make(
+        "odd",
+        Unusual("spo2", "below", "limit", 0.3),
+        Unusual("heart_rate", "above", 0.9, 0.3),
+        parameters={"limit": Parameter(0.7, 0.5, 0.9)},
+        priority="low",
+    )
+    asked = await of(tmp_path, rule)
+    await asked.measure(*((60 * n, 96 + n % 2) for n in range(40)))
+    await asked.measure((2400, 84))
+    found = await asked.why()
+    odd, other = leaf(found).parts
+    assert found.notes == ()
+    assert odd.truth
+    assert odd.value > 0.7
+    assert odd.found["en"].startswith("SpO2 is unusual by ")
+    assert "at least 0.7: 84 %, below the range of the last " in odd.found["en"]
+    assert "血氧异常程度" in odd.found["zh"]
+    assert other.code == "no_reading"
+    assert "It ends when SpO2 is unusual by less than 0.3." in [w["en"] for w in found.rule.words]
     await asked.ward.close()
 
 
