@@ -194,11 +194,3 @@ class ProfileEncoder:
             name: FrameEncoder(name, frame, profile.record_field(name))
             for name, frame in document.frames.items()
         }
-
-    def source_of(self, metrics: frozenset[str]) -> FrameEncoder:
-        """The first frame that carries all these metrics. Raises ValueError when none does."""
-        for one in self.frames.values():
-            if metrics <= one.metrics | one.codes | one.waves:
-                return one
-        msg = f"a {self.profile} has no frame that carries {', '.join(sorted(metrics))}"
-        raise ValueError(msg)
