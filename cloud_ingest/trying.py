@@ -61,8 +61,8 @@ class TryAsked:
 
     @property
     def metrics(self) -> list[str]:
-        """The signals that either version looks at."""
-        return sorted({*self.before.inputs, *self.after.inputs})
+        """The signals that either version looks at, or that what it looks at is computed from."""
+        return sorted(self.before.looks_at | self.after.looks_at)
 
     def to_data(self) -> dict[str, Any]:
         """As plain data; ``of`` is the way back."""

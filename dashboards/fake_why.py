@@ -92,7 +92,7 @@ class FakeWhy(ABC):
         batch = ReadingBatch.of(
             r
             for r in self._readings_of(scope, patient)
-            if r.metric in known.inputs and start <= r.corrected <= at + 600 * SECOND
+            if r.metric in known.looks_at and start <= r.corrected <= at + 600 * SECOND
         )
         rows = rows_to_judge(batch, [patient] * len(batch))
         past = Past(

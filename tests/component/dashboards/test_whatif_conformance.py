@@ -104,6 +104,24 @@ async def test_a_limit_that_held_then_counts_though_it_has_ended_since(side: Sid
     assert found.patients[0].limits
 
 
+async def test_a_rule_on_the_learned_risk_is_tried_on_what_that_is_computed_from(side: Side):
+    patient = (await furnish(side))["patient"]
+    ill = {"heart_rate": 128.0, "respiratory_rate": 34.0, "spo2": 88.0, "nibp_systolic": 82.0}
+    for hour in range(9):
+        for metric, value in ill.items():
+            await side.measure("oxi", metric, value, T0 + hour * 3600 * S)
+    text = (LIBRARY / "deterioration.yaml").read_text("utf-8")
+    before, after = (
+        load_rule(amended(text, {"parameters/trigger/value": limit}), "deterioration").rule
+        for limit in (0.1, 0.8)
+    )
+    wanted = TryAsked(before, after, (patient,), T0 - 3600 * S, T0 + 10 * 3600 * S)
+    found = await side.backend.try_rule(SCOPE, wanted, lambda *_: None)
+    assert found.readings == 36
+    assert (found.before.alarms, found.after.alarms, found.lost_count) == (1, 0, 1)
+    assert found.lost[0].patient == patient
+
+
 async def test_nobody_out_of_scope_is_looked_at(side: Side):
     ids = await measured(side)
     elsewhere = Scope("main", frozenset({ids["other"]}))
