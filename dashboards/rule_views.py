@@ -22,7 +22,7 @@ from dashboards.rule_models import (
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError
 from rules import Rule, RuleFileError, RuleSet
-from rules.conditions import Count, Missing, leaves
+from rules.conditions import Count, Deviation, Missing, Unusual, leaves
 
 __all__ = [
     "clock_time",
@@ -161,6 +161,8 @@ def unit_of(rule: Rule, parameter: str) -> str:
         inner = leaf.of if isinstance(leaf, Count) else leaf
         if isinstance(inner, Missing) and inner.for_s == parameter:
             return "s"
+        if isinstance(inner, Unusual) or (isinstance(inner, Deviation) and inner.asked == "spreads"):
+            continue  # of 1, and in spreads: neither is in the signal's unit
         metric = getattr(inner, "metric", None)
         used = (getattr(inner, name, None) for name in ("value", "by", "hysteresis"))
         if metric in METRICS and parameter in used:
