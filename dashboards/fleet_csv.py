@@ -1,4 +1,4 @@
-"""The boards of the fleet as CSV: what the filters keep, all of it, read and sent in pieces."""
+"""The fleet's list and boards as CSV: what the filters keep, all of it, read and sent in pieces."""
 
 from __future__ import annotations
 
@@ -9,17 +9,38 @@ from typing import Final, TypeVar
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from cloud_ingest.device_health.asking import AskedSpan
+from cloud_ingest.device_health.asking import AskedFleet, AskedSpan
 from cloud_ingest.device_health.sums import REASONS
 from dashboards.access import Context
 from dashboards.csv_stream import stream_csv
-from dashboards.fleet_models import QualityRow, Utilisation
+from dashboards.fleet_models import DeviceRow, QualityRow, Utilisation
+from hearthward.core.clock import iso
 
-__all__ = ["quality_table", "use_table"]
+__all__ = ["devices_table", "quality_table", "use_table"]
 
+Asked = TypeVar("Asked", AskedFleet, AskedSpan)
 Row = TypeVar("Row", bound=BaseModel)
 PIECE: Final = 1000
+TIMES: Final = frozenset({"last_seen"})
 SHARES: Final = tuple(name for name in QualityRow.model_fields if name != "reasons")
+
+
+def devices_table(context: Context, asked: AskedFleet) -> Response:
+    """Devices in use, in the order that is asked for."""
+
+    async def piece(part: AskedFleet) -> Sequence[DeviceRow]:
+        return (await context.backend.fleet(context.scope, part)).items
+
+    names = tuple(DeviceRow.model_fields)
+    return stream_csv(
+        "fleet.csv",
+        names,
+        _lines(asked, piece, lambda row: [_cell(name, getattr(row, name)) for name in names]),
+    )
+
+
+def _cell(name: str, value: object) -> object:
+    return iso(value) if name in TIMES and isinstance(value, int) else value
 
 
 def quality_table(context: Context, asked: AskedSpan) -> Response:
@@ -45,8 +66,8 @@ def use_table(context: Context, asked: AskedSpan) -> Response:
 
 
 async def _lines(
-    asked: AskedSpan,
-    piece: Callable[[AskedSpan], Awaitable[Sequence[Row]]],
+    asked: Asked,
+    piece: Callable[[Asked], Awaitable[Sequence[Row]]],
     line: Callable[[Row], list[object]],
 ) -> AsyncIterator[Sequence[object]]:
     part = replace(asked, offset=0, limit=PIECE)

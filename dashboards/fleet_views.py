@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
@@ -57,9 +57,7 @@ def day_view(sums: DaySums) -> DeviceDay:
         dropouts=sums.dropouts,
         rejected=sums.rejected,
         late=sums.late,
-        suspect=sums.doubts.get("suspect", 0),
-        bad=sums.doubts.get("bad", 0),
-        reasons=reasons_of(sums.doubts),
+        **_said(sums.doubts),
         **{name: _look(one) for name, one in sums.signals.items()},
     )
 
@@ -88,16 +86,11 @@ def use_page(groups: Iterable[Group], asked: AskedSpan) -> tuple[Sequence[Utilis
 
 def _use_row(group: Group, asked: AskedSpan) -> Utilisation:
     use = use_of(group.totals, group.devices, group.used, asked.days + 1)
-    return Utilisation(
-        key=group.key,
-        name=group.name,
-        ward=group.ward,
-        devices=use.devices,
-        used=use.used,
-        hours=use.hours,
-        possible=use.possible,
-        share=use.share,
-    )
+    return Utilisation(**_placed(group), **asdict(use), share=use.share)
+
+
+def _placed(group: Group) -> dict[str, Any]:
+    return {"key": group.key, "name": group.name, "ward": group.ward}
 
 
 def quality_page(groups: Iterable[Group], asked: AskedSpan) -> QualityPage:
@@ -108,25 +101,25 @@ def quality_page(groups: Iterable[Group], asked: AskedSpan) -> QualityPage:
 
 def _quality_row(group: Group) -> QualityRow:
     totals, found = group.totals, quality_of(group.totals)
-    doubts = totals.doubts
     return QualityRow(
-        key=group.key,
-        name=group.name,
-        ward=group.ward,
+        **_placed(group),
         devices=group.devices,
-        readings=found.readings,
-        completeness=found.completeness,
-        plausibility=found.plausibility,
-        consistency=found.consistency,
-        timeliness=found.timeliness,
+        **asdict(found),
         worst=found.worst,
         rejected=totals.rejected,
         repeated=totals.repeated,
         late=totals.late,
-        suspect=doubts.get("suspect", 0),
-        bad=doubts.get("bad", 0),
-        reasons=reasons_of(doubts),
+        **_said(totals.doubts),
     )
+
+
+def _said(doubts: Mapping[str, int]) -> dict[str, Any]:
+    """What the quality gate said, as rows and days have it."""
+    return {
+        "suspect": doubts.get("suspect", 0),
+        "bad": doubts.get("bad", 0),
+        "reasons": reasons_of(doubts),
+    }
 
 
 def reasons_of(doubts: Mapping[str, int]) -> dict[str, int]:

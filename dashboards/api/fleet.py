@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -14,12 +13,10 @@ from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState
 from dashboards.access import Context, Guard
 from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
-from dashboards.csv_stream import stream_csv
-from dashboards.fleet_csv import quality_table, use_table
+from dashboards.fleet_csv import devices_table, quality_table, use_table
 from dashboards.fleet_models import (
     AttentionPage,
     DeviceFile,
-    DeviceRow,
     FindingView,
     FleetPage,
     FrameView,
@@ -41,7 +38,6 @@ __all__ = [
     "acknowledge",
     "asked_fleet",
     "calibrate",
-    "export_fleet",
     "router",
     "show_device",
     "show_frames",
@@ -56,8 +52,6 @@ Work = Annotated[Context, Depends(Guard(Action.MAINTAIN_DEVICE, DEVICE))]
 Watch = Annotated[Context, Depends(Guard(Action.WATCH_FRAMES, DEVICE))]
 Key = Annotated[str, Query(max_length=64)]
 WATCH_S: Final = 120
-PIECE: Final = 1000
-TIMES: Final = frozenset({"last_seen"})
 
 
 def asked_fleet(  # noqa: PLR0913, PLR0917 - the parts of a query
@@ -119,7 +113,7 @@ async def get_fleet(context: See, asked: Asked) -> FleetPage:
 @router.get("/devices.csv", response_class=Response)
 async def get_fleet_csv(context: See, asked: Asked) -> Response:
     """All devices that are asked for, as CSV."""
-    return export_fleet(context, asked)
+    return devices_table(context, asked)
 
 
 @router.get("/devices/{device}")
@@ -240,24 +234,3 @@ async def calibrate(context: Context, device: str, calibrated: int, every_days: 
     detail = {"do": "calibrate", "at": iso(calibrated), "every_days": every_days}
     await context.audit(Action.MAINTAIN_DEVICE, DEVICE, target=device, detail=detail)
     return found
-
-
-def export_fleet(context: Context, asked: AskedFleet) -> Response:
-    """All devices that are asked for, read and sent in pieces."""
-    fields = list(DeviceRow.model_fields)
-
-    async def rows() -> AsyncIterator[Sequence[object]]:
-        piece = replace(asked, offset=0, limit=PIECE)
-        while True:
-            found = await context.backend.fleet(context.scope, piece)
-            for row in found.items:
-                yield [_cell(name, getattr(row, name)) for name in fields]
-            if len(found.items) < PIECE:
-                return
-            piece = replace(piece, offset=piece.offset + PIECE)
-
-    return stream_csv("hearthward-fleet.csv", fields, rows())
-
-
-def _cell(name: str, value: object) -> object:
-    return iso(value) if name in TIMES and isinstance(value, int) else value

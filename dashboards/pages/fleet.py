@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 from urllib.parse import urlencode
@@ -22,8 +22,8 @@ from cloud_ingest.device_health.asking import (
 )
 from dashboards.access import Context
 from dashboards.api.fleet import acknowledge as seen
-from dashboards.csv_stream import stream_csv
-from dashboards.fleet_models import DeviceRow, QualityPage, Utilisation
+from dashboards.fleet_csv import devices_table
+from dashboards.fleet_models import QualityPage, Utilisation
 from dashboards.fleet_words import grade
 from dashboards.ledger_models import FiguresView, LedgerView, asked_of
 from dashboards.models import Ward
@@ -31,7 +31,6 @@ from dashboards.pages.fleet_common import See, Work, words
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.paging import PAGE, Pager, page_number
-from hearthward.core.clock import iso
 
 __all__ = ["router"]
 
@@ -39,15 +38,9 @@ router = APIRouter(include_in_schema=False)
 FILTERS: Final = ("q", "ward", "gateway", "profile", "state", "kind", "sort", "down", "page", "findings")
 FIRST: Final = 10
 """So many findings are shown at once: what comes first matters most."""
-CSV_PAGE: Final = 1000
 GROUPS: Final = 200
 """So many wards are summed up on the page; more are on the pages of use and quality."""
 WORST: Final = 3
-CSV: Final = (
-    *("device", "label", "state", "cause", "ward", "gateway", "profile", "firmware", "last_seen", "rssi_dbm"),
-    *("backlog", "clock_ahead_s", "battery_percent", "days_left", "days_left_low", "days_left_high"),
-    *("hours_of_use", "findings", "work_order"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +94,7 @@ async def sums(request: Request, context: See) -> Response:
 @router.get("/fleet.csv")
 async def table(request: Request, context: See) -> Response:
     """The devices that are asked for, all of them."""
-    port, query = context.backend, _query(_given(request))
-    first = await port.fleet(context.scope, replace(query, limit=CSV_PAGE))
-
-    async def rows() -> AsyncIterator[Sequence[object]]:
-        found, offset = first.items, 0
-        while found:
-            for row in found:
-                yield _line(row)
-            offset += CSV_PAGE
-            full = len(found) == CSV_PAGE
-            more = replace(query, offset=offset, limit=CSV_PAGE)
-            found = (await port.fleet(context.scope, more)).items if full else []
-
-    return stream_csv("fleet.csv", CSV, rows())
+    return devices_table(context, _query(_given(request)))
 
 
 @router.post("/fleet/findings/{finding}/acknowledge")
@@ -187,13 +167,3 @@ def _summed(use: Sequence[Utilisation], worst: QualityPage, ledger: FiguresView)
         worst=worst,
         ledger=ledger,
     )
-
-
-def _line(row: DeviceRow) -> list[object]:
-    seen = None if row.last_seen is None else iso(row.last_seen)
-    return [
-        *(row.id, row.label, row.state, row.cause, row.ward_name, row.gateway, row.profile, row.firmware),
-        *(seen, row.rssi, row.backlog, row.clock_skew_s, row.battery),
-        *(row.days_left, row.days_left_low, row.days_left_high),
-        *(row.hours_of_use, row.findings, row.work_order),
-    ]

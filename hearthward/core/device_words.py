@@ -25,12 +25,15 @@ __all__ = [
 Language = Literal["en", "zh"]
 Said = Mapping[str, str]
 
+_CONNECTED: Final[Said] = {"en": "connected", "zh": "已连接"}
+_CONNECTING: Final[Said] = {"en": "connecting", "zh": "正在连接"}
+_LOGGED: Final[Said] = {"en": "the gateway's log has the cause", "zh": "原因见网关日志"}
 STATES: Final[Mapping[str, Said]] = {
-    "streaming": {"en": "connected", "zh": "已连接"},
-    "connected": {"en": "connected", "zh": "已连接"},
-    "connecting": {"en": "connecting", "zh": "正在连接"},
-    "identifying": {"en": "connecting", "zh": "正在连接"},
-    "subscribing": {"en": "connecting", "zh": "正在连接"},
+    "streaming": _CONNECTED,
+    "connected": _CONNECTED,
+    "connecting": _CONNECTING,
+    "identifying": _CONNECTING,
+    "subscribing": _CONNECTING,
     "backoff": {"en": "offline, trying again", "zh": "离线, 正在重试"},
     "idle": {"en": "not started", "zh": "未启动"},
     "stopped": {"en": "stopped", "zh": "已停止"},
@@ -127,8 +130,8 @@ ADVICE: Final[Mapping[Cause, Said]] = {
     },
     Cause.MISCONFIGURED: {"en": "correct its entry in the directory", "zh": "请更正目录中的条目"},
     Cause.GATEWAY_OFFLINE: {"en": "check the gateway's power and network", "zh": "请检查网关的电源与网络"},
-    Cause.INTERNAL: {"en": "the gateway's log has the cause", "zh": "原因见网关日志"},
-    Cause.OTHER: {"en": "the gateway's log has the cause", "zh": "原因见网关日志"},
+    Cause.INTERNAL: _LOGGED,
+    Cause.OTHER: _LOGGED,
 }
 """What a person can do about it."""
 SEEN: Final[Mapping[str, Said]] = {

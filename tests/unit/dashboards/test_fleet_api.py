@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -177,10 +176,12 @@ async def test_a_calibration_is_noted_and_audited():
 
 
 async def test_the_list_as_csv_goes_on_beyond_its_first_piece(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(import_module("dashboards.api.fleet"), "PIECE", 1)
+    monkeypatch.setattr("dashboards.fleet_csv.PIECE", 1)
     async with world() as made:
         async with made.client(made.principal(Role.ENGINEER)) as client:
             answer = await client.get("/api/v1/fleet/devices.csv?sort=firmware")
+            page = await client.get("/fleet.csv?sort=firmware")
+        assert page.text == answer.text
         assert answer.headers["content-type"].startswith("text/csv")
         rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert sorted(row["id"] for row in rows) == sorted(

@@ -502,7 +502,7 @@ async def test_the_table_leaves_whole_and_in_pages(made: World, monkeypatch: pyt
         one = await client.get("/fleet?page=200")
     rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
     assert len(rows) == 10_000
-    assert (rows[0]["device"], rows[-1]["device"]) == ("d00000", "d09999")
+    assert (rows[0]["id"], rows[-1]["id"]) == ("d00000", "d09999")
     assert rows[0]["last_seen"].startswith("2026-01-01T00:00:00")
     assert rows[0]["gateway"] == "'=gw"  # no formula
     assert {q.limit for q in asked[:-1]} == {1000}
