@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from cloud_ingest.balance import (
     ACCEPTED,
     READ,
-    WRITTEN_OFF,
     AskedLedger,
     Book,
     LedgerReport,
@@ -21,7 +20,7 @@ from cloud_ingest.balance import (
     replaced,
     to_write_off,
 )
-from cloud_ingest.loss_ledger import CLONE, DUPLICATE, LATE, STORED, Count, Tally, hour_of
+from cloud_ingest.loss_ledger import STORED, Count, Tally, hour_of
 from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.models import FrameRow, GapRow, Gateway
 from cloud_ingest.records.scoping import Repository, refuse_code
@@ -45,8 +44,8 @@ __all__ = [
 KEPT_DAYS: Final = 400
 """Counts are kept for so long; the numbers of outboxes for ever."""
 MAX_REASON: Final = 500
-PLAIN: Final = (READ, ACCEPTED, STORED, DUPLICATE, LATE, CLONE, WRITTEN_OFF)
-"""Kinds that have no reason."""
+PLAIN: Final = (READ, ACCEPTED, STORED)
+"""Most of all counts are of these, and have no reason."""
 
 
 @dataclass(slots=True)

@@ -135,6 +135,19 @@ async def test_the_verdicts_are_in_the_ledger_and_no_figure_of_it_counts_them(wa
     assert (found.stored, found.arrived, found.rejected, found.unnamed) == (2, 2, {}, 0)
 
 
+async def test_the_same_is_added_up_by_gateway_by_device_and_by_hour(ward: Ward):
+    await ward.take(frame(block(1, reading(0), reading(1, 130), reading(2, device="dev_2")), at=5))
+    await ward.take(frame(block(4, reading(HOUR_S), reading(0)), at=HOUR_S + 2))
+    await tell(ward, 6, 1, ("dev_1", 0, "read", 4), ("dev_1", 0, "accepted", 4), ("", 0, "rejected:bad", 2))
+    totals = [(await report(ward, replace(ALL, by=by))).total for by in ("gateway", "device", "hour")]
+    assert totals[0] == totals[1] == totals[2]
+    assert (totals[0].read, totals[0].stored, totals[0].rejected, totals[0].unnamed) == (
+        *(4, 3),
+        {"implausible": 1},
+        2,
+    )
+
+
 async def test_what_comes_again_is_counted_once(ward: Ward):
     sent = frame(block(1, reading(0), reading(1)), at=2)
     await ward.take(sent)
