@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
 from statistics import median
@@ -13,7 +13,16 @@ from cloud_ingest.device_health.findings import SUREST, Finding, rounded
 from cloud_ingest.device_health.sums import DAY_NS
 from hearthward.core.clock import SECOND
 
-__all__ = ["COUNTERPARTS", "FEWEST", "Bias", "bias_finding", "bias_of", "paired"]
+__all__ = [
+    "COUNTERPARTS",
+    "FEWEST",
+    "Bias",
+    "Compared",
+    "bias_finding",
+    "bias_findings",
+    "bias_of",
+    "paired",
+]
 
 WITHIN_NS: Final = 60 * SECOND
 APART_NS: Final = 60 * SECOND
@@ -47,6 +56,25 @@ class Bias:
     low: float
     high: float
     pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A device's metric beside ``twin``, the same of another device; ``bias`` None: too few pairs."""
+
+    device: str
+    metric: str
+    other: str
+    twin: str
+    bias: Bias | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all of the interval is within what two good devices may differ."""
+        if self.bias is None:
+            return False
+        tolerance = COUNTERPARTS[self.metric][1]
+        return -tolerance <= self.bias.low <= self.bias.high <= tolerance
 
 
 def paired(
@@ -84,7 +112,7 @@ def bias_of(differences: Sequence[float]) -> Bias | None:
 def bias_finding(metric: str, found: Bias | None, other: str, today: int) -> Finding | None:
     """Whether all of the interval is beyond what two good devices may differ; ``other`` is the second's id.
 
-    Which of the two is wrong nobody can say from this: both are told of, and the text says so.
+    Which of the two is wrong nobody can say from this alone, and the text says so.
     """
     if found is None or metric not in COUNTERPARTS:
         return None
@@ -107,3 +135,31 @@ def bias_finding(metric: str, found: Bias | None, other: str, today: int) -> Fin
         f"（{found.low:+.2g} 至 {found.high:+.2g}）；请检查两者",  # noqa: RUF001 - Chinese punctuation
     }
     return Finding("bias", evidence, min(SUREST, COVERAGE), text, (today + ACT_DAYS) * DAY_NS, metric)
+
+
+def bias_findings(compared: Sequence[Compared], today: int) -> dict[str, list[Finding]]:
+    """What comparing the devices on one patient, each way round, came to, by device.
+
+    Both of a pair that differs are told of; but not the one with which a third agrees, where none agrees with
+    the other.
+    """
+    good = {(one.device, one.metric) for one in compared if one.agrees}
+    found: dict[str, list[Finding]] = {}
+    for one in compared:
+        finding = bias_finding(one.metric, one.bias, one.other, today)
+        proven = (one.device, one.metric) in good and (one.other, one.twin) not in good
+        if finding is not None and not proven:
+            found.setdefault(one.device, []).append(finding)
+    return {device: _greatest(some) for device, some in found.items()}
+
+
+def _greatest(findings: Iterable[Finding]) -> list[Finding]:
+    """Of several about one metric that with the greatest difference."""
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        known = best.get(finding.about)
+        if known is None or abs(float(finding.evidence["difference"])) > abs(
+            float(known.evidence["difference"])
+        ):
+            best[finding.about] = finding
+    return list(best.values())

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cloud_ingest.device_health.bias import COUNTERPARTS, bias_finding, bias_of, paired
+from cloud_ingest.device_health.bias import COUNTERPARTS, Compared, bias_findings, bias_of, paired
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.sums import DAY_NS, DOUBTS, DaySums, SignalDay, SignalName, day_of, span_of
 from cloud_ingest.records import Records
@@ -156,7 +156,7 @@ class Gathering:
                 self._tenant,
                 [device],
                 sorted(COUNTERPARTS),
-                max(now - DAY_NS, *worn.values()),
+                max(now - DAY_NS, worn[device]),
                 now + 1,
                 limit=MOST_COMPARED,
                 newest=True,
@@ -166,14 +166,14 @@ class Gathering:
                 if reading.value is not None and not reading.quality & ~_COMPARED:
                     values = series[device].setdefault(reading.metric, [])
                     values.append((reading.corrected, reading.value))
-        found: dict[str, list[Finding]] = {}
-        for one, other in combinations(sorted(worn), 2):
-            for own, metric, twin in _both(series, one, other):
-                made = bias_of(paired(series[own][metric], series[twin[0]][twin[1]]))
-                finding = bias_finding(metric, made, twin[0], day_of(now))
-                if finding is not None:
-                    found.setdefault(own, []).append(finding)
-        return {device: _greatest(some) for device, some in found.items()}
+        return bias_findings(
+            [
+                Compared(own, metric, *twin, bias_of(paired(series[own][metric], series[twin[0]][twin[1]])))
+                for one, other in combinations(sorted(worn), 2)
+                for own, metric, twin in _both(series, one, other)
+            ],
+            day_of(now),
+        )
 
 
 def _day(device: str, day: int, hours: int, counts: Sequence[int], *, steady: bool) -> DaySums:
@@ -192,18 +192,6 @@ def _both(
             same = sorted(COUNTERPARTS[metric][0] & series[twin].keys(), key=lambda m: (m != metric, m))
             if same:
                 yield own, metric, (twin, same[0])
-
-
-def _greatest(findings: Iterable[Finding]) -> list[Finding]:
-    """Of several about one metric that with the greatest difference."""
-    best: dict[str, Finding] = {}
-    for finding in findings:
-        known = best.get(finding.about)
-        if known is None or abs(float(finding.evidence["difference"])) > abs(
-            float(known.evidence["difference"])
-        ):
-            best[finding.about] = finding
-    return list(best.values())
 
 
 def _together(session: Session, tenant: str) -> list[dict[str, int]]:
