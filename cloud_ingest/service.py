@@ -16,6 +16,7 @@ from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
 from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.remaining_life import Learned
 from cloud_ingest.device_health.rounds import HealthRounds
 from cloud_ingest.facts import Facts
 from cloud_ingest.feed import DirectoryChanged, DutyChanged, Feed
@@ -72,7 +73,8 @@ class CloudService:
     ``records``, ``store`` and ``waves`` (None: waveforms are refused) belong to the caller, who closes them
     after ``run``. ``clock`` must be an EventClock when ``settings.event_clock`` is set: it then follows the
     frames. ``catalog`` says what devices deliver (None: the shipped one), ``key`` signs receipts and
-    documents (None: a new one), ``reach`` how people can be told (None: on the pages only).
+    documents (None: a new one), ``reach`` how people can be told (None: on the pages only). ``lives`` is what
+    was learned of instruments' lives, by profile.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it joins
@@ -90,6 +92,7 @@ class CloudService:
         catalog: Catalog | None = None,
         key: SigningKey | None = None,
         waves: WaveStore | None = None,
+        lives: Mapping[str, Learned] | None = None,
     ) -> None:
         settings = settings or CloudSettings()
         self.tenant = settings.tenant
@@ -187,6 +190,7 @@ class CloudService:
             orders=OrderTelling(self.tenant, records, lambda: self.reach, clock, telemetry),
             clock=clock,
             telemetry=telemetry,
+            lives=lives,
         )
         self._levels = LevelWatch(lambda: self.pipeline.state, self.pipeline.act, telemetry)
         self._arrivals = Arrivals(

@@ -95,6 +95,11 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "calibrated": N_("calibrated"),
     "cause": N_("cause"),
     "change": N_("change"),
+    "cycles": N_("cycles"),
+    "cycles_a_day": N_("cycles a day"),
+    "cycles_left": N_("cycles left"),
+    "cycles_left_high": N_("cycles left, at most"),
+    "cycles_left_low": N_("cycles left, at least"),
     "days": N_("days"),
     "devices": N_("devices with it"),
     "difference": N_("difference"),
@@ -123,6 +128,7 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "rssi": N_("signal, dBm"),
     "since": N_("since"),
     "tolerance": N_("tolerance"),
+    "units": N_("instruments learned from"),
 }
 """What stands behind a finding; what is not here is shown as it is called."""
 REFUSED: Final[Mapping[tuple[str, str], str]] = {

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.bias import COUNTERPARTS, Compared, bias_findings, bias_of, paired
 from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.life import LIFE_METRICS, MOST_CYCLES, Cycle, cycles_of
 from cloud_ingest.device_health.sums import DAY_NS, DOUBTS, DaySums, SignalDay, SignalName, day_of, span_of
 from cloud_ingest.records import Records
 from cloud_ingest.records.fleet_days import counts_of_hour
@@ -38,6 +39,7 @@ SIGNAL_METRICS: Final[Mapping[SignalName, Sequence[str]]] = {
 """Of several the first that the device tells: a supply should stay, a cell's voltage follows its charge."""
 _COMPARED: Final = int(Quality.SUSPECT | Quality.DISAGREES)
 """That two devices disagree is what is looked for."""
+_NOT_REAL: Final = int(Quality.DEMO | Quality.TEST)
 FIRMWARE: Final = "device_firmware"
 SKEW: Final = "clock_skew"
 
@@ -143,6 +145,22 @@ class Gathering:
         for one in await self._store.summaries(self._tenant, device, metric, *span, DAY_NS):
             signal = SignalDay(one.count, one.mean, one.low, one.high, one.last)
             told.signals.setdefault(day_of(one.time), {})[name] = signal
+
+    async def cycles(self, device: str, now: int) -> list[Cycle]:
+        """What an instrument told of its cycles since its last overhaul, the newest so many."""
+        batch = await self._store.read(
+            self._tenant,
+            [device],
+            LIFE_METRICS,
+            0,
+            now + 1,
+            limit=MOST_CYCLES * len(LIFE_METRICS),
+            newest=True,
+        )
+        rows = zip(batch.corrected, batch.metric, batch.value, batch.quality, strict=True)
+        return cycles_of(
+            (at, metric, value) for at, metric, value, q in rows if value is not None and not q & _NOT_REAL
+        )
 
     async def comparisons(self, now: int) -> AsyncIterator[dict[str, list[Finding]]]:
         """Patient by patient: what comparing the devices on one came to, by device."""

@@ -49,6 +49,8 @@ class Known:
     firmwares: Collection[str] = ()
     compared: Sequence[Finding] = field(default=())
     """What the comparison with a second device on the same patient came to."""
+    life: Finding | None = None
+    """What its own sensors say of its end, where its model's life was learned."""
 
 
 def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Finding], Battery | None]:
@@ -67,6 +69,7 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
         link_finding(of("rssi"), today),
         dropout_finding(days, known.peers, today),
         firmware_finding(known.firmware, known.firmwares),
+        known.life,
     ]
     if known.worn is not None:
         found.append(offline_finding(known.last_seen, known.worn, known.interval_s, known.cause, now))

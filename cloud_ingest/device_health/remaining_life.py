@@ -11,13 +11,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cloud_ingest.device_health.run_to_failure import Run
 from cloud_ingest.device_health.wear import Conditions, features
 from hearthward.core.errors import ConfigError
 
-__all__ = ["Learned", "Left", "horizon_of", "learn"]
+__all__ = ["Band", "Boosted", "Learned", "Left", "Model", "horizon_of", "learn"]
 
 HORIZON_SHARE: Final = 0.63
 """Of the median life: 125 cycles of C-MAPSS FD001, where Heimes (PHM 2008) found wear to begin to show."""
@@ -82,15 +82,43 @@ def horizon_of(runs: Sequence[Run]) -> int:
     return max(1, round(HORIZON_SHARE * median(len(run) for run in runs)))
 
 
+class Model(Protocol):
+    """What tells cycles left of rows of features."""
+
+    def predict(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
+        """Of each row."""
+        ...
+
+
+class Boosted:
+    """scikit-learn's trees, on one thread: threads wait for each other longer than this little work takes."""
+
+    def __init__(self, fitted: Any) -> None:
+        self.fitted = fitted
+
+    def predict(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
+        """Of each row."""
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return [float(told) for told in self.fitted.predict(rows)]
+
+
 class Learned:
-    """What was learned from units that failed."""
+    """What was learned from ``units`` units that failed, or read from a file (``life_model``)."""
 
     def __init__(
-        self, conditions: Conditions, weights: Sequence[float], horizon: int, models: Sequence[Any]
+        self,
+        conditions: Conditions,
+        weights: Sequence[float],
+        horizon: int,
+        models: Sequence[Model],
+        *,
+        band: Band | None = None,
+        units: int = 0,
     ) -> None:
         self.conditions, self.weights, self.horizon = conditions, tuple(weights), horizon
-        self.band: Band | None = None
-        self._models = models
+        self.models, self.band, self.units = tuple(models), band, units
 
     def left(self, runs: Sequence[Run]) -> list[Left]:
         """Of each run as it is after its last cycle."""
@@ -102,12 +130,9 @@ class Learned:
 
     def at(self, rows: Sequence[Sequence[float]]) -> list[Left]:
         """Of each row of features."""
-        from threadpoolctl import threadpool_limits
-
         if not rows:
             return []
-        with threadpool_limits(1):  # as in ``learn``
-            answers = list(zip(*(model.predict(rows) for model in self._models), strict=True))
+        answers = list(zip(*(model.predict(rows) for model in self.models), strict=True))
         told = [max(0.0, float(sum(each)) / len(each)) for each in answers]
         return [Left(cycles) if self.band is None else self.band.around(cycles) for cycles in told]
 
@@ -117,6 +142,7 @@ def learn(runs: Sequence[Run], *, band: bool = False) -> Learned:
 
     Deterministic. Raises ConfigError when there are too few units, or none of their sensors varies.
     """
+    import sklearn.ensemble  # noqa: F401 - only the threads of what is loaded already are limited
     from threadpoolctl import threadpool_limits
 
     if len(runs) < FEWEST:
@@ -149,8 +175,11 @@ def _fit(runs: Sequence[Run], bags: int) -> Learned:
     rows = [row for run in runs for row in features(conditions, weights, run)]
     leaf = min(_SETTINGS["min_samples_leaf"], max(5, len(rows) // 100))
     settings = _SETTINGS | {"min_samples_leaf": leaf}
-    models = [HistGradientBoostingRegressor(**settings, random_state=n).fit(rows, left) for n in range(bags)]
-    return Learned(conditions, weights, horizon, models)
+    models = [
+        Boosted(HistGradientBoostingRegressor(**settings, random_state=n).fit(rows, left))
+        for n in range(bags)
+    ]
+    return Learned(conditions, weights, horizon, models, units=len(runs))
 
 
 def _weights(conditions: Conditions, runs: Sequence[Run], left: Sequence[float]) -> list[float]:

@@ -19,8 +19,10 @@ from cloud_ingest.device_health.battery import Battery
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.gathering import Fact, Gathering, Told, devices_in_use, steady
 from cloud_ingest.device_health.judging import Known, judged
+from cloud_ingest.device_health.life import life_finding
 from cloud_ingest.device_health.links import LinkBook
 from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.remaining_life import Learned
 from cloud_ingest.device_health.span_sums import SpanBook
 from cloud_ingest.device_health.standing import standing_of
 from cloud_ingest.device_health.sums import DaySums, day_of
@@ -81,10 +83,12 @@ class HealthRounds:
         orders: OrderTelling,
         clock: Clock,
         telemetry: Telemetry,
+        lives: Mapping[str, Learned] | None = None,
     ) -> None:
         self._tenant, self._records, self._catalog = tenant, records, catalog
         self._gateways, self._around, self._orders = gateways, around, orders
         self._clock, self._telemetry = clock, telemetry
+        self._lives = lives or {}
         self._gathering = Gathering(tenant, records, store)
         self.links = LinkBook()
         self.spans = SpanBook(tenant, records)
@@ -260,7 +264,8 @@ class HealthRounds:
                 kept.hours_ever(s, self._tenant, devices),
             )
         )
-        known = [self._known(made, fact, calibrations.get(fact.id)) for fact in batch]
+        lives = await self._lives_of(made, batch)
+        known = [self._known(made, fact, calibrations.get(fact.id), lives.get(fact.id)) for fact in batch]
         results = await asyncio.to_thread(_judge_all, known, days, made.now)
         standings = {
             fact.id: _standing(made.told[fact.id], days[fact.id], results[fact.id][1], hours.get(fact.id, 0))
@@ -275,7 +280,21 @@ class HealthRounds:
 
         return await self._records.run(write)
 
-    def _known(self, made: _Round, fact: Fact, calibration: tuple[int, int] | None) -> Known:
+    async def _lives_of(self, made: _Round, batch: Sequence[Fact]) -> dict[str, Finding]:
+        """What is found of the lives of those whose model's was learned, one at a time."""
+        found = {}
+        for fact in batch:
+            learned = self._lives.get(fact.profile or "")
+            if learned is not None:
+                cycles = await self._gathering.cycles(fact.id, made.now)
+                finding = await asyncio.to_thread(life_finding, learned, cycles)
+                if finding is not None:
+                    found[fact.id] = finding
+        return found
+
+    def _known(
+        self, made: _Round, fact: Fact, calibration: tuple[int, int] | None, life: Finding | None
+    ) -> Known:
         told, profile = made.told[fact.id], fact.profile or ""
         calibrated, every = calibration or (None, None)
         return Known(
@@ -290,6 +309,7 @@ class HealthRounds:
             peers=made.rates.get(profile, ()),
             firmwares=made.firmwares.get(profile, ()),
             compared=made.compared.get(fact.id, ()),
+            life=life,
         )
 
 

@@ -200,7 +200,9 @@ def _service(
     telling: Telling,
     telemetry: Telemetry,
 ) -> CloudService:
-    password = settings.broker.password
+    from cloud_ingest.device_health.life_model import load_all
+
+    password, catalog = settings.broker.password, load_catalog()
     broker = Broker.of_url(
         broker_url, settings.broker.username, None if password is None else password.get_secret_value()
     )
@@ -216,6 +218,8 @@ def _service(
         notifier=telling.notifier,
         reach=telling.reach,
         key=SigningKey.of_file(key_file(settings)),
+        catalog=catalog,
+        lives=load_all(settings.cloud.life_models, catalog.get),
     )
     return telling.service
 

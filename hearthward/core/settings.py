@@ -210,6 +210,10 @@ class CloudSettings(Part):
     policies_path: Path | None = Field(
         None, description="a folder of escalation policies beside the shipped ones"
     )
+    life_models: dict[str, Path] = Field(
+        {},
+        description="profile -> the file that `hearthward rul TRAIN --save FILE` made for its instruments",
+    )
     event_clock: bool = Field(
         default=False, description="take the time from frames that carry a recording's time"
     )

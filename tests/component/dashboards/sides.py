@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from cloud_ingest.device_health.remaining_life import Learned
 from cloud_ingest.records import Accounts, Records
 from cloud_ingest.service import CloudService
 from cloud_ingest.sources.fake import MemorySource
@@ -120,7 +121,9 @@ def empty_records() -> bytes:
 
 
 class RealSide(Side):
-    def __init__(self, folder: Path, rules: RuleSet = RULES) -> None:
+    def __init__(
+        self, folder: Path, rules: RuleSet = RULES, lives: Mapping[str, Learned] | None = None
+    ) -> None:
         self.clock = EventClock(T0)
         (folder / "records.db").write_bytes(empty_records())
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=SeededIds(1))
@@ -136,6 +139,7 @@ class RealSide(Side):
             clock=self.clock,
             telemetry=Telemetry(),
             settings=CloudSettings(event_clock=True),
+            lives=lives,
         )
         self.backend = CloudBackend(self.service, passwords=Passwords.cheap())
         self.accounts = Accounts(self.records, Passwords.cheap())
@@ -144,6 +148,10 @@ class RealSide(Side):
     async def measure(self, device: str, metric: str, value: float, at: int, **more: Any) -> None:
         row = made_reading(device, metric, value, at, **more)
         await self._send(1, encode_block(ReadingBatch.of([row])), at)
+
+    async def report(self, readings: Sequence[Reading]) -> None:
+        """Many readings arrive at once."""
+        await self._send(len(readings), encode_block(ReadingBatch.of(readings)), readings[-1].received)
 
     async def sample(self, *chunks: WaveformChunk) -> None:
         await self._send(len(chunks), encode_waves(chunks), max(chunk.corrected for chunk in chunks))

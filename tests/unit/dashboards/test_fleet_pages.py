@@ -360,6 +360,21 @@ async def test_a_gateway_that_is_away_or_too_old_is_said_so(made: World):
     assert "The time is over" not in forgotten
 
 
+async def test_what_an_instruments_sensors_say_of_its_end_is_told_in_both_languages(made: World):
+    text = {"en": "Fails in about 8 cycles (5 to 13) after 112", "zh": "预计约 8 次后失效"}
+    evidence = {"cycles_left": 8.0, "cycles_left_low": 5.0, "cycles_a_day": 4.0, "units": 8}
+    life = FINDING.model_copy(update={"id": "fnd_9", "kind": "life", "text": text, "evidence": evidence})
+    made.backend.put_finding("main", life)
+    async with engineer(made) as client:
+        for path in ("/fleet", f"/fleet/devices/{DEVICE}"):
+            english = flat((await client.get(path)).text)
+            chinese = flat((await client.get(path, headers={"accept-language": "zh"})).text)
+            for word in (text["en"], "risk of failure", "cycles left, at least", "instruments learned from"):
+                assert word in english
+            for word in (text["zh"], "剩余循环次数下限", "用于学习的仪器数量"):
+                assert word in chinese
+
+
 async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
     url = f"/fleet/devices/{DEVICE}/calibrated"
     async with engineer(made) as client:

@@ -1,5 +1,7 @@
 """Cycles left, learned from engines that failed."""
 
+import subprocess
+import sys
 from statistics import fmean
 
 import pytest
@@ -51,3 +53,21 @@ def test_too_few_units_and_dead_sensors_are_refused():
     flat = tuple([(1.0,) * SENSORS] * 30)
     with pytest.raises(ConfigError, match="no sensor of these units ever varies"):
         learn([Run(n, tuple([(0.0, 0.0, 0.0)] * 30), flat) for n in range(1, 7)])
+
+
+FIRST = """
+from threadpoolctl import threadpool_info
+from cloud_ingest.device_health import remaining_life as module
+
+def fit(runs, bags):
+    print([lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"])
+    raise SystemExit
+
+module._fit = fit
+module.learn([None] * module.FEWEST)
+"""
+
+
+def test_the_first_learning_of_a_process_has_one_thread_too():
+    said = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=False).stdout
+    assert set(said.strip().strip("[]").split(", ")) == {"1"}

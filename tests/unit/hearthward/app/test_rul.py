@@ -45,3 +45,19 @@ def test_a_bad_line_is_told_and_nothing_is_written(files: tuple[str, str], tmp_p
     assert f"{files[1]}" in result.output
     assert "4 columns" in result.output
     assert not out.exists()
+
+
+def test_what_was_learned_can_be_kept_and_used_again(files: tuple[str, str], tmp_path: Path):
+    train, test = files
+    saved = tmp_path / "pump.life"
+    result = CliRunner().invoke(main, ["rul", train, "--save", str(saved)])
+    assert result.exit_code == 0, result.output
+    assert "learned from 8 units" in result.output
+    again = CliRunner().invoke(main, ["rul", str(saved), test, "--band"])
+    assert again.exit_code == 0, again.output
+    assert (
+        again.output.splitlines() == CliRunner().invoke(main, ["rul", *files, "--band"]).output.splitlines()
+    )
+    neither = CliRunner().invoke(main, ["rul", train])
+    assert neither.exit_code == 2
+    assert "--save" in neither.output
