@@ -19,10 +19,11 @@ Memory is in time, not in samples: 1 Hz and three values a day share the code. P
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from math import exp, inf
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from hearthward.core.model import BY_HAND, JUDGED, Quality
 from rules.detectors.quality_limits import LIMITS, PRESSURES, RATES, Limits
@@ -55,7 +56,7 @@ JUMP: Final = int(Quality.SUSPECT | Quality.JUMP)
 MANY: Final = int(Quality.SUSPECT | Quality.SPIKES)
 FLAT: Final = int(Quality.SUSPECT | Quality.FLAT)
 DISAGREES: Final = int(Quality.SUSPECT | Quality.DISAGREES)
-COMPARED: Final = RATES | PRESSURES.keys() | {"spo2"}
+COMPARED: Final = RATES.keys() | PRESSURES.keys() | {"spo2"}
 
 
 class Stream:
@@ -183,13 +184,8 @@ class Stream:
         return out
 
 
-class _Now(NamedTuple):
-    """One row that is to be judged: its place in the input, and what it says."""
-
-    i: int
-    device: str
-    metric: str
-    value: float
+_Now: TypeAlias = tuple[int, str, str, str, int, float]
+"""One row that is to be judged: time, subject, device, metric, place in the input, value."""
 
 
 class SubjectGate:
@@ -204,27 +200,39 @@ class SubjectGate:
         self.streams: dict[str, dict[str, Stream]] = {}
         self._own: set[tuple[str, str]] | None = None
 
-    def judge(self, time: int, rows: Sequence[_Now], keep: int) -> Iterator[tuple[int, int]]:
+    def judge(self, rows: Iterable[_Now], keep: int) -> Iterator[tuple[int, int]]:
         """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
-        fresh = []
+        fresh: dict[Stream, tuple[_Now, Limits]] = {}
+        again: list[tuple[int, Stream]] = []
         for row in rows:
-            limits = LIMITS[row.metric]
-            if not limits.low <= row.value <= limits.high:
-                yield row.i, IMPOSSIBLE
+            time, _, device, metric, i, value = row
+            limits = LIMITS[metric]
+            if not limits.low <= value <= limits.high:
+                yield i, IMPOSSIBLE
                 continue
-            stream = self._stream(row.metric, row.device, time - keep)
-            if time > stream.time:
-                fresh.append((row, stream, limits))
-            elif time == stream.time and row.value == stream.value:
-                yield row.i, stream.bits
-        for row, stream, limits in fresh:
-            stream.take(time, row.value, limits)
-        for row, stream, limits in fresh:
-            if row.value == 0 and limits.zero:
-                stream.bits |= self._zero(row, time, stream, limits) if limits.zero == "lost" else ZERO
-            if row.metric in COMPARED:
-                stream.bits |= self._others(row, time, stream)
-            yield row.i, stream.bits
+            stream = self._stream(metric, device, time - keep)
+            if stream in fresh:
+                if value == fresh[stream][0][-1]:
+                    again.append((i, stream))
+            elif time > stream.time:
+                fresh[stream] = row, limits
+            elif time == stream.time and value == stream.value:
+                yield i, stream.bits
+        for stream, (row, limits) in fresh.items():
+            stream.take(row[0], row[-1], limits)
+        for stream, (row, limits) in fresh.items():
+            self._beside(row, stream, limits)
+            yield row[-2], stream.bits
+        for i, stream in again:
+            yield i, stream.bits
+
+    def _beside(self, row: _Now, stream: Stream, limits: Limits) -> None:
+        """Add what other signals say of a value that was taken."""
+        _, _, _, metric, _, value = row
+        if value == 0 and limits.zero:
+            stream.bits |= self._zero(row, stream, limits) if limits.zero == "lost" else ZERO
+        if metric in COMPARED:
+            stream.bits |= self._others(row, stream)
 
     def _stream(self, metric: str, device: str, since: int) -> Stream:
         """A device's; when it is new, or was silent ``since`` then, those that still are make room."""
@@ -244,17 +252,20 @@ class SubjectGate:
 
     def _newest(self, metric: str, time: int) -> Stream | None:
         """The stream of that metric which told last, if that is not too long ago."""
-        best = None
-        for _, stream in sorted(self.streams.get(metric, {}).items()):
+        best, devices = None, self.streams.get(metric)
+        if not devices:
+            return None
+        for _, stream in sorted(devices.items()) if len(devices) > 1 else devices.items():
             if time - FRESH <= stream.time <= time and (best is None or stream.time > best.time):
                 best = stream
         return best
 
-    def _zero(self, row: _Now, time: int, stream: Stream, limits: Limits) -> int:
+    def _zero(self, row: _Now, stream: Stream, limits: Limits) -> int:
         """Whether an oximeter's zero is a lost signal, or may be the patient."""
-        other = "spo2" if row.metric == "pulse_rate" else "pulse_rate"
-        beside = self.streams.get(other, {}).get(row.device)
-        if row.metric == "pulse_rate" and not (
+        time, _, device, metric, *_ = row
+        other = "spo2" if metric == "pulse_rate" else "pulse_rate"
+        beside = self.streams.get(other, {}).get(device)
+        if metric == "pulse_rate" and not (
             beside is not None and beside.value == 0 and beside.time >= time - FRESH
         ):
             return ZERO  # a saturation is measured, but no beat
@@ -271,24 +282,24 @@ class SubjectGate:
                 return True
         return False
 
-    def _others(self, row: _Now, time: int, stream: Stream) -> int:
+    def _others(self, row: _Now, stream: Stream) -> int:
         """What other signals say of a value."""
-        if row.metric in RATES:
-            (partner,) = RATES - {row.metric}
+        time, _, device, metric, _, value = row
+        if (partner := RATES.get(metric)) is not None:
             other = self._newest(partner, time)
             apart = (
                 other is not None
-                and row.value > 0
+                and value > 0
                 and other.value > 0
-                and abs(row.value - other.value) > max(20.0, 0.25 * max(row.value, other.value))
+                and abs(value - other.value) > max(20.0, 0.25 * max(value, other.value))
             )
             return stream.disagree(time, apart=apart)
-        if row.metric == "spo2" and row.value > 0:
-            pulse = self.streams.get("pulse_rate", {}).get(row.device)
+        if metric == "spo2" and value > 0:
+            pulse = self.streams.get("pulse_rate", {}).get(device)
             lost = pulse is not None and pulse.time == time and pulse.value == 0
             return DISAGREES if lost else 0
-        order = PRESSURES.get(row.metric)
-        return DISAGREES if order is not None and self._upside_down(order, row.device, time) else 0
+        order = PRESSURES.get(metric)
+        return DISAGREES if order is not None and self._upside_down(order, device, time) else 0
 
     def _upside_down(self, order: tuple[str, str, str], device: str, time: int) -> bool:
         """Whether systolic, mean and diastolic pressure of one time are not in this order."""
@@ -339,32 +350,27 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
     they make room when a new one comes. What is dated after ``until`` (UTC ns) is neither believed nor
     judged.
     """
-    times, subjects, keep = rows.time, rows.patient, max(keep, REMEMBERED)
-    judged = [
-        i
-        for i, (metric, value) in enumerate(zip(rows.metric, rows.value, strict=True))
+    columns = rows.time, rows.patient, rows.device, rows.metric, rows.value, rows.quality
+    judged = sorted(
+        (time, subject, device, metric, i, float(value))
+        for i, (time, subject, device, metric, value, quality) in enumerate(zip(*columns, strict=True))
         if metric in LIMITS
         and value is not None
         and value == value  # noqa: PLR0124 - NaN
-        and not rows.quality[i] & UNJUDGED
-        and not rows.device[i].startswith(BY_HAND)
-        and times[i] <= until
-    ]
-    if not judged:
-        return rows
-    keys = list(zip(times, subjects, rows.device, rows.metric, strict=True))
-    judged.sort(key=keys.__getitem__)
+        and not quality & UNJUDGED
+        and not device.startswith(BY_HAND)
+        and time <= until
+    )
     said: dict[int, int] = {}
     own: set[str] = set()
-    for (time, name), places in groupby(judged, key=lambda i: keys[i][:2]):
+    for (_, name), found_now in groupby(judged, key=itemgetter(0, 1)):
         found = gate.get(name)
         if found is None:
             found = gate[name] = SubjectGate()
         elif copying and name not in own:
             found = gate[name] = found.copy()
         own.add(name)
-        now = [_Now(i, rows.device[i], rows.metric[i], float(rows.value[i] or 0.0)) for i in places]
-        said.update((i, bits) for i, bits in found.judge(time, now, keep) if bits)
+        said.update((i, bits) for i, bits in found.judge(found_now, max(keep, REMEMBERED)) if bits)
     if not said:
         return rows
     quality = list(rows.quality)

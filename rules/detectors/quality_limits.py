@@ -64,8 +64,8 @@ LIMITS: Final[dict[str, Limits]] = dict(
         _of("body_weight", 2, 0.001, zero="doubt"),
     ]
 )
-RATES: Final = frozenset({"heart_rate", "pulse_rate"})
-"""Two measures of one thing."""
+RATES: Final = {"heart_rate": "pulse_rate", "pulse_rate": "heart_rate"}
+"""Two measures of one thing: the other one of each."""
 PRESSURES: Final = {
     f"{way}_{part}": (f"{way}_systolic", f"{way}_mean", f"{way}_diastolic")
     for way in ("ibp", "nibp")

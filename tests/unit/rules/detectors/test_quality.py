@@ -304,6 +304,15 @@ def test_a_device_that_comes_back_with_a_new_one_is_remembered_however_they_are_
     assert whole["p"].pack() == cut["p"].pack()
 
 
+@pytest.mark.parametrize("second", [84.0, 60.0, 97.0])
+def test_of_two_values_of_one_time_the_first_counts_however_they_are_cut(second: float):
+    values = [97.0, 97.0, 60.0, second, 97.0]
+    said = [(t, "oxi", "spo2", value) for t, value in zip((0, 1, 2, 2, 3), values, strict=True)]
+    whole, cut = Gate(), Gate()
+    assert [*(v for one in said for v in verdicts([one], cut))] == verdicts(said, whole)
+    assert whole["p"].pack() == cut["p"].pack()
+
+
 def test_devices_long_silent_and_values_that_cannot_be_take_no_room():
     gate = Gate()
     verdicts([(1e5, "a", "spo2", 97.0), (1e5, "broken", "spo2", 300.0), (2e5, "b", "spo2", 97.0)], gate)
