@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
+from typing import Final
 
 from hearthward.core.model import ASIDE
 from rules.conditions import RISK
@@ -23,6 +25,7 @@ __all__ = ["DEVICE", "with_risk"]
 
 DEVICE = "model:deterioration"
 """What stands for a device where the risk is a reading."""
+_LEFT_OUT: Final = UNFIT | int(ASIDE)
 
 
 def with_risk(work: Work, event: Readings) -> Readings:
@@ -34,18 +37,19 @@ def with_risk(work: Work, event: Readings) -> Readings:
     if RISK not in work.state.rules.by_metric:
         return event
     rows, latest = event.rows, event.now + FUTURE_SKEW
+    columns = rows.patient, rows.time, rows.metric, rows.device, rows.value, rows.quality
     order = sorted(
-        (rows.patient[i], time, metric, rows.device[i], i)
-        for i, (metric, time) in enumerate(zip(rows.metric, rows.time, strict=True))
+        (patient, time, metric, device, i)
+        for i, (patient, time, metric, device, value, quality) in enumerate(zip(*columns, strict=True))
         if metric in CHANNEL_OF
-        and rows.value[i] is not None
-        and not rows.quality[i] & (UNFIT | int(ASIDE))
+        and value is not None
+        and not quality & _LEFT_OUT
         and time <= latest
-        and rows.patient[i]
-        and ":" not in rows.patient[i]
+        and patient
+        and ":" not in patient
     )
     told = Rows()
-    for (name, time), together in groupby(order, key=lambda place: place[:2]):
+    for (name, time), together in groupby(order, key=itemgetter(0, 1)):
         subject = work.subject(name)
         if subject.watch is None:
             subject.watch = Watch()
