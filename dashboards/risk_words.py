@@ -11,6 +11,7 @@ from rules.words import REASON_TEXT
 __all__ = ["Factor", "factors"]
 
 STAY: Final = {"en": "hours since the first value", "zh": "距首个数值的小时数"}
+UNKNOWN: Final = {"en": " (not known)", "zh": "(未知)"}
 
 
 class Factor(NamedTuple):
@@ -26,6 +27,8 @@ def factors(risk: Risk | None, tongue: str) -> list[Factor]:
     found = []
     for reason in risk.reasons if risk is not None else ():
         name = (STAY if reason.name == "stay_h" else REASON_TEXT[reason.name])[tongue]
-        value = "-" if reason.value is None else shown(reason.name, round(reason.value, 1), tongue)
-        found.append(Factor(f"{name} {value}", f"{reason.odds:.2g}", reason.odds > 1))
+        value = UNKNOWN[tongue]
+        if reason.value is not None:
+            value = f" {shown(reason.name, round(reason.value, 1), tongue)}"
+        found.append(Factor(name + value, f"{reason.odds:.2g}", reason.odds > 1))
     return found

@@ -56,9 +56,14 @@ def test_what_it_is_made_of_is_said_in_both_languages():
         ("respiratory rate 26", "1.9", True),
         ("hours since the first value 31.3", "1.1", True),
         ("consciousness V", "0.8", False),
-        ("temperature -", "0.78", False),
+        ("temperature (not known)", "0.78", False),
     ]
-    assert factors(RISK, "zh")[0].name == "呼吸频率 26"
+    assert [f.name for f in factors(RISK, "zh")] == [
+        "呼吸频率 26",
+        "距首个数值的小时数 31.3",
+        "意识 V",
+        "体温(未知)",
+    ]
     assert factors(None, "en") == factors(Risk(state="unknown"), "en") == []
 
 
