@@ -53,7 +53,9 @@ def risk_now(state: State, patient: str, now: int) -> RiskNow | None:
     if value is None:
         return _UNKNOWN
     at, before = round(watch.judged * SECOND), watch.before()
-    slope = 1.0 if calibration is None else calibration.slope
+    reasons = watch.reasons
+    if calibration is not None:
+        reasons = tuple(r._replace(term=calibration.slope * r.term) for r in reasons)
     return RiskNow(
         state="stale" if now - at > counts * SECOND else "known",
         value=value,
@@ -62,7 +64,7 @@ def risk_now(state: State, patient: str, now: int) -> RiskNow | None:
         before=None
         if before is None
         else (round(before[0] * SECOND), _at_site(calibration, before[1]) or 0.0),
-        reasons=tuple(r._replace(term=slope * r.term) for r in watch.reasons),
+        reasons=reasons,
         conscious=watch.course.conscious,
     )
 
