@@ -35,7 +35,7 @@ from dashboards.fleet_models import (
     Utilisation,
     WorkOrder,
 )
-from dashboards.fleet_views import day_view, hidden_frame, note_text
+from dashboards.fleet_views import day_view, hidden_frame, note_text, seen_rows
 from dashboards.watch_models import DeviceWatch
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError, UplinkError
@@ -79,12 +79,26 @@ class CloudFleet:
             items = [_row(line) for line in found]
             return FleetPage.model_validate({"items": items, "total": total, "states": fleet.states(scope)})
 
-        return await self._fleet(read)
+        page = await self._fleet(read)
+        seen = await self._received(scope, [row.id for row in page.items])
+        return page.model_copy(update={"items": seen_rows(page.items, seen, asked)})
+
+    async def _received(self, scope: Scope, devices: Sequence[str]) -> dict[str, int]:
+        """When the newest reading of each came."""
+        newest: dict[str, int] = {}
+        batch = await self._service.store.latest(scope.tenant, devices)
+        for device, received in zip(batch.device, batch.received, strict=True):
+            newest[device] = max(received, newest.get(device, 0))
+        return newest
 
     async def fleet_device(self, scope: Scope, device: str, *, days: int = 90) -> DeviceFile | None:
         """See the port."""
         first = day_of(self._service.clock.now_ns()) - days
-        return await self._fleet(lambda fleet: _file(fleet, scope, device, first))
+        file = await self._fleet(lambda fleet: _file(fleet, scope, device, first))
+        if file is None:
+            return None
+        (row,) = seen_rows([file.row], await self._received(scope, [device]), AskedFleet())
+        return file.model_copy(update={"row": row})
 
     async def device_frames(
         self, scope: Scope, device: str, *, values: bool, limit: int = 20

@@ -30,6 +30,7 @@ from dashboards.fleet_views import (
     hidden_frame,
     in_order,
     quality_page,
+    seen_rows,
     use_page,
 )
 from dashboards.models import Device, Gateway, Kind, Ward
@@ -59,6 +60,10 @@ class FakeFleet(FakeWorkOrders):
 
     # of the fake itself
     def _rows(self, tenant: str, kind: Kind) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    async def last_seen(self, scope: Scope) -> Mapping[str, int]:
+        """See the port."""
         raise NotImplementedError
 
     def put_device_day(self, tenant: str, sums: DaySums) -> None:
@@ -144,9 +149,8 @@ class FakeFleet(FakeWorkOrders):
         """See the port."""
         rows = in_order(self._asked(scope, asked), asked)
         states = Counter(self._device_row(scope.tenant, d).state for d in self._in_use(scope))
-        return FleetPage(
-            items=rows[asked.offset : asked.offset + asked.limit], total=len(rows), states=states
-        )
+        items = seen_rows(rows[asked.offset : asked.offset + asked.limit], await self.last_seen(scope), asked)
+        return FleetPage(items=items, total=len(rows), states=states)
 
     def _device_in(self, scope: Scope, key: str) -> Device | None:
         device: Device | None = self._rows(scope.tenant, "device").get(key)
@@ -164,11 +168,12 @@ class FakeFleet(FakeWorkOrders):
         ]
         findings = [f for f in self._findings[tenant].values() if f.device == device]
         findings.sort(key=lambda f: (f.gone is not None, -f.opened, f.id))
+        (row,) = seen_rows([self._device_row(tenant, found)], await self.last_seen(scope), AskedFleet())
         calibrated, every = self._calibrated[tenant].get(device, (None, None))
         return DeviceFile(
             calibrated=calibrated,
             calibration_days=every,
-            row=self._device_row(tenant, found),
+            row=row,
             days=[day_view(s) for s in sums],
             findings=findings,
             orders=self._orders_of(tenant, device),

@@ -40,6 +40,7 @@ __all__ = [
     "note_text",
     "quality_page",
     "reasons_of",
+    "seen_rows",
     "use_page",
 ]
 
@@ -126,6 +127,15 @@ def reasons_of(doubts: Mapping[str, int]) -> dict[str, int]:
     """Why readings are in doubt, the most frequent first."""
     found = [(name, doubts[name]) for name in REASONS if doubts.get(name)]
     return dict(sorted(found, key=lambda pair: -pair[1]))
+
+
+def seen_rows(rows: Iterable[DeviceRow], seen: Mapping[str, int], asked: AskedFleet) -> list[DeviceRow]:
+    """A page's rows with when each device's newest reading came, which the last round may not have known."""
+    newer = [
+        row.model_copy(update={"last_seen": max(seen[row.id], row.last_seen or 0)}) if row.id in seen else row
+        for row in rows
+    ]
+    return in_order(newer, asked) if asked.sort == "last_seen" else newer
 
 
 def in_order(rows: Iterable[DeviceRow], asked: AskedFleet) -> list[DeviceRow]:

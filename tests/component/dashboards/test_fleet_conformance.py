@@ -222,6 +222,23 @@ async def test_devices_are_searched_filtered_sorted_and_paged(side: FleetSide):
     assert (row.cause, row.battery, row.hours_of_use, row.findings) == ("link_lost", 15.0, 9, 1)
 
 
+async def test_a_device_was_seen_when_its_newest_reading_came_not_when_a_round_last_looked(side: FleetSide):
+    await fleet_of(side)
+    await side.stands("oxi", state="streaming", last_seen=T0 - DAY_NS)
+    await side.stands("cuff", state="idle", last_seen=T0 - 9 * S)
+    await side.measure("oxi", "spo2", 97, T0 + S)
+    await side.measure("oxi", "pulse_rate", 70, T0 + 5 * S)
+    page = await side.backend.fleet(SCOPE, AskedFleet(sort="last_seen"))
+    assert [(row.id, row.last_seen) for row in page.items] == [
+        ("cuff", T0 - 9 * S),
+        ("oxi", T0 + 5 * S),
+        ("hub", None),
+    ]
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert file.row.last_seen == T0 + 5 * S
+
+
 async def test_a_device_s_file_has_its_days_findings_and_work(side: FleetSide):
     ids = await fleet_of(side)
     who = await side.engineer()
