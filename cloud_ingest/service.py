@@ -124,74 +124,15 @@ class CloudService:
             duty=lambda: self.duty,
             pulse=self.pulse,
         )
-        self.pipeline = Pipeline(
-            self.tenant,
-            records,
-            store,
-            source.publish,
-            feed=self.feed,
-            clock=clock,
-            telemetry=telemetry,
-            future_skew_s=settings.future_skew_s,
-            wake=notifier.wake if notifier is not None else lambda: None,
-            wording=self.reach.wording,
-            watch=self.watch,
-            key=self.key,
-            facts=self.watch.facts,
-            waves=self.waves,
-        )
-        self.books = Books(
-            self.tenant,
-            records,
-            ledger=lambda: self.pipeline.ledger,
-            facts=self.watch.facts,
-            online=self.gateways.online,
-            clock=clock,
-            telemetry=telemetry,
-        )
+        self.pipeline = self._piped()
+        self.books = self._booked()
         self.pipeline.hooks.on_frame = self.gateways.heard
         self.pipeline.hooks.on_clock = self.gateways.clock
         self._expect_signs()
         self.retention = Retention(self.tenant, records, settings.retention, telemetry)
-        self._knowing = Knowing(
-            self.tenant,
-            records,
-            self.pipeline,
-            watch=self.watch,
-            feed=self.feed,
-            catalog=self.catalog,
-            reach=lambda: self.reach,
-            clock=clock,
-        )
-        self._maintenance = Maintenance(
-            tenant=self.tenant,
-            records=records,
-            pipeline=self.pipeline,
-            knowing=self._knowing,
-            publisher=self.publisher,
-            gateways=self.gateways,
-            around=self.around,
-            frames=self.frames,
-            outdated=Outdated(self.facts, clock),
-            trouble=GatewayTrouble(self.facts, clock, self.pipeline.mishaps),
-            retention=self.retention,
-            waves=self.waves,
-            kept=settings.waves,
-            clock=clock,
-            telemetry=telemetry,
-        )
-        self.health = HealthRounds(
-            tenant=self.tenant,
-            records=records,
-            store=store,
-            gateways=self.gateways,
-            around=self.around,
-            catalog=self.catalog,
-            orders=OrderTelling(self.tenant, records, lambda: self.reach, clock, telemetry),
-            clock=clock,
-            telemetry=telemetry,
-            lives=lives,
-        )
+        self._knowing = self._known()
+        self._maintenance = self._maintained()
+        self.health = self._rounds(lives)
         self._levels = LevelWatch(lambda: self.pipeline.state, self.pipeline.act, telemetry)
         self._arrivals = Arrivals(
             tenant=self.tenant,
@@ -204,6 +145,80 @@ class CloudService:
             telemetry=telemetry,
         )
         self.started = asyncio.Event()
+
+    def _piped(self) -> Pipeline:
+        return Pipeline(
+            self.tenant,
+            self.records,
+            self.store,
+            self.source.publish,
+            feed=self.feed,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            future_skew_s=self.settings.future_skew_s,
+            wake=lambda: None if self.notifier is None else self.notifier.wake(),
+            wording=self.reach.wording,
+            watch=self.watch,
+            key=self.key,
+            facts=self.watch.facts,
+            waves=self.waves,
+        )
+
+    def _booked(self) -> Books:
+        return Books(
+            self.tenant,
+            self.records,
+            ledger=lambda: self.pipeline.ledger,
+            facts=self.watch.facts,
+            online=self.gateways.online,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+
+    def _known(self) -> Knowing:
+        return Knowing(
+            self.tenant,
+            self.records,
+            self.pipeline,
+            watch=self.watch,
+            feed=self.feed,
+            catalog=self.catalog,
+            reach=lambda: self.reach,
+            clock=self.clock,
+        )
+
+    def _maintained(self) -> Maintenance:
+        return Maintenance(
+            tenant=self.tenant,
+            records=self.records,
+            pipeline=self.pipeline,
+            knowing=self._knowing,
+            publisher=self.publisher,
+            gateways=self.gateways,
+            around=self.around,
+            frames=self.frames,
+            outdated=Outdated(self.facts, self.clock),
+            trouble=GatewayTrouble(self.facts, self.clock, self.pipeline.mishaps),
+            retention=self.retention,
+            waves=self.waves,
+            kept=self.settings.waves,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+
+    def _rounds(self, lives: Mapping[str, Learned] | None) -> HealthRounds:
+        return HealthRounds(
+            tenant=self.tenant,
+            records=self.records,
+            store=self.store,
+            gateways=self.gateways,
+            around=self.around,
+            catalog=self.catalog,
+            orders=OrderTelling(self.tenant, self.records, lambda: self.reach, self.clock, self.telemetry),
+            clock=self.clock,
+            telemetry=self.telemetry,
+            lives=lives,
+        )
 
     def _expect_signs(self) -> None:
         """Of which of our parts signs of life are expected; the web's wiring adds its own."""
