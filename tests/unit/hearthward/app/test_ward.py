@@ -34,12 +34,17 @@ def test_the_virtual_ward_has_twelve_beds_and_four_homes():
 
 PARTS = {"sig-user-data", "sig-battery", "sig-current-time", "sig-device-information"}
 """Profiles of services that are no device by themselves."""
+OF_NOBODY = {"eddystone-tlm", "generic-instrument"}
+"""Profiles of devices that tell of themselves, and never of a patient."""
 
 
 def test_every_profile_of_a_device_has_a_kind_that_measures_something():
     catalog = load_catalog()
-    assert {profile for profile, _, _ in TWINS.values()} == {p.id for p in catalog} - PARTS
+    assert {profile for profile, _, _ in TWINS.values()} == {p.id for p in catalog} - PARTS - OF_NOBODY
     values = VitalSigns("p").at(1)
+    for profile_id in OF_NOBODY:
+        frames = catalog.get(profile_id).document.frames.values()
+        assert not {spec.metric for frame in frames for spec in frame.fields} & values.keys(), profile_id
     for kind, (profile_id, transport, metrics) in TWINS.items():
         profile = catalog.get(profile_id)
         assert (profile.transport == "serial") is (transport == "serial"), kind
