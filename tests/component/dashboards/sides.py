@@ -183,7 +183,7 @@ Real = TypeVar("Real", bound=RealSide)
 
 @asynccontextmanager
 async def real(folder: Path) -> AsyncIterator[RealSide]:
-    async with lived(RealSide(folder)) as side:
+    async with lived(RealSide(folder, RULES)) as side:
         yield side
 
 
