@@ -173,7 +173,13 @@ def test_from_what_needs_attention_to_work_that_is_done_and_told(browser: Browse
     # open: one click
     silent.locator(".what a").click()
     expect(page).to_have_url(re.compile("/fleet/devices/cuff$"))
-    expect(page.locator("section[aria-labelledby=now]")).to_contain_text("out of range")
+    state = page.locator("section[aria-labelledby=now]")
+    expect(state).to_contain_text("out of range")
+    state.get_by_text("It was calibrated").click()
+    save, card = state.get_by_role("button", name="Save").bounding_box(), state.bounding_box()
+    assert save is not None
+    assert card is not None
+    assert save["x"] + save["width"] < card["x"] + card["width"]
     page.go_back()
     # acknowledge: one click
     silent.get_by_role("button", name="Acknowledge").click()
