@@ -35,6 +35,8 @@ _COMMON: Final[dict[str, Any]] = {
     "early_stopping": False,
     "random_state": 20120917,
 }
+_DIGITS: Final = 9
+"""Of what is written; the last ones of a sum depend on the machine that adds it up."""
 _FAR: Final = 1e300
 """Stands for an endless threshold: JSON has none."""
 
@@ -100,8 +102,10 @@ def folds_of(died: Array, count: int, seed: int) -> list[tuple[Array, Array]]:
 def boosted(table: Table, settings: dict[str, Any]) -> Any:
     """The library's own model."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
-    return HistGradientBoostingClassifier(**{**_COMMON, **settings}).fit(table.x, table.died)
+    with threadpool_limits(1):  # more of them wait for each other, and add up in another order
+        return HistGradientBoostingClassifier(**{**_COMMON, **settings}).fit(table.x, table.died)
 
 
 def out_of_fold(table: Table, stays: Array, died: Array, settings: dict[str, Any], count: int = 3) -> Array:
@@ -135,7 +139,7 @@ def fit(table: Table, stays: Array, died: Array, version: int = 1) -> Fitted:
     """Choose the settings, fit and calibrate, all on these ``stays`` (numbers; ``died`` beside them) only."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # more of them wait for each other, and add up in another order
+    with threadpool_limits(1):  # as in ``boosted``
         return _fit(table, stays, died, version)
 
 
@@ -150,7 +154,7 @@ def _fit(table: Table, stays: Array, died: Array, version: int) -> Fitted:
         found.append((roc_auc_score(table.died[snapshots], scores[snapshots]), settings, scores))
     _, settings, scores = max(found, key=lambda f: f[0])
     platt = LogisticRegression(C=1e6).fit(scores[snapshots].reshape(-1, 1), table.died[snapshots])
-    intercept, slope = float(platt.intercept_[0]), float(platt.coef_[0][0])
+    intercept, slope = (round(float(x), _DIGITS) for x in (platt.intercept_[0], platt.coef_[0][0]))
     model = boosted(table.of(stays).at(SNAPSHOTS), settings)
     trees = replace(exported(model, table, version), intercept=intercept, slope=slope)
     return Fitted(trees, model, settings, intercept + slope * scores)
@@ -171,7 +175,7 @@ def _tree(nodes: Array) -> tuple[Node, ...]:
         if not n["is_leaf"]:
             parts = [(int(nodes[int(n[way])]["count"]), values[int(n[way])]) for way in ("left", "right")]
             values[i] = sum(c * v for c, v in parts) / sum(c for c, _ in parts)
-    return tuple(_node(n, round(values[i], 9)) for i, n in enumerate(nodes))
+    return tuple(_node(n, round(values[i], _DIGITS)) for i, n in enumerate(nodes))
 
 
 def _node(node: Any, value: float) -> Node:

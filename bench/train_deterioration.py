@@ -23,10 +23,13 @@ CHECKED_EVERY = 50
 
 
 def main(arguments: list[str]) -> int:
-    """Train both models and write them; 1 when the recordings are not here."""
+    """Train both models and write them; 1 when the recordings are not here, or a checked file is another."""
     parser = argparse.ArgumentParser(prog="python -m bench.train_deterioration", description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     parser.add_argument("--version", type=int, default=1, help="the number of this training")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing: are the files what they would be?"
+    )
     options = parser.parse_args(arguments)
     folder = recordings("cinc2012")
     if folder is None:
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> int:
         return 1
     read = read_stays(folder)
     print(f"{read.rows:,} rows of {len(read.stays):,} stays; no vital sign: {dict(read.others)}")
+    others = []
     for conscious, name in ((True, ALERT_FILE), (False, PLAIN_FILE)):
         table = table_of(read.stays, conscious=conscious)
         stays, first = np.unique(table.stay, return_index=True)
@@ -43,8 +47,14 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {len(text):,} B, {fitted.settings}, at most {apart:.1e} from the library")
         assert apart < 1e-6, "our evaluation is not the library's"
         assert len(text) < MOST_BYTES, "too large to be shipped"
-        (options.out / name).write_text(text, encoding="utf-8")
-    return 0
+        path = options.out / name
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            others.append(str(path))
+    if others:
+        print(f"not what training writes today: {', '.join(others)}", file=sys.stderr)
+    return 1 if others else 0
 
 
 def difference(trees: Trees, fitted: Fitted, table: Table) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 from bench import deterioration_fit as fitting
+from bench import train_deterioration
 from bench.deterioration import _episodes, _limit
 from bench.icu_stays import acvpu, read_stays
+from bench.real_data import recordings
 from bench.train_deterioration import difference
+from rules.models.deterioration import ALERT_FILE, PLAIN_FILE
 from tests.unit.rules.models.courses import HOUR, course_of, stay
 
 STAYS = [stay(n, died=n % 3 == 0) for n in range(30)]
@@ -85,6 +90,48 @@ def test_a_fit_takes_one_thread(table: fitting.Table, monkeypatch: pytest.Monkey
     with pytest.raises(LookupError):
         fitting.fit(table, LEARNED, DIED[LEARNED])
     assert seen == [{1}]
+
+
+def recorded(folder: Path) -> Path:
+    """Some of the made-up stays in the format of the challenge."""
+    folder.mkdir()
+    ends = "".join(f"{s.ident},{int(s.died)}\n" for s in STAYS[:15])
+    (folder / "set-a-outcomes.csv").write_text(f"RecordID,In-hospital_death\n{ends}")
+    scale = {0.0: 15, 3.0: 5}
+    rows = [
+        (t, s.ident, "gcs", scale[v]) if m == "consciousness" else (t, s.ident, m, v)
+        for s in STAYS[:15]
+        for t, m, v in s.readings
+    ]
+    with gzip.open(folder / "set-a.csv.gz", "wt", newline="") as file:
+        csv.writer(file).writerows([("time", "patient", "metric", "value"), *rows])
+    return folder
+
+
+@pytest.mark.usefixtures("_quick")
+def test_files_can_be_checked_for_being_what_training_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    folder = recorded(tmp_path / "set")
+    monkeypatch.setattr(train_deterioration, "recordings", lambda _: folder)
+    monkeypatch.setattr(train_deterioration, "table_of", partial(fitting.table_of, hours=(6, 24, 48)))
+    at = ["--out", str(tmp_path)]
+    assert train_deterioration.main(at) == 0
+    assert (tmp_path / ALERT_FILE).is_file()
+    assert train_deterioration.main([*at, "--check"]) == 0
+    written = (tmp_path / PLAIN_FILE).read_text()
+    (tmp_path / PLAIN_FILE).write_text(written.replace("1", "2", 1))
+    assert train_deterioration.main([*at, "--check"]) == 1
+    assert capsys.readouterr().err.endswith(f"not what training writes today: {tmp_path / PLAIN_FILE}\n")
+
+
+@pytest.mark.timeout(1800)
+def test_the_shipped_files_are_what_training_writes_today():
+    if recordings("cinc2012") is None:
+        pytest.skip("the recordings are not here: set HEARTHWARD_DATA")
+    if not os.environ.get("HEARTHWARD_TRAINING"):
+        pytest.skip("it takes a minute of CPU: set HEARTHWARD_TRAINING=1")
+    assert train_deterioration.main(["--check"]) == 0
 
 
 def test_alarms_are_counted_with_their_hysteresis(table: fitting.Table):
