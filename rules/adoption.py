@@ -139,7 +139,8 @@ class Adoption(Episodes):
         started = max(event.at, onset)
         peaks = _peaks(event, compiled)
         alarm = event.alarm
-        if known is not None or any(s.alarm == alarm for s in shared.past):
+        taken = alarm in self.state.alarms  # of another rule: a gateway that gives a name twice
+        if known is not None or taken or any(s.alarm == alarm for s in shared.past):
             alarm = stable_id("alm", self.state.node, key, name, onset, self.seq)
         if before is not None:
             peaks = worst_of(compiled, before.peaks, peaks)

@@ -139,13 +139,16 @@ class Episodes(Transitions):
     # -- judging
 
     def frozen(self, subject: Subject) -> frozenset[str]:
-        """Signals of which nothing is learned now: an alarm on them is open."""
+        """Signals of which nothing is learned now: an alarm on them is open.
+
+        That of a score is about the patient and lasts for days: it holds back no signal.
+        """
         rules = self.state.rules.by_id
         return frozenset(
             m
             for key, e in subject.episodes.items()
             if e.condition == "active" and not e.early and key in rules and rules[key].kind == "physiological"
-            for m in rules[key].inputs
+            for m in rules[key].alarms_on
         )
 
     def watch(self, name: str, subject: Subject) -> None:

@@ -27,6 +27,7 @@ from rules.conditions import (
     Threshold,
     Unusual,
     from_content,
+    leaves,
     node_content,
     resolve,
 )
@@ -142,6 +143,13 @@ class Rule:
     def looks_at(self) -> frozenset[str]:
         """The signals that it is decided by: its inputs, and what the learned risk is computed from."""
         return frozenset(self.inputs) | (CHANNEL_OF.keys() if RISK in self.inputs else frozenset())
+
+    @property
+    def alarms_on(self) -> frozenset[str]:
+        """The signals that its alarms are on: its inputs, but those of scores."""
+        if any(isinstance(leaf, Score) for leaf in leaves(self.condition)):
+            return frozenset()
+        return frozenset(self.inputs)
 
     @property
     def limit(self) -> str:

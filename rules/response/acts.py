@@ -57,7 +57,7 @@ class Acts(Orders):
             detail |= {"before": before.alarm, "episodes": response.episodes}
         self.complete(decided, response, **detail)
         if "alias" in decided.detail:
-            self.aliases[decided.detail["alias"]] = response.alarm
+            self.also_called(decided, response.alarm)
         if response.silence:
             self.reroot()
         self._lost(response)
@@ -114,9 +114,15 @@ class Acts(Orders):
             elif other.pending and all(channel in dead for channel, _ in other.pending):
                 self.hasten(other, "undelivered")
 
+    def also_called(self, decided: Transition, alarm: str) -> None:
+        """A gateway's name is another one of this alarm, unless another alarm of ours is called so."""
+        alias = str(decided.detail["alias"])
+        if alias not in self.open:
+            self.aliases[alias] = alarm
+
     def _merged(self, decided: Transition, before: Response) -> None:
         """A gateway's name of this alarm is another name of it; nobody is called up for that."""
-        self.aliases[decided.detail["alias"]] = before.alarm
+        self.also_called(decided, before.alarm)
         self.complete(decided, self.put(replace(before, onset=min(before.onset, decided.onset))))
 
     def change(self, decided: Transition, before: Response) -> None:

@@ -118,7 +118,7 @@ class Rising(Acts):
         )
         self.joined[decided.alarm] = before.alarm
         if "alias" in decided.detail:
-            self.aliases[decided.detail["alias"]] = before.alarm
+            self.also_called(decided, before.alarm)
         more: dict[str, Any] = {"part": _shown_part(part), "why": "joined"}
         if earlier is not None:
             more["before"] = earlier.alarm
@@ -170,7 +170,7 @@ class Rising(Acts):
         merged = decided.detail.get("why") == "merged"
         if part is None or merged or part.state != "active":
             if merged and "alias" in decided.detail:
-                self.aliases[decided.detail["alias"]] = before.alarm
+                self.also_called(decided, before.alarm)
                 before = replace(before, onset=min(before.onset, decided.onset))
             self.complete(_as_alarm(decided, before, "update"), self.put(before))
         elif decided.kind in _CLOSING:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthward.core.model import Quality
-from rules import Configuration, Context, Input, Limit, Readings, Rows, RuleSet, State, Tick, load_rules
+from rules import Configuration, Context, Input, Limit, Readings, Rows, RuleSet, State, Tick, load_rules, step
 from rules.conditions import (
     All,
     Any_,
@@ -308,3 +308,50 @@ def test_what_a_second_measurement_by_another_device_refuted_is_looked_at_again_
         ("end", at(11)),
         ("ask", at(11)),
     ]
+
+
+def test_a_gateway_that_gives_one_name_to_alarms_of_two_rules_confuses_neither():
+    now = at(1000)
+    low = Readings(1, now, Rows.of([("q", "a", "spo2", 84.0, now, now, 0)]), "gw-1", now)
+    said = [
+        Adopt(
+            seq,
+            now,
+            alarm="edge-2",
+            subject="q",
+            rule=rule,
+            onset=now,
+            at=now,
+            values={"heart_rate": 0.0},
+            text={"en": "told there", "zh": "-"},
+            last=now,
+            source="gw-1",
+            told=True,
+        )
+        for seq, rule in ((2, "hr"), (3, "three"), (4, "mean"))
+    ]
+    both(RULES, [low, *said])
+    state = State.empty("node", RuleSet(RULES))
+    for event in (low, *said):
+        state, _ = step(state, event)
+    shown = state.active()
+    assert State.from_bytes(state.to_bytes()).active() == shown
+    assert {(a.rule, a.id == "edge-2") for a in shown} >= {("hr", True), ("three", False), ("mean", False)}
+
+
+def test_an_alarm_of_a_score_holds_no_signal_back_and_one_of_a_signal_does():
+    from rules import Engine
+
+    rules = (
+        make("news", Score("news2", 5, 3), inputs=SCORED),
+        make("fast", threshold("heart_rate", "above", 150)),
+    )
+    engine = Engine(State.empty("node", RuleSet(rules)))
+    for second, pulse in ((1, 120.0), (2, 160.0)):
+        now = at(second)
+        rows = [("p", "d", m, v, now, now, 0) for m, v in (("respiratory_rate", 26.0), ("heart_rate", pulse))]
+        engine.step(Readings(second, now, Rows.of(rows), "gw", now))
+        watched = engine.state.subjects["p"].watched
+        assert watched["respiratory_rate"].frozen is False
+        assert watched["heart_rate"].frozen is (pulse > 150)
+    assert len(engine.state.alarms) == 2
