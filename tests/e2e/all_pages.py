@@ -150,6 +150,7 @@ VARIANTS: Final = (
     Visit("engineer", "/devices/find/adopt?gateway=gw-1&address=D0:5F:B8:00:00:07"),
     Visit("engineer", "/fleet?kind=battery&sort=days_left&down=1"),
     Visit("engineer", "/fleet?q=nowhere"),
+    Visit("engineer", "/fleet/devices/{worn}"),
     Visit("admin", "/fleet/devices/{worn}?finding=fnd_1"),
     Visit("engineer", "/fleet/quality?by=ward&days=30"),
     Visit("engineer", "/fleet/use?by=device"),

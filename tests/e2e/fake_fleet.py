@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
 from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderNote, WorkOrder
+from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
 
 if TYPE_CHECKING:
     from tests.e2e.fake_ward import Ward
@@ -59,6 +60,7 @@ def furnish(ward: Ward) -> None:
         )
         days(ward, f"heart-{n}", n)
     frames(ward, now)
+    looked_at(ward, now)
     orders(ward, now)
 
 
@@ -108,6 +110,17 @@ def frames(ward: Ward, now: int) -> None:
         for n, (text, value) in enumerate((("00 47", pulse), ("0c", own), ("00 48", pulse)))
     ]
     ward.backend.put_frames("main", "heart-1", found)
+
+
+def looked_at(ward: Ward, now: int) -> None:
+    """The engineer looks at a device's bytes: one frame that was read, one that was refused."""
+    ward.backend._watch_book("main").open("gw-1", "heart-1", "usr_engineer", 300)
+    rate = FieldPart("rate", 1, 1, "71", "/min", "heart_rate")
+    read = RawFrame(
+        1, now, "2a37", b"\x00\x47", 2, "sig-heart-rate", fields=(FieldPart("flags", 0, 1, "0"), rate)
+    )
+    cut = RawFrame(2, now, "2a37", b"\x01", 1, "sig-heart-rate", "truncated", "one byte of three")
+    ward.backend.put_raw_frames("main", RawFrames("gw-1", "s", "heart-1", now, 300, (read, cut), missed=2))
 
 
 def orders(ward: Ward, now: int) -> None:
