@@ -165,7 +165,7 @@ class Orphan:
 def orphans(session: Session, tenant: str, state: State) -> Sequence[Orphan]:
     """Alarms that people see as active and the rules' state does not have: snapshots or journal were lost."""
     shown = select(Alarm).where(Alarm.tenant == tenant, Alarm.condition.in_(("active", "asked", "latched")))
-    known = state.alarms.keys() | state.responses.open.keys()
+    known = state.alarms.keys() - state.responses.joined.keys() | state.responses.open.keys()
     rows = session.scalars(shown.order_by(Alarm.started, Alarm.id)).all()
     return [Orphan(a, _told(session, tenant, a.id)) for a in rows if a.id not in known]
 

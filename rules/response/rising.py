@@ -15,6 +15,7 @@ from rules.conditions import Repeat
 from rules.model import Transition, TransitionKind
 from rules.response.acts import Acts
 from rules.response.model import NEVER, Part, Response
+from rules.response.timetable import ns
 from rules.rule import Rule, RuleSet
 
 __all__ = ["Rising", "graver_first"]
@@ -133,7 +134,7 @@ class Rising(Acts):
         signal, until = self.signal(fresh)
         fresh = self.put(replace(fresh, signal=signal, until=until))
         if self.tells(fresh):
-            fresh, step = self.first_step(fresh)
+            fresh, step = self._told_anew(before, fresh)
             more |= step
         else:
             fresh = self.disarm(fresh)
@@ -141,6 +142,30 @@ class Rising(Acts):
         if before.owner is not None:
             more["owner_before"] = before.owner
         self.complete(_as_alarm(decided, fresh, "escalate"), fresh, **more)
+
+    def _told_anew(self, before: Response, fresh: Response) -> tuple[Response, dict[str, Any]]:
+        """The first step now. What nobody had answered waits for its next step no longer than it would have.
+
+        Its timetable goes on from when it began: values around the limit would begin it again and again.
+        Of the steps passed those that would tell somebody new are taken all the same.
+        """
+        running = before.owner is None and self.tells(before) and before.due != NEVER and before.step > 0
+        told, detail = self.first_step(fresh)
+        if not running:
+            return told, detail
+        table = self.table(told)
+        steps, told_of = table.steps, set(before.told)
+        passed = range(1, min(before.step, len(steps)))
+        number = next(
+            (n for n in passed if not told_of.issuperset(self.hops(told, steps[n], self.now))), before.step
+        )
+        if number < len(steps):
+            wait = ns(steps[number].after_s - steps[number - 1].after_s)
+        else:
+            wait = ns(table.repeat_s) or NEVER - self.now
+        due = told.due if told.why else min(before.due, self.now + wait)  # nobody is there: at once
+        after = replace(told, armed=before.armed, step=number, due=due, why=told.why or before.why)
+        return self.put(replace(after, next_to=self.next_to(after, table, due))), detail
 
     def _whole(self, response: Response) -> Part:
         """The one condition that an alarm has had so far, as a part."""

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from cloud_ingest.burden import Asked as Period
 from cloud_ingest.burden_record import read_burden
 from cloud_ingest.records.edge_alarms import edge_alarms_of, write_edge_alarms
-from cloud_ingest.records.models import TransitionRow
+from cloud_ingest.records.models import Alarm, TransitionRow
+from cloud_ingest.recovery import orphans
 from dashboards.alarm_facts import fact_of
 from dashboards.alarm_views import detail_of
 from hearthward.core.clock import SECOND
@@ -159,3 +161,22 @@ async def test_a_gateways_word_on_a_stage_is_kept_with_the_alarm_that_people_kno
         return [e.id for e in edge_alarms_of(session, TENANT, [alarm.id])[alarm.id]]
 
     assert await asked.records.run(keep) == ["edge-1"]
+
+
+async def test_a_row_of_a_stages_own_that_an_earlier_build_left_is_ended(asked: Asked):
+    """Stepped again by this one the stage is part of the other row: nobody could answer its own, nor end it."""
+    await asked.measure((0, 95), (10, 86), (20, 78))
+    (row,) = await asked.alarms()
+    state = asked.ward.pipeline.state
+    (part,) = [p.alarm for p in state.responses.open[row.id].parts if p.rule == "spo2-deep"]
+
+    def left(session: Session) -> None:
+        values = {c.key: getattr(row, c.key) for c in inspect(Alarm).columns}
+        session.add(Alarm(**{**values, "id": part}))
+
+    await asked.records.run(left)
+    found = await asked.records.read(lambda s: orphans(s, TENANT, state))
+    assert [o.alarm.id for o in found] == [part]
+    await asked.ward.restart()
+    shown = {a.id: a.condition for a in await asked.ward.rows(Alarm)}
+    assert shown == {row.id: "active", part: "inactive"}

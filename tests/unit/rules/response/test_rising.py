@@ -12,6 +12,7 @@ from rules.conditions import Repeat
 from rules.model import Adopt
 from rules.response.answers import JOINED_KEPT
 from rules.response.model import NEVER, Responses
+from rules.response.policy import Target
 from tests.unit.rules.made import at, make, threshold
 from tests.unit.rules.response.scenes import DUTY, TABLE, TABLES, Scene, told
 
@@ -347,3 +348,58 @@ def test_an_owner_is_reminded_by_the_timetable_of_what_is_left():
     play.read(100, patient="p", spo2=85)
     answer = play.answer(alarm)
     assert (answer.owner, answer.due, answer.remind) == ("ann", NEVER, at(100 + 600))
+
+
+# -- nobody has answered
+
+
+@pytest.mark.parametrize("latching", [False, True], ids=["falls", "latches"])
+@pytest.mark.parametrize("priority", ["medium", "high"])
+def test_values_around_the_limit_put_nothing_off(*, priority: str, latching: bool):
+    """Risen every 40 s, the alarm that nobody accepts still goes through all its steps in time."""
+    low = replace(LOW, priority=priority)
+    play = Scene(low, replace(DEEP, latching=latching), duty=DUTY)
+    alarm = play.begin(spo2=85)
+    for now in range(30, 400, 40):
+        (risen,) = [t for t in play.read(now, patient="p", spo2=75) if t.kind == "escalate"]
+        assert told([risen]) == [("escalate", now, FIRST)], "each rise is told at once"
+        play.read(now + 20, patient="p", spo2=85)
+    found = [(t.detail["due"] // 10**9, t.detail["step"]) for t in play.told if t.kind == "tell"]
+    start = at(0) // 10**9
+    assert found[:2] == [(start + 70, 1), (start + 190, 2)], "as if it had not risen"
+    assert all(step == 2 for _, step in found[2:])
+    assert play.answer(alarm).armed == at(10)
+
+
+def test_a_rise_late_in_the_timetable_calls_the_doctor_no_later():
+    play = scene()
+    alarm = play.begin(spo2=85)
+    assert told(play.read(900, patient="p", spo2=75)) == [("escalate", 900, FIRST)]
+    later = told(play.tick(960))
+    assert later == [("tell", 910, {"sms:ann"}), ("tell", 910, {"voice:doc", "sms:doc"})]
+    assert play.answer(alarm).step == 3
+
+
+def test_a_step_that_was_passed_is_taken_where_it_would_tell_somebody_new():
+    """The lower stage's second step tells others than that of the graver one."""
+    steps = (TABLE.steps[0], replace(TABLE.steps[1], targets=(Target("user", user="bea"),)), TABLE.steps[2])
+    tables = {**TABLES, "physiological.medium": replace(TABLE, steps=steps, repeat_s=0)}
+    duty = replace(DUTY, policies={"default": replace(DUTY.policies["default"], timetables=tables)})
+    play = Scene(LOW, DEEP, duty=duty)
+    play.begin(spo2=85)
+    play.tick(71)
+    play.read(80, patient="p", spo2=75)
+    assert told(play.tick(500))[:2] == [
+        ("tell", 140, {"sms:ann"}),
+        ("tell", 190, {"voice:doc", "sms:doc"}),
+    ]
+
+
+def test_a_rise_after_the_last_step_begins_anew():
+    tables = {k: replace(t, repeat_s=0) for k, t in TABLES.items()}
+    duty = replace(DUTY, policies={"default": replace(DUTY.policies["default"], timetables=tables)})
+    play = Scene(LOW, DEEP, duty=duty)
+    play.begin(spo2=85)
+    play.tick(300)
+    play.read(400, patient="p", spo2=75)
+    assert told(play.tick(700)) == [("tell", 460, {"sms:ann"}), ("tell", 580, {"voice:doc", "sms:doc"})]
