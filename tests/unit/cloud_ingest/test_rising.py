@@ -164,7 +164,7 @@ async def test_a_gateways_word_on_a_stage_is_kept_with_the_alarm_that_people_kno
 
 
 async def test_a_row_of_a_stages_own_that_an_earlier_build_left_is_ended(asked: Asked):
-    """Stepped again by this one the stage is part of the other row: nobody could answer its own, nor end it."""
+    """Stepped again the stage is part of the other row: nobody could answer its own, nor end it."""
     await asked.measure((0, 95), (10, 86), (20, 78))
     (row,) = await asked.alarms()
     state = asked.ward.pipeline.state
