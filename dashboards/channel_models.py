@@ -92,7 +92,7 @@ class Called:
 
     ``who`` is the person called (None: an endpoint, which belongs to nobody, or somebody who may not log
     in any more). ``answered``: a key has decided already; ``rejected``: they
-    have rejected the alarm, however that was said.
+    have rejected the alarm, however that was said. ``risen``: a graver stage began after what was said.
     """
 
     id: str
@@ -104,3 +104,4 @@ class Called:
     answered: bool = False
     rejected: bool = False
     test: bool = False
+    risen: bool = False

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Literal
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.answers import Answers
@@ -275,6 +275,9 @@ def _called(session: Session, tenant: str, ident: str) -> Called | None:
     if note is None:
         return None
     alarm = session.get(rows.Alarm, (tenant, note.alarm))
+    t = rows.TransitionRow
+    raised = and_(t.kind == "escalate", t.detail["why"].as_string() == "raised", t.seq > note.seq)
+    risen = select(t.seq).where(t.tenant == tenant, t.alarm == note.alarm, raised).limit(1)
     return Called(
         id=ident,
         channel=note.channel,
@@ -284,6 +287,7 @@ def _called(session: Session, tenant: str, ident: str) -> Called | None:
         language=note.language,
         answered=note.state == "confirmed",
         rejected=alarm is not None and note.who in alarm.rejected,
+        risen=session.scalar(risen) is not None,
     )
 
 

@@ -15,7 +15,7 @@ __all__ = ["KEYS", "Key", "Outcome", "answer_twiml", "call_twiml"]
 
 Key = Literal["accept", "reject", "repeat"]
 KEYS: Final[Mapping[str, Key]] = {"1": "accept", "2": "reject", "9": "repeat"}
-Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key", "failed"]
+Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key", "risen", "failed"]
 
 WAIT_S: Final = 10
 """How long a key is waited for after the text."""
@@ -62,6 +62,10 @@ _ANSWERS: Final[Mapping[Outcome, Mapping[str, str]]] = {
         "zh": "谢谢，测试已收到，按键有效。再见。",
     },
     "other_key": {"en": "That key has no meaning here.", "zh": "该按键无效。"},
+    "risen": {
+        "en": "The alarm has become graver since this call. It is not accepted. Please use the app. Goodbye.",
+        "zh": "本次呼叫之后报警已加重，尚未被接受，请使用应用。再见。",
+    },
     "failed": {
         "en": "Your answer could not be recorded. The alarm is not accepted. Please use the app. Goodbye.",
         "zh": "未能记录您的应答，报警尚未被接受，请使用应用。再见。",

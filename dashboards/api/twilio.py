@@ -173,7 +173,7 @@ async def _answer(context: Context, found: Called, token: str, key: Answer) -> t
     if key == "reject" and found.rejected:
         return "rejected", ""
     outcome = await _act(caller, found, key)
-    if outcome != "failed":
+    if outcome not in {"failed", "risen"}:
         await context.backend.delivered(found, "confirmed")
     if outcome == "taken":
         _, by = await _standing(caller, found)
@@ -182,6 +182,8 @@ async def _answer(context: Context, found: Called, token: str, key: Answer) -> t
 
 
 async def _act(caller: Context, found: Called, key: Answer) -> Outcome:
+    if key == "accept" and found.risen:
+        return "risen"  # of the graver stage they have not heard
     note = NOTE["zh" if found.language.startswith("zh") else "en"]
     act = Act(key, caller.who.user, note=note)
     try:

@@ -52,6 +52,7 @@ REFUSED: Final = {
     "first": N_("{name} was first and accepted it at {time}"),
     "not_owner": N_("only who has accepted it may do that"),
     "ended": N_("it has ended; acknowledge it"),
+    "risen": N_("it has become graver meanwhile: look at it and accept it then"),
     "no_alarm": N_("it has ended"),
     "unknown_user": N_("there is nobody of that name"),
     "too_long": N_("it may not be switched off for so long"),

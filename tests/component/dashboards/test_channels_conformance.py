@@ -43,6 +43,8 @@ from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
 from hearthward.trust.access import Principal, Role, Scope
 from hearthward.trust.passwords import Passwords
+from rules import RuleSet
+from rules.conditions import Threshold
 from rules.response.policy import Policy, Step, Target, Timetable
 from tests.component.dashboards.sides import (
     RULES,
@@ -53,6 +55,7 @@ from tests.component.dashboards.sides import (
     S,
     furnish,
 )
+from tests.unit.cloud_ingest.made import made_rule
 
 SECRET = "twilio's secret for this account"  # noqa: S105 - made up here
 PUBLIC = "https://ward.example.org"
@@ -93,7 +96,7 @@ class FakeChannelSide(FakeSide):
 class RealChannelSide(RealSide):
     """The real parts with channels that are fakes, as far as the world outside is concerned."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: RuleSet = RULES) -> None:
         super().__init__(folder)
         self.ways = {
             "in_app": FakeChannel("in_app", confirms=True),
@@ -116,7 +119,7 @@ class RealChannelSide(RealSide):
             records=self.records,
             store=self.store,
             source=self.source,
-            rules=RULES,
+            rules=rules,
             clock=self.clock,
             telemetry=Telemetry(),
             settings=CloudSettings(event_clock=True),
@@ -139,8 +142,8 @@ ChannelSide = FakeChannelSide | RealChannelSide
 
 
 @asynccontextmanager
-async def real(folder: Path) -> AsyncIterator[RealChannelSide]:
-    made = RealChannelSide(folder)
+async def real(folder: Path, rules: RuleSet = RULES) -> AsyncIterator[RealChannelSide]:
+    made = RealChannelSide(folder, rules)
     running = asyncio.create_task(made.service.run(), name="cloud")
     await made.service.started.wait()
     try:
@@ -368,6 +371,27 @@ async def test_key_1_in_a_call_accepts_the_alarm(tmp_path: Path):
         assert alarm.accepted_by is None, "an old call takes nothing again"
         lines = [e for e in await made.backend.audit_entries(SCOPE) if e.action == "accept_alarm"]
         assert [(e.actor, e.detail["via"]) for e in lines] == [(nurse.user, "@voice")]
+        await twilio.client.aclose()
+
+
+async def test_key_1_in_a_call_of_before_a_rise_does_not_accept_the_graver_stage(tmp_path: Path):
+    deep = made_rule(
+        id="spo2-deep", raises="spo2-low", condition=Threshold("spo2", "below", 80.0), parameters={}
+    )
+    async with real(tmp_path, RuleSet((*RULES.rules, deep))) as made:
+        twilio, message, nurse = await called(made)
+        await made.measure("oxi", "spo2", 75, T0 + 2 * S)
+        second = await twilio.taken("voice", 2)
+        assert message.answer is not None
+        assert second.answer is not None
+        said = await twilio.post("voice", message.answer, Digits="1")
+        assert "graver since this call" in said.text
+        (alarm,) = await made.backend.alarms(SCOPE, OPEN)
+        assert (alarm.rule, alarm.accepted_by) == ("spo2-deep", None)
+        said = await twilio.post("voice", second.answer, Digits="1")
+        assert "You have accepted" in said.text
+        (alarm,) = await made.backend.alarms(SCOPE, OPEN)
+        assert alarm.accepted_by == nurse.user
         await twilio.client.aclose()
 
 

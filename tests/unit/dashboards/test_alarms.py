@@ -430,3 +430,21 @@ async def test_an_alarm_that_rose_says_what_it_began_with_and_when_it_rose():
             assert all(word in page for word in words), language
             burden = (await client.get("/burden", headers={"accept-language": language})).text
             assert {"en": "Rose to a graver stage", "zh-CN": "升至更严重阶段"}[language] in burden
+
+
+async def test_who_takes_an_alarm_on_a_page_of_before_its_rise_sees_that_first():
+    async with world() as made, made.client(made.principal(Role.NURSE), cookie=True) as client:
+        rise = AlarmRise(at=T0 + 40 * S, priority="high", rule="spo2-very-low", text={"en": "SpO2 78 < 80"})
+        risen = alarm(made.ids["main", "patientA"], "risen", rises=[rise])
+        made.backend.put_alarm("main", risen.model_copy(update={"rule": "spo2-very-low"}))
+        assert (
+            '<input type="hidden" name="shown" value="spo2-very-low">'
+            in (await client.get("/alarms/risen")).text
+        )
+        for act in ("accept", "take-over"):
+            refused = await client.post(f"/alarms/risen/{act}", data={"shown": "spo2-low"})
+            assert refused.status_code == 409
+            assert "it has become graver meanwhile" in refused.text
+        assert (await client.get("/api/v1/alarms/risen")).json()["accepted_by"] is None
+        seen = await client.post("/alarms/risen/accept", data={"shown": "spo2-very-low"})
+        assert seen.status_code == 303

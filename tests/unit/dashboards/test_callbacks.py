@@ -97,6 +97,14 @@ async def test_key_1_accepts_as_the_person_called():
         assert line_.detail == {"do": "accept", "via": "@voice"}
 
 
+async def test_key_1_on_what_was_said_before_a_rise_accepts_nothing():
+    async with line(risen=True) as phone:
+        assert "graver since this call. It is not accepted" in await phone.press("1")
+        assert (await alarm_of(phone.made)).accepted_by is None
+        assert phone.made.backend.reported == []
+        assert "next person will be told" in await phone.press("2")
+
+
 async def test_key_2_rejects_and_another_key_asks_again():
     async with line() as phone:
         assert "no meaning" in await phone.press("5")
