@@ -18,6 +18,7 @@ __all__ = [
     "AlarmInput",
     "AlarmKind",
     "AlarmTransition",
+    "AskedInstant",
     "Association",
     "AuditEntry",
     "Bed",
@@ -54,14 +55,15 @@ def _instant(value: object) -> object:
     return parse_iso(value) if isinstance(value, str) else value
 
 
-Instant = Annotated[
+AskedInstant = Annotated[
     int,
-    Field(ge=-(1 << 63), lt=1 << 63),
     BeforeValidator(_instant),
     PlainSerializer(iso, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T08:15:00Z"]}),
 ]
-"""UTC nanoseconds inside, ISO 8601 outside (years 1677 to 2262); a time without a zone is taken as UTC."""
+"""UTC nanoseconds inside, ISO 8601 outside, of any year; a time without a zone is taken as UTC."""
+Instant = Annotated[AskedInstant, Field(ge=-(1 << 63), lt=1 << 63)]
+"""The same of what is stored: years 1677 to 2262."""
 
 
 class _View(BaseModel):

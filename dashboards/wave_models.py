@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboards.models import Instant
+from dashboards.models import AskedInstant, Instant
 from hearthward.core.clock import SECOND
 
 __all__ = ["FULL_NS", "LONGEST_NS", "MAX_POINTS", "WaveGap", "WaveHeld", "WavePiece", "WaveView"]
@@ -48,8 +48,8 @@ class WavePiece(_View):
 class WaveGap(_View):
     """A part of the period of which there is no sample."""
 
-    start: Instant
-    end: Instant
+    start: AskedInstant
+    end: AskedInstant
 
 
 class WaveView(_View):
@@ -57,8 +57,8 @@ class WaveView(_View):
 
     metric: str
     unit: str | None = Field(None, description="UCUM; as the newest samples have it")
-    start: Instant
-    end: Instant
+    start: AskedInstant
+    end: AskedInstant
     envelope: bool = Field(description="true: low and high of buckets; false: every sample")
     pieces: list[WavePiece] = Field(default_factory=list)
     gaps: list[WaveGap] = Field(default_factory=list)
