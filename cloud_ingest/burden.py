@@ -47,8 +47,9 @@ class Asked:
 class Fact:
     """One alarm as its transitions tell of it; times in UTC ns.
 
-    ``priority`` is the highest it had; ``accepted`` when somebody first took it over; ``acted`` whether
-    anybody answered in any way; ``step`` the last of the escalation that was taken (0: the first).
+    ``priority`` is the highest it had; ``accepted`` when somebody first took it over, None where nobody did
+    after its last rise; ``acted`` whether anybody answered in any way; ``step`` the last of the escalation
+    that was taken (0: the first).
     """
 
     alarm: str

@@ -64,6 +64,7 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
             pauses,
             failed,
             rises,
+            unanswered,
             told,
         ) = row
         yield Fact(
@@ -75,7 +76,7 @@ def _facts(session: Session, scope: Scope, asked: Asked, places: _Places) -> Ite
             ward=places.ward_of(subject or "", started),
             started=started,
             ended=ended,
-            accepted=accepted,
+            accepted=None if unanswered else accepted,
             acted=bool(acted),
             step=step or 0,
             doctor=told is not None and any(doctor in told for doctor in doctors),
@@ -104,6 +105,7 @@ def _folded(scope: Scope, asked: Asked) -> Select[*tuple[Any, ...]]:
             func.sum(case((and_(paused, t.actor.is_not(None)), 1), else_=0)),
             func.sum(case((t.kind == "undelivered", 1), else_=0)),
             func.sum(case((risen, 1), else_=0)),
+            func.max(case((risen, t.seq), else_=0)) > func.max(case((t.kind.in_(TAKING), t.seq), else_=0)),
             func.aggregate_strings(case((t.kind.in_(TELLING), t.detail["told"].as_string())), " "),
         )
         .join(t, and_(t.tenant == Alarm.tenant, t.alarm == Alarm.id))

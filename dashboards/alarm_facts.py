@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloud_ingest.burden import Fact
-from dashboards.models import AlarmDetail
+from dashboards.models import AlarmDetail, AlarmTransition
 
 __all__ = ["fact_of"]
 
@@ -18,6 +18,8 @@ def fact_of(alarm: AlarmDetail, ward: str | None, doctors: frozenset[str] = froz
     """What ``cloud_ingest.burden_record`` would read of an alarm; ``doctors`` are users' ids."""
     lines = alarm.transitions
     tells = [t for t in lines if t.kind == "tell"]
+    calls = [t for t in lines if t.kind in TAKING or _risen(t)]
+    unanswered = bool(calls) and _risen(calls[-1])
     told = {who for t in lines if t.kind not in ENDING for _, who in t.detail.get("told", [])}
     order = ("high", "medium", "low")
     return Fact(
@@ -29,14 +31,18 @@ def fact_of(alarm: AlarmDetail, ward: str | None, doctors: frozenset[str] = froz
         ward=ward,
         started=alarm.started,
         ended=next((t.at for t in lines if t.kind in ENDING), alarm.ended),
-        accepted=next((t.at for t in lines if t.kind in TAKING), alarm.accepted_at),
+        accepted=None if unanswered else next((t.at for t in lines if t.kind in TAKING), alarm.accepted_at),
         acted=any(t.kind in ACTS for t in lines) or alarm.accepted_at is not None,
         step=max((int(t.detail.get("step", 0)) for t in tells), default=0),
         doctor=bool(told & doctors),
         audio_pauses=sum(_paused(t.detail) for t in lines if t.kind == "signal" and t.actor),
         undelivered=sum(t.kind == "undelivered" for t in lines),
-        rises=sum(t.kind == "escalate" and t.detail.get("why") == "raised" for t in lines),
+        rises=sum(map(_risen, lines)),
     )
+
+
+def _risen(line: AlarmTransition) -> bool:
+    return line.kind == "escalate" and line.detail.get("why") == "raised"
 
 
 def _paused(detail: dict[str, object]) -> bool:

@@ -92,7 +92,7 @@ class Rising(Acts):
             keys = _keys(response)
             for key in keys if rule.key not in keys else ():
                 other = self.rules.by_id.get(key)
-                if other is None or isinstance(other.condition, Repeat):
+                if other is None or other.kind != rule.kind or isinstance(other.condition, Repeat):
                     continue
                 if rule.raises == key or other.raises == rule.key:
                     return response

@@ -20,7 +20,7 @@ from dashboards.alarm_views import detail_of
 from hearthward.core.clock import SECOND
 from rules import RuleSet
 from rules.conditions import Threshold
-from rules.model import Adopt
+from rules.model import Adopt, Command
 from rules.rule import Parameter
 from tests.unit.cloud_ingest.asking import Asked, at
 from tests.unit.cloud_ingest.ward import SCOPE, T0, TENANT
@@ -145,6 +145,27 @@ async def test_the_burden_counts_one_alarm_and_its_rises(asked: Asked):
         ("spo2-deep", "high", at(20)),
         ("spo2-deep", "high", at(40)),
     ]
+
+
+async def test_what_nobody_accepted_after_it_rose_is_not_counted_as_accepted(asked: Asked):
+    week = Period(T0 - 3600 * SECOND, T0 + 86_400 * SECOND, "rule")
+
+    async def counted() -> tuple[int, float | None]:
+        total = await asked.records.read(lambda s: read_burden(s, SCOPE, week, lambda _: True).total)
+        history = await asked.records.read(lambda s: asked.records.alarms(s).get(SCOPE, alarm.id))
+        fact = fact_of(detail_of(history, RuleSet((LOW, DEEP)), {}), None)
+        assert (fact.accepted is not None) is bool(total.accepted)
+        return total.accepted, total.response_median_s
+
+    await asked.measure((0, 95), (10, 86))
+    (alarm,) = await asked.alarms()
+    await asked.ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_n"))
+    taken = await counted()
+    assert taken[0] == 1
+    await asked.measure((20, 78))
+    assert await counted() == (0, None), "the graver stage is anybody's"
+    await asked.ward.pipeline.act(Command(0, 0, "accept", alarm.id, "usr_n"))
+    assert await counted() == taken
 
 
 async def test_a_gateways_word_on_a_stage_is_kept_with_the_alarm_that_people_know(asked: Asked):

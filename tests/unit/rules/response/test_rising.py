@@ -238,6 +238,15 @@ def test_what_asks_for_a_second_measurement_is_an_alarm_of_its_own():
     assert sorted(r.rule for r in play.state.responses.open.values()) == ["deep", "low"]
 
 
+def test_what_maintenance_may_silence_takes_in_no_stage_about_the_patient():
+    """Nothing is checked of the other rule where a draft is released."""
+    play = Scene(replace(LOW, kind="technical"), DEEP, duty=STAFF)
+    play.begin(spo2=85)
+    play.do("maintenance", 12, actor="doc", subject="device:d", note="new probe", until=4000)
+    (start,) = play.read(20, patient="p", spo2=75)
+    assert (start.kind, start.rule, told([start])) == ("start", "deep", [("start", 20, FIRST)])
+
+
 def test_a_rule_on_trial_raises_nothing():
     play = Scene(LOW, replace(DEEP, shadow=True), duty=STAFF)
     play.begin(spo2=85)
