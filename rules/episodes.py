@@ -56,6 +56,7 @@ class Episodes(Transitions):
         if subject.plan is None:
             known = subject.planned if subject.planned >= 0 else subject.clock
             self._set_plan(name, subject, known if known >= 0 else self.now)
+            self.watch(name, subject)  # one that a snapshot gave back has open episodes already
         assert subject.plan is not None  # noqa: S101 - just made
         return subject.plan
 
