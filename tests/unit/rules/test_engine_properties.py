@@ -22,6 +22,7 @@ from rules.conditions import (
     Score,
     Smoothing,
     Unusual,
+    leaves,
 )
 from rules.detectors.baseline import Prior
 from rules.model import Adopt
@@ -267,9 +268,15 @@ def test_a_step_leaves_the_state_before_alone(events: list[Input]):
 def test_order_batching_and_repeats_within_the_watermark_change_no_episode(
     known: list[FullRow], data: st.DataObject
 ):
-    """All come while the source has told nothing beyond the first one yet."""
+    """All come while the source has told nothing beyond the first one yet.
+
+    The quality gate doubts values in the order of arrival (ADR 34), and what it doubts no novelty is given:
+    rules on that are left out.
+    """
+    rules = tuple(r for r in RULES if not any(isinstance(leaf, Unusual) for leaf in leaves(r.condition)))
+    assert 0 < len(rules) < len(RULES)
     end = known[-1][4] + at(1)
-    _, straight = play(RULES, [Readings(1, end, Rows.of(known), "gw", end), Tick(2, end)])
+    _, straight = play(rules, [Readings(1, end, Rows.of(known), "gw", end), Tick(2, end)])
     shuffled = data.draw(st.permutations([*known, *data.draw(st.lists(st.sampled_from(known), max_size=5))]))
     events: list[Input] = []
     while shuffled:
@@ -278,7 +285,7 @@ def test_order_batching_and_repeats_within_the_watermark_change_no_episode(
         events.append(Readings(len(events) + 1, end, Rows.of(part), "gw", known[0][4] - 1))
     events.append(Readings(len(events) + 1, end, Rows(), "gw", end))
     events.append(Tick(len(events) + 1, end))
-    out = both(RULES, events)
+    out = both(rules, events)
     assert episodes(out) == episodes(straight)
 
 
