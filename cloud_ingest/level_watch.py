@@ -37,7 +37,7 @@ Key = tuple[str, str, str]
 
 
 class Level(Protocol):
-    """How long a level has held: ``river_drift.AdwinLevel``, in tests a plain count."""
+    """How long a level has held: ``river_faces.drift.AdwinLevel``, in tests a plain count."""
 
     def update(self, value: float) -> int:
         """Take the next value; how many of the newest have one mean."""
@@ -125,7 +125,7 @@ class LevelWatch:
 
     async def _load(self) -> None:
         try:
-            module = await asyncio.to_thread(import_module, "cloud_ingest.river_drift")
+            module = await asyncio.to_thread(import_module, "cloud_ingest.river_faces.drift")
         except ImportError:
             self._away = True
             log.warning("river is not installed: a new level becomes usual after a day")

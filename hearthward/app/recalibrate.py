@@ -98,7 +98,7 @@ async def recalibrate(settings: Settings, table: Path | None = None) -> Found:
 
 def _learner() -> Any:
     """River's: by name, since nothing else of the program may come to import it."""
-    return importlib.import_module("cloud_ingest.river_calibration").OnlineCalibration()
+    return importlib.import_module("cloud_ingest.river_faces.calibration").OnlineCalibration()
 
 
 def _outcomes(table: Path) -> dict[str, bool]:

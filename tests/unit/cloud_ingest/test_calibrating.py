@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from cloud_ingest.calibrating import LEAST, Case, learn, risk_of_stay
-from cloud_ingest.river_calibration import OnlineCalibration
+from cloud_ingest.river_faces.calibration import OnlineCalibration
 from hearthward.core.model import Quality
 from rules import Rows
 from rules.conditions import Calibration

@@ -10,7 +10,7 @@ import pytest
 
 from cloud_ingest.inputs import decode_input, encode_input, kind_of
 from cloud_ingest.level_watch import ACTOR, HOLDS, Level, LevelWatch
-from cloud_ingest.river_drift import AdwinLevel
+from cloud_ingest.river_faces.drift import AdwinLevel
 from hearthward.core.errors import RuleError
 from hearthward.core.telemetry import Telemetry
 from rules import Command, Engine, Input, Readings, Rows, RuleSet, State, Transition, load_rules, step

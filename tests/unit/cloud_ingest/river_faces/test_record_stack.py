@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from river import anomaly, checks, datasets
 
-from cloud_ingest.river_detector import RecordStackDetector
+from cloud_ingest.river_faces.record_stack import RecordStackDetector
 
 
 class CreditCard:
