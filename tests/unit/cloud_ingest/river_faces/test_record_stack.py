@@ -1,36 +1,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
-from river import anomaly, checks, datasets
+from river import anomaly
 
 from cloud_ingest.river_faces.record_stack import RecordStackDetector
-
-
-class CreditCard:
-    """Stands in for the data set that river would fetch: as many features, as few anomalies, made here."""
-
-    def __init__(self, count: int = 200) -> None:
-        self.count = count
-
-    def take(self, count: int) -> CreditCard:
-        return CreditCard(min(count, self.count))
-
-    def __iter__(self) -> Iterator[tuple[dict[str, float], bool]]:
-        chance = random.Random(7)
-        for n in range(self.count):
-            fraud = chance.random() < 0.03
-            features = {f"V{k + 1}": chance.gauss(0, 4 if fraud else 1) for k in range(28)}
-            yield {"Time": float(n), **features, "Amount": chance.expovariate(0.01)}, fraud
-
-
-@pytest.fixture(autouse=True)
-def _made_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "CreditCard", CreditCard)
+from tests.unit.cloud_ingest.river_faces.conftest import RiversChecks
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -41,12 +18,8 @@ def test_numbers_of_numpy_are_numbers():
     assert numpys.score_one({"x": np.float32(140)}) == ours.score_one({"x": 140.0}) > 0.9
 
 
-def test_it_passes_all_of_rivers_own_checks():
-    done = []
-    for check in checks.yield_checks(RecordStackDetector()):
-        check(RecordStackDetector())
-        done.append(check.__name__)
-    assert {"check_learn_one", "check_pickling", "check_roc_auc", "check_bounded_memory_growth"} <= set(done)
+def test_it_passes_all_of_rivers_own_checks(rivers_checks: RiversChecks):
+    rivers_checks(RecordStackDetector)
 
 
 def test_it_fits_into_rivers_filters():

@@ -1,0 +1,44 @@
+"""River's own checks of an estimator, with nothing fetched."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+from river import checks, datasets
+
+RiversChecks: TypeAlias = Callable[[Callable[[], Any]], None]
+
+
+class CreditCard:
+    """Stands in for the data set that river would fetch: as many features, as few anomalies, made here."""
+
+    def __init__(self, count: int = 200) -> None:
+        self.count = count
+
+    def take(self, count: int) -> CreditCard:
+        return CreditCard(min(count, self.count))
+
+    def __iter__(self) -> Iterator[tuple[dict[str, float], bool]]:
+        chance = random.Random(7)
+        for n in range(self.count):
+            fraud = chance.random() < 0.03
+            features = {f"V{k + 1}": chance.gauss(0, 4 if fraud else 1) for k in range(28)}
+            yield {"Time": float(n), **features, "Amount": chance.expovariate(0.01)}, fraud
+
+
+@pytest.fixture
+def rivers_checks(monkeypatch: pytest.MonkeyPatch) -> RiversChecks:
+    """What makes a detector, that all of river's checks of an anomaly detector are run on a new one each."""
+    monkeypatch.setattr(datasets, "CreditCard", CreditCard)
+
+    def passes(make: Callable[[], Any]) -> None:
+        done = set()
+        for check in checks.yield_checks(make()):
+            check(make())
+            done.add(check.__name__)
+        assert {"check_learn_one", "check_pickling", "check_roc_auc", "check_bounded_memory_growth"} <= done
+
+    return passes
