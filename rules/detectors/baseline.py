@@ -4,7 +4,7 @@ Level, change over days and time of day are one regression whose past is forgott
 measurement weighs exp(-age / tau), and values that come together are one. A population prior is in it as
 pseudo-counts, so that the first value is judged already; one far off pulls no more than one of two spreads
 would (Huber, Annals of Mathematical Statistics 1964). Times are UTC nanoseconds. Pure: no clock, no chance,
-standard library only.
+standard library only. Squares are products, which are the same on every machine; a power need not be.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ Asked = Literal["spreads", "trend"]
 VERSION: Final = 2
 """Of the packed form; another one is not read, and the baseline is learned anew."""
 
-_SECOND: Final = 1_000_000_000
-_DAY: Final = 86_400 * _SECOND
-_WEEK: Final = 7 * _DAY
-_FAR: Final = 2.0
+SECOND: Final = 1_000_000_000
+DAY: Final = 86_400 * SECOND
+WEEK: Final = 7 * DAY
+FAR: Final = 2.0
 """Spreads from which on a value pulls no stronger."""
-_SEEN: Final = 0.92
-"""The mean square of a standard normal that is cut off at ``_FAR``."""
-_LEAST: Final = 0.2
+SEEN: Final = 0.92
+"""The mean square of a standard normal that is cut off at ``FAR``."""
+LEAST: Final = 0.2
 """The least spread, as a part of the prior's: equal values are no proof that a patient never varies."""
-_REST: Final = 0.05
+REST: Final = 0.05
 """The part of the prior's weight that is never forgotten: after a long silence little else is known."""
-_HOURS: Final = 4.0
+HOURS: Final = 4.0
 """The prior's precision of the daily rhythm: half a spread."""
-_TOGETHER: Final = 4096
+TOGETHER: Final = 4096
 """Values within this part of tau (5 minutes of 14 days) are one measurement: a monitor's 300, a cuff's 3."""
-_MOMENTS: Final = 10
+MOMENTS: Final = 10
+SUMS: Final = 4
 _DIGITS: Final = 6
 
 
@@ -120,8 +121,8 @@ class Baseline:
         self._first = self._last = self._at = self._session = self._began = -1
         self._count = self._square = self._missed = self._done = 0.0
         self._total, self._many = 0.0, 0
-        self._moments: tuple[float, ...] = (0.0,) * _MOMENTS
-        self._sums: tuple[float, ...] = (0.0,) * 4
+        self._moments: tuple[float, ...] = (0.0,) * MOMENTS
+        self._sums: tuple[float, ...] = (0.0,) * SUMS
         self.terms, self.output = None, None
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
@@ -135,7 +136,7 @@ class Baseline:
             self._first = time
         self._schedule(time)
         terms = self.terms
-        if terms is None or self._began < 0 or time - self._began >= self._tau // _TOGETHER:
+        if terms is None or self._began < 0 or time - self._began >= self._tau // TOGETHER:
             self._fold()
             self._began = time
             self.terms = terms = self._judge(time, value)
@@ -166,14 +167,14 @@ class Baseline:
     @property
     def spread(self) -> float:
         """The usual distance from what is expected, in the signal's units."""
-        known = self._worth()
-        found = sqrt((known * self._prior.spread**2 + self._square) / (known + self._count))
-        return max(found, _LEAST * self._prior.spread)
+        known, usual = self._worth(), self._prior.spread
+        found = sqrt((known * (usual * usual) + self._square) / (known + self._count))
+        return max(found, LEAST * usual)
 
     def _worth(self) -> float:
         """How many measurements the prior is worth by now: it is forgotten as they are, but for a rest."""
         age = 0.0 if self._at < 0 else (self._at - self._first) / self._tau
-        return self._prior.weight * max(exp(-age), _REST)
+        return self._prior.weight * max(exp(-age), REST)
 
     def _judge(self, time: int, value: float) -> Terms:
         """What the regression says: its normal equations solved by way of L D L'."""
@@ -201,7 +202,7 @@ class Baseline:
         unsure = 1.0 / a00 + l10 * l10 / d1 + z2 * z2 / d2 + z3 * z3 / d3
         v3 = l32 * l21 - l31
         own = 1.0 / d1 + l21 * l21 / d2 + v3 * v3 / d3
-        spread, week = self.spread, _WEEK / self._tau
+        spread, week = self.spread, WEEK / self._tau
         scale = spread * sqrt(1.0 + unsure)
         return Terms(
             value=value,
@@ -222,24 +223,24 @@ class Baseline:
         """
         a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._moments
         m1, m2, m3 = (a10 / a00, a20 / a00, a30 / a00) if a00 > 0.0 else (0.0, 0.0, 0.0)
-        known = self._worth()
+        known, slope = self._worth(), WEEK / self._tau / 2
         return (
             a00 + known,
             a10 + known * m1,
-            a11 + known * m1 * m1 + (_WEEK / self._tau / 2) ** 2,
+            a11 + known * m1 * m1 + slope * slope,
             a20 + known * m2,
             a21 + known * m1 * m2,
-            a22 + known * m2 * m2 + _HOURS,
+            a22 + known * m2 * m2 + HOURS,
             a30 + known * m3,
             a31 + known * m1 * m3,
             a32 + known * m2 * m3,
-            a33 + known * m3 * m3 + _HOURS,
+            a33 + known * m3 * m3 + HOURS,
         )
 
     def _take(self, time: int, value: float, terms: Terms) -> None:
         self._age(time)
         spread, far = self.spread, abs(terms.spreads)
-        w = 1.0 if far <= _FAR else _FAR / far
+        w = 1.0 if far <= FAR else FAR / far
         x, y = _hand(time)
         a00, a10, a11, a20, a21, a22, a30, a31, a32, a33 = self._moments
         b0, b1, b2, b3 = self._sums
@@ -251,7 +252,8 @@ class Baseline:
             *(a30 + w * y, a31, a32 + w * x * y, a33 + w * y * y),
         )
         self._count += 1.0
-        self._square += (min(far, _FAR) * spread) ** 2 / _SEEN
+        off = min(far, FAR) * spread
+        self._square += off * off / SEEN
 
     def _age(self, time: int) -> None:
         """All that was learned is older by now: weighs less, and lies further back in the trend's time."""
@@ -268,7 +270,7 @@ class Baseline:
 
     def _schedule(self, time: int) -> None:
         """Count the measurements that were due; values closer than half of the agreed time are one."""
-        every = self._prior.every_s * _SECOND
+        every = self._prior.every_s * SECOND
         if not every:
             return
         gap = time - self._session
@@ -307,13 +309,13 @@ class Baseline:
         self._first, self._last, _, self._at, self._session, open_, sums, terms, self.output = packed
         self._began, self._total, self._many = open_
         self._count, self._square, self._missed, self._done, *sums = sums
-        self._sums = tuple(sums[:-_MOMENTS])
-        self._moments = tuple(sums[-_MOMENTS:])
+        self._sums = tuple(sums[:-MOMENTS])
+        self._moments = tuple(sums[-MOMENTS:])
         self.terms = None if terms is None else Terms(*terms)
         return True
 
 
 def _hand(time: int) -> tuple[float, float]:
     """Where the hand of a 24-hour clock points (UTC; where midnight lies does not matter)."""
-    angle = 2 * pi * (time % _DAY) / _DAY
+    angle = 2 * pi * (time % DAY) / DAY
     return cos(angle), sin(angle)
