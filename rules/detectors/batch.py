@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
+from rules.detectors.exactly import Array, numbered, rounds
 from rules.detectors.levels import FLOOR, SETTLED, Levels
 from rules.detectors.parameters import DEFAULTS, SHORTEST, Coefficients, Parameters
 from rules.detectors.record_stack import DAY, HOUR, HOURS, LARGEST, LATE_IN_A_ROW, PACE_FROM, PRIOR_RECORDS
 from rules.detectors.stored import pack, unpack
 
 __all__ = ["BatchedStacks"]
-
-Array: TypeAlias = Any
-"""Of numpy, one item a reading; or a tuple of such, where the scalar has one of numbers."""
 
 _AT_ONCE: Final = 4096
 """Readings whose columns lie within a core's cache."""
@@ -84,15 +82,16 @@ class BatchedStacks:
     def update(self, streams: Array, times: Array, values: Array) -> Array:
         """The scores of a batch of readings (numbers of streams, seconds, values), in order; all are learned.
 
-        A stream may occur several times: its readings are taken one after the other.
+        A stream may occur several times: its readings are taken one after the other. Raises ValueError for a
+        stream that there is not.
         """
-        streams = np.asarray(streams, np.intp)
+        streams = numbered(streams, len(self._rows))
         times, values = np.asarray(times, np.float64), np.asarray(values, np.float64)
         scores = np.zeros(len(streams))
         if not len(streams):
             return scores
         with np.errstate(all="ignore"):
-            for chosen in _rounds(streams):
+            for chosen in rounds(streams):
                 for start in range(0, len(chosen), _AT_ONCE):
                     part = chosen[start : start + _AT_ONCE]
                     scores[part] = self._part(streams[part], times[part], values[part])
@@ -186,18 +185,6 @@ class BatchedStacks:
         )
         evidence = fresh * share
         return evidence / (evidence + threshold), np.where(learning, level, usual)
-
-
-def _rounds(streams: Array) -> list[Array]:
-    """Places in the batch: in a round no stream occurs twice, and streams ascend as their states do."""
-    if (streams[1:] > streams[:-1]).all():
-        return [np.arange(len(streams))]
-    order = np.argsort(streams, kind="stable")
-    ordered = streams[order]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    nth = np.arange(len(streams)) - np.repeat(begins, np.diff(np.r_[begins, len(streams)]))
-    by_round = np.argsort(nth, kind="stable")
-    return np.split(order[by_round], np.cumsum(np.bincount(nth))[:-1])
 
 
 def _quantised(paces: Array, gap: Array) -> Array:
