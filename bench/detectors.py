@@ -1,15 +1,20 @@
-"""What scoring a reading costs: one stream, 100,000 interleaved ones singly and in batches; bytes each."""
+"""What scoring a reading costs: one stream, 100,000 interleaved ones singly and in batches; bytes each.
+
+Twins that are pushed as the scalars are (``push``) are measured beside them in one run on the same readings.
+"""
 
 from __future__ import annotations
 
 import random
 import time
 import tracemalloc
+from collections.abc import Callable
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from bench.figures import Outcome
 from rules.detectors import RecordStack
+from rules.detectors.baseline import DAY, SECOND, Baseline, Prior
 
 __all__ = ["measure"]
 
@@ -17,6 +22,12 @@ STREAMS: Final = 100_000
 READINGS: Final = 100_000
 BATCHES: Final = 10
 ROUNDS: Final = 5
+MANY: Final = 20_000
+"""Streams that are pushed in batches."""
+ONE_BY_ONE: Final = 1_000
+"""Of which so many are pushed singly, too."""
+HELD: Final = 20
+PRESSURE: Final = Prior(130.0, 12.0, 4.0, 43_200.0)
 
 
 def measure() -> Outcome:
@@ -35,6 +46,7 @@ def measure() -> Outcome:
             target=1_000_000.0,
             at_least=True,
         )
+    _pushed(outcome, "personal baseline, twice a day", *_baselines(), DAY // 2, DAY // 12)
     outcome.add("state of a stream, stored", len(RecordStack().to_bytes()), "B", target=1024.0)
     outcome.add("memory of a stream, pure Python", _memory(), "B")
     return outcome
@@ -77,6 +89,37 @@ def _batched(jitter: float) -> float:
         stacks.update(order, times, values)
         spent += time.process_time() - begun if n else 0.0
     return STREAMS * BATCHES / spent
+
+
+def _baselines() -> tuple[Any, Callable[[], Any]]:
+    from rules.detectors.baseline_batch import BatchedBaselines, Kind
+
+    kind = Kind("spreads", 14 * DAY, 3 * DAY, PRESSURE)
+    return BatchedBaselines(MANY, kind), lambda: Baseline(*kind)
+
+
+def _pushed(outcome: Outcome, name: str, twin: Any, make: Callable[[], Any], every: int, jitter: int) -> None:
+    """Readings a second of the twin and of the scalar, each reading within ``jitter`` ns of its time."""
+    import numpy as np
+
+    chance = np.random.default_rng(1)
+    streams, scalars = np.arange(MANY), [make() for _ in range(ONE_BY_ONE)]
+    batched, singly = [], []
+    for n in range(2 * HELD):
+        times = 1_700_000_000 * SECOND + n * every + chance.integers(0, jitter, MANY)
+        values = chance.normal(130.0, 4.0, MANY)
+        begun = time.process_time()
+        twin.push(streams, times, values)
+        batched.append(time.process_time() - begun)
+        few = list(zip(scalars, times.tolist(), values.tolist(), strict=False))
+        begun = time.process_time()
+        for scalar, at, value in few:
+            scalar.push(at, value, frozen=False)
+        singly.append(time.process_time() - begun)
+    alone, together = ONE_BY_ONE / median(singly[HELD:]), MANY / median(batched[HELD:])
+    outcome.add(f"{name}: pure Python", alone, "readings/s")
+    outcome.add(f"{name}: {MANY:,} streams in batches", together, "readings/s")
+    outcome.add(f"{name}: as many times as fast", together / alone, "", target=5.0, at_least=True)
 
 
 def _memory() -> float:
