@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from math import log
 from typing import Final, NamedTuple, Protocol
 
-from hearthward.core.model import ASIDE
 from rules.conditions import INTERCEPTS, SLOPES, Calibration
-from rules.evaluate import UNFIT
 from rules.model import Rows
 from rules.models.deterioration import CHANNEL_OF, Course, Deterioration
 from rules.models.trees import probability
+from rules.risk import LEFT_OUT
 from rules.rule import SECOND
 
 __all__ = ["LEAST", "LEAST_EACH", "Case", "Learned", "Learner", "Score", "learn", "risk_of_stay"]
@@ -88,7 +87,7 @@ def risk_of_stay(model: Deterioration, rows: Rows, end: int) -> float | None:
     taken = sorted(
         (time, metric, value)
         for time, metric, value, quality in zip(rows.time, rows.metric, rows.value, rows.quality, strict=True)
-        if value is not None and metric in CHANNEL_OF and not quality & (UNFIT | int(ASIDE))
+        if value is not None and metric in CHANNEL_OF and not quality & LEFT_OUT
     )
     if not taken:
         return None

@@ -16,9 +16,10 @@ from typing import Any
 from hearthward.core.ids import stable_id
 from rules.compiled import LATE_AFTER, Compiled
 from rules.episodes import Episodes
-from rules.evaluate import Verdict, evaluate, render, worst_of
+from rules.evaluate import Verdict, evaluate, worst_of
 from rules.evidence import measured, seen_at
 from rules.extremes import alike, forget_extremes, like, needed
+from rules.filling import render
 from rules.model import Adopt, Measured
 from rules.rule import SECOND, Rule
 from rules.shared import NOTHING, OPEN, Elsewhere, Shared, Span, overlap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.conditions import Deviation
 from rules.detectors.baseline import Terms
-from rules.evaluate import signed
+from rules.filling import signed
 from rules.rule import number
 from rules.telling import Text, said, signal, unit, with_unit
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hearthward.core.ids import stable_id
 from rules.compiled import Compiled, Plan, Planner
-from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone, render
+from rules.evaluate import UNFIT, Memo, Verdict, evaluate, fresh_until, judge_alone
 from rules.evidence import seen_at, still_needed
 from rules.extremes import (
     alike,
@@ -21,6 +21,7 @@ from rules.extremes import (
     rescored,
     worsen,
 )
+from rules.filling import render
 from rules.intake import came_late
 from rules.model import Measured
 from rules.rule import SECOND, Rule, RuleSet

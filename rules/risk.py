@@ -21,11 +21,12 @@ from rules.models.watch import Watch
 from rules.rule import SECOND
 from rules.work import Work
 
-__all__ = ["DEVICE", "with_risk"]
+__all__ = ["DEVICE", "LEFT_OUT", "with_risk"]
 
 DEVICE = "model:deterioration"
 """What stands for a device where the risk is a reading."""
-_LEFT_OUT: Final = UNFIT | int(ASIDE)
+LEFT_OUT: Final = UNFIT | int(ASIDE)
+"""Quality bits of readings that leave no trace in a risk."""
 
 
 def with_risk(work: Work, event: Readings) -> Readings:
@@ -43,7 +44,7 @@ def with_risk(work: Work, event: Readings) -> Readings:
         for i, (patient, time, metric, device, value, quality) in enumerate(zip(*columns, strict=True))
         if metric in CHANNEL_OF
         and value is not None
-        and not quality & _LEFT_OUT
+        and not quality & LEFT_OUT
         and time <= latest
         and patient
         and ":" not in patient

@@ -9,7 +9,7 @@ from hearthward.core.ids import stable_id
 from rules.compiled import Compiled
 from rules.conditions import Smoothing
 from rules.context import Limit
-from rules.evaluate import render
+from rules.filling import render
 from rules.model import Transition, TransitionKind
 from rules.rule import Rule
 from rules.shared import Span

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 __all__ = [
     "DEFAULTS",
-    "RECORDED",
     "SHORTEST",
     "STATISTICS",
     "SUPPOSED",
@@ -27,9 +26,6 @@ __all__ = [
 
 STATISTICS: Final = ("range", "short", "medium", "long", "step", "spread", "hour", "hours")
 """The statistics in the order of their weights; all but ``range`` keep a record of their own."""
-RECORDED: Final = STATISTICS[1:]
-
-
 SUPPOSED: Final = 60.0
 """Paces for which a population's knowledge stands in."""
 

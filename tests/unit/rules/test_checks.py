@@ -20,7 +20,7 @@ from rules.conditions import (
     Smoothing,
     Threshold,
 )
-from rules.evaluate import FIELDS
+from rules.filling import FIELDS
 from rules.loader import load_files, load_rule
 from rules.news2 import METRICS_OF
 from rules.rule import Parameter
