@@ -138,9 +138,10 @@ def _put_aside(row: Row, own: Series, taken: Taken) -> bool:
 
     Of what its device is now a memory says only that the clock is not set.
     """
-    mark = row.time, row.value
-    if row.known and not row.quality & UNFIT & ~_ASIDE and mark not in own.recent:
-        own.recent.append(mark)
+    mark, aside = (row.time, row.value), (row.time, row.value, True)
+    fit = row.known and not row.quality & UNFIT & ~_ASIDE
+    if fit and mark not in own.recent and aside not in own.recent:
+        own.recent.append(aside)
         kept = taken.invalid if row.quality & _INVALID else taken.undated
         kept.append(Measured(row.metric, row.device, row.time, row.value, row.received))
     if not row.quality & _UNDATED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from math import exp, fsum, inf
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 from hearthward.core.model import Quality
 from rules.conditions import Calibration, Change, Count, Deviation, Leaf, Operator, Threshold, Unusual
@@ -24,6 +24,8 @@ __all__ = ["DOUBTED", "Feature", "Series", "breaches", "feature_key", "make_feat
 DOUBTED: Final = int(Quality.SUSPECT)
 REMEMBERED: Final = 16
 """Values per signal that a repeat is recognised by."""
+Mark: TypeAlias = tuple[float, ...]
+"""(time, value) of a reading; with True where it was put aside: a sound one is no repeat of that."""
 RESUM_EVERY: Final = 1024
 """A running sum is made anew after so many values, so that rounding cannot pile up."""
 
@@ -354,7 +356,7 @@ class Series:
     def __init__(self) -> None:
         self.time, self.value, self.received = -1, 0.0, 0
         self.quality, self.spoken = 0, -1
-        self.recent: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self.recent: deque[Mark] = deque(maxlen=REMEMBERED)
         self.features: dict[str, Feature] = {}
         self.cell, self.anew = -1, 0
         self.low, self.high = inf, -inf
@@ -370,7 +372,7 @@ class Series:
             self.time += by
         if self.spoken >= 0:
             self.spoken += by
-        self.recent = deque(((time + by, value) for time, value in self.recent), maxlen=REMEMBERED)
+        self.recent = deque(((time + by, *rest) for time, *rest in self.recent), maxlen=REMEMBERED)
         for feature in self.features.values():
             feature.shift(by)
 
@@ -411,7 +413,7 @@ class Series:
         """The series that ``pack`` described."""
         out = cls()
         out.time, out.value, out.received, out.quality, out.spoken, recent, features = packed
-        out.recent.extend((time, value) for time, value in recent)
+        out.recent.extend(tuple(mark) for mark in recent)
         for key, content in features:
             feature = make_feature(key)
             out.anew += not feature.unpack(content)

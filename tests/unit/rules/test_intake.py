@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearthward.core.model import Quality
-from rules import Rows, RuleSet
+from rules import Readings, Rows, RuleSet
 from rules.intake import measurements, row_at, rows_of
 from rules.rule import SECOND
 from rules.state import Row
-from tests.unit.rules.made import Play, at, make, threshold
+from tests.unit.rules.made import Play, at, both, make, threshold
 
 RULES = RuleSet((make("low", threshold("spo2", "below", 90)),))
 NOW = 1000 * SECOND
@@ -90,6 +90,14 @@ def test_the_newest_word_of_a_device_on_itself_is_kept_of_unfit_values_too():
     assert (series.spoken, series.quality) == (at(2), Quality.POOR_SIGNAL)
     play.read(1.5, received=3, spo2=None, quality=Quality.MOTION)
     assert play.state.subjects["p"].series["spo2"]["d"].quality == Quality.POOR_SIGNAL
+
+
+def test_a_sound_reading_is_no_repeat_of_one_that_was_put_aside():
+    """A device's word that a value is not valid does not silence the same value from it that is."""
+    for aside in (Quality.INVALID, Quality.TIME_UNKNOWN):
+        rows = [("p", "d", "spo2", 85.0, at(5), at(5), int(q)) for q in (aside, aside, 0, aside)]
+        events = [Readings(i, at(5), Rows.of([row]), "gw", at(5)) for i, row in enumerate(rows, 1)]
+        assert [t.kind for t in both(RULES, events)] == ["late", "start"]
 
 
 def test_repeats_are_recognised_by_the_last_sixteen_values():

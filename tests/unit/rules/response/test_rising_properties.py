@@ -128,7 +128,7 @@ def check_begun(before: set[str], one: list[Transition], two: list[Transition]) 
 
 
 def check_unanswered(world: Two, two: list[Transition]) -> None:
-    """Nobody has answered what has just become grave. (One that a gateway tells late is an alarm of its own.)"""
+    """Nobody has answered what has just become grave. (Told late of a gateway it is an alarm of its own.)"""
     responses = world.one.state.responses
     for start in begun(two):
         found = responses.open.get(responses.joined.get(start.alarm, start.alarm))
