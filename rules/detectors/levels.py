@@ -1,5 +1,7 @@
 """What is known of a signal's usual course, and how one reading departs from it and moves it."""
 
+# ruff: noqa: FURB136 - a call of max costs more than what it compares
+
 from __future__ import annotations
 
 import math
@@ -80,32 +82,34 @@ def advance(
     low, high, short, medium, long, slow, mean, variance, usual_variance, usual_log, hours, calm, chatter = (
         old
     )
-    young = k.elapsed / age
+    elapsed, k_range, k_short, k_medium, k_long, k_slow, k_spread, k_usual, k_hours, *_ = k
+    young = elapsed / age
     beyond = value - high if value > high else low - value if value < low else 0.0
     width = high - low
     if beyond > 0.0:
         beyond = beyond / width if width > 0.0 else math.inf
-    short += max(k.short, young) * (value - short)
-    medium += max(k.medium, young) * (value - medium)
-    long += max(k.long, young) * (value - long)
-    share = max(k.spread, young)
+    short += (k_short if k_short >= young else young) * (value - short)
+    medium += (k_medium if k_medium >= young else young) * (value - medium)
+    long += (k_long if k_long >= young else young) * (value - long)
+    share = k_spread if k_spread >= young else young
     step = value - mean
     mean += share * step
     variance = (1.0 - share) * (variance + share * (step * step))
-    hours += k.hours * (off - hours)
+    hours += k_hours * (off - hours)
     before = slow
     spread = 0.0
-    share = max(k.usual, young)
+    share = k_usual if k_usual >= young else young
     usual = usual_variance + share * (variance - usual_variance)
     if usual > 0.0:
         doublings = log2(variance + usual * FLOOR)
         settled = usual_variance > 0.0 and age > SETTLED
         spread = abs(doublings - usual_log) if settled else 0.0
     if learning:
-        inward = width * k.range
-        high = max(value, high - inward)
-        low = min(value, low + inward)
-        slow += max(k.slow, young) * (value - slow)
+        inward = width * k_range
+        high, low = high - inward, low + inward
+        high = value if value >= high else high
+        low = value if value <= low else low
+        slow += (k_slow if k_slow >= young else young) * (value - slow)
         if usual > 0.0:
             usual_log = usual_log + share * (doublings - usual_log) if settled else doublings
         usual_variance = usual

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from itertools import islice
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from rules.detectors.levels import Levels, advance, first, supposed
 from rules.detectors.parameters import DEFAULTS, Parameters, Prior
@@ -85,6 +85,7 @@ class RecordStack:
     """
 
     __slots__ = (
+        "_ahead",
         "_clock",
         "_gap",
         "_hours",
@@ -122,6 +123,7 @@ class RecordStack:
         self._records: tuple[float, ...] = (0.0,) * len(PRIOR_RECORDS)
         self._hours = [math.nan] * HOURS
         self._moment: Moment | None = None
+        self._ahead: _Ahead | None = None
         self._gap, self._known = 0.0, parameters.after(0.0)
         if prior is not None:
             scales = [prior.spread] * len(PRIOR_RECORDS)
@@ -152,21 +154,18 @@ class RecordStack:
 
     def score_one(self, x: dict[str, float]) -> float:
         """The score, 0..1, of a reading (``time`` in seconds, ``value``); it is not learned."""
-        return self._tried(x["time"], x["value"])[0]
+        found = self._tried(x["time"], x["value"])
+        return 0.0 if found is None else found.score
 
     def peek(self, time: float, value: float) -> Moment | None:
-        """What the score of a reading would be made of; it is not learned. None: it would be the first."""
-        return None if self._levels is None else self._tried(time, value)[1]
+        """What the score of a reading would be made of; it is not learned. None: it would be the first.
 
-    def _tried(self, time: float, value: float) -> tuple[float, Moment | None]:
-        kept = {name: getattr(self, name) for name in self.__slots__}
-        hours = self._hours.copy()
-        try:
-            return self.update(time, value), self._moment
-        finally:
-            for name, known in kept.items():
-                setattr(self, name, known)
-            self._hours = hours
+        If this very reading is the next one to be learned, it is not worked out again.
+        """
+        if self._levels is None:
+            return None
+        found = self._tried(time, value)
+        return self._moment if found is None else found.moment
 
     def learn_one(self, x: dict[str, float]) -> None:
         """Learn a reading (``time`` in seconds, ``value``)."""
@@ -178,18 +177,42 @@ class RecordStack:
         One dated before the newest is taken as of the newest's time. What is no number scores 0 and is
         counted.
         """
-        if not (-LARGEST <= value <= LARGEST and -LARGEST <= time <= LARGEST):
+        ahead = self._tried(time, value)
+        if ahead is None:
             self.rejected += 1
             return 0.0
         self.readings += 1
-        self._tick(time)
+        self._clock, self._intervals = ahead.clock, ahead.intervals
+        self._levels, self._records, self._moment = ahead.levels, ahead.records, ahead.moment
+        self._hours[ahead.hour] = ahead.usual
+        self._ahead = None
+        return ahead.score
+
+    def _tried(self, time: float, value: float) -> _Ahead | None:
+        """What a reading would make of the stack, kept until it changes; None for what is no number."""
+        ahead = self._ahead
+        if (
+            ahead is not None
+            and ahead.clock_before is self._clock
+            and ahead.levels_before is self._levels
+            and ahead.asked == (time, value, self.frozen, self.day_starts)
+        ):
+            return ahead
+        if not (-LARGEST <= value <= LARGEST and -LARGEST <= time <= LARGEST):
+            return None
+        clock, intervals = self._tick(time)
         hour = min(int((time - self.day_starts) % DAY / HOUR), HOURS - 1)
         if self._levels is None:
-            self._levels = first(value)
-            self._hours[hour] = value
-            self._clock = self._clock._replace(age=1.0)
-            return 0.0
-        return self._judge(value, self._levels, hour)
+            begun = clock._replace(age=1.0), intervals, first(value), self._records, self._moment, hour, value
+            made = _Ahead(0.0, *begun, *self._asked(time, value))
+        else:
+            made = self._judge(time, value, clock, intervals, hour)
+        self._ahead = made
+        return made
+
+    def _asked(self, time: float, value: float) -> tuple[Clock, Levels | None, _Asked]:
+        """What a forecast rests on."""
+        return self._clock, self._levels, (time, value, self.frozen, self.day_starts)
 
     def shift(self, by: float) -> None:
         """All readings were taken so much (s) later than told."""
@@ -231,15 +254,16 @@ class RecordStack:
         stack._hours = list(numbers)
         return stack
 
-    def _tick(self, time: float) -> None:
-        """Let the time pass that lies before this reading."""
+    def _tick(self, time: float) -> tuple[Clock, tuple[float, ...]]:
+        """The clock and the known intervals after the time that lies before this reading."""
         newest, pace, age, late = self._clock
+        intervals = self._intervals
         elapsed = time - newest
         if elapsed > 0.0:
             newest, late = time, 0.0
-            if len(self._intervals) < PACE_FROM:
-                self._intervals = (*self._intervals, elapsed)
-                pace = median(self._intervals)
+            if len(intervals) < PACE_FROM:
+                intervals = (*intervals, elapsed)
+                pace = median(intervals)
         elif elapsed < 0.0:
             late += 1.0
             elapsed = 0.0
@@ -253,33 +277,39 @@ class RecordStack:
             self._known = self.parameters.after(self.parameters.quantised(gap))
         if not self.frozen:
             age += self._known.elapsed
-        self._clock = Clock(newest, pace, age, late)
+        return Clock(newest, pace, age, late), intervals
 
-    def _judge(self, value: float, old: Levels, hour: int) -> float:
-        known, set_to, learning = self._known, self.parameters, not self.frozen
-        _, pace, age, _ = self._clock
+    def _judge(
+        self, time: float, value: float, clock: Clock, intervals: tuple[float, ...], hour: int
+    ) -> _Ahead:
+        known, set_to, learning, old = self._known, self.parameters, not self.frozen, self._levels
+        assert old is not None  # noqa: S101 - the first reading is not judged
+        pace, age = clock.pace, clock.age
         usual = self._hours[hour]
         off = value - usual if usual == usual else 0.0  # noqa: PLR0124 - NaN: an hour never seen
         beyond, statistics, new = advance(old, value, known, age, off, learning=learning)
+        learned = usual
         if learning:
             if usual != usual:  # noqa: PLR0124 - NaN, as above
-                self._hours[hour] = value
+                learned = value
             else:
                 spent = min(known.elapsed * pace, HOUR) / (set_to.hour_days * HOUR)
-                self._hours[hour] = usual + spent / (1.0 + spent) * off
-        records, total = self._records, self._exceed(beyond, statistics)
+                learned = usual + spent / (1.0 + spent) * off
+        total, records = self._exceed(beyond, statistics)
         heard = age >= set_to.warm_up
         total = total if heard else 0.0
         fresh = max(0.0, total - set_to.calm * old.calm)
         share = 1.0 / (1.0 + set_to.chatter * old.chatter) * (age / (age + set_to.mature))
         calm = max(old.calm * known.keep_calm, total)
-        self._levels = new = new._replace(calm=calm, chatter=old.chatter * known.keep_chatter + fresh)
-        self._moment = Moment(value, old, new, usual, beyond, statistics, records, total, share, heard)
+        new = Levels._make((*new[:-2], calm, old.chatter * known.keep_chatter + fresh))
+        moment = Moment(value, old, new, usual, beyond, statistics, self._records, total, share, heard)
         evidence = fresh * share
-        return evidence / (evidence + set_to.threshold)
+        score = evidence / (evidence + set_to.threshold)
+        asked = self._asked(time, value)
+        return _Ahead(score, clock, intervals, new, records, moment, hour, learned, *asked)
 
-    def _exceed(self, beyond: float, statistics: tuple[float, ...]) -> float:
-        """The weighted sum of what exceeds its record; the records are those of now afterwards."""
+    def _exceed(self, beyond: float, statistics: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
+        """The weighted sum of what exceeds its record; the records afterwards."""
         cap, keep = self.parameters.cap, self._known.keep_record
         weights = self.parameters.weights
         total = weights[0] * min(cap, beyond)
@@ -287,7 +317,30 @@ class RecordStack:
         for weight, z, record in zip(weights[1:], statistics, self._records, strict=True):
             if z > record:
                 total += weight * (min(cap, z / record - 1.0) if record > 0.0 else cap)
-            records.append(max(record * keep, z))
-        if not self.frozen:
-            self._records = tuple(records)
-        return total
+                records.append(z)
+            else:
+                left = record * keep
+                records.append(left if left > z else z)  # noqa: FURB136 - a call costs more
+        return total, self._records if self.frozen else tuple(records)
+
+
+_Asked: TypeAlias = tuple[float, float, bool, float]
+
+
+class _Ahead(NamedTuple):
+    """The stack after a reading that is not learned yet, its score, and what that rests on.
+
+    ``usual`` is the level of the ``hour``; ``asked`` are time, value, whether frozen, the day's start.
+    """
+
+    score: float
+    clock: Clock
+    intervals: tuple[float, ...]
+    levels: Levels
+    records: tuple[float, ...]
+    moment: Moment | None
+    hour: int
+    usual: float
+    clock_before: Clock
+    levels_before: Levels | None
+    asked: _Asked

@@ -56,6 +56,29 @@ def test_what_is_usual_scores_little_and_what_never_was_scores_high():
     assert stack.update(601 * MINUTE, 130.0) > 0.9
 
 
+@given(readings, st.lists(st.sampled_from(["peek", "freeze", "shift", ""]), max_size=60))
+def test_what_was_foreseen_is_learned_as_if_it_had_not_been(
+    steps: list[tuple[float, float]], acts: list[str]
+):
+    plain, foreseen = RecordStack(pace=MINUTE), RecordStack(pace=MINUTE)
+    by = 0.0
+    for (time, value), act in zip(timed(steps), acts + [""] * len(steps), strict=False):
+        foreseen.peek(time + by, value)
+        foreseen.score_one(
+            {"time": time + by + 1.0, "value": 3.0} if act == "peek" else {"time": 0, "value": 1}
+        )
+        foreseen.peek(time + by, value)
+        if act == "freeze":
+            plain.frozen = foreseen.frozen = not plain.frozen
+        if act == "shift":
+            plain.shift(60.0)
+            foreseen.shift(60.0)
+            by += 60.0
+        assert plain.update(time + by, value) == foreseen.update(time + by, value)
+        assert repr(plain.moment) == repr(foreseen.moment)
+        assert plain.to_bytes() == foreseen.to_bytes()
+
+
 def test_a_repeat_is_not_told_again():
     stack = taught()
     told = [stack.update((600 + n) * MINUTE, 130.0) for n in range(30)]
