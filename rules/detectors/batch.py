@@ -204,7 +204,7 @@ def _advance(
     low, high, short, medium, long, slow, mean, variance, usual_variance, usual_log, hours, calm, chatter = (
         old
     )
-    young = k.elapsed / age
+    young = np.minimum(1.0, k.elapsed / age)
     width = high - low
     beyond = np.maximum(0.0, np.maximum(value - high, low - value))
     beyond = np.where(beyond > 0.0, np.where(width > 0.0, beyond / width, np.inf), 0.0)

@@ -83,7 +83,7 @@ def advance(
         old
     )
     elapsed, k_range, k_short, k_medium, k_long, k_slow, k_spread, k_usual, k_hours, *_ = k
-    young = elapsed / age
+    young = min(1.0, elapsed / age)  # a frozen stream gets no older, however long its gaps
     beyond = value - high if value > high else low - value if value < low else 0.0
     width = high - low
     if beyond > 0.0:

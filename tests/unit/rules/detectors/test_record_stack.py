@@ -56,6 +56,17 @@ def test_what_is_usual_scores_little_and_what_never_was_scores_high():
     assert stack.update(601 * MINUTE, 130.0) > 0.9
 
 
+def test_a_gap_while_frozen_longer_than_the_stream_is_old_leaves_a_variance_that_can_be_shown():
+    stack = RecordStack(pace=MINUTE)
+    stack.update(0.0, 1.0)
+    stack.frozen = True
+    for n, value in enumerate((0.0, 5.0, 0.0, 9.0)):
+        stack.update(6_000.0 * (n + 1), value)
+    assert stack.moment is not None
+    assert stack.moment.after.variance >= 0.0
+    assert explain(stack) is not None
+
+
 @given(readings, st.lists(st.sampled_from(["peek", "freeze", "shift", ""]), max_size=60))
 def test_what_was_foreseen_is_learned_as_if_it_had_not_been(
     steps: list[tuple[float, float]], acts: list[str]
