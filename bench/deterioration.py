@@ -3,7 +3,8 @@
 Settings, calibration, and the limits of alarms are chosen inside the training folds (inner folds by
 patient); the held-out fifth is only judged. The model is asked each full hour from the sixth on; an alarm
 begins at a limit and ends ``back`` (log-odds) below it. NEWS2-like scores and plain limits are judged at each
-reading, on last values, consciousness and oxygen included.
+reading, on last values, consciousness and oxygen included; rises of NEWS2 each full hour, by the code that
+shows them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bench.figures import Outcome
 from bench.icu_stays import Stay, read_stays
 from bench.real_data import recordings
 from rules.models.deterioration import CHANNEL_OF, SCORED
+from rules.models.score_course import ScoreCourse
 from rules.news2 import points
 
 Array = Any
@@ -30,6 +32,8 @@ SENSITIVITY: Final = 0.85
 """The share of deaths that a limit has to catch where it is chosen, on inner folds."""
 AS_SHIPPED: Final = 0.3, 0.2
 """Where the shipped rule's alarm begins and ends (a risk)."""
+RISES: Final = 2, 3, 4
+"""By how many points in six hours NEWS2 rises for an alarm; it ends two points below."""
 BACKS: Final = (0.25, 0.5, 1.0)
 LOGISTIC: Final = ("last", "mean_24h", "trend")
 
@@ -60,6 +64,7 @@ def measure() -> Outcome:
     _interval(outcome, "AUROC at 48 h, last NEWS2-like score", last, died, note="measured before: .741")
     for name, counts in (("NEWS2-like >= 7, clear < 5", "news2"), ("plain limits", "limits")):
         _alarms(outcome, name, np.array([getattr(b, counts) for b in baselines]), died, hours, None)
+    _rises(outcome, stays, died, hours)
     return outcome
 
 
@@ -190,6 +195,41 @@ def _baseline(stay: Stay) -> Baseline:
         elif alarm and total < 5:
             alarm = False
     return Baseline(total, news2, limits)
+
+
+def _rises(outcome: Outcome, stays: Sequence[Stay], died: Array, hours: Array) -> None:
+    """How much an alarm on NEWS2's rise alone would tell."""
+    courses = [_changes(stay) for stay in stays]
+    steepest = np.array([max(found, default=0) for found in courses])
+    _interval(outcome, "AUROC, NEWS2's steepest rise in 6 h", steepest, died)
+    for by in RISES:
+        alarms = np.array([_begun(found, by) for found in courses])
+        _alarms(outcome, f"NEWS2 + {by} within 6 h", alarms, died, hours, None)
+
+
+def _changes(stay: Stay) -> list[int]:
+    """By how much NEWS2 had changed at each full hour where that is known."""
+    events = [*stay.readings, *((t, "supplemental_oxygen", v) for t, v in stay.oxygen)]
+    course, found, waiting = ScoreCourse(), [], sorted(events, reverse=True)
+    for hour in range(1, HOURS[-1] + 1):
+        while waiting and waiting[-1][0] <= hour * 3600:
+            time, metric, value = waiting.pop()
+            course.push(time, metric, "stay", value)
+        change = course.change(hour * 3600.0)
+        if change is not None and change.change is not None:
+            found.append(change.change)
+    return found
+
+
+def _begun(changes: Sequence[int], by: int) -> int:
+    """How many alarms begin."""
+    count, active = 0, False
+    for change in changes:
+        if not active and change >= by:
+            count, active = count + 1, True
+        elif change <= by - 2:
+            active = False
+    return count
 
 
 # -- figures

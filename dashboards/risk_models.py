@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.models import Instant
 from rules.conditions import RISK
+from rules.models.score_course import ScoreChange
 from rules.risk_now import RiskNow
-from rules.rule import amount
+from rules.rule import SECOND, amount
 
-__all__ = ["Risk", "RiskReason", "risk_view"]
+__all__ = ["Risk", "RiskReason", "ScoreMove", "ScoreTrend", "risk_view"]
 
 SHOWN: Final = 0.05
 """What moves the log-odds by less is not shown."""
@@ -30,6 +31,28 @@ class RiskReason(_View):
     value: float | None = Field(None, description="its newest value; null: it is its absence that counts")
 
 
+class ScoreMove(_View):
+    """A parameter of NEWS2 whose points are others than before."""
+
+    name: str = Field(description="as NEWS2's chart calls it", examples=["respiratory_rate"])
+    then: int
+    now: int
+
+
+class ScoreTrend(_View):
+    """How NEWS2 went since some hours before, as far as the same parameters are known now and then."""
+
+    since: Instant
+    change: int | None = Field(description="points; null: no parameter is known at both times", examples=[3])
+    moved: list[ScoreMove] = Field(default_factory=list, description="what rose most first")
+    left_out: list[str] = Field(default_factory=list, description="parameters not known at both times")
+
+    @property
+    def signed(self) -> str:
+        """The change as people read it."""
+        return f"{self.change:+d}".replace("-", "−") if self.change else "±0"  # noqa: RUF001 - a minus
+
+
 class Risk(_View):
     """The risk as it was last told to the rules."""
 
@@ -43,6 +66,7 @@ class Risk(_View):
     before_at: Instant | None = None
     conscious: bool = Field(False, description="whether consciousness is known, without which it is weaker")
     reasons: list[RiskReason] = Field(default_factory=list, description="what raises it most first")
+    news2: ScoreTrend | None = Field(None, description="null: nothing is known of some hours before")
 
     @staticmethod
     def percent(value: float) -> str:
@@ -65,6 +89,16 @@ def risk_view(risk: RiskNow) -> Risk:
             for r in risk.reasons
             if abs(r.term) >= SHOWN
         ],
+        news2=None if risk.score is None else _trend(risk.score),
+    )
+
+
+def _trend(score: ScoreChange) -> ScoreTrend:
+    return ScoreTrend(
+        since=round(score.since * SECOND),
+        change=score.change,
+        moved=[ScoreMove(name=name, then=then, now=now) for name, then, now in score.moved],
+        left_out=list(score.left_out),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CUTS", "METRICS_OF", "PARAMETERS", "Total", "points", "total"]
+__all__ = ["CUTS", "MAX_AGE_S", "METRICS_OF", "PARAMETERS", "Total", "points", "total"]
 
 PARAMETERS: Final = (
     "respiratory_rate",
@@ -35,6 +35,19 @@ METRICS_OF: Final[dict[str, tuple[str, ...]]] = {
     "temperature": ("body_temperature",),
 }
 """The metrics that may stand for a parameter, the preferred one first."""
+
+MAX_AGE_S: Final = {
+    "respiratory_rate": 14_400,
+    "spo2": 3600,
+    "supplemental_oxygen": 28_800,
+    "nibp_systolic": 14_400,
+    "ibp_systolic": 3600,
+    "heart_rate": 3600,
+    "pulse_rate": 3600,
+    "consciousness": 28_800,
+    "body_temperature": 14_400,
+}
+"""An older value says nothing of now: what the library's NEWS2 rules say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from rules.conditions import RISK
 from rules.evaluate import UNFIT
 from rules.intake import FUTURE_SKEW
 from rules.model import Readings, Rows
-from rules.models.deterioration import CHANNEL_OF, shipped
-from rules.models.watch import Watch
+from rules.models.deterioration import shipped
+from rules.models.watch import WATCHED, Watch
 from rules.rule import SECOND
 from rules.work import Work
 
@@ -42,7 +42,7 @@ def with_risk(work: Work, event: Readings) -> Readings:
     order = sorted(
         (patient, time, metric, device, i)
         for i, (patient, time, metric, device, value, quality) in enumerate(zip(*columns, strict=True))
-        if metric in CHANNEL_OF
+        if metric in WATCHED
         and value is not None
         and not quality & LEFT_OUT
         and time <= latest
@@ -55,8 +55,8 @@ def with_risk(work: Work, event: Readings) -> Readings:
         if subject.watch is None:
             subject.watch = Watch()
         received, taken = 0, False
-        for _, _, metric, _, i in together:
-            taken |= subject.watch.course.push(time / SECOND, metric, float(rows.value[i] or 0.0))
+        for _, _, metric, device, i in together:
+            taken |= subject.watch.push(time / SECOND, metric, device, float(rows.value[i] or 0.0))
             received = max(received, rows.received[i])
         risk = subject.watch.judge(shipped(), time / SECOND) if taken else None
         if risk is not None:

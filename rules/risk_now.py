@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from rules.conditions import RISK, Calibration, Threshold, leaves
 from rules.models.deterioration import Reason
 from rules.models.recalibration import recalibrated
+from rules.models.score_course import ScoreChange
 from rules.models.watch import Trend
 from rules.rule import SECOND, Rule
 from rules.state import State
@@ -22,7 +23,8 @@ class RiskNow:
     """A risk as told to the rules, when (UTC ns), what it was ``before`` (then), and of what it is made.
 
     ``unknown``: the model has not seen enough of the patient. ``stale``: it rests on values that no rule
-    would count any more. A site's calibration is in it.
+    would count any more. A site's calibration is in it. ``score``: how NEWS2 went in the last hours, None
+    where nothing of then is known.
     """
 
     state: RiskState
@@ -32,6 +34,7 @@ class RiskNow:
     before: tuple[int, float] | None = None
     reasons: tuple[Reason, ...] = ()
     conscious: bool = False
+    score: ScoreChange | None = None
 
 
 _UNKNOWN: Final = RiskNow("unknown")
@@ -47,11 +50,12 @@ def risk_now(state: State, patient: str, now: int) -> RiskNow | None:
     calibration = next((c for r in known if (c := _calibration(r)) is not None), None)
     subject = state.subjects.get(patient)
     watch = None if subject is None else subject.watch
-    if watch is None or watch.value is None:
+    if watch is None:
         return _UNKNOWN
-    value = _at_site(calibration, watch.value)
+    score = watch.score.change(now / SECOND, context.spo2_scale)
+    value = None if watch.value is None else _at_site(calibration, watch.value)
     if value is None:
-        return _UNKNOWN
+        return replace(_UNKNOWN, score=score)
     at, before = round(watch.judged * SECOND), watch.before()
     reasons = watch.reasons
     if calibration is not None:
@@ -66,6 +70,7 @@ def risk_now(state: State, patient: str, now: int) -> RiskNow | None:
         else (round(before[0] * SECOND), _at_site(calibration, before[1]) or 0.0),
         reasons=reasons,
         conscious=watch.course.conscious,
+        score=score,
     )
 
 

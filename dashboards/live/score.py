@@ -9,22 +9,10 @@ from dashboards.backend import VitalSample
 from hearthward.core.clock import SECOND
 from hearthward.core.codes import METRICS
 from hearthward.core.model import ASIDE, Quality
-from rules.news2 import METRICS_OF, points, total
+from rules.news2 import MAX_AGE_S, METRICS_OF, points, total
 
-__all__ = ["MAX_AGE_S", "SCORED", "as_number", "score_of"]
+__all__ = ["SCORED", "as_number", "score_of"]
 
-MAX_AGE_S: Final = {
-    "respiratory_rate": 14_400,
-    "spo2": 3600,
-    "supplemental_oxygen": 28_800,
-    "nibp_systolic": 14_400,
-    "ibp_systolic": 3600,
-    "heart_rate": 3600,
-    "pulse_rate": 3600,
-    "consciousness": 28_800,
-    "body_temperature": 14_400,
-}
-"""An older value says nothing of now: what the library's NEWS2 rules say."""
 SCORED: Final = frozenset(MAX_AGE_S)
 NOT_REAL: Final = Quality.DEMO | Quality.TEST
 UNFIT: Final = Quality.SENSOR_OFF | Quality.FUTURE | Quality.BAD | ASIDE

@@ -59,14 +59,22 @@ def inactive_view(row: Inactivation) -> dict[str, Any]:
     }
 
 
+WENT: Final = 2
+"""A tile says how NEWS2 went from so many points on: the names of patients want the room."""
 ARROWS: Final = {"up": " ↑", "down": " ↓", "steady": "", None: ""}
 
 
 def risk_shown(risk: Risk) -> list[Any]:
-    """``[state, what stands on the tile, as of when in ms]``: ``["known", "34 % ↑", 1767225600000]``."""
+    """``[state, what stands on the tile, as of when in ms]``: ``["known", "34 % ↑ · NEWS2 +3", 1767225600]``.
+
+    With how NEWS2 went in the last hours, by two points or more; not beside what is too old.
+    """
+    went = risk.news2
+    much = went is not None and abs(went.change or 0) >= WENT and risk.state != "stale"
+    beside = f" · NEWS2 {went.signed}" if went is not None and much else ""
     if risk.value is None or risk.at is None:
-        return [risk.state, "–", 0]  # noqa: RUF001 - a dash
-    return [risk.state, f"{risk.percent(risk.value)}{ARROWS[risk.trend]}", risk.at // MS]
+        return [risk.state, f"–{beside}", 0]  # noqa: RUF001 - a dash
+    return [risk.state, f"{risk.percent(risk.value)}{ARROWS[risk.trend]}{beside}", risk.at // MS]
 
 
 def _ms(at: int | None) -> int | None:

@@ -38,7 +38,7 @@ from dashboards.pages.patient_plan import kept_about
 from dashboards.pages.render import is_htmx, page
 from dashboards.pages.waves import waves_held
 from dashboards.problems import MissingError
-from dashboards.risk_words import factors
+from dashboards.risk_words import factors, went
 from dashboards.sparkline import svg_line
 from dashboards.staff_models import HandOver
 from hearthward.core.clock import SECOND, iso
@@ -210,9 +210,10 @@ def _state_now(request: Request, context: Context, newest: Sequence[Value], pati
 
 
 async def learned_risk(context: Context, patient: str) -> dict[str, Any]:
-    """The learned risk and what it is made of, for the page of a patient and the wall's details."""
+    """The learned risk, what it is made of, and how NEWS2 went: for a patient's page and the wall."""
     risk = await context.backend.risk(context.scope, patient)
-    return {"risk": risk, "factors": factors(risk, context.language.split("_", maxsplit=1)[0])}
+    tongue = context.language.split("_", maxsplit=1)[0]
+    return {"risk": risk, "factors": factors(risk, tongue), "went": went(risk, tongue)}
 
 
 def _drawing(chart: Chart) -> str:

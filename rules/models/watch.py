@@ -1,13 +1,15 @@
-"""One patient under watch: the course of the vital signs, and when and why a risk was last told."""
+"""One patient under watch: the courses of vital signs and score, and when and why a risk was last told."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
-from rules.models.deterioration import Course, Deterioration, Reason
+from rules.models.deterioration import CHANNEL_OF, Course, Deterioration, Reason
+from rules.models.score_course import ScoreCourse
+from rules.news2 import MAX_AGE_S
 
-__all__ = ["JUDGED_EVERY_S", "Trend", "Watch"]
+__all__ = ["JUDGED_EVERY_S", "WATCHED", "Trend", "Watch"]
 
 JUDGED_EVERY_S: Final = 300.0
 """A patient's risk is told anew at most as often (s): the model looks at hours."""
@@ -17,7 +19,9 @@ TREND_S: Final = 6 * HOUR_S
 """Against how long ago a risk is compared (s); half of it is the least."""
 TREND_LEAST: Final = 0.05
 """By how much it must differ to be called up or down."""
-_VERSION: Final = 2
+WATCHED: Final = CHANNEL_OF.keys() | MAX_AGE_S.keys()
+"""The metrics of which a watch remembers something."""
+_VERSION: Final = 3
 
 Trend: TypeAlias = Literal["up", "down", "steady"]
 
@@ -29,14 +33,20 @@ class Watch:
     is ``value`` (None: never told, or before this software kept it).
     """
 
-    __slots__ = ("course", "hours", "judged", "reasons", "value")
+    __slots__ = ("course", "hours", "judged", "reasons", "score", "value")
 
     def __init__(self) -> None:
         self.course = Course()
+        self.score = ScoreCourse()
         self.judged = -inf
         self.reasons: tuple[Reason, ...] = ()
         self.value: float | None = None
         self.hours: list[tuple[float, float]] = []
+
+    def push(self, time: float, metric: str, device: str, value: float) -> bool:
+        """Take a value (s, canonical unit; a code by its place); False: it counts for no risk."""
+        self.score.push(time, metric, device, value)
+        return self.course.push(time, metric, value)
 
     @property
     def foremost(self) -> tuple[Reason, ...]:
@@ -74,6 +84,7 @@ class Watch:
     def shift(self, by: float) -> None:
         """All was measured so much (s) later than told."""
         self.course.shift(by)
+        self.score.shift(by)
         self.judged += by
         self.hours = [(at + by, value) for at, value in self.hours]
 
@@ -84,19 +95,21 @@ class Watch:
     def pack(self) -> list[Any]:
         """All of it as plain data; equal histories give equal data."""
         told = [self.value, [list(kept) for kept in self.hours]]
-        return [_VERSION, self.course.pack(), self.judged, [list(reason) for reason in self.reasons], *told]
+        reasons = [list(reason) for reason in self.reasons]
+        return [_VERSION, self.course.pack(), self.judged, reasons, *told, self.score.pack()]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> Watch:
-        """The watch that ``pack`` gave, of the version before, too. Raises ValueError when it is another."""
+        """The watch that ``pack`` gave, of versions before, too. Raises ValueError when it is another."""
         version, course, judged, reasons, *told = packed
-        if version not in {1, _VERSION}:
+        if version not in {1, 2, _VERSION}:
             msg = f"a watched patient of version {version}; this software reads {_VERSION}"
             raise ValueError(msg)
         out = cls()
         out.course, out.judged = Course.unpacked(course), judged
         out.reasons = tuple(Reason(*reason) for reason in reasons)
         if told:
-            out.value, hours = told
+            out.value, hours, *score = told
             out.hours = [(at, value) for at, value in hours]
+            out.score = ScoreCourse.unpacked(score[0]) if score else out.score
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.risk_models import Risk, RiskReason
+from dashboards.risk_models import Risk, RiskReason, ScoreMove, ScoreTrend
 
 if TYPE_CHECKING:
     from tests.e2e.fake_ward import Ward
@@ -50,8 +50,22 @@ def put(ward: Ward, place: int, value: float, *, before: float | None) -> None:
             before_at=None if before is None else now - 6 * 3600 * S,
             conscious=place % 2 == 0,
             reasons=MADE_OF,
+            news2=_went(place, now),
         )
     ward.backend.put_risk("main", ward.patients[place], risk)
+
+
+def _went(place: int, now: int) -> ScoreTrend | None:
+    """How the score went: of every seven for one it is not known, for one nothing was known before."""
+    since, others = now - 6 * 3600 * S, ["supplemental_oxygen", "consciousness"]
+    if place % 7 == 5:
+        return None
+    if place % 7 == 3:
+        return ScoreTrend(since=since, change=None, left_out=[*others, "pulse"])
+    moved = [ScoreMove(name="respiratory_rate", then=0, now=2), ScoreMove(name="pulse", then=0, now=1)]
+    return ScoreTrend(
+        since=since, change=(3, 0)[place % 2], moved=moved[: 2 * (1 - place % 2)], left_out=others
+    )
 
 
 def rise(ward: Ward) -> None:

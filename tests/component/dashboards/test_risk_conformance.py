@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.risk_models import Risk, RiskReason, risk_view
+from dashboards.risk_models import Risk, RiskReason, ScoreTrend, risk_view
 from hearthward.trust.access import Scope
 from rules import RuleSet, load_rules
 from rules.conditions import RISK
 from rules.models.deterioration import Reason
 from rules.models.watch import Watch
+from rules.news2 import PARAMETERS
 from rules.risk import DEVICE
 from rules.risk_now import RiskNow
 from tests.component.dashboards.sides import (
@@ -28,6 +29,7 @@ from tests.component.dashboards.sides import (
 
 RULES = RuleSet(tuple(r for r in load_rules() if r.id == "deterioration"))
 HOUR = 3600 * S
+OTHERS = ["supplemental_oxygen", "systolic", "consciousness", "temperature"]
 SIGNS = {"heart_rate": 112.0, "respiratory_rate": 27.0, "spo2": 91.0}
 
 
@@ -37,14 +39,17 @@ class FakeRisks(FakeSide):
         told = Risk(state="unknown")
         if last >= 6:
             reason = RiskReason(name="respiratory_rate", odds=2.0, value=27)
-            told = Risk(state="known", value=0.3, at=T0 + last * HOUR, reasons=[reason])
+            went = ScoreTrend(since=T0 + (last - 6) * HOUR, change=0, left_out=OTHERS)
+            told = Risk(state="known", value=0.3, at=T0 + last * HOUR, reasons=[reason], news2=went)
         if last >= 10:
             told = told.model_copy(update={"trend": "up", "before": 0.2, "before_at": T0 + 6 * HOUR})
         self.backend.put_risk("main", patient, told)
 
     async def later(self, patient: str, at: int) -> None:
         self.clock.follow(at)
-        stale = (await self.backend.risks(SCOPE))[patient].model_copy(update={"state": "stale"})
+        went = ScoreTrend(since=T0 + 10 * HOUR, change=None, left_out=list(PARAMETERS))
+        update = {"state": "stale", "news2": went}
+        stale = (await self.backend.risks(SCOPE))[patient].model_copy(update=update)
         self.backend.put_risk("main", patient, stale)
 
     async def at_home(self, patient: str) -> None:
@@ -96,6 +101,7 @@ async def test_a_risk_is_unknown_then_known_with_its_reasons_then_stale(side: Fa
     assert not known.conscious
     assert {r.name for r in known.reasons} & {"respiratory_rate", "pulse", "spo2", "news2"}
     assert all(r.odds > 0 for r in known.reasons)
+    assert known.news2 == ScoreTrend(since=T0, change=0, left_out=OTHERS)
     await side.hours(patient, 12)
     later = await side.backend.risk(SCOPE, patient)
     assert later is not None
@@ -104,7 +110,9 @@ async def test_a_risk_is_unknown_then_known_with_its_reasons_then_stale(side: Fa
     assert (await side.backend.risks(SCOPE))[patient] == later
     await side.later(patient, T0 + 16 * HOUR + S)
     stale = await side.backend.risk(SCOPE, patient)
-    assert stale == later.model_copy(update={"state": "stale"})
+    assert stale is not None
+    assert stale.news2 == ScoreTrend(since=T0 + 10 * HOUR, change=None, left_out=list(PARAMETERS))
+    assert stale == later.model_copy(update={"state": "stale", "news2": stale.news2})
 
 
 async def test_who_is_out_of_scope_has_none(side: FakeRisks | RealRisks):

@@ -8,8 +8,8 @@ import pytest
 
 from dashboards.live import hub as hubs
 from dashboards.live.views import risk_shown
-from dashboards.risk_models import Risk, RiskReason
-from dashboards.risk_words import factors
+from dashboards.risk_models import Risk, RiskReason, ScoreMove, ScoreTrend
+from dashboards.risk_words import factors, went
 from hearthward.trust.access import Role, scope_of
 from tests.unit.dashboards.followed import follow, until
 from tests.unit.dashboards.webworld import T0, S, World, seeded, world
@@ -28,6 +28,15 @@ RISK = Risk(
         RiskReason(name="temperature", odds=0.78, value=None),
     ],
 )
+WENT = ScoreTrend(
+    since=T0 - 6 * 3600 * S,
+    change=2,
+    moved=[
+        ScoreMove(name="respiratory_rate", then=0, now=3),
+        ScoreMove(name="temperature", then=1, now=0),
+    ],
+    left_out=["supplemental_oxygen", "consciousness"],
+)
 STALE = RISK.model_copy(update={"state": "stale", "trend": "down"})
 
 
@@ -44,8 +53,21 @@ def put(made: World, risk: Risk | None, place: str = "A") -> str:
         (STALE, ["stale", "34 % ↓", (T0 + 30 * S) // 1_000_000]),
         (RISK.model_copy(update={"trend": "steady"}), ["known", "34 %", (T0 + 30 * S) // 1_000_000]),
         (Risk(state="unknown"), ["unknown", "\u2013", 0]),
+        (
+            RISK.model_copy(update={"news2": WENT}),
+            ["known", "34 % ↑ · NEWS2 +2", (T0 + 30 * S) // 1_000_000],
+        ),
+        (
+            RISK.model_copy(update={"news2": WENT.model_copy(update={"change": 1})}),
+            ["known", "34 % ↑", (T0 + 30 * S) // 1_000_000],
+        ),
+        (STALE.model_copy(update={"news2": WENT}), ["stale", "34 % ↓", (T0 + 30 * S) // 1_000_000]),
+        (
+            Risk(state="unknown", news2=WENT.model_copy(update={"change": -3})),
+            ["unknown", "\u2013 · NEWS2 \u22123", 0],
+        ),
     ],
-    ids=["up", "stale", "steady", "unknown"],
+    ids=["up", "stale", "steady", "unknown", "score up", "score by a point", "score stale", "score alone"],
 )
 def test_what_stands_on_a_tile(risk: Risk, shown: list[object]):
     assert risk_shown(risk) == shown
@@ -65,6 +87,21 @@ def test_what_it_is_made_of_is_said_in_both_languages():
         "体温(未知)",
     ]
     assert factors(None, "en") == factors(Risk(state="unknown"), "en") == []
+
+
+def test_how_the_score_went_is_said_in_both_languages():
+    risk = RISK.model_copy(update={"news2": WENT})
+    since = WENT.since
+    assert went(risk, "en") == (
+        "+2",
+        "respiratory rate 0 → 3, temperature 1 → 0",
+        "oxygen, consciousness",
+        since,
+    )
+    assert went(risk, "zh") == ("+2", "呼吸频率 0 → 3、体温 1 → 0", "吸氧、意识", since)
+    none = ScoreTrend(since=since, change=None, left_out=["pulse"])
+    assert went(RISK.model_copy(update={"news2": none}), "en") == ("", "", "pulse", since)
+    assert went(RISK, "en") is went(None, "en") is None
 
 
 async def test_a_tile_has_it_and_the_stream_tells_of_a_change(monkeypatch: pytest.MonkeyPatch):
@@ -121,6 +158,24 @@ async def test_page_and_details_say_value_age_trend_and_reasons(where: str, lang
         for word in words:
             assert word.replace(" : ", ": ") in text.replace(" : ", ": "), word
         assert "holds back no alarm" in text or "不会抑制任何报警" in text
+
+
+@pytest.mark.parametrize("where", ["/patients/{}", "/ward/patient/{}"], ids=["page", "details"])
+async def test_page_and_details_say_how_the_score_went_and_what_could_not_be_compared(where: str):
+    async with world() as made:
+        path = where.format(put(made, RISK.model_copy(update={"news2": WENT})))
+        text = (await shown(made, path)).replace(" :", ":")
+        assert "+2 since" in text
+        assert "respiratory rate 0 → 3, temperature 1 → 0" in text
+        assert "not known at both times: oxygen, consciousness" in text
+        text = (await shown(made, path, "zh")).replace(" :", ":")
+        assert "起 +2 分" in text
+        assert "呼吸频率 0 → 3、体温 1 → 0" in text
+        none = ScoreTrend(since=T0 - 6 * 3600 * S, change=None, left_out=["pulse"])
+        put(made, RISK.model_copy(update={"news2": none}))
+        assert "trend not known: no parameter is known both now and at" in await shown(made, path)
+        put(made, RISK)
+        assert "not known at both times" not in await shown(made, path)
 
 
 async def test_stale_is_struck_unknown_is_said_and_who_it_is_not_for_has_nothing():

@@ -11,11 +11,10 @@ import pytest
 
 from dashboards.backend import RosterDevice, RosterEntry, VitalSample
 from dashboards.live.board import Board
-from dashboards.live.score import MAX_AGE_S, as_number, score_of
+from dashboards.live.score import as_number, score_of
 from hearthward.core.clock import parse_iso
 from hearthward.core.model import Quality
 from hearthward.trust.access import Role, Scope
-from rules import load_rules
 from tests.unit.dashboards.webworld import PROFILES, T0, S, World, reading, seeded, world
 
 COMPLETE = {
@@ -50,11 +49,6 @@ def test_what_is_not_known_makes_it_the_least_that_it_can_be():
 @pytest.mark.parametrize(("age_s", "known"), [(3600, True), (3601, False)])
 def test_a_value_that_is_too_old_for_the_rules_scores_nothing(age_s: int, known: bool):  # noqa: FBT001
     assert (score_of(samples({"spo2": 90.0}), T0 + age_s * S) is not None) is known
-
-
-def test_the_ages_are_those_of_the_librarys_rules():
-    rule = next(r for r in load_rules() if r.id == "news2-urgent")
-    assert dict(rule.inputs) == MAX_AGE_S
 
 
 def test_the_worst_of_several_sources_counts_and_the_oldest_value_is_told():

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearthward.core.codes import METRICS
-from rules import news2
+from rules import load_rules, news2
 from tests.unit.rules import news2_oracle as oracle
 
 RANGES = {
@@ -225,3 +225,8 @@ def test_a_scale_or_parameter_that_does_not_exist_is_refused():
         news2.points("spo2", 95, 3)
     with pytest.raises(KeyError):
         news2.points("urine_output", 1)
+
+
+def test_the_ages_are_those_of_the_librarys_rules():
+    rule = next(r for r in load_rules() if r.id == "news2-urgent")
+    assert dict(rule.inputs) == news2.MAX_AGE_S

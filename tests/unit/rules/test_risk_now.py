@@ -32,6 +32,25 @@ def test_it_is_the_newest_that_the_rules_were_told_with_all_that_it_is_made_of()
     assert found.conscious
 
 
+def test_it_has_how_the_score_went_by_the_scale_of_the_patient():
+    """What the rules were told is what is compared: the same after a restart, and in a replay."""
+    made = state()
+    found = risk_now(made, "p", at(LAST))
+    assert found is not None
+    assert found.score is not None
+    assert 3 * HOUR <= LAST - found.score.since <= 7 * HOUR
+    assert {"respiratory_rate", "pulse", "systolic"} <= found.score.now.keys()
+    assert "supplemental_oxygen" in found.score.left_out
+    assert found.score.change == sum(now - then for _, then, now in found.score.moved)
+    again = risk_now(State.from_bytes(made.to_bytes()), "p", at(LAST))
+    assert again is not None
+    assert again.score == found.score
+    made.contexts["p"] = Context(spo2_scale=2)
+    by_two = risk_now(made, "p", at(LAST))
+    assert by_two is not None
+    assert by_two.score == made.subjects["p"].watch.score.change(LAST, 2)  # type: ignore[union-attr]
+
+
 def test_it_is_stale_once_no_rule_counts_it_any_more():
     made = state()
     known = risk_now(made, "p", at(LAST))
@@ -45,7 +64,11 @@ def test_who_was_not_measured_enough_is_not_known():
     made = state()
     assert risk_now(made, "somebody new", at(LAST)) == RiskNow("unknown")
     early = played(stays()[:4])[0].state
-    assert risk_now(early, "p", at(3 * HOUR)) == RiskNow("unknown")
+    assert risk_now(early, "p", at(2 * HOUR)) == RiskNow("unknown")
+    scored = risk_now(early, "p", at(4 * HOUR))
+    assert scored is not None
+    assert scored.score is not None, "a score is known before a risk is"
+    assert replace(scored, score=None) == RiskNow("unknown")
 
 
 def test_nothing_is_said_where_no_rule_in_force_is_meant_for_the_patient():

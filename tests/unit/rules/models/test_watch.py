@@ -64,6 +64,16 @@ def test_a_watch_of_the_release_before_is_read_and_goes_on():
     assert again.value == watch.value
 
 
+def test_a_watch_without_a_score_is_read_and_goes_on():
+    watch = watched(died=True)
+    watch.judge(shipped(), END)
+    again = Watch.unpacked([2, *watch.pack()[1:-1]])
+    assert (again.value, again.hours) == (watch.value, watch.hours)
+    assert again.score.change(END) is None
+    again.push(END, "spo2", "m", 97.0)
+    assert Watch.unpacked(again.pack()).pack() == again.pack()
+
+
 def test_a_trend_is_told_against_some_hours_before():
     watch, told, values = watched(died=True), [], []
     for hour in range(9):
