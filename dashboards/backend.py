@@ -85,6 +85,7 @@ REASONS: Final = {
     "required": "{field} is required",
     "unknown": "{field}: there is no {value}",
     "taken": "{field}: {value} is in use already",
+    "held": "{field}: {value}; to take it over, name who has it in instead_of",
     "period": "{field}: the period must end after it starts and must not overlap another one",
     "ended": "{field}: {value} has ended already",
     "in_use": "{field}: {value} is still in use; end what uses it first",

@@ -219,11 +219,13 @@ class CloudFleet:
             raise AssertionError(msg)
         return opened
 
-    async def assign_work_order(self, who: Principal, key: str, assignee: str) -> WorkOrder | None:
+    async def assign_work_order(
+        self, who: Principal, key: str, assignee: str, instead_of: str | None = None
+    ) -> WorkOrder | None:
         """See the port."""
         scope = scope_of(who)
         return await self._fleet_write(
-            lambda fleet: _shown(fleet, scope, fleet.assign(scope, key, assignee, who.user)),
+            lambda fleet: _shown(fleet, scope, fleet.assign(scope, key, assignee, who.user, instead_of)),
         )
 
     async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
@@ -326,7 +328,9 @@ def _order_view(line: OrderLine, notes: Iterable[rows.WorkNote], names: dict[str
         return names.get(user, user) if user else ""
 
     row = line.order
-    told = [{"at": n.at, "by": name(n.by), "do": n.do, "text": n.text} for n in notes]
+    told = [
+        {"at": n.at, "by": name(n.by), "do": n.do, "text": n.text, "before": n.before or ""} for n in notes
+    ]
     return WorkOrder.model_validate(
         {
             "id": row.id,
@@ -343,6 +347,7 @@ def _order_view(line: OrderLine, notes: Iterable[rows.WorkNote], names: dict[str
             "opened_by": name(row.opened_by),
             "assignee": row.assignee,
             "assignee_name": name(row.assignee),
+            "assigned": row.assigned,
             "done": row.done,
             "done_by": name(row.done_by),
             "notes": [OrderNote.model_validate(note) for note in told],

@@ -10,7 +10,7 @@ from dashboards.backend import DirectoryError
 from dashboards.fleet_models import FindingView, OrderDraft, OrderNote, OrderPage, WorkOrder
 from dashboards.fleet_views import draft_text, note_text
 from dashboards.models import Device, Ward
-from hearthward.core.clock import Clock
+from hearthward.core.clock import Clock, iso
 from hearthward.core.ids import Ids
 from hearthward.trust.access import Principal, Scope, scope_of
 
@@ -100,6 +100,7 @@ class FakeWorkOrders:
             opened_by=who.name,
             assignee=draft.assignee or None,
             assignee_name=assignee,
+            assigned=self.clock.now_ns() if assignee else None,
             notes=[self._note(who, "open")] + ([self._note(who, "assign", assignee)] if assignee else []),
         )
         self._work[tenant][order.id] = order
@@ -113,8 +114,8 @@ class FakeWorkOrders:
             raise DirectoryError(field="assignee", code="unknown", value=user)
         return name
 
-    def _note(self, who: Principal, do: Any, text: str = "") -> OrderNote:
-        return OrderNote(at=self.clock.now_ns(), by=who.name, do=do, text=text)
+    def _note(self, who: Principal, do: Any, text: str = "", before: str = "") -> OrderNote:
+        return OrderNote(at=self.clock.now_ns(), by=who.name, do=do, text=text, before=before)
 
     async def _changed(self, who: Principal, key: str, note: OrderNote, **marks: Any) -> WorkOrder | None:
         order = await self.work_order(scope_of(who), key)
@@ -126,11 +127,23 @@ class FakeWorkOrders:
         self._work[who.tenant][key] = order
         return order
 
-    async def assign_work_order(self, who: Principal, key: str, assignee: str) -> WorkOrder | None:
+    async def assign_work_order(
+        self, who: Principal, key: str, assignee: str, instead_of: str | None = None
+    ) -> WorkOrder | None:
         """See the port."""
         name = self._assignee(who.tenant, assignee)
-        note = self._note(who, "assign", name)
-        return await self._changed(who, key, note, state="assigned", assignee=assignee, assignee_name=name)
+        order = await self.work_order(scope_of(who), key)
+        former = None if order is None or order.state == "done" else order.assignee
+        if order is not None and former == assignee:
+            return order
+        if order is not None and former not in {None, who.user, instead_of}:
+            held = f"{order.assignee_name} ({former}) has it since {iso(order.assigned or order.opened)}"
+            raise DirectoryError(field="assignee", code="held", value=held)
+        do = "take" if former is not None and assignee == who.user else "assign"
+        note = self._note(who, do, name, order.assignee_name if order and former else "")
+        return await self._changed(
+            who, key, note, state="assigned", assignee=assignee, assignee_name=name, assigned=note.at
+        )
 
     async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
         """See the port."""

@@ -165,8 +165,11 @@ class OrderNote(_View):
 
     at: Instant
     by: str = Field(description="the user's name; empty: the rule")
-    do: Literal["open", "assign", "comment", "done", "gone"]
+    do: Literal["open", "assign", "take", "comment", "done", "gone"] = Field(
+        description="take: the one who did it took it over"
+    )
     text: str = ""
+    before: str = Field("", description="the name of who had it before; empty: nobody")
 
 
 class WorkOrder(_View):
@@ -186,6 +189,7 @@ class WorkOrder(_View):
     opened_by: str = ""
     assignee: str | None = Field(None, description="a user's id")
     assignee_name: str = ""
+    assigned: Instant | None = Field(None, description="since when that user has it")
     done: Instant | None = None
     done_by: str = ""
     notes: list[OrderNote] = Field(default_factory=list, description="oldest first")

@@ -99,8 +99,14 @@ class FleetPort(Protocol):
         """
         ...
 
-    async def assign_work_order(self, who: Principal, key: str, assignee: str) -> WorkOrder | None:
-        """Give it to a user; refused: ``assignee`` unknown, ``id`` state (it is done)."""
+    async def assign_work_order(
+        self, who: Principal, key: str, assignee: str, instead_of: str | None = None
+    ) -> WorkOrder | None:
+        """Give it to a user; to who has it already changes nothing.
+
+        Refused: ``assignee`` unknown, ``assignee`` held (another has it than the caller and ``instead_of``),
+        ``id`` state (it is done).
+        """
         ...
 
     async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:

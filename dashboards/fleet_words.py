@@ -55,6 +55,7 @@ ORDER_STATES: Final[Mapping[OrderState, tuple[str, str]]] = {
 NOTES: Final[Mapping[str, str]] = {
     "open": N_("opened"),
     "assign": N_("given to"),
+    "take": N_("taken over by"),
     "comment": N_("wrote"),
     "done": N_("done"),
     "gone": N_("no longer found"),
@@ -138,6 +139,9 @@ REFUSED: Final[Mapping[tuple[str, str], str]] = {
     ("finding", "unknown"): N_("It is no longer found."),
     ("device", "unknown"): N_("This device is no longer in use."),
     ("assignee", "unknown"): N_("There is nobody of that name here."),
+    ("assignee", "held"): N_(
+        "Somebody else has it: who, and since when, stands below. Take it over if you have agreed on that."
+    ),
     ("text", "required"): N_("Write what is to be done."),
     ("text", "invalid"): N_("This text is too long: at most 500 characters."),
     ("due", "invalid"): N_("This is no date."),

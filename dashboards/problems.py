@@ -46,7 +46,20 @@ class MissingError(HearthwardError):
 
 
 CONFLICTS: Final = frozenset(
-    {"taken", "in_use", "ended", "state", "trial", "overlap", "begun", "last", "many", "disabled", "gateway"}
+    {
+        "taken",
+        "held",
+        "in_use",
+        "ended",
+        "state",
+        "trial",
+        "overlap",
+        "begun",
+        "last",
+        "many",
+        "disabled",
+        "gateway",
+    }
 )
 """Codes of a DirectoryError that say that something else stands in the way."""
 RULE_STATUS: Final = dict.fromkeys(("too_long", "reason", "past", "unknown_user", "subject"), 422)

@@ -21,6 +21,7 @@ class Message:
 
     ``alarm`` and ``kind`` are the transition's. ``subject`` is one short line; ``link`` leads to the alarm's
     page; ``answer`` is the opaque token under which an answer by key and a report of delivery come back.
+    ``work`` is the step of a work order that it tells of, for systems that keep such orders themselves.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Message:
     subject: str = field(default="", repr=False)
     link: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
+    work: Mapping[str, str | int | None] | None = field(default=None, repr=False)
 
     @property
     def linked_text(self) -> str:

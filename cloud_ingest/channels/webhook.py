@@ -86,7 +86,7 @@ class WebhookChannel:
 
 def body_of(message: Message) -> bytes:
     """A message as JSON; names are never taken away, new ones may come."""
-    content = {
+    content: dict[str, object] = {
         "id": message.id,
         "alarm": message.alarm,
         "kind": message.kind,
@@ -96,4 +96,6 @@ def body_of(message: Message) -> bytes:
         "text": message.text,
         "link": message.link,
     }
+    if message.work is not None:
+        content["work_order"] = dict(message.work)
     return json.dumps(content, ensure_ascii=False, sort_keys=True).encode()

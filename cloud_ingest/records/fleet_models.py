@@ -13,7 +13,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_ingest.records.base import Base
 
-__all__ = ["DeviceCalibration", "DeviceDay", "DeviceFinding", "DeviceStanding", "WorkNote", "WorkOrder"]
+__all__ = [
+    "DeviceCalibration",
+    "DeviceDay",
+    "DeviceFinding",
+    "DeviceService",
+    "DeviceStanding",
+    "WorkNote",
+    "WorkOrder",
+]
 
 _HELD: Any = text("gone IS NULL")
 _UNDONE: Any = text("finding IS NOT NULL AND state <> 'done'")
@@ -112,7 +120,7 @@ class DeviceFinding(Base):
 
 
 class WorkOrder(Base):
-    """Work on a device; ``opened_by`` None: a rule. ``text`` is by language. ``told``: when it went out."""
+    """Work on a device; ``opened_by`` None: a rule. ``text`` is by language. ``assigned``: since when."""
 
     __tablename__ = "work_orders"
     __table_args__ = (
@@ -139,16 +147,22 @@ class WorkOrder(Base):
     opened: Mapped[int]
     opened_by: Mapped[str | None]
     assignee: Mapped[str | None]
+    assigned: Mapped[int | None]
     done: Mapped[int | None]
     done_by: Mapped[str | None]
-    told: Mapped[int | None]
 
 
 class WorkNote(Base):
-    """What was done with a work order, or written about it; ``by`` None: a rule."""
+    """What was done with a work order, or written about it; ``by`` None: a rule.
+
+    ``before`` is the name of who had it before it was given to another; ``told``: when all webhooks had it.
+    """
 
     __tablename__ = "work_notes"
-    __table_args__ = (ForeignKeyConstraint(["tenant", "work"], ["work_orders.tenant", "work_orders.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "work"], ["work_orders.tenant", "work_orders.id"]),
+        Index(None, "tenant", "at"),
+    )
     tenant: Mapped[str] = mapped_column(primary_key=True)
     work: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -156,10 +170,15 @@ class WorkNote(Base):
     by: Mapped[str | None]
     do: Mapped[str]
     text: Mapped[str]
+    before: Mapped[str | None]
+    told: Mapped[int | None]
 
 
 class DeviceCalibration(Base):
-    """When a device was last calibrated, and how often that is due."""
+    """When a device was last calibrated, and how often that is due: by days, and by hours of use if given.
+
+    ``hours_since`` are hours of use since then on days that are kept no longer.
+    """
 
     __tablename__ = "device_calibrations"
     __table_args__ = (CheckConstraint("every_days >= 1", name="every_days"),)
@@ -167,5 +186,26 @@ class DeviceCalibration(Base):
     device: Mapped[str] = mapped_column(primary_key=True)
     calibrated: Mapped[int]
     every_days: Mapped[int]
+    every_hours: Mapped[int | None]
+    hours_since: Mapped[int] = mapped_column(default=0, server_default="0")
     by: Mapped[str]
     at: Mapped[int]
+
+
+class DeviceService(Base):
+    """When a device was last serviced (None: nobody has said), and after how many hours of use that is due.
+
+    ``every_hours`` None: as its profile has it in the settings. ``hours_before`` are all hours of use on days
+    that are kept no longer, ``hours_since`` those of them since the service.
+    """
+
+    __tablename__ = "device_services"
+    __table_args__ = (CheckConstraint("every_hours >= 1", name="every_hours"),)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    device: Mapped[str] = mapped_column(primary_key=True)
+    serviced: Mapped[int | None]
+    every_hours: Mapped[int | None]
+    hours_before: Mapped[int] = mapped_column(default=0, server_default="0")
+    hours_since: Mapped[int] = mapped_column(default=0, server_default="0")
+    by: Mapped[str | None]
+    at: Mapped[int | None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, case, func, select
@@ -13,11 +13,15 @@ from cloud_ingest.records.fleet import Fleet
 from cloud_ingest.records.fleet_models import DeviceFinding, WorkNote, WorkOrder
 from cloud_ingest.records.models import Device, Gateway, User, Ward
 from cloud_ingest.records.scoping import refuse_code
+from hearthward.core.clock import iso
 from hearthward.trust.access import Scope
 
 __all__ = ["Note", "OrderLine", "WorkOrders"]
 
-Note = Literal["open", "assign", "comment", "done", "gone"]
+Note = Literal["open", "assign", "take", "comment", "done", "gone"]
+"""``take``: somebody took over what another had."""
+TOLD: Final = ("open", "assign", "take", "done", "gone")
+"""The steps that other systems are told of."""
 DONE: Final = "done"
 OTHER: Final = "other"
 
@@ -129,6 +133,7 @@ class WorkOrders(Fleet):
             opened=self.now,
             opened_by=by,
             assignee=assignee,
+            assigned=None if assignee is None else self.now,
         )
         self.session.add(row)
         self.session.flush()
@@ -152,13 +157,27 @@ class WorkOrders(Fleet):
             refuse_code("assignee", "unknown", user, "there is no such user")
         return row.name
 
-    def assign(self, scope: Scope, key: str, assignee: str, by: str) -> WorkOrder | None:
-        """Give it to somebody; None when there is none in scope."""
+    def assign(
+        self, scope: Scope, key: str, assignee: str, by: str, instead_of: str | None = None
+    ) -> WorkOrder | None:
+        """Give it to somebody; None when there is none in scope. Who has it already keeps it.
+
+        What another than ``by`` has is taken from nobody but ``instead_of``: else it is refused as held, with
+        whose it is and since when, also where it has changed hands meanwhile.
+        """
         name = self._assignee(scope, assignee)
         row = self._undone(scope, key)
-        if row is not None:
-            row.state, row.assignee = "assigned", assignee
-            self._note(row, by, "assign", name)
+        if row is None or row.assignee == assignee:
+            return row
+        former = row.assignee
+        before = None if former is None else self.named(scope, [former]).get(former, former)
+        if former is not None and former not in {by, instead_of}:
+            since = "" if row.assigned is None else f" since {iso(row.assigned)}"
+            held = f"{before} ({former}) has it{since}"
+            refuse_code("assignee", "held", held, f"{held}; to take it over say instead_of", "conflict")
+        row.state, row.assignee, row.assigned = "assigned", assignee, self.now
+        taken = former is not None and assignee == by
+        self._note(row, by, "take" if taken else "assign", name, before)
         return row
 
     def finish(self, scope: Scope, key: str, text: str, by: str) -> WorkOrder | None:
@@ -183,18 +202,27 @@ class WorkOrders(Fleet):
         if row is not None and row.state != DONE:
             self._note(row, None, "gone")
 
-    def untold(self, scope: Scope, since: int, limit: int = 50) -> Sequence[WorkOrder]:
-        """Those opened since that no webhook has taken yet, oldest first."""
-        query = select(WorkOrder).where(
-            WorkOrder.tenant == scope.tenant, WorkOrder.told.is_(None), WorkOrder.opened >= since
+    def untold(self, scope: Scope, since: int, limit: int = 50) -> list[tuple[WorkNote, WorkOrder]]:
+        """Steps since then that not every webhook has been told of yet, oldest first, each with its order."""
+        query = (
+            select(WorkNote, WorkOrder)
+            .join(WorkOrder, (WorkOrder.tenant == WorkNote.tenant) & (WorkOrder.id == WorkNote.work))
+            .where(
+                WorkNote.tenant == scope.tenant,
+                WorkNote.at >= since,
+                WorkNote.told.is_(None),
+                WorkNote.do.in_(TOLD),
+            )
+            .order_by(WorkNote.at, WorkNote.work, WorkNote.number)
         )
-        return self.session.scalars(query.order_by(WorkOrder.opened, WorkOrder.id).limit(limit)).all()
+        return [(note, order) for note, order in self.session.execute(query.limit(limit))]
 
-    def mark_told(self, scope: Scope, orders: Collection[str]) -> None:
-        """Other systems have been told of these."""
-        query = select(WorkOrder).where(WorkOrder.tenant == scope.tenant, WorkOrder.id.in_(sorted(orders)))
-        for row in self.session.scalars(query):
-            row.told = self.now
+    def mark_told(self, scope: Scope, steps: Collection[tuple[str, int]]) -> None:
+        """Other systems have been told of these: an order and the number of its note each."""
+        for key, number in sorted(steps):
+            row = self.session.get(WorkNote, (scope.tenant, key, number))
+            if row is not None:
+                row.told = self.now
 
     def _undone(self, scope: Scope, key: str) -> WorkOrder | None:
         line = self.order(scope, key)
@@ -202,14 +230,16 @@ class WorkOrders(Fleet):
             refuse_code("id", "state", DONE, "this work is done already", "conflict")
         return None if line is None else line.order
 
-    def _note(self, row: WorkOrder, by: str | None, do: Note, text: str = "") -> None:
+    def _note(
+        self, row: WorkOrder, by: str | None, do: Note, text: str = "", before: str | None = None
+    ) -> None:
         query = select(func.coalesce(func.max(WorkNote.number), 0)).where(
             WorkNote.tenant == row.tenant, WorkNote.work == row.id
         )
         number = (self.session.scalar(query) or 0) + 1
-        self.session.add(
-            WorkNote(tenant=row.tenant, work=row.id, number=number, at=self.now, by=by, do=do, text=text)
-        )
+        note = WorkNote(tenant=row.tenant, work=row.id, number=number, at=self.now, by=by, do=do, text=text)
+        note.before = before
+        self.session.add(note)
         self.session.flush()
 
 

@@ -12,7 +12,7 @@ from dashboards.access import Context, Guard
 from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
 from dashboards.fleet_models import OrderDraft, OrderPage, WorkOrder
-from dashboards.problems import ERROR_RESPONSES, MissingError
+from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
 from hearthward.trust.access import Action
 
 __all__ = [
@@ -35,9 +35,12 @@ Key = Annotated[str, Query(max_length=64)]
 
 
 class AssignBody(Draft):
-    """To whom it is given."""
+    """To whom it is given, and from whom it is taken where that is another than the caller."""
 
     assignee: Annotated[str, Field(min_length=1, max_length=64, description="a user's id")]
+    instead_of: Annotated[
+        str | None, Field(max_length=64, description="the id of who has it; needed to take it from another")
+    ] = None
 
 
 class DoneBody(Draft):
@@ -81,10 +84,10 @@ async def get_order(context: See, work: str) -> WorkOrder:
     return await show_order(context, work)
 
 
-@router.post("/{work}/assignee")
+@router.post("/{work}/assignee", responses={409: {"model": Problem, "description": "Conflict"}})
 async def post_assignee(context: Work, work: str, body: AssignBody) -> WorkOrder:
-    """Give it to somebody."""
-    return await assign_order(context, work, body.assignee)
+    """Give it to somebody; 409 with who has it and since when where that is another than ``instead_of``."""
+    return await assign_order(context, work, body.assignee, body.instead_of)
 
 
 @router.post("/{work}/done")
@@ -112,10 +115,18 @@ async def open_order(context: Context, draft: OrderDraft) -> WorkOrder:
     return opened
 
 
-async def assign_order(context: Context, order: str, assignee: str) -> WorkOrder:
-    """Give it to somebody for the caller, audited. Raises MissingError and DirectoryError."""
-    found = _there(await context.backend.assign_work_order(context.who, order, assignee), order)
-    await _told(context, found, "assign", assignee=assignee)
+async def assign_order(
+    context: Context, order: str, assignee: str, instead_of: str | None = None
+) -> WorkOrder:
+    """Give it to somebody for the caller, audited with from whom. Raises MissingError and DirectoryError."""
+    before = _there(await context.backend.work_order(context.scope, order), order)
+    taken = context.backend.assign_work_order(context.who, order, assignee, instead_of)
+    found = _there(await taken, order)
+    if before.assignee is None:
+        await _told(context, found, "assign", assignee=assignee)
+    elif before.assignee != assignee:
+        do = "take" if assignee == context.who.user else "assign"
+        await _told(context, found, do, assignee=assignee, instead_of=before.assignee)
     return found
 
 

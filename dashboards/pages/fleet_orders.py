@@ -22,6 +22,7 @@ from dashboards.paging import PAGE, Pager, page_number
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
+HELD: Final = "held"
 FILTERS: Final = ("state", "device", "ward", "assignee", "page")
 
 
@@ -63,10 +64,11 @@ async def order(request: Request, context: See, order: str) -> Response:
 
 @router.post("/fleet/orders/{order}/assign")
 async def assign(request: Request, context: Work, order: str) -> Response:
-    """Give it to somebody; ``me`` is the caller."""
+    """Give it to somebody; ``me`` is the caller. From another only where the form says from whom."""
     form = await form_of(request)
     chosen = context.who.user if form.get("assignee") == "me" else form.get("assignee", "")[:64]
-    return await _after(request, context, order, form, assign_order(context, order, chosen))
+    step = assign_order(context, order, chosen, form.get("instead_of", "")[:64] or None)
+    return await _after(request, context, order, form, step)
 
 
 @router.post("/fleet/orders/{order}/done")
@@ -90,20 +92,21 @@ async def _after(
     try:
         await step
     except DirectoryError as error:
-        return await _show(request, context, key, wrong=said_of(error), typed=form.get("text", ""))
+        status = 409 if error.code == HELD else 422
+        return await _show(request, context, key, (status, said_of(error)), form.get("text", ""))
     return RedirectResponse(safe_path(form.get("next")) or f"/fleet/orders/{key}", status_code=303)
 
 
 async def _show(
-    request: Request, context: Context, key: str, *, wrong: str = "", typed: str = ""
+    request: Request, context: Context, key: str, wrong: tuple[int, str] = (200, ""), typed: str = ""
 ) -> Response:
     found = await show_order(context, key)
     return page(
         request,
         context,
         "fleet_order.html",
-        status=422 if wrong else 200,
-        wrong=wrong,
+        status=wrong[0],
+        wrong=wrong[1],
         typed=typed,
         order=found,
         now=context.backend.clock.now_ns(),

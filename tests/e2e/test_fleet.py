@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cloud_ingest.channels.webhook import Receiver, WebhookChannel
 from cloud_ingest.channels.webhook_signature import verify
+from cloud_ingest.device_health.asking import AskedOrders
 from cloud_ingest.device_health.sums import DAY_NS
 from cloud_ingest.reach import Reach
 from dashboards import create_app
@@ -24,7 +25,7 @@ from dashboards.backend import GatewayChanged
 from hearthward.core.device_states import Cause, DeviceWord
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import Status, topic
-from hearthward.trust.access import Role
+from hearthward.trust.access import Principal, Role
 from tests.component.cloud_ingest.http_standin import HttpStandIn
 from tests.component.dashboards.sides import (
     PASSWORD,
@@ -160,6 +161,47 @@ def told(works: Works) -> list[tuple[str, str]]:
     return found
 
 
+def taken_meanwhile(works: Works, device: str) -> None:
+    """Ina takes on the work on a device, while Eva looks at a page of before."""
+
+    async def take(side: RealSide) -> None:
+        await side.person("ina", Role.ENGINEER)
+        users = await side.backend.users(SCOPE)
+        ina = next(u for u in users if u.login == "ina")
+        (order,) = (await side.backend.work_orders(SCOPE, AskedOrders(device=device))).items
+        who = Principal(ina.id, ina.name, "main", frozenset({Role.ENGINEER}))
+        assert await side.backend.assign_work_order(who, order.id, ina.id) is not None
+        side.clock.advance(1)
+
+    works.do(take)
+
+
+def both_are_done(works: Works, page: Page) -> None:
+    """Eva does the work on both; that on the cuff she takes over from Ina."""
+    page.goto(f"{works.base}/fleet/orders")
+    rows = page.locator("section[aria-labelledby=rows] tbody tr")
+    expect(rows).to_have_count(2)
+    for device in ("oxi", "cuff"):
+        row = rows.filter(has=page.locator(f"a[href='/fleet/devices/{device}']"))
+        if device == "cuff":
+            taken_meanwhile(works, device)
+            row.get_by_role("button", name="I do it").click()
+            expect(page.get_by_role("alert")).to_contain_text("Somebody else has it")
+            expect(page.locator("section[aria-labelledby=what]")).to_contain_text("Ina · since")
+            page.goto(f"{works.base}/fleet/orders")
+            expect(row.get_by_role("button", name="I do it")).to_have_count(0)
+            row.get_by_text("Take over").first.click()
+            expect(row).to_contain_text("Ina has it since")
+            row.get_by_role("button", name="Take over from Ina").click()
+        else:
+            row.get_by_role("button", name="I do it").click()
+        expect(row).to_contain_text("Eva")
+        row.get_by_role("button", name="Done").click()
+        expect(row).to_have_count(0)
+    page.goto(f"{works.base}/fleet/orders?state=done")
+    expect(rows).to_have_count(2)
+
+
 def test_from_what_needs_attention_to_work_that_is_done_and_told(browser: Browser, works: Works):
     page = logged_in(browser, works, locale="en-GB", viewport={"width": 1280, "height": 900})
     needs = page.locator(".needs")
@@ -198,17 +240,15 @@ def test_from_what_needs_attention_to_work_that_is_done_and_told(browser: Browse
     assert works.do(lambda side: side.service.health._orders.look()) == 1
     assert [text.split(":")[0] for _, text in told(works)] == ["oxi", "cuff"]
     # both are taken on and done
-    page.goto(f"{works.base}/fleet/orders")
-    rows = page.locator("section[aria-labelledby=rows] tbody tr")
-    expect(rows).to_have_count(2)
-    for device in ("oxi", "cuff"):
-        row = rows.filter(has=page.locator(f"a[href='/fleet/devices/{device}']"))
-        row.get_by_role("button", name="I do it").click()
-        expect(row).to_contain_text("Eva")
-        row.get_by_role("button", name="Done").click()
-        expect(row).to_have_count(0)
-    page.goto(f"{works.base}/fleet/orders?state=done")
-    expect(rows).to_have_count(2)
+    both_are_done(works, page)
+    assert works.do(lambda side: side.service.health._orders.look()) == 5
+    assert [(kind, re.split("[:;] ", text)[0:2]) for kind, text in told(works)[2:]] == [
+        ("work_order_assigned", ["oxi", "given to Eva"]),
+        ("work_order_done", ["oxi", "done by Eva"]),
+        ("work_order_assigned", ["cuff", "given to Ina"]),
+        ("work_order_reassigned", ["cuff", "taken over by Eva from Ina"]),
+        ("work_order_done", ["cuff", "done by Eva"]),
+    ]
     assert works.do(lambda side: side.service.health._orders.look()) == 0  # each goes out once
     steps = works.do(lambda side: side.backend.audit_entries(SCOPE))
     acts = [(a.actor == "system", a.detail["do"]) for a in reversed(steps) if a.action == "maintain_device"]
@@ -216,7 +256,7 @@ def test_from_what_needs_attention_to_work_that_is_done_and_told(browser: Browse
         (True, "open"),
         (False, "acknowledge"),
         (False, "open"),
-        *[(False, "assign"), (False, "done")] * 2,
+        *[(False, "assign"), (False, "done"), (False, "take"), (False, "done")],
     ]
     page.context.close()
 

@@ -16,6 +16,7 @@ from cloud_ingest.records import models as rows
 from dashboards.backend import DirectoryError
 from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft
 from dashboards.models import Gateway
+from hearthward.core.clock import iso
 from hearthward.core.codes import METRICS
 from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
 from hearthward.core.sightings import Ask
@@ -59,6 +60,11 @@ class FakeFleetSide(FakeSide):
         self.backend.add_person("eva", "x" * 12, WHO)
         return WHO
 
+    async def colleague(self) -> Principal:
+        ina = Principal("usr_ina", "Ina", "main", frozenset({Role.ENGINEER}))
+        self.backend.add_person("ina", "x" * 12, ina)
+        return ina
+
     async def found(self, view: FindingView) -> None:
         self.backend.put_finding("main", view)
 
@@ -84,8 +90,14 @@ class RealFleetSide(RealSide):
     """The same in the records."""
 
     async def engineer(self) -> Principal:
-        await self.person("eva", Role.ENGINEER)
-        user = await self.records.read(lambda s: self.records.users(s).by_login(SCOPE, "eva"))
+        return await self._hand("eva")
+
+    async def colleague(self) -> Principal:
+        return await self._hand("ina")
+
+    async def _hand(self, login: str) -> Principal:
+        await self.person(login, Role.ENGINEER)
+        user = await self.records.read(lambda s: self.records.users(s).by_login(SCOPE, login))
         assert user is not None
         return Principal(user.id, user.name, "main", frozenset({Role.ENGINEER}))
 
@@ -362,6 +374,35 @@ async def test_work_is_opened_given_to_somebody_and_done(side: FleetSide):
     assert [o.id for o in mine.items] == [order.id]
     again = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="f1"))
     assert again.id != order.id  # the first is done
+
+
+async def test_what_another_has_is_taken_over_only_by_saying_from_whom(side: FleetSide):
+    await fleet_of(side)
+    who = await side.engineer()
+    ina = await side.colleague()
+    order = await side.backend.open_work_order(ina, OrderDraft(device="oxi", text="clip", assignee=ina.user))
+    since = side.clock.now_ns()
+    assert order.assigned == since
+    for instead_of in (None, "usr_nobody", who.user):
+        with pytest.raises(DirectoryError, match="Ina") as info:
+            await side.backend.assign_work_order(who, order.id, who.user, instead_of)
+        assert (info.value.field, info.value.code) == ("assignee", "held")
+        assert f"since {iso(since)}" in info.value.value
+    same = await side.backend.assign_work_order(ina, order.id, ina.user)
+    assert same == order  # who has it already keeps it, and nothing is noted
+    side.clock.advance(60)
+    taken = await side.backend.assign_work_order(who, order.id, who.user, ina.user)
+    assert taken is not None
+    assert (taken.assignee, taken.assigned) == (who.user, side.clock.now_ns())
+    assert [(n.do, n.by, n.text, n.before) for n in taken.notes[1:]] == [
+        ("assign", "Ina", "Ina", ""),
+        ("take", who.name, who.name, "Ina"),
+    ]
+    with pytest.raises(DirectoryError, match="Eva"):  # it has changed hands since Ina looked
+        await side.backend.assign_work_order(ina, order.id, ina.user)
+    handed = await side.backend.assign_work_order(who, order.id, ina.user)  # one's own is handed on freely
+    assert handed is not None
+    assert [(n.do, n.text, n.before) for n in handed.notes[-1:]] == [("assign", "Ina", who.name)]
 
 
 async def test_what_is_refused_of_work(side: FleetSide):

@@ -108,6 +108,26 @@ async def test_work_goes_its_way_and_every_step_is_audited():
         ]
 
 
+async def test_who_would_take_anothers_work_is_told_whose_it_is_and_has_to_say_so():
+    async with world() as made:
+        device = made.ids["main", "deviceA"]
+        draft = {"device": device, "text": "clip is loose", "assignee": "usr_nurse"}
+        opened = await did(made, "POST", "work-orders", draft, 201)
+        path, me = f"work-orders/{opened['id']}/assignee", made.principal(Role.ENGINEER).user
+        made.backend.add_person("engineer", "right horse battery", made.principal(Role.ENGINEER))
+        for body in ({"assignee": me}, {"assignee": me, "instead_of": "usr_other"}):
+            refused = await did(made, "POST", path, body, 409)
+            (wrong,) = refused["errors"]
+            assert (wrong["field"], wrong["code"]) == ("assignee", "held")
+            assert f"(usr_nurse) has it since {opened['assigned']}" in refused["detail"]
+        taken = await did(made, "POST", path, {"assignee": me, "instead_of": "usr_nurse"})
+        assert (taken["assignee"], taken["notes"][-1]["do"]) == (me, "take")
+        assert await did(made, "POST", path, {"assignee": me}) == taken  # again changes nothing
+        steps = [a.detail for a in made.backend._of("main").audit if a.target == opened["id"]]
+        assert [d["do"] for d in steps if "do" in d] == ["open", "take"]
+        assert (steps[-1]["assignee"], steps[-1]["instead_of"]) == (me, "usr_nurse")
+
+
 @pytest.mark.parametrize(
     ("page", "form", "method", "path", "body"),
     [

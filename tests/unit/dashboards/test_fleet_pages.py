@@ -198,6 +198,38 @@ async def test_an_order_is_opened_given_written_about_and_done(made: World):
     ]
 
 
+async def test_the_work_of_another_is_taken_over_only_where_that_is_said(made: World):
+    for login, role in (("admin", Role.ADMIN), ("engineer", Role.ENGINEER)):
+        made.backend.add_person(login, "right horse battery", made.principal(role))
+    async with engineer(made) as client:
+        opened = await client.post(
+            f"/fleet/devices/{DEVICE}/orders", data={"text": "new strap", "assignee": "usr_admin"}
+        )
+        url = opened.headers["location"]
+        rows = flat((await client.get("/fleet/orders?assignee=usr_admin")).text)
+        pressed = await client.post(f"{url}/assign", data={"assignee": "me", "next": "/fleet/orders"})
+        chinese = await client.post(
+            f"{url}/assign", data={"assignee": "me"}, headers={"accept-language": "zh"}
+        )
+        taken = await client.post(f"{url}/assign", data={"assignee": "me", "instead_of": "usr_admin"})
+        text = flat((await client.get(url)).text)
+        late = await client.post(f"{url}/assign", data={"assignee": "usr_admin", "instead_of": "usr_admin"})
+    name = made.principal(Role.ADMIN).name
+    assert "I do it" not in rows
+    assert f"Take over from {name}" in rows
+    assert 'name="instead_of" value="usr_admin"' in rows
+    assert (pressed.status_code, chinese.status_code) == (409, 409)
+    assert "Somebody else has it: who, and since when, stands below." in pressed.text
+    assert f'<dt>Given to</dt><dd><span translate="no">{name}</span> · since' in flat(pressed.text)
+    assert "已由他人负责" in chinese.text
+    assert taken.status_code == 303
+    assert "taken over by <span" in text
+    assert f"(before: {name})" in text
+    assert "Take over from" not in text
+    assert late.status_code == 303  # one's own is handed on
+    assert [line[3] for line in told(made)] == ["open", "take", "assign"]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

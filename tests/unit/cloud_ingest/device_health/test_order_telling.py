@@ -16,7 +16,7 @@ from hearthward.core.clock import SECOND, EventClock
 from hearthward.core.errors import DeliveryTemporary
 from hearthward.core.ids import SeededIds
 from hearthward.core.telemetry import Telemetry
-from hearthward.trust.access import Scope
+from hearthward.trust.access import Role, Scope
 
 SYSTEM = Scope.system("main")
 CLOCK = EventClock(1_800_000_000 * SECOND, frozen_monotonic=True)
@@ -31,6 +31,7 @@ class Receivers:
     def __init__(self) -> None:
         self.away: set[str] = set()
         self.tried: list[tuple[str, str]] = []
+        self.taken: list[Message] = []
         self.takes_s = 0
 
     async def send(self, message: Message) -> Handover:
@@ -39,6 +40,7 @@ class Receivers:
         if message.target in self.away:
             msg = "away"
             raise DeliveryTemporary(msg, channel=self.name)
+        self.taken.append(message)
         return Handover("taken")
 
     async def check(self) -> None:
@@ -102,3 +104,62 @@ async def test_a_slow_receiver_does_not_hold_up_the_looks(records: Records):
     channel.takes_s = 4
     one = telling(records, channel, "cmms")
     assert [await one.look() for _ in range(2)] == [2, 1]
+
+
+async def test_each_step_is_told_in_its_order_and_by_the_same_id_however_often(records: Records):
+    channel = Receivers()
+    one = telling(records, channel, "cmms")
+    assert await one.look() == 3
+    (first, *_) = channel.taken
+    channel.taken.clear()
+    key, said = first.id, first.text.removeprefix("oxi: ")
+
+    def work(session: Session) -> None:
+        users, fleet = records.users(session), records.fleet(session)
+        eva, ina = (
+            users.add(SYSTEM, login=name.lower(), name=name, roles=[Role.ENGINEER]) for name in ("Eva", "Ina")
+        )
+        fleet.assign(SYSTEM, key, eva.id, eva.id)
+        fleet.assign(SYSTEM, key, ina.id, ina.id, eva.id)
+        fleet.comment(SYSTEM, key, "between us", ina.id)
+        fleet.assign(SYSTEM, key, eva.id, ina.id)
+        fleet.finding_gone(SYSTEM, key)
+        fleet.finish(SYSTEM, key, "new cell", eva.id)
+
+    records.run_now(work)
+    channel.away = {"@cmms"}
+    assert await one.look() == 0
+    again = telling(records, channel, "cmms")  # a restart meanwhile
+    channel.away.clear()
+    assert await again.look() == 5
+    assert [m.id for m in channel.taken] == [f"{key}.{n}" for n in (2, 3, 5, 6, 7)]
+    assert channel.tried.count(("@cmms", f"{key}.2")) == 2
+    assert [(m.kind, m.text) for m in channel.taken] == [
+        ("work_order_assigned", f"oxi: given to Eva: {said}"),
+        ("work_order_reassigned", f"oxi: taken over by Ina from Eva: {said}"),
+        ("work_order_reassigned", f"oxi: given to Eva instead of Ina: {said}"),
+        ("work_order_gone", f"oxi: no longer found: {said}"),
+        ("work_order_done", f"oxi: done by Eva (new cell): {said}"),
+    ]
+    told = [m.work for m in channel.taken if m.work is not None]
+    assert [(w["state"], w["assignee"], w["before"], w["by"]) for w in told] == [
+        ("assigned", "Eva", None, "Eva"),
+        ("assigned", "Ina", "Eva", "Ina"),
+        ("assigned", "Eva", "Ina", "Ina"),
+        ("assigned", "Eva", None, None),
+        ("done", "Eva", None, "Eva"),
+    ]
+    assert await again.look() == 0
+    assert first.work is not None
+    assert (first.kind, first.work["state"], first.work["assignee"]) == ("work_order", "open", None)
+
+
+async def test_what_nobody_took_for_a_day_is_told_no_more(records: Records):
+    channel = Receivers()
+    channel.away = {"@cmms"}
+    one = telling(records, channel, "cmms")
+    assert await one.look() == 0
+    CLOCK.advance(86_401)
+    channel.away.clear()
+    assert await one.look() == 0
+    assert channel.taken == []

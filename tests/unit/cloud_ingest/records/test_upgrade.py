@@ -14,11 +14,13 @@ from cloud_ingest.records.engine import _engine, _url
 from cloud_ingest.records.models import (
     Alarm,
     DeliveryAttempt,
+    DeviceCalibration,
     Notification,
     Patient,
     TransitionRow,
     User,
     Ward,
+    WorkOrder,
 )
 from cloud_ingest.records.upgrade import HEAD, alembic_config, current
 from hearthward.core.clock import SystemClock
@@ -116,6 +118,42 @@ def test_data_of_the_second_schema_is_all_there_afterwards(old: Path) -> None:
         user, ward = records.read_now(lambda s: (s.query(User).one(), s.query(Ward).one()))
         assert (user.phone, user.email, user.pin_hash, user.badge_hash) == (None, None, None, None)
         assert ward.wall_expected is False
+    finally:
+        records.close_now()
+
+
+NINTH = """
+INSERT INTO work_orders (tenant, id, device, kind, text, state, opened, assignee, told)
+ VALUES ('main', 'wo_1', 'oxi', 'other', '{}', 'assigned', 5, 'u1', 6);
+INSERT INTO work_orders (tenant, id, device, kind, text, state, opened) VALUES
+ ('main', 'wo_2', 'oxi', 'other', '{}', 'open', 7);
+INSERT INTO work_notes (tenant, work, number, at, do, text) VALUES
+ ('main', 'wo_1', 1, 5, 'open', ''), ('main', 'wo_1', 2, 8, 'assign', 'Nora'),
+ ('main', 'wo_2', 1, 7, 'open', '');
+INSERT INTO device_calibrations VALUES ('main', 'oxi', 3, 365, 'u1', 4);
+"""
+
+
+def test_work_orders_of_the_ninth_schema_keep_whose_they_are_and_what_was_told(old: Path) -> None:
+    engine = _engine(_url(old), write=True)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0009")
+    with engine.begin() as connection:
+        for statement in NINTH.strip().rstrip(";").split(";\n"):
+            connection.execute(text(statement))
+    engine.dispose()
+    records = Records.open(old, clock=SystemClock(), ids=SeededIds())
+    try:
+        with records._writer.begin() as connection:
+            command.check(alembic_config(connection))
+        orders = records.read_now(lambda s: s.query(WorkOrder).order_by(WorkOrder.id).all())
+        assert [(o.id, o.assignee, o.assigned) for o in orders] == [("wo_1", "u1", 8), ("wo_2", None, None)]
+        untold = records.read_now(
+            lambda s: [(n.work, n.do) for n, _ in records.fleet(s).untold(Scope.system("main"), 0)]
+        )
+        assert untold == [("wo_2", "open")]  # and nothing of what was long over
+        (kept,) = records.read_now(lambda s: s.query(DeviceCalibration).all())
+        assert (kept.calibrated, kept.every_days, kept.every_hours, kept.hours_since) == (3, 365, None, 0)
     finally:
         records.close_now()
 

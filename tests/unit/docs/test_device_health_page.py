@@ -1,0 +1,56 @@
+"""``docs/device-health.md`` says what the code does: what other systems are told of work is as shown."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+from cloud_ingest.channels.base import Message
+from cloud_ingest.channels.webhook import body_of
+from cloud_ingest.device_health.order_telling import KINDS, SUBJECTS, Step, step_of
+from cloud_ingest.records.fleet_models import WorkNote, WorkOrder
+from cloud_ingest.records.work_orders import TOLD, Note
+from hearthward.core.clock import parse_iso
+from tests.unit.docs.pages import ROOT, blocks, table
+
+PAGE = (ROOT / "docs" / "device-health.md").read_text("utf-8")
+ORDER = "wo_5f0ba10edbc9f5fe7d12"
+SAID = "Battery at 23 %, falls by 3 % a day: lasts about 6 days (6 to 6)"
+
+
+def taken_over() -> Step:
+    at = parse_iso("2026-11-23T09:30:00Z")
+    order = WorkOrder(
+        id=ORDER, device="oxi-7", kind="battery", text={"en": SAID}, due=parse_iso("2026-11-29T00:00:00Z")
+    )
+    steps = (("open", None, "", None), ("assign", "u1", "Eva", None), ("take", "u2", "Ina", "Eva"))
+    notes = [
+        WorkNote(work=ORDER, number=n, at=at, by=by, do=do, text=text, before=before)
+        for n, (do, by, text, before) in enumerate(steps, 1)
+    ]
+    return step_of(notes[-1], order, notes, {"u1": "Eva", "u2": "Ina"})
+
+
+def test_a_step_is_told_as_it_is_shown():
+    (text,) = blocks(PAGE, "json")
+    step = taken_over()
+    message = Message(
+        step.ident,
+        "@cmms",
+        step.text,
+        "en",
+        "low",
+        kind=step.kind,
+        subject=SUBJECTS[step.kind],
+        link=f"https://alarms.example.org/fleet/orders/{ORDER}",
+        work=step.work,
+    )
+    assert json.loads(body_of(message)) == json.loads(text)
+
+
+def test_every_step_that_is_told_stands_there_with_its_kind():
+    rows = {row[0].strip("`"): row for row in table(PAGE, "`kind`")}
+    assert set(rows) == set(KINDS.values()) | set(SUBJECTS)
+    assert set(KINDS) == set(TOLD) == set(get_args(Note)) - {"comment"}
+    for do, kind in KINDS.items():
+        assert f"`{do}`" in rows[kind][2]
