@@ -7,6 +7,7 @@ then, and while the alarm is open it does not. Pure; the same at the edge.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from hearthward.core.errors import RuleError
@@ -15,13 +16,23 @@ from rules.detectors.priors import Population
 from rules.detectors.record_stack import Moment, RecordStack
 from rules.detectors.terms import explained
 
-__all__ = ["LARGEST", "LASTING", "VERSION", "Direction", "Evidence", "Novelty", "Part"]
+__all__ = [
+    "LARGEST",
+    "LASTING",
+    "VERSION",
+    "Direction",
+    "Evidence",
+    "Novelty",
+    "Part",
+    "judged",
+    "known_s",
+]
 
 Direction = Literal["above", "below", "either"]
 VERSION: Final = 1
 """Of the packed form; another one is not read, and the usual course is learned anew."""
-_SECOND: Final = 1_000_000_000
-LASTING: Final = 86_400 * _SECOND
+SECOND: Final = 1_000_000_000
+LASTING: Final = 86_400 * SECOND
 """An alarm that has been open for so long tells of a new usual."""
 _PRESENT: Final = frozenset({"range", "short", "hour"})
 """What returns with the signal: it says whether an open alarm goes on."""
@@ -94,7 +105,7 @@ class Novelty:
         self._begin()
 
     def _begin(self) -> None:
-        self._stack = RecordStack(pace=self._pace / _SECOND)
+        self._stack = RecordStack(pace=self._pace / SECOND)
         self._taken = self._last = self._frozen = -1
         self._sum, self._count = 0.0, 0
         self._waiting: tuple[float, float] | None = None
@@ -128,9 +139,13 @@ class Novelty:
             self._stack.update(*self._waiting)
         elif self._population is not None:
             prior = self._population.prior(mean)
-            self._stack = RecordStack(pace=self._pace / _SECOND, prior=prior)
-        self._waiting = time / _SECOND, mean
-        self._judge(self._stack.peek(*self._waiting), frozen=frozen)
+            self._stack = RecordStack(pace=self._pace / SECOND, prior=prior)
+        self._waiting = time / SECOND, mean
+        moment = self._stack.peek(*self._waiting)
+        self.output, self.terms = judged(moment, self._direction, self._known_s, frozen=frozen)
+
+    def _known_s(self) -> float:
+        return known_s(self._stack.watched, self._pace, self._population)
 
     def _lasts(self, time: int, *, frozen: bool) -> None:
         """What has lasted for a day is the patient's own: the usual course is learned anew from it."""
@@ -143,53 +158,15 @@ class Novelty:
             self._begin()
             self._sum, self._count, self._last = kept
 
-    def _judge(self, moment: Moment | None, *, frozen: bool) -> None:
-        self.output, self.terms = None, None
-        if moment is None or not moment.heard:
-            return
-        self.output = 0.0
-        if not moment.total:
-            return
-        found = explained(moment, DEFAULTS)
-        asked = [t for t in found.terms if self._direction in {"either", t.direction}]
-        if self._direction != "either":
-            asked = [t for t in asked if t.name not in _ASIDE]
-        points = sum(t.points for t in asked)
-        if not points:
-            return
-        if frozen:
-            present = sum(t.points for t in asked if t.name in _PRESENT)
-        else:
-            present = points * max(0.0, 1.0 - found.calmed / moment.total)
-        evidence = present * found.share
-        self.output = round(evidence / (evidence + DEFAULTS.threshold), _DIGITS)
-        parts = tuple(
-            Part(
-                t.name,
-                t.direction,
-                round(min(t.ratio, LARGEST), 3),
-                round(t.points / points, 3),
-                round(t.value, 3),
-                round(t.usual, 3),
-            )
-            for t in asked[:_MOST]
-        )
-        self.terms = Evidence(round(moment.value, 3), self._known_s(), parts)
-
-    def _known_s(self) -> float:
-        """For how long the patient is known; what the population stood in for does not count."""
-        supposed = 0.0 if self._population is None else SUPPOSED * self._pace / _SECOND
-        return round(max(0.0, self._stack.watched - supposed))
-
     def shift(self, by: int) -> None:
         """All values were measured so much (ns) later than told."""
         if self._taken >= 0:
             self._taken, self._last = self._taken + by, self._last + by
         if self._waiting is not None:
-            self._waiting = self._waiting[0] + by / _SECOND, self._waiting[1]
+            self._waiting = self._waiting[0] + by / SECOND, self._waiting[1]
         if self._frozen >= 0:
             self._frozen += by
-        self._stack.shift(by / _SECOND)
+        self._stack.shift(by / SECOND)
 
     def pack(self) -> list[Any]:
         """All that ``unpack`` needs, as plain data: times, version, the stack's 512 bytes, the rest."""
@@ -215,3 +192,44 @@ class Novelty:
             None if found is None else Evidence(found[0], found[1], tuple(Part(*p) for p in found[2]))
         )
         return True
+
+
+def known_s(watched: float, pace: int, population: Population | None) -> float:
+    """For how long (s) the patient is known; what the population stood in for does not count."""
+    supposed = 0.0 if population is None else SUPPOSED * pace / SECOND
+    return round(max(0.0, watched - supposed))
+
+
+def judged(
+    moment: Moment | None, direction: Direction, known: Callable[[], float], *, frozen: bool
+) -> tuple[float | None, Evidence | None]:
+    """Output and terms of a moment in the asked direction; ``known`` tells for how long the patient is."""
+    if moment is None or not moment.heard:
+        return None, None
+    if not moment.total:
+        return 0.0, None
+    found = explained(moment, DEFAULTS)
+    asked = [t for t in found.terms if direction in {"either", t.direction}]
+    if direction != "either":
+        asked = [t for t in asked if t.name not in _ASIDE]
+    points = sum(t.points for t in asked)
+    if not points:
+        return 0.0, None
+    if frozen:
+        present = sum(t.points for t in asked if t.name in _PRESENT)
+    else:
+        present = points * max(0.0, 1.0 - found.calmed / moment.total)
+    evidence = present * found.share
+    parts = tuple(
+        Part(
+            t.name,
+            t.direction,
+            round(min(t.ratio, LARGEST), 3),
+            round(t.points / points, 3),
+            round(t.value, 3),
+            round(t.usual, 3),
+        )
+        for t in asked[:_MOST]
+    )
+    output = round(evidence / (evidence + DEFAULTS.threshold), _DIGITS)
+    return output, Evidence(round(moment.value, 3), known(), parts)
