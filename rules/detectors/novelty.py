@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from hearthward.core.errors import RuleError
+from rules.detectors import record_stack
 from rules.detectors.parameters import DEFAULTS, SUPPOSED
 from rules.detectors.priors import Population
 from rules.detectors.record_stack import Moment, RecordStack
@@ -19,6 +20,7 @@ from rules.detectors.terms import explained
 __all__ = [
     "LARGEST",
     "LASTING",
+    "READABLE",
     "VERSION",
     "Direction",
     "Evidence",
@@ -42,6 +44,8 @@ _MOST: Final = 3
 """As many terms are kept, the weightiest."""
 LARGEST: Final = 10.0
 """A ratio is told up to this."""
+READABLE: Final = record_stack.LARGEST / 2.0
+"""Values up to here, and their means, can be learned."""
 _DIGITS: Final = 6
 
 
@@ -125,7 +129,12 @@ class Novelty:
         self._begin()
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:
-        """Add a value to its pace; when the pace is over, judge their mean by all that was before."""
+        """Add a value to its pace; when the pace is over, judge their mean by all that was before.
+
+        What is no reading, not a number or so large that a mean could not be one, is passed over.
+        """
+        if not -READABLE <= value <= READABLE:
+            return
         if time - self._last >= self._pace:
             self._sum, self._count = 0.0, 0
         self._sum, self._count, self._last = self._sum + value, self._count + 1, time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -136,6 +137,16 @@ def test_a_level_that_has_lasted_for_a_day_is_the_patients_own():
             over = n - now
     assert over == LASTING // MINUTE + 1
     assert novelty.output == 0.0
+
+
+@pytest.mark.parametrize("past", [0, 50])
+@pytest.mark.parametrize("value", [math.nan, -math.inf, 1e100], ids=["none", "infinite", "too large"])
+def test_what_is_no_reading_is_passed_over(past: int, value: float):
+    novelty = made()
+    now = steady(novelty, past)
+    packed = novelty.pack()
+    novelty.push((now + 60) * MINUTE, value, frozen=False)
+    assert novelty.pack() == packed
 
 
 def test_another_version_or_a_damaged_state_begins_anew_and_says_so():
