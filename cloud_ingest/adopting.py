@@ -108,7 +108,9 @@ class Folded:
         elif ended is not None:
             closing = "reset"
         shown: dict[str, Any] = (
-            {} if told.kind in _CLOSING else {"values": told.values, "inputs": told.inputs}
+            {"terms": None if told.terms is None else {}}
+            if told.kind in _CLOSING
+            else {"values": told.values, "inputs": told.inputs, "terms": told.terms}
         )
         clamp = partial(min, now)
         return Adopt(

@@ -18,6 +18,7 @@ from cloud_ingest.records.models import Bed, Device, Encounter, Gateway, Ward
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND
 from rules.rule import RuleSet
+from rules.travelling import VERSION as DECISIONS
 
 __all__ = ["RECENT_NS", "RulesToSend", "bodies"]
 
@@ -67,6 +68,7 @@ def bodies(
             "rules_hash": rules.hash,
             "contexts": {patient: _plain(context.content()) for patient, context in people.items()},
             "associations": [[s.device, s.patient, s.start, s.end] for s in spans],
+            "decisions": DECISIONS,
             "places": {patient: places[patient] for patient in people if patient in places},
             "issued": now,
         }

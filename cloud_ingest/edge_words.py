@@ -17,7 +17,9 @@ from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import encode_decisions
 from rules.adoption import is_news
 from rules.attribution import Attribution
+from rules.conditions import Unusual, leaves
 from rules.model import Adopt
+from rules.terms_sent import UNREADABLE
 
 __all__ = ["EdgeWords"]
 
@@ -68,6 +70,7 @@ class EdgeWords:
             if not is_news(decider.state, word):
                 self._telemetry.count("decisions_repeated_total", len(ready.folded.words))
                 continue
+            self._count(word, decider)
             try:
                 decider.step(partial(_numbered, word), source)
             except Exception as error:
@@ -79,6 +82,14 @@ class EdgeWords:
             ours = "" if told is None else decider.state.responses.name_of(told.ours)
             self._written.append((word, ours or None))
         return None
+
+    def _count(self, word: Adopt, decider: Decider) -> None:
+        """Count what people will not be told of why: the terms did not come, or cannot be read."""
+        condition = decider.state.rules.by_id[word.rule].condition
+        if UNREADABLE in (word.terms or {}):
+            self._telemetry.count("decision_terms_unreadable_total")
+        elif word.terms is None and any(isinstance(leaf, Unusual) for leaf in leaves(condition)):
+            self._telemetry.count("decisions_without_terms_total")
 
     def write(self, session: Session, tenant: str) -> None:
         """Write what was stepped, within the caller's transaction."""

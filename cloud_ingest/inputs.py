@@ -14,11 +14,11 @@ from rules.rule import Rule, RuleSet
 
 __all__ = ["OLDEST", "VERSION", "decode_input", "encode_input", "kind_of", "version_of"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 OLDEST: Final = 2
 """The oldest whose inputs are stepped again: without pauses, duty and whom a command is for.
 
-Version 3 had less to say of what gateways decide.
+Versions 3 and 4 had less to say of what gateways decide.
 """
 _FIRST: Final = 1
 """The first release's: readings without source and wall, rules in another shape, no contexts."""
@@ -35,7 +35,11 @@ _OF_ADOPT: Final = (
     "told",
     "config",
     "decided",
+    "terms",
 )
+_MORE: Final = (*_ROWS, *_OF_ADOPT)
+_SAID: Final = {len(names): names for names in ((), _MORE[:-1], _MORE)}
+"""What versions 3, 4 and 5 have to say of what gateways decide, besides alarm, values and text."""
 _KINDS: Final[dict[type, str]] = {
     Readings: "readings",
     Tick: "tick",
@@ -107,7 +111,7 @@ def _build(seq: int, kind: str, now: int, body: list[Any]) -> Input:
             return _unpack_configuration(seq, now, body)
         case "adopt":
             alarm, subject, rule, onset, at, values, text, *rest = body
-            more: dict[str, Any] = dict(zip((*_ROWS, *_OF_ADOPT), rest, strict=bool(rest)))
+            more: dict[str, Any] = dict(zip(_SAID[len(rest)], rest, strict=True))
             more |= {name: tuple(dict(i) for i in more.get(name, ())) for name in _ROWS}
             return Adopt(seq, now, alarm, subject, rule, onset, at, dict(values), dict(text), **more)
     msg = f"journal row {seq} is of unknown kind {kind!r}"

@@ -1,7 +1,8 @@
 """A rule's condition as it was when it was decided, rebuilt from what was kept with the decision.
 
-A transition has the readings that decided and the numbers that were in force. What a rule derives from a
-signal's past (a change, a level, a count) is not kept and is derived again from stored values.
+A transition has the readings that decided and the numbers that were in force, and the terms of what was
+unusual or off a patient's own baseline. What else a rule derives from a signal's past (a change, a level, a
+count) is not kept and is derived again from stored values.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from cloud_ingest.records.models import TransitionRow
 from hearthward.core.clock import SECOND
 from rules.conditions import Change, Count, Deviation, DeviceFlag, Missing, Unusual, leaves
 from rules.context import Context, Limit
+from rules.detectors.baseline import Terms, judged
 from rules.detectors.novelty import Evidence
 from rules.explain import Explanation, explain
 from rules.rule import Rule
 from rules.signals import Series, feature_key, make_feature
 from rules.state import Subject
+from rules.telling import Text, said
+from rules.terms_sent import UNREADABLE
 
-__all__ = ["Past", "Setting", "explained", "explained_at", "needs_past", "settings_of"]
+__all__ = ["Past", "Setting", "explained", "explained_at", "needs_past", "settings_of", "without_terms"]
 
 _EVER: Final = 1e10
 """Seconds beyond any lateness."""
@@ -50,6 +54,25 @@ def explained_at(transition: TransitionRow) -> int:
 def needs_past(rule: Rule) -> bool:
     """Whether some value of the rule is derived from a signal's past and not kept with the decision."""
     return any(isinstance(leaf, Change | Deviation | Count) for leaf in leaves(rule.condition))
+
+
+def without_terms(rule: Rule, first: TransitionRow) -> Text | None:
+    """What to say where a gateway decided on something unusual, and its terms are not known here."""
+    origin = first.detail.get("origin")
+    asks = any(isinstance(leaf, Unusual) for leaf in leaves(rule.condition))
+    if not asks or origin is None or "unusual" in first.detail:
+        return None
+    if UNREADABLE in (origin.get("terms") or ()):
+        return said(
+            "The gateway {gateway} decided; the terms that it sent with its decision could not be read.",
+            "由网关 {gateway} 判断;随判断发送的依据无法读取。",
+            gateway=str(origin["gateway"]),
+        )
+    return said(
+        "The gateway {gateway} decided; its build sends no terms of what was unusual.",
+        "由网关 {gateway} 判断;其软件版本不发送异常依据。",
+        gateway=str(origin["gateway"]),
+    )
 
 
 def explained(rule: Rule, context: Context, first: TransitionRow, past: Past) -> Explanation:
@@ -107,11 +130,11 @@ def settings_of(detail: Mapping[str, Any], rule: Rule | None) -> list[Setting]:
 
 
 class _Kept:
-    """A derived value as it was kept, with the terms of what is unusual: nothing can be added to it."""
+    """A derived value as it was kept, with its terms: nothing can be added to it."""
 
     sound_only: ClassVar[bool] = False
 
-    def __init__(self, output: float, terms: Evidence | None = None) -> None:
+    def __init__(self, output: float, terms: Evidence | Terms | None = None) -> None:
         self.output: float | None = output
         self.terms = terms
 
@@ -144,6 +167,7 @@ def _subject(rule: Rule, first: TransitionRow, past: Past) -> Subject:
             series.spoken = series.time
         _derive(series, rule, metric, value, past.get((metric, device), ()))
         _novel(series, rule, metric, first.detail)
+        _of_baseline(series, rule, metric, first.detail)
         subject.series.setdefault(metric, {})[device] = series
     return subject
 
@@ -172,3 +196,14 @@ def _novel(series: Series, rule: Rule, metric: str, detail: Mapping[str, Any]) -
         if isinstance(leaf, Unusual) and leaf.metric == metric and (key := feature_key(leaf)):
             evidence = None if known is None else Evidence.of(known)
             series.features[key] = _Kept(0.0 if known is None else float(known["score"]), evidence)
+
+
+def _of_baseline(series: Series, rule: Rule, metric: str, detail: Mapping[str, Any]) -> None:
+    """What lay off the patient's own baseline is kept with the decision, of a rule that asks for just one."""
+    asking = [x for x in leaves(rule.condition) if isinstance(x, Deviation) and x.asked is not None]
+    if "baseline" not in detail or len(asking) != 1 or asking[0].metric != metric:
+        return
+    (leaf,), terms = asking, Terms(**detail["baseline"])
+    key = feature_key(leaf)
+    if key is not None and leaf.asked is not None:
+        series.features[key] = _Kept(judged(leaf.asked, terms), terms)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from cloud_ingest.asof import rule_of
 from cloud_ingest.hops import Hop, hops_of
-from cloud_ingest.kept import Setting, explained, settings_of
+from cloud_ingest.kept import Setting, explained, settings_of, without_terms
 from cloud_ingest.life_words import happened
 from cloud_ingest.records import AlarmHistory
 from cloud_ingest.records.models import EdgeAlarm, RuleRelease, RuleVersion, TransitionRow
@@ -135,7 +135,10 @@ def why(case: Case) -> Why:
     first = opening(case.history)
     rule, notes = _rule(case)
     explanation = None
-    if rule is not None and first is not None and first.inputs is not None:
+    unsaid = None if rule is None or first is None else without_terms(rule, first)
+    if unsaid is not None:
+        notes.append(unsaid)
+    elif rule is not None and first is not None and first.inputs is not None:
         explanation = explained(rule, case.context, first, case.past)
         if not explanation.opens:
             notes.append(

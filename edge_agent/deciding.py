@@ -37,7 +37,7 @@ from rules.model import Configuration, Readings, Rows, Tick, Transition
 from rules.rule import RuleSet
 from rules.shifting import shifted
 from rules.state import State
-from rules.travelling import Travelling
+from rules.travelling import PLAIN, Travelling
 
 __all__ = ["EdgeDecider"]
 
@@ -430,8 +430,10 @@ class EdgeDecider:
 
     def _send(self, t: Transition, *, told: bool) -> None:
         self._telemetry.count("edge_decisions_total", kind=t.kind)
-        digest = "" if self._knowledge is None else self._knowledge.digest
-        self._keeper.put(Travelling.of(t, config=digest, told=told), self._rests.of(t.inputs))
+        known = self._knowledge
+        digest, version = ("", PLAIN) if known is None else (known.digest, known.decisions)
+        word = Travelling.of(t, config=digest, told=told, version=version)
+        self._keeper.put(word, self._rests.of(t.inputs))
 
     def _look(self) -> None:
         """Bring what is told here up to date with what is present."""

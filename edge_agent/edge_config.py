@@ -15,6 +15,7 @@ from rules.context import Context
 from rules.intake import FUTURE_SKEW
 from rules.model import Rows, subject_key
 from rules.rule import Rule, RuleSet
+from rules.travelling import PLAIN
 
 __all__ = ["Knowledge", "knowledge_of"]
 
@@ -24,7 +25,8 @@ class Knowledge:
     """The rules to be signalled (none in shadow), and what these must know of the patients at this gateway.
 
     ``devices`` are the gateway's own, ``places`` where patients are as people call it; ``digest`` is the
-    document's, ``issued`` when the cloud made it (UTC ns; 0: not known).
+    document's, ``issued`` when the cloud made it (UTC ns; 0: not known). ``decisions`` is the version of
+    ``rules.travelling`` up to which that cloud reads what is decided here.
     """
 
     digest: str
@@ -34,6 +36,7 @@ class Knowledge:
     devices: frozenset[str]
     places: dict[str, str]
     issued: int = 0
+    decisions: int = PLAIN
 
     def shifted(self, by: int) -> Knowledge:
         """The same as told by a clock that shows ``by`` ns more than the cloud's.
@@ -98,7 +101,8 @@ def knowledge_of(document: ConfigDocument) -> Knowledge | None:
             Attribution(_span(*row) for row in body["associations"]),
             frozenset(_text(device["id"]) for device in body["devices"]),
             {_text(patient): _text(place) for patient, place in body.get("places", {}).items()},
-            _time(body.get("issued", 0)),
+            _integer(body.get("issued", 0)),
+            _integer(body.get("decisions", PLAIN)),
         )
     except Exception as error:
         msg = f"configuration document: its rules cannot be read ({type(error).__name__}: {error})"
@@ -109,9 +113,9 @@ def knowledge_of(document: ConfigDocument) -> Knowledge | None:
     return known
 
 
-def _time(value: Any) -> int:
+def _integer(value: Any) -> int:
     if type(value) is not int:
-        msg = "a time that is no integer"
+        msg = "a number that is no integer"
         raise TypeError(msg)
     return value
 

@@ -17,13 +17,13 @@ from hearthward.core.ids import stable_id
 from rules.compiled import LATE_AFTER, Compiled
 from rules.episodes import Episodes
 from rules.evaluate import Verdict, evaluate, worst_of
-from rules.evidence import measured, seen_at
-from rules.extremes import alike, forget_extremes, like, needed
+from rules.evidence import cleared, peaks_of, seen_at, shown, terms_told, told
+from rules.extremes import alike, forget_extremes, needed
 from rules.filling import render
-from rules.model import Adopt, Measured
+from rules.model import Adopt
 from rules.rule import SECOND, Rule
 from rules.shared import NOTHING, OPEN, Elsewhere, Shared, Span, overlap
-from rules.state import Episode, Snapshot, State, Subject
+from rules.state import Episode, State, Subject
 
 __all__ = ["Adoption", "is_news"]
 
@@ -86,7 +86,7 @@ class Adoption(Episodes):
         word = Elsewhere(
             event.alarm, event.source, onset, last, end, sure, ours, opened, event.rule_hash, event.limit
         )
-        found = [*_told(event, self.now), *_cleared(event, self.now)]
+        found = [*told(event, self.now), *cleared(event, self.now)]
         shared = shared.with_word(word).with_seen(found)
         subject.share(event.rule, shared)
         return word
@@ -138,7 +138,7 @@ class Adoption(Episodes):
         over = [s.end for s in shared.overlapping(onset, inf, entry=False)]
         onset = max([shared.covered_until(onset, word.onset), *over])
         started = max(event.at, onset)
-        peaks = _peaks(event, compiled)
+        peaks = peaks_of(event, compiled)
         alarm = event.alarm
         taken = alarm in self.state.alarms  # of another rule: a gateway that gives a name twice
         if known is not None or taken or any(s.alarm == alarm for s in shared.past):
@@ -153,7 +153,7 @@ class Adoption(Episodes):
             seq=self.seq,
             late=self.now - started > LATE_AFTER,
             peaks=peaks,
-            snapshot=Snapshot(values=dict(event.values), inputs=event.inputs),
+            snapshot=shown(event),
             told=True,
             told_at=started,
             alarm=alarm,
@@ -175,7 +175,7 @@ class Adoption(Episodes):
 
     def _worse(self, event: Adopt, subject: Subject, compiled: Compiled, episode: Episode) -> None:
         """The gateway has told people that it got worse."""
-        peaks = worst_of(compiled, episode.peaks, _peaks(event, compiled))
+        peaks = worst_of(compiled, episode.peaks, peaks_of(event, compiled))
         if peaks == episode.peaks:
             return
         at = max(event.word, episode.started)
@@ -186,7 +186,7 @@ class Adoption(Episodes):
             told_at=at,
             values=dict(event.values),
             text=dict(event.text) or episode.text,
-            snapshot=replace(episode.snapshot, values=dict(event.values), inputs=event.inputs),
+            snapshot=shown(event, episode.snapshot),
         )
         subject.episodes[compiled.key] = worse
         self._tell("update", event.subject, compiled, worse, at)
@@ -262,7 +262,7 @@ class Adoption(Episodes):
         same = event.closing == "end" and alike(compiled, event.rule_hash, event.limit)
         at = word.end if same else max(word.end, subject.clock)
         # by a reading, or before what was read at that time
-        by_time = bool(event.cleared) and all(m.time < word.end for m in _cleared(event, self.now))
+        by_time = bool(event.cleared) and all(m.time < word.end for m in cleared(event, self.now))
         upto = word.end - by_time if same else None
         verdict = self._with(event, subject, compiled, at, upto=upto)
         if verdict.goes_on(episode.peaks, needed(compiled, episode)) is True:
@@ -300,7 +300,7 @@ class Adoption(Episodes):
             seq=self.seq,
             late=late,
             peaks=(),
-            snapshot=Snapshot(values=dict(event.values), inputs=event.inputs),
+            snapshot=shown(event),
             alarm=event.alarm,
             started=started,
             priority=rule.priority,
@@ -311,7 +311,8 @@ class Adoption(Episodes):
         digest = self.state.rules.hashes[rule.key]
         entry = told or compiled is None or self.now - started > round(rule.max_lateness_s * SECOND)
         self.over(subject, key, Span(event.alarm, word.onset, end, entry=entry))
-        detail: dict[str, Any] = {"why": "told_there" if event.told else "too_late", "ended": end}
+        why = "told_there" if event.told else "too_late"
+        detail: dict[str, Any] = {**terms_told(event), "why": why, "ended": end}
         if entry:
             inputs = event.inputs
             self._transition("late", name, rule, digest, episode, started, inputs=inputs, detail=detail)
@@ -368,7 +369,7 @@ class Adoption(Episodes):
     ) -> Verdict:
         """The rule judged at ``at`` on what the gateways have seen, too."""
         shared = subject.shared.get(event.rule, NOTHING)
-        own = [*_told(event, self.now), *_cleared(event, self.now)]
+        own = [*told(event, self.now), *cleared(event, self.now)]
         seen = seen_at(subject, compiled, [*shared.seen, *own], at, upto=upto)
         return evaluate(compiled, seen, self.state.context(event.subject), at)
 
@@ -386,20 +387,7 @@ class Adoption(Episodes):
             "rule_hash": event.rule_hash,
             "config": event.config,
             "decided": event.decided,
+            "terms": None if event.terms is None else sorted(event.terms),
         }
         more = {"alias": event.alarm} if alias else {}
         self.transitions[-1] = replace(last, detail={**last.detail, **more, "origin": origin})
-
-
-def _told(event: Adopt, now: int) -> list[Measured]:
-    """The readings by which it is an alarm."""
-    return measured(event.inputs, event.values, max(event.at, event.last), now)
-
-
-def _cleared(event: Adopt, now: int) -> list[Measured]:
-    """The readings by which it is none any more."""
-    return measured(event.cleared, {}, event.word, now)
-
-
-def _peaks(event: Adopt, compiled: Compiled) -> tuple[float | None, ...]:
-    return tuple(event.values.get(like(leaf)[1]) for leaf in compiled.leaves)

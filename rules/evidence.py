@@ -1,18 +1,31 @@
-"""Readings that gateways' decisions rest on, and that have not come themselves (yet)."""
+"""What gateways' decisions rest on: readings that have not come themselves (yet), and terms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from rules.compiled import Compiled
-from rules.conditions import DeviceFlag
-from rules.model import Measured
+from rules.compiled import Compiled, Peaks
+from rules.conditions import DeviceFlag, Leaf, Unusual
+from rules.evaluate import beyond
+from rules.extremes import like
+from rules.model import Adopt, Measured
 from rules.shared import Shared
 from rules.signals import Series
-from rules.state import Subject
+from rules.state import Snapshot, Subject
+from rules.terms_sent import UNREADABLE
 
-__all__ = ["measured", "seen_at", "still_needed"]
+__all__ = [
+    "cleared",
+    "measured",
+    "peaks_of",
+    "seen_at",
+    "shown",
+    "still_needed",
+    "terms_told",
+    "told",
+]
 
 
 def measured(
@@ -69,3 +82,39 @@ def seen_at(
         series.quality = int(m.value) if flags else 0
         out.series[m.metric] = {**devices, m.device: series}
     return out
+
+
+def told(event: Adopt, now: int) -> list[Measured]:
+    """The readings by which it is an alarm."""
+    return measured(event.inputs, event.values, max(event.at, event.last), now)
+
+
+def cleared(event: Adopt, now: int) -> list[Measured]:
+    """The readings by which it is none any more."""
+    return measured(event.cleared, {}, event.word, now)
+
+
+def terms_told(event: Adopt) -> dict[str, Any]:
+    """What the gateway says that its judgement rests on, as it stands in a decision's ``detail``."""
+    return {kind: content for kind, content in (event.terms or {}).items() if kind != UNREADABLE}
+
+
+def shown(event: Adopt, before: Snapshot | None = None) -> Snapshot:
+    """What people at the gateway were shown last."""
+    found = before or Snapshot()
+    detail = {**found.detail, **terms_told(event)}
+    return replace(found, values=dict(event.values), inputs=event.inputs, detail=detail)
+
+
+def peaks_of(event: Adopt, compiled: Compiled) -> Peaks:
+    """How far it went, leaf by leaf: of what is unusual the score, where the gateway tells it."""
+    told_of = terms_told(event).get("unusual", {})
+    scores = {metric: float(content["score"]) for metric, content in told_of.items()}
+    return tuple(_peak(leaf, event.values, scores) for leaf in compiled.leaves)
+
+
+def _peak(leaf: Leaf, values: Mapping[str, float], scores: Mapping[str, float]) -> float | None:
+    if not isinstance(leaf, Unusual) or not scores:
+        return values.get(like(leaf)[1])
+    score = scores.get(leaf.metric)
+    return score if score is not None and beyond(leaf, score) else None

@@ -199,7 +199,8 @@ class Adopt:
     event times. ``values``, ``limit``, ``text`` are what people there were told last, ``inputs`` the readings
     that this rests on, ``cleared`` those by which it ended. ``closing``: ``reset`` is no all-clear.
     ``told``: annunciated there. ``config`` is the digest of the gateway's configuration, ``decided`` its own
-    time of deciding.
+    time of deciding. ``terms`` are what a judgement of the unusual rests on (``rules.terms_sent``); None: the
+    gateway's software sends none.
     """
 
     seq: int
@@ -222,6 +223,7 @@ class Adopt:
     told: bool = True
     config: str = ""
     decided: int = 0
+    terms: dict[str, Any] | None = None
 
     @property
     def word(self) -> int:

@@ -10,11 +10,16 @@ import msgpack
 from hearthward.core.columns import fits_int64
 from hearthward.core.errors import DecodeError
 from rules.model import Transition
+from rules.terms_sent import readable, terms_of
 
-__all__ = ["MAX_BYTES", "Travelling"]
+__all__ = ["MAX_BYTES", "PLAIN", "VERSION", "Travelling"]
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""With ``terms``; of a later one what is known here is read."""
+PLAIN: Final = 1
+"""Without them: what clouds read that do not say in their documents what they read."""
 MAX_BYTES: Final = 65_536
+_TELLING: Final = frozenset({"start", "update", "escalate", "de-escalate"})
 _TEXTS: Final = ("alarm", "subject", "rule", "rule_hash", "kind", "condition", "priority", "limit", "config")
 _TIMES: Final = ("onset", "at", "decided")
 
@@ -24,7 +29,8 @@ class Travelling:
     """One transition of an alarm that a gateway opened: what, of whom, why, on which readings.
 
     ``onset`` and ``at`` are event times, ``decided`` the gateway's time of deciding (all UTC ns); ``config``
-    is the digest of the document in force then; ``told`` says whether it was annunciated there.
+    is the digest of the document in force then; ``told`` says whether it was annunciated there. ``terms`` are
+    what a judgement of the unusual rests on (``rules.terms_sent``); None: that was not sent.
     """
 
     kind: str
@@ -43,10 +49,14 @@ class Travelling:
     values: dict[str, float] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
     inputs: tuple[dict[str, Any], ...] = ()
+    terms: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, transition: Transition, *, config: str, told: bool) -> Travelling:
-        """A transition as it leaves the gateway."""
+    def of(cls, transition: Transition, *, config: str, told: bool, version: int = VERSION) -> Travelling:
+        """A transition as it leaves the gateway, for a cloud that reads decisions up to ``version``."""
+        terms: dict[str, Any] | None = None
+        if version > PLAIN:
+            terms = terms_of(transition.detail) if transition.kind in _TELLING else {}
         same = {
             name: getattr(transition, name) for name in _TEXTS + _TIMES if name not in {"subject", "config"}
         }
@@ -58,6 +68,7 @@ class Travelling:
             values=dict(transition.values),
             text=dict(transition.text),
             inputs=transition.inputs,
+            terms=terms,
         )
 
     def shifted(self, by: int) -> Travelling:
@@ -72,6 +83,8 @@ class Travelling:
     def encode(self) -> bytes:
         """Travelling -> bytes."""
         parts = [getattr(self, f.name) for f in fields(self)]
+        if self.terms is None:
+            return cast("bytes", msgpack.packb([PLAIN, *parts[:-1]]))
         return cast("bytes", msgpack.packb([VERSION, *parts]))
 
     @classmethod
@@ -83,10 +96,14 @@ class Travelling:
         try:
             version, *parts = msgpack.unpackb(payload, strict_map_key=True, raw=False)
             names = [f.name for f in fields(cls)]
-            content = dict(zip(names, parts, strict=True))
+            if version == PLAIN:
+                names.remove("terms")
+            content = dict(zip(names, parts if version <= VERSION else parts[: len(names)], strict=True))
             content["inputs"] = tuple(content["inputs"])
+            if "terms" in content:
+                content["terms"] = readable(content["terms"]) or {}
             found = cls(**content)
-            good = version == VERSION and _is_typed(found)
+            good = type(version) is int and version >= PLAIN and _is_typed(found)
         except Exception as error:
             msg = f"decision is malformed: {type(error).__name__}"
             raise DecodeError(msg, reason="malformed") from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import cos, exp, isfinite, pi, sin, sqrt
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-__all__ = ["VERSION", "Asked", "Baseline", "Prior", "Terms"]
+__all__ = ["VERSION", "Asked", "Baseline", "Prior", "Terms", "judged"]
 
 Asked = Literal["spreads", "trend"]
 """What is judged: how many spreads the value lies from what is expected, or its change in units a week."""
@@ -78,6 +78,14 @@ class Terms(NamedTuple):
     def content(self) -> dict[str, float]:
         """As it is kept with a decision."""
         return {name: round(number, _DIGITS) for name, number in self._asdict().items()}
+
+
+def judged(asked: Asked, terms: Terms) -> float:
+    """What is compared with a limit: how many spreads, or what is certain of the trend."""
+    if asked == "spreads":
+        return round(terms.spreads, _DIGITS)
+    sure = max(0.0, abs(terms.trend) - terms.error)
+    return round(sure if terms.trend > 0 else -sure, _DIGITS)
 
 
 class Baseline:
@@ -145,7 +153,7 @@ class Baseline:
             due = self._missed + self._done
             self.terms = terms = terms._replace(value=value, spreads=spreads, missed=self._missed, due=due)
         known = time - self._first >= self._learn
-        self.output = round(self._asked_of(terms), _DIGITS) if known else None
+        self.output = judged(self._asked, terms) if known else None
         self._last = time
         if not frozen or self._asked == "trend":
             self._total += value
@@ -157,12 +165,6 @@ class Baseline:
             value = self._total / self._many
             self._take(self._began, value, self._judge(self._began, value))
             self._total, self._many = 0.0, 0
-
-    def _asked_of(self, terms: Terms) -> float:
-        if self._asked == "spreads":
-            return terms.spreads
-        sure = max(0.0, abs(terms.trend) - terms.error)
-        return sure if terms.trend > 0 else -sure
 
     @property
     def spread(self) -> float:

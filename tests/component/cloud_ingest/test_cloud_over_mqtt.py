@@ -27,6 +27,7 @@ from hearthward.core.model import ReadingBatch
 from hearthward.core.telemetry import Telemetry
 from hearthward.core.wire import ConfigDocument, Receipt, Status
 from hearthward.trust.keys import SigningKey
+from rules import RuleSet
 from tests.component.edge_agent.brokers import MOSQUITTO, Broker, Mosquitto, Nats
 from tests.unit.cloud_ingest.ward import RULES, SCOPE, TENANT, block, enrol, frame, reading, spans
 
@@ -41,7 +42,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 class Cloud:
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, rules: RuleSet = RULES) -> None:
         self.key = SigningKey.of_file(folder / "signing-key.pem")
         self.clock, self.ids, self.telemetry = SystemClock(), RandomIds(), Telemetry()
         self.records = Records.open(folder / "records.db", clock=self.clock, ids=self.ids)
@@ -57,7 +58,7 @@ class Cloud:
             records=self.records,
             store=self.store,
             source=self.source,
-            rules=RULES,
+            rules=rules,
             clock=self.clock,
             telemetry=self.telemetry,
             key=self.key,
@@ -65,8 +66,10 @@ class Cloud:
 
 
 @asynccontextmanager
-async def running(folder: Path, port: int, *, fresh: bool = True) -> AsyncIterator[Cloud]:
-    cloud = Cloud(folder, port)
+async def running(
+    folder: Path, port: int, *, fresh: bool = True, rules: RuleSet = RULES
+) -> AsyncIterator[Cloud]:
+    cloud = Cloud(folder, port, rules)
     if fresh:
         enrol(cloud.records)
     task = asyncio.create_task(cloud.service.run())

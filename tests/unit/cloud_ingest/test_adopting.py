@@ -64,6 +64,15 @@ def test_words_on_one_alarm_are_one_input_in_any_order(words: list[Travelling]):
     assert found.told, "some of it was annunciated"
 
 
+def test_the_terms_are_those_of_the_word_that_people_were_told_last():
+    first, worse = ({"baseline": {"value": v}} for v in (1.0, 2.0))
+    told = [replace(WORD, terms=first), replace(WORSE, terms=worse), replace(END, terms={})]
+    assert joined(*told).terms == worse
+    assert joined(WORD).terms is None
+    assert joined(replace(END, terms={})).terms == {}
+    assert joined(END).terms is None
+
+
 def test_an_end_alone_says_nothing_of_a_breach():
     found = joined(END)
     assert (found.onset, found.at, found.ended) == (8, 8, 20)

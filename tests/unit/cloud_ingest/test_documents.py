@@ -19,6 +19,7 @@ from hearthward.core.ids import SeededIds
 from hearthward.core.wire import MAX_FRAME_BYTES, ConfigDocument
 from hearthward.trust.access import Principal, Role, Scope
 from rules import Context, Rule, RuleSet, load_rules
+from rules.travelling import VERSION as DECISIONS
 
 T = TypeVar("T")
 NOW = 1_800_000_000 * SECOND
@@ -79,6 +80,10 @@ def test_a_gateway_knows_the_patients_of_its_devices_and_expects_of_them_only_it
     assert {"spo2"} <= set(ours.expected)
     assert "spo2" not in theirs.expected
     assert "heart_rate" in theirs.expected
+
+
+def test_a_gateway_is_told_which_decisions_are_read_here(house: House):
+    assert {body["decisions"] for body in house.bodies().values()} == {DECISIONS} == {2}
 
 
 def test_the_rules_are_those_about_patients_and_devices_and_come_back_as_they_are(house: House):

@@ -21,13 +21,19 @@ from cloud_ingest.records.models import (
     TransitionRow,
 )
 from cloud_ingest.records.rule_versions import rule_version
-from cloud_ingest.why import Case, why
+from cloud_ingest.why import Case, Why, why
+from cloud_ingest.why_desk import WhyDesk
+from firmware_profiles import load_catalog
 from hearthward.core.errors import ConfigError
 from hearthward.core.wire import Block, encode_decisions
 from hearthward.trust.access import Scope
+from rules import RuleSet
+from rules.conditions import Deviation, Unusual
+from rules.detectors.baseline import Prior, Terms
 from rules.model import Command
 from rules.travelling import Travelling
 from tests.unit.cloud_ingest.ward import SCOPE, T0, Ward, block, enrol, frame, reading, rule
+from tests.unit.rules.made import make
 
 RULE = rule()
 
@@ -239,6 +245,79 @@ async def test_people_read_where_an_alarm_was_first_told(ward: Ward) -> None:
     assert "(gateway gw-1)" in line.text["en"]
     there = await ward.records.read(lambda s: ward.records.alarms(s).opened_there(SCOPE, ["alm_edge", "x"]))
     assert there == {"alm_edge": "gw-1"}
+
+
+ODD = make("spo2-low", Unusual("spo2", "below", 0.7, 0.3), priority="low")
+OWN = make(
+    "spo2-low",
+    Deviation("spo2", "below", 3.0, 86_400, 0, 1.0, "spreads", Prior(96.0, 1.0, 3.0)),
+    max_age_s=900,
+)
+TOLD = {
+    "score": 0.93,
+    "device": "dev_1",
+    "value": 84.0,
+    "known_s": 7200.0,
+    "parts": [["range", "below", 3.0, 0.8, 84.0, 95.0], ["short", "below", 2.5, 0.2, 88.0, 96.0]],
+}
+
+
+async def explained(ward: Ward) -> Why:
+    desk = WhyDesk(ward.records, ward.store, "main", load_catalog())
+    return await desk.why(SCOPE, "alm_edge")
+
+
+@pytest.mark.parametrize(
+    ("terms", "note", "counter"),
+    [
+        (None, "its build sends no terms of what was unusual", "decisions_without_terms_total"),
+        (
+            {"unusual": {"spo2": {"score": "high"}}},
+            "the terms that it sent with its decision could not be read",
+            "decision_terms_unreadable_total",
+        ),
+    ],
+)
+async def test_that_a_gateway_tells_no_terms_is_said_plainly(
+    ward: Ward, terms: dict[str, Any] | None, note: str, counter: str
+) -> None:
+    await ward.pipeline.configure(RuleSet((ODD,)))
+    await ward.take(frame(decided(1, word("start", 10, rule_hash=ODD.hash, terms=terms)), at=12))
+    found = await explained(ward)
+    assert [note in n["en"] for n in found.notes].count(True) == 1
+    assert any("网关 gw-1" in n["zh"] and "依据" in n["zh"] for n in found.notes)
+    assert found.explanation is None, "nothing is said of it that is not known"
+    assert found.text["en"] == "SpO2 84"
+    assert ward.telemetry.value(counter) == 1
+
+
+async def test_the_terms_of_a_gateways_decision_are_shown_as_our_own_are(ward: Ward) -> None:
+    await ward.pipeline.configure(RuleSet((ODD,)))
+    sent = word("start", 10, rule_hash=ODD.hash, terms={"unusual": {"spo2": TOLD}})
+    await ward.take(frame(decided(1, sent), at=12))
+    found = await explained(ward)
+    assert found.explanation is not None
+    shown = found.explanation.root.found
+    assert "84 %, below the range of the last 2 h (down to 95 %) (80 %); mean of 5 min 88 %" in shown["en"]
+    assert "血氧异常程度 0.93" in shown["zh"]
+    assert [n["en"] for n in found.notes if "terms" in n["en"]] == []
+    ward.rules = RuleSet((ODD,))
+    await ward.restart()
+    assert (await explained(ward)).explanation == found.explanation
+
+
+async def test_what_lay_off_the_patients_own_baseline_there_is_told_by_that_baseline(ward: Ward) -> None:
+    await ward.pipeline.configure(RuleSet((OWN,)))
+    off = Terms(84.0, 95.0, 1.0, 2.0, -6.0, 0.5, 0.1, 1.0, 4.0).content()
+    sent = word("start", 10, rule_hash=OWN.hash, terms={"baseline": off})
+    await ward.take(frame(decided(1, sent), at=12))
+    found = await explained(ward)
+    assert found.explanation is not None
+    assert found.explanation.opens
+    shown = found.explanation.root.found["en"]
+    assert "lies \N{MINUS SIGN}6 usual spreads from what is expected" in shown
+    assert "usual level 95, this hour +1, usual spread 2" in shown
+    assert "1 of 4 measurements missed" in shown
 
 
 async def test_a_link_with_the_gateways_name_leads_to_the_alarm_for_ever(ward: Ward) -> None:

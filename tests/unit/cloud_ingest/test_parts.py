@@ -156,6 +156,7 @@ WORD = Adopt(
     told=False,
     config="c0ffee",
     decided=8,
+    terms={"unusual": {"spo2": {"score": 0.8, "parts": [["range", "below", 3.0, 1.0, 84.0, 95.0]]}}},
 )
 
 
@@ -185,11 +186,18 @@ def test_what_version_3_said_of_a_gateways_alarm_is_read():
     assert found == Adopt(7, 99, "alm_e", "p1", "spo2-low", 5, 6, {"spo2": 84.0}, {"en": "low"})
 
 
+def test_what_version_4_said_of_a_gateways_alarm_is_read():
+    version, now, body = msgpack.unpackb(encode_input(WORD))
+    assert version == 5
+    found = decode_input(7, "adopt", msgpack.packb([4, now, body[:-1]]))
+    assert found == replace(WORD, terms=None)
+
+
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
         ("tick", b""),
-        ("tick", b"\x93\x05\x01\x90"),
+        ("tick", b"\x93\x7f\x01\x90"),
         ("dance", b"\x93\x02\x01\x90"),
         ("dance", b"\x93\x01\x01\x90"),
         ("command", b"\x93\x02\x01\x90"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hearthward.core.clock import SECOND
 from rules import RuleSet
 from rules.loader import load_rules
+from rules.travelling import VERSION
 from tests.unit.edge_agent.decided import T0, Edge, knowledge, reading
 
 RULE = load_rules().by_id["vital-unusual"]
@@ -23,9 +25,9 @@ def made(folder: Path) -> Path:
     return folder
 
 
-async def told(folder: Path, kills: set[int]) -> tuple[Edge, list[Any]]:
+async def told(folder: Path, kills: set[int], **more: Any) -> tuple[Edge, list[Any]]:
     """What is decided when the gateway is killed before the readings with these numbers."""
-    edge = await Edge(folder, knowledge(RuleSet((RULE,)))).start()
+    edge = await Edge(folder, knowledge(RuleSet((RULE,)), **more)).start()
     for n, (at, value) in enumerate([*NIGHT, *NEWS]):
         if n in kills:
             await edge.start()
@@ -43,3 +45,18 @@ async def test_the_edge_tells_what_is_unusual_and_a_restart_changes_no_score(tmp
     assert "呼吸" in start.text["zh"]
     _, again = await told(made(tmp_path / "killed"), {1, 20, 36, 37, 38})
     assert again == found
+
+
+async def test_its_terms_go_with_the_decision_to_a_cloud_that_says_that_it_reads_them(tmp_path: Path):
+    edge, _ = await told(made(tmp_path / "today"), set(), decisions=VERSION)
+    start = edge.sent[0]
+    (odd,) = (start.terms or {})["unusual"].items()
+    assert (odd[0], odd[1]["device"], odd[1]["value"]) == ("respiratory_rate", "dev_1", 24.0)
+    assert odd[1]["parts"][0][0] == "hour"
+    again, _ = await told(made(tmp_path / "killed"), {1, 20, 37, 38}, decisions=VERSION)
+    assert [t.terms for t in again.sent] == [t.terms for t in edge.sent]
+    older, _ = await told(made(tmp_path / "older"), set())
+    assert {t.terms for t in older.sent} == {None}
+    assert [replace(t, terms=None, config="") for t in edge.sent] == [
+        replace(t, config="") for t in older.sent
+    ]

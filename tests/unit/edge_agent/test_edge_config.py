@@ -28,6 +28,10 @@ def test_the_shipped_rules_come_through_json_and_the_wire_as_they_are():
     assert found.subjects == {"pat_1", "pat_2", "device:dev_1", "device:dev_2"}
 
 
+def test_it_says_which_decisions_its_cloud_reads():
+    assert (knowledge().decisions, knowledge(decisions=2).decisions) == (1, 2)
+
+
 def test_rules_in_shadow_are_left_out_but_count_for_the_hash():
     rules = RuleSet(
         (make("a", threshold("spo2", "below", 90)), make("b", threshold("spo2", "below", 80), shadow=True))
@@ -51,6 +55,7 @@ def test_a_document_of_an_earlier_cloud_has_none(rules: Any):
         ({"associations": [["dev_1", 3, 1, None]]}, "body"),
         ({"devices": [{}]}, "body"),
         ({"places": {"pat_1": 3}}, "body"),
+        ({"decisions": "2"}, "body"),
     ],
 )
 def test_what_cannot_be_read_is_refused_as_a_whole(change: dict[str, Any], reason: str):

@@ -9,10 +9,11 @@ import pytest
 from hearthward.core.errors import RuleError
 from rules import Transition
 from rules.adoption import is_news
-from rules.conditions import Missing, Smoothing
+from rules.conditions import Missing, Smoothing, Unusual
 from rules.episodes import GRACE
 from rules.model import Adopt
 from rules.rule import SECOND
+from rules.state import State
 from tests.unit.rules.made import Play, at, make, threshold
 
 LOW = make("low", threshold("spo2", "below", 90, 1))
@@ -206,6 +207,41 @@ def test_silence_counts_from_when_the_gateway_heard_again():
     assert [t.kind for t in it.say(101, 70, 100, values={}, inputs=())] == ["update", "end"]
     assert it.tick(159) == []
     assert [t.kind for t in it.tick(161)] == ["start"], "nothing since"
+
+
+ODD = make(
+    "low", Unusual("spo2", "below", 0.7, 0.3), Unusual("heart_rate", "above", 0.7, 0.3), priority="low"
+)
+
+
+def unusual(score: float) -> dict[str, Any]:
+    parts = [["range", "below", 3.0, 1.0, 84.0, 95.0]]
+    told = {"score": score, "device": "d", "value": 84.0, "known_s": 3600.0, "parts": parts}
+    return {"unusual": {"spo2": told}}
+
+
+def test_the_terms_that_a_gateway_tells_stand_with_the_decision():
+    it = Heard(ODD)
+    (start,) = it.say(12, 10, terms=unusual(0.8))
+    assert start.detail["unusual"] == unusual(0.8)["unusual"]
+    assert start.detail["origin"]["terms"] == ["unusual"]
+    (worse,) = it.say(20, 10, last=at(20), terms=unusual(0.9))
+    assert (worse.kind, worse.detail["unusual"]) == ("update", unusual(0.9)["unusual"])
+    assert it.say(30, 10, last=at(30), terms=unusual(0.85)) == [], "the score got no higher"
+    assert State.from_bytes(it.state.to_bytes()).to_bytes() == it.state.to_bytes()
+    past = Heard(ODD)
+    (entry,) = past.say(500, 10, 20, terms=unusual(0.8))
+    assert (entry.kind, entry.detail["unusual"]) == ("late", unusual(0.8)["unusual"])
+    silent = Heard(ODD)
+    began, _ = silent.say(600, 10, 20, told=False, terms=unusual(0.8))
+    assert (began.kind, began.detail["unusual"]) == ("start", unusual(0.8)["unusual"])
+
+
+def test_what_cannot_be_read_or_is_not_sent_is_said_with_the_decision():
+    for terms, told in ((None, None), ({}, []), ({"unreadable": ["unusual"]}, ["unreadable"])):
+        (start,) = Heard(ODD).say(12, 10, terms=terms)
+        assert (start.kind, start.detail["origin"]["terms"]) == ("start", told)
+        assert not {"unusual", "unreadable"} & start.detail.keys()
 
 
 def test_the_same_is_no_news():

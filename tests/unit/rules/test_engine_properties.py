@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,7 +185,15 @@ def _adopted(draw: st.DrawFn, seq: int, now: int) -> Adopt:
         source=draw(st.sampled_from(["gw-1", "gw-2"])),
         rule_hash=draw(st.sampled_from(["", "older"])),
         told=draw(st.booleans()),
+        terms=draw(st.sampled_from([None, {}, _unusual(metric, 0.8), _unusual(metric, 0.95)])),
     )
+
+
+def _unusual(metric: str, score: float) -> dict[str, Any]:
+    parts = [["range", "below", 3.0, 1.0, 84.0, 95.0]]
+    return {
+        "unusual": {metric: {"score": score, "device": "a", "value": 1.0, "known_s": 1.0, "parts": parts}}
+    }
 
 
 def _configuration(draw: st.DrawFn, seq: int, now: int) -> Configuration:
