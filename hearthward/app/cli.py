@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import string
 import sys
 from collections.abc import Callable, Coroutine
@@ -23,9 +22,12 @@ from hearthward.app.operation_commands import add_operation_commands
 from hearthward.app.process import loading, run_until_signalled
 from hearthward.app.profile_commands import add_profile_commands
 from hearthward.app.release_commands import add_release_commands
+from hearthward.app.replay_command import add_replay_command
 from hearthward.app.rul import add_rul_command
+from hearthward.app.rule_commands import add_rule_commands
 from hearthward.app.trust_commands import add_trust_commands
 from hearthward.app.user_commands import add_user_commands
+from hearthward.app.why_commands import add_why_commands
 from hearthward.core.errors import DecodeError, HearthwardError
 
 __all__ = ["main"]
@@ -353,136 +355,6 @@ def _frame(payload: str | None, text: str | None) -> bytes:
     return bytes.fromhex(digits)
 
 
-class _Span(click.ParamType):  # type: ignore[type-arg] # generic in newer releases only
-    """A duration such as 90s, 30min, 1h or 2d, as seconds."""
-
-    name = "SPAN"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h|d)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no duration such as 90s, 30min, 1h or 2d", param, context)
-        return float(match[1]) * {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}[match[2]]
-
-
-@main.command()
-@click.argument("recording", required=False, type=FILE, metavar="[READINGS.csv[.gz]]")
-@click.option("--from", "start", metavar="ISO", help="Replay the stored history of --data from then...")
-@click.option("--to", "until", metavar="ISO", help="...until before then (UTC unless a zone is given).")
-@click.option("--patient", "patients", multiple=True, help="Only this patient (may be repeated).")
-@click.option(
-    "--rules",
-    default="shipped",
-    metavar="DIR",
-    help="Only these rules, a file or folder (default: the shipped library).",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="GLOB",
-    help="Only rules with such ids as 'ibp-mean-low*' (may be repeated).",
-)
-@click.option(
-    "--setting",
-    type=click.Choice(["ward", "home"]),
-    help="Where all patients are (default: as stored; in a recording not known, so that every rule applies).",
-)
-@click.option("--compare", metavar="DIR|shipped", help="A second set of rules, compared with the first.")
-@click.option("--events", type=FILE, help="Labelled events with the columns patient,time,label (.csv[.gz]).")
-@click.option(
-    "--horizon",
-    "horizon_s",
-    type=_Span(),
-    default="1h",
-    show_default=True,
-    help="How long before an event an alarm that has ended may have been told to count as its warning.",
-)
-@click.option(
-    "--tolerance",
-    "tolerance_s",
-    type=_Span(),
-    default="30min",
-    show_default=True,
-    help="How long after an event's beginning an alarm still counts as having caught it.",
-)
-@click.option(
-    "--unit",
-    type=click.Choice(["s", "ms", "min", "h", "d"]),
-    default="s",
-    show_default=True,
-    help="What the recording's times are in.",
-)
-@click.option("--out", type=FILE, help="Write the figures and every episode as JSON.")
-@click.pass_context
-@_told
-def replay(context: click.Context, /, **options: Any) -> None:
-    """Run rules over a recording or the stored history. Counts the alarms that they would have made.
-
-    A recording has the columns time,patient,metric,value; times are written as they are there. Metrics that
-    no rule reads are counted, and so are values outside the metric's range, which decide nothing.
-    Patient-days: from a patient's first to their last reading, plus one typical interval. Of the stored
-    history, limits, orders and stays count as they were at its end (--to).
-
-    With --events: an event is caught by the alarm active when it began; or else by the last one told within
-    --horizon before; or else by the first one told within --tolerance after. The warning is the time from
-    the alarm's being told (onset and the rule's delay) to the event, negative when it was told after. Beside
-    it stands the same of the first alarm that began within these two spans: one that had gone on for longer
-    does not count there.
-
-    With --compare: an episode is gained (lost) when the second (first) rule set has none of the same patient
-    and rule at that time.
-    """
-    from hearthward.app.replay import Request, run_replay
-
-    if options["recording"] is not None and (options["start"] or options["until"]):
-        msg = "give either a recording or --from and --to, not both"
-        raise click.UsageError(msg)
-    if options["recording"] is None and not (options["start"] and options["until"]):
-        msg = "name a recording, or a period of the stored history with --from and --to"
-        raise click.UsageError(msg)
-    click.echo(run_replay(Request(**options), _settings(context)))
-
-
-_json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-
-
-@main.command()
-@click.argument("alarm")
-@_json_flag
-@click.pass_context
-@_told
-def why(context: click.Context, alarm: str, *, as_json: bool) -> None:
-    """Say why an alarm fired.
-
-    ALARM is its id; entries of the worklist and of rules on trial have ids, too. Prints the rule as it was,
-    values, limits and who set them, each hop's delay and the alarm's life. Asks the running cloud, or the
-    data folder when none runs.
-    """
-    from hearthward.app.why import tell_why
-
-    click.echo(asyncio.run(tell_why(_settings(context), alarm, as_json=as_json)))
-
-
-@main.command("why-not")
-@click.argument("patient")
-@click.argument("rule")
-@click.argument("time")
-@_json_flag
-@click.pass_context
-@_told
-def why_not(context: click.Context, patient: str, rule: str, time: str, *, as_json: bool) -> None:
-    """Say why a rule did not fire.
-
-    PATIENT and RULE are ids, TIME is ISO 8601 (UTC unless it has a zone). Names the part of the condition
-    that was in the way. Asks the running cloud, or the data folder when none runs.
-    """
-    from hearthward.app.why import tell_why_not
-
-    click.echo(asyncio.run(tell_why_not(_settings(context), patient, rule, time, as_json=as_json)))
-
-
 @main.group()
 def profiles() -> None:
     """Device profiles: list, show, check, write new ones, record frames of a live device."""
@@ -493,43 +365,8 @@ def rules() -> None:
     """Alarm rules: list, show, check, and the release of a site's own."""
 
 
-@rules.command("list")
-@_told
-def rules_list() -> None:
-    """List the shipped rules. What is in force on a running system stands on its page /rules."""
-    from rules import load_rules
-    from rules.report import list_text
-
-    click.echo(list_text(load_rules()))
-
-
-@rules.command("show")
-@click.argument("rule")
-@_told
-def rules_show(rule: str) -> None:
-    """Show a shipped rule: its limits, timing, texts and source."""
-    from rules import load_rules
-    from rules.report import show_text
-
-    click.echo(show_text(load_rules(), rule))
-
-
-@rules.command("check")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--replace", is_flag=True, help="Rules in PATH take the place of shipped ones of the same id.")
-@_told
-def rules_check(path: Path | None, *, replace: bool) -> None:
-    """Load rules strictly and run their examples. PATH is a file or folder beside the shipped ones."""
-    from rules.report import check
-
-    problems = check([path] if path else [], replace=replace)
-    for line in problems.lines:
-        click.echo(line, err=not problems.ok)
-    if not problems.ok:
-        sys.exit(1)
-
-
 add_profile_commands(profiles, _told, _settings)
+add_rule_commands(rules, _told)
 add_release_commands(rules, _told, _settings)
 add_operation_commands(main, _told, _settings)
 add_ledger_command(main, _told, _settings)
@@ -537,5 +374,7 @@ add_deadletter_commands(main, _told, _settings)
 add_device_commands(main, _told, _settings)
 add_trust_commands(main, _told, _settings)
 add_user_commands(main, _told, _settings)
+add_replay_command(main, _told, _settings)
+add_why_commands(main, _told, _settings)
 add_rul_command(main, _told)
 add_detect_command(main, _told)
