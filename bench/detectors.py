@@ -13,8 +13,10 @@ from statistics import median
 from typing import Any, Final
 
 from bench.figures import Outcome
+from rules import Rows
 from rules.detectors import RecordStack
 from rules.detectors.baseline import DAY, SECOND, Baseline, Prior
+from rules.detectors.quality import Gate, refine
 
 __all__ = ["measure"]
 
@@ -27,6 +29,9 @@ MANY: Final = 20_000
 ONE_BY_ONE: Final = 1_000
 """Of which so many are pushed singly, too."""
 HELD: Final = 20
+BEDS: Final = 25_000
+"""With ``SIGNS`` each, for the quality gate."""
+SIGNS: Final = {"heart_rate": 80.0, "spo2": 97.0, "pulse_rate": 80.0, "ibp_mean": 90.0}
 PRESSURE: Final = Prior(130.0, 12.0, 4.0, 43_200.0)
 
 
@@ -47,6 +52,7 @@ def measure() -> Outcome:
             at_least=True,
         )
     _pushed(outcome, "personal baseline, twice a day", *_baselines(), DAY // 2, DAY // 12)
+    _gated(outcome)
     outcome.add("state of a stream, stored", len(RecordStack().to_bytes()), "B", target=1024.0)
     outcome.add("memory of a stream, pure Python", _memory(), "B")
     return outcome
@@ -133,3 +139,32 @@ def _memory() -> float:
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     return taken / len(stacks)
+
+
+def _gated(outcome: Outcome) -> None:
+    """The quality gate and its twin on the same readings: all signals of all beds, every second."""
+    import numpy as np
+
+    from rules.detectors.quality_batch import BatchedGate, Signal
+
+    chance = np.random.default_rng(1)
+    streams = [Signal(f"p{bed}", "monitor", metric) for bed in range(BEDS) for metric in SIGNS]
+    numbers, usual = np.arange(len(streams)), np.tile(list(SIGNS.values()), BEDS)
+    batched, scalar = BatchedGate(streams), Gate()
+    spent = [0.0, 0.0]
+    for second in range(BATCHES // 2):
+        times = np.full(len(streams), (second + 1) * SECOND)
+        values = usual + chance.integers(-2, 3, len(streams))
+        rows = Rows.of(
+            (*s, v, t, t, 0) for s, v, t in zip(streams, values.tolist(), times.tolist(), strict=True)
+        )
+        begun = time.process_time()
+        batched.judge(numbers, times, values)
+        between = time.process_time()
+        refine(scalar, rows, 0, 2**62)
+        ended = time.process_time()
+        if second:
+            spent = [spent[0] + ended - between, spent[1] + between - begun]
+    for name, taken in zip(("pure Python", "in batches"), spent, strict=True):
+        figure = taken / (BATCHES // 2 - 1) / len(streams) * 1e6
+        outcome.add(f"quality gate, {len(streams):,} streams, {name}", figure, "us")
