@@ -28,6 +28,7 @@ TARGET_US: Final = 5.0
 TARGET_PER_DAY: Final = 1.0
 STATE_BYTES: Final = 1024
 OXIMETER: Final = frozenset({"spo2", "pulse_rate"})
+DOUBTFUL: Final = "signal-doubtful"
 _ALWAYS: Final = 10**18
 
 
@@ -84,6 +85,10 @@ def _stay(out: Outcome, path: Path) -> None:
         out.add(f"alarms of the library a day, {name} the gate", len(found) / days, "/d")
     technical = [a for a in gated if a["rule"] == "signal-bad"]
     out.add("lost signals told instead", len(technical) / days, "/d")
+    doubtful = [a for a in gated if a["rule"] == DOUBTFUL]
+    hours = sum(min(a["end"], events[-1].now / SECOND) - a["start"] for a in doubtful) / 3600
+    note = f"{len(doubtful)}, present for {hours:.1f} h of {days * 24:.1f}"
+    out.add("signals in doubt for minutes, told", len(doubtful) / days, "/d", note=note)
     lost = [a for a in plain if not _still(a, gated) and _event(a, events)]
     words = "; ".join(f"{a['rule']} at {a['start']:.0f} s" for a in lost)
     out.add("events lost: below a limit, not 0", float(len(lost)), "", target=0.0, note=words)
@@ -104,9 +109,9 @@ def _recorded(path: Path) -> Iterable[Readings]:
         yield Readings(2 * seq + 1, at, rows, "gw", at)
 
 
-def _alarms(events: Iterable[Readings]) -> list[dict[str, Any]]:
-    """All alarms of the library: rule, start and end in seconds."""
-    engine = Engine(State.empty("bench", RuleSet(tuple(load_rules()))))
+def _alarms(events: Iterable[Readings], rules: RuleSet | None = None) -> list[dict[str, Any]]:
+    """All alarms of the rules, or of the library: rule, start and end in seconds."""
+    engine = Engine(State.empty("bench", rules or RuleSet(tuple(load_rules()))))
     found: dict[str, dict[str, Any]] = {}
     for event in events:
         for t in (*engine.step(Tick(event.seq - 1, event.now)), *engine.step(event)):
@@ -141,13 +146,21 @@ def _named(alarms: Iterable[dict[str, Any]]) -> str:
 def _pressures(out: Outcome, path: Path) -> None:
     """No recorded pressure is put aside, however low, so that no hypotension can be lost."""
     gate, bad, doubted, n = Gate(), 0, 0, 0
+    records: dict[str, list[Readings]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             at, metric, known = round(float(row["time"]) * SECOND), row["metric"], METRICS[row["metric"]]
             value = float(row["value"])
             rows = refine(gate, Rows.of([(row["patient"], "line", metric, value, at, at, 0)]), 0, _ALWAYS)
+            events = records.setdefault(row["patient"], [])
+            one = Rows.of([("p", "line", metric, value, at, at, 0)])
+            events.append(Readings(2 * len(events) + 1, at, one, "gw", at))
             n += 1
             doubted += bool(rows.quality[0] & Quality.SUSPECT)
             bad += bool(rows.quality[0] & Quality.BAD) and known.low <= value <= known.high
     out.add("arterial pressures put aside", float(bad), "", target=0.0, note=f"of {n:,} in 60 records")
     out.add("arterial pressures doubted", doubted / max(n, 1) * 100, "%")
+    rules = RuleSet(tuple(r for r in load_rules() if r.id == DOUBTFUL))
+    told = sum(len(_alarms(events, rules)) for events in records.values())
+    days = sum(events[-1].now - events[0].now for events in records.values()) / SECOND / DAY
+    out.add("pressures in doubt for minutes, told", told / days, "/d", note=f"{told} in {days:.1f} days")
