@@ -16,6 +16,7 @@ from cloud_ingest.books import Books
 from cloud_ingest.channels.base import Channel
 from cloud_ingest.config_publisher import ConfigPublisher
 from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.ordering import rules_of
 from cloud_ingest.device_health.remaining_life import Learned
 from cloud_ingest.device_health.rounds import HealthRounds
 from cloud_ingest.facts import Facts
@@ -218,6 +219,7 @@ class CloudService:
             clock=self.clock,
             telemetry=self.telemetry,
             lives=lives,
+            rules=rules_of(self.settings.work_orders),
         )
 
     def _expect_signs(self) -> None:

@@ -31,11 +31,12 @@ from dashboards.fleet_models import (
     OrderDraft,
     OrderNote,
     OrderPage,
+    OrderRule,
     QualityPage,
     Utilisation,
     WorkOrder,
 )
-from dashboards.fleet_views import day_view, hidden_frame, note_text, seen_rows
+from dashboards.fleet_views import day_view, hidden_frame, note_text, rules_view, seen_rows
 from dashboards.watch_models import DeviceWatch
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError, UplinkError
@@ -190,6 +191,11 @@ class CloudFleet:
             )
 
         return await self._fleet(read)
+
+    async def order_rules(self, scope: Scope) -> Sequence[OrderRule]:
+        """See the port."""
+        del scope
+        return rules_view(self._service.health.rules)
 
     async def work_order(self, scope: Scope, key: str) -> WorkOrder | None:
         """See the port."""

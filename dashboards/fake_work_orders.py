@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedOrders
+from cloud_ingest.device_health.ordering import RULES, OrderRules
 from dashboards.backend import DirectoryError
-from dashboards.fleet_models import FindingView, OrderDraft, OrderNote, OrderPage, WorkOrder
-from dashboards.fleet_views import draft_text, note_text
+from dashboards.fleet_models import FindingView, OrderDraft, OrderNote, OrderPage, OrderRule, WorkOrder
+from dashboards.fleet_views import draft_text, note_text, rules_view
 from dashboards.models import Device, Ward
 from hearthward.core.clock import Clock, iso
 from hearthward.core.ids import Ids
@@ -27,6 +29,7 @@ class FakeWorkOrders:
 
     def __init__(self) -> None:
         self._findings: defaultdict[str, dict[str, FindingView]] = defaultdict(dict)
+        self.work_rules: OrderRules = RULES
         self._work: defaultdict[str, dict[str, WorkOrder]] = defaultdict(dict)
 
     # of the fake itself
@@ -64,6 +67,11 @@ class FakeWorkOrders:
             total=len(found),
             states=Counter(o.state for o in every),
         )
+
+    async def order_rules(self, scope: Scope) -> Sequence[OrderRule]:
+        """See the port."""
+        del scope
+        return rules_view(self.work_rules)
 
     async def work_order(self, scope: Scope, key: str) -> WorkOrder | None:
         """See the port."""

@@ -26,6 +26,7 @@ __all__ = [
     "OrderDraft",
     "OrderNote",
     "OrderPage",
+    "OrderRule",
     "QualityPage",
     "QualityRow",
     "Utilisation",
@@ -193,6 +194,16 @@ class WorkOrder(_View):
     done: Instant | None = None
     done_by: str = ""
     notes: list[OrderNote] = Field(default_factory=list, description="oldest first")
+
+
+class OrderRule(_View):
+    """When a rule opens a work order for a finding of a kind."""
+
+    kind: FindingKind
+    opens: bool = Field(description="false: only people do")
+    confidence: Share = Field(description="from which confidence on")
+    held_days: float = Field(description="once it was found in each round for so long")
+    within_days: int | None = Field(description="not before its date is so near; null: at once")
 
 
 class OrderPage(_View):

@@ -14,6 +14,7 @@ from dashboards.fleet_models import (
     FrameView,
     OrderDraft,
     OrderPage,
+    OrderRule,
     QualityPage,
     Utilisation,
     WorkOrder,
@@ -85,6 +86,10 @@ class FleetPort(Protocol):
 
     async def work_orders(self, scope: Scope, asked: AskedOrders) -> OrderPage:
         """Work orders: not done before done, earliest due first; done ones newest first."""
+        ...
+
+    async def order_rules(self, scope: Scope) -> Sequence[OrderRule]:
+        """When a rule opens a work order, one for each kind of finding."""
         ...
 
     async def work_order(self, scope: Scope, key: str) -> WorkOrder | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
+from cloud_ingest.device_health.ordering import OrderRules
 from cloud_ingest.device_health.standing import own_metric
 from cloud_ingest.device_health.sums import (
     DAY_NS,
@@ -25,6 +26,7 @@ from dashboards.fleet_models import (
     FrameView,
     Look,
     OrderDraft,
+    OrderRule,
     QualityPage,
     QualityRow,
     Utilisation,
@@ -40,6 +42,7 @@ __all__ = [
     "note_text",
     "quality_page",
     "reasons_of",
+    "rules_view",
     "seen_rows",
     "use_page",
 ]
@@ -61,6 +64,11 @@ def day_view(sums: DaySums) -> DeviceDay:
         **_said(sums.doubts),
         **{name: _look(one) for name, one in sums.signals.items()},
     )
+
+
+def rules_view(rules: OrderRules) -> list[OrderRule]:
+    """When a rule opens a work order, as it is shown."""
+    return [OrderRule(kind=kind, **asdict(rule)) for kind, rule in rules.items()]
 
 
 def _look(one: SignalDay) -> Look:

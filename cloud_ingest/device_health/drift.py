@@ -19,6 +19,8 @@ WEAK_DBM: Final = -85.0
 """Mean of the last days. Receivers must take -70 dBm (Bluetooth Core 5.4, Vol 6 A 4.1); usual ones lose
 packets from about -90 on, so 5 dB are left."""
 WEAK_DAYS: Final = 3
+UNHEARD_DAYS: Final = 3
+"""Of a radio that is unheard for longer nothing is said: a bad day may not last for want of another."""
 FALL_DB: Final = 10.0
 """Ten times less power in the window."""
 ACT_DAYS: Final = 14
@@ -79,7 +81,7 @@ def link_finding(points: Sequence[tuple[int, float]], today: int) -> Finding | N
     """Of (day, mean dBm) by day: whether the radio is weak, or has become much weaker; None else."""
     used = [(day, value) for day, value in points if day > today - WINDOW]
     newest = [value for _, value in used[-WEAK_DAYS:]]
-    if len(newest) < WEAK_DAYS:
+    if len(newest) < WEAK_DAYS or used[-1][0] < today - UNHEARD_DAYS:
         return None
     mean = fmean(newest)
     slope = slope_of(used)

@@ -24,6 +24,8 @@ FEWEST_NEWER: Final = 2
 """So many of its kind run the newer firmware: a single one may be on trial."""
 FIRMWARE: Final = 0.9
 """Not all that is newer is for every device of a profile."""
+ROLL_OUT_DAYS: Final = 90
+"""A quarter: longer than others try it out, and no device is left two releases behind."""
 
 
 def calibration_finding(calibrated: int, every_days: int, today: int) -> Finding | None:
@@ -75,7 +77,7 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in findall(r"\d{1,9}", text))[:6]
 
 
-def firmware_finding(own: str, peers: Collection[str]) -> Finding | None:
+def firmware_finding(own: str, peers: Collection[str], today: int) -> Finding | None:
     """Whether several others of the same profile run a newer one; None: not known, or none."""
     mine = version_of(own)
     newer = [v for v in peers if mine and version_of(v) > mine and len(version_of(v)) == len(mine)]
@@ -89,4 +91,4 @@ def firmware_finding(own: str, peers: Collection[str]) -> Finding | None:
         "en": f"Firmware {own}; {counts[newest]} others of its kind run {newest}",
         "zh": f"固件为 {own}；同类设备中有 {counts[newest]} 台为 {newest}",  # noqa: RUF001 - Chinese punctuation
     }
-    return Finding("firmware", evidence, FIRMWARE, text)
+    return Finding("firmware", evidence, FIRMWARE, text, proposed=(today + ROLL_OUT_DAYS) * DAY_NS)

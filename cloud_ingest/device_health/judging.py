@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from cloud_ingest.device_health.asking import FindingKind
 from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of, level_of
 from cloud_ingest.device_health.drift import drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import dropout_finding
@@ -14,20 +12,7 @@ from cloud_ingest.device_health.due import calibration_finding, firmware_finding
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.sums import DaySums, SignalName, day_of
 
-__all__ = ["ORDERED_FROM", "Known", "judged", "opens_order"]
-
-ORDERED_FROM: Final[Mapping[FindingKind, float]] = {
-    # kind -> from which confidence a work order is opened by itself. Not of a weak link or older firmware:
-    # the one may be the place, the other is a decision; somebody opens one with a click.
-    "battery": 0.9,
-    "temperature": 0.9,
-    "voltage": 0.9,
-    "dropouts": 0.99,
-    "bias": 0.95,
-    "calibration": 1.0,
-    "offline": 1.0,
-    "life": 0.9,
-}
+__all__ = ["Known", "judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +53,7 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
         drift_finding("voltage", of("voltage"), today),
         link_finding(of("rssi"), today),
         dropout_finding(days, known.peers, today),
-        firmware_finding(known.firmware, known.firmwares),
+        firmware_finding(known.firmware, known.firmwares, today),
         known.life,
     ]
     if known.worn is not None:
@@ -76,8 +61,3 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
     if known.calibrated is not None and known.every_days is not None:
         found.append(calibration_finding(known.calibrated, known.every_days, today))
     return [finding for finding in (*found, *known.compared) if finding is not None], battery
-
-
-def opens_order(finding: Finding) -> bool:
-    """Whether a rule opens a work order for it."""
-    return finding.confidence >= ORDERED_FROM.get(finding.kind, 2.0)

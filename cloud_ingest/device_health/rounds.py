@@ -22,6 +22,7 @@ from cloud_ingest.device_health.judging import Known, judged
 from cloud_ingest.device_health.life import life_finding
 from cloud_ingest.device_health.links import LinkBook
 from cloud_ingest.device_health.order_telling import OrderTelling
+from cloud_ingest.device_health.ordering import RULES, OrderRules
 from cloud_ingest.device_health.remaining_life import Learned
 from cloud_ingest.device_health.span_sums import SpanBook
 from cloud_ingest.device_health.standing import standing_of
@@ -69,7 +70,10 @@ class _Round:
 
 
 class HealthRounds:
-    """Of one tenant. ``links`` gathers what gateways tell between two writings; ``spans`` adds up days."""
+    """Of one tenant. ``links`` gathers what gateways tell between two writings; ``spans`` adds up days.
+
+    ``rules`` say which findings open a work order.
+    """
 
     def __init__(  # noqa: PLR0913 - everything it looks at
         self,
@@ -84,11 +88,12 @@ class HealthRounds:
         clock: Clock,
         telemetry: Telemetry,
         lives: Mapping[str, Learned] | None = None,
+        rules: OrderRules = RULES,
     ) -> None:
         self._tenant, self._records, self._catalog = tenant, records, catalog
         self._gateways, self._around, self._orders = gateways, around, orders
         self._clock, self._telemetry = clock, telemetry
-        self._lives = lives or {}
+        self._lives, self.rules = lives or {}, rules
         self._gathering = Gathering(tenant, records, store)
         self.links = LinkBook()
         self.spans = SpanBook(tenant, records)
@@ -276,7 +281,8 @@ class HealthRounds:
         def write(session: Session) -> int:
             kept.set_standings(session, self._tenant, standings)
             fleet = self._records.fleet(session)
-            return len(kept.keep_findings(fleet, self._tenant, found, settled=made.settled))
+            opened = kept.keep_findings(fleet, self._tenant, found, settled=made.settled, rules=self.rules)
+            return len(opened)
 
         return await self._records.run(write)
 

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.findings import Finding
-from cloud_ingest.device_health.judging import opens_order
 from cloud_ingest.device_health.kept_days import day_of_row
 from cloud_ingest.device_health.links import LinkDay, joined_signal
+from cloud_ingest.device_health.ordering import RULES, OrderRules, opens_order
 from cloud_ingest.device_health.sums import DOUBTS, DaySums, SignalDay, SignalName, day_of
 from cloud_ingest.loss_ledger import CLONE, DOUBT, DUPLICATE, LATE, REFUSED, STORED
 from cloud_ingest.records.fleet_models import (
@@ -250,7 +250,12 @@ def prune_days(session: Session, tenant: str, now: int) -> None:
 
 
 def keep_findings(
-    fleet: WorkOrders, tenant: str, found: Mapping[str, Sequence[Finding]], *, settled: bool = True
+    fleet: WorkOrders,
+    tenant: str,
+    found: Mapping[str, Sequence[Finding]],
+    *,
+    settled: bool = True,
+    rules: OrderRules = RULES,
 ) -> list[str]:
     """Bring the findings of these devices up to date; the ids of work orders that a rule opened.
 
@@ -282,7 +287,8 @@ def keep_findings(
             if row.proposed is None or finding.kind in ESTIMATED:
                 row.proposed = finding.proposed
             session.flush()
-            if row.work_order is None and opens_order(finding):
+            about = row.confidence, row.proposed, row.opened, fleet.now
+            if row.work_order is None and opens_order(rules[finding.kind], *about):
                 opened += _ordered(fleet, scope, row)
     for row in held.values():
         _gone(fleet, scope, row)

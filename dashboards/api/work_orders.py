@@ -11,7 +11,7 @@ from cloud_ingest.device_health.asking import AskedOrders, OrderState
 from dashboards.access import Context, Guard
 from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
-from dashboards.fleet_models import OrderDraft, OrderPage, WorkOrder
+from dashboards.fleet_models import OrderDraft, OrderPage, OrderRule, WorkOrder
 from dashboards.problems import ERROR_RESPONSES, MissingError, Problem
 from hearthward.trust.access import Action
 
@@ -76,6 +76,12 @@ async def get_orders(
 async def post_order(context: Work, body: OrderDraft) -> WorkOrder:
     """Open one, for a finding or of one's own accord."""
     return await open_order(context, body)
+
+
+@router.get("/rules")
+async def get_rules(context: See) -> list[OrderRule]:
+    """When a rule opens a work order, for each kind of finding; what the site's settings say."""
+    return list(await context.backend.order_rules(context.scope))
 
 
 @router.get("/{work}")

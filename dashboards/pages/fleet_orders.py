@@ -48,6 +48,7 @@ async def orders(request: Request, context: See) -> Response:
         "fleet_orders.html",
         asked=asked,
         found=found,
+        rules=await context.backend.order_rules(context.scope),
         now=context.backend.clock.now_ns(),
         wards=[w for w in wards if isinstance(w, Ward)],
         hands=await hands_of(context),

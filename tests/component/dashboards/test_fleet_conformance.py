@@ -11,6 +11,7 @@ import pytest
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedOrders, AskedSpan, FindingKind
 from cloud_ingest.device_health.kept_days import row_of_day
+from cloud_ingest.device_health.ordering import RULES
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
 from cloud_ingest.records import models as rows
 from dashboards.backend import DirectoryError
@@ -374,6 +375,12 @@ async def test_work_is_opened_given_to_somebody_and_done(side: FleetSide):
     assert [o.id for o in mine.items] == [order.id]
     again = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding="f1"))
     assert again.id != order.id  # the first is done
+
+
+async def test_when_a_rule_opens_work_is_told(side: FleetSide):
+    found = await side.backend.order_rules(SCOPE)
+    assert [(r.kind, r.held_days) for r in found if r.held_days] == [("link", 7.0), ("firmware", 30.0)]
+    assert [r.kind for r in found] == list(RULES)
 
 
 async def test_what_another_has_is_taken_over_only_by_saying_from_whom(side: FleetSide):

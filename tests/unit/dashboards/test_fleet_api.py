@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cloud_ingest.device_health.asking import FINDING_KINDS
+from cloud_ingest.device_health.ordering import OrderRule
 from hearthward.trust.access import Role
 from tests.unit.dashboards.webworld import World, world
 
@@ -106,6 +108,23 @@ async def test_work_goes_its_way_and_every_step_is_audited():
             "comment",
             "done",
         ]
+
+
+async def test_when_a_rule_opens_a_work_order_is_told_as_the_site_has_it():
+    async with world() as made:
+        made.backend.work_rules = {**made.backend.work_rules, "firmware": OrderRule(0.9, opens=False)}
+        rules = {rule.pop("kind"): rule for rule in await got(made, "work-orders/rules")}
+        assert set(rules) == set(FINDING_KINDS)
+        assert rules["link"] == {"opens": True, "confidence": 0.9, "held_days": 7.0, "within_days": None}
+        assert not rules["firmware"]["opens"]
+        async with made.client(made.principal(Role.ENGINEER), cookie=True) as client:
+            page = (await client.get("/fleet/orders")).text
+            chinese = (await client.get("/fleet/orders", headers={"accept-language": "zh"})).text
+        table = page.split('id="rules"')[1]
+        assert ">radio link</a></th>" in table
+        assert "7 days" in table
+        assert table.count("never: people open it") == 1
+        assert "规则何时自动开立" in chinese
 
 
 async def test_who_would_take_anothers_work_is_told_whose_it_is_and_has_to_say_so():

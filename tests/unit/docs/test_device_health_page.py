@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from dataclasses import replace
 from typing import get_args
 
 from cloud_ingest.channels.base import Message
 from cloud_ingest.channels.webhook import body_of
+from cloud_ingest.device_health.asking import FINDING_KINDS
 from cloud_ingest.device_health.order_telling import KINDS, SUBJECTS, Step, step_of
+from cloud_ingest.device_health.ordering import RULES, rules_of
 from cloud_ingest.records.fleet_models import WorkNote, WorkOrder
 from cloud_ingest.records.work_orders import TOLD, Note
 from hearthward.core.clock import parse_iso
+from hearthward.core.settings import CloudSettings
 from tests.unit.docs.pages import ROOT, blocks, table
 
 PAGE = (ROOT / "docs" / "device-health.md").read_text("utf-8")
@@ -46,6 +52,28 @@ def test_a_step_is_told_as_it_is_shown():
         work=step.work,
     )
     assert json.loads(body_of(message)) == json.loads(text)
+
+
+def test_when_a_rule_opens_a_work_order_is_as_shipped():
+    rows = {kind.strip("`"): said for kind, *said in table(PAGE, "kind of finding")}
+    assert rows == {kind: [f"{rule.confidence:g}", f"{rule.held_days:g}"] for kind, rule in RULES.items()}
+    assert all(rule.opens and rule.within_days is None for rule in RULES.values())
+
+
+def test_a_site_s_own_rules_are_set_as_shown():
+    (text,) = blocks(PAGE, "toml")
+    own = rules_of(CloudSettings.model_validate(tomllib.loads(text)["cloud"]).work_orders)
+    changed = {kind: rule for kind, rule in own.items() if rule != RULES[kind]}
+    assert changed == {
+        "link": replace(RULES["link"], held_days=14),
+        "calibration": replace(RULES["calibration"], within_days=10),
+        "firmware": replace(RULES["firmware"], opens=False),
+    }
+
+
+def test_every_finding_stands_there():
+    kinds = " ".join(row[0] for row in table(PAGE, "kind", "when"))
+    assert set(re.findall("`([a-z]+)`", kinds)) == set(FINDING_KINDS)
 
 
 def test_every_step_that_is_told_stands_there_with_its_kind():

@@ -15,7 +15,7 @@ from cloud_ingest.device_health.due import (
     version_of,
 )
 from cloud_ingest.device_health.findings import date_of
-from cloud_ingest.device_health.judging import opens_order
+from cloud_ingest.device_health.ordering import RULES
 from cloud_ingest.device_health.slopes import slope_of
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay
 from hearthward.core.clock import SECOND
@@ -239,20 +239,26 @@ class TestDue:
         assert hourly.confidence == 1.0
         away = offline_finding(now - 2 * DAY_NS, 0, 3600.0, "gateway_offline", now)
         assert away is not None
-        assert not opens_order(away)  # it would be one for each device of a gateway
-        assert opens_order(hourly)
+        rule = RULES["offline"].confidence
+        assert away.confidence < rule <= hourly.confidence  # it would be one for each device of a gateway
         never = offline_finding(None, now - 5 * DAY_NS, None, "none", now)
         assert never is not None
         assert never.text["en"].startswith("Not heard since it was put on")
 
     def test_versions_are_compared_by_their_numbers(self) -> None:
         assert version_of("V1.02b3") == (1, 2, 3)
-        made = firmware_finding("1.9.0", ["1.10.0", "1.10.0", "1.9.0", "2.0.0"])
+        made = firmware_finding("1.9.0", ["1.10.0", "1.10.0", "1.9.0", "2.0.0"], TODAY)
         assert made is not None
+        assert made.proposed == (TODAY + 90) * DAY_NS
         assert (made.evidence["newest"], made.evidence["devices"]) == ("1.10.0", 2)
-        assert firmware_finding("1.10.0", ["1.10.0", "1.9.0"]) is None
-        assert firmware_finding("", ["1.0", "1.0"]) is None
-        assert firmware_finding("1.0", ["nightly", "nightly"]) is None
+        assert firmware_finding("1.10.0", ["1.10.0", "1.9.0"], TODAY) is None
+        assert firmware_finding("", ["1.0", "1.0"], TODAY) is None
+        assert firmware_finding("1.0", ["nightly", "nightly"], TODAY) is None
+
+    def test_a_radio_that_is_not_heard_any_more_is_not_called_weak_for_it(self) -> None:
+        weak = falling(TODAY - 5, -90.0, 0.0, 3)  # the last three days ago
+        assert link_finding(weak, TODAY) is not None
+        assert link_finding(weak, TODAY + 1) is None
 
 
 def test_every_finding_is_told_in_both_languages() -> None:
@@ -265,10 +271,11 @@ def test_every_finding_is_told_in_both_languages() -> None:
         bias_finding("spo2", bias_of([-6.0] * 30), "b", TODAY),
         calibration_finding(0, 365, TODAY),
         offline_finding(0, 0, None, "none", now),
-        firmware_finding("1.0", ["1.1", "1.1"]),
+        firmware_finding("1.0", ["1.1", "1.1"], TODAY),
     ]
     for finding in made:
         assert finding is not None
+        assert finding.proposed is not None
         assert finding.text.keys() == {"en", "zh"}
         assert any(ord(letter) > 0x4E00 for letter in finding.text["zh"])
         assert 0 < finding.confidence <= 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.ordering import RULES, OrderRule
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, day_of
 from cloud_ingest.loss_ledger import LATE, STORED, Count
 from cloud_ingest.records import Records
@@ -87,6 +88,35 @@ def test_nobody_is_newly_silent_while_backlogs_may_be_on_their_way(records: Reco
     row = records.run_now(lambda s: s.get(WorkOrder, ("main", order)))
     assert row is not None
     assert row.state == "open"
+
+
+def test_a_weak_radio_opens_an_order_once_it_has_lasted_and_no_bad_day_does(
+    records: Records, keep: Keep, clock: EventClock
+):
+    weak = finding("link", 0.99, START + 14 * DAY_NS)
+    for _ in range(6):  # six days, then a good one
+        assert keep(weak) == []
+        clock.advance(86_400)
+    assert keep() == []
+    for _ in range(7):
+        assert keep(weak) == []
+        clock.advance(86_400)
+    (order,) = keep(weak)
+    row = records.run_now(lambda s: s.get(WorkOrder, ("main", order)))
+    assert row is not None
+    assert (row.kind, row.opened_by, row.due) == ("link", None, START + 14 * DAY_NS)
+    assert keep(weak) == []
+
+
+def test_a_site_s_own_rules_open_orders(records: Records):
+    own = {**RULES, "firmware": OrderRule(0.9), "offline": OrderRule(1.0, opens=False)}
+    found = {"d-w1": [finding("firmware", 0.9), finding()]}
+    (order,) = records.run_now(
+        lambda s: kept.keep_findings(records.fleet(s), "main", found, rules=own)  # type: ignore[arg-type]
+    )
+    row = records.run_now(lambda s: s.get(WorkOrder, ("main", order)))
+    assert row is not None
+    assert row.kind == "firmware"
 
 
 def test_a_backlog_changes_a_day_long_gone(records: Records, clock: EventClock):
