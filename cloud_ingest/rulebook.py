@@ -27,8 +27,9 @@ from hearthward.trust.access import Principal, Scope
 from rules import Rule, RuleSet
 from rules.examples import failures
 from rules.loader import load_files, load_rule
+from rules.stages import misfits_with
 
-__all__ = ["Entry", "RuleHistory", "Rulebook", "Shipped", "Trial", "tried"]
+__all__ = ["Entry", "RuleHistory", "Rulebook", "Shipped", "Trial", "staged", "tried"]
 
 TRIAL_NS: Final = 7 * 86_400 * SECOND
 """How far back a trial is compared with the rule in force."""
@@ -149,13 +150,21 @@ class Rulebook:
     async def advance(self, scope: Scope, release: str, act: Act, *, who: Principal) -> RuleRelease:
         """Take a release one step further; the caller puts ``rules_in_force`` in force, holding ``turn``.
 
-        Raises ConfigError: not there, no such step from its state, or examples that fail (before a trial);
-        AccessError.
+        Raises ConfigError: not there, no such step, examples that fail (before a trial), or a stage of an
+        alarm that does not fit the other (before a trial, and before it is in force); and AccessError.
         """
         if act == "shadow":
             row = await self._records.read(lambda s: self._releases(s).get(self._system, release))
             tried(row.source)
-        return await self._records.run(lambda s: self._releases(s).advance(scope, release, act, who=who))
+
+        def write(session: Session) -> RuleRelease:
+            releases = self._releases(session)
+            row = releases.advance(scope, release, act, who=who)
+            if act in {"shadow", "activate"}:
+                staged(self._content(session, row), self._entries(session, 0).values(), act)
+            return row
+
+        return await self._records.run(write)
 
     # -- within a session
 
@@ -252,3 +261,15 @@ def tried(text: str) -> None:
     if wrong:
         msg = "; ".join(wrong)
         refuse("text", msg, code="examples", value=msg)
+
+
+def staged(rule: Rule, entries: Iterable[Entry], act: Act) -> None:
+    """Raise ConfigError where ``rule`` raises, or is raised by, one that it does not fit.
+
+    For a trial the others are those in force or on trial, to be put in force those in force.
+    """
+    known = {e.id: e.rule or e.shown for e in entries if e.rule is not None or act == "shadow"}
+    wrong = list(misfits_with(rule, known))
+    if wrong:
+        msg = "; ".join(wrong)
+        refuse("text", msg, reason="conflict", code="stages", value=msg)

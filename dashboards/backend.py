@@ -100,6 +100,7 @@ REASONS: Final = {
     "state": "{field}: it is {value}; this step does not lead on from there",
     "trial": "{field}: {value} of this rule is on trial already; activate or withdraw it first",
     "examples": "{field}: its own examples fail: {value}",
+    "stages": "{field}: the stages of one alarm do not fit: {value}",
     "rule": "{field}: {value}",
     "wrong": "{field} is wrong",
     "elsewhere": "{field}: {value} does not work there",

@@ -15,7 +15,7 @@ from cloud_ingest.asof import limits_of
 from cloud_ingest.records.limits import LimitDraft, check_limit, check_order, check_reason
 from cloud_ingest.records.models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.releases import ON_TRIAL, Act, check_person, check_step
-from cloud_ingest.rulebook import TRIAL_NS, Entry, RuleHistory, Trial, tried
+from cloud_ingest.rulebook import TRIAL_NS, Entry, RuleHistory, Trial, staged, tried
 from dashboards.backend import DirectoryChanged, DirectoryError, LiveEvent
 from dashboards.rule_models import Limit, Order, Release, RuleDetail, RuleView
 from dashboards.rule_views import (
@@ -285,6 +285,8 @@ class FakeRules(ABC):
             if act == "shadow":
                 tried(row.source)
             state = check_step(act, row.state, row.author, who)
+            if act in {"shadow", "activate"}:
+                staged(self._book(scope).contents[row.hash][0], self._entries(scope).values(), act)
         except ConfigError as error:
             refuse_for_web(error)
         self._advance(scope, row, act, who)

@@ -9,7 +9,7 @@ from rules.conditions import Repeat
 from rules.document import nearest
 from rules.rule import Rule
 
-__all__ = ["misfits"]
+__all__ = ["misfits", "misfits_with"]
 
 _GRAVER: Final = ("low", "medium", "high")
 
@@ -32,3 +32,12 @@ def misfits(rule: Rule, others: Mapping[str, Rule]) -> Iterator[str]:
         yield f"{other.id!r} asks for a second measurement: it has an alarm of its own"
     if not set(rule.inputs) & set(other.inputs):
         yield f"{other.id!r} looks at none of this rule's signals"
+
+
+def misfits_with(rule: Rule, others: Mapping[str, Rule]) -> Iterator[str]:
+    """The same of ``rule`` among ``others``, whose rule of its id it replaces, and of those that raise it."""
+    known = {**others, rule.id: rule}
+    yield from (f"raises: {wrong}" for wrong in misfits(rule, known))
+    for other in known.values():
+        if other.raises == rule.id:
+            yield from (f"{other.id!r} raises it: {wrong}" for wrong in misfits(other, known))

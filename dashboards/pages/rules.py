@@ -36,6 +36,9 @@ REASONS: Final = {
     "state": N_("it is {value}; this step does not lead on from there"),
     "trial": N_("another release of this rule is on trial: {value}; activate or withdraw it first"),
     "examples": N_("its own examples fail: {value}"),
+    "stages": N_(
+        "the stages of one alarm do not fit: {value}; put the other one in force first, or mend this one"
+    ),
     "rule": N_("the rule is not accepted: {value}"),
 }
 TRIALS: Final = 50

@@ -124,6 +124,24 @@ async def advance(side: Side, release: Release, *acts: tuple[Act, Principal]) ->
     return done
 
 
+async def test_a_stage_of_an_alarm_has_to_fit_the_other_one(side: Side):
+    await furnish(side)
+    raising = RULE.replace("max_lateness_s: 3600\n", "max_lateness_s: 3600\nraises: spo2-low\n")
+    deep = raising.replace("id: spo2-low", "id: spo2-deep").replace("value: 89", "value: 85")
+    wrong = await side.backend.draft_rule(
+        SCOPE, deep.replace("raises: spo2-low", "raises: none"), note="", who=LI
+    )
+    with pytest.raises(DirectoryError, match="there is no rule") as caught:
+        await advance(side, wrong, ("shadow", LI))
+    assert (caught.value.field, caught.value.code) == ("text", "stages")
+    assert caught.value.value.startswith("raises: there is no rule 'none'")
+    (row,) = await side.backend.releases(SCOPE)
+    assert row.state == "draft"
+    made = await side.backend.draft_rule(SCOPE, deep.replace("version: 2", "version: 3"), note="", who=LI)
+    done = await advance(side, made, ("shadow", LI), ("approve", MAX), ("activate", MAX))
+    assert done.state == "active"
+
+
 async def test_a_release_from_draft_into_force_and_back(side: Side):
     await furnish(side)
     backend = side.backend

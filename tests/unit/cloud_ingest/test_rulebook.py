@@ -102,6 +102,65 @@ async def test_what_is_released_is_in_force_after_a_restart(
     await records.close()
 
 
+DEEP = (
+    RULE.replace("id: spo2-low", "id: spo2-deep")
+    .replace("value: 89", "value: 85")
+    .replace("max_lateness_s: 3600\n", "max_lateness_s: 3600\nraises: spo2-low\n")
+)
+
+
+async def refused(book: Rulebook, source: str, *acts: tuple[Act, Principal]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        await release(book, source, *acts)
+    assert caught.value.details["code"] == "stages"
+    assert caught.value.details["reason"] == "conflict"
+    return str(caught.value.details["value"])
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        (
+            DEEP.replace("raises: spo2-low", "raises: spo2-lo"),
+            "raises: there is no rule 'spo2-lo' (did you mean",
+        ),
+        (DEEP.replace("priority: high", "priority: low"), "raises: 'spo2-low' is of high priority already"),
+    ],
+    ids=["unknown", "less urgent"],
+)
+async def test_a_stage_that_does_not_fit_is_not_even_tried(book: Rulebook, source: str, wrong: str):
+    assert wrong in await refused(book, source, ("shadow", LI))
+    (row,) = await book.releases()
+    assert row.state == "draft", "nothing is half done"
+    assert [r.key for r in await book.rules_in_force()] == ["site-own", "spo2-low"]
+
+
+async def test_a_stage_is_tried_beside_the_trial_of_the_other_but_put_in_force_after_it(book: Rulebook):
+    base = RULE.replace("id: spo2-low", "id: brand-new")
+    deep = DEEP.replace("raises: spo2-low", "raises: brand-new")
+    other = await release(book, base, ("shadow", LI))
+    made = await release(book, deep, ("shadow", LI), ("approve", MAX))
+    with pytest.raises(ConfigError, match="raises: there is no rule 'brand-new'") as caught:
+        await book.advance(SYSTEM, made, "activate", who=MAX)
+    assert caught.value.details["code"] == "stages"
+    assert {r.state for r in await book.releases()} == {"shadow", "approved"}
+    for act, who in ACTIVE[1:]:
+        await book.advance(SYSTEM, other, act, who=who)
+    await book.advance(SYSTEM, made, "activate", who=MAX)
+    assert (await book.rules_in_force()).by_id["spo2-deep"].raises == "brand-new"
+
+
+async def test_what_a_stage_raises_is_not_replaced_by_what_it_does_not_fit(book: Rulebook):
+    deep = DEEP.replace("priority: high", "priority: medium").replace("raises: spo2-low", "raises: brand-new")
+    base = RULE.replace("id: spo2-low", "id: brand-new").replace("priority: high", "priority: low")
+    await release(book, base, *ACTIVE)
+    await release(book, deep, *ACTIVE)
+    graver = base.replace("priority: low", "priority: high").replace("version: 2", "version: 3")
+    assert "'spo2-deep' raises it: 'brand-new' is of high priority already" in await refused(
+        book, graver, ("shadow", LI)
+    )
+
+
 async def test_a_rule_of_ones_own_is_gone_when_it_is_rolled_back(book: Rulebook):
     made = await release(book, RULE.replace("id: spo2-low", "id: brand-new"), *ACTIVE)
     assert "brand-new" in (await book.rules_in_force()).by_id
