@@ -9,25 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from rules.detectors.exactly import Array, numbered, rounds
 from rules.detectors.levels import FLOOR, SETTLED, Levels
 from rules.detectors.parameters import DEFAULTS, SHORTEST, Coefficients, Parameters
-from rules.detectors.record_stack import DAY, HOUR, HOURS, LARGEST, LATE_IN_A_ROW, PACE_FROM, PRIOR_RECORDS
+from rules.detectors.record_stack import (
+    DAY,
+    HOUR,
+    HOURS,
+    LARGEST,
+    LATE_IN_A_ROW,
+    PACE_FROM,
+    PRIOR_RECORDS,
+    Moment,
+)
 from rules.detectors.stored import pack, unpack
 
-__all__ = ["BatchedStacks"]
+__all__ = ["ROW", "BatchedStacks", "Forecast", "Made"]
 
 _AT_ONCE: Final = 4096
 """Readings whose columns lie within a core's cache."""
 _NEWEST, _PACE, _AGE, _LATE, _COUNT, _FROZEN, _BEGUN, _READINGS, _REJECTED, _LEVELS = range(10)
 _RECORDS = _LEVELS + len(Levels._fields)
-_ROW = _RECORDS + len(PRIOR_RECORDS)
+ROW: Final = _RECORDS + len(PRIOR_RECORDS)
+"""Numbers of a stream, but for intervals and levels of hours."""
 _STORED_INTERVALS = slice(_COUNT + 1, _COUNT + 1 + PACE_FROM)
 _SETTINGS: Final = ("hour_days", "calm", "chatter", "mature", "threshold", "warm_up", "gap", "cap")
+
+
+class Made(NamedTuple):
+    """What readings make of their streams: rows of numbers, levels of hours, intervals with their places."""
+
+    rows: Array
+    hours: Array
+    levels: Array
+    intervals: Sequence[tuple[int, int, float]] = ()
+
+
+class Forecast(NamedTuple):
+    """The scores of one reading of each of several streams, and what ``BatchedStacks.learn`` learns of them.
+
+    ``moment`` is as ``RecordStack`` has one, with arrays for numbers; of a ``first`` reading there is none.
+    """
+
+    scores: Array
+    moment: Moment
+    first: Array
+    made: Made
 
 
 class BatchedStacks:
@@ -49,7 +80,7 @@ class BatchedStacks:
         self.parameters = (parameters,) if isinstance(parameters, Parameters) else tuple(parameters)
         self.day_starts = day_starts
         self.group = np.zeros(streams, np.intp) if group is None else np.asarray(group, np.intp)
-        self._rows = np.zeros((streams, _ROW))
+        self._rows = np.zeros((streams, ROW))
         self._intervals = np.zeros((streams, PACE_FROM))
         self._hours = np.full((streams, HOURS), np.nan)
         self._rows[:, _NEWEST] = np.nan
@@ -79,6 +110,19 @@ class BatchedStacks:
         self._hours[stream] = numbers[-HOURS:]
         self._rows[stream] = numbers[: _COUNT + 1] + numbers[_STORED_INTERVALS.stop : -HOURS]
 
+    def shift(self, stream: int, by: float) -> None:
+        """All readings of a stream were taken so much (s) later than told."""
+        self._rows[stream, _NEWEST] += by
+
+    def watched(self, streams: Array) -> Array:
+        """For how long these streams have been known in seconds, as ``RecordStack.watched``."""
+        return self._rows[streams, _AGE] * self._rows[streams, _PACE]
+
+    def usual(self, stream: int) -> float | None:
+        """As ``RecordStack.usual``."""
+        row = self._rows[stream]
+        return float(row[_LEVELS + Levels._fields.index("slow")]) if row[_BEGUN] else None
+
     def update(self, streams: Array, times: Array, values: Array) -> Array:
         """The scores of a batch of readings (numbers of streams, seconds, values), in order; all are learned.
 
@@ -99,38 +143,53 @@ class BatchedStacks:
 
     def _part(self, streams: Array, times: Array, values: Array) -> Array:
         good = (np.abs(values) <= LARGEST) & (np.abs(times) <= LARGEST)
-        if not good.all():
-            self._rows[streams[~good], _REJECTED] += 1.0
-            scores = np.zeros(len(streams))
-            if good.any():
-                scores[good] = self._part(streams[good], times[good], values[good])
-            return scores
+        if good.all():
+            found = self.forecast(streams, times, values)
+            self.learn(streams, found.made)
+            return found.scores
+        self._rows[streams[~good], _REJECTED] += 1.0
+        scores = np.zeros(len(streams))
+        if good.any():
+            scores[good] = self._part(streams[good], times[good], values[good])
+        return scores
+
+    def forecast(self, streams: Array, times: Array, values: Array) -> Forecast:
+        """What readings up to ``LARGEST``, each of another stream, would make of their streams."""
         columns = np.ascontiguousarray(self._rows[streams].T)
-        hour = np.minimum(((times - self.day_starts) % DAY / HOUR).astype(np.intp), HOURS - 1)
+        hours = np.minimum(((times - self.day_starts) % DAY / HOUR).astype(np.intp), HOURS - 1)
         columns[_READINGS] += 1.0
         group = self.group[streams]
         settings = self._of(self._settings, group)
-        known = self._tick(columns, times, streams, settings[_SETTINGS.index("gap")])
+        known, intervals = self._tick(columns, times, streams, settings[_SETTINGS.index("gap")])
         new = columns[_BEGUN] == 0.0
         began = columns[:, new] if new.any() else None
-        usual = self._hours[streams, hour]
-        scores, level = self._judge(columns, values, known, usual, group, settings)
+        scores, level, moment = self._judge(
+            columns, values, known, self._hours[streams, hours], group, settings
+        )
         if began is not None:
             began[_AGE], began[_BEGUN] = 1.0, 1.0
             began[_LEVELS : _LEVELS + 7] = values[new]
             columns[:, new], scores[new], level[new] = began, 0.0, values[new]
-        self._rows[streams] = columns.T
-        self._hours[streams, hour] = level
-        return scores
+        return Forecast(scores, moment, new, Made(columns.T, hours, level, intervals))
 
-    def _tick(self, columns: Array, times: Array, streams: Array, gap: Array) -> Coefficients:
+    def learn(self, streams: Array, made: Made) -> None:
+        """Make of these streams what was forecast of them."""
+        self._rows[streams] = made.rows
+        self._hours[streams, made.hours] = made.levels
+        for stream, count, elapsed in made.intervals:
+            self._intervals[stream, count] = elapsed
+
+    def _tick(
+        self, columns: Array, times: Array, streams: Array, gap: Array
+    ) -> tuple[Coefficients, list[tuple[int, int, float]]]:
         elapsed = times - columns[_NEWEST]
         later, earlier = elapsed > 0.0, elapsed < 0.0
-        for n in np.flatnonzero(later & (columns[_COUNT] < PACE_FROM)):
-            count = int(columns[_COUNT, n])
-            self._intervals[streams[n], count] = elapsed[n]
+        intervals = []
+        for n in np.flatnonzero(later & (columns[_COUNT] < PACE_FROM)).tolist():
+            stream, count, newest = int(streams[n]), int(columns[_COUNT, n]), float(elapsed[n])
+            intervals.append((stream, count, newest))
             columns[_COUNT, n] = count + 1
-            columns[_PACE, n] = median(self._intervals[streams[n], : count + 1].tolist())
+            columns[_PACE, n] = median([*self._intervals[stream, :count].tolist(), newest])
         late = np.where(later, 0.0, columns[_LATE] + earlier)
         reset = earlier & (late >= LATE_IN_A_ROW)
         columns[_LATE] = np.where(reset, 0.0, late)
@@ -138,7 +197,7 @@ class BatchedStacks:
         paces = np.where(later & (columns[_PACE] > 0.0), elapsed / columns[_PACE], 0.0)
         known = self._known(_quantised(paces, gap), self.group[streams])
         columns[_AGE] = np.where(columns[_FROZEN] == 0.0, columns[_AGE] + known.elapsed, columns[_AGE])
-        return known
+        return known, intervals
 
     def _of(self, table: Array, group: Array) -> Array:
         """One row a setting: numbers where there is one group, else what each reading's group has."""
@@ -160,9 +219,9 @@ class BatchedStacks:
 
     def _judge(
         self, columns: Array, values: Array, known: Coefficients, usual: Array, group: Array, settings: Array
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, Array, Moment]:
         hour_days, calm, chatter, mature, threshold, warm_up, _, cap = settings
-        old = Levels(*columns[_LEVELS:_RECORDS].copy())
+        old, records = Levels(*columns[_LEVELS:_RECORDS].copy()), columns[_RECORDS:].copy()
         age, unseen = columns[_AGE], np.isnan(usual)
         learning = columns[_FROZEN] == 0.0
         off = np.where(unseen, 0.0, values - usual)
@@ -171,20 +230,21 @@ class BatchedStacks:
         level = np.where(unseen, values, usual + spent / (1.0 + spent) * off)
         weights = self._of(self._weights, group)
         total = weights[0] * np.minimum(cap, beyond)
-        for n, z in enumerate(statistics):
-            record = columns[_RECORDS + n]
+        for n, (z, record) in enumerate(zip(statistics, records, strict=True)):
             excess = np.where(record > 0.0, np.minimum(cap, z / record - 1.0), cap)
             total += weights[n + 1] * np.where(z > record, excess, 0.0)
             columns[_RECORDS + n] = np.where(learning, np.maximum(record * known.keep_record, z), record)
-        total = np.where(age < warm_up, 0.0, total)
+        heard = age >= warm_up
+        total = np.where(heard, total, 0.0)
         fresh = np.maximum(0.0, total - calm * old.calm)
         share = 1.0 / (1.0 + chatter * old.chatter) * (age / (age + mature))
-        columns[_LEVELS:_RECORDS] = new._replace(
+        columns[_LEVELS:_RECORDS] = new = new._replace(
             calm=np.maximum(old.calm * known.keep_calm, total),
             chatter=old.chatter * known.keep_chatter + fresh,
         )
         evidence = fresh * share
-        return evidence / (evidence + threshold), np.where(learning, level, usual)
+        moment = Moment(values, old, new, usual, beyond, statistics, tuple(records), total, share, heard)
+        return evidence / (evidence + threshold), np.where(learning, level, usual), moment
 
 
 def _quantised(paces: Array, gap: Array) -> Array:
