@@ -16,6 +16,8 @@ from bench.figures import Outcome
 from rules import Rows
 from rules.detectors import RecordStack
 from rules.detectors.baseline import DAY, SECOND, Baseline, Prior
+from rules.detectors.novelty import Novelty
+from rules.detectors.priors import POPULATION
 from rules.detectors.quality import Gate, refine
 
 __all__ = ["measure"]
@@ -28,10 +30,14 @@ MANY: Final = 20_000
 """Streams that are pushed in batches."""
 ONE_BY_ONE: Final = 1_000
 """Of which so many are pushed singly, too."""
+WARM: Final = 60
+"""Rounds until the detectors are heard."""
 HELD: Final = 20
+"""Rounds that are measured then."""
 BEDS: Final = 25_000
 """With ``SIGNS`` each, for the quality gate."""
 SIGNS: Final = {"heart_rate": 80.0, "spo2": 97.0, "pulse_rate": 80.0, "ibp_mean": 90.0}
+MINUTE: Final = 60 * SECOND
 PRESSURE: Final = Prior(130.0, 12.0, 4.0, 43_200.0)
 
 
@@ -52,6 +58,7 @@ def measure() -> Outcome:
             at_least=True,
         )
     _pushed(outcome, "personal baseline, twice a day", *_baselines(), DAY // 2, DAY // 12)
+    _pushed(outcome, "unusual, each minute", *_novelties(), MINUTE, SECOND)
     _gated(outcome)
     outcome.add("state of a stream, stored", len(RecordStack().to_bytes()), "B", target=1024.0)
     outcome.add("memory of a stream, pure Python", _memory(), "B")
@@ -104,6 +111,13 @@ def _baselines() -> tuple[Any, Callable[[], Any]]:
     return BatchedBaselines(MANY, kind), lambda: Baseline(*kind)
 
 
+def _novelties() -> tuple[Any, Callable[[], Any]]:
+    from rules.detectors.novelty_batch import BatchedNovelties, Kind
+
+    kind = Kind("above", MINUTE, POPULATION["ibp_systolic"])
+    return BatchedNovelties(MANY, kind), lambda: Novelty(*kind)
+
+
 def _pushed(outcome: Outcome, name: str, twin: Any, make: Callable[[], Any], every: int, jitter: int) -> None:
     """Readings a second of the twin and of the scalar, each reading within ``jitter`` ns of its time."""
     import numpy as np
@@ -111,9 +125,9 @@ def _pushed(outcome: Outcome, name: str, twin: Any, make: Callable[[], Any], eve
     chance = np.random.default_rng(1)
     streams, scalars = np.arange(MANY), [make() for _ in range(ONE_BY_ONE)]
     batched, singly = [], []
-    for n in range(2 * HELD):
+    for n in range(WARM + HELD):
         times = 1_700_000_000 * SECOND + n * every + chance.integers(0, jitter, MANY)
-        values = chance.normal(130.0, 4.0, MANY)
+        values = chance.normal(125.0, 4.0, MANY)
         begun = time.process_time()
         twin.push(streams, times, values)
         batched.append(time.process_time() - begun)
@@ -122,7 +136,7 @@ def _pushed(outcome: Outcome, name: str, twin: Any, make: Callable[[], Any], eve
         for scalar, at, value in few:
             scalar.push(at, value, frozen=False)
         singly.append(time.process_time() - begun)
-    alone, together = ONE_BY_ONE / median(singly[HELD:]), MANY / median(batched[HELD:])
+    alone, together = ONE_BY_ONE / median(singly[WARM:]), MANY / median(batched[WARM:])
     outcome.add(f"{name}: pure Python", alone, "readings/s")
     outcome.add(f"{name}: {MANY:,} streams in batches", together, "readings/s")
     outcome.add(f"{name}: as many times as fast", together / alone, "", target=5.0, at_least=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Forecast(NamedTuple):
     """
 
     scores: Array
-    moment: Moment
+    moment: Any
     first: Array
     made: Made
 
@@ -219,7 +219,7 @@ class BatchedStacks:
 
     def _judge(
         self, columns: Array, values: Array, known: Coefficients, usual: Array, group: Array, settings: Array
-    ) -> tuple[Array, Array, Moment]:
+    ) -> tuple[Array, Array, Any]:
         hour_days, calm, chatter, mature, threshold, warm_up, _, cap = settings
         old, records = Levels(*columns[_LEVELS:_RECORDS].copy()), columns[_RECORDS:].copy()
         age, unseen = columns[_AGE], np.isnan(usual)
@@ -229,7 +229,7 @@ class BatchedStacks:
         spent = np.minimum(known.elapsed * columns[_PACE], HOUR) / (hour_days * HOUR)
         level = np.where(unseen, values, usual + spent / (1.0 + spent) * off)
         weights = self._of(self._weights, group)
-        total = weights[0] * np.minimum(cap, beyond)
+        total: Array = weights[0] * np.minimum(cap, beyond)
         for n, (z, record) in enumerate(zip(statistics, records, strict=True)):
             excess = np.where(record > 0.0, np.minimum(cap, z / record - 1.0), cap)
             total += weights[n + 1] * np.where(z > record, excess, 0.0)
@@ -243,7 +243,7 @@ class BatchedStacks:
             chatter=old.chatter * known.keep_chatter + fresh,
         )
         evidence = fresh * share
-        moment = Moment(values, old, new, usual, beyond, statistics, tuple(records), total, share, heard)
+        moment: Any = Moment(values, old, new, usual, beyond, statistics, tuple(records), total, share, heard)
         return evidence / (evidence + threshold), np.where(learning, level, usual), moment
 
 
