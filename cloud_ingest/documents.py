@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from cloud_ingest.attribution import Attribution, Span, load_attribution
 from cloud_ingest.contexts import contexts, ended_stays, expected_by_gateway
 from cloud_ingest.records.models import Bed, Device, Encounter, Gateway, Ward
+from cloud_ingest.records.relearned import relearned
 from firmware_profiles import Catalog
 from hearthward.core.clock import SECOND
+from rules.conditions import Unusual, leaves
 from rules.rule import RuleSet
 from rules.travelling import VERSION as DECISIONS
 
@@ -28,16 +30,23 @@ RECENT_NS: Final = 72 * 3600 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class RulesToSend:
-    """Those of a set that a gateway can decide by: about patients and devices, with their hash."""
+    """Those of a set that a gateway can decide by: about patients and devices, with their hash.
+
+    ``learning`` are the ids by which an alarm goes that something unusual has a part in.
+    """
 
     content: list[Any]
     hash: str
+    learning: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rules: RuleSet) -> RulesToSend:
         """The rules of a set, also those in shadow."""
         sent = RuleSet(tuple(r for r in rules if r.subject in {"patient", "device"}))
-        return cls([[_plain(r.content()), r.shadow] for r in sent], sent.hash)
+        asking = {r.id for r in sent if any(isinstance(leaf, Unusual) for leaf in leaves(r.condition))}
+        stages = {r.raises for r in sent if r.id in asking} | {r.id for r in sent if r.raises in asking}
+        learning = frozenset(filter(None, asking | stages))
+        return cls([[_plain(r.content()), r.shadow] for r in sent], sent.hash, learning)
 
 
 def bodies(
@@ -54,6 +63,7 @@ def bodies(
     known = {name: context for name, context in known.items() if name not in ended}
     expected = expected_by_gateway(session, tenant, now, catalog)
     places = _places(session, tenant, now)
+    levels = relearned(session, tenant, rules.learning, now)
     out = {}
     for gateway in session.scalars(select(Gateway).where(Gateway.tenant == tenant).order_by(Gateway.id)):
         mine = devices[gateway.id] if gateway.ended is None else []
@@ -69,6 +79,7 @@ def bodies(
             "contexts": {patient: _plain(context.content()) for patient, context in people.items()},
             "associations": [[s.device, s.patient, s.start, s.end] for s in spans],
             "decisions": DECISIONS,
+            "relearned": {patient: levels[patient] for patient in people if patient in levels},
             "places": {patient: places[patient] for patient in people if patient in places},
             "issued": now,
         }

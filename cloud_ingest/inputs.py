@@ -126,7 +126,8 @@ def _pack_configuration(event: Configuration) -> list[Any]:
     rules = None if event.rules is None else [[r.content(), r.shadow] for r in event.rules]
     contexts = [[key, None if c is None else c.content()] for key, c in sorted(event.contexts.items())]
     duty = None if event.duty is None else event.duty.content()
-    return [rules, sorted(event.closed_patients), contexts, duty]
+    relearn = sorted(event.relearn.items())
+    return [rules, sorted(event.closed_patients), contexts, duty, relearn]
 
 
 def _unpack_configuration(seq: int, now: int, body: list[Any]) -> Configuration:
@@ -136,7 +137,8 @@ def _unpack_configuration(seq: int, now: int, body: list[Any]) -> Configuration:
     if packed is not None:
         rules = RuleSet(tuple(Rule.from_content(content, shadow=shadow) for content, shadow in packed))
     known = {key: None if content is None else Context.of(content) for key, content in contexts}
-    return Configuration(seq, now, rules, frozenset(closed), known, duty)
+    relearn = {name: tuple(metrics) for name, metrics in (rest[1] if len(rest) > 1 else ())}
+    return Configuration(seq, now, rules, frozenset(closed), known, duty, relearn)
 
 
 def _pack_rows(rows: Rows) -> list[Any]:

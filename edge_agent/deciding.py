@@ -22,6 +22,7 @@ from edge_agent.annunciation.present import present
 from edge_agent.decision_store import Kept, StateStore
 from edge_agent.edge_config import Knowledge
 from edge_agent.keeping import Keeper, Outlet
+from edge_agent.relearning import Relearning
 from edge_agent.rests import Rests
 from edge_agent.steady import SteadyTime
 from hearthward.core.clock import SECOND, Clock
@@ -96,6 +97,7 @@ class EdgeDecider:
         self._boot, self._stepped = "", 0
         self._open: dict[str, LocalAlarm] = {}
         self._rests = Rests()
+        self._relearning = Relearning()
         self._poison = RangeSet()
         self._undecided = self._timers_failed = self._configured = self._anew = False
         self._failed: int | None = None
@@ -140,6 +142,7 @@ class EdgeDecider:
         elif self._document is None or knowledge.issued != self._document.issued:
             self._time.told(knowledge.issued)
         self._document, self._configured, self._anew = knowledge, True, True
+        self._relearning.tell({} if knowledge is None else knowledge.relearned)
         self._know()
         self._undecided = self._timers_failed = False
         self._poison = RangeSet()
@@ -182,7 +185,8 @@ class EdgeDecider:
         await self._keeper.keep(self._kept)
 
     def _kept(self) -> Kept:
-        return Kept(self._boot, self._stepped, self._engine.state.to_bytes())
+        state, relearned = self._engine.state.to_bytes(), self._relearning.kept()
+        return Kept(self._boot, self._stepped, state, relearned=relearned)
 
     # -- start
 
@@ -211,6 +215,7 @@ class EdgeDecider:
             state = shifted(state, -ahead)
             self._time.was_set(-ahead)
         self._engine = Engine(state or State.empty(self.gateway), responding=False)
+        self._relearning.resume(() if state is None else self._keeper.relearned)
 
     async def _recall(self) -> None:
         """Find again where the newest readings stand that are in the state already."""
@@ -246,6 +251,8 @@ class EdgeDecider:
             self._work.set()  # what is expected since when is to be put right before anything is silent
             return
         try:
+            if self._stepped >= self._outbox.accepted:
+                self._relearn()
             self._timers(self._time.now() - (0 if self._clock.event_driven else LAG_NS))
         except _Lost:
             await self._go_back()
@@ -318,6 +325,7 @@ class EdgeDecider:
         right, came = self._time.righted(decode_block(block.payload))
         self._rests.note(right, block.first)
         self._timers(min(came))
+        self._relearn(min(came))
         last = max(came)
         rows = knowledge.rows(right, last)
         self._follow(self._engine.step(Readings(block.first, last, rows, self.gateway, last)))
@@ -392,6 +400,25 @@ class EdgeDecider:
         # whoever has left has done so in the cloud, which knows why; here they are only told no more
         self._follow([t for t in found if t.patient not in closed])
         self._look()
+        self._keeper.hurry()
+
+    def _relearn(self, until: int | None = None) -> None:
+        """Learn anew what the cloud has found to be usual now, as far as the readings have come."""
+        if not (found := self._relearning.take(until)):
+            return
+        at = self._time.now() if until is None else until
+        known = self._engine.state.subjects
+        for patient, metrics in found.items():
+            for metric in metrics:
+                if patient in known and metric in known[patient].series:
+                    self._telemetry.count("edge_levels_relearned_total", metric=metric)
+        try:
+            self._follow(self._engine.step(Configuration(self._stepped, at, None, relearn=found)))
+        except Exception as error:
+            log.exception("the rules failed on a new level, which is left out")
+            self._telemetry.count("edge_relearn_failed_total")
+            self._relearning.refuse(found)
+            raise _Lost from error
         self._keeper.hurry()
 
     def _restore(self) -> None:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgpack
 
+from edge_agent.relearning import Level
 from hearthward.core.errors import RuleError, StoreUnavailable
 from rules.state import State
 
@@ -19,9 +20,9 @@ __all__ = ["DecisionStore", "Kept", "StateStore"]
 
 log = logging.getLogger(__name__)
 
-_VERSION: Final = 2
-_FORMER: Final = 1
-"""Without the words; still read."""
+_VERSION: Final = 3
+_FORMER: Final = frozenset({1, 2})
+"""Without the words, without the levels; still read."""
 _DIGEST: Final = 16
 
 
@@ -29,13 +30,15 @@ _DIGEST: Final = 16
 class Kept:
     """The state after the block that ends with number ``stepped`` of the outbox ``boot``, as bytes.
 
-    ``words`` are the newest decisions as they travelled (``edge_agent.retelling``).
+    ``words`` are the newest decisions as they travelled (``edge_agent.retelling``), ``relearned`` the levels
+    that the state has learned anew (``edge_agent.relearning``).
     """
 
     boot: str
     stepped: int
     state: bytes
     words: tuple[bytes, ...] = ()
+    relearned: tuple[Level, ...] = ()
 
     def encode(self) -> bytes:
         """Kept -> bytes, with a digest before them."""
@@ -51,11 +54,13 @@ class Kept:
             raise RuleError(msg)
         try:
             version, boot, stepped, state, *more = msgpack.unpackb(zlib.decompress(packed))
-            kept = cls(boot, stepped, state, *(tuple(words) for words in more))
+            words, relearned = [*more, [], []][:2]
+            levels = tuple((patient, metric, at) for patient, metric, at in relearned)
+            kept = cls(boot, stepped, state, tuple(words), levels)
         except Exception as error:
             msg = f"it cannot be read: {type(error).__name__}"
             raise RuleError(msg) from error
-        if version not in {_VERSION, _FORMER}:
+        if version not in {_VERSION, *_FORMER}:
             msg = f"it is of version {version!r:.20}; this software reads {_VERSION}"
             raise RuleError(msg)
         return kept, State.from_bytes(state)

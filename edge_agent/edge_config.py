@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hearthward.core.codes import METRICS
@@ -26,7 +27,8 @@ class Knowledge:
 
     ``devices`` are the gateway's own, ``places`` where patients are as people call it; ``digest`` is the
     document's, ``issued`` when the cloud made it (UTC ns; 0: not known). ``decisions`` is the version of
-    ``rules.travelling`` up to which that cloud reads what is decided here.
+    ``rules.travelling`` up to which that cloud reads what is decided here, ``relearned`` says of which
+    patients' signals it has found a new level to be usual, and when (UTC ns, its clock).
     """
 
     digest: str
@@ -37,6 +39,7 @@ class Knowledge:
     places: dict[str, str]
     issued: int = 0
     decisions: int = PLAIN
+    relearned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def shifted(self, by: int) -> Knowledge:
         """The same as told by a clock that shows ``by`` ns more than the cloud's.
@@ -103,6 +106,10 @@ def knowledge_of(document: ConfigDocument) -> Knowledge | None:
             {_text(patient): _text(place) for patient, place in body.get("places", {}).items()},
             _integer(body.get("issued", 0)),
             _integer(body.get("decisions", PLAIN)),
+            {
+                _text(patient): {_text(metric): _integer(at) for metric, at in levels.items()}
+                for patient, levels in body.get("relearned", {}).items()
+            },
         )
     except Exception as error:
         msg = f"configuration document: its rules cannot be read ({type(error).__name__}: {error})"

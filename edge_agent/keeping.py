@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from edge_agent.decision_store import Kept, StateStore
+from edge_agent.relearning import Level
 from edge_agent.retelling import Key, Words
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreRejected, StoreUnavailable
@@ -127,6 +128,11 @@ class Keeper:
         if self._kept is None or self._kept.boot != boot:
             return None
         return State.from_bytes(self._kept.state)
+
+    @property
+    def relearned(self) -> tuple[Level, ...]:
+        """The levels that the state kept last has learned anew."""
+        return () if self._kept is None else self._kept.relearned
 
     def stepped(self, boot: str, otherwise: int) -> int:
         """The last number of the outbox that is in the state kept last; of another outbox: ``otherwise``."""

@@ -181,6 +181,7 @@ class Configuration:
     """What holds from now on; alarms of ``closed_patients`` (encounter ended) are reset.
 
     ``rules`` and ``duty`` None: as before. ``contexts`` has those that changed; None takes one away.
+    ``relearn``: of these subjects' signals the usual is learned anew.
     """
 
     seq: int
@@ -189,6 +190,7 @@ class Configuration:
     closed_patients: frozenset[str] = frozenset()
     contexts: Mapping[str, Context | None] = field(default_factory=dict)
     duty: Duty | None = None
+    relearn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,6 +320,9 @@ class Work:
             self.episodes.replan(name, subject, max(self.now, subject.clock), told)
             self.settle(name, subject)
         self.episodes.forget_old_rules()
+        for name, metrics in sorted(event.relearn.items()):
+            for metric in metrics:
+                self.relearn(name, metric)
 
     def _recontext(self, event: Configuration) -> set[str]:
         """Take over contexts; returns the subjects for whom something changed."""

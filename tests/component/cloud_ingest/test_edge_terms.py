@@ -1,10 +1,12 @@
-"""A gateway that decides alone, and the cloud that hears of it later: both explain the alarm alike."""
+"""What is unusual, at a gateway and in the cloud: explained alike, and told when it has become the usual."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
+from cloud_ingest.level_watch import ACTOR
 from cloud_ingest.why import Why
 from cloud_ingest.why_desk import WhyDesk
 from edge_agent import CloudTrust, ConfigStore, DecisionStore, EdgeAgent, EdgeDecider, Outbox
@@ -47,6 +49,11 @@ def deciding(box: Outbox, folder: Path, telemetry: Telemetry) -> dict[str, objec
     return {"decider": build, "trust": CloudTrust(folder / "trusted", clock=SystemClock())}
 
 
+def runs_its_document(agent: EdgeAgent, cloud: Cloud) -> bool:
+    newest, running = cloud.service.publisher.document(GATEWAY), agent.document
+    return newest is not None and running is not None and running.digest == newest.digest
+
+
 async def why(cloud: Cloud, patient: str) -> Why:
     """Why the patient's only alarm is there."""
     (alarm,) = await cloud.service.alarms(SCOPE, patient=patient)
@@ -87,4 +94,40 @@ async def test_what_a_gateway_found_unusual_while_it_was_alone_is_explained_in_t
                 assert other.code == "no_reading"
                 assert [n["en"] for n in found.notes if "terms" in n["en"]] == []
             assert cloud.telemetry.value("decisions_without_terms_total") == 0
+    await box.close()
+
+
+async def test_a_new_level_reaches_the_gateway_once_through_restarts_of_both(tmp_path: Path):
+    telemetry, port = Telemetry(), free_port()
+    for name in ("cloud", "edge"):
+        (tmp_path / name).mkdir()
+    folder, store = tmp_path / "edge", ConfigStore(tmp_path / "edge" / "config")
+    box = await Outbox.open(
+        folder / "outbox", clock=SystemClock(), ids=RandomIds(), telemetry=telemetry, max_bytes=4 << 20
+    )
+
+    def learned() -> float:
+        return telemetry.value("edge_levels_relearned_total", metric="spo2")
+
+    async with Nats(tmp_path, port):
+        async with running(tmp_path / "cloud", port, rules=RULES) as cloud:
+            async with gateway(box, store, port, telemetry, **deciding(box, folder, telemetry)) as (agent, _):
+                await eventually(lambda: agent.document is not None)
+                for n in range(41):
+                    await agent.accept(measured(50 - n, 96 + n % 2 if n < 40 else 84))
+                await eventually(lambda: bool(cloud.service.pipeline.state.active()))
+                await box.drained()
+            (alarm,) = cloud.service.pipeline.state.active()
+            await cloud.service.act("relearn", alarm=alarm.id, actor=ACTOR, to="spo2")
+        assert learned() == 0, "nobody was there to hear of it"
+        for _ in range(2):
+            async with (
+                running(tmp_path / "cloud", port, fresh=False, rules=RULES) as cloud,
+                gateway(box, store, port, telemetry, **deciding(box, folder, telemetry)) as (agent, _),
+            ):
+                await eventually(lambda: learned() == 1)
+                await eventually(partial(runs_its_document, agent, cloud))
+                await agent.accept(measured(0, 84))
+                await box.drained()
+    assert learned() == 1
     await box.close()

@@ -172,6 +172,7 @@ WORD = Adopt(
         Configuration(7, 99, RuleSet((rule(delay_s=2.5),))),
         Configuration(7, 99, RuleSet((rule(), replace(rule(delay_s=9.0), shadow=True)))),
         Configuration(7, 99, None, contexts={"p1": CONTEXT, "p2": None, "gateway:gw-1": Context()}),
+        Configuration(7, 99, None, relearn={"p1": ("heart_rate", "spo2"), "p2": ("spo2",)}),
         Adopt(7, 99, "alm_e", "p1", "spo2-low", 5, 6, {"spo2": 84.0}, {"en": "low", "zh": "低"}),
         WORD,
     ],
@@ -184,6 +185,11 @@ def test_what_version_3_said_of_a_gateways_alarm_is_read():
     body = ["alm_e", "p1", "spo2-low", 5, 6, [["spo2", 84.0]], [["en", "low"]]]
     found = decode_input(7, "adopt", msgpack.packb([3, 99, body]))
     assert found == Adopt(7, 99, "alm_e", "p1", "spo2-low", 5, 6, {"spo2": 84.0}, {"en": "low"})
+
+
+def test_a_configuration_of_version_4_has_no_new_levels():
+    _, now, body = msgpack.unpackb(encode_input(Configuration(7, 99, None, relearn={"p1": ("spo2",)})))
+    assert decode_input(7, "configuration", msgpack.packb([4, now, body[:-1]])) == Configuration(7, 99, None)
 
 
 def test_what_version_4_said_of_a_gateways_alarm_is_read():

@@ -16,7 +16,7 @@ from rules import State
 from tests.unit.edge_agent.decided import RULES
 
 STATE = State.empty("gw-1", RULES).to_bytes()
-KEPT = Kept("boot-1", 42, STATE, (b"a word", b"another"))
+KEPT = Kept("boot-1", 42, STATE, (b"a word", b"another"), (("pat_1", "spo2", 7), ("pat_2", "spo2", 9)))
 
 
 def test_what_is_kept_comes_back(tmp_path: Path):
@@ -33,10 +33,11 @@ def test_what_is_kept_comes_back(tmp_path: Path):
     assert [p.name for p in store.path.parent.iterdir()] == [store.path.name]
 
 
-def test_the_file_of_the_release_before_has_no_words():
-    packed = zlib.compress(msgpack.packb([1, "boot-1", 42, STATE]))
-    raw = hashlib.blake2b(packed, digest_size=16).digest() + packed
-    assert Kept.decode(raw)[0] == Kept("boot-1", 42, STATE)
+def test_the_files_of_releases_before_have_no_words_or_no_levels():
+    for version, words in ((1, []), (2, [[b"a word"]])):
+        packed = zlib.compress(msgpack.packb([version, "boot-1", 42, STATE, *words]))
+        raw = hashlib.blake2b(packed, digest_size=16).digest() + packed
+        assert Kept.decode(raw)[0] == Kept("boot-1", 42, STATE, *map(tuple, words))
     assert Kept.decode(KEPT.encode())[0] == KEPT
 
 

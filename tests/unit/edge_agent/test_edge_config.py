@@ -56,6 +56,8 @@ def test_a_document_of_an_earlier_cloud_has_none(rules: Any):
         ({"devices": [{}]}, "body"),
         ({"places": {"pat_1": 3}}, "body"),
         ({"decisions": "2"}, "body"),
+        ({"relearned": {"pat_1": {"spo2": "now"}}}, "body"),
+        ({"relearned": {"pat_1": 7}}, "body"),
     ],
 )
 def test_what_cannot_be_read_is_refused_as_a_whole(change: dict[str, Any], reason: str):

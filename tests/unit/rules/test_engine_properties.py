@@ -208,7 +208,9 @@ def _configuration(draw: st.DrawFn, seq: int, now: int) -> Configuration:
     )
     rules = draw(st.sampled_from([None, RuleSet(RULES), RuleSet(RULES[:9]), RuleSet(CHANGED)]))
     closed = draw(st.sampled_from([frozenset[str](), frozenset({"q"})]))
-    return Configuration(seq, now, rules, closed, {"p": draw(st.sampled_from([context, None]))})
+    known = {"p": draw(st.sampled_from([context, None]))}
+    relearn = draw(st.sampled_from([{}, {"p": ("heart_rate", "spo2"), "x": ("spo2",)}, {"q": ("spo2",)}]))
+    return Configuration(seq, now, rules, closed, known, relearn=relearn)
 
 
 CHANGED: tuple[Rule, ...] = (
