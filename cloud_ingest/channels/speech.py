@@ -15,7 +15,7 @@ __all__ = ["KEYS", "Key", "Outcome", "answer_twiml", "call_twiml"]
 
 Key = Literal["accept", "reject", "repeat"]
 KEYS: Final[Mapping[str, Key]] = {"1": "accept", "2": "reject", "9": "repeat"}
-Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key", "risen", "failed"]
+Outcome = Literal["accepted", "rejected", "ended", "taken", "tested", "other_key", "risen", "open", "failed"]
 
 WAIT_S: Final = 10
 """How long a key is waited for after the text."""
@@ -65,6 +65,11 @@ _ANSWERS: Final[Mapping[Outcome, Mapping[str, str]]] = {
     "risen": {
         "en": "The alarm has become graver since this call. It is not accepted. Please use the app. Goodbye.",
         "zh": "本次呼叫之后报警已加重，尚未被接受，请使用应用。再见。",
+    },
+    "open": {
+        "en": "You have answered this call before. The alarm is present, and nobody has accepted it. "
+        "Please use the app. Goodbye.",
+        "zh": "您已应答过本次呼叫。报警仍在持续，尚无人接受，请使用应用。再见。",
     },
     "failed": {
         "en": "Your answer could not be recorded. The alarm is not accepted. Please use the app. Goodbye.",

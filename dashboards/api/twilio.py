@@ -200,13 +200,15 @@ async def _act(caller: Context, found: Called, key: Answer) -> Outcome:
 async def _standing(caller: Context, found: Called) -> tuple[Outcome, str]:
     """How the alarm stands for somebody who has answered before."""
     alarm = await caller.backend.alarm(scope_of(caller.who), found.alarm)
-    if alarm is None or alarm.condition == "inactive":
+    if alarm is None or alarm.condition != "active":
         return "ended", ""
     if alarm.accepted_by == caller.who.user:
         return "accepted", ""
     if alarm.accepted_by is not None:
         return "taken", alarm.accepted_name or ""
-    return ("rejected", "") if caller.who.name in alarm.rejected else ("ended", "")
+    if found.risen:
+        return "risen", ""  # what they have answered is not what is present now
+    return ("rejected", "") if caller.who.name in alarm.rejected else ("open", "")
 
 
 def _twiml(document: str) -> Response:

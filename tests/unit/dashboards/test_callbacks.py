@@ -136,8 +136,29 @@ async def test_who_gave_an_alarm_back_does_not_take_it_again_by_an_old_call():
         key = phone.made.ids["main", "alarmA"]
         await phone.made.backend.answer(SCOPE, key, Act("release", "usr_li"))
         phone.made.backend.calls[TOKEN] = replace(phone.made.backend.calls[TOKEN], answered=True)
-        await phone.press("1")
+        assert "The alarm is present, and nobody has accepted it" in await phone.press("1")
         assert (await alarm_of(phone.made)).accepted_by is None
+
+
+@pytest.mark.parametrize("key", ["1", "2"])
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "graver since this call. It is not accepted"), ("zh", "报警已加重")]
+)
+async def test_who_has_answered_before_a_rise_is_told_of_it_at_the_next_key(
+    key: str, language: str, said: str
+):
+    """It said that the alarm was over, when it was graver and nobody had accepted it."""
+    async with line(language=language) as phone:
+        await phone.press("1")
+        alarm = await alarm_of(phone.made)
+        raised = {"accepted_by": None, "accepted_name": None, "accepted_at": None}
+        phone.made.backend.put_alarm("main", alarm.model_copy(update=raised))
+        calls = phone.made.backend.calls
+        calls[TOKEN] = replace(calls[TOKEN], answered=True, risen=True)
+        assert said in await phone.press(key)
+        assert (await alarm_of(phone.made)).accepted_by is None
+        await phone.made.backend.answer(SCOPE, alarm.id, Act("accept", "usr_weber"))
+        assert "Dr Weber" in await phone.press(key)
 
 
 async def test_somebody_else_was_quicker():
