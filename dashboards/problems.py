@@ -59,6 +59,7 @@ CONFLICTS: Final = frozenset(
         "many",
         "disabled",
         "gateway",
+        "stages",
     }
 )
 """Codes of a DirectoryError that say that something else stands in the way."""

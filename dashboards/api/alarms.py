@@ -60,6 +60,18 @@ class NoteBody(Proof):
     note: str = Field("", max_length=500, examples=["on my way"])
 
 
+class TakeBody(NoteBody):
+    """For what responsibility is taken."""
+
+    seen: str | None = Field(
+        None,
+        max_length=64,
+        description="`rule` of the alarm as it was seen: where a graver stage has begun since, it is "
+        "refused with 409, so that nobody takes what they have not seen; left out, it is taken as it is",
+        examples=["ibp-mean-low"],
+    )
+
+
 class SayBody(Proof):
     """What is to be kept with the alarm."""
 
@@ -167,13 +179,13 @@ def _without_addresses(found: AlarmDetail) -> AlarmDetail:
 
 
 @router.post("/alarms/{alarm}/accept", responses=ANSWERED)
-async def accept(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+async def accept(request: Request, context: Take, alarm: str, body: TakeBody | None = None) -> Alarm:
     """Take responsibility for an active alarm that nobody has yet; it is not silenced by that."""
     return await _answer(request, context, alarm, "accept", body)
 
 
 @router.post("/alarms/{alarm}/take-over", responses=ANSWERED)
-async def take_over(request: Request, context: Take, alarm: str, body: NoteBody | None = None) -> Alarm:
+async def take_over(request: Request, context: Take, alarm: str, body: TakeBody | None = None) -> Alarm:
     """Take responsibility from whoever has it."""
     return await _answer(request, context, alarm, "take_over", body)
 
@@ -235,21 +247,29 @@ async def _answer(
     """Act for whoever asks; a request that comes again with the same ``Idempotency-Key`` acts once."""
     person = await acting(context, request.app.state.unlocks, body)
     await alarm_of(context, alarm)  # the wall shows it, whoever stands before it
+    seen = (body.seen or "") if isinstance(body, TakeBody) else ""
     said = body.note if isinstance(body, NoteBody | SayBody) else ""
     act = Act(kind, person.who.user, said, until, to)
     key = request.headers.get(HEADER, "")
     who = person.who.tenant, person.who.user
     repeats: Repeats = request.app.state.repeats
-    return await repeats.once(who, key, (alarm, kind, said, to), partial(answer_alarm, person, alarm, act))
+    do = partial(answer_alarm, person, alarm, act, seen=seen)
+    return await repeats.once(who, key, (alarm, kind, said, to, seen), do)
 
 
-async def answer_alarm(person: Acting, key: str, act: Act) -> Alarm:
-    """Answer for a person, audited. Raises AccessError, MissingError, RuleError."""
+async def answer_alarm(person: Acting, key: str, act: Act, *, seen: str = "") -> Alarm:
+    """Answer for a person, audited. Raises AccessError, MissingError, RuleError.
+
+    ``seen`` is the rule that the alarm was shown with to who takes it; empty: nothing is known of that.
+    """
     context = person.context
     found = await alarm_of(context, key)
     equipment = is_equipment(found.patient)
     action = Action.ANSWER_TECHNICAL_ALARM if equipment else ACTIONS[act.kind]  # type: ignore[index]
     await context.demand(action, "alarm", patient=None if equipment else found.patient, target=key)
+    if seen and found.rises and found.rises[-1].rule == found.rule != seen:
+        msg = f"it is {found.rule!r} now, graver than {seen!r}, which was seen: look at it and take it then"
+        raise RuleError(msg, code="risen", alarm=key, rule=found.rule)
     if act.kind == "redirect" and not await _may_be_asked(context, act.to, found):
         msg = f"{act.to!r} does not work here, or may not answer this alarm: choose somebody else"
         raise RuleError(msg, code="unknown_user", to=act.to)

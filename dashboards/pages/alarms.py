@@ -159,8 +159,6 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
         raise MissingError(kind="act", key=act)
     form = {k: str(v).strip() for k, v in (await request.form()).items()}
     until = context.backend.clock.now_ns() + LONGEST_S["pause_audio"] * SECOND
-    if kind in TAKING and _risen(found := await alarm_of(context, alarm), form.get("shown", "")):
-        return await _show(request, context, found, refused=REFUSED["risen"])
     asked = Act(
         kind,
         context.who.user,
@@ -169,7 +167,8 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
         to=form.get("to", ""),
     )
     try:
-        await answer_alarm(Acting(context), alarm, asked)
+        seen = form.get("shown", "") if kind in TAKING else ""
+        await answer_alarm(Acting(context), alarm, asked, seen=seen)
     except RuleError as error:
         code = str(error.details.get("code"))
         found = await alarm_of(context, alarm)
@@ -178,11 +177,6 @@ async def answer(request: Request, context: Do, alarm: str, act: str) -> Respons
         return await _show(request, context, found, refused=refused)
     back = safe_path(form.get("next")) or f"/alarms/{alarm}?done={kind}"
     return RedirectResponse(back, status_code=303)
-
-
-def _risen(found: AlarmDetail, shown: str) -> bool:
-    """Whether a graver stage of it began that the page did not show on which somebody takes it."""
-    return bool(shown and found.rises) and found.rises[-1].rule == found.rule != shown
 
 
 async def _show(

@@ -448,3 +448,38 @@ async def test_who_takes_an_alarm_on_a_page_of_before_its_rise_sees_that_first()
         assert (await client.get("/api/v1/alarms/risen")).json()["accepted_by"] is None
         seen = await client.post("/alarms/risen/accept", data={"shown": "spo2-very-low"})
         assert seen.status_code == 303
+
+
+@pytest.mark.parametrize("act", ["accept", "take-over"])
+async def test_who_takes_an_alarm_by_the_api_may_say_what_they_saw(act: str):
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        rise = AlarmRise(at=T0 + 40 * S, priority="high", rule="spo2-very-low", text={"en": "SpO2 78 < 80"})
+        risen = alarm(made.ids["main", "patientA"], "risen", rises=[rise])
+        made.backend.put_alarm("main", risen.model_copy(update={"rule": "spo2-very-low"}))
+        path = f"/api/v1/alarms/risen/{act}"
+        refused = await client.post(path, json={"seen": "spo2-low"})
+        assert refused.status_code == 409
+        (field,) = refused.json()["errors"]
+        assert (field["field"], field["code"]) == ("alarm", "risen")
+        assert "'spo2-very-low' now, graver than 'spo2-low'" in field["message"]
+        found = (await client.get("/api/v1/alarms/risen")).json()
+        assert (found["accepted_by"], found["rule"]) == (None, "spo2-very-low")
+        key = {"idempotency-key": "once"}
+        first = await client.post(path, json={"seen": found["rule"]}, headers=key)
+        assert (first.status_code, first.json()["accepted_by"]) == (200, made.principal(Role.NURSE).user)
+        again = await client.post(path, json={"seen": found["rule"]}, headers=key)
+        assert (again.status_code, again.json()) == (200, first.json())
+
+
+async def test_an_alarm_that_fell_again_or_of_which_nothing_was_seen_is_taken_as_it_is():
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        rise = AlarmRise(at=T0 + 40 * S, priority="high", rule="spo2-very-low", text={"en": "SpO2 78 < 80"})
+        for name, rule, body in (
+            ("fell", "spo2-low", {"seen": "spo2-very-low"}),
+            ("as-is", "spo2-very-low", {}),
+        ):
+            risen = alarm(made.ids["main", "patientA"], name, rises=[rise])
+            made.backend.put_alarm("main", risen.model_copy(update={"rule": rule}))
+            assert (await client.post(f"/api/v1/alarms/{name}/accept", json=body)).status_code == 200
+        schema = (await client.get("/api/v1/openapi.json")).json()["components"]["schemas"]["TakeBody"]
+        assert "409" in schema["properties"]["seen"]["description"]
