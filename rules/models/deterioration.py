@@ -18,12 +18,17 @@ from rules.models.vital_memory import SHAPES, VitalMemory
 from rules.news2 import PARAMETERS, points
 
 __all__ = [
+    "BELIEVED",
     "CHANNELS",
+    "CHANNELS_LEAST",
     "CHANNEL_OF",
     "FEATURES",
     "FEATURES_ALERT",
+    "PLACES",
     "REMEMBERED_S",
     "SCORED",
+    "STAY_KNOWN_H",
+    "STAY_LEAST_H",
     "Course",
     "Deterioration",
     "Reason",
@@ -61,8 +66,9 @@ CONSCIOUSNESS: Final = "consciousness"
 
 SCORED: Final = tuple(p for p in PARAMETERS if p in CHANNELS)
 _SUMS: Final = ("last", "mean_2h", "mean_8h", "mean_24h")
-_PLACES: Final = tuple(SHAPES.index(name) for name in _SUMS)
-_BELIEVED: Final[Mapping[str, tuple[float, float]]] = {
+PLACES: Final = tuple(SHAPES.index(name) for name in _SUMS)
+"""Of which of the shapes NEWS2's points are counted."""
+BELIEVED: Final[Mapping[str, tuple[float, float]]] = {
     "pulse": (20, 300),
     "respiratory_rate": (3, 80),
     "spo2": (40, 100),
@@ -118,7 +124,7 @@ class Course:
         channel = CHANNEL_OF.get(metric)
         if channel is None:
             return False
-        low, high = _BELIEVED[channel]
+        low, high = BELIEVED[channel]
         if not low <= value <= high:
             return False
         memory = self._vitals.get(channel)
@@ -144,7 +150,7 @@ class Course:
         known = self._vitals
         channels = CHANNELS if conscious else CHANNELS[:-1]
         shapes = {c: (known.get(c) or _EMPTY).shape(now) for c in channels}
-        scores = {p: [_points(p, shapes[p][i]) for i in _PLACES] for p in SCORED if p in shapes}
+        scores = {p: [_points(p, shapes[p][i]) for i in PLACES] for p in SCORED if p in shapes}
         sums = [sum(column) for column in zip(*scores.values(), strict=True)]
         own = [found[0] if p in known else nan for p, found in scores.items()]
         stay = min((now - self.since) / 3600.0, STAY_KNOWN_H)

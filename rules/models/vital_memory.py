@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import exp, nan, sqrt
 from typing import Any, Final
 
-__all__ = ["SHAPES", "TAUS_H", "VitalMemory"]
+__all__ = ["HOUR_S", "SHAPES", "TAUS_H", "VitalMemory"]
 
 HOUR_S: Final = 3600.0
 TAUS_H: Final = (2.0, 8.0, 24.0)
