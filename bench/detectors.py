@@ -13,12 +13,11 @@ from statistics import median
 from typing import Any, Final
 
 from bench.figures import Outcome
-from rules import Rows
+from bench.twins import gated, risks
 from rules.detectors import RecordStack
 from rules.detectors.baseline import DAY, SECOND, Baseline, Prior
 from rules.detectors.novelty import Novelty
 from rules.detectors.priors import POPULATION
-from rules.detectors.quality import Gate, refine
 
 __all__ = ["measure"]
 
@@ -34,9 +33,6 @@ WARM: Final = 60
 """Rounds until the detectors are heard."""
 HELD: Final = 20
 """Rounds that are measured then."""
-BEDS: Final = 25_000
-"""With ``SIGNS`` each, for the quality gate."""
-SIGNS: Final = {"heart_rate": 80.0, "spo2": 97.0, "pulse_rate": 80.0, "ibp_mean": 90.0}
 MINUTE: Final = 60 * SECOND
 PRESSURE: Final = Prior(130.0, 12.0, 4.0, 43_200.0)
 
@@ -59,7 +55,8 @@ def measure() -> Outcome:
         )
     _pushed(outcome, "personal baseline, twice a day", *_baselines(), DAY // 2, DAY // 12)
     _pushed(outcome, "unusual, each minute", *_novelties(), MINUTE, SECOND)
-    _gated(outcome)
+    gated(outcome)
+    risks(outcome)
     outcome.add("state of a stream, stored", len(RecordStack().to_bytes()), "B", target=1024.0)
     outcome.add("memory of a stream, pure Python", _memory(), "B")
     return outcome
@@ -153,32 +150,3 @@ def _memory() -> float:
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     return taken / len(stacks)
-
-
-def _gated(outcome: Outcome) -> None:
-    """The quality gate and its twin on the same readings: all signals of all beds, every second."""
-    import numpy as np
-
-    from rules.detectors.quality_batch import BatchedGate, Signal
-
-    chance = np.random.default_rng(1)
-    streams = [Signal(f"p{bed}", "monitor", metric) for bed in range(BEDS) for metric in SIGNS]
-    numbers, usual = np.arange(len(streams)), np.tile(list(SIGNS.values()), BEDS)
-    batched, scalar = BatchedGate(streams), Gate()
-    spent = [0.0, 0.0]
-    for second in range(BATCHES // 2):
-        times = np.full(len(streams), (second + 1) * SECOND)
-        values = usual + chance.integers(-2, 3, len(streams))
-        rows = Rows.of(
-            (*s, v, t, t, 0) for s, v, t in zip(streams, values.tolist(), times.tolist(), strict=True)
-        )
-        begun = time.process_time()
-        batched.judge(numbers, times, values)
-        between = time.process_time()
-        refine(scalar, rows, 0, 2**62)
-        ended = time.process_time()
-        if second:
-            spent = [spent[0] + ended - between, spent[1] + between - begun]
-    for name, taken in zip(("pure Python", "in batches"), spent, strict=True):
-        figure = taken / (BATCHES // 2 - 1) / len(streams) * 1e6
-        outcome.add(f"quality gate, {len(streams):,} streams, {name}", figure, "us")
