@@ -6,19 +6,15 @@ river takes 1.8 s to import, which only what uses this module pays. The edge has
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping
-from numbers import Real
-from typing import Any
+from collections.abc import Hashable
 
-from river.base import AnomalyDetector
-
+from cloud_ingest.river_faces.per_feature import PerFeature
 from rules.detectors import RecordStack
 
 __all__ = ["RecordStackDetector"]
 
 
-class RecordStackDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore] # untyped where river is missing
+class RecordStackDetector(PerFeature[RecordStack]):
     """A record stack for each feature; the score is the highest of them, 0.5 where it is worth telling.
 
     ``time`` names the feature with the time in seconds (without it each reading is one ``pace``, or one
@@ -35,36 +31,16 @@ class RecordStackDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore]
     """
 
     def __init__(self, *, time: str = "time", pace: float | None = None, most: int = 64) -> None:
-        self.time = time
-        self.pace = pace
-        self.most = most
-        self._now = 0.0
-        self._stacks: dict[Hashable, RecordStack] = {}
+        super().__init__(time, pace, most)
 
-    def score_one(self, x: Mapping[Hashable, Any]) -> float:
-        """The score of these features, which are not learned: 0..1."""
-        now, scores = self._at(x), [0.0]
-        for name, value in x.items():
-            stack = self._stacks.get(name)
-            if stack is not None and _is_number(value):
-                scores.append(stack.score_one({"time": now, "value": float(value)}))
-        return max(scores)
+    def _begin(self, name: Hashable) -> RecordStack:  # noqa: ARG002 - any signal's
+        return RecordStack(pace=self.pace)
 
-    def learn_one(self, x: Mapping[Hashable, Any]) -> None:
-        """Learn these features."""
-        self._now = self._at(x)
-        for name, value in x.items():
-            if name == self.time or not _is_number(value):
-                continue
-            if name not in self._stacks and len(self._stacks) < self.most:
-                self._stacks[name] = RecordStack(pace=self.pace)
-            if name in self._stacks:
-                self._stacks[name].update(self._now, float(value))
+    def _score(self, name: Hashable, now: float, value: float) -> float:
+        stack = self._states.get(name)
+        return 0.0 if stack is None else stack.score_one({"time": now, "value": value})
 
-    def _at(self, x: Mapping[Hashable, Any]) -> float:
-        given = x.get(self.time)
-        return float(given) if given is not None and _is_number(given) else self._now + (self.pace or 1.0)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)  # numpy's numbers, too
+    def _learn(self, name: Hashable, now: float, value: float) -> None:
+        stack = self._states[name]
+        stack.frozen = name in self.frozen
+        stack.update(now, value)
