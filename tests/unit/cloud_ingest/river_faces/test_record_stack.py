@@ -45,3 +45,13 @@ def test_without_a_time_readings_follow_each_other():
     assert detector.score_one({"a": 140.0}) > 0.9
     assert detector.score_one({"b": 140.0}) == 0.0
     assert detector.score_one({"a": float("nan"), "d": 3}) == 0.0
+
+
+def test_what_is_frozen_learns_nothing_abnormal():
+    learns, rests = RecordStackDetector(pace=60.0), RecordStackDetector(pace=60.0)
+    for detector in (learns, rests):
+        for n in range(600):
+            high = 200 <= n < 300
+            (detector.frozen.add if high and detector is rests else detector.frozen.discard)("a")
+            detector.learn_one({"a": 140.0 if high else 70.0 + n % 5})
+    assert learns.score_one({"a": 140.0}) < 0.5 < rests.score_one({"a": 140.0})
