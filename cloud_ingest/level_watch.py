@@ -1,9 +1,10 @@
 """When the unusual of a patient has become the usual: the rules learn it anew, by a journalled command.
 
 While an alarm on something unusual is open nothing is learned (``rules.detectors.novelty``), for a day at
-most. Here each reading's distance from the usual is followed meanwhile; when the new level has held for so
-many readings that it is no passing state, the rules are told. They decide by that command, not by this
-module: a replay of the journal needs neither it nor river.
+most, and how far each reading lies from the usual is kept with the rules' state. Here that course is looked
+at; when the new level has held for so many readings that it is no passing state, the rules are told. They
+decide by that command, not by this module: a replay of the journal needs neither it nor river. And as
+nothing is remembered here, a restart changes nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
 
 from hearthward.core.errors import RuleError, StoreUnavailable
 from hearthward.core.telemetry import Telemetry
 from rules.conditions import Unusual, leaves
-from rules.detectors.novelty import Novelty
+from rules.detectors.novelty import COURSE, Novelty
 from rules.model import Command
 from rules.rule import SHADOW
 from rules.signals import feature_key
@@ -29,7 +29,7 @@ __all__ = ["ACTOR", "HOLDS", "Level", "LevelWatch"]
 log = logging.getLogger(__name__)
 
 ACTOR: Final = "@drift"
-HOLDS: Final = 120
+HOLDS: Final = COURSE
 """Readings (of a minute each, as shipped) for which a level must have held: two hours."""
 EVERY_S: Final = 30.0
 Key = tuple[str, str, str]
@@ -44,14 +44,8 @@ class Level(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Followed:
-    level: Level
-    at: float = -1.0
-
-
 class LevelWatch:
-    """Looks at open alarms twice a minute. What it knows is lost at a restart: it then waits anew.
+    """Looks at open alarms twice a minute.
 
     Without river a level becomes usual by itself, after a day.
     """
@@ -65,7 +59,7 @@ class LevelWatch:
     ) -> None:
         self._state, self._act, self._telemetry, self._make = state, act, telemetry, make
         self._away = False
-        self._known: dict[Key, _Followed] = {}
+        self._seen: dict[Key, float] = {}
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -76,7 +70,7 @@ class LevelWatch:
     async def look(self) -> int:
         """Look once; how many commands were given."""
         found = dict(self._open())
-        self._known = {key: known for key, known in self._known.items() if key in found}
+        self._seen = {key: at for key, at in self._seen.items() if key in found}
         if found and self._make is None:
             await self._load()
         told: list[tuple[str, str]] = []
@@ -108,20 +102,18 @@ class LevelWatch:
                         yield (alarm, leaf.metric, device), feature
 
     def _holds(self, key: Key, novelty: Novelty) -> bool:
+        """Whether the newest ``HOLDS`` readings have one mean; looked at once for each reading."""
         newest = novelty.residual
-        if newest is None or self._make is None:
+        if newest is None or self._make is None or self._seen.get(key) == newest[0]:
             return False
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = _Followed(self._make())
-        at, residual = newest
-        if at <= known.at:
+        self._seen[key] = newest[0]
+        course = novelty.course
+        if len(course) < HOLDS:
             return False
-        known.at = at
-        if known.level.update(residual) < HOLDS:
-            return False
-        del self._known[key]
-        return True
+        level, width = self._make(), 0
+        for residual in course:
+            width = level.update(residual)
+        return width >= HOLDS
 
     async def _load(self) -> None:
         try:

@@ -12,6 +12,8 @@ from river.drift import ADWIN
 __all__ = ["AdwinLevel"]
 
 DELTA: Final = 0.002
+EVERY: Final = 8
+"""Values after which it looks whether the mean has changed; ``level_watch`` gives it a multiple of them."""
 
 
 class AdwinLevel:
@@ -23,7 +25,7 @@ class AdwinLevel:
     """
 
     def __init__(self) -> None:
-        self._adwin = ADWIN(delta=DELTA)  # type: ignore[no-untyped-call, unused-ignore]
+        self._adwin = ADWIN(delta=DELTA, clock=EVERY)  # type: ignore[no-untyped-call, unused-ignore]
 
     def update(self, value: float) -> int:
         """Take the next value; how many of the newest have one mean."""

@@ -7,6 +7,7 @@ then, and while the alarm is open it does not. Pure; the same at the edge.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from rules.detectors.record_stack import Moment, RecordStack
 from rules.detectors.terms import explained
 
 __all__ = [
+    "COURSE",
     "LARGEST",
     "LASTING",
     "READABLE",
@@ -26,6 +28,7 @@ __all__ = [
     "Evidence",
     "Novelty",
     "Part",
+    "followed",
     "judged",
     "known_s",
 ]
@@ -47,6 +50,11 @@ LARGEST: Final = 10.0
 READABLE: Final = record_stack.LARGEST / 2.0
 """Values up to here, and their means, can be learned."""
 _DIGITS: Final = 6
+COURSE: Final = 120
+"""So many residuals are kept while frozen: by them it is seen that a level has held."""
+_HALF: Final = struct.Struct("<e")
+_FAR: Final = 65_504.0
+"""The largest number that a half has."""
 
 
 class Part(NamedTuple):
@@ -90,6 +98,7 @@ class Novelty:
 
     __slots__ = (
         "_count",
+        "_course",
         "_direction",
         "_frozen",
         "_last",
@@ -112,6 +121,7 @@ class Novelty:
         self._stack = RecordStack(pace=self._pace / SECOND)
         self._taken = self._last = self._frozen = -1
         self._sum, self._count = 0.0, 0
+        self._course = b""
         self._waiting: tuple[float, float] | None = None
         self.output: float | None = None
         self.terms: Evidence | None = None
@@ -123,6 +133,11 @@ class Novelty:
         if self._waiting is None or usual is None:
             return None
         return self._waiting[0], self._waiting[1] - usual
+
+    @property
+    def course(self) -> tuple[float, ...]:
+        """The residuals since which all was unusual while frozen, the newest ``COURSE``, to three digits."""
+        return struct.unpack(f"<{len(self._course) // 2}e", self._course)
 
     def relearn(self) -> None:
         """What was usual is so no more: begin with the next value."""
@@ -152,6 +167,8 @@ class Novelty:
         self._waiting = time / SECOND, mean
         moment = self._stack.peek(*self._waiting)
         self.output, self.terms = judged(moment, self._direction, self._known_s, frozen=frozen)
+        if frozen or self._course:
+            self._course = followed(self._course, self.output if frozen else None, self.residual)
 
     def _known_s(self) -> float:
         return known_s(self._stack.watched, self._pace, self._population)
@@ -182,20 +199,23 @@ class Novelty:
         found = None if self.terms is None else [*self.terms[:2], [list(p) for p in self.terms.parts]]
         waiting = None if self._waiting is None else list(self._waiting)
         pace = [self._sum, self._count, self._frozen]
-        return [self._taken, self._last, VERSION, self._stack.to_bytes(), waiting, pace, self.output, found]
+        course = [self._course] if self._course else []
+        state = self._stack.to_bytes()
+        return [self._taken, self._last, VERSION, state, waiting, pace, self.output, found, *course]
 
     def unpack(self, packed: list[Any]) -> bool:
         """Go on from what ``pack`` gave; of another version or damaged: begin anew, say False."""
         self._begin()
         if packed[2] != VERSION:
             return False
-        taken, last, _, state, waiting, pace, output, found = packed
+        taken, last, _, state, waiting, pace, output, found, *course = packed
         try:
             self._stack = RecordStack.from_bytes(state)
         except RuleError:
             return False
         self._taken, self._last, self.output = taken, last, output
         self._sum, self._count, self._frozen = pace
+        self._course = course[0] if course else b""
         self._waiting = None if waiting is None else (waiting[0], waiting[1])
         self.terms = (
             None if found is None else Evidence(found[0], found[1], tuple(Part(*p) for p in found[2]))
@@ -207,6 +227,13 @@ def known_s(watched: float, pace: int, population: Population | None) -> float:
     """For how long (s) the patient is known; what the population stood in for does not count."""
     supposed = 0.0 if population is None else SUPPOSED * pace / SECOND
     return round(max(0.0, watched - supposed))
+
+
+def followed(course: bytes, output: float | None, residual: tuple[float, float] | None) -> bytes:
+    """The course with the newest residual, two bytes each; what is as usual (no ``output``) ends it."""
+    if not output or residual is None:
+        return b""
+    return (course + _HALF.pack(max(-_FAR, min(_FAR, residual[1]))))[-COURSE * _HALF.size :]
 
 
 def judged(

@@ -26,6 +26,7 @@ from rules.detectors.novelty import (
     Direction,
     Evidence,
     Part,
+    followed,
     judged,
     known_s,
 )
@@ -79,6 +80,8 @@ class BatchedNovelties:
         self._terms = np.full(streams, _NONE, np.int8)
         self._sources = np.zeros((streams, _SOURCES))
         self._told: dict[int, Evidence] = {}
+        self._following = np.zeros(streams, np.bool_)
+        self._courses: dict[int, bytes] = {}
 
     @property
     def outputs(self) -> Array:
@@ -149,14 +152,16 @@ class BatchedNovelties:
         found = None if terms is None else [*terms[:2], [list(p) for p in terms.parts]]
         waiting = [since, mean] if since == since else None  # noqa: PLR0124 - NaN
         state = self._stacks.to_bytes(stream)
-        return [taken, last, VERSION, state, waiting, [sum_, count, frozen], self.output(stream), found]
+        course = [self._courses[stream]] if self._following[stream] else []
+        pace, output = [sum_, count, frozen], self.output(stream)
+        return [taken, last, VERSION, state, waiting, pace, output, found, *course]
 
     def unpack(self, stream: int, packed: list[Any]) -> bool:
         """Go on from a state, of here or of a ``Novelty``; as ``Novelty.unpack``."""
         self.relearn(stream)
         if packed[2] != VERSION:
             return False
-        taken, last, _, state, waiting, (sum_, count, frozen), output, found = packed
+        taken, last, _, state, waiting, (sum_, count, frozen), output, found, *course = packed
         try:
             self._stacks.load(stream, state)
         except RuleError:
@@ -168,6 +173,7 @@ class BatchedNovelties:
         if found is not None:
             self._terms[stream] = _TOLD
             self._told[stream] = Evidence(found[0], found[1], tuple(Part(*p) for p in found[2]))
+        self._keep_course(stream, course[0] if course else b"")
         return True
 
     def _begin(self, stream: int) -> None:
@@ -177,6 +183,14 @@ class BatchedNovelties:
         self._rows[stream, _OUTPUT:] = np.nan
         self._ahead_of[stream], self._terms[stream] = _NOTHING, _NONE
         self._told.pop(stream, None)
+        self._keep_course(stream, b"")
+
+    def _keep_course(self, stream: int, course: bytes) -> None:
+        self._following[stream] = bool(course)
+        if course:
+            self._courses[stream] = course
+        else:
+            self._courses.pop(stream, None)
 
     def _part(self, streams: Array, times: Array, values: Array, frozen: Array) -> None:
         pace = self._paces[0] if len(self.kinds) == 1 else self._paces[self.group[streams]]
@@ -212,6 +226,15 @@ class BatchedNovelties:
         self._ahead.hours[streams], self._ahead.levels[streams] = found.made.hours, found.made.levels
         self._ahead_of[streams] = self._stacks.frozen[streams]
         self._judge(streams, found, frozen)
+        followed_now = frozen | self._following[streams]
+        if followed_now.any():
+            self._follow(streams[followed_now], frozen[followed_now])
+
+    def _follow(self, streams: Array, frozen: Array) -> None:
+        for stream, held in zip(streams.tolist(), frozen.tolist(), strict=True):
+            output = self.output(stream) if held else None
+            course = followed(self._courses.get(stream, b""), output, self.residual(stream))
+            self._keep_course(stream, course)
 
     def _lasts(self, streams: Array, times: Array, frozen: Array) -> None:
         since = self._marks[streams, _FROZEN]

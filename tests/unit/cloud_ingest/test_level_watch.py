@@ -10,7 +10,7 @@ import pytest
 
 from cloud_ingest.inputs import decode_input, encode_input, kind_of
 from cloud_ingest.level_watch import ACTOR, HOLDS, Level, LevelWatch
-from cloud_ingest.river_faces.drift import AdwinLevel
+from cloud_ingest.river_faces.drift import EVERY, AdwinLevel
 from hearthward.core.errors import RuleError
 from hearthward.core.telemetry import Telemetry
 from rules import Command, Engine, Input, Readings, Rows, RuleSet, State, Transition, load_rules, step
@@ -41,6 +41,7 @@ class Bed:
     def __init__(self, make: type[Level] | None = None) -> None:
         self.engine = Engine(State.empty("cloud", RULES))
         self.telemetry = Telemetry()
+        self.make = make
         self.watch = LevelWatch(lambda: self.engine.state, self.act, self.telemetry, make)
         self.journal: list[Input] = []
         self.told: list[Transition] = []
@@ -66,6 +67,11 @@ class Bed:
             self.take(Readings(len(self.journal) + 1, self.now, rows, "gw", self.now))
             if watched:
                 await self.watch.look()
+
+    def restart(self) -> None:
+        """As after a kill: what is left is the rules' state, and nothing of the watch."""
+        self.engine = Engine(State.from_bytes(self.engine.state.to_bytes()))
+        self.watch = LevelWatch(lambda: self.engine.state, self.act, self.telemetry, self.make)
 
     def kinds(self) -> Iterator[tuple[str, int]]:
         yield from (
@@ -107,6 +113,27 @@ async def test_the_journal_alone_gives_the_same_state_by_engine_and_by_reference
     assert engine.state.digest() == scalar.digest() == bed.engine.state.digest()
 
 
+@pytest.mark.parametrize("every", [None, 1, 7, 50])
+async def test_restarts_change_no_decision(every: int | None):
+    bed = Bed(AdwinLevel)
+    await bed.minutes(300, 75.0, watched=True)
+    for n in range(HOLDS + 60):
+        if every and n % every == 0:
+            bed.restart()
+        await bed.minutes(1, 110.0, watched=True)
+    kinds = [(kind, minute - 300 + BEFORE) for kind, minute in bed.kinds()]
+    assert kinds == [("start", 2), ("note", HOLDS + 2), ("end", HOLDS + 18)]
+    assert bed.telemetry.value("levels_relearned_total", metric="heart_rate") == 1
+
+
+async def test_a_level_that_goes_on_rising_is_not_one_that_has_held():
+    bed = Bed(AdwinLevel)
+    await bed.minutes(120, 75.0, watched=True)
+    for n in range(3 * HOLDS):
+        await bed.minutes(1, 105.0 + n / 10, watched=True)
+    assert "note" not in dict(bed.kinds())
+
+
 async def test_what_returns_is_never_taken_for_usual():
     bed = Bed(Counted)
     await bed.minutes(120, 75.0, watched=True)
@@ -127,9 +154,9 @@ async def test_a_refusal_is_borne_and_an_alarm_that_is_over_is_forgotten():
     await bed.minutes(60, 75.0, watched=True)
     await bed.minutes(HOLDS + 10, 120.0, watched=True)
     assert bed.telemetry.value("levels_relearned_total", metric="heart_rate") == 0
-    assert bed.watch._known
+    assert bed.watch._seen
     await bed.minutes(30, 75.0, watched=True)
-    assert not bed.watch._known
+    assert not bed.watch._seen
 
 
 async def test_without_river_it_ends_and_says_so(
@@ -145,6 +172,10 @@ async def test_without_river_it_ends_and_says_so(
     await bed.minutes(5, 120.0, watched=False)
     await bed.watch.run()  # it returns
     assert "river is not installed" in caplog.text
+
+
+def test_what_is_kept_is_looked_at_to_the_last():
+    assert HOLDS % EVERY == 0
 
 
 def test_rivers_window_is_as_long_as_the_level_has_held():

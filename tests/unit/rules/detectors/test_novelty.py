@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.detectors.novelty import LASTING, VERSION, Direction, Evidence, Novelty
+from rules.detectors.novelty import COURSE, LASTING, VERSION, Direction, Evidence, Novelty, followed
 from rules.detectors.priors import POPULATION, Population
 
 SECOND = 1_000_000_000
@@ -186,6 +186,38 @@ pasts = st.lists(
     min_size=1,
     max_size=30,
 )
+
+
+def test_the_course_of_what_is_unusual_while_frozen_is_kept_within_the_kilobyte():
+    it, time = made("above"), 1_700_000_000 * SECOND
+    for n in range(60):
+        it.push(time + n * 60 * SECOND, 75.0 + n % 3, frozen=False)
+    assert it.course == ()
+    for n in range(60, 60 + COURSE + 30):
+        it.push(time + n * 60 * SECOND, 140.25 + n % 3, frozen=True)
+        packed = msgpack.packb(it.pack())
+        assert len(packed) <= 1024
+        again = made("above")
+        assert again.unpack(msgpack.unpackb(packed))
+        assert again.course == it.course
+    assert len(it.course) == COURSE
+    assert it.residual is not None
+    assert it.course[-1] == pytest.approx(it.residual[1], rel=2**-11)
+    back, lifted = made("above"), made("above")
+    for other in (back, lifted):
+        other.unpack(it.pack())
+    back.push(time + 60 * 60 * 60 * SECOND, 75.0, frozen=True)
+    assert back.course == (), "as usual again"
+    lifted.push(time + 60 * 60 * 60 * SECOND, 140.0, frozen=False)
+    assert lifted.course == (), "no alarm is open"
+    it.relearn()
+    assert it.course == ()
+
+
+def test_a_distance_beyond_what_a_half_has_is_kept_as_its_largest():
+    assert followed(b"", 0.9, (1.0, 1e9)) == followed(b"", 0.9, (1.0, 65_504.0))
+    assert followed(b"", 0.9, (1.0, -1e9)) == followed(b"", 0.9, (1.0, -65_519.0))
+    assert followed(b"xx", 0.9, None) == followed(b"xx", None, (1.0, 2.0)) == b""
 
 
 @settings(max_examples=40)
