@@ -14,6 +14,7 @@ OF_KIND = {
     base.AnomalyDetector: "check_roc_auc",
     base.Classifier: "check_predict_proba_one_binary",
     base.Transformer: "check_transform_one",
+    base.Regressor: "check_predict_one_pure",
 }
 
 
