@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from numbers import Real
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from river.base import Classifier, Transformer
 
 from cloud_ingest.river_faces.calibration import OnlineCalibration
+from cloud_ingest.river_faces.values import is_number
 from rules.models.deterioration import CHANNEL_OF, FEATURES, FEATURES_ALERT, Course, shipped
 from rules.models.trees import Trees, probability
 
@@ -68,7 +68,7 @@ class CourseFeatures(Transformer):  # type: ignore[misc, unused-ignore] # untype
 
     def _at(self, x: Mapping[Hashable, Any]) -> float:
         given = x.get(self.time)
-        return float(given) if _is_number(given) else self._now + PACE_S
+        return float(given) if is_number(given) else self._now + PACE_S
 
 
 class DeteriorationClassifier(Classifier):  # type: ignore[misc, unused-ignore] # untyped where river is missing
@@ -116,20 +116,16 @@ class DeteriorationClassifier(Classifier):  # type: ignore[misc, unused-ignore] 
     def log_odds_one(self, x: Mapping[Hashable, Any]) -> float:
         """The log-odds as shipped."""
         model = shipped()
-        trees = model.alert if _is_number(x.get("consciousness.last")) else model.plain
+        trees = model.alert if is_number(x.get("consciousness.last")) else model.plain
         return trees.log_odds(_row(trees, x))
 
 
 def _row(trees: Trees, x: Mapping[Hashable, Any]) -> list[float]:
     found = (x.get(name) for name in trees.features)
-    return [float(value) if _is_number(value) else math.nan for value in found]
+    return [float(value) if is_number(value) else math.nan for value in found]
 
 
 def _push(course: Course, now: float, x: Mapping[Hashable, Any]) -> None:
     for metric in _METRICS:
-        if _is_number(value := x.get(metric)):
+        if is_number(value := x.get(metric)):
             course.push(now, metric, float(value))
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, Real) and math.isfinite(value)  # numpy's numbers, too

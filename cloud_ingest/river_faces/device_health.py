@@ -5,12 +5,10 @@ The cloud's rounds have ``cloud_ingest.device_health``, which needs no river.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from copy import deepcopy
-from numbers import Real
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, NamedTuple
 
 from river import stats
 from river.base import Regressor
@@ -19,6 +17,7 @@ from cloud_ingest.device_health.battery import Battery, battery_of
 from cloud_ingest.device_health.life_model import load
 from cloud_ingest.device_health.slopes import MOST, slope_of
 from cloud_ingest.device_health.wear import Wear
+from cloud_ingest.river_faces.values import is_number
 from hearthward.core.codes import SENSORS, SETTINGS
 
 __all__ = ["BatteryRegressor", "RemainingLifeRegressor"]
@@ -50,7 +49,7 @@ class BatteryRegressor(Regressor):  # type: ignore[misc, unused-ignore] # untype
 
     def learn_one(self, x: Mapping[Hashable, Any], y: Any) -> None:
         """Learn a day's level; of one day the newest counts."""
-        if not _is_number(y):
+        if not is_number(y):
             return
         device, day = x.get(self.device), self._day(x)
         known = self._days.pop(device, {})
@@ -79,7 +78,7 @@ class BatteryRegressor(Regressor):  # type: ignore[misc, unused-ignore] # untype
 
     def _day(self, x: Mapping[Hashable, Any]) -> int:
         given = x.get(self.day)
-        if _is_number(given):
+        if is_number(given):
             return int(given)
         return max(self._days.get(x.get(self.device), {}), default=-1) + 1
 
@@ -111,7 +110,7 @@ class RemainingLifeRegressor(Regressor):  # type: ignore[misc, unused-ignore] # 
         if unit is not None:
             self._units[x.get(self.unit)] = unit
             _make_room(self._units, self.most)
-        if _is_number(y):
+        if is_number(y):
             self._off.update(
                 (float(y) if self._learned is None else min(float(y), self._learned.horizon)) - told
             )
@@ -126,7 +125,7 @@ class RemainingLifeRegressor(Regressor):  # type: ignore[misc, unused-ignore] # 
         if self._learned is None:
             return 0.0, None
         wear, held = unit or _Unit(Wear(self._learned.conditions, self._learned.weights), {})
-        held |= {name: float(value) for name in (*SETTINGS, *SENSORS) if _is_number(value := x.get(name))}
+        held |= {name: float(value) for name in (*SETTINGS, *SENSORS) if is_number(value := x.get(name))}
         settings, sensors = ([held.get(name, 0.0) for name in names] for names in (SETTINGS, SENSORS))
         (left,) = self._learned.at([wear.push(settings, sensors)])
         return left.cycles, _Unit(wear, held)
@@ -136,7 +135,3 @@ def _make_room(kept: dict[Hashable, Any], most: int) -> None:
     """The one of which nothing came for longest goes."""
     if len(kept) > most:
         del kept[next(iter(kept))]
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, Real) and math.isfinite(value)  # numpy's numbers, too

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping
-from numbers import Real
 from typing import Any, Final, Generic, TypeVar
 
 from river.base import AnomalyDetector
+
+from cloud_ingest.river_faces.values import is_number
 
 __all__ = ["LATEST", "SECOND", "PerFeature"]
 
@@ -66,16 +66,12 @@ class PerFeature(AnomalyDetector, Generic[S]):  # type: ignore[misc, unused-igno
         """Learn the value of a feature that has a state."""
 
     def _readings(self, x: Mapping[Hashable, Any]) -> list[tuple[Hashable, float]]:
-        return [(name, float(value)) for name, value in x.items() if name != self.time and _is_number(value)]
+        return [(name, float(value)) for name, value in x.items() if name != self.time and is_number(value)]
 
     def _at(self, x: Mapping[Hashable, Any]) -> float:
         given = x.get(self.time)
-        return float(given) if given is not None and _is_number(given) else self._now + (self.pace or 1.0)
+        return float(given) if given is not None and is_number(given) else self._now + (self.pace or 1.0)
 
     def _moment(self, now: float) -> int:
         """A time in ns since 1970, up to ``LATEST``; one before the newest that was learned is that one."""
         return max(self._newest, round(min(max(now, 0.0), LATEST) * SECOND))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)  # numpy's numbers, too

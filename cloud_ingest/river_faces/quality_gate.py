@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from numbers import Real
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from river.base import AnomalyDetector
 
+from cloud_ingest.river_faces.per_feature import LATEST, SECOND
+from cloud_ingest.river_faces.values import is_number
 from hearthward.core.model import JUDGED, Quality
 from rules.detectors.quality import Gate, refine
 from rules.detectors.quality_limits import LIMITS
@@ -19,12 +21,11 @@ from rules.model import Rows
 
 __all__ = ["QualityGateDetector"]
 
-SECOND: Final = 1_000_000_000
 SUSPECT: Final = 0.5
 BAD: Final = 1.0
 _PATIENT: Final = "patient"
 _BOTH: Final = 2
-_LATEST: Final = 2**63 - 1
+_ALWAYS: Final = round(LATEST * SECOND)
 
 
 class QualityGateDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore] # untyped where river is missing
@@ -60,13 +61,13 @@ class QualityGateDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore]
     def reasons_one(self, x: Mapping[Hashable, Any]) -> dict[Hashable, Quality]:
         """The verdict and the reasons of each feature that can be judged; good ones have no bit."""
         names, rows = _rows(x, self._at(x))
-        judged = refine(dict(self._gate), rows, self._keep, _LATEST, copying=True)
+        judged = refine(dict(self._gate), rows, self._keep, _ALWAYS, copying=True)
         return {name: Quality(bits) & JUDGED for name, bits in zip(names, judged.quality, strict=True)}
 
     def learn_one(self, x: Mapping[Hashable, Any]) -> None:
         """Learn these features."""
         self._now = self._at(x)
-        refine(self._gate, _rows(x, self._now)[1], self._keep, _LATEST)
+        refine(self._gate, _rows(x, self._now)[1], self._keep, _ALWAYS)
 
     @property
     def _keep(self) -> int:
@@ -74,8 +75,8 @@ class QualityGateDetector(AnomalyDetector):  # type: ignore[misc, unused-ignore]
 
     def _at(self, x: Mapping[Hashable, Any]) -> int:
         given = x.get(self.time)
-        if _is_number(given) and math.isfinite(given):
-            return round(float(given) * SECOND)
+        if is_number(given):
+            return round(min(max(float(given), 0.0), LATEST) * SECOND)
         return self._now + SECOND
 
 
@@ -83,11 +84,7 @@ def _rows(x: Mapping[Hashable, Any], at: int) -> tuple[list[Hashable], Rows]:
     names, rows = [], Rows()
     for name, value in x.items():
         device, metric = name if isinstance(name, tuple) and len(name) == _BOTH else ("", name)
-        if metric in LIMITS and _is_number(value) and not math.isnan(value):
+        if metric in LIMITS and isinstance(value, Real) and not math.isnan(value):
             names.append(name)
             rows.append(_PATIENT, str(device), metric, float(value), at, at)
     return names, rows
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, Real)  # numpy's numbers, too

@@ -99,3 +99,10 @@ def test_what_is_no_number_is_passed_over(value: Any):
     gate = QualityGateDetector()
     gate.learn_one({"time": value, "spo2": value, ("a", "b", "c"): 1.0, "temper": 400.0})
     assert gate.reasons_one({"time": value, "spo2": value, ("a", "b", "c"): 1.0, "temper": 400.0}) == {}
+
+
+def test_times_beyond_all_clocks_are_the_last_one():
+    gate = QualityGateDetector()
+    gate.learn_one({"time": 1e300, "spo2": 97.0})
+    gate.learn_one({"time": -1e300, "spo2": 96.0})
+    assert gate.score_one({"time": 1e10, "spo2": 400.0}) == 1.0
