@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,3 +151,23 @@ def test_a_stream_that_there_is_not_is_refused_and_nothing_is_learned(stream: in
     with pytest.raises(ValueError, match=f"stream {stream}; there are {STREAMS}"):
         together.push([0, stream], [MINUTE, MINUTE], [80.0, 80.0])
     assert together.pack(0) == Novelty(*KINDS[2]).pack()
+
+
+def test_more_streams_than_a_cache_holds_some_of_them_twice_in_a_batch():
+    count, chance = 9000, np.random.default_rng(2)
+    group = [n % len(KINDS) for n in range(count)]
+    together, ours = BatchedNovelties(count, KINDS, group=group), range(0, count, 601)
+    scalars = {stream: Novelty(*KINDS[group[stream]]) for stream in ours}
+    usual = np.array(USUAL)[group]
+    for n in range(40):
+        streams = np.concatenate([chance.permutation(count), chance.integers(0, count, 300)])
+        times = (1_700_000_000 + 60 * n) * SECOND + np.sort(chance.integers(0, 40 * SECOND, len(streams)))
+        values = usual[streams, 0] + usual[streams, 1] * chance.normal(size=len(streams)) * (1 + 5 * (n > 35))
+        frozen = (n > 37) & (streams % 3 == 0)
+        found = together.push(streams, times, values, frozen=frozen).tolist()
+        for place in np.flatnonzero(streams % 601 == 0).tolist():
+            scalar = scalars[int(streams[place])]
+            scalar.push(int(times[place]), float(values[place]), frozen=bool(frozen[place]))
+            assert plain(np.array(found[place : place + 1])) == [scalar.output]
+    assert [together.pack(stream) for stream in ours] == [scalars[stream].pack() for stream in ours]
+    assert sum(together.terms(stream) is not None for stream in ours) > 3
