@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge_agent.annunciation.base import LocalAlarm, Signals
-from edge_agent.annunciation.present import present
 from edge_agent.decision_store import Kept, StateStore
 from edge_agent.edge_config import Knowledge
 from edge_agent.keeping import Keeper, Outlet
 from edge_agent.relearning import Relearning
 from edge_agent.rests import Rests
 from edge_agent.steady import SteadyTime
+from edge_agent.telling import Telling
 from hearthward.core.clock import SECOND, Clock
 from hearthward.core.errors import DecodeError, StoreUnavailable
 from hearthward.core.ranges import RangeSet
@@ -38,7 +38,6 @@ from rules.model import Configuration, Readings, Rows, Tick, Transition
 from rules.rule import RuleSet
 from rules.shifting import shifted
 from rules.state import State
-from rules.travelling import PLAIN, Travelling
 
 __all__ = ["EdgeDecider"]
 
@@ -55,8 +54,6 @@ AGAIN_S: Final = 1.0
 """After a failure it goes on from what was kept, so long after."""
 WELL_S: Final = 60.0
 """It decides again once it has not failed for so long."""
-SENT: Final = frozenset({"start", "update", "escalate", "de-escalate", "end", "reset"})
-_OVER: Final = frozenset({"end", "reset"})
 
 
 class _Lost(Exception):
@@ -95,8 +92,8 @@ class EdgeDecider:
         self._document: Knowledge | None = None
         self._knowledge: Knowledge | None = None
         self._boot, self._stepped = "", 0
-        self._open: dict[str, LocalAlarm] = {}
         self._rests = Rests()
+        self._telling = Telling(self._keeper, self._rests, signals, telemetry)
         self._relearning = Relearning()
         self._poison = RangeSet()
         self._undecided = self._timers_failed = self._configured = self._anew = False
@@ -108,7 +105,7 @@ class EdgeDecider:
     @property
     def alarms(self) -> Sequence[LocalAlarm]:
         """What is present now, the oldest first."""
-        return list(self._open.values())
+        return self._telling.alarms
 
     @property
     def stepped(self) -> int:
@@ -206,7 +203,7 @@ class EdgeDecider:
             await self._catch_up()
         self._grace, self._anew = Grace(self._engine.state, self._time.now()), self._configured
         await self._catch_up()
-        log.info("the rules go on from number %d, %d alarms open", self._stepped, len(self._open))
+        log.info("the rules go on from number %d, %d alarms open", self._stepped, len(self.alarms))
 
     def _resume(self, state: State | None) -> None:
         """Go on from a state; one of a later time than now is of a clock that has been put back since."""
@@ -432,40 +429,8 @@ class EdgeDecider:
         if self._grace is not None and self._configured:
             self._put_in_force(self._grace, await self._next_came())
 
-    # -- decisions
-
     def _follow(self, transitions: Sequence[Transition]) -> None:
-        """Tell what was decided, here and to the cloud.
-
-        A second measurement that was asked for and proved the first one wrong ends what never was an alarm.
-        """
-        if not transitions:
-            return
-        known = set(self._open)
-        told = {alarm for alarm in known if self._told(alarm)}
-        self._look()
-        for t in transitions:
-            if t.kind == "start":
-                known.add(t.alarm)
-            if t.kind in SENT and not t.shadow and t.alarm in known:
-                self._send(t, told=t.alarm in told if t.kind in _OVER else self._told(t.alarm))
-            if t.kind in _OVER:
-                known.discard(t.alarm)
-
-    def _told(self, alarm: str) -> bool:
-        return self._signals is not None and self._signals.tells(alarm)
-
-    def _send(self, t: Transition, *, told: bool) -> None:
-        self._telemetry.count("edge_decisions_total", kind=t.kind)
-        known = self._knowledge
-        digest, version = ("", PLAIN) if known is None else (known.digest, known.decisions)
-        word = Travelling.of(t, config=digest, told=told, version=version)
-        self._keeper.put(word, self._rests.of(t.inputs))
+        self._telling.follow(transitions, self._engine.state, self._knowledge)
 
     def _look(self) -> None:
-        """Bring what is told here up to date with what is present."""
-        places = {} if self._knowledge is None else self._knowledge.places
-        self._open = present(self._engine.state, places)
-        self._telemetry.gauge("edge_alarms_open", len(self._open))
-        if self._signals is not None:
-            self._signals.update(self._open.values())
+        self._telling.look(self._engine.state, self._knowledge)
