@@ -16,6 +16,7 @@ NAMES: Final = {
     "decode": "a compiled profile beside hand-written struct code (10 s)",
     "rul": "cycles left of 100 engines that ran to failure, cross-validated (60 s; needs C-MAPSS)",
     "ahe": "alarms of low arterial pressure beside the episodes they miss, cross-validated (40 s; needs ahe)",
+    "battery": "how often a battery lasts as long as was said, on made-up discharges (10 s)",
     "baseline": "a patient's own baseline on made-up patients: false alarms, rises found, cost (5 s)",
     "devices": "200 Bluetooth devices and 32 serial ports for an hour (3,700 s; BENCH_DEVICES_S)",
     "stores": "writing and reading each time-series store (60 s)",

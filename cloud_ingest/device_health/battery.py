@@ -1,13 +1,20 @@
-"""How long a device's battery will last, from its level day by day."""
+"""How long a device's battery will last, from its level day by day.
+
+What a device spends in a day varies: the level is a random walk with a drift, and when it comes to an end is
+as uncertain as what will be spent until then. The drift is the slope of two weeks and that of all since the
+last charge, which differ where the use has changed; the interval covers both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from math import ceil, floor, inf, sqrt
+from statistics import NormalDist, fmean
+from typing import Final, NamedTuple
 
 from cloud_ingest.device_health.findings import SUREST, Finding, date_of, rounded
-from cloud_ingest.device_health.slopes import COVERAGE, slope_of
+from cloud_ingest.device_health.slopes import COVERAGE, FEWEST, MOST, Slope, slope_of
 from cloud_ingest.device_health.sums import DAY_NS, SignalDay
 
 __all__ = ["Battery", "battery_finding", "battery_of", "level_of"]
@@ -21,6 +28,10 @@ LOW: Final = 20.0
 SOON_DAYS: Final = 14.0
 """A spare part and a visit are arranged within two weeks."""
 LONGEST: Final = 3650.0
+RECENT_DAYS: Final = 14
+"""So long is what is spent lately; the other slope is that of all since the last charge."""
+LAGS: Final = (2, 4, 7, 14)
+"""Days over which is told how unevenly a device spends: a week's course cancels over 7."""
 STALE_DAYS: Final = 7
 """A trend goes on until today for so long without a new level; then the device may be switched off."""
 
@@ -57,20 +68,66 @@ def battery_of(points: Sequence[tuple[int, float]], today: int) -> Battery | Non
     gone = max(0, today - used[-1][0])
     if slope is None or not slope.falls or gone > STALE_DAYS:
         return Battery(level, since, len(used))
-    left = max(0.0, slope.level - EMPTY)
+    found = [_spent(used, slope), *_lately(used)]
+    per_day = fmean(s.per_day for s in found)
+    ends = fmean(s.level for s in found) / -per_day, min(s.low for s in found), max(s.high for s in found)
+    left, low, high = (min(LONGEST, max(0.0, days - gone)) for days in ends)
+    return Battery(level, since, len(used), per_day, left, min(low, left), max(high, left))
 
-    def days(per_day: float) -> float:
-        return min(LONGEST, max(0.0, left / -per_day - gone))
 
-    return Battery(
-        level,
-        since,
-        len(used),
-        slope.per_day,
-        days(slope.per_day),
-        days(slope.low),
-        days(slope.high),
-    )
+class _Spent(NamedTuple):
+    """By one trend: % a day, % left above ``EMPTY`` on its last day, days until then at least and at most."""
+
+    per_day: float
+    level: float
+    low: float
+    high: float
+
+
+def _lately(used: Sequence[tuple[int, float]]) -> list[_Spent]:
+    """Of the last two weeks alone; nothing where these are all or tell no fall."""
+    recent = [point for point in used if point[0] > used[-1][0] - RECENT_DAYS]
+    slope = slope_of(recent)
+    if slope is None or slope.per_day >= 0 or len(recent) == len(used):
+        return []
+    return [_spent(recent, slope)]
+
+
+def _spent(used: Sequence[tuple[int, float]], slope: Slope) -> _Spent:
+    """When a walk with this drift comes to ``EMPTY``, nine times in ten.
+
+    Both the drift that was seen and what will be spent vary: the level has the variance of t + t * t / T days
+    in t days, with T days seen. Where that many spreads meet ``EMPTY`` lie the ends.
+    """
+    level, drift = slope.level - EMPTY, -slope.per_day
+    if level <= 0:
+        return _Spent(slope.per_day, 0.0, 0.0, 0.0)
+    spread = NormalDist().inv_cdf((1 + COVERAGE) / 2) ** 2 * _unevenness(used[-MOST:], drift)
+    a = drift * drift - spread / (slope.last - slope.first)
+    b = 2 * level * drift + spread
+    root = sqrt(max(0.0, b * b - 4 * a * level * level))
+    low = 2 * level * level / (b + root)
+    high = (b + root) / (2 * a) if a > 0 else inf
+    steepest, flattest = level / -slope.low, level / -slope.high if slope.high < 0 else inf
+    return _Spent(slope.per_day, level, min(low, steepest), max(high, flattest))
+
+
+def _unevenness(used: Sequence[tuple[int, float]], drift: float) -> float:
+    """The variance (square %) a day of what is spent, without what a level is read with.
+
+    That adds as much to differences over one day as over several: it goes when one is taken off the other.
+    """
+    by_day, whole = dict(used), used[-1][0] - used[0][0]
+
+    def variance(lag: int) -> float | None:
+        found = [by_day[d] - by_day[d + lag] - drift * lag for d in by_day if d + lag in by_day]
+        return fmean(x * x for x in found) if len(found) >= FEWEST - 2 else None
+
+    once = variance(1)
+    over = {lag: variance(lag) for lag in LAGS if 2 * lag <= whole}
+    if once is None:
+        return max((v / lag for lag, v in over.items() if v is not None), default=0.0)
+    return max((0.0, *((v - once) / (lag - 1) for lag, v in over.items() if v is not None)))
 
 
 def battery_finding(found: Battery | None, today: int) -> Finding | None:
@@ -99,9 +156,9 @@ def battery_finding(found: Battery | None, today: int) -> Finding | None:
     }
     text = {
         "en": f"Battery at {found.level:.0f} %, falls by {-found.per_day:.2g} % a day: lasts about "
-        f"{found.left:.0f} days ({found.low:.0f} to {found.high:.0f})",
+        f"{found.left:.0f} days ({floor(found.low)} to {ceil(found.high)})",
         "zh": f"电池电量 {found.level:.0f}%，每天下降 {-found.per_day:.2g}%：约可用 {found.left:.0f} 天"  # noqa: RUF001 - Chinese punctuation
-        f"（{found.low:.0f} 至 {found.high:.0f} 天）",  # noqa: RUF001 - Chinese punctuation
+        f"（{floor(found.low)} 至 {ceil(found.high)} 天）",  # noqa: RUF001 - Chinese punctuation
     }
     confidence = SUREST if found.level < LOW else COVERAGE
     return Finding("battery", evidence, confidence, text, proposed=(today + int(found.low)) * DAY_NS)

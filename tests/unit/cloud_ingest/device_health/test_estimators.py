@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_ingest.device_health.battery import battery_finding, battery_of, level_of
+from bench.battery import KINDS, judged
+from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of, level_of
 from cloud_ingest.device_health.bias import bias_finding, bias_of, paired
 from cloud_ingest.device_health.drift import drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import binomial_tail, dropout_finding, poisson_tail
@@ -117,6 +118,35 @@ class TestBattery:
         assert found.low is not None
         assert found.high is not None
         assert found.low < found.left < found.high
+
+    def test_the_interval_is_told_rounded_outwards(self) -> None:
+        found = Battery(13.0, TODAY - 60, 60, -0.92, 8.7, 8.4, 9.1)
+        made = battery_finding(found, TODAY)
+        assert made is not None
+        assert "lasts about 9 days (8 to 10)" in made.text["en"]
+        assert made.proposed == (TODAY + 8) * DAY_NS
+
+    def test_who_is_spent_lately_at_another_rate_has_both_in_the_interval(self) -> None:
+        line = falling(TODAY - 40, 100.0, -0.5, 27) + falling(TODAY - 13, 86.0, -2.0, 14)  # 60 % today
+        found = battery_of(line, TODAY)
+        assert found is not None
+        assert found.left is not None
+        assert found.low == pytest.approx(27.5)  # as lately
+        assert found.high is not None
+        assert found.high > 70.0  # as before
+        assert 27.5 < found.left < 70.0
+
+    @pytest.mark.parametrize("kind", KINDS, ids=range(len(KINDS)))
+    def test_the_interval_holds_for_devices_that_are_used_unevenly(self, kind: str) -> None:
+        found = judged(kind, lives=60, seed=3)
+        assert found.count > 50
+        assert found.within >= 0.8
+        assert found.before <= 0.1
+
+    def test_the_end_is_nothing_to_walk_to(self) -> None:
+        found = battery_of(falling(TODAY - 9, 20.0, -2.0, 10), TODAY)  # 2 % today
+        assert found is not None
+        assert (found.left, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
 class TestDrift:
