@@ -237,7 +237,8 @@ class Deterioration:
             return None
         conscious = course.conscious
         trees = self.alert if conscious else self.plain
-        _, terms = trees.contributions(values := course.features(now, conscious=conscious))
+        values = course.features(now, conscious=conscious)
+        log_odds, _, terms = trees.explained(values)
         newest = dict(zip(trees.features, values, strict=True))
         joined: dict[str, float] = {}
         for name, term in terms.items():
@@ -248,7 +249,7 @@ class Deterioration:
             for name, term in joined.items()
         )
         ordered = tuple(sorted(reasons, key=lambda reason: (-reason.term, reason.name)))
-        return Risk(round(probability(trees.log_odds(values)), 6), ordered, conscious)
+        return Risk(round(probability(log_odds), 6), ordered, conscious)
 
 
 FOLDER: Final = Path(__file__).parent

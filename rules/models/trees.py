@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import starmap
 from math import exp, isfinite
 from typing import Any, Final, TypeAlias
@@ -23,6 +23,8 @@ FORMAT: Final = "hearthward-trees"
 FORMAT_VERSION: Final = 1
 
 Node: TypeAlias = tuple[float, int, float, int, int, int]
+_Linked: TypeAlias = tuple[float, int, float, Any, Any, Any]
+"""A node with the nodes below it instead of their places."""
 
 _LEAF: Final = -1
 _SPLIT: Final = 6
@@ -43,15 +45,22 @@ class Trees:
     intercept: float = 0.0
     slope: float = 1.0
 
+    _roots: tuple[_Linked, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_roots", tuple(map(_linked, self.trees)))
+
     def score(self, values: Sequence[float]) -> float:
         """The uncalibrated score of one row, in the order of ``features``."""
         total = self.base
-        for tree in self.trees:
-            node = tree[0]
-            while (feature := node[1]) >= 0:
+        for root in self._roots:
+            value, feature, threshold, left, right, lost = root
+            while feature >= 0:
                 x = values[feature]
-                node = tree[node[3] if x <= node[2] else node[4] if x > node[2] else node[5]]
-            total += node[0]
+                value, feature, threshold, left, right, lost = (
+                    left if x <= threshold else right if x > threshold else lost
+                )
+            total += value
         return total
 
     def log_odds(self, values: Sequence[float]) -> float:
@@ -63,17 +72,24 @@ class Trees:
 
         Added up they are ``log_odds`` but for rounding. Features on no path are left out.
         """
-        rest, found = self.base, [0.0] * len(self.features)
-        for tree in self.trees:
-            node = tree[0]
-            rest += node[0]
-            while (feature := node[1]) >= 0:
+        _, rest, terms = self.explained(values)
+        return rest, terms
+
+    def explained(self, values: Sequence[float]) -> tuple[float, float, dict[str, float]]:
+        """``log_odds`` and ``contributions`` in one pass."""
+        total = rest = self.base
+        found = [0.0] * len(self.features)
+        for root in self._roots:
+            value, feature, threshold, left, right, lost = root
+            rest += value
+            while feature >= 0:
                 x = values[feature]
-                below = tree[node[3] if x <= node[2] else node[4] if x > node[2] else node[5]]
-                found[feature] += below[0] - node[0]
-                node = below
+                below = left if x <= threshold else right if x > threshold else lost
+                found[feature] += below[0] - value
+                value, feature, threshold, left, right, lost = below
+            total += value
         terms = {name: self.slope * x for name, x in zip(self.features, found, strict=True) if x}
-        return self.intercept + self.slope * rest, terms
+        return self.intercept + self.slope * total, self.intercept + self.slope * rest, terms
 
     def to_json(self) -> str:
         """The file's text; the same model always gives the same."""
@@ -142,6 +158,18 @@ def _tree(number: int, rows: list[list[float]], features: int) -> tuple[Node, ..
         msg = f"tree {number} is empty"
         raise ValueError(msg)
     return tree
+
+
+def _linked(tree: tuple[Node, ...]) -> _Linked:
+    """The root with all nodes below it; the ways lead on to later nodes only."""
+    made: dict[int, _Linked | None] = {}
+    for at in range(len(tree) - 1, -1, -1):
+        value, feature, threshold, *ways = tree[at]
+        left, right, lost = map(made.get, ways)
+        made[at] = value, feature, threshold, left, right, lost
+    root = made[0]
+    assert root is not None  # noqa: S101 - no tree is empty
+    return root
 
 
 def _node(at: int, row: list[float]) -> Node:
