@@ -19,10 +19,8 @@ Memory is in time, not in samples: 1 Hz and three values a day share the code. P
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable
 from math import exp, inf
-from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from hearthward.core.model import BY_HAND, JUDGED, Quality
@@ -99,7 +97,13 @@ class Stream:
         if value == 0 and limits.zero == "lost":
             self.time, self.value, self.bits = time, value, 0
             return
-        found = self._moved(time, value, limits)
+        if self.told >= 0 > self.away and abs(value - self.level) <= limits.step:  # as nearly always
+            found = 0
+            if limits.falling < inf:
+                self.slow += (1 - exp((self.told - time) / TAU)) * (value - self.slow)
+            self.told, self.level = time, value
+        else:
+            found = self._moved(time, value, limits)
         if value != self.value or self.time < 0:
             self.changed, self.same = time, 0
         else:
@@ -200,31 +204,40 @@ class SubjectGate:
         self.streams: dict[str, dict[str, Stream]] = {}
         self._own: set[tuple[str, str]] | None = None
 
-    def judge(self, rows: Iterable[_Now], keep: int) -> Iterator[tuple[int, int]]:
-        """(place, verdict) of all that was measured at one time; older than the stream: by range alone."""
-        fresh: dict[Stream, tuple[_Now, Limits]] = {}
+    def judge(self, rows: Iterable[_Now], keep: int, said: dict[int, int]) -> None:  # noqa: C901 - as fast as it goes
+        """Put the verdicts, by place, on all that was measured at one time among those ``said``.
+
+        Rows of one stream follow each other. What is older than its stream is judged by its range alone.
+        """
+        streams, own = self.streams, self._own
+        taken: list[tuple[_Now, Stream, Limits]] = []
         again: list[tuple[int, Stream]] = []
+        newest: Stream | None = None
         for row in rows:
             time, _, device, metric, i, value = row
             limits = LIMITS[metric]
             if not limits.low <= value <= limits.high:
-                yield i, IMPOSSIBLE
+                said[i] = IMPOSSIBLE
                 continue
-            stream = self._stream(metric, device, time - keep)
-            if stream in fresh:
-                if value == fresh[stream][0][-1]:
+            devices = streams.get(metric)
+            stream = None if devices is None else devices.get(device)
+            if stream is None or own is not None or 0 <= stream.time < time - keep:
+                stream = self._stream(metric, device, time - keep)
+            if stream is newest:
+                if value == stream.value:
                     again.append((i, stream))
             elif time > stream.time:
-                fresh[stream] = row, limits
-            elif time == stream.time and value == stream.value:
-                yield i, stream.bits
-        for stream, (row, limits) in fresh.items():
-            stream.take(row[0], row[-1], limits)
-        for stream, (row, limits) in fresh.items():
-            self._beside(row, stream, limits)
-            yield row[-2], stream.bits
-        for i, stream in again:
-            yield i, stream.bits
+                newest = stream
+                stream.take(time, value, limits)
+                taken.append((row, stream, limits))
+            elif time == stream.time and value == stream.value and stream.bits:
+                said[i] = stream.bits
+        for row, stream, limits in taken:
+            if row[3] in COMPARED or not row[5]:
+                self._beside(row, stream, limits)
+            if stream.bits:
+                said[row[4]] = stream.bits
+        said.update((i, stream.bits) for i, stream in again if stream.bits)
 
     def _beside(self, row: _Now, stream: Stream, limits: Limits) -> None:
         """Add what other signals say of a value that was taken."""
@@ -255,7 +268,7 @@ class SubjectGate:
         best, devices = None, self.streams.get(metric)
         if not devices:
             return None
-        for _, stream in sorted(devices.items()) if len(devices) > 1 else devices.items():
+        for stream in devices.values() if len(devices) == 1 else map(devices.__getitem__, sorted(devices)):
             if time - FRESH <= stream.time <= time and (best is None or stream.time > best.time):
                 best = stream
         return best
@@ -303,9 +316,15 @@ class SubjectGate:
 
     def _upside_down(self, order: tuple[str, str, str], device: str, time: int) -> bool:
         """Whether systolic, mean and diastolic pressure of one time are not in this order."""
-        found = (self.streams.get(metric, {}).get(device) for metric in order)
-        values = [s.value for s in found if s is not None and s.time == time]
-        return values != sorted(values, reverse=True)
+        above = inf
+        for metric in order:
+            devices = self.streams.get(metric)
+            stream = None if devices is None else devices.get(device)
+            if stream is not None and stream.time == time:
+                if stream.value > above:
+                    return True
+                above = stream.value
+        return False
 
     def copy(self) -> SubjectGate:
         """The same, to be changed on its own; this one must not be changed as long as the copy is used."""
@@ -351,7 +370,7 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
     judged.
     """
     columns = rows.time, rows.patient, rows.device, rows.metric, rows.value, rows.quality
-    judged = sorted(
+    judged = [
         (time, subject, device, metric, i, float(value))
         for i, (time, subject, device, metric, value, quality) in enumerate(zip(*columns, strict=True))
         if metric in LIMITS
@@ -360,17 +379,24 @@ def refine(gate: Gate, rows: Rows, keep: int, until: int, *, copying: bool = Fal
         and not quality & UNJUDGED
         and not device.startswith(BY_HAND)
         and time <= until
-    )
+    ]
+    judged.sort()
     said: dict[int, int] = {}
     own: set[str] = set()
-    for (_, name), found_now in groupby(judged, key=itemgetter(0, 1)):
+    keep, first, count = max(keep, REMEMBERED), 0, len(judged)
+    while first < count:
+        time, name = judged[first][:2]
+        last = first + 1
+        while last < count and judged[last][1] == name and judged[last][0] == time:
+            last += 1
         found = gate.get(name)
         if found is None:
             found = gate[name] = SubjectGate()
         elif copying and name not in own:
             found = gate[name] = found.copy()
         own.add(name)
-        said.update((i, bits) for i, bits in found.judge(found_now, max(keep, REMEMBERED)) if bits)
+        found.judge(judged[first:last], keep, said)
+        first = last
     if not said:
         return rows
     quality = list(rows.quality)
