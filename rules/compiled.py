@@ -92,6 +92,8 @@ class Compiled:
         self.delay = rule.delay_ns
         self.clear_after = round(rule.clear_after_s * SECOND)
         self.missing = tuple(leaf for leaf in self.leaves if isinstance(leaf, Missing))
+        self.silences = tuple((x.metric, round(float(x.for_s) * SECOND), x.unseen) for x in self.missing)
+        """What is missed after how many nanoseconds, and whether also when it never came."""
         main = top.of if isinstance(top, Repeat) else top
         self.opens, self.holds = _opens(main, 0), _holds(main, 0)
         self.critical: Opens | None = None

@@ -138,8 +138,7 @@ class _Pass:
                     rest[name] = [i]
                     continue
                 if time >= subject.wake:
-                    self._work.fire(name, subject, time, arriving=True)
-                    self._work.settle(name, subject)
+                    self._work.come(name, subject, time)
                 filters, watches, series_of = found.plan.filters, subject.watched, subject.series
             filtered = filters.get(metric)
             if filtered is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -40,6 +40,7 @@ __all__ = [
     "beyond",
     "counted",
     "deadline",
+    "due",
     "evaluate",
     "fresh_until",
     "judge_alone",
@@ -379,30 +380,47 @@ def deadline(leaf: Missing, subject: Subject, context: Context, key: str = "") -
 
     A gateway's word that the rule ``key`` is fine again says that the signal was there.
     """
-    since = None if context.expected is None else context.expected.get(leaf.metric)
-    if since is None and context.expected is not None and not leaf.unseen:
-        return None
-    last = max((s.time for s in subject.series.get(leaf.metric, {}).values()), default=-1)
-    if context.expected is not None:
-        last = max(last, -1 if since is None else since)
+    return due(leaf.metric, round(float(leaf.for_s) * SECOND), leaf.unseen, subject, context.expected, key)
+
+
+def due(
+    metric: str,
+    patience: int,
+    unseen: bool,  # noqa: FBT001 - as the leaf has it
+    subject: Subject,
+    expected: Mapping[str, int] | None,
+    key: str,
+) -> int | None:
+    """``deadline`` of a leaf that waits for ``patience`` ns, with the context's ``expected``."""
+    last = -1
+    if expected is not None:
+        since = expected.get(metric)
+        if since is not None:
+            last = max(since, -1)
+        elif not unseen:
+            return None
+    devices = subject.series.get(metric)
+    if devices is not None:
+        for series in devices.values():
+            last = max(last, series.time)
     if key in subject.shared:
         last = max(last, subject.shared[key].heard())
     if last < 0:
-        return -1 if leaf.unseen else None
-    return last + round(float(leaf.for_s) * SECOND)
+        return -1 if unseen else None
+    return last + patience
 
 
 def _missing(
     compiled: Compiled, leaf: Missing, subject: Subject, context: Context, at: int
 ) -> tuple[Result, int]:
-    due = deadline(leaf, subject, context, compiled.key)
+    since = deadline(leaf, subject, context, compiled.key)
     now = max(at, subject.clock)
-    if due is None or due > now or (due == now == subject.clock and not subject.struck):
+    if since is None or since > now or (since == now == subject.clock and not subject.struck):
         return _FALSE, 0
     devices = sorted((s.time, d, s) for d, s in subject.series.get(leaf.metric, {}).items() if s.time >= 0)
     readings = tuple(Measured(leaf.metric, d, s.time, s.value, s.received) for _, d, s in devices[-1:])
     silent = (now - readings[0].time) / SECOND if readings else float(leaf.for_s)
-    return Result(opens=True, holds=True, value=silent, readings=readings), max(due, 0)
+    return Result(opens=True, holds=True, value=silent, readings=readings), max(since, 0)
 
 
 def _flag(compiled: Compiled, leaf: DeviceFlag, subject: Subject, at: int) -> Result:

@@ -24,7 +24,7 @@ from hearthward.core.errors import RuleError
 from rules.adoption import Adoption
 from rules.compiled import Compiled
 from rules.detectors.quality import refine
-from rules.evaluate import deadline, judge_alone, too_late
+from rules.evaluate import deadline, due, judge_alone, too_late
 from rules.intake import FUTURE_SKEW, Taken, came_late, measurements, rows_of, take
 from rules.model import Adopt, Configuration, Measured, Readings, Transition
 from rules.rule import SECOND
@@ -239,6 +239,17 @@ class Work:
                 self.episodes.end_wait(name, subject, key, at)
         subject.move(upto, struck=not arriving)
 
+    def come(self, name: str, subject: Subject, at: int) -> None:
+        """``fire`` and ``settle`` for what arrives at ``at``, in one look where no timer has ended."""
+        if subject.clock >= 0 and subject.plan is not None:
+            first, wake = self._timers(name, subject, at - 1)
+            if first[0] > at:
+                subject.move(at, struck=False)
+                subject.wake = wake
+                return
+        self.fire(name, subject, at, arriving=True)
+        self.settle(name, subject)
+
     def _silent(self, name: str, subject: Subject, at: int) -> list[Compiled]:
         """The rules to whom a signal counts as missing from just ``at`` on."""
         context = self.state.context(name)
@@ -249,7 +260,7 @@ class Work:
     def _patient(subject: Subject, timed: tuple[Compiled, ...]) -> list[Compiled]:
         """Those of the rules that wait for silence which it may open or has opened."""
         known, episodes = subject.series.keys(), subject.episodes
-        return [c for c in timed if c.key in episodes or c.required <= known]
+        return [c for c in timed if not c.required or c.key in episodes or c.required <= known]
 
     def next_timer(self, name: str, subject: Subject, silence: int = NEVER) -> tuple[int, str, str]:
         """(when, of what kind, whose) the next timer ends; ``NEVER`` when there is none.
@@ -257,22 +268,36 @@ class Work:
         At one time what falls silent comes first, all of it at once: the clock tells what has been. What
         falls silent after ``silence`` is left out.
         """
-        plan = self.episodes.plan(name, subject)
+        return self._timers(name, subject, silence)[0]
+
+    def _timers(self, name: str, subject: Subject, silence: int) -> tuple[tuple[int, str, str], int]:
+        """``next_timer``, and when it would end if nothing were left out."""
+        best, later = self._first_wait(name, subject), NEVER
+        if subject.clock < 0:
+            return best, best[0]
+        expected = self.state.context(name).expected
+        for compiled in self._patient(subject, self.episodes.plan(name, subject).timed):
+            for leaf in compiled.silences:
+                at = due(*leaf, subject, expected, compiled.key)
+                if at is None or subject.past(at):
+                    continue
+                if at > silence:
+                    later = min(later, at)
+                elif at <= best[0]:
+                    best = min(best, (at, "missing", compiled.key))
+        return best, min(best[0], later)
+
+    def _first_wait(self, name: str, subject: Subject) -> tuple[int, str, str]:
+        """The first timer to end that waits for no reading."""
+        rules = self.episodes.plan(name, subject).rules
         best = subject.plan_until, "plan", ""
         for key, episode in subject.episodes.items():
             if episode.condition != "active":
                 best = min(best, (episode.due, "wait", key))
-            elif episode.clear_at is None or key not in plan.rules:
+            elif episode.clear_at is None or key not in rules:
                 continue
-            elif not self.episodes.held(subject, plan.rules[key], episode):  # else it ends by a reading only
-                best = min(best, (episode.clear_at + plan.rules[key].clear_after, "wait", key))
-        if subject.clock >= 0:
-            context = self.state.context(name)
-            for compiled in self._patient(subject, plan.timed):
-                for leaf in compiled.missing:
-                    due = deadline(leaf, subject, context, compiled.key)
-                    if due is not None and due <= silence and not subject.past(due):
-                        best = min(best, (due, "missing", compiled.key))
+            elif not self.episodes.held(subject, rules[key], episode):  # else it ends by a reading only
+                best = min(best, (episode.clear_at + rules[key].clear_after, "wait", key))
         return best
 
     def adopt(self, event: Adopt) -> None:
