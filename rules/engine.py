@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice
+from operator import eq, ge
 
 from rules.compiled import Compiled, Filter
 from rules.evaluate import UNFIT, beyond
@@ -62,9 +63,10 @@ class Engine:
         rows = event.rows
         keys = list(zip(rows.time, rows.patient, rows.device, rows.metric, strict=True))
         order: Sequence[int] = range(len(keys))
-        if any(a >= b for a, b in pairwise(keys)):
+        if any(map(ge, keys, islice(keys, 1, None))):
             order = sorted(order, key=keys.__getitem__)
-            if any(keys[i] == keys[j] for i, j in pairwise(order)):
+            keys = [keys[i] for i in order]
+            if any(map(eq, keys, islice(keys, 1, None))):
                 work.readings(event)  # a signal twice at one time: in the reference's order
                 return
         work.hear(event)
@@ -114,7 +116,7 @@ class _Pass:
             name, time, device, metric = patients[i], times[i], devices[i], metrics[i]
             if metric not in looked_at:
                 continue
-            if name in rest:
+            if rest and name in rest:
                 rest[name].append(i)
                 continue
             if time != now_time or device != now_device or name != now_name:
@@ -196,7 +198,9 @@ class _Pass:
             series.cell = cell
             if filtered.derived:
                 frozen = watched is not None and watched.frozen
-                self._rules += _push(series, filtered, value, stale=stale, frozen=frozen)
+                found_rules = _push(series, filtered, value, stale=stale, frozen=frozen)
+                if found_rules:
+                    self._rules += found_rules
             if watched is not None:
                 self._rules += _watch(series, watched, value)
             self._rows.append(i)
@@ -273,12 +277,11 @@ def _push(
 ) -> tuple[Compiled, ...]:
     """Give the newest value to all derived quantities; returns the rules of which one passed a limit."""
     concerned: tuple[Compiled, ...] = ()
-    doubted = series.quality & DOUBTED
-    for key, cuts, owners in filtered.derived:
-        feature = series.features[key]
+    doubted, time = series.quality & DOUBTED, series.time
+    for feature, cuts, owners in series.bound_to(filtered.derived):
         before = feature.output
         if not (doubted and feature.sound_only):
-            feature.push(series.time, value, frozen=frozen)
+            feature.push(time, value, frozen=frozen)
         after = feature.output
         if stale:
             if after is not None:

@@ -19,6 +19,7 @@ from rules.extremes import (
     needed,
     remeasured,
     rescored,
+    unclear,
     worsen,
 )
 from rules.filling import render
@@ -268,7 +269,7 @@ class Episodes(Transitions):
         if episode.early:
             episode = subject.episodes[compiled.key] = replace(episode, early=False)
         if verdict.holds(episode.peaks, needed(compiled, episode)):
-            episode = replace(worsen(compiled, episode, verdict), clear_at=None)
+            episode = worsen(compiled, unclear(episode), verdict)
             if not episode.told and at - episode.told_at >= UPDATE_EVERY:
                 episode = self._told(compiled, episode, at)
                 self._tell("update", name, compiled, replace(episode, late=late), at)

@@ -22,6 +22,7 @@ __all__ = [
     "needed",
     "remeasured",
     "rescored",
+    "unclear",
     "worsen",
 ]
 
@@ -36,6 +37,11 @@ def forget_extremes(subject: Subject) -> None:
     for devices in subject.series.values():
         for series in devices.values():
             series.low, series.high = inf, -inf
+
+
+def unclear(episode: Episode) -> Episode:
+    """The episode when not all is clear (any more)."""
+    return episode if episode.clear_at is None else replace(episode, clear_at=None)
 
 
 def worsen(compiled: Compiled, episode: Episode, verdict: Verdict) -> Episode:

@@ -7,8 +7,6 @@ is a reading like any other, journaled with the readings that it was computed fr
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 from hearthward.core.model import ASIDE
@@ -39,8 +37,8 @@ def with_risk(work: Work, event: Readings) -> Readings:
         return event
     rows, latest = event.rows, event.now + FUTURE_SKEW
     columns = rows.patient, rows.time, rows.metric, rows.device, rows.value, rows.quality
-    order = sorted(
-        (patient, time, metric, device, i)
+    order = [
+        (patient, time, metric, device, i, value)
         for i, (patient, time, metric, device, value, quality) in enumerate(zip(*columns, strict=True))
         if metric in WATCHED
         and value is not None
@@ -48,20 +46,32 @@ def with_risk(work: Work, event: Readings) -> Readings:
         and time <= latest
         and patient
         and ":" not in patient
-    )
+    ]
+    order.sort()
     told = Rows()
-    for (name, time), together in groupby(order, key=itemgetter(0, 1)):
-        subject = work.subject(name)
-        if subject.watch is None:
-            subject.watch = Watch()
-        received, taken = 0, False
-        for _, _, metric, device, i in together:
-            taken |= subject.watch.push(time / SECOND, metric, device, float(rows.value[i] or 0.0))
-            received = max(received, rows.received[i])
-        risk = subject.watch.judge(shipped(), time / SECOND) if taken else None
+    first, count = 0, len(order)
+    while first < count:
+        name, time = order[first][:2]
+        last, at = first, time / SECOND
+        watch = _watch(work, name)
+        push, taken = watch.push, False
+        while last < count and order[last][1] == time and order[last][0] == name:
+            _, _, metric, device, _, value = order[last]
+            taken |= push(at, metric, device, float(value or 0.0))
+            last += 1
+        risk = watch.judge(shipped(), at) if taken else None
         if risk is not None:
+            received = max(0, *(rows.received[i] for *_, i, _ in order[first:last]))
             told.append(name, DEVICE, RISK, risk, time, received)
+        first = last
     if not told:
         return event
     told.extend(rows)
     return replace(event, rows=told)
+
+
+def _watch(work: Work, name: str) -> Watch:
+    subject = work.subject(name)
+    if subject.watch is None:
+        subject.watch = Watch()
+    return subject.watch

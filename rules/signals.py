@@ -91,7 +91,7 @@ class _Mean:
         if self._pushes >= RESUM_EVERY:
             self._pushes, self._total = 0, fsum(values)
         count = len(times)
-        self.output = round(self._total / count, 9) if count >= max(1, self._least) else None
+        self.output = round(self._total / count, 9) if count and count >= self._least else None
 
     def shift(self, by: int) -> None:
         self._times = deque(time + by for time in self._times)
@@ -119,20 +119,20 @@ class _Median:
         self.output: float | None = None
 
     def push(self, time: int, value: float, *, frozen: bool) -> None:  # noqa: ARG002 - learns nothing
+        times, ordered = self._times, self._ordered
         if value > self._above:
-            self._times.append(time)
+            times.append(time)
             self._values.append(value)
-            insort(self._ordered, value)
+            insort(ordered, value)
         oldest = time - self._window
-        while self._times and self._times[0] <= oldest:
-            self._times.popleft()
-            gone = self._values.popleft()
-            del self._ordered[bisect_left(self._ordered, gone)]
-        count = len(self._ordered)
-        if count < max(1, self._least):
+        while times and times[0] <= oldest:
+            times.popleft()
+            del ordered[bisect_left(ordered, self._values.popleft())]
+        count = len(ordered)
+        if count < self._least or not count:
             self.output = None
         else:
-            self.output = (self._ordered[(count - 1) // 2] + self._ordered[count // 2]) / 2
+            self.output = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
 
     def shift(self, by: int) -> None:
         self._times = deque(time + by for time in self._times)
@@ -330,6 +330,10 @@ def _ns(seconds: str) -> int:
     return round(float(seconds) * SECOND)
 
 
+Derived: TypeAlias = tuple[tuple[str, tuple[float, ...], Any], ...]
+"""Derived quantities by name, the numbers that rules compare each with, and whose these are."""
+
+
 class Series:
     """One signal of one device.
 
@@ -340,6 +344,8 @@ class Series:
     """
 
     __slots__ = (
+        "_bound",
+        "_found",
         "anew",
         "cell",
         "features",
@@ -358,6 +364,8 @@ class Series:
         self.quality, self.spoken = 0, -1
         self.recent: deque[Mark] = deque(maxlen=REMEMBERED)
         self.features: dict[str, Feature] = {}
+        self._bound: Derived = ()
+        self._found: list[tuple[Feature, tuple[float, ...], Any]] = []
         self.cell, self.anew = -1, 0
         self.low, self.high = inf, -inf
 
@@ -382,6 +390,13 @@ class Series:
             if not (feature.sound_only and quality & DOUBTED):
                 feature.push(self.time, self.value, frozen=frozen)
 
+    def bound_to(self, derived: Derived) -> list[tuple[Feature, tuple[float, ...], Any]]:
+        """The derived quantities that are named there, each with the rest; kept for the next time."""
+        if derived is not self._bound:
+            self._found = [(self.features[key], cuts, owners) for key, cuts, owners in derived]
+            self._bound = derived
+        return self._found
+
     def relearn(self) -> None:
         """What was usual of it is so no more."""
         for feature in self.features.values():
@@ -393,7 +408,7 @@ class Series:
         if self.features.keys() == set(keys):
             return
         kept = self.features
-        self.features = {}
+        self.features, self._bound = {}, ()
         for key in keys:
             feature = kept.get(key)
             if feature is None:

@@ -97,6 +97,7 @@ class Baseline:
     """
 
     __slots__ = (
+        "_apart",
         "_asked",
         "_at",
         "_began",
@@ -113,6 +114,7 @@ class Baseline:
         "_square",
         "_sums",
         "_tau",
+        "_together",
         "_total",
         "output",
         "terms",
@@ -121,6 +123,7 @@ class Baseline:
 
     def __init__(self, asked: Asked, tau: int, learn: int, prior: Prior) -> None:
         self._asked, self._tau, self._learn, self._prior = asked, tau, learn, prior
+        self._together, self._apart = tau // TOGETHER, prior.every_s * SECOND / 2
         self.terms: Terms | None = None
         self.output: float | None = None
         self._begin()
@@ -142,16 +145,18 @@ class Baseline:
             return
         if self._first < 0:
             self._first = time
-        self._schedule(time)
+        if self._session < 0 or time - self._session >= self._apart:
+            self._schedule(time)
         terms = self.terms
-        if terms is None or self._began < 0 or time - self._began >= self._tau // TOGETHER:
+        if terms is None or self._began < 0 or time - self._began >= self._together:
             self._fold()
             self._began = time
             self.terms = terms = self._judge(time, value)
         else:
-            spreads = (value - terms.level - terms.hour) / terms.spread
-            due = self._missed + self._done
-            self.terms = terms = terms._replace(value=value, spreads=spreads, missed=self._missed, due=due)
+            _, level, hour, spread, _, trend, error, _, _ = terms
+            spreads, missed = (value - level - hour) / spread, self._missed
+            due = missed + self._done
+            self.terms = terms = Terms(value, level, hour, spread, spreads, trend, error, missed, due)
         known = time - self._first >= self._learn
         self.output = judged(self._asked, terms) if known else None
         self._last = time

@@ -45,6 +45,9 @@ SPIKES: Final = 3
 FLAT_LEAST: Final = 30
 APART: Final = 30 * SECOND
 TAU: Final = 120 * SECOND
+RATE_STEP: Final = 20.0
+RATE_SHARE: Final = 0.25
+"""Two measures of a rate that lie further apart than either disagree (per minute, of the higher one)."""
 UNJUDGED: Final = int(sum(f for f in Quality if not f.clinical and f not in JUDGED))
 """Values with one of these are no measurement of now anyhow: the gate neither judges them nor learns."""
 IMPOSSIBLE: Final = int(Quality.BAD | Quality.IMPOSSIBLE)
@@ -210,7 +213,7 @@ class SubjectGate:
         Rows of one stream follow each other. What is older than its stream is judged by its range alone.
         """
         streams, own = self.streams, self._own
-        taken: list[tuple[_Now, Stream, Limits]] = []
+        compared: list[tuple[_Now, Stream, Limits]] = []
         again: list[tuple[int, Stream]] = []
         newest: Stream | None = None
         for row in rows:
@@ -229,23 +232,32 @@ class SubjectGate:
             elif time > stream.time:
                 newest = stream
                 stream.take(time, value, limits)
-                taken.append((row, stream, limits))
+                if metric in COMPARED or not value:
+                    compared.append((row, stream, limits))
+                elif stream.bits:
+                    said[i] = stream.bits
             elif time == stream.time and value == stream.value and stream.bits:
                 said[i] = stream.bits
-        for row, stream, limits in taken:
-            if row[3] in COMPARED or not row[5]:
-                self._beside(row, stream, limits)
+        for row, stream, limits in compared:
+            self._beside(row, stream, limits)
             if stream.bits:
                 said[row[4]] = stream.bits
         said.update((i, stream.bits) for i, stream in again if stream.bits)
 
     def _beside(self, row: _Now, stream: Stream, limits: Limits) -> None:
         """Add what other signals say of a value that was taken."""
-        _, _, _, metric, _, value = row
+        time, _, device, metric, _, value = row
         if value == 0 and limits.zero:
             stream.bits |= self._zero(row, stream, limits) if limits.zero == "lost" else ZERO
-        if metric in COMPARED:
-            stream.bits |= self._others(row, stream)
+        if metric in RATES:
+            stream.bits |= stream.disagree(time, apart=self._rates_apart(RATES[metric], time, value))
+        elif metric == "spo2":
+            if value > 0:
+                pulse = self.streams.get("pulse_rate", _NONE).get(device)
+                if pulse is not None and pulse.value == 0 and pulse.time == time:
+                    stream.bits |= DISAGREES
+        elif metric in PRESSURES and self._upside_down(PRESSURES[metric], device, time):
+            stream.bits |= DISAGREES
 
     def _stream(self, metric: str, device: str, since: int) -> Stream:
         """A device's; when it is new, or was silent ``since`` then, those that still are make room."""
@@ -268,7 +280,10 @@ class SubjectGate:
         best, devices = None, self.streams.get(metric)
         if not devices:
             return None
-        for stream in devices.values() if len(devices) == 1 else map(devices.__getitem__, sorted(devices)):
+        if len(devices) == 1:
+            (only,) = devices.values()
+            return only if time - FRESH <= only.time <= time else None
+        for _, stream in sorted(devices.items()):
             if time - FRESH <= stream.time <= time and (best is None or stream.time > best.time):
                 best = stream
         return best
@@ -295,24 +310,13 @@ class SubjectGate:
                 return True
         return False
 
-    def _others(self, row: _Now, stream: Stream) -> int:
-        """What other signals say of a value."""
-        time, _, device, metric, _, value = row
-        if (partner := RATES.get(metric)) is not None:
-            other = self._newest(partner, time)
-            apart = (
-                other is not None
-                and value > 0
-                and other.value > 0
-                and abs(value - other.value) > max(20.0, 0.25 * max(value, other.value))
-            )
-            return stream.disagree(time, apart=apart)
-        if metric == "spo2" and value > 0:
-            pulse = self.streams.get("pulse_rate", {}).get(device)
-            lost = pulse is not None and pulse.time == time and pulse.value == 0
-            return DISAGREES if lost else 0
-        order = PRESSURES.get(metric)
-        return DISAGREES if order is not None and self._upside_down(order, device, time) else 0
+    def _rates_apart(self, partner: str, time: int, value: float) -> bool:
+        """Whether the other measure of a rate says something else."""
+        other = self._newest(partner, time)
+        if other is None:
+            return False
+        apart = abs(value - other.value)
+        return apart > RATE_STEP and value > 0 < other.value and apart > RATE_SHARE * max(value, other.value)
 
     def _upside_down(self, order: tuple[str, str, str], device: str, time: int) -> bool:
         """Whether systolic, mean and diastolic pressure of one time are not in this order."""
@@ -357,6 +361,7 @@ class SubjectGate:
         return out
 
 
+_NONE: Final[dict[str, Stream]] = {}
 Gate = dict[str, SubjectGate]
 """By subject; a stream's state is below 1 KB."""
 

@@ -80,6 +80,7 @@ BELIEVED: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Between which values a channel is learned from: beyond lie drop-outs and spikes, of which the hard rules
 tell at once."""
+_TAKEN: Final = {metric: (channel, *BELIEVED[channel]) for metric, channel in CHANNEL_OF.items()}
 STAY_KNOWN_H: Final = 48.0
 """Longer than this nobody was watched in training: a longer stay counts as this."""
 STAY_LEAST_H: Final = 6.0
@@ -121,10 +122,10 @@ class Course:
 
         Not so do other metrics, drop-outs and spikes, and what is older than the newest of its kind.
         """
-        channel = CHANNEL_OF.get(metric)
-        if channel is None:
+        found = _TAKEN.get(metric)
+        if found is None:
             return False
-        low, high = BELIEVED[channel]
+        channel, low, high = found
         if not low <= value <= high:
             return False
         memory = self._vitals.get(channel)
