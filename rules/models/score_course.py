@@ -75,12 +75,14 @@ class ScoreCourse:
         """
         if metric not in MAX_AGE_S or not value == value:  # noqa: PLR0124, SIM201 - NaN
             return
-        if time // HOUR_S > self._time // HOUR_S:
-            self._keep()
-        self._time = max(self._time, time)
-        old = self._newest.get((metric, device))
+        if time > self._time:
+            if time // HOUR_S > self._time // HOUR_S:
+                self._keep()
+            self._time = time
+        key = metric, device
+        old = self._newest.get(key)
         if old is None or time >= old[0]:
-            self._newest[metric, device] = time, value
+            self._newest[key] = time, value
 
     def _keep(self) -> None:
         """Note what the hour that is over came to; forget what counts no more."""
