@@ -17,7 +17,17 @@ from cloud_ingest.device_health.findings import SUREST, Finding, date_of, rounde
 from cloud_ingest.device_health.slopes import COVERAGE, FEWEST, MOST, Slope, slope_of
 from cloud_ingest.device_health.sums import DAY_NS, SignalDay
 
-__all__ = ["Battery", "battery_finding", "battery_of", "level_of"]
+__all__ = [
+    "EMPTY",
+    "Battery",
+    "battery_finding",
+    "battery_of",
+    "battery_with",
+    "falls",
+    "lately",
+    "level_of",
+    "since_charged",
+]
 
 RECHARGED: Final = 10.0
 """A rise of so many % from one day to the next is a new or charged cell: levels come in steps of 1 to 10."""
@@ -59,16 +69,40 @@ def battery_of(points: Sequence[tuple[int, float]], today: int) -> Battery | Non
 
     Days left are from ``today`` on: a trend that ended a few days ago goes on until then.
     """
-    if not points:
-        return None
-    begin = max((i for i in range(1, len(points)) if points[i][1] - points[i - 1][1] >= RECHARGED), default=0)
-    used = points[begin:]
-    level, since = used[-1][1], used[0][0]
+    used = since_charged(points)
     slope = slope_of(used)
-    gone = max(0, today - used[-1][0])
-    if slope is None or not slope.falls or gone > STALE_DAYS:
+    recent = slope_of(lately(used)) if falls(used, slope, today) else None
+    return battery_with(used, slope, recent, today) if used else None
+
+
+def since_charged(points: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """What counts of (day, %) by day: since the last charge or new cell."""
+    begin = max((i for i in range(1, len(points)) if points[i][1] - points[i - 1][1] >= RECHARGED), default=0)
+    return points[begin:]
+
+
+def lately(used: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Of what counts the last two weeks; nothing where these are all."""
+    recent = [point for point in used if point[0] > used[-1][0] - RECENT_DAYS]
+    return recent if len(recent) < len(used) else []
+
+
+def falls(used: Sequence[tuple[int, float]], slope: Slope | None, today: int) -> bool:
+    """Whether what counts has a trend that goes on until ``today``."""
+    return slope is not None and slope.falls and today - used[-1][0] <= STALE_DAYS
+
+
+def battery_with(
+    used: Sequence[tuple[int, float]], slope: Slope | None, recent: Slope | None, today: int
+) -> Battery:
+    """The battery of what counts, with its slope and that of ``lately``."""
+    level, since = used[-1][1], used[0][0]
+    if slope is None or not falls(used, slope, today):
         return Battery(level, since, len(used))
-    found = [_spent(used, slope), *_lately(used)]
+    found = [_spent(used, slope)]
+    if recent is not None and recent.per_day < 0:
+        found.append(_spent(lately(used), recent))
+    gone = max(0, today - used[-1][0])
     per_day = fmean(s.per_day for s in found)
     ends = fmean(s.level for s in found) / -per_day, min(s.low for s in found), max(s.high for s in found)
     left, low, high = (min(LONGEST, max(0.0, days - gone)) for days in ends)
@@ -82,15 +116,6 @@ class _Spent(NamedTuple):
     level: float
     low: float
     high: float
-
-
-def _lately(used: Sequence[tuple[int, float]]) -> list[_Spent]:
-    """Of the last two weeks alone; nothing where these are all or tell no fall."""
-    recent = [point for point in used if point[0] > used[-1][0] - RECENT_DAYS]
-    slope = slope_of(recent)
-    if slope is None or slope.per_day >= 0 or len(recent) == len(used):
-        return []
-    return [_spent(recent, slope)]
 
 
 def _spent(used: Sequence[tuple[int, float]], slope: Slope) -> _Spent:

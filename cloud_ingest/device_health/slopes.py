@@ -13,7 +13,7 @@ from math import floor, sqrt
 from statistics import NormalDist, median
 from typing import Final
 
-__all__ = ["COVERAGE", "FEWEST", "MOST", "Slope", "slope_of"]
+__all__ = ["COVERAGE", "FEWEST", "MOST", "Slope", "slope_of", "trimmed"]
 
 FEWEST: Final = 5
 """Of fewer points Kendall's statistic cannot be significant at 0.05 (its least p of 4 points is 0.083)."""
@@ -53,11 +53,13 @@ def slope_of(points: Sequence[tuple[int, float]], coverage: float = COVERAGE) ->
         return None
     pairs = sorted((b - a) / (j - i) for k, (i, a) in enumerate(used) for j, b in used[k + 1 :] if j != i)
     per_day = median(pairs)
-    z = NormalDist().inv_cdf((1 + coverage) / 2)
-    wide = z * sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    end = max(
-        1, floor((len(pairs) - wide) / 2)
-    )  # the interval is from the end-th smallest to the end-th largest
+    end = trimmed(n, coverage, len(pairs))
     last = used[-1][0]
     level = median(value + per_day * (last - day) for day, value in used)
     return Slope(per_day, pairs[end - 1], pairs[-end], level, n, used[0][0], last)
+
+
+def trimmed(points: int, coverage: float, pairs: int | None = None) -> int:
+    """The interval of that many points goes from the so-manieth smallest slope to the so-manieth largest."""
+    wide = NormalDist().inv_cdf((1 + coverage) / 2) * sqrt(points * (points - 1) * (2 * points + 5) / 18)
+    return max(1, floor(((points * (points - 1) // 2 if pairs is None else pairs) - wide) / 2))

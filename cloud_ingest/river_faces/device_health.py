@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 from river import stats
 from river.base import Regressor
 
-from cloud_ingest.device_health.battery import Battery, battery_of
+from cloud_ingest.device_health.battery import EMPTY, Battery, battery_of
 from cloud_ingest.device_health.life_model import load
-from cloud_ingest.device_health.slopes import MOST, slope_of
+from cloud_ingest.device_health.slopes import MOST
 from cloud_ingest.device_health.wear import Wear
 from cloud_ingest.river_faces.values import is_number
 from hearthward.core.codes import SENSORS, SETTINGS
@@ -26,7 +26,7 @@ MOST_DEVICES: Final = 1000
 
 
 class BatteryRegressor(Regressor):  # type: ignore[misc, unused-ignore] # untyped where river is missing
-    """The level (%) that a battery will have on a day, by the line through its days since it was charged.
+    """The level (%) that a battery will have on a day, by its trend since it was charged.
 
     ``device`` and ``day`` name the features with whose and which day (a whole number; without it the day
     after the last). While the level does not clearly fall it stays as it was; before any is known it is 0.
@@ -61,13 +61,13 @@ class BatteryRegressor(Regressor):  # type: ignore[misc, unused-ignore] # untype
 
     def predict_one(self, x: Mapping[Hashable, Any]) -> float:
         """The level on that day, 0 to 100."""
-        found = self.battery_one(x)
+        points = self._points(x)
+        found = battery_of(points, points[-1][0]) if points else None
         if found is None:
             return 0.0
-        slope = slope_of([point for point in self._points(x) if point[0] >= found.since])
-        if slope is None or not slope.falls:
+        if found.per_day is None or not found.left:
             return found.level
-        return min(100.0, max(0.0, slope.level + slope.per_day * (self._day(x) - slope.last)))
+        return min(100.0, max(0.0, EMPTY - found.per_day * (found.left - (self._day(x) - points[-1][0]))))
 
     def battery_one(self, x: Mapping[Hashable, Any]) -> Battery | None:
         """The days left with their interval, from that day on; None before any level is known."""
