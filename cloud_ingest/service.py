@@ -220,7 +220,14 @@ class CloudService:
             telemetry=self.telemetry,
             lives=lives,
             rules=rules_of(self.settings.work_orders),
+            service_hours=self._service_hours(),
         )
+
+    def _service_hours(self) -> Mapping[str, int]:
+        """The settings' intervals by profile. Raises ConfigError for a profile that there is not."""
+        for profile in self.settings.service_hours:
+            self.catalog.get(profile)
+        return self.settings.service_hours
 
     def _expect_signs(self) -> None:
         """Of which of our parts signs of life are expected; the web's wiring adds its own."""

@@ -15,6 +15,7 @@ from cloud_ingest.device_health.sums import day_of
 from cloud_ingest.records import Records
 from cloud_ingest.records import models as rows
 from cloud_ingest.records.fleet import DeviceLine, FindingLine
+from cloud_ingest.records.fleet_hours import calibrations_of, services_of
 from cloud_ingest.records.work_orders import OrderLine, WorkOrders
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
@@ -36,7 +37,7 @@ from dashboards.fleet_models import (
     Utilisation,
     WorkOrder,
 )
-from dashboards.fleet_views import day_view, hidden_frame, note_text, rules_view, seen_rows
+from dashboards.fleet_views import day_view, hidden_frame, note_text, rules_view, seen_rows, upkeep_fields
 from dashboards.watch_models import DeviceWatch
 from hearthward.core.codes import METRICS
 from hearthward.core.errors import ConfigError, UplinkError
@@ -94,8 +95,7 @@ class CloudFleet:
 
     async def fleet_device(self, scope: Scope, device: str, *, days: int = 90) -> DeviceFile | None:
         """See the port."""
-        first = day_of(self._service.clock.now_ns()) - days
-        file = await self._fleet(lambda fleet: _file(fleet, scope, device, first))
+        file = await self._fleet(lambda fleet: self._file(fleet, scope, device, days))
         if file is None:
             return None
         (row,) = seen_rows([file.row], await self._received(scope, [device]), AskedFleet())
@@ -168,15 +168,26 @@ class CloudFleet:
         return await self._records.run(write)
 
     async def calibrate_device(
-        self, who: Principal, device: str, calibrated: int, every_days: int
+        self, who: Principal, device: str, calibrated: int, every_days: int, every_hours: int | None = None
     ) -> DeviceFile | None:
         """See the port."""
         scope = scope_of(who)
-        first = day_of(self._service.clock.now_ns()) - 90
 
         def write(fleet: WorkOrders) -> DeviceFile | None:
-            noted = fleet.calibrate(scope, device, calibrated, every_days, who.user)
-            return None if noted is None else _file(fleet, scope, device, first)
+            noted = fleet.calibrate(scope, device, calibrated, every_days, who.user, every_hours)
+            return None if noted is None else self._file(fleet, scope, device)
+
+        return await self._fleet_write(write)
+
+    async def service_device(
+        self, who: Principal, device: str, serviced: int | None, every_hours: int | None
+    ) -> DeviceFile | None:
+        """See the port."""
+        scope = scope_of(who)
+
+        def write(fleet: WorkOrders) -> DeviceFile | None:
+            noted = fleet.serve(scope, device, serviced, every_hours, who.user)
+            return None if noted is None else self._file(fleet, scope, device)
 
         return await self._fleet_write(write)
 
@@ -234,11 +245,13 @@ class CloudFleet:
             lambda fleet: _shown(fleet, scope, fleet.assign(scope, key, assignee, who.user, instead_of)),
         )
 
-    async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
+    async def finish_work_order(
+        self, who: Principal, key: str, text: str = "", *, serviced: bool = True
+    ) -> WorkOrder | None:
         """See the port."""
         scope, note = scope_of(who), note_text(text, needed=False)
         return await self._fleet_write(
-            lambda fleet: _shown(fleet, scope, fleet.finish(scope, key, note, who.user))
+            lambda fleet: _shown(fleet, scope, fleet.finish(scope, key, note, who.user, serviced=serviced))
         )
 
     async def comment_work_order(self, who: Principal, key: str, text: str) -> WorkOrder | None:
@@ -247,6 +260,16 @@ class CloudFleet:
         return await self._fleet_write(
             lambda fleet: _shown(fleet, scope, fleet.comment(scope, key, note, who.user))
         )
+
+    def _file(self, fleet: WorkOrders, scope: Scope, device: str, days: int = 90) -> DeviceFile | None:
+        first = day_of(self._service.clock.now_ns()) - days
+        file = _file(fleet, scope, device, first)
+        if file is None:
+            return None
+        (service,) = services_of(fleet.session, scope.tenant, [device]).values()
+        calibration = calibrations_of(fleet.session, scope.tenant, [device]).get(device)
+        usual = self._service.health.service_hours.get(file.row.profile or "")
+        return file.model_copy(update=upkeep_fields(calibration, service, usual))
 
     async def _fleet_write(self, write: Callable[[WorkOrders], T]) -> T:
         try:
@@ -300,15 +323,13 @@ def _file(fleet: WorkOrders, scope: Scope, device: str, first: int) -> DeviceFil
     line = fleet.device(scope, device)
     if line is None:
         return None
-    findings, calibration = fleet.findings_of(scope, device), fleet.calibration(scope, device)
+    findings = fleet.findings_of(scope, device)
     names = fleet.named(scope, [row.acknowledged_by for row in findings])
     return DeviceFile(
         row=_row(line),
         days=[day_view(day_of_row(row)) for row in fleet.days(scope, device, first)],
         findings=[_finding(row, names) for row in findings],
         orders=_orders(fleet, scope, fleet.orders_of(scope, device)),
-        calibrated=None if calibration is None else calibration.calibrated,
-        calibration_days=None if calibration is None else calibration.every_days,
     )
 
 

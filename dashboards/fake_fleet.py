@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState
+from cloud_ingest.device_health.hours import MOST_HOURS, used_since
+from cloud_ingest.device_health.judging import Upkeep
 from cloud_ingest.device_health.standing import standing_of
 from cloud_ingest.device_health.sums import DaySums, Totals, day_of
 from cloud_ingest.frame_watch import WatchBook
@@ -31,6 +34,7 @@ from dashboards.fleet_views import (
     in_order,
     quality_page,
     seen_rows,
+    upkeep_fields,
     use_page,
 )
 from dashboards.models import Device, Gateway, Kind, Ward
@@ -54,7 +58,8 @@ class FakeFleet(FakeWorkOrders):
         FakeWorkOrders.__init__(self)
         self._device_days: defaultdict[str, dict[tuple[str, int], DaySums]] = defaultdict(dict)
         self._device_facts: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-        self._calibrated: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        self._calibrated: defaultdict[str, dict[str, Upkeep]] = defaultdict(dict)
+        self.service_hours: dict[str, int] = {}
         self._device_frames: defaultdict[str, dict[str, list[FrameView]]] = defaultdict(dict)
         self._watch_books: dict[str, WatchBook] = {}
 
@@ -169,10 +174,8 @@ class FakeFleet(FakeWorkOrders):
         findings = [f for f in self._findings[tenant].values() if f.device == device]
         findings.sort(key=lambda f: (f.gone is not None, -f.opened, f.id))
         (row,) = seen_rows([self._device_row(tenant, found)], await self.last_seen(scope), AskedFleet())
-        calibrated, every = self._calibrated[tenant].get(device, (None, None))
         return DeviceFile(
-            calibrated=calibrated,
-            calibration_days=every,
+            **self._upkeep_of(tenant, found),
             row=row,
             days=[day_view(s) for s in sums],
             findings=findings,
@@ -253,17 +256,41 @@ class FakeFleet(FakeWorkOrders):
             self._findings[who.tenant][finding] = found
         return found
 
+    def _upkeep_of(self, tenant: str, device: Device) -> dict[str, Any]:
+        days = [s for s in self._device_days[tenant].values() if s.device == device.id]
+        calibrated = self._calibrated[tenant].get(device.id)
+        if calibrated is not None:
+            calibrated = replace(calibrated, used=used_since(days, calibrated.done))
+        serviced = self._serviced[tenant].get(device.id, Upkeep(None))
+        serviced = replace(serviced, used=used_since(days, serviced.done))
+        return upkeep_fields(calibrated, serviced, self.service_hours.get(device.profile or ""))
+
+    def _check_upkeep(self, field: str, done: int | None, every_hours: int | None) -> None:
+        if every_hours is not None and not 1 <= every_hours <= MOST_HOURS:
+            raise DirectoryError(field="every_hours", code="bounds", value=f"1 - {MOST_HOURS}")
+        if done is not None and not 0 < done <= self.clock.now_ns():
+            raise DirectoryError(field=field, code="future", value=done)
+
     async def calibrate_device(
-        self, who: Principal, device: str, calibrated: int, every_days: int
+        self, who: Principal, device: str, calibrated: int, every_days: int, every_hours: int | None = None
     ) -> DeviceFile | None:
         """See the port."""
         if self._device_in(scope_of(who), device) is None:
             return None
         if not 1 <= every_days <= MOST_DAYS:
             raise DirectoryError(field="every_days", code="bounds", value=f"1 - {MOST_DAYS}")
-        if not 0 < calibrated <= self.clock.now_ns():
-            raise DirectoryError(field="calibrated", code="future", value=calibrated)
-        self._calibrated[who.tenant][device] = (calibrated, every_days)
+        self._check_upkeep("calibrated", calibrated, every_hours)
+        self._calibrated[who.tenant][device] = Upkeep(calibrated, every_days, every_hours)
+        return await self.fleet_device(scope_of(who), device)
+
+    async def service_device(
+        self, who: Principal, device: str, serviced: int | None, every_hours: int | None
+    ) -> DeviceFile | None:
+        """See the port."""
+        if self._device_in(scope_of(who), device) is None:
+            return None
+        self._check_upkeep("serviced", serviced, every_hours)
+        self._serviced[who.tenant][device] = Upkeep(serviced, every_hours=every_hours)
         return await self.fleet_device(scope_of(who), device)
 
 

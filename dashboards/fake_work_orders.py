@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedOrders
+from cloud_ingest.device_health.judging import Upkeep
 from cloud_ingest.device_health.ordering import RULES, OrderRules
 from dashboards.backend import DirectoryError
 from dashboards.fleet_models import FindingView, OrderDraft, OrderNote, OrderPage, OrderRule, WorkOrder
@@ -29,6 +31,7 @@ class FakeWorkOrders:
 
     def __init__(self) -> None:
         self._findings: defaultdict[str, dict[str, FindingView]] = defaultdict(dict)
+        self._serviced: defaultdict[str, dict[str, Upkeep]] = defaultdict(dict)
         self.work_rules: OrderRules = RULES
         self._work: defaultdict[str, dict[str, WorkOrder]] = defaultdict(dict)
 
@@ -153,10 +156,16 @@ class FakeWorkOrders:
             who, key, note, state="assigned", assignee=assignee, assignee_name=name, assigned=note.at
         )
 
-    async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
+    async def finish_work_order(
+        self, who: Principal, key: str, text: str = "", *, serviced: bool = True
+    ) -> WorkOrder | None:
         """See the port."""
         note = self._note(who, "done", note_text(text, needed=False))
-        return await self._changed(who, key, note, state="done", done=note.at, done_by=who.name)
+        order = await self._changed(who, key, note, state="done", done=note.at, done_by=who.name)
+        if order is not None and order.kind == "service" and serviced:
+            known = self._serviced[who.tenant].get(order.device, Upkeep(None))
+            self._serviced[who.tenant][order.device] = replace(known, done=note.at)
+        return order
 
     async def comment_work_order(self, who: Principal, key: str, text: str) -> WorkOrder | None:
         """See the port."""

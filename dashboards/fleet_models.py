@@ -227,6 +227,18 @@ class DeviceFile(_View):
     orders: list[WorkOrder] = Field(default_factory=list, description="newest first")
     calibrated: Instant | None = Field(None, description="when it last was; null: nobody has said")
     calibration_days: int | None = Field(None, description="how often that is due")
+    calibration_hours: int | None = Field(None, description="due by hours of use, too, if that is earlier")
+    hours_since_calibration: int | None = None
+    serviced: Instant | None = Field(None, description="when it last was; null: nobody has said")
+    service_hours: int | None = Field(
+        None, description="after how many hours of use that is due; null: never"
+    )
+    service_hours_own: bool = Field(
+        default=False, description="its own; false: its profile's, of the settings"
+    )
+    hours_since_service: int = Field(
+        0, description="hours of use since; all there were where nobody has said"
+    )
 
 
 class Utilisation(_View):

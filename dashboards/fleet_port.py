@@ -76,11 +76,22 @@ class FleetPort(Protocol):
         ...
 
     async def calibrate_device(
-        self, who: Principal, device: str, calibrated: int, every_days: int
+        self, who: Principal, device: str, calibrated: int, every_days: int, every_hours: int | None = None
     ) -> DeviceFile | None:
         """Note when a device was calibrated (UTC ns) and how often that is due; None as above.
 
-        Refused: ``calibrated`` future, ``every_days`` bounds (1 to 3650).
+        With ``every_hours`` by hours of use, too: whichever comes first. Refused: ``calibrated`` future,
+        ``every_days`` bounds (1 to 3650), ``every_hours`` bounds (1 to 100000).
+        """
+        ...
+
+    async def service_device(
+        self, who: Principal, device: str, serviced: int | None, every_hours: int | None
+    ) -> DeviceFile | None:
+        """Note when a device was serviced (UTC ns, None: not known), and after how many hours it is due.
+
+        They are hours of use; without ``every_hours`` its profile's interval holds. None and refusals as
+        above (``serviced`` future).
         """
         ...
 
@@ -114,8 +125,13 @@ class FleetPort(Protocol):
         """
         ...
 
-    async def finish_work_order(self, who: Principal, key: str, text: str = "") -> WorkOrder | None:
-        """Say that it is done, and how; refused: ``id`` state (it is done already), ``text`` invalid."""
+    async def finish_work_order(
+        self, who: Principal, key: str, text: str = "", *, serviced: bool = True
+    ) -> WorkOrder | None:
+        """Say that it is done, and how; refused: ``id`` state (it is done already), ``text`` invalid.
+
+        With one for a service the hours of use count anew, unless the device was not ``serviced``.
+        """
         ...
 
     async def comment_work_order(self, who: Principal, key: str, text: str) -> WorkOrder | None:

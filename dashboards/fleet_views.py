@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, FleetSort
+from cloud_ingest.device_health.judging import Upkeep
 from cloud_ingest.device_health.ordering import OrderRules
 from cloud_ingest.device_health.standing import own_metric
 from cloud_ingest.device_health.sums import (
@@ -44,6 +45,7 @@ __all__ = [
     "reasons_of",
     "rules_view",
     "seen_rows",
+    "upkeep_fields",
     "use_page",
 ]
 
@@ -69,6 +71,28 @@ def day_view(sums: DaySums) -> DeviceDay:
 def rules_view(rules: OrderRules) -> list[OrderRule]:
     """When a rule opens a work order, as it is shown."""
     return [OrderRule(kind=kind, **asdict(rule)) for kind, rule in rules.items()]
+
+
+def upkeep_fields(calibration: Upkeep | None, service: Upkeep, usual: int | None) -> dict[str, Any]:
+    """The fields of a device's file about calibration and service; ``usual`` is its profile's interval."""
+    calibrated = (
+        {}
+        if calibration is None
+        else {
+            "calibrated": calibration.done,
+            "calibration_days": calibration.every_days,
+            "calibration_hours": calibration.every_hours,
+            "hours_since_calibration": calibration.used,
+        }
+    )
+    own = service.every_hours is not None
+    return {
+        **calibrated,
+        "serviced": service.done,
+        "service_hours": service.every_hours if own else usual,
+        "service_hours_own": own,
+        "hours_since_service": service.used,
+    }
 
 
 def _look(one: SignalDay) -> Look:

@@ -28,6 +28,7 @@ FindingKind = Literal[
     "dropouts",
     "bias",
     "calibration",
+    "service",
     "firmware",
     "life",
 ]

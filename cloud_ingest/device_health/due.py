@@ -8,6 +8,7 @@ from re import findall
 from typing import Final
 
 from cloud_ingest.device_health.findings import Finding, date_of
+from cloud_ingest.device_health.hours import ByHours, due_text
 from cloud_ingest.device_health.sums import DAY_NS, day_of
 from hearthward.core.device_states import Cause
 
@@ -28,16 +29,27 @@ ROLL_OUT_DAYS: Final = 90
 """A quarter: longer than others try it out, and no device is left two releases behind."""
 
 
-def calibration_finding(calibrated: int, every_days: int, today: int) -> Finding | None:
-    """Due, or within the notice; ``calibrated`` is UTC ns."""
+def calibration_finding(
+    calibrated: int, every_days: int, today: int, used: ByHours | None = None
+) -> Finding | None:
+    """Due, or within the notice; ``calibrated`` is UTC ns. By hours of use, too, where ``used`` has them.
+
+    What comes first counts.
+    """
     due = day_of(calibrated) + every_days
-    if today < due - NOTICE_DAYS:
+    soon = used is not None and used.soon and used.due is not None
+    if today < due - NOTICE_DAYS and not soon:
         return None
     evidence: dict[str, float | int | str] = {
         "calibrated": date_of(day_of(calibrated)),
         "due": date_of(due),
         "every_days": every_days,
     }
+    if used is not None:
+        evidence |= used.evidence
+        if soon and used.due is not None and used.due < due:
+            text = due_text(used, calibrated, {"en": "Calibration", "zh": "校准"})
+            return Finding("calibration", evidence, used.confidence, text, proposed=used.due * DAY_NS)
     over = today > due
     text = {
         "en": f"Calibration {'was' if over else 'is'} due on {date_of(due)}",

@@ -10,9 +10,20 @@ from cloud_ingest.device_health.drift import drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import dropout_finding
 from cloud_ingest.device_health.due import calibration_finding, firmware_finding, offline_finding
 from cloud_ingest.device_health.findings import Finding
+from cloud_ingest.device_health.hours import ByHours, by_hours, service_finding
 from cloud_ingest.device_health.sums import DaySums, SignalName, day_of
 
-__all__ = ["Known", "judged"]
+__all__ = ["Known", "Upkeep", "judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """When it was done last (UTC ns, None: nobody has said), how often it is due, hours of use since."""
+
+    done: int | None
+    every_days: int | None = None
+    every_hours: int | None = None
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +39,8 @@ class Known:
     interval_s: float | None = None
     cause: str = "none"
     firmware: str = ""
-    calibrated: int | None = None
-    every_days: int | None = None
+    calibrated: Upkeep | None = None
+    serviced: Upkeep | None = None
     peers: Sequence[tuple[int, int]] = ()
     firmwares: Collection[str] = ()
     compared: Sequence[Finding] = field(default=())
@@ -58,6 +69,20 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
     ]
     if known.worn is not None:
         found.append(offline_finding(known.last_seen, known.worn, known.interval_s, known.cause, now))
-    if known.calibrated is not None and known.every_days is not None:
-        found.append(calibration_finding(known.calibrated, known.every_days, today))
+    found += [_calibration(known.calibrated, days, today), _service(known.serviced, days, today)]
     return [finding for finding in (*found, *known.compared) if finding is not None], battery
+
+
+def _hours(known: Upkeep, days: Sequence[DaySums], today: int) -> ByHours | None:
+    return None if known.every_hours is None else by_hours(known.used, known.every_hours, days, today)
+
+
+def _calibration(known: Upkeep | None, days: Sequence[DaySums], today: int) -> Finding | None:
+    if known is None or known.done is None or known.every_days is None:
+        return None
+    return calibration_finding(known.done, known.every_days, today, _hours(known, days, today))
+
+
+def _service(known: Upkeep | None, days: Sequence[DaySums], today: int) -> Finding | None:
+    used = None if known is None else _hours(known, days, today)
+    return None if known is None or used is None else service_finding(used, known.done)

@@ -37,7 +37,8 @@ RULES: Final[OrderRules] = {
     "link": OrderRule(0.9, held_days=7),
     "dropouts": OrderRule(0.99),
     "bias": OrderRule(0.95),
-    "calibration": OrderRule(1.0),
+    "calibration": OrderRule(0.9),
+    "service": OrderRule(0.9),
     # others of its profile may have got it first on purpose: after a month it was forgotten
     "firmware": OrderRule(0.9, held_days=30),
     "life": OrderRule(0.9),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from cloud_ingest.around import AroundBoard
 from cloud_ingest.device_health.battery import Battery
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.gathering import Fact, Gathering, Told, devices_in_use, steady
-from cloud_ingest.device_health.judging import Known, judged
+from cloud_ingest.device_health.judging import Known, Upkeep, judged
 from cloud_ingest.device_health.life import life_finding
 from cloud_ingest.device_health.links import LinkBook
 from cloud_ingest.device_health.order_telling import OrderTelling
@@ -30,6 +30,7 @@ from cloud_ingest.device_health.sums import DaySums, day_of
 from cloud_ingest.gateways import GatewayBoard
 from cloud_ingest.records import Records
 from cloud_ingest.records import fleet_days as kept
+from cloud_ingest.records import fleet_hours as used
 from cloud_ingest.stores.base import TimeSeriesStore
 from firmware_profiles import Catalog
 from hearthward.core.clock import Clock
@@ -72,7 +73,8 @@ class _Round:
 class HealthRounds:
     """Of one tenant. ``links`` gathers what gateways tell between two writings; ``spans`` adds up days.
 
-    ``rules`` say which findings open a work order.
+    ``rules`` say which findings open a work order; ``service_hours`` after how many hours of use devices of a
+    profile are to be serviced that have no interval of their own.
     """
 
     def __init__(  # noqa: PLR0913 - everything it looks at
@@ -89,11 +91,12 @@ class HealthRounds:
         telemetry: Telemetry,
         lives: Mapping[str, Learned] | None = None,
         rules: OrderRules = RULES,
+        service_hours: Mapping[str, int] | None = None,
     ) -> None:
         self._tenant, self._records, self._catalog = tenant, records, catalog
         self._gateways, self._around, self._orders = gateways, around, orders
         self._clock, self._telemetry = clock, telemetry
-        self._lives, self.rules = lives or {}, rules
+        self._lives, self.rules, self.service_hours = lives or {}, rules, service_hours or {}
         self._gathering = Gathering(tenant, records, store)
         self.links = LinkBook()
         self.spans = SpanBook(tenant, records)
@@ -215,7 +218,7 @@ class HealthRounds:
             opened += await self._judge(made, batch)
             await asyncio.sleep(PAUSE_S)
         await self._records.run(lambda s: kept.end_findings(self._records.fleet(s), self._tenant))
-        await self._records.run(lambda s: kept.prune_days(s, self._tenant, now))
+        await self._records.run(lambda s: used.prune_days(s, self._tenant, now))
         self._telemetry.count("work_orders_by_rule_total", opened)
         return opened
 
@@ -262,15 +265,24 @@ class HealthRounds:
 
     async def _judge(self, made: _Round, batch: Sequence[Fact]) -> int:
         devices = [fact.id for fact in batch]
-        days, calibrations, hours = await self._records.read(
+        days, calibrations, services, hours = await self._records.read(
             lambda s: (
                 kept.days_of(s, self._tenant, devices, day_of(made.now) - LOOKED_BACK),
-                kept.calibrations_of(s, self._tenant, devices),
-                kept.hours_ever(s, self._tenant, devices),
+                used.calibrations_of(s, self._tenant, devices),
+                used.services_of(s, self._tenant, devices),
+                used.hours_ever(s, self._tenant, devices),
             )
         )
         lives = await self._lives_of(made, batch)
-        known = [self._known(made, fact, calibrations.get(fact.id), lives.get(fact.id)) for fact in batch]
+        known = [
+            replace(
+                self._known(made, fact),
+                calibrated=calibrations.get(fact.id),
+                serviced=self._of_profile(services[fact.id], fact),
+                life=lives.get(fact.id),
+            )
+            for fact in batch
+        ]
         results = await asyncio.to_thread(_judge_all, known, days, made.now)
         standings = {
             fact.id: _standing(made.told[fact.id], days[fact.id], results[fact.id][1], hours.get(fact.id, 0))
@@ -298,11 +310,13 @@ class HealthRounds:
                     found[fact.id] = finding
         return found
 
-    def _known(
-        self, made: _Round, fact: Fact, calibration: tuple[int, int] | None, life: Finding | None
-    ) -> Known:
+    def _of_profile(self, service: Upkeep, fact: Fact) -> Upkeep:
+        """With its profile's interval, where it has none of its own."""
+        every = service.every_hours or self.service_hours.get(fact.profile or "")
+        return replace(service, every_hours=every)
+
+    def _known(self, made: _Round, fact: Fact) -> Known:
         told, profile = made.told[fact.id], fact.profile or ""
-        calibrated, every = calibration or (None, None)
         return Known(
             device=fact.id,
             worn=fact.worn,
@@ -310,12 +324,9 @@ class HealthRounds:
             interval_s=fact.interval_s,
             cause=self._standings.get(fact.id, {}).get("cause", "none"),
             firmware=told.firmware,
-            calibrated=calibrated,
-            every_days=every,
             peers=made.rates.get(profile, ()),
             firmwares=made.firmwares.get(profile, ()),
             compared=made.compared.get(fact.id, ()),
-            life=life,
         )
 
 

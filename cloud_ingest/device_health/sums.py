@@ -20,6 +20,7 @@ from hearthward.core.model import JUDGED, quality_names
 __all__ = [
     "DAY_NS",
     "DOUBTS",
+    "KEPT_DAYS",
     "NUMBERS",
     "REASONS",
     "SIGNALS",
@@ -37,6 +38,8 @@ __all__ = [
 
 DAY_NS: Final = 86_400 * SECOND
 HOURS: Final = 24
+KEPT_DAYS: Final = 400
+"""Days are kept as long as the counts of the loss ledger."""
 SignalName = Literal["battery", "rssi", "temperature", "voltage"]
 DISAGREES: Final = "disagrees"
 DOUBTS: Final = (IMPLAUSIBLE, *quality_names(int(JUDGED)))

@@ -11,14 +11,13 @@ from sqlalchemy.orm import aliased
 
 from cloud_ingest.device_health.asking import AskedFleet, FleetSort
 from cloud_ingest.records.fleet_models import (
-    DeviceCalibration,
     DeviceDay,
     DeviceFinding,
     DeviceStanding,
     WorkOrder,
 )
 from cloud_ingest.records.models import Device, Gateway, Ward
-from cloud_ingest.records.scoping import Repository, refuse_code
+from cloud_ingest.records.scoping import Repository
 from hearthward.trust.access import Scope
 
 __all__ = ["MOST_DAYS", "DeviceLine", "FindingLine", "Fleet"]
@@ -227,27 +226,4 @@ class Fleet(Repository):
         row = self.finding(scope, key)
         if row is not None and row.acknowledged_at is None:
             row.acknowledged_at, row.acknowledged_by = self.now, by
-        return row
-
-    # --- calibration ------------------------------------------------------------------------------
-    def calibration(self, scope: Scope, device: str) -> DeviceCalibration | None:
-        """What was noted of a device."""
-        return self.session.get(DeviceCalibration, (scope.tenant, device))
-
-    def calibrate(
-        self, scope: Scope, device: str, calibrated: int, every_days: int, by: str
-    ) -> DeviceCalibration | None:
-        """Note a calibration; None for a device that is not in scope. Raises ConfigError (see code)."""
-        if self.device(scope, device) is None:
-            return None
-        if not 1 <= every_days <= MOST_DAYS:
-            refuse_code("every_days", "bounds", f"1 - {MOST_DAYS}", f"give 1 to {MOST_DAYS} days")
-        if not 0 < calibrated <= self.now:
-            refuse_code("calibrated", "future", calibrated, "give a time that has passed")
-        row = self.calibration(scope, device)
-        if row is None:
-            row = DeviceCalibration(tenant=scope.tenant, device=device)
-            self.session.add(row)
-        row.calibrated, row.every_days, row.by, row.at = calibrated, every_days, by, self.now
-        self.session.flush()
         return row

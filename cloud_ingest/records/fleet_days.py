@@ -6,17 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, delete, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.kept_days import day_of_row
 from cloud_ingest.device_health.links import LinkDay, joined_signal
 from cloud_ingest.device_health.ordering import RULES, OrderRules, opens_order
-from cloud_ingest.device_health.sums import DOUBTS, DaySums, SignalDay, SignalName, day_of
+from cloud_ingest.device_health.sums import DOUBTS, DaySums, SignalDay, SignalName
 from cloud_ingest.loss_ledger import CLONE, DOUBT, DUPLICATE, LATE, REFUSED, STORED
 from cloud_ingest.records.fleet_models import (
-    DeviceCalibration,
     DeviceDay,
     DeviceFinding,
     DeviceStanding,
@@ -28,15 +27,11 @@ from hearthward.trust.access import Scope
 
 __all__ = [
     "BY_RULE",
-    "KEPT_DAYS",
     "add_links",
-    "calibrations_of",
     "counts_of_hour",
     "days_of",
     "end_findings",
-    "hours_ever",
     "keep_findings",
-    "prune_days",
     "rates_of_week",
     "set_counts",
     "set_signals",
@@ -45,11 +40,9 @@ __all__ = [
     "sums_of_span",
 ]
 
-KEPT_DAYS: Final = 400
-"""As long as the counts of the loss ledger."""
 BY_RULE: Final = "system"
 HOURS: Final = 24
-ESTIMATED: Final = frozenset({"battery", "calibration", "life"})
+ESTIMATED: Final = frozenset({"battery", "calibration", "life", "service"})
 """Kinds whose date is worked out; that of others is so many days after it was found, and does not move on."""
 EMPTY: Final[dict[str, Any]] = {
     "hours": 0,
@@ -189,16 +182,6 @@ def days_of(session: Session, tenant: str, devices: Collection[str], first: int)
     return found
 
 
-def hours_ever(session: Session, tenant: str, devices: Collection[str]) -> dict[str, int]:
-    """Hours of use of all days that are kept."""
-    query = (
-        select(DeviceDay.device, func.sum(DeviceDay.used))
-        .where(DeviceDay.tenant == tenant, DeviceDay.device.in_(sorted(devices)))
-        .group_by(DeviceDay.device)
-    )
-    return {device: int(hours) for device, hours in session.execute(query)}
-
-
 def rates_of_week(session: Session, tenant: str, today: int) -> dict[str, list[tuple[int, int]]]:
     """Losses and hours of use in the week up to ``today``, of each profile's devices."""
     query = (
@@ -232,21 +215,6 @@ def sums_of_span(session: Session, tenant: str, first: int) -> Iterator[Sequence
         .group_by(DeviceDay.device)
     )
     return iter(session.execute(query))
-
-
-def calibrations_of(session: Session, tenant: str, devices: Collection[str]) -> dict[str, tuple[int, int]]:
-    """When these were calibrated, and how often that is due."""
-    query = select(DeviceCalibration).where(
-        DeviceCalibration.tenant == tenant, DeviceCalibration.device.in_(sorted(devices))
-    )
-    return {row.device: (row.calibrated, row.every_days) for row in session.scalars(query)}
-
-
-def prune_days(session: Session, tenant: str, now: int) -> None:
-    """Drop days that are too old."""
-    session.execute(
-        delete(DeviceDay).where(DeviceDay.tenant == tenant, DeviceDay.day < day_of(now) - KEPT_DAYS)
-    )
 
 
 def keep_findings(

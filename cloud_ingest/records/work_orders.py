@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Select, case, func, select
 
 from cloud_ingest.device_health.asking import AskedOrders
-from cloud_ingest.records.fleet import Fleet
 from cloud_ingest.records.fleet_models import DeviceFinding, WorkNote, WorkOrder
 from cloud_ingest.records.models import Device, Gateway, User, Ward
 from cloud_ingest.records.scoping import refuse_code
+from cloud_ingest.records.upkeep import UpkeepBook
 from hearthward.core.clock import iso
 from hearthward.trust.access import Scope
 
@@ -24,6 +24,7 @@ TOLD: Final = ("open", "assign", "take", "done", "gone")
 """The steps that other systems are told of."""
 DONE: Final = "done"
 OTHER: Final = "other"
+SERVICE: Final = "service"
 
 
 class OrderLine(NamedTuple):
@@ -34,7 +35,7 @@ class OrderLine(NamedTuple):
     ward: Ward | None
 
 
-class WorkOrders(Fleet):
+class WorkOrders(UpkeepBook):
     """Of the devices of a scope. Refusals are ConfigError with ``field`` and ``code``."""
 
     def _joined(self, scope: Scope, *columns: Any) -> Select[Any]:
@@ -180,12 +181,17 @@ class WorkOrders(Fleet):
         self._note(row, by, "take" if taken else "assign", name, before)
         return row
 
-    def finish(self, scope: Scope, key: str, text: str, by: str) -> WorkOrder | None:
-        """It is done; None as above."""
+    def finish(
+        self, scope: Scope, key: str, text: str, by: str, *, serviced: bool = True
+    ) -> WorkOrder | None:
+        """It is done; None as above. Of a service the hours of use count anew where it was ``serviced``."""
         row = self._undone(scope, key)
         if row is not None:
             row.state, row.done, row.done_by = DONE, self.now, by
             self._note(row, by, "done", text)
+            if row.kind == SERVICE and serviced:
+                known = self.service(scope, row.device)
+                self.serve(scope, row.device, self.now, None if known is None else known.every_hours, by)
         return row
 
     def comment(self, scope: Scope, key: str, text: str, by: str) -> WorkOrder | None:

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from cloud_ingest.device_health.asking import AskedFleet, AskedSpan, DeviceState, FindingKind, FleetSort
+from cloud_ingest.device_health.hours import MOST_HOURS
 from dashboards.access import Context, Guard
 from dashboards.api.directory import MOST_OFFSET
 from dashboards.api.drafts import Draft
@@ -39,6 +40,7 @@ __all__ = [
     "asked_fleet",
     "calibrate",
     "router",
+    "serve",
     "show_device",
     "show_frames",
     "watch_frames",
@@ -90,6 +92,20 @@ class CalibrationBody(Draft):
 
     calibrated: Instant
     every_days: Annotated[int, Field(ge=1, le=3650, examples=[365])]
+    every_hours: Annotated[
+        int | None, Field(ge=1, le=MOST_HOURS, description="hours of use; whichever comes first")
+    ] = None
+
+
+class ServiceBody(Draft):
+    """When a device was serviced, and after how many hours of use that is due."""
+
+    serviced: Annotated[Instant | None, Field(description="null: nobody knows; all hours of use count")] = (
+        None
+    )
+    every_hours: Annotated[
+        int | None, Field(ge=1, le=MOST_HOURS, examples=[2000], description="null: as its profile has it")
+    ] = None
 
 
 class WatchBody(Draft):
@@ -148,7 +164,13 @@ async def get_watch(context: Watch, device: str) -> DeviceWatch:
 @router.put("/devices/{device}/calibration")
 async def put_calibration(context: Work, device: str, body: CalibrationBody) -> DeviceFile:
     """Note a calibration."""
-    return await calibrate(context, device, body.calibrated, body.every_days)
+    return await calibrate(context, device, body.calibrated, body.every_days, body.every_hours)
+
+
+@router.put("/devices/{device}/service")
+async def put_service(context: Work, device: str, body: ServiceBody) -> DeviceFile:
+    """Note a service, and after how many hours of use it is due."""
+    return await serve(context, device, body.serviced, body.every_hours)
 
 
 @router.get("/utilisation")
@@ -226,11 +248,24 @@ async def acknowledge(context: Context, finding: str) -> FindingView:
     return found
 
 
-async def calibrate(context: Context, device: str, calibrated: int, every_days: int) -> DeviceFile:
+async def calibrate(
+    context: Context, device: str, calibrated: int, every_days: int, every_hours: int | None = None
+) -> DeviceFile:
     """Note a calibration for the caller, audited. Raises MissingError and DirectoryError."""
-    found = await context.backend.calibrate_device(context.who, device, calibrated, every_days)
+    found = await context.backend.calibrate_device(context.who, device, calibrated, every_days, every_hours)
     if found is None:
         raise MissingError(kind=DEVICE, key=device)
-    detail = {"do": "calibrate", "at": iso(calibrated), "every_days": every_days}
+    detail = {"do": "calibrate", "at": iso(calibrated), "every_days": every_days, "every_hours": every_hours}
+    await context.audit(Action.MAINTAIN_DEVICE, DEVICE, target=device, detail=detail)
+    return found
+
+
+async def serve(context: Context, device: str, serviced: int | None, every_hours: int | None) -> DeviceFile:
+    """Note a service for the caller, audited. Raises MissingError and DirectoryError."""
+    found = await context.backend.service_device(context.who, device, serviced, every_hours)
+    if found is None:
+        raise MissingError(kind=DEVICE, key=device)
+    at = None if serviced is None else iso(serviced)
+    detail = {"do": "service", "at": at, "every_hours": every_hours}
     await context.audit(Action.MAINTAIN_DEVICE, DEVICE, target=device, detail=detail)
     return found

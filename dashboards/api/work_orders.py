@@ -47,6 +47,9 @@ class DoneBody(Draft):
     """What was done, if there is more to say than that."""
 
     text: Annotated[str, Field(max_length=500)] = ""
+    serviced: Annotated[
+        bool, Field(description="of work for a service: it was serviced, and its hours of use count anew")
+    ] = True
 
 
 class CommentBody(Draft):
@@ -99,7 +102,7 @@ async def post_assignee(context: Work, work: str, body: AssignBody) -> WorkOrder
 @router.post("/{work}/done")
 async def post_done(context: Work, work: str, body: DoneBody) -> WorkOrder:
     """Say that it is done."""
-    return await finish_order(context, work, body.text)
+    return await finish_order(context, work, body.text, serviced=body.serviced)
 
 
 @router.post("/{work}/comments")
@@ -136,10 +139,12 @@ async def assign_order(
     return found
 
 
-async def finish_order(context: Context, order: str, text: str = "") -> WorkOrder:
+async def finish_order(context: Context, order: str, text: str = "", *, serviced: bool = True) -> WorkOrder:
     """It is done, says the caller, audited. Raises MissingError and DirectoryError."""
-    found = _there(await context.backend.finish_work_order(context.who, order, text), order)
-    await _told(context, found, "done")
+    step = context.backend.finish_work_order(context.who, order, text, serviced=serviced)
+    found = _there(await step, order)
+    more = {"serviced": serviced} if found.kind == "service" else {}
+    await _told(context, found, "done", **more)
     return found
 
 
@@ -156,6 +161,6 @@ def _there(found: WorkOrder | None, order: str) -> WorkOrder:
     return found
 
 
-async def _told(context: Context, order: WorkOrder, do: str, **more: str) -> None:
+async def _told(context: Context, order: WorkOrder, do: str, **more: str | bool) -> None:
     detail = {"do": do, "device": order.device, **more}
     await context.audit(Action.MAINTAIN_DEVICE, KIND, target=order.id, detail=detail)

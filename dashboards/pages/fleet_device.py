@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
-from dashboards.api.fleet import Watch, calibrate, watch_frames
+from dashboards.api.fleet import Watch, calibrate, serve, watch_frames
 from dashboards.api.work_orders import open_order
 from dashboards.backend import DirectoryError
 from dashboards.fleet_charts import histories
@@ -128,12 +129,45 @@ def _draft(context: Context, device: str, form: dict[str, str]) -> OrderDraft:
 async def calibrated(request: Request, context: Calibrate, device: str) -> Response:
     """Note that a device was calibrated on a day (today where none is given), and how often that is due."""
     form = await form_of(request)
-    now, every = context.backend.clock.now_ns(), form.get("every_days", "")
-    try:
-        day = moment_in(form["day"], context.zone) if form.get("day") else now
+    every = form.get("every_days", "")
+
+    async def note() -> None:
+        day = moment_in(form["day"], context.zone) if form.get("day") else context.backend.clock.now_ns()
         if not every.isascii() or not every.isdigit():
             raise DirectoryError(field="every_days", code="bounds", value="1 to 3650")
-        await calibrate(context, device, day, int(every[:6]))
+        await calibrate(context, device, day, int(every[:6]), _hours(form))
+
+    return await _noted(request, context, device, form, note())
+
+
+@router.post("/fleet/devices/{device}/serviced")
+async def serviced(request: Request, context: Calibrate, device: str) -> Response:
+    """Note on which day a device was serviced (none: nobody knows), and after how many hours that is due."""
+    form = await form_of(request)
+
+    async def note() -> None:
+        day = moment_in(form["day"], context.zone) if form.get("day") else None
+        await serve(context, device, day, _hours(form))
+
+    return await _noted(request, context, device, {**form, "service": "1"}, note())
+
+
+def _hours(form: dict[str, str]) -> int | None:
+    """The interval in hours of use; None where none is given. Raises DirectoryError."""
+    every = form.get("every_hours", "").strip()
+    if not every:
+        return None
+    if not every.isascii() or not every.isdigit():
+        raise DirectoryError(field="every_hours", code="bounds", value="1 to 100000")
+    return int(every[:9])
+
+
+async def _noted(
+    request: Request, context: Context, device: str, form: dict[str, str], step: Awaitable[None]
+) -> Response:
+    """Do it, then show the device; or show it with what was wrong."""
+    try:
+        await step
     except DirectoryError as error:
         return await _show(request, context, device, form, wrong=said_of(error))
     except (ValueError, OverflowError):

@@ -74,9 +74,10 @@ async def assign(request: Request, context: Work, order: str) -> Response:
 
 @router.post("/fleet/orders/{order}/done")
 async def done(request: Request, context: Work, order: str) -> Response:
-    """Say that it is done, and how."""
+    """Say that it is done, and how; of a service whether it was serviced."""
     form = await form_of(request)
-    return await _after(request, context, order, form, finish_order(context, order, form.get("text", "")))
+    step = finish_order(context, order, form.get("text", ""), serviced=form.get("serviced") == "1")
+    return await _after(request, context, order, form, step)
 
 
 @router.post("/fleet/orders/{order}/comment")

@@ -1,12 +1,17 @@
-"""Settings of the engineers' side: when a finding opens a work order by itself."""
+"""Settings of the engineers' side: when a finding opens a work order, when devices are serviced."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from pydantic import Field
 
 from hearthward.core.channel_settings import Part
 
-__all__ = ["WorkOrderRule"]
+__all__ = ["ServiceHours", "WorkOrderRule"]
+
+ServiceHours = Annotated[int, Field(ge=1, le=100_000)]
+"""After how many hours of use a device is to be serviced."""
 
 
 class WorkOrderRule(Part):

@@ -50,7 +50,7 @@ from hearthward.core.channel_settings import (
     WebhookSettings,
 )
 from hearthward.core.errors import ConfigError
-from hearthward.core.fleet_settings import WorkOrderRule
+from hearthward.core.fleet_settings import ServiceHours, WorkOrderRule
 from hearthward.core.local_settings import LocalSettings
 from hearthward.core.retention_settings import RetentionSettings
 from hearthward.core.store_settings import StoreSettings
@@ -214,6 +214,9 @@ class CloudSettings(Part):
     life_models: dict[str, Path] = Field(
         {},
         description="profile -> the file that `hearthward rul TRAIN --save FILE` made for its instruments",
+    )
+    service_hours: dict[str, ServiceHours] = Field(
+        {}, description="profile -> after how many hours of use its devices are serviced"
     )
     work_orders: dict[str, WorkOrderRule] = Field(
         {}, description="kind of finding -> when a rule opens a work order for it, instead of as shipped"

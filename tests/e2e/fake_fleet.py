@@ -1,4 +1,4 @@
-"""What the fake ward's devices need: findings of every kind, days, frames, work orders."""
+"""What the fake ward's devices need: findings of most kinds, days, frames, work orders."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ FOUND = (
     ("dropouts", "Link lost 41 times in 120 h of use", "使用 120 小时内断开 41 次"),
     ("temperature", "Temperature rises by 0.4 °C a day", "温度每天上升 0.4 °C"),
     ("calibration", "Calibration was due on 2026-10-01", "校准已于 2026-10-01 到期"),
+    (
+        "service",
+        "Service is due in about 12 days (9 to 17): used 1880 of 2000 h since 2026-02-01, 10 h a day",
+        "约 12 天后（9 至 17 天）保养到期：自 2026-02-01 起已使用 1880 小时，间隔 2000 小时",  # noqa: RUF001 - Chinese punctuation
+    ),
     ("firmware", "Firmware 1.0; 9 of its like have 1.2", "固件为 1.0; 同类设备中有 9 台为 1.2"),
 )
 EVIDENCE = {"level": 12.0, "days": 31, "since": "2026-10-20", "left": 9.0, "cause": "out_of_range"}
@@ -37,13 +42,13 @@ def furnish(ward: Ward) -> None:
             kind=kind,
             evidence=EVIDENCE,
             confidence=0.99 - n / 20,
-            proposed=now + n * DAY_NS if n < 6 else None,
+            proposed=now + n * DAY_NS,
             text={"en": en, "zh": zh},
             opened=now - n * DAY_NS,
             seen=now,
             acknowledged_at=now if n == 2 else None,
             acknowledged_by="Li Na" if n == 2 else None,
-            work_order=ORDER if n == 3 else None,
+            work_order={3: ORDER, 6: "wo_3"}.get(n),
         )
         backend.put_finding("main", finding)
         left = {"days_left": 9.0, "days_left_low": 6.0, "days_left_high": 13.0} if n == 1 else {}
@@ -146,6 +151,7 @@ def orders(ward: Ward, now: int) -> None:
         opened_by="Engineer",
         assignee="usr_engineer",
         assignee_name="Engineer",
+        assigned=now - 9 * DAY_NS,
         done=now - 8 * DAY_NS,
         done_by="Engineer",
         notes=[
@@ -153,5 +159,23 @@ def orders(ward: Ward, now: int) -> None:
             OrderNote(at=now - 8 * DAY_NS, by="Engineer", do="done", text="New strap"),
         ],
     )
-    for order in (rule, done):
+    service = WorkOrder(
+        id="wo_3",
+        device="heart-6",
+        kind="service",
+        finding="fnd_6",
+        text={"en": FOUND[5][1], "zh": FOUND[5][2]},
+        state="assigned",
+        due=now + 9 * DAY_NS,
+        opened=now - 2 * DAY_NS,
+        assignee="usr_li",
+        assignee_name="Li Na",
+        assigned=now - DAY_NS,
+        notes=[
+            OrderNote(at=now - 2 * DAY_NS, by="", do="open"),
+            OrderNote(at=now - 2 * DAY_NS, by="Engineer", do="assign", text="Engineer"),
+            OrderNote(at=now - DAY_NS, by="Li Na", do="take", text="Li Na", before="Engineer"),
+        ],
+    )
+    for order in (rule, done, service):
         ward.backend.put_work_order("main", order)

@@ -122,7 +122,11 @@ def empty_records() -> bytes:
 
 class RealSide(Side):
     def __init__(
-        self, folder: Path, rules: RuleSet = RULES, lives: Mapping[str, Learned] | None = None
+        self,
+        folder: Path,
+        rules: RuleSet = RULES,
+        lives: Mapping[str, Learned] | None = None,
+        settings: CloudSettings | None = None,
     ) -> None:
         self.clock = EventClock(T0)
         (folder / "records.db").write_bytes(empty_records())
@@ -138,7 +142,7 @@ class RealSide(Side):
             rules=rules,
             clock=self.clock,
             telemetry=Telemetry(),
-            settings=CloudSettings(event_clock=True),
+            settings=settings or CloudSettings(event_clock=True),
             lives=lives,
         )
         self.backend = CloudBackend(self.service, passwords=Passwords.cheap())

@@ -459,6 +459,52 @@ async def test_a_calibration_is_noted(side: FleetSide):
     assert await side.backend.calibrate_device(who, "none", T0, 1) is None
 
 
+async def test_a_service_is_noted_and_its_hours_count_since(side: FleetSide):
+    await fleet_of(side)
+    who = await side.engineer()
+    for ago in range(4):
+        await side.day(DaySums("cuff", TODAY - ago, hours=0b111))
+    before = await side.backend.fleet_device(SCOPE, "cuff")
+    assert before is not None
+    assert (before.serviced, before.service_hours, before.hours_since_service) == (None, None, 12)
+    at = (TODAY - 1) * DAY_NS
+    file = await side.backend.service_device(who, "cuff", at, 500)
+    assert file is not None
+    assert (file.serviced, file.service_hours, file.service_hours_own) == (at, 500, True)
+    assert file.hours_since_service == 5  # two of that day, three of today
+    noted = await side.backend.calibrate_device(who, "cuff", at, 365, 300)
+    assert noted is not None
+    assert (noted.calibration_days, noted.calibration_hours, noted.hours_since_calibration) == (365, 300, 5)
+    again = await side.backend.calibrate_device(who, "cuff", at, 365)
+    assert again is not None
+    assert again.calibration_hours is None
+    for serviced, every, field in (
+        (T0 + DAY_NS, 5, "serviced"),
+        (None, 0, "every_hours"),
+        (0, 5, "serviced"),
+    ):
+        with pytest.raises(DirectoryError) as info:
+            await side.backend.service_device(who, "cuff", serviced, every)
+        assert info.value.field == field
+    assert await side.backend.service_device(who, "none", None, 1) is None
+
+
+async def test_work_for_a_service_that_is_done_counts_the_hours_anew(side: FleetSide):
+    await fleet_of(side)
+    who = await side.engineer()
+    await side.day(DaySums("oxi", TODAY - 1, hours=0b111))
+    await side.backend.service_device(who, "oxi", None, 2)
+    for key, serviced in (("f1", False), ("f2", True)):
+        await side.found(finding(key, "oxi", "service", gone=None if serviced else T0))
+        order = await side.backend.open_work_order(who, OrderDraft(device="oxi", finding=key))
+        await side.backend.finish_work_order(who, order.id, "filter", serviced=serviced)
+        file = await side.backend.fleet_device(SCOPE, "oxi")
+        assert file is not None
+        expected = (side.clock.now_ns(), 0) if serviced else (None, 3)
+        assert (file.serviced, file.hours_since_service) == expected
+        assert file.service_hours == 2  # the interval stays
+
+
 async def test_the_last_frames_show_no_patient_s_values_to_who_may_not_see_them(side: FleetSide):
     await fleet_of(side)
     await side.frame("oxi", {"battery_level": 80, "spo2": 97}, T0)

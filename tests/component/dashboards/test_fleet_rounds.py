@@ -15,8 +15,10 @@ from cloud_ingest.device_health.sums import DAY_NS, day_of
 from cloud_ingest.reach import Reach
 from dashboards.backend import GatewayChanged
 from hearthward.core.device_states import Cause, DeviceWord
-from hearthward.core.errors import DeliveryTemporary
+from hearthward.core.errors import ConfigError, DeliveryTemporary
+from hearthward.core.settings import CloudSettings
 from hearthward.core.wire import Status, topic
+from hearthward.trust.access import Principal, Role
 from tests.component.dashboards.sides import (
     SCOPE,
     T0,
@@ -160,6 +162,53 @@ async def test_a_backlog_of_days_long_gone_is_summed_up(side: RealSide):
         (TODAY * DAY_NS, 2, 80.0),
         ((TODAY + 9) * DAY_NS, 1, None),
     ]
+
+
+async def test_hours_of_use_make_a_service_due_and_one_that_is_done_counts_anew(side: RealSide):
+    await side.person("eva", Role.ENGINEER)
+    (eva,) = [u for u in await side.backend.users(SCOPE) if u.login == "eva"]
+    who = Principal(eva.id, eva.name, "main", frozenset({Role.ENGINEER}))
+    for day in range(29):
+        for hour in (8, 9):
+            await side.measure("oxi", "spo2", 97, T0 + day * DAY_NS + hour * HOUR)
+    await side.backend.service_device(who, "oxi", None, 70)
+    assert await side.service.health.round() == 1
+    (found,) = [a.finding for a in (await side.backend.needs_attention(SCOPE, AskedFleet())).items]
+    assert (found.kind, found.evidence["hours"], found.evidence["every_hours"]) == ("service", 58, 70)
+    assert (found.evidence["left"], found.evidence["left_low"], found.evidence["left_high"]) == (
+        6.0,
+        6.0,
+        6.0,
+    )
+    assert found.proposed == (day_of(side.clock.now_ns()) + 6) * DAY_NS
+    (order,) = (await side.backend.work_orders(SCOPE, AskedOrders())).items
+    assert (order.kind, order.due, order.opened_by) == ("service", found.proposed, "")
+    done = await side.backend.finish_work_order(who, order.id, "new filter")
+    assert done is not None
+    assert await side.service.health.round() == 0
+    assert (await side.backend.needs_attention(SCOPE, AskedFleet())).total == 0
+    file = await side.backend.fleet_device(SCOPE, "oxi")
+    assert file is not None
+    assert (file.serviced, file.hours_since_service, file.row.hours_of_use) == (done.done, 0, 58)
+
+
+async def test_a_profile_s_interval_and_the_site_s_rules_are_those_of_the_settings(tmp_path: Path):
+    own = {"service_hours": {"sig-pulse-oximeter": 4}, "work_orders": {"service": {"opens": False}}}
+    settings = CloudSettings.model_validate({"event_clock": True, **own})
+    async with lived(RealSide(tmp_path, settings=settings)) as side:
+        await furnish(side)
+        await side.backend.change(SCOPE, "device", "oxi", {"profile": "sig-pulse-oximeter"})
+        for hour in range(5):
+            await side.measure("oxi", "spo2", 97, T0 + hour * HOUR)
+        assert await side.service.health.round() == 0
+        (found,) = [a.finding for a in (await side.backend.needs_attention(SCOPE, AskedFleet())).items]
+        assert (found.kind, found.evidence["hours"], found.work_order) == ("service", 5, None)
+        file = await side.backend.fleet_device(SCOPE, "oxi")
+        assert file is not None
+        assert (file.service_hours, file.service_hours_own) == (4, False)
+    none = CloudSettings.model_validate({"service_hours": {"no-such-profile": 4}})
+    with pytest.raises(ConfigError, match="no-such-profile"):
+        RealSide(tmp_path, settings=none)
 
 
 async def test_what_fails_here_does_not_end_the_cloud(side: RealSide, monkeypatch: pytest.MonkeyPatch):

@@ -10,8 +10,10 @@ import pytest
 
 from cloud_ingest.device_health.asking import FINDING_KINDS
 from cloud_ingest.device_health.ordering import OrderRule
-from hearthward.trust.access import Role
+from hearthward.trust.access import Role, Scope
 from tests.unit.dashboards.webworld import World, world
+
+SCOPE = Scope("main")
 
 
 async def got(made: World, path: str, role: Role = Role.ENGINEER, **who: Any) -> Any:
@@ -165,6 +167,13 @@ async def test_who_would_take_anothers_work_is_told_whose_it_is_and_has_to_say_s
             {"calibrated": "2025-12-01T00:00:00Z", "every_days": 90},
         ),
         (
+            "/fleet/devices/{device}/serviced",
+            {"day": "2025-12-01", "every_hours": "500"},
+            "PUT",
+            "fleet/devices/{device}/service",
+            {"serviced": "2025-12-01T00:00:00Z", "every_hours": 500},
+        ),
+        (
             "/fleet/orders/main-wo-A/assign",
             {"assignee": "usr_nurse"},
             "POST",
@@ -180,7 +189,7 @@ async def test_who_would_take_anothers_work_is_told_whose_it_is_and_has_to_say_s
             {"text": "x"},
         ),
     ],
-    ids=["acknowledge", "calibrate", "assign", "done", "comment"],
+    ids=["acknowledge", "calibrate", "service", "assign", "done", "comment"],
 )
 async def test_what_is_done_on_a_page_is_audited_as_over_the_api(
     page: str, form: dict[str, str], method: str, path: str, body: dict[str, Any]
@@ -212,6 +221,42 @@ async def test_a_calibration_is_noted_and_audited():
         later = {**body, "calibrated": "2031-12-01T00:00:00Z"}
         await did(made, "PUT", f"fleet/devices/{device}/calibration", later, 422)
         assert audited(made, "device") == [("maintain_device", device, "calibrate")]
+
+
+async def test_a_service_is_noted_and_audited_and_its_hours_come_with_the_device():
+    async with world() as made:
+        device = made.ids["main", "deviceA"]
+        path = f"fleet/devices/{device}/service"
+        before = await got(made, f"fleet/devices/{device}")
+        assert (before["serviced"], before["service_hours"], before["hours_since_service"]) == (None, None, 3)
+        file = await did(made, "PUT", path, {"serviced": "2026-01-01T00:00:00Z", "every_hours": 2000})
+        assert (file["serviced"], file["service_hours"]) == ("2026-01-01T00:00:00Z", 2000)
+        file = await did(made, "PUT", path, {})
+        assert (file["serviced"], file["service_hours"], file["hours_since_service"]) == (None, None, 3)
+        for wrong in ({"every_hours": 0}, {"every_hours": 10**6}, {"serviced": "2031-12-01T00:00:00Z"}):
+            await did(made, "PUT", path, wrong, 422)
+        calibration = {"calibrated": "2025-12-01T00:00:00Z", "every_days": 365, "every_hours": 300}
+        file = await did(made, "PUT", f"fleet/devices/{device}/calibration", calibration)
+        assert (file["calibration_hours"], file["hours_since_calibration"]) == (300, 3)
+        assert [do for _, _, do in audited(made, "device")] == ["service", "service", "calibrate"]
+
+
+async def test_whether_a_device_was_serviced_is_in_the_audit_of_its_work():
+    async with world() as made:
+        device = made.ids["main", "deviceA"]
+        service = (await made.backend.fleet_device(SCOPE, device)).findings[0]  # type: ignore[union-attr]
+        keys = []
+        for n, serviced in enumerate((False, True)):
+            found = service.model_copy(update={"id": f"fnd-s{n}", "kind": "service", "work_order": None})
+            made.backend.put_finding("main", found)
+            draft = {"device": device, "finding": found.id}
+            keys.append((await did(made, "POST", "work-orders", draft, 201))["id"])
+            body = {} if serviced else {"serviced": False}
+            await did(made, "POST", f"work-orders/{keys[-1]}/done", body)
+            file = await got(made, f"fleet/devices/{device}")
+            assert (file["serviced"] is not None) is serviced
+        done = [a.detail for a in made.backend._of("main").audit if a.detail.get("do") == "done"]
+        assert [d["serviced"] for d in done] == [False, True]
 
 
 async def test_the_list_as_csv_goes_on_beyond_its_first_piece(monkeypatch: pytest.MonkeyPatch):

@@ -431,6 +431,55 @@ async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
     assert told(made) == [("maintain_device", "device", DEVICE, "calibrate")]
 
 
+async def test_a_service_is_noted_with_its_profiles_interval_or_its_own(made: World):
+    url, page = f"/fleet/devices/{DEVICE}/serviced", f"/fleet/devices/{DEVICE}"
+    profile = (await made.backend.fleet_device(Scope("main"), DEVICE)).row.profile  # type: ignore[union-attr]
+    made.backend.service_hours[profile or ""] = 2000
+    async with engineer(made) as client:
+        first = flat((await client.get(page)).text)
+        own = await client.post(url, data={"day": "2025-12-25", "every_hours": "1500"})
+        text = flat((await client.get(page)).text)
+        chinese = flat((await client.get(page, headers={"accept-language": "zh"})).text)
+        nobody = await client.post(url, data={"day": "", "every_hours": ""})
+        again = flat((await client.get(page)).text)
+        wrong = [
+            await client.post(url, data=data)
+            for data in ({"day": "2027-01-01"}, {"every_hours": "0"}, {"every_hours": "x"}, {"day": "now"})
+        ]
+        missing = await client.post("/fleet/devices/nothing/serviced", data={})
+        both = await client.post(
+            f"/fleet/devices/{DEVICE}/calibrated", data={"every_days": "90", "every_hours": "300"}
+        )
+        calibrated = flat((await client.get(page)).text)
+    assert "nobody has said · due every 2,000 h of use, as its profile" in first
+    assert (own.status_code, nobody.status_code, both.status_code) == (303, 303, 303)
+    assert "h of use since · due every 1,500 h of use" in text
+    assert "每使用 1,500 小时保养" in chinese
+    assert "due every 2,000 h of use, as its profile" in again
+    assert [w.status_code for w in wrong] == [422] * 4
+    assert "This day is still to come." in wrong[0].text
+    assert "1 to 100000, or leave it empty" in wrong[1].text
+    assert missing.status_code == 404
+    assert "due every 90 days or 300 h of use; " in calibrated
+    assert [line[3] for line in told(made)] == ["service", "service", "calibrate"]
+
+
+async def test_work_for_a_service_asks_whether_it_was_serviced(made: World):
+    finding = FINDING.model_copy(update={"id": "fnd_s", "kind": "service"})
+    made.backend.put_finding("main", finding)
+    async with engineer(made) as client:
+        opened = await client.post(f"/fleet/devices/{DEVICE}/orders", data={"finding": "fnd_s"})
+        url = opened.headers["location"]
+        asked = flat((await client.get(url)).text)
+        row = flat((await client.get("/fleet/orders")).text)
+        await client.post(f"{url}/done", data={"text": "given away"})  # the box is not ticked
+    file = await made.backend.fleet_device(Scope("main"), DEVICE)
+    assert file is not None
+    assert file.serviced is None
+    assert '<input type="checkbox" name="serviced" value="1" checked>' in asked
+    assert 'type="hidden" name="serviced" value="1"' in row
+
+
 async def test_quality_and_use_by_device_and_ward(made: World):
     async with engineer(made) as client:
         quality = flat((await client.get("/fleet/quality")).text)

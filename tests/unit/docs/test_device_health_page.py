@@ -15,6 +15,7 @@ from cloud_ingest.device_health.order_telling import KINDS, SUBJECTS, Step, step
 from cloud_ingest.device_health.ordering import RULES, rules_of
 from cloud_ingest.records.fleet_models import WorkNote, WorkOrder
 from cloud_ingest.records.work_orders import TOLD, Note
+from firmware_profiles import load_catalog
 from hearthward.core.clock import parse_iso
 from hearthward.core.settings import CloudSettings
 from tests.unit.docs.pages import ROOT, blocks, table
@@ -61,7 +62,7 @@ def test_when_a_rule_opens_a_work_order_is_as_shipped():
 
 
 def test_a_site_s_own_rules_are_set_as_shown():
-    (text,) = blocks(PAGE, "toml")
+    _, text = blocks(PAGE, "toml")
     own = rules_of(CloudSettings.model_validate(tomllib.loads(text)["cloud"]).work_orders)
     changed = {kind: rule for kind, rule in own.items() if rule != RULES[kind]}
     assert changed == {
@@ -69,6 +70,13 @@ def test_a_site_s_own_rules_are_set_as_shown():
         "calibration": replace(RULES["calibration"], within_days=10),
         "firmware": replace(RULES["firmware"], opens=False),
     }
+
+
+def test_a_profile_s_interval_is_set_as_shown():
+    text, _ = blocks(PAGE, "toml")
+    settings = CloudSettings.model_validate(tomllib.loads(text)["cloud"])
+    for profile in settings.service_hours:
+        assert load_catalog().get(profile)
 
 
 def test_every_finding_stands_there():
