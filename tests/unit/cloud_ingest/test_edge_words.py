@@ -306,6 +306,22 @@ async def test_the_terms_of_a_gateways_decision_are_shown_as_our_own_are(ward: W
     assert (await explained(ward)).explanation == found.explanation
 
 
+@pytest.mark.parametrize("kind", ["worklist", "alarm"])
+async def test_what_began_and_ended_there_is_explained_as_well(ward: Ward, kind: str) -> None:
+    await ward.pipeline.configure(RuleSet((ODD,)))
+    ward.clock.follow(ns(600))
+    start, end = (
+        word(k, at, rule_hash=ODD.hash, told=kind == "worklist", terms=terms)
+        for k, at, terms in (("start", 10, {"unusual": {"spo2": TOLD}}), ("end", 300, {}))
+    )
+    await ward.take(frame(decided(1, start, end), at=600))
+    found = await explained(ward)
+    assert found.kind == kind
+    assert found.explanation is not None
+    assert found.explanation.opens
+    assert "84 %, below the range of the last 2 h" in found.explanation.root.found["en"]
+
+
 async def test_what_lay_off_the_patients_own_baseline_there_is_told_by_that_baseline(ward: Ward) -> None:
     await ward.pipeline.configure(RuleSet((OWN,)))
     off = Terms(84.0, 95.0, 1.0, 2.0, -6.0, 0.5, 0.1, 1.0, 4.0).content()
