@@ -8,9 +8,9 @@ before it is learned; that is what "after" is measured on. Of too few, or when i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from rules.conditions import INTERCEPTS, SLOPES, Calibration
 from rules.model import Rows
@@ -19,7 +19,19 @@ from rules.models.trees import probability
 from rules.risk import LEFT_OUT
 from rules.rule import SECOND
 
-__all__ = ["LEAST", "LEAST_EACH", "Case", "Learned", "Learner", "Score", "learn", "risk_of_stay"]
+__all__ = [
+    "LEAST",
+    "LEAST_EACH",
+    "Calibrated",
+    "Calibrator",
+    "Case",
+    "Learned",
+    "Learner",
+    "Refusal",
+    "Score",
+    "learn",
+    "risk_of_stay",
+]
 
 LEAST: Final = 100
 """Of fewer stays nothing is learned."""
@@ -30,6 +42,10 @@ GAIN_LEAST: Final = 0.005
 JUDGED_AT_S: Final = 24 * 3600.0
 _SURE: Final = 1e-3
 """No prediction is held to be surer than this, so that a single stay cannot outweigh all others."""
+
+
+Refusal = Literal["few", "ends", "bounds", "no_gain"]
+"""Why nothing is to be changed, for pages in other languages."""
 
 
 class Case(NamedTuple):
@@ -69,7 +85,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What came of it; ``refused`` says in words why nothing is to be changed (None: it may be)."""
+    """What came of it; ``refused`` (in words) and ``why`` say why nothing is to be changed (None: it may)."""
 
     cases: int
     bad: int
@@ -77,6 +93,27 @@ class Learned:
     after: Score
     calibration: Calibration
     refused: str | None
+    why: Refusal | None = None
+
+
+@dataclass(slots=True)
+class Calibrated:
+    """What was learned of a site's stays, how many had no part in it (by reason), and the rule's file.
+
+    ``text`` is empty where nothing is to be changed.
+    """
+
+    learned: Learned
+    left_out: dict[str, int] = field(default_factory=dict)
+    text: str = ""
+
+
+class Calibrator(Protocol):
+    """Learns of a site's stored stays, wherever that is done."""
+
+    async def __call__(self) -> Calibrated:
+        """What came of it. Raises ConfigError, StoreUnavailable. May be cancelled."""
+        ...
 
 
 def risk_of_stay(model: Deterioration, rows: Rows, end: int) -> float | None:
@@ -112,7 +149,7 @@ def learn(cases: Iterable[Case], learner: Learner, training: int) -> Learned:
     found = Calibration(training, round(learner.slope, 3), round(learner.intercept, 3))
     was, would = _score(before), _score(after)
     refused = _refused(len(known), ended_badly, was, would, found)
-    return Learned(len(known), ended_badly, was, would, found, refused)
+    return Learned(len(known), ended_badly, was, would, found, *(refused or (None, None)))
 
 
 def _score(predicted: Sequence[tuple[float, bool]]) -> Score:
@@ -124,14 +161,17 @@ def _score(predicted: Sequence[tuple[float, bool]]) -> Score:
     return Score(brier, loss, sum(p for p, _ in predicted) / count)
 
 
-def _refused(cases: int, bad: int, was: Score, would: Score, found: Calibration) -> str | None:
+def _refused(
+    cases: int, bad: int, was: Score, would: Score, found: Calibration
+) -> tuple[str, Refusal] | None:
     """Why nothing is to be changed."""
     if cases < LEAST:
-        return f"{cases} stays are too few: {LEAST} are needed"
+        return f"{cases} stays are too few: {LEAST} are needed", "few"
     if min(bad, cases - bad) < LEAST_EACH:
-        return f"{bad} of {cases} stays ended badly: {LEAST_EACH} of each are needed"
+        return f"{bad} of {cases} stays ended badly: {LEAST_EACH} of each are needed", "ends"
     if not (SLOPES[0] <= found.slope <= SLOPES[1] and INTERCEPTS[0] <= found.intercept <= INTERCEPTS[1]):
-        return f"slope {found.slope:g}, intercept {found.intercept:g}: the model is of no use here as it is"
+        text = f"slope {found.slope:g}, intercept {found.intercept:g}: the model is of no use here as it is"
+        return text, "bounds"
     if would.loss > was.loss * (1.0 - GAIN_LEAST):
-        return "it is no better than what is shipped"
+        return "it is no better than what is shipped", "no_gain"
     return None

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from cloud_ingest.rulebook import Rulebook
     from cloud_ingest.service import CloudService
-    from cloud_ingest.trying import Trier
     from dashboards.api.twilio import TwilioBack
+    from dashboards.cloud_rules import Workers
     from hearthward.core.settings import WebSettings
     from hearthward.core.telemetry import Telemetry
     from hearthward.trust.access import Principal
@@ -30,23 +30,23 @@ def create_app(
     services: Mapping[str, Principal] | None = None,
     rulebook: Rulebook | None = None,
     twilio: TwilioBack | None = None,
-    trier: Trier | None = None,
+    workers: Workers | None = None,
 ) -> FastAPI:
     """Build the web application over the running product.
 
     ``profiles`` are the catalogue's choices (``dashboards.profiles.profile_choices``); ``services`` maps
     tokens to service principals; ``rulebook`` is where ``service.rules`` come from (None: they count as
     shipped); ``settings`` have the address under which people reach the pages, and whom patients call;
-    ``twilio`` tells calls of Twilio's from forged ones (None: none are taken); ``trier`` tries changed rules
-    (None: in this very process). The wall goes by ``service.clock``. Call ``app.state.hub.close()`` before
-    asking uvicorn to stop.
+    ``twilio`` tells calls of Twilio's from forged ones (None: none are taken); ``workers`` do long work
+    (None: what can be is done in this very process). The wall goes by ``service.clock``. Call
+    ``app.state.hub.close()`` before asking uvicorn to stop.
     """
     from dashboards.app import build_app
     from dashboards.cloud_backend import CloudBackend
     from dashboards.watching import Phones
 
     answers = None if twilio is None else twilio.answers
-    backend = CloudBackend(service, rulebook=rulebook, answers=answers, trier=trier)
+    backend = CloudBackend(service, rulebook=rulebook, answers=answers, workers=workers)
     return build_app(
         backend,
         telemetry=telemetry,

@@ -22,6 +22,7 @@ from dashboards.access import LANG_COOKIE, Context
 from dashboards.api import ROUTERS as API
 from dashboards.api.twilio import TwilioBack
 from dashboards.backend import Backend
+from dashboards.calibrations import Calibrations
 from dashboards.headers import SecurityHeaders
 from dashboards.i18n import negotiate
 from dashboards.live.hub import LiveHub
@@ -172,12 +173,13 @@ def build_app(
     """
     ids = ids or RandomIds()
     tries = Tries(backend.clock, ids)
+    calibrations = Calibrations(backend.clock, backend.calibrator)
     hub = LiveHub(backend, telemetry, boot=ids.new("live"), profiles=profiles)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        async with tries.running(), hub.running():
+        async with tries.running(), calibrations.running(), hub.running():
             yield
 
     app = FastAPI(
@@ -195,6 +197,7 @@ def build_app(
     app.state.services = dict(services or {})
     app.state.hub = hub
     app.state.tries = tries
+    app.state.calibrations = calibrations
     app.state.ids = ids
     app.state.twilio = twilio
     app.state.public_url = public_url

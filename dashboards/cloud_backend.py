@@ -17,7 +17,6 @@ from cloud_ingest.records import models as rows
 from cloud_ingest.rulebook import Rulebook
 from cloud_ingest.service import CloudService
 from cloud_ingest.stores.base import FOREVER
-from cloud_ingest.trying import Trier
 from dashboards.aside import newest_by_metric, with_usual
 from dashboards.backend import (
     AlarmChanged,
@@ -46,7 +45,7 @@ from dashboards.cloud_ledger import CloudLedger
 from dashboards.cloud_people import CloudPeople
 from dashboards.cloud_response import CloudResponse
 from dashboards.cloud_risk import CloudRisk
-from dashboards.cloud_rules import CloudRules
+from dashboards.cloud_rules import CloudRules, Workers
 from dashboards.cloud_staff import CloudStaff
 from dashboards.cloud_trend import CloudTrend
 from dashboards.cloud_views import (
@@ -126,7 +125,7 @@ class CloudBackend(
         passwords: Passwords | None = None,
         rulebook: Rulebook | None = None,
         answers: Answers | None = None,
-        trier: Trier | None = None,
+        workers: Workers | None = None,
     ) -> None:
         CloudPeople.__init__(self, service.records, service.tenant, passwords or Passwords())
         CloudAccounts.__init__(self, service)
@@ -135,7 +134,8 @@ class CloudBackend(
         CloudRisk.__init__(self, service)
         CloudRules.__init__(self, service, rulebook)
         CloudWhy.__init__(self, service)
-        CloudWhatIf.__init__(self, service, trier)
+        CloudWhatIf.__init__(self, service, workers and workers.trier)
+        self.calibrator = workers and workers.calibrator
         CloudTrend.__init__(self, service)
         CloudWaves.__init__(self, service)
         CloudStaff.__init__(self, service, passwords or Passwords())

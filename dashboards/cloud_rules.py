@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
+from cloud_ingest.calibrating import Calibrator
 from cloud_ingest.records import Records
 from cloud_ingest.records.limits import LimitDraft, Limits, Orders
 from cloud_ingest.records.models import PatientLimit
 from cloud_ingest.records.releases import Act
 from cloud_ingest.rulebook import Rulebook, Shipped
 from cloud_ingest.service import CloudService
+from cloud_ingest.trying import Trier
 from dashboards.rule_models import Limit, Order, Release, RuleDetail, RuleView
 from dashboards.rule_views import (
     detail_view,
@@ -27,9 +29,16 @@ from hearthward.core.errors import ConfigError
 from hearthward.trust.access import Principal, Scope
 from rules import RuleFileError
 
-__all__ = ["CloudRules"]
+__all__ = ["CloudRules", "Workers"]
 
 T = TypeVar("T")
+
+
+class Workers(NamedTuple):
+    """What does long work on the stored history: tries changed rules, and learns the site's calibration."""
+
+    trier: Trier
+    calibrator: Calibrator
 
 
 class CloudRules:

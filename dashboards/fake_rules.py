@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar
 
 from cloud_ingest.asof import limits_of
+from cloud_ingest.calibrating import Calibrator
 from cloud_ingest.records.limits import LimitDraft, check_limit, check_order, check_reason
 from cloud_ingest.records.models import PatientLimit, PatientOrder, RuleRelease, RuleVersion
 from cloud_ingest.records.releases import ON_TRIAL, Act, check_person, check_step
@@ -58,6 +59,7 @@ class FakeRules(ABC):
 
     clock: Clock
     ids: Ids
+    calibrator: Calibrator | None = None
 
     def __init__(self) -> None:
         self.shipped: RuleSet | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from cloud_ingest.calibrating import Calibrator
 from cloud_ingest.records.limits import LimitDraft
 from cloud_ingest.records.releases import Act
 from dashboards.rule_models import Limit, Order, Release, RuleDetail, RuleView
@@ -15,6 +16,9 @@ __all__ = ["RulesPort"]
 
 class RulesPort(Protocol):
     """What the web needs of rules. Refusals are DirectoryError (field, code, value) unless named."""
+
+    calibrator: Calibrator | None
+    """Learns what the learned risk is worth at the site; None: nobody does here."""
 
     # --- what is set for one patient ----------------------------------------------------------
     async def limits(self, scope: Scope, patient: str) -> Sequence[Limit] | None:

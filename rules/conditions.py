@@ -39,6 +39,7 @@ __all__ = [
     "ScoreName",
     "Smoothing",
     "Threshold",
+    "UnknownContentError",
     "Unusual",
     "from_content",
     "leaves",
@@ -90,6 +91,16 @@ class Smoothing:
     window_s: float
     min_count: int = 1
     above: float | None = None
+
+
+class UnknownContentError(ValueError):
+    """A rule was made by a newer version of this software."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"a rule has {what!r}, which this version does not know: a newer one made it; start that one "
+            "again, or roll the rule back there before this one is started"
+        )
 
 
 SLOPES: Final = (0.2, 5.0)
@@ -351,8 +362,12 @@ def _plain(value: Any) -> Any:
 
 
 def from_content(content: Mapping[str, Any]) -> Node:
-    """The tree whose ``node_content`` this is."""
-    cls = _KINDS[content["kind"]]
+    """The tree whose ``node_content`` this is. Raises UnknownContentError for one of a newer version."""
+    cls = _KINDS.get(content["kind"])
+    if cls is None:
+        raise UnknownContentError(str(content["kind"]))
+    if unknown := content.keys() - {"kind", *(field.name for field in fields(cls))}:
+        raise UnknownContentError(min(unknown))
     values = {key: _rich(key, value) for key, value in content.items() if key != "kind"}
     node: Node = cls(**values)
     return node

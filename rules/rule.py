@@ -25,6 +25,7 @@ from rules.conditions import (
     Repeat,
     Score,
     Threshold,
+    UnknownContentError,
     Unusual,
     from_content,
     leaves,
@@ -192,7 +193,9 @@ class Rule:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any], *, shadow: bool = False) -> Rule:
-        """The rule whose ``content`` this is."""
+        """The rule whose ``content`` this is. Raises UnknownContentError for one of a newer version."""
+        if unknown := content.keys() - {f.name for f in fields(cls)}:
+            raise UnknownContentError(min(unknown))
         values = {
             **content,
             "audience": tuple(content["audience"]),

@@ -15,6 +15,7 @@ import msgpack
 
 from hearthward.core.errors import RuleError
 from rules.compiled import Compiled, Plan, Planner
+from rules.conditions import UnknownContentError
 from rules.context import Context
 from rules.detectors.quality import Gate, SubjectGate
 from rules.model import Alarm
@@ -369,6 +370,9 @@ class State:
             )
         except RuleError:
             raise
+        except UnknownContentError as error:
+            msg = f"rule snapshot cannot be read: {error}"
+            raise RuleError(msg) from error
         except Exception as error:
             msg = f"rule snapshot is damaged: {type(error).__name__}"
             raise RuleError(msg) from error

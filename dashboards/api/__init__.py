@@ -3,6 +3,7 @@
 from dashboards.api.alarms import router as alarms
 from dashboards.api.around import router as around
 from dashboards.api.burden import router as burden
+from dashboards.api.calibration import router as calibration
 from dashboards.api.care import router as care
 from dashboards.api.channels import router as channels
 from dashboards.api.consent import router as consent
@@ -57,6 +58,7 @@ ROUTERS = (
     why,
     limits,
     rules,
+    calibration,
     whatif,
     *PEOPLE,
     *CHANNELS,

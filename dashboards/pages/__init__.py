@@ -6,6 +6,7 @@ from dashboards.pages.alarms import router as alarms
 from dashboards.pages.assign import router as assign
 from dashboards.pages.audit import router as audit
 from dashboards.pages.burden import router as burden
+from dashboards.pages.calibration import router as calibration
 from dashboards.pages.care_plan import router as care_plan
 from dashboards.pages.channels import router as channels
 from dashboards.pages.consent import router as consent
@@ -66,6 +67,7 @@ ROUTERS = (
     entry,
     limits,
     rules,
+    calibration,
     whatif,
     why,
     *OWN,

@@ -16,6 +16,7 @@ from dashboards.api.rules import ACTIONS, RuleDraft, advance, draft_rule
 from dashboards.backend import AlarmQuery, DirectoryError
 from dashboards.i18n import N_
 from dashboards.pages.alarms import places
+from dashboards.pages.calibration import calibration_part
 from dashboards.pages.render import page
 from dashboards.problems import MissingError
 from dashboards.rule_models import Release, RuleDetail
@@ -167,6 +168,7 @@ async def _detail(
         acts={release.id: _acts(context, release) for release in found.releases},
         changes={r.id: _changes(found.text, found.texts[r.id]) for r in found.releases if r.state in OPEN},
         **_words(context),
+        **calibration_part(request, context, found),
         done=done,
         wrong=wrong,
     )

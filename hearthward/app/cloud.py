@@ -28,11 +28,13 @@ from cloud_ingest.stores.archiving import ArchivingStore
 from cloud_ingest.stores.base import TimeSeriesStore
 from cloud_ingest.waves.base import WaveStore
 from dashboards import create_app
+from dashboards.cloud_rules import Workers
 from dashboards.pages.render import warm
 from dashboards.profiles import profile_choices
 from firmware_profiles import load_catalog
 from hearthward.app.backup.restoring import must_be_whole
 from hearthward.app.backup.taking import Continuous
+from hearthward.app.calibrating import ChildCalibrator
 from hearthward.app.edge import background
 from hearthward.app.lock import FolderLock
 from hearthward.app.owner import write_owner
@@ -153,7 +155,7 @@ async def cloud_running(
             services={token: _command_line(settings.cloud.tenant)},
             rulebook=rulebook,
             twilio=telling.twilio,
-            trier=ChildTrier(settings),
+            workers=Workers(ChildTrier(settings), ChildCalibrator(settings)),
         )
         await stack.enter_async_context(_web(app, settings, listening))
         service.pulse.expect(WEB)

@@ -20,7 +20,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_ingest.attribution import Attribution, Span, load_attribution
-from cloud_ingest.calibrating import Case, Learned, learn, risk_of_stay
+from cloud_ingest.calibrating import Calibrated, Case, Learned, learn, risk_of_stay
+from cloud_ingest.calibration_report import report as report_of
 from cloud_ingest.contexts import grown_up
 from cloud_ingest.entry import manual_device
 from cloud_ingest.outcome import rows_to_judge
@@ -38,7 +39,7 @@ from rules.model import Rows
 from rules.models.deterioration import CHANNEL_OF, shipped
 from rules.models.recalibration import log_odds, recalibrated
 
-__all__ = ["OUTCOMES", "Found", "recalibrate", "report", "rule_text"]
+__all__ = ["OUTCOMES", "recalibrate", "report", "rule_text"]
 
 OUTCOMES: Final = {"died": True, "intensive_care": True, "discharged": False}
 """What a stay may have ended in, and whether that is what the risk is a risk of."""
@@ -63,16 +64,11 @@ class _Stay:
     bad: bool
 
 
-@dataclass(slots=True)
-class Found:
-    """What was learned, and how many of the table's patients had no part in it, by the reason."""
+async def recalibrate(settings: Settings, table: Path | None = None) -> Calibrated:
+    """Learn of the outcomes in the directory, or in ``table``. Raises ConfigError, StoreUnavailable.
 
-    learned: Learned
-    left_out: dict[str, int]
-
-
-async def recalibrate(settings: Settings, table: Path | None = None) -> Found:
-    """Learn of the outcomes in the directory, or in ``table``. Raises ConfigError, StoreUnavailable."""
+    ``text`` is left empty.
+    """
     outcomes = None if table is None else _outcomes(table)
     tenant = settings.cloud.tenant
     left_out = {"not known here, or not meant for them": 0, "too little was measured": 0}
@@ -93,7 +89,7 @@ async def recalibrate(settings: Settings, table: Path | None = None) -> Found:
                 cases.append(Case(stay.end, log_odds(risk), stay.bad))
     finally:
         await store.close()
-    return Found(learn(cases, _learner(), shipped().version), left_out)
+    return Calibrated(learn(cases, _learner(), shipped().version), left_out)
 
 
 def _learner() -> Any:
@@ -168,21 +164,9 @@ async def _rows(store: TimeSeriesStore, tenant: str, stay: _Stay, attribution: A
     return found
 
 
-def report(found: Found) -> str:
+def report(found: Calibrated) -> str:
     """What was learned, for people."""
-    learned = found.learned
-    lines = [f"{learned.cases} stays, {learned.bad} of them ended badly"]
-    lines += [f"  {n} left out: {why}" for why, n in found.left_out.items() if n]
-    lines.append("                 mean risk  Brier score  log loss")
-    for name, score in (("as shipped", learned.before), ("recalibrated", learned.after)):
-        lines.append(f"  {name:<13} {100 * score.mean:9.1f} %  {score.brier:11.4f}  {score.loss:8.4f}")
-    own = learned.calibration
-    lines.append(
-        f"slope {own.slope:g}, intercept {own.intercept:g}; each stay predicted before it was learned"
-    )
-    if learned.refused is not None:
-        lines.append(f"nothing is to be changed: {learned.refused}")
-    return "\n".join(lines)
+    return "\n".join(report_of(found.learned, found.left_out))
 
 
 def rule_text(learned: Learned) -> str:
@@ -205,7 +189,7 @@ def rule_text(learned: Learned) -> str:
         text,
     )
     text = _VERSION.sub(f"version: {version}", text)
-    said = "".join(f"# {line}\n" for line in report(Found(learned, {})).splitlines())
+    said = "".join(f"# {line}\n" for line in report_of(learned, {}))
     head = "# Made by hearthward rules recalibrate. The limit alarms for the same patients as before.\n"
     text = f"{head}{said}{text}"
     failed = list(failures(load_rule(text, "the rule made")))

@@ -129,6 +129,7 @@ NO_PAGES: Final = {
     "/fleet/devices/{device}/frames": "a part of /fleet/devices/{device}",
     "/fleet/devices/{device}/watch": "a part of /fleet/devices/{device}",
     "/fleet/sums": "a part of /fleet",
+    "/rules/deterioration/calibration": "a part of /rules/{rule}",
     "/me/now": "a part of /me",
     "/patients/{patient}/messages/list": "a part of /patients/{patient}/messages",
     "/me/messages/thread": "a part of /me/messages",

@@ -14,6 +14,7 @@ from cloud_ingest.records.directory import Directory
 from cloud_ingest.stores.base import Origins
 from cloud_ingest.stores.sqlite import SqliteStore
 from hearthward.app import recalibrate as app
+from hearthward.app.calibrating import ChildCalibrator
 from hearthward.core.clock import SECOND, EventClock, parse_iso
 from hearthward.core.errors import ConfigError
 from hearthward.core.ids import SeededIds, digest63
@@ -167,6 +168,15 @@ async def test_the_same_history_and_outcomes_give_the_same_rule(data: Path, tmp_
     first, again = [await app.recalibrate(settings, table) for _ in range(2)]
     assert first.learned == again.learned
     assert app.rule_text(first.learned) == app.rule_text(again.learned)
+
+
+async def test_a_process_of_its_own_learns_the_same_and_says_what_fails(data: Path, tmp_path: Path):
+    found = await ChildCalibrator(Settings(data=data))()
+    here = await app.recalibrate(Settings(data=data))
+    assert (found.learned, found.left_out) == (here.learned, here.left_out)
+    assert found.text == app.rule_text(here.learned)
+    with pytest.raises(ConfigError, match="no stored history"):
+        await ChildCalibrator(Settings(data=tmp_path / "no"))()
 
 
 def test_a_rule_whose_examples_do_not_hold_any_more_is_not_made(monkeypatch: pytest.MonkeyPatch):

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
+import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearthward.core.errors import RuleError
+from rules import Rule, RuleSet, State
 from rules.conditions import (
     All,
     Any_,
@@ -17,6 +23,7 @@ from rules.conditions import (
     Score,
     Smoothing,
     Threshold,
+    UnknownContentError,
     Unusual,
     from_content,
     leaves,
@@ -25,6 +32,7 @@ from rules.conditions import (
     resolve,
 )
 from rules.detectors.baseline import Prior
+from tests.unit.rules.made import make
 
 numbers = st.floats(0, 300) | st.sampled_from(["low", "high"])
 metrics = st.sampled_from(["spo2", "heart_rate"])
@@ -117,3 +125,23 @@ def test_falling_are_the_limits_where_less_is_worse():
         for op in ("below", "at_or_below", "above", "at_or_above")
     }
     assert found == {"below": True, "at_or_below": True, "above": False, "at_or_above": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"certainty": 0.9}, "certainty"),
+        ({"condition": {"kind": "oracle"}}, "oracle"),
+        ({"condition": {**node_content(Threshold("spo2", "below", 90)), "moon": "full"}}, "moon"),
+    ],
+    ids=["rule", "kind", "leaf"],
+)
+def test_a_rule_of_a_newer_version_is_refused_by_name_and_says_what_to_do(change: dict[str, Any], what: str):
+    rule = make("mine", Threshold("spo2", "below", 90))
+    with pytest.raises(UnknownContentError, match=f"'{what}', which this version does not know") as caught:
+        Rule.from_content({**rule.content(), **change})
+    assert "start that one again, or roll the rule back there" in str(caught.value)
+    payload = msgpack.unpackb(State.empty("n", RuleSet((rule,))).to_bytes())
+    payload[3][0][0] = {**payload[3][0][0], **change}
+    with pytest.raises(RuleError, match=f"rule snapshot cannot be read: a rule has '{what}'"):
+        State.from_bytes(msgpack.packb(payload))
