@@ -14,7 +14,7 @@ from statistics import median, quantiles
 from typing import Any, Final, Protocol
 
 from cloud_ingest.device_health.run_to_failure import Run
-from cloud_ingest.device_health.wear import Conditions, features
+from cloud_ingest.device_health.wear import Conditions, features, in_order
 from hearthward.core.errors import ConfigError
 
 __all__ = ["Band", "Boosted", "Learned", "Left", "Model", "horizon_of", "learn"]
@@ -132,8 +132,11 @@ class Learned:
         """Of each row of features."""
         if not rows:
             return []
-        answers = list(zip(*(model.predict(rows) for model in self.models), strict=True))
-        told = [max(0.0, float(sum(each)) / len(each)) for each in answers]
+        return self.among([model.predict(rows) for model in self.models])
+
+    def among(self, answers: Sequence[Sequence[float]]) -> list[Left]:
+        """Of each row, from what each model says of it."""
+        told = [max(0.0, float(in_order(each)) / len(each)) for each in zip(*answers, strict=True)]
         return [Left(cycles) if self.band is None else self.band.around(cycles) for cycles in told]
 
 
