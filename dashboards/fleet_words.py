@@ -123,6 +123,7 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "metric": N_("quantity"),
     "newest": N_("newest"),
     "other": N_("other device"),
+    "others": N_("others compared with"),
     "own": N_("its own"),
     "pairs": N_("pairs compared"),
     "peers": N_("usual with its like"),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Final, Literal
+from statistics import fmean, median
+from typing import Final, Literal, NamedTuple
 
 from cloud_ingest.device_health.findings import SUREST, Finding, date_of, rounded
-from cloud_ingest.device_health.slopes import COVERAGE, slope_of
+from cloud_ingest.device_health.slopes import COVERAGE, FEWEST, slope_of
 from cloud_ingest.device_health.sums import DAY_NS
 
-__all__ = ["LIMITS", "WEAK_DBM", "Limit", "drift_finding", "link_finding"]
+__all__ = ["ALONE", "LIMITS", "WEAK_DBM", "Limit", "Place", "drift_finding", "link_finding", "of_its_own"]
 
 WINDOW: Final = 30
 """Days that are looked back."""
@@ -24,6 +24,39 @@ UNHEARD_DAYS: Final = 3
 FALL_DB: Final = 10.0
 """Ten times less power in the window."""
 ACT_DAYS: Final = 14
+WITNESSES: Final = 2
+"""So many others tell what a place did on a day: of one nobody knows which of the two it was."""
+ALONE: Final = 0.5
+"""Confidence in a temperature that can be held against no other of its place: it may be the room's."""
+
+
+Place = Mapping[int, Collection[tuple[str, float]]]
+"""What the devices behind one gateway told, by day: (device, its mean)."""
+
+
+class Own(NamedTuple):
+    """A device's days less what its place did, as if it had been there as today; ``others`` were compared."""
+
+    points: Sequence[tuple[int, float]]
+    others: int
+
+
+def of_its_own(device: str, points: Sequence[tuple[int, float]], place: Place) -> Own:
+    """What a device did apart from those around it: a heat wave warms all, and nothing is to be mended.
+
+    Where too few days have witnesses nothing is taken off, and ``others`` is 0.
+    """
+    around = {
+        day: found
+        for day, _ in points
+        if len(found := [value for other, value in place.get(day, ()) if other != device]) >= WITNESSES
+    }
+    seen = [(day, value) for day, value in points if day in around]
+    if len(seen) < max(FEWEST, len(points) / 2):
+        return Own(points, 0)
+    now = median(around[seen[-1][0]])
+    others = min(len(found) for found in around.values())
+    return Own([(day, value - median(around[day]) + now) for day, value in seen], others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +72,8 @@ class Limit:
 
 
 LIMITS: Final[dict[Literal["temperature", "voltage"], Limit]] = {
-    # wards are kept within about 4 K over the year (ISO 7730 comfort class B): what drifts by 3 in a month is
-    # the device's own
+    # wards are kept within about 4 K over the year (ISO 7730 comfort class B), homes are not: what the others
+    # of a place do as well is taken off first
     "temperature": Limit(3.0, "°C", "Temperature", "温度"),
     # supplies are specified to within 5 % of their nominal voltage
     "voltage": Limit(0.05, "V", "Voltage", "电压", relative=True),
@@ -48,10 +81,22 @@ LIMITS: Final[dict[Literal["temperature", "voltage"], Limit]] = {
 
 
 def drift_finding(
-    kind: Literal["temperature", "voltage"], points: Sequence[tuple[int, float]], today: int
+    kind: Literal["temperature", "voltage"],
+    points: Sequence[tuple[int, float]],
+    today: int,
+    *,
+    device: str = "",
+    place: Place | None = None,
 ) -> Finding | None:
-    """Of (day, value) by day: whether it has drifted away within the window; None else."""
+    """Of (day, value) by day: whether it has drifted away within the window; None else.
+
+    With a ``place`` less what that did; alone there its confidence is ``ALONE``.
+    """
     limit, used = LIMITS[kind], [(day, value) for day, value in points if day > today - WINDOW]
+    others = None
+    if place is not None:
+        own = of_its_own(device, used, place)
+        used, others = list(own.points), own.others
     slope = slope_of(used)
     if slope is None or not (slope.falls or slope.rises):
         return None
@@ -68,13 +113,22 @@ def drift_finding(
         "days": slope.points,
         "since": date_of(slope.first),
     }
+    if others is not None:
+        evidence["others"] = others
     days = slope.last - slope.first
     text = {
         "en": f"{limit.en} changed by {change:+.2g} {limit.unit} within {days} days, "
         f"to {slope.level:.3g} {limit.unit}",
         "zh": f"{limit.zh}在 {days} 天内变化 {change:+.2g} {limit.unit}，现为 {slope.level:.3g} {limit.unit}",  # noqa: RUF001 - Chinese punctuation
     }
-    return Finding(kind, evidence, COVERAGE, text, proposed=(today + ACT_DAYS) * DAY_NS)
+    if others:
+        text["en"] += f", unlike {others} others there"
+        text["zh"] += f"，同处其他 {others} 台设备并非如此"  # noqa: RUF001 - Chinese punctuation
+    elif others == 0:
+        text["en"] += "; no other device is there to tell whether the room did"
+        text["zh"] += "；无同处设备可判断是否为室温变化"  # noqa: RUF001 - Chinese punctuation
+    confidence = ALONE if others == 0 else COVERAGE
+    return Finding(kind, evidence, confidence, text, proposed=(today + ACT_DAYS) * DAY_NS)
 
 
 def link_finding(points: Sequence[tuple[int, float]], today: int) -> Finding | None:

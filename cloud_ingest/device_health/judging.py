@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of, level_of
-from cloud_ingest.device_health.drift import drift_finding, link_finding
+from cloud_ingest.device_health.drift import Place, drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import dropout_finding
 from cloud_ingest.device_health.due import calibration_finding, firmware_finding, offline_finding
 from cloud_ingest.device_health.findings import Finding
@@ -45,6 +45,8 @@ class Known:
     firmwares: Collection[str] = ()
     compared: Sequence[Finding] = field(default=())
     """What the comparison with a second device on the same patient came to."""
+    place: Place = field(default_factory=dict)
+    """The temperatures of all devices behind its gateway."""
     life: Finding | None = None
     """What its own sensors say of its end, where its model's life was learned."""
 
@@ -60,7 +62,7 @@ def judged(known: Known, days: Sequence[DaySums], now: int) -> tuple[list[Findin
     battery = battery_of(levels, today)
     found = [
         battery_finding(battery, today),
-        drift_finding("temperature", of("temperature"), today),
+        drift_finding("temperature", of("temperature"), today, device=known.device, place=known.place),
         drift_finding("voltage", of("voltage"), today),
         link_finding(of("rssi"), today),
         dropout_finding(days, known.peers, today),

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
 from cloud_ingest.around import AroundBoard
 from cloud_ingest.device_health.battery import Battery
+from cloud_ingest.device_health.drift import Place
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.gathering import Fact, Gathering, Told, devices_in_use, steady
 from cloud_ingest.device_health.judging import Known, Upkeep, judged
@@ -214,7 +216,7 @@ class HealthRounds:
             await asyncio.sleep(PAUSE_S)
         made.rates = await self._records.read(lambda s: kept.rates_of_week(s, self._tenant, today))
         opened = 0
-        for batch in _batches(made.facts):
+        for batch in _by_place(made.facts):
             opened += await self._judge(made, batch)
             await asyncio.sleep(PAUSE_S)
         await self._records.run(lambda s: kept.end_findings(self._records.fleet(s), self._tenant))
@@ -274,11 +276,13 @@ class HealthRounds:
             )
         )
         lives = await self._lives_of(made, batch)
+        places = _temperatures(batch, days)
         known = [
             replace(
                 self._known(made, fact),
                 calibrated=calibrations.get(fact.id),
                 serviced=self._of_profile(services[fact.id], fact),
+                place=places[fact.gateway],
                 life=lives.get(fact.id),
             )
             for fact in batch
@@ -349,6 +353,33 @@ def _standing(told: Told, days: Sequence[DaySums], battery: Battery | None, hour
         "days_left_high": None if battery is None else battery.high,
         "hours_of_use": hours,
     }
+
+
+def _by_place(facts: Sequence[Fact]) -> Iterator[list[Fact]]:
+    """Batches in which the devices of a gateway are together, as far as it has no more than a batch."""
+    batch: list[Fact] = []
+    for _, found in groupby(sorted(facts, key=lambda f: (f.gateway, f.id)), key=lambda f: f.gateway):
+        own = list(found)
+        if batch and len(batch) + len(own) > BATCH:
+            yield batch
+            batch = []
+        batch += own
+        while len(batch) > BATCH:
+            yield batch[:BATCH]
+            batch = batch[BATCH:]
+    if batch:
+        yield batch
+
+
+def _temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -> dict[str, Place]:
+    """By gateway what the temperatures of its devices were."""
+    found: dict[str, defaultdict[int, list[tuple[str, float]]]] = {}
+    for fact in batch:
+        place = found.setdefault(fact.gateway, defaultdict(list))
+        for sums in days[fact.id]:
+            if (told := sums.signals.get("temperature")) is not None:
+                place[sums.day].append((fact.id, told.mean))
+    return {gateway: place for gateway, place in found.items()}  # noqa: C416 - other types to mypy
 
 
 def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -7,7 +7,7 @@ import pytest
 from bench.battery import KINDS, judged
 from cloud_ingest.device_health.battery import Battery, battery_finding, battery_of, level_of
 from cloud_ingest.device_health.bias import bias_finding, bias_of, paired
-from cloud_ingest.device_health.drift import drift_finding, link_finding
+from cloud_ingest.device_health.drift import ALONE, drift_finding, link_finding
 from cloud_ingest.device_health.dropouts import binomial_tail, dropout_finding, poisson_tail
 from cloud_ingest.device_health.due import (
     calibration_finding,
@@ -172,6 +172,39 @@ class TestDrift:
         assert fading.evidence["fall"] == 10.0
         assert link_finding([(TODAY - i, -60.0) for i in range(9, -1, -1)], TODAY) is None
         assert link_finding([(TODAY, -99.0)], TODAY) is None  # one day is not enough
+
+    def test_what_a_heat_wave_does_to_all_is_no_ones_drift(self) -> None:
+        warm = falling(TODAY - 20, 24.0, 0.3, 21)
+        place = {day: [("a", value), ("b", value + 2), ("c", value + 1)] for day, value in warm}
+        assert drift_finding("temperature", warm, TODAY, device="a", place=place) is None
+        own = [(day, value + 0.2 * n) for n, (day, value) in enumerate(warm)]
+        made = drift_finding("temperature", own, TODAY, device="a", place=place)
+        assert made is not None
+        assert (made.evidence["change"], made.evidence["others"]) == (pytest.approx(4.0), 2)
+        assert (
+            made.text["en"] == "Temperature changed by +4 °C within 20 days, to 34 °C, unlike 2 others there"
+        )
+        cool = [(day, 24.0) for day, _ in warm]  # the only one that does not warm up
+        made = drift_finding("temperature", cool, TODAY, device="d", place=place)
+        assert made is not None
+        assert made.evidence["change"] == pytest.approx(-6.0)
+
+    def test_alone_it_is_told_with_doubt_and_opens_no_order(self) -> None:
+        warm = falling(TODAY - 20, 24.0, 0.3, 21)
+        for place in ({}, {day: [("a", value), ("b", value)] for day, value in warm}):
+            made = drift_finding("temperature", warm, TODAY, device="a", place=place)
+            assert made is not None
+            assert (made.confidence, made.evidence["others"]) == (ALONE, 0)
+            assert "no other device is there" in made.text["en"]
+        assert RULES["temperature"].confidence > ALONE
+
+    def test_days_without_others_are_left_out_where_most_have_some(self) -> None:
+        warm = falling(TODAY - 20, 24.0, 0.3, 21)
+        place = {day: [("b", value), ("c", value)] for day, value in warm[::2]}
+        assert drift_finding("temperature", warm, TODAY, device="a", place=place) is None
+        made = drift_finding("temperature", warm, TODAY, device="a", place=dict(list(place.items())[:6]))
+        assert made is not None
+        assert made.evidence["others"] == 0
 
 
 def in_use(day: int, dropouts: int, hours: int = 24) -> DaySums:
