@@ -61,12 +61,12 @@ class ScoreCourse:
     (3, (('respiratory_rate', 0, 3),), 6)
     """
 
-    __slots__ = ("_hours", "_newest", "_time")
+    __slots__ = ("_hours", "_newest", "_time", "_until")
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], tuple[float, float]] = {}
         self._hours: list[tuple[float, _Scored]] = []
-        self._time = -inf
+        self._time = self._until = -inf
 
     def push(self, time: float, metric: str, device: str, value: float) -> None:
         """Take a value (s, canonical unit; a code by its place).
@@ -119,6 +119,7 @@ class ScoreCourse:
     def shift(self, by: float) -> None:
         """All was measured so much (s) later than told."""
         self._time += by
+        self._until = _hour_after(self._time)
         self._newest = {key: (at + by, value) for key, (at, value) in self._newest.items()}
         self._hours = [(at + by, scored) for at, scored in self._hours]
 
@@ -132,9 +133,15 @@ class ScoreCourse:
         """The course that ``pack`` gave."""
         out = cls()
         out._time, newest, hours = packed
+        out._until = _hour_after(out._time)
         out._newest = {(_METRICS[m], device): (at, value) for m, device, at, value in newest}
         out._hours = [(at, tuple(scored)) for at, *scored in hours]
         return out
+
+
+def _hour_after(time: float) -> float:
+    """When the hour of ``time`` (s) is over; -inf stays so."""
+    return time if time == -inf else (time // HOUR_S + 1) * HOUR_S
 
 
 def _by_name(scored: _Scored, scale: int) -> dict[str, int]:
