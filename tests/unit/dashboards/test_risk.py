@@ -165,7 +165,7 @@ async def test_page_and_details_say_how_the_score_went_and_what_could_not_be_com
     async with world() as made:
         path = where.format(put(made, RISK.model_copy(update={"news2": WENT})))
         text = (await shown(made, path)).replace(" :", ":")
-        assert "+2 since" in text
+        assert "+2 points since" in text
         assert "respiratory rate 0 → 3, temperature 1 → 0" in text
         assert "not known at both times: oxygen, consciousness" in text
         text = (await shown(made, path, "zh")).replace(" :", ":")
