@@ -98,7 +98,12 @@ async def told_once(side: RealSide, channel: FakeChannel, order: str) -> None:
 
 
 async def test_a_board_that_warms_and_a_supply_that_sags_become_findings_and_work_orders(side: RealSide):
+    for n, name in enumerate(("near", "next")):
+        values = {"id": name, "gateway": "gw-1", "transport": "ble", "address": f"C4:12:5D:00:AF:0{n}"}
+        await side.backend.create(SCOPE, "device", values)
     for day in range(10):
+        for name in ("near", "next"):  # the room is as ever
+            await side.measure(name, "device_temperature", 24.0, T0 + day * DAY_NS)
         for metric, value in (
             ("device_temperature", 31 + 0.5 * day),
             ("device_supply_voltage", 5.0 - 0.04 * day),
@@ -109,6 +114,7 @@ async def test_a_board_that_warms_and_a_supply_that_sags_become_findings_and_wor
     page = await side.backend.needs_attention(SCOPE, AskedFleet())
     found = {a.finding.kind: a.finding for a in page.items}
     assert {kind: f.evidence["change"] for kind, f in found.items()} == {"temperature": 4.5, "voltage": -0.36}
+    assert found["temperature"].evidence["others"] == 2
     assert all(f.work_order and f.proposed for f in found.values())
     file = await side.backend.fleet_device(SCOPE, "oxi")
     assert file is not None
