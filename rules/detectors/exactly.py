@@ -45,7 +45,7 @@ def rounded(values: Array) -> Array:
     """``round(value, 6)`` of each, as Python rounds: to the nearest decimal, not to that of a product.
 
     >>> rounded(np.array([1.0000005, 2.5, 0.0078125])).tolist()
-    [1.0, 2.5, 0.007812]
+    [1.000001, 2.5, 0.007812]
     """
     large = values * _SHIFT
     whole = np.rint(large)
