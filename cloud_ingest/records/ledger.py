@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,7 @@ from cloud_ingest.balance import (
     to_write_off,
 )
 from cloud_ingest.loss_ledger import STORED, Count, Tally, hour_of
-from cloud_ingest.records.ledger_models import LedgerBook, LedgerCount, WriteOff
+from cloud_ingest.records.ledger_models import OTHERS, LedgerBook, LedgerCount, WriteOff
 from cloud_ingest.records.models import FrameRow, GapRow, Gateway
 from cloud_ingest.records.scoping import Repository, refuse_code
 from hearthward.core.clock import SECOND
@@ -193,7 +192,7 @@ class LossLedger(Repository):
 
     def _counts(self, scope: Scope, asked: AskedLedger, visible: frozenset[str] | None) -> list[Count]:
         found = self._plain(scope, asked) if asked.by == "gateway" else []
-        found += self._each(scope, asked, [~LedgerCount.kind.in_(PLAIN)] if found else [])
+        found += self._each(scope, asked, [OTHERS] if found else [])
         return [count for count in found if visible is None or count.gateway in visible]
 
     def _plain(self, scope: Scope, asked: AskedLedger) -> list[Count]:
@@ -201,17 +200,18 @@ class LossLedger(Repository):
 
         They are added up in the order of the table's key: a day of 10,000 devices is never sorted.
         """
-        each = [func.sum(LedgerCount.n).filter(LedgerCount.kind == kind) for kind in PLAIN]
-        query = select(LedgerCount.gateway, LedgerCount.boot, *each).where(*_of(scope, asked))
-        hours = self.session.execute(
-            query.group_by(LedgerCount.tenant, LedgerCount.hour, LedgerCount.gateway, LedgerCount.boot)
-        )
-        sums: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        for gateway, boot, *row in hours:
-            for kind, n in zip(PLAIN, row, strict=True):
-                if n is not None:
-                    sums[gateway, boot, kind] += int(n)
-        return [Count(g, b, "*", 0, kind, n) for (g, b, kind), n in sums.items()]
+        each = [func.sum(LedgerCount.n).filter(LedgerCount.kind == kind).label(kind) for kind in PLAIN]
+        key = LedgerCount.tenant, LedgerCount.hour, LedgerCount.gateway, LedgerCount.boot
+        hours = select(LedgerCount.gateway, LedgerCount.boot, *each).where(*_of(scope, asked)).group_by(*key)
+        of = hours.subquery().c
+        query = select(of.gateway, of.boot, *(func.sum(of[kind]) for kind in PLAIN))
+        sums = self.session.execute(query.group_by(of.gateway, of.boot))
+        return [
+            Count(gateway, boot, "*", 0, kind, int(n))
+            for gateway, boot, *row in sums
+            for kind, n in zip(PLAIN, row, strict=True)
+            if n is not None
+        ]
 
     def _each(self, scope: Scope, asked: AskedLedger, also: Iterable[ColumnElement[bool]]) -> list[Count]:
         none: ColumnElement[str] = literal_column("''")  # no parameter: it is grouped by

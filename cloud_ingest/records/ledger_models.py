@@ -5,14 +5,17 @@ No foreign keys to gateways or devices: what strangers send is counted, too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_ingest.records.base import Base
 
-__all__ = ["LedgerBook", "LedgerCount", "WriteOff"]
+__all__ = ["OTHERS", "LedgerBook", "LedgerCount", "WriteOff"]
+
+OTHERS: Final = text("kind NOT IN ('read', 'accepted', 'stored')")
+"""All but the kinds of nearly all counts; an index finds these alone when asked for in these words."""
 
 
 class LedgerBook(Base):
@@ -42,7 +45,10 @@ class LedgerCount(Base):
     """
 
     __tablename__ = "ledger_counts"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        Index("ix_ledger_counts_others", "tenant", "hour", "n", sqlite_where=OTHERS, postgresql_where=OTHERS),
+        {"sqlite_with_rowid": False},
+    )
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     gateway: Mapped[str] = mapped_column(primary_key=True)
