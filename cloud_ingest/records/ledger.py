@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, case, delete, func, literal, literal_column, select, text
+from sqlalchemy import ColumnElement, TextClause, case, delete, func, literal, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from cloud_ingest.balance import (
@@ -213,7 +213,7 @@ class LossLedger(Repository):
             if n is not None
         ]
 
-    def _each(self, scope: Scope, asked: AskedLedger, also: Iterable[ColumnElement[bool]]) -> list[Count]:
+    def _each(self, scope: Scope, asked: AskedLedger, also: Iterable[TextClause]) -> list[Count]:
         none: ColumnElement[str] = literal_column("''")  # no parameter: it is grouped by
         known = case((LedgerCount.device == none, none), else_=literal_column("'*'"))
         device = LedgerCount.device if asked.by == "device" else known

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, literal_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_ingest.records.base import Base
 
 __all__ = ["OTHERS", "LedgerBook", "LedgerCount", "WriteOff"]
 
-OTHERS: Final = literal_column("kind NOT IN ('read', 'accepted', 'stored')", Boolean)
+OTHERS: Final = text("kind NOT IN ('read', 'accepted', 'stored')")
 """All but the kinds of nearly all counts; an index finds these alone when asked for in these words."""
 
 
