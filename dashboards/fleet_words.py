@@ -56,7 +56,7 @@ ORDER_STATES: Final[Mapping[OrderState, tuple[str, str]]] = {
 NOTES: Final[Mapping[str, str]] = {
     "open": N_("opened"),
     "assign": N_("given to"),
-    "take": N_("taken over by"),
+    "take": N_("took it over"),
     "comment": N_("wrote"),
     "done": N_("done"),
     "gone": N_("no longer found"),

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.hours import hours_after
@@ -15,9 +26,9 @@ from cloud_ingest.records.fleet_models import DeviceCalibration, DeviceDay, Devi
 
 __all__ = ["calibrations_of", "hours_ever", "prune_days", "services_of"]
 
-_SERVICED: Final = or_(DeviceService.serviced.is_(None), DeviceDay.day * DAY_NS > DeviceService.serviced)
-_CALIBRATED: Final = DeviceDay.day * DAY_NS > DeviceCalibration.calibrated
-"""A day all of which is after the last one."""
+_SERVICED: Final = DeviceDay.day > func.coalesce(DeviceService.serviced // DAY_NS, -1)
+_CALIBRATED: Final = DeviceDay.day > DeviceCalibration.calibrated // DAY_NS
+"""A day all of which is after the last one; written so that the index by device and day serves it."""
 
 
 def hours_ever(session: Session, tenant: str, devices: Collection[str]) -> dict[str, int]:
@@ -72,14 +83,12 @@ def _used_since(
     own = (
         model.tenant == DeviceDay.tenant,
         model.device == DeviceDay.device,
-        DeviceDay.tenant == tenant,
-        DeviceDay.device.in_(sorted(devices)),
+        model.tenant == tenant,
+        model.device.in_(sorted(devices)),
     )
     found = _sums(session, *own, after)
-    begun = select(DeviceDay.device, DeviceDay.hours, DeviceDay.day, done).where(
-        *own, DeviceDay.day * DAY_NS <= done, DeviceDay.day * DAY_NS > done - DAY_NS
-    )
-    for device, hours, day, at in session.execute(begun):
+    begun = select(DeviceDay.device, DeviceDay.day, DeviceDay.hours, done)
+    for device, day, hours, at in session.execute(begun.where(*own, DeviceDay.day == done // DAY_NS)):
         found[device] = found.get(device, 0) + hours_after(hours, day, at)
     return found
 
@@ -93,27 +102,45 @@ def prune_days(session: Session, tenant: str, now: int) -> None:
 
 
 def _keep_hours(session: Session, tenant: str, old: tuple[ColumnElement[bool], ...]) -> None:
-    known = exists().where(DeviceService.tenant == tenant, DeviceService.device == DeviceDay.device)
-    new = (
-        select(DeviceDay.tenant, DeviceDay.device, literal(0), literal(0))
-        .where(*old, DeviceDay.used > 0, ~known)
-        .distinct()
-    )
-    names = ["tenant", "device", "hours_before", "hours_since"]
-    session.execute(insert(DeviceService).from_select(names, new))
-    dropping = select(DeviceDay.device).where(*old)
-    for model, after in ((DeviceService, _SERVICED), (DeviceCalibration, _CALIBRATED)):
-        values = {"hours_since": model.hours_since + _dropped(model, old, after)}
-        if model is DeviceService:
-            values["hours_before"] = DeviceService.hours_before + _dropped(model, old)
-        change = update(model).where(model.tenant == tenant, model.device.in_(dropping)).values(values)
-        session.execute(change.execution_options(synchronize_session=False))
+    """Add up what leaves: in all and since the last service, and since the last calibration."""
+    own = DeviceDay.tenant == DeviceService.tenant, DeviceDay.device == DeviceService.device
+    since = case((_SERVICED, DeviceDay.used), else_=0)  # of a device without a row all of it
+    gone = select(DeviceDay.device, DeviceService.device, func.sum(DeviceDay.used), func.sum(since))
+    gone = gone.outerjoin(DeviceService, and_(*own)).where(*old, DeviceDay.used > 0)
+    new: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
+    for device, row, hours, after in session.execute(gone.group_by(DeviceDay.device, DeviceService.device)):
+        counts = {"tenant": tenant, "device": device, "hours_before": int(hours), "hours_since": int(after)}
+        (new if row is None else known).append(counts)
+    if new:
+        session.execute(insert(DeviceService), new)
+    _add(session, DeviceService, ("hours_before", "hours_since"), known)
+    _add(session, DeviceCalibration, ("hours_since",), _since_calibration(session, tenant, old))
 
 
-def _dropped(
+def _since_calibration(
+    session: Session, tenant: str, old: tuple[ColumnElement[bool], ...]
+) -> list[dict[str, Any]]:
+    own = DeviceDay.tenant == DeviceCalibration.tenant, DeviceDay.device == DeviceCalibration.device
+    query = select(DeviceDay.device, func.sum(DeviceDay.used)).join(DeviceCalibration, and_(*own))
+    found = session.execute(query.where(*old, _CALIBRATED).group_by(DeviceDay.device))
+    return [{"tenant": tenant, "device": device, "hours_since": int(hours)} for device, hours in found]
+
+
+def _add(
+    session: Session,
     model: type[DeviceService | DeviceCalibration],
-    old: tuple[ColumnElement[bool], ...],
-    *more: ColumnElement[bool],
-) -> Any:
-    total = select(func.coalesce(func.sum(DeviceDay.used), 0))
-    return total.where(*old, DeviceDay.device == model.device, *more).correlate(model).scalar_subquery()
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Add to these columns, each row by its device."""
+    if not rows:
+        return
+    table = model.__table__
+    values = {name: table.c[name] + bindparam(f"more_{name}") for name in names}
+    change = update(table).where(table.c.tenant == bindparam("of"), table.c.device == bindparam("which"))  # type: ignore[arg-type]
+    given = [
+        {"of": row["tenant"], "which": row["device"], **{f"more_{name}": row[name] for name in names}}
+        for row in rows
+    ]
+    session.connection().execute(change.values(values), given)

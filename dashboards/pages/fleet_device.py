@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.access import Context, Guard
-from dashboards.api.fleet import Watch, calibrate, serve, watch_frames
+from dashboards.api.fleet import Watch, calibrate, serve, show_device, watch_frames
 from dashboards.api.work_orders import open_order
 from dashboards.backend import DirectoryError
 from dashboards.fleet_charts import histories
@@ -146,10 +146,17 @@ async def serviced(request: Request, context: Calibrate, device: str) -> Respons
     form = await form_of(request)
 
     async def note() -> None:
+        known = await show_device(context, device, 1)
         day = moment_in(form["day"], context.zone) if form.get("day") else None
-        await serve(context, device, day, _hours(form))
+        same = known.serviced is not None and form.get("day") == _day_of(context, known.serviced)
+        await serve(context, device, known.serviced if same else day, _hours(form))
 
     return await _noted(request, context, device, {**form, "service": "1"}, note())
+
+
+def _day_of(context: Context, at: int | None) -> str:
+    """A day as forms have it; empty: none."""
+    return "" if at is None else local(at, context.zone).date().isoformat()
 
 
 def _hours(form: dict[str, str]) -> int | None:
@@ -193,6 +200,7 @@ async def _show(
         wrong=wrong,
         today=local(context.backend.clock.now_ns(), context.zone).date(),
         typed=typed,
+        serviced_on=_day_of(context, found.serviced),
         file=found,
         row=found.row,
         entry=entry if isinstance(entry, Device) else None,

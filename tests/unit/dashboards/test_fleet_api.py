@@ -114,7 +114,8 @@ async def test_work_goes_its_way_and_every_step_is_audited():
 
 async def test_when_a_rule_opens_a_work_order_is_told_as_the_site_has_it():
     async with world() as made:
-        made.backend.work_rules = {**made.backend.work_rules, "firmware": OrderRule(0.9, opens=False)}
+        own = {"firmware": OrderRule(0.9, opens=False), "calibration": OrderRule(0.9, within_days=10)}
+        made.backend.work_rules = {**made.backend.work_rules, **own}
         rules = {rule.pop("kind"): rule for rule in await got(made, "work-orders/rules")}
         assert set(rules) == set(FINDING_KINDS)
         assert rules["link"] == {"opens": True, "confidence": 0.9, "held_days": 7.0, "within_days": None}
@@ -126,6 +127,7 @@ async def test_when_a_rule_opens_a_work_order_is_told_as_the_site_has_it():
         assert ">radio link</a></th>" in table
         assert "7 days" in table
         assert table.count("never: people open it") == 1
+        assert table.count("10 days before it is due") == 1
         assert "规则何时自动开立" in chinese
 
 

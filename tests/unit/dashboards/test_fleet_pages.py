@@ -219,11 +219,13 @@ async def test_the_work_of_another_is_taken_over_only_where_that_is_said(made: W
     assert f"Take over from {name}" in rows
     assert 'name="instead_of" value="usr_admin"' in rows
     assert (pressed.status_code, chinese.status_code) == (409, 409)
+    assert pressed.text.count("selected") == 1, "the form begins with whose it is"
+    assert 'value="usr_admin" selected' in pressed.text
     assert "Somebody else has it: who, and since when, stands below." in pressed.text
     assert f'<dt>Given to</dt><dd><span translate="no">{name}</span> · since' in flat(pressed.text)
     assert "已由他人负责" in chinese.text
     assert taken.status_code == 303
-    assert "taken over by <span" in text
+    assert ": took it over (before: " in text
     assert f"(before: {name})" in text
     assert "Take over from" not in text
     assert late.status_code == 303  # one's own is handed on
@@ -440,6 +442,10 @@ async def test_a_service_is_noted_with_its_profiles_interval_or_its_own(made: Wo
         own = await client.post(url, data={"day": "2025-12-25", "every_hours": "1500"})
         text = flat((await client.get(page)).text)
         chinese = flat((await client.get(page, headers={"accept-language": "zh"})).text)
+        at = T0 - 7 * DAY_NS + 5
+        await made.backend.service_device(made.principal(Role.ENGINEER), DEVICE, at, 1500)
+        await client.post(url, data={"day": "2025-12-25", "every_hours": "1600"})
+        same = await made.backend.fleet_device(Scope("main"), DEVICE)
         nobody = await client.post(url, data={"day": "", "every_hours": ""})
         again = flat((await client.get(page)).text)
         wrong = [
@@ -454,6 +460,10 @@ async def test_a_service_is_noted_with_its_profiles_interval_or_its_own(made: Wo
     assert "nobody has said · due every 2,000 h of use, as its profile" in first
     assert (own.status_code, nobody.status_code, both.status_code) == (303, 303, 303)
     assert "h of use since · due every 1,500 h of use" in text
+    assert 'id="service-day" name="day" type="date" max="2026-01-01" value="2025-12-25"' in text
+    assert 'max="2026-01-01" value=""' in first, "who only sets an interval says nothing of a service"
+    assert same is not None
+    assert (same.serviced, same.service_hours) == (at, 1600), "the day stays, and so does the hour"
     assert "每使用 1,500 小时保养" in chinese
     assert "due every 2,000 h of use, as its profile" in again
     assert [w.status_code for w in wrong] == [422] * 4
@@ -461,7 +471,7 @@ async def test_a_service_is_noted_with_its_profiles_interval_or_its_own(made: Wo
     assert "1 to 100000, or leave it empty" in wrong[1].text
     assert missing.status_code == 404
     assert "due every 90 days or 300 h of use; " in calibrated
-    assert [line[3] for line in told(made)] == ["service", "service", "calibrate"]
+    assert [line[3] for line in told(made)] == ["service", "service", "service", "calibrate"]
 
 
 async def test_work_for_a_service_asks_whether_it_was_serviced(made: World):
