@@ -8,7 +8,7 @@ from re import findall
 from typing import Final
 
 from cloud_ingest.device_health.findings import Finding, date_of
-from cloud_ingest.device_health.hours import ByHours, due_text
+from cloud_ingest.device_health.hours import SHORT, ByHours, due_text
 from cloud_ingest.device_health.sums import DAY_NS, day_of
 from hearthward.core.device_states import Cause
 
@@ -34,14 +34,14 @@ def calibration_finding(
 ) -> Finding | None:
     """Due, or within the notice; ``calibrated`` is UTC ns. By hours of use, too, where ``used`` has them.
 
-    What comes first counts.
+    What comes first counts. The next calibration has findings of its own, and so work orders.
     """
-    due = day_of(calibrated) + every_days
+    due, about = day_of(calibrated) + every_days, date_of(day_of(calibrated))
     soon = used is not None and used.soon and used.due is not None
-    if today < due - NOTICE_DAYS and not soon:
+    if today < due - min(NOTICE_DAYS, every_days // SHORT) and not soon:
         return None
     evidence: dict[str, float | int | str] = {
-        "calibrated": date_of(day_of(calibrated)),
+        "calibrated": about,
         "due": date_of(due),
         "every_days": every_days,
     }
@@ -49,13 +49,13 @@ def calibration_finding(
         evidence |= used.evidence
         if soon and used.due is not None and used.due < due:
             text = due_text(used, calibrated, {"en": "Calibration", "zh": "校准"})
-            return Finding("calibration", evidence, used.confidence, text, proposed=used.due * DAY_NS)
+            return Finding("calibration", evidence, used.confidence, text, used.due * DAY_NS, about)
     over = today > due
     text = {
         "en": f"Calibration {'was' if over else 'is'} due on {date_of(due)}",
         "zh": f"校准{'已于' if over else '应于'} {date_of(due)} 到期",
     }
-    return Finding("calibration", evidence, 1.0, text, proposed=due * DAY_NS)
+    return Finding("calibration", evidence, 1.0, text, due * DAY_NS, about)
 
 
 def offline_finding(

@@ -16,6 +16,7 @@ __all__ = [
     "LONGEST",
     "MOST_HOURS",
     "NOTICE_DAYS",
+    "SHORT",
     "UNSURE",
     "ByHours",
     "Pace",
@@ -34,6 +35,8 @@ STUDENT: Final = {3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895}
 """By the number of weeks: Student's t that is exceeded once in twenty times, one degree of freedom fewer."""
 NOTICE_DAYS: Final = 30
 """A service is arranged within a month, as a calibration is."""
+SHORT: Final = 4
+"""What is due again within so many times the notice would never be without a finding."""
 UNSURE: Final = 0.7
 """Of fewer weeks the pace is a guess; no work order is opened for it before the hours are over."""
 LONGEST: Final = 3650.0
@@ -74,8 +77,10 @@ class ByHours:
 
     @property
     def soon(self) -> bool:
-        """Whether it is time to say so."""
-        return self.over or (self.left is not None and self.left < NOTICE_DAYS)
+        """Whether it is time to say so: within the notice, which is a quarter of a short interval."""
+        if self.left is None or not self.per_day:
+            return self.over
+        return self.left < min(NOTICE_DAYS, self.every / self.per_day / SHORT)
 
     @property
     def evidence(self) -> Evidence:
@@ -170,7 +175,8 @@ def service_finding(found: ByHours, serviced: int | None) -> Finding | None:
     if serviced is not None:
         evidence["serviced"] = date_of(day_of(serviced))
     text = due_text(found, serviced, {"en": "Service", "zh": "保养"})
-    return Finding("service", evidence, found.confidence, text, proposed=found.due * DAY_NS)
+    about = evidence.get("serviced", "")
+    return Finding("service", evidence, found.confidence, text, found.due * DAY_NS, str(about))
 
 
 def due_text(found: ByHours, since: int | None, what: Mapping[str, str]) -> dict[str, str]:

@@ -261,6 +261,39 @@ def test_from_what_needs_attention_to_work_that_is_done_and_told(browser: Browse
     page.context.close()
 
 
+def test_a_service_by_hours_of_use_from_the_interval_to_the_work_that_is_done(browser: Browser, works: Works):
+    page = logged_in(browser, works, locale="en-GB", viewport={"width": 390, "height": 844})
+    page.goto(f"{works.base}/fleet/devices/well")
+    state = page.locator("section[aria-labelledby=now]")
+    state.get_by_text("It was serviced").click()
+    expect(state.get_by_label("On (empty: nobody knows)")).to_have_value("")
+    state.get_by_label("Due again after so many hours of use").fill("9")
+    state.locator("form[action$=serviced]").get_by_role("button", name="Save").click()
+    expect(state).to_contain_text("nobody has said · due every 9 h of use")
+    fits(page)
+    assert works.do(lambda side: side.service.health.round()) == 1
+    page.goto(f"{works.base}/fleet?kind=service")
+    found = page.locator(".needs > li")
+    expect(found).to_have_count(1)
+    expect(found).to_contain_text("Service was due on 2026-01-09: used 10 of 9 h")
+    expect(found).to_contain_text("confidence 100 %")
+    found.get_by_role("link", name="Work order").click()
+    expect(page.get_by_label("It was serviced: its hours of use count anew")).to_be_checked()
+    page.get_by_label("What was done").fill("new filter")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator("section[aria-labelledby=what]")).to_contain_text("done")
+    page.goto(f"{works.base}/fleet/devices/well")
+    expect(state).to_contain_text("0 h of use since · due every 9 h of use")
+    assert works.do(lambda side: side.service.health.round()) == 0
+    page.goto(f"{works.base}/fleet?kind=service")
+    expect(found).to_have_count(0)
+    works.do(lambda side: side.service.health._orders.look())
+    steps = [kind for kind, text in told(works) if text.startswith("well: ")]
+    assert steps == ["work_order", "work_order_done", "work_order_gone"][: len(steps)]
+    assert len(steps) >= 2
+    page.context.close()
+
+
 def test_the_same_device_on_a_phone_in_chinese(browser: Browser, works: Works):
     page = logged_in(browser, works, locale="zh-CN", viewport={"width": 390, "height": 844})
     fits(page)

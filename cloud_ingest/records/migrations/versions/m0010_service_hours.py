@@ -24,6 +24,11 @@ UPDATE work_notes SET told = at WHERE "do" <> 'open' OR EXISTS (
   WHERE o.tenant = work_notes.tenant AND o.id = work_notes.work AND o.told IS NOT NULL)
 """
 """What other systems had not been told of is still told; steps of before are not told after all."""
+CALIBRATED: Final = {
+    "sqlite": "json_extract(evidence, '$.calibrated')",
+    "postgresql": "evidence ->> 'calibrated'",
+}
+"""Findings of calibrations are told apart by the day of the last one from now on."""
 
 
 def upgrade() -> None:
@@ -53,4 +58,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_work_notes_tenant_at"), "work_notes", ["tenant", "at"])
     op.execute(GIVEN)
     op.execute(TOLD)
+    day = CALIBRATED[op.get_bind().dialect.name]
+    op.execute(f"UPDATE device_findings SET about = coalesce({day}, '') WHERE kind = 'calibration'")  # noqa: S608
     op.drop_column("work_orders", "told")

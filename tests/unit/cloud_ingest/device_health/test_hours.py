@@ -168,6 +168,20 @@ class TestFindings:
         assert calendar.evidence["hours"] == 460
         assert calibration_finding(made, 365, TODAY) is None
 
+    def test_a_short_interval_has_a_short_notice(self) -> None:
+        days = every_day(60, 8)  # 80 h last ten days
+        assert [by_hours(n, 80, days, TODAY).soon for n in (0, 59, 61, 80)] == [False, False, True, True]
+        made = (TODAY - 10) * DAY_NS
+        assert [calibration_finding(made, n, TODAY) is None for n in (14, 13, 12)] == [True, False, False]
+        assert calibration_finding(TODAY * DAY_NS, 1, TODAY) is None
+
+    def test_after_a_service_what_is_found_is_another_finding(self) -> None:
+        over = by_hours(100, 100, every_day(60, 8), TODAY)
+        found = [service_finding(over, at and at * DAY_NS) for at in (None, TODAY - 9, TODAY - 2)]
+        assert [f and f.about for f in found] == ["", date_of(TODAY - 9), date_of(TODAY - 2)]
+        calibrated = [calibration_finding((TODAY - n) * DAY_NS, 1, TODAY) for n in (2, 3)]
+        assert [f and f.about for f in calibrated] == [date_of(TODAY - 2), date_of(TODAY - 3)]
+
     def test_a_device_is_judged_by_both(self) -> None:
         days = every_day(60, 8)
         known = Known(

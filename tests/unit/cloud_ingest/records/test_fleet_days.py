@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,15 @@ def test_a_weak_radio_opens_an_order_once_it_has_lasted_and_no_bad_day_does(
     assert row is not None
     assert (row.kind, row.opened_by, row.due) == ("link", None, START + 14 * DAY_NS)
     assert keep(weak) == []
+
+
+def test_what_falls_due_again_after_it_was_done_opens_an_order_again(records: Records, keep: Keep):
+    first = finding("service", 1.0)
+    (order,) = keep(replace(first, about=""))
+    records.run_now(lambda s: records.fleet(s).finish(SYSTEM, order, "", "u"))
+    assert keep(replace(first, about="")) == []  # called done, and found on: not opened again
+    (again,) = keep(replace(first, about="2026-01-10"))
+    assert again != order
 
 
 def test_a_site_s_own_rules_open_orders(records: Records):

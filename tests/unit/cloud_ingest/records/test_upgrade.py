@@ -15,6 +15,7 @@ from cloud_ingest.records.models import (
     Alarm,
     DeliveryAttempt,
     DeviceCalibration,
+    DeviceFinding,
     Notification,
     Patient,
     TransitionRow,
@@ -131,6 +132,9 @@ INSERT INTO work_notes (tenant, work, number, at, do, text) VALUES
  ('main', 'wo_1', 1, 5, 'open', ''), ('main', 'wo_1', 2, 8, 'assign', 'Nora'),
  ('main', 'wo_2', 1, 7, 'open', '');
 INSERT INTO device_calibrations VALUES ('main', 'oxi', 3, 365, 'u1', 4);
+INSERT INTO device_findings (tenant, id, device, kind, about, evidence, confidence, text, opened, seen) VALUES
+ ('main', 'f1', 'oxi', 'calibration', '', '{"calibrated": "1970-01-01"}', 1, '{}', 5, 6),
+ ('main', 'f2', 'oxi', 'battery', '', '{}', 1, '{}', 5, 6);
 """
 
 
@@ -140,12 +144,14 @@ def test_work_orders_of_the_ninth_schema_keep_whose_they_are_and_what_was_told(o
         command.upgrade(alembic_config(connection), "0009")
     with engine.begin() as connection:
         for statement in NINTH.strip().rstrip(";").split(";\n"):
-            connection.execute(text(statement))
+            connection.execute(text(statement.replace('": "', r'"\: "')))
     engine.dispose()
     records = Records.open(old, clock=SystemClock(), ids=SeededIds())
     try:
         with records._writer.begin() as connection:
             command.check(alembic_config(connection))
+        findings = records.read_now(lambda s: s.query(DeviceFinding).order_by(DeviceFinding.id).all())
+        assert [(f.id, f.about) for f in findings] == [("f1", "1970-01-01"), ("f2", "")]
         orders = records.read_now(lambda s: s.query(WorkOrder).order_by(WorkOrder.id).all())
         assert [(o.id, o.assignee, o.assigned) for o in orders] == [("wo_1", "u1", 8), ("wo_2", None, None)]
         untold = records.read_now(
