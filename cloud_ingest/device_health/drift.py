@@ -26,6 +26,10 @@ FALL_DB: Final = 10.0
 ACT_DAYS: Final = 14
 WITNESSES: Final = 2
 """So many others tell what a place did on a day: of one nobody knows which of the two it was."""
+MOST_WITNESSES: Final = 16
+"""The steadiest so many are asked: more make the median no surer than the limit needs."""
+ROUNDS: Final = 4
+"""So often levels and days are told from each other; what is left of a step is then below a tenth of it."""
 ALONE: Final = 0.5
 """Confidence in a temperature that can be held against no other of its place: it may be the room's."""
 
@@ -44,19 +48,44 @@ class Own(NamedTuple):
 def of_its_own(device: str, points: Sequence[tuple[int, float]], place: Place) -> Own:
     """What a device did apart from those around it: a heat wave warms all, and nothing is to be mended.
 
-    Where too few days have witnesses nothing is taken off, and ``others`` is 0.
+    Each of them counts by how far it lies from its own level, so that one which comes or goes, and is always
+    warmer, is no change. Asked are those that were there on half of the days. Where too few days have
+    witnesses nothing is taken off, and ``others`` is 0.
     """
+    told: dict[str, dict[int, float]] = {}
+    for day, _ in points:
+        for other, value in place.get(day, ()):
+            if other != device:
+                told.setdefault(other, {})[day] = value
+    steady = [other for other, days in told.items() if 2 * len(days) >= len(points)]
+    asked = sorted(steady, key=lambda other: (-len(told[other]), other))[:MOST_WITNESSES]
     around = {
         day: found
         for day, _ in points
-        if len(found := [value for other, value in place.get(day, ()) if other != device]) >= WITNESSES
+        if len(found := [other for other in asked if day in told[other]]) >= WITNESSES
     }
     seen = [(day, value) for day, value in points if day in around]
     if len(seen) < max(FEWEST, len(points) / 2):
         return Own(points, 0)
-    now = median(around[seen[-1][0]])
-    others = min(len(found) for found in around.values())
-    return Own([(day, value - median(around[day]) + now) for day, value in seen], others)
+    did = _did(around, {other: told[other] for other in asked})
+    now = did[seen[-1][0]]
+    return Own([(day, value - did[day] + now) for day, value in seen], min(map(len, around.values())))
+
+
+def _did(around: Mapping[int, Sequence[str]], told: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """What a place did on each day, by the medians of devices less their levels in turn (median polish)."""
+    levels = {other: median(days.values()) for other, days in told.items()}
+    did: dict[int, float] = {}
+    for _ in range(ROUNDS):
+        did = {
+            day: median(told[other][day] - levels[other] for other in found) for day, found in around.items()
+        }
+        levels |= {
+            other: median(apart)
+            for other, days in told.items()
+            if (apart := [value - did[day] for day, value in days.items() if day in did])
+        }
+    return did
 
 
 @dataclass(frozen=True, slots=True)

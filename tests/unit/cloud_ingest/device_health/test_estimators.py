@@ -189,6 +189,28 @@ class TestDrift:
         assert made is not None
         assert made.evidence["change"] == pytest.approx(-6.0)
 
+    @pytest.mark.parametrize("warming", [0.0, 0.2])
+    @pytest.mark.parametrize("there", ["left", "came"])
+    def test_that_a_warmer_one_came_or_went_is_no_ones_drift(self, warming: float, there: str) -> None:
+        own = falling(TODAY - 29, 24.0, warming, 30)
+        place = {
+            day: [("a", value), ("b", value + 6.0), ("e", value + 0.5)]
+            + [("c", value + 9.0), ("d", value + 9.0)] * ((n < 15) == (there == "left"))
+            for n, (day, value) in enumerate(own)
+        }
+        assert drift_finding("temperature", own, TODAY, device="a", place=place) is None
+        hot = [(day, value + 0.2 * n) for n, (day, value) in enumerate(own)]
+        made = drift_finding("temperature", hot, TODAY, device="a", place=place)
+        assert made is not None
+        assert made.evidence["change"] == pytest.approx(5.8, abs=1.0)
+
+    def test_who_was_there_on_a_few_days_is_no_witness(self) -> None:
+        warm = falling(TODAY - 20, 24.0, 0.3, 21)
+        place = {day: [("b", value), (f"c{day // 3}", value + 5.0)] for day, value in warm}
+        made = drift_finding("temperature", warm, TODAY, device="a", place=place)
+        assert made is not None
+        assert made.evidence["others"] == 0
+
     def test_alone_it_is_told_with_doubt_and_opens_no_order(self) -> None:
         warm = falling(TODAY - 20, 24.0, 0.3, 21)
         for place in ({}, {day: [("a", value), ("b", value)] for day, value in warm}):
