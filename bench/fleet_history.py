@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.gathering import Fact, devices_in_use
-from cloud_ingest.device_health.judging import Known, judged
+from cloud_ingest.device_health.judging import Known, Upkeep, judged
 from cloud_ingest.device_health.kept_days import row_of_day
 from cloud_ingest.device_health.sums import DaySums, SignalDay, day_of
 from cloud_ingest.records import Records
-from cloud_ingest.records.fleet_days import hours_ever, keep_findings, set_standings
-from cloud_ingest.records.models import DeviceCalibration, DeviceDay
+from cloud_ingest.records.fleet_days import keep_findings, set_standings
+from cloud_ingest.records.fleet_hours import hours_ever
+from cloud_ingest.records.models import DeviceCalibration, DeviceDay, DeviceService
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, SystemClock
 from hearthward.core.ids import RandomIds
@@ -30,7 +31,7 @@ __all__ = ["fill_history"]
 DAYS: Final = 60
 DAY: Final = 86_400 * SECOND
 TENANT: Final = "main"
-WEAK, WARM, FAR, LOSING, DUE, OLD, NOISY = 8, 31, 17, 24, 3, 38, 12
+WEAK, WARM, FAR, LOSING, DUE, OLD, NOISY, WORN = 8, 31, 17, 24, 3, 38, 12, 21
 """The devices with which something is the matter, by their places in the list."""
 
 
@@ -61,13 +62,15 @@ def _write(records: Records, session: Session, catalog: Catalog) -> None:
             last_seen=now,
             interval_s=fact.interval_s,
             firmware="1.1.0" if n == OLD else "1.2.0",
-            calibrated=now - 380 * DAY if n == DUE else None,
-            every_days=365 if n == DUE else None,
+            calibrated=Upkeep(now - 380 * DAY, 365) if n == DUE else None,
+            serviced=Upkeep(None, every_hours=1600, used=hours.get(fact.id, 0)) if n == WORN else None,
             firmwares=("1.2.0",) * 5,
         )
-        if known.calibrated is not None:
-            told = {"calibrated": known.calibrated, "every_days": 365, "by": "usr", "at": known.calibrated}
+        if n == DUE:
+            told = {"calibrated": now - 380 * DAY, "every_days": 365, "by": "usr", "at": now - 380 * DAY}
             session.add(DeviceCalibration(tenant=TENANT, device=fact.id, **told))
+        if n == WORN:
+            session.add(DeviceService(tenant=TENANT, device=fact.id, every_hours=1600))
         found, battery = judged(known, days[fact.id], now)
         findings[fact.id] = found
         standings[fact.id] = {

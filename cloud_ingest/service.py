@@ -46,7 +46,7 @@ from cloud_ingest.watch import Watch
 from cloud_ingest.waves.base import NoWaves, WaveStore
 from firmware_profiles import Catalog, load_catalog
 from hearthward.core.clock import SECOND, Clock
-from hearthward.core.errors import StoreUnavailable
+from hearthward.core.errors import ConfigError, StoreUnavailable
 from hearthward.core.model import ReadingBatch
 from hearthward.core.settings import CloudSettings
 from hearthward.core.telemetry import Telemetry
@@ -226,7 +226,12 @@ class CloudService:
     def _service_hours(self) -> Mapping[str, int]:
         """The settings' intervals by profile. Raises ConfigError for a profile that there is not."""
         for profile in self.settings.service_hours:
-            self.catalog.get(profile)
+            try:
+                self.catalog.get(profile)
+            except ConfigError as error:
+                key = f"cloud.service_hours.{profile}"
+                msg = f"{key}: {error.message}"
+                raise ConfigError(msg, key=key) from error
         return self.settings.service_hours
 
     def _expect_signs(self) -> None:

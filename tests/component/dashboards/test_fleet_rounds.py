@@ -213,7 +213,7 @@ async def test_a_profile_s_interval_and_the_site_s_rules_are_those_of_the_settin
         assert file is not None
         assert (file.service_hours, file.service_hours_own) == (4, False)
     none = CloudSettings.model_validate({"service_hours": {"no-such-profile": 4}})
-    with pytest.raises(ConfigError, match="no-such-profile"):
+    with pytest.raises(ConfigError, match=r"cloud\.service_hours\.no-such-profile: unknown profile"):
         RealSide(tmp_path, settings=none)
 
 
