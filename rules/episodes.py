@@ -157,7 +157,8 @@ class Episodes(Transitions):
     def watch(self, name: str, subject: Subject) -> None:
         """Work out what open episodes want of each signal.
 
-        An active one that goes on being breached, and was told so, changes only by a new extreme.
+        An active one that goes on being breached, and was told so, changes only by a new extreme, and so does
+        one that is pending.
         """
         subject.watched = {}
         if not subject.episodes:
@@ -168,8 +169,8 @@ class Episodes(Transitions):
         extremes: defaultdict[str, list[Compiled]] = defaultdict(list)
         for key, e in sorted(subject.episodes.items()):
             compiled = rules[key]
-            steady = e.condition == "active" and e.told and not e.early and e.clear_at is None
-            calm = steady and key in subject.breaching
+            told = e.condition == "active" and e.told and not e.early and e.clear_at is None
+            calm = (told or e.condition == "pending") and key in subject.breaching
             for metric in compiled.rule.inputs:
                 quiet = calm and metric not in compiled.derived
                 (extremes if quiet else always)[metric].append(compiled)
