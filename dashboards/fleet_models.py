@@ -166,7 +166,7 @@ class OrderNote(_View):
 
     at: Instant
     by: str = Field(description="the user's name; empty: the rule")
-    do: Literal["open", "assign", "take", "comment", "done", "gone"] = Field(
+    do: Literal["open", "assign", "take", "comment", "done", "gone", "again"] = Field(
         description="take: the one who did it took it over"
     )
     text: str = ""

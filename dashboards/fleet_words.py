@@ -60,6 +60,7 @@ NOTES: Final[Mapping[str, str]] = {
     "comment": N_("wrote"),
     "done": N_("done"),
     "gone": N_("no longer found"),
+    "again": N_("found again"),
 }
 COLUMNS: Final[Mapping[str, str]] = {
     "id": N_("Device"),

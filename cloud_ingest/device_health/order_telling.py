@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, str]] = {
     "take": "work_order_reassigned",
     "done": "work_order_done",
     "gone": "work_order_gone",
+    "again": "work_order_again",
 }
 """The message's kind, by what was done; of what somebody else had it is ``work_order_reassigned``."""
 SUBJECTS: Final[Mapping[str, str]] = {
@@ -37,6 +38,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "work_order_reassigned": "Work order reassigned",
     "work_order_done": "Work order done",
     "work_order_gone": "Work order: no longer found",
+    "work_order_again": "Work order: found again",
 }
 RECENT_NS: Final = 86_400 * SECOND
 """What no receiver took for a day stays on the pages only."""
@@ -112,7 +114,7 @@ def _said(note: WorkNote, by: str | None) -> str:
         return f"taken over by {note.text} from {note.before}: "
     if note.do == "done":
         return f"done by {by}{f' ({note.text})' if note.text else ''}: "
-    return "no longer found: " if note.do == "gone" else ""
+    return {"gone": "no longer found: ", "again": "found again: "}.get(note.do, "")
 
 
 class OrderTelling:

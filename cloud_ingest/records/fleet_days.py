@@ -309,6 +309,7 @@ def _ordered(fleet: WorkOrders, scope: Scope, row: DeviceFinding) -> list[str]:
     known = fleet.session.scalars(query.order_by(WorkOrder.opened)).first()
     if known is not None:
         row.work_order = known
+        fleet.finding_again(scope, known)
         return []
     order = fleet.open_order(scope, row.device, by=None, finding=row.id)
     fleet.session.add(

@@ -18,9 +18,9 @@ from hearthward.trust.access import Scope
 
 __all__ = ["Note", "OrderLine", "WorkOrders"]
 
-Note = Literal["open", "assign", "take", "comment", "done", "gone"]
+Note = Literal["open", "assign", "take", "comment", "done", "gone", "again"]
 """``take``: somebody took over what another had."""
-TOLD: Final = ("open", "assign", "take", "done", "gone")
+TOLD: Final = ("open", "assign", "take", "done", "gone", "again")
 """The steps that other systems are told of."""
 DONE: Final = "done"
 OTHER: Final = "other"
@@ -207,6 +207,13 @@ class WorkOrders(UpkeepBook):
         row = self.session.get(WorkOrder, (scope.tenant, order))
         if row is not None and row.state != DONE:
             self._note(row, None, "gone")
+
+    def finding_again(self, scope: Scope, order: str) -> None:
+        """Note on an order whose finding was gone that it is found again, where that is not noted yet."""
+        seen = [note.do for note in self.notes(scope, [order])[order] if note.do in {"gone", "again"}]
+        row = self.session.get(WorkOrder, (scope.tenant, order))
+        if row is not None and row.state != DONE and seen[-1:] == ["gone"]:
+            self._note(row, None, "again")
 
     def untold(self, scope: Scope, since: int, limit: int = 50) -> list[tuple[WorkNote, WorkOrder]]:
         """Steps since then that not every webhook has been told of yet, oldest first, each with its order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from cloud_ingest.device_health.ordering import RULES
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
 from cloud_ingest.records import models as rows
 from dashboards.backend import DirectoryError
-from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft
+from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderDraft, WorkOrder
 from dashboards.models import Gateway
 from hearthward.core.clock import iso
 from hearthward.core.codes import METRICS
@@ -410,6 +411,20 @@ async def test_what_another_has_is_taken_over_only_by_saying_from_whom(side: Fle
     handed = await side.backend.assign_work_order(who, order.id, ina.user)  # one's own is handed on freely
     assert handed is not None
     assert [(n.do, n.text, n.before) for n in handed.notes[-1:]] == [("assign", "Ina", who.name)]
+
+
+async def test_of_two_who_take_work_on_at_once_one_has_it_and_the_other_is_told(side: FleetSide):
+    await fleet_of(side)
+    both = [await side.engineer(), await side.colleague()]
+    order = await side.backend.open_work_order(both[0], OrderDraft(device="oxi", text="clip"))
+    steps = [side.backend.assign_work_order(who, order.id, who.user) for who in both]
+    done = await asyncio.gather(*steps, return_exceptions=True)
+    (given,) = [one for one in done if isinstance(one, WorkOrder)]
+    (refused,) = [one for one in done if isinstance(one, DirectoryError)]
+    assert refused.code == "held"
+    assert given.assignee_name in refused.value
+    kept = await side.backend.work_order(SCOPE, order.id)
+    assert kept == given
 
 
 async def test_what_is_refused_of_work(side: FleetSide):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -29,6 +29,7 @@ from dashboards.fleet_models import (
     FrameView,
     Look,
     OrderDraft,
+    OrderNote,
 )
 from dashboards.fleet_words import advice_for, cause_in, grade
 from dashboards.models import Gateway
@@ -659,6 +660,7 @@ def test_everything_that_can_be_asked_for_has_a_name():
     assert {*FINDING_KINDS, "other"} == set(fleet_words.FINDINGS)
     assert set(DEVICE_STATES) == set(fleet_words.DEVICE_STATES)
     assert set(ORDER_STATES) == set(fleet_words.ORDER_STATES)
+    assert set(get_args(OrderNote.model_fields["do"].annotation)) == set(fleet_words.NOTES)
     assert set(FLEET_SORTS) == set(fleet_words.COLUMNS)
 
 

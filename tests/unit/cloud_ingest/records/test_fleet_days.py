@@ -118,6 +118,21 @@ def test_what_falls_due_again_after_it_was_done_opens_an_order_again(records: Re
     assert again != order
 
 
+def test_what_was_gone_and_is_found_again_is_noted_on_the_order_that_stands(records: Records, keep: Keep):
+    (order,) = keep(finding("battery", 1.0))
+    for found in (
+        [],
+        [],
+        [finding("battery", 1.0)],
+        [finding("battery", 1.0)],
+        [],
+        [finding("battery", 1.0)],
+    ):
+        assert keep(*found) == []
+    notes = records.run_now(lambda s: records.fleet(s).notes(SYSTEM, [order])[order])
+    assert [note.do for note in notes] == ["open", "gone", "again", "gone", "again"]
+
+
 def test_a_site_s_own_rules_open_orders(records: Records):
     own = {**RULES, "firmware": OrderRule(0.9), "offline": OrderRule(1.0, opens=False)}
     found = {"d-w1": [finding("firmware", 0.9), finding()]}
