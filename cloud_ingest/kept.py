@@ -62,7 +62,10 @@ def without_terms(rule: Rule, first: TransitionRow) -> Text | None:
     asks = any(isinstance(leaf, Unusual) for leaf in leaves(rule.condition))
     if not asks or origin is None or "unusual" in first.detail:
         return None
-    if UNREADABLE in (origin.get("terms") or ()):
+    kinds = origin.get("terms")
+    if kinds is not None and UNREADABLE not in kinds:
+        return None  # something else in the rule opened it
+    if kinds is not None:
         return said(
             "The gateway {gateway} decided; the terms that it sent with its decision could not be read.",
             "由网关 {gateway} 判断;随判断发送的依据无法读取。",

@@ -28,7 +28,7 @@ from hearthward.core.errors import ConfigError
 from hearthward.core.wire import Block, encode_decisions
 from hearthward.trust.access import Scope
 from rules import RuleSet
-from rules.conditions import Deviation, Unusual
+from rules.conditions import Deviation, Threshold, Unusual
 from rules.detectors.baseline import Prior, Terms
 from rules.model import Command
 from rules.travelling import Travelling
@@ -289,6 +289,16 @@ async def test_that_a_gateway_tells_no_terms_is_said_plainly(
     assert found.explanation is None, "nothing is said of it that is not known"
     assert found.text["en"] == "SpO2 84"
     assert ward.telemetry.value(counter) == 1
+
+
+async def test_that_nothing_was_unusual_is_not_taken_for_terms_that_did_not_come(ward: Ward) -> None:
+    either = make("spo2-low", Threshold("spo2", "below", 85.0), ODD.condition, priority="low")
+    await ward.pipeline.configure(RuleSet((either,)))
+    await ward.take(frame(decided(1, word("start", 10, rule_hash=either.hash, terms={})), at=12))
+    found = await explained(ward)
+    assert not any("terms" in n["en"] for n in found.notes)
+    assert found.explanation is not None
+    assert found.explanation.opens, "it was too low, and that is said"
 
 
 async def test_the_terms_of_a_gateways_decision_are_shown_as_our_own_are(ward: Ward) -> None:
