@@ -43,7 +43,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
 RECENT_NS: Final = 86_400 * SECOND
 """What no receiver took for a day stays on the pages only."""
 MOST: Final = 1000
-"""Steps that are looked at."""
+"""Steps that are looked at, besides those that some receiver has taken and another has not."""
 BUSY_NS: Final = 5 * SECOND
 """So long a receiver is told in one look, that links are looked at in between."""
 REST_MOST: Final = 64
@@ -74,7 +74,7 @@ class Step:
         return work if self.kind == KIND else f"{work}.{number}"
 
 
-def steps_of(fleet: WorkOrders, scope: Scope, since: int, most: int = MOST) -> list[Step]:
+def steps_of(fleet: WorkOrders, scope: Scope, since: int, most: int) -> list[Step]:
     """What was done since then with orders and is not told everywhere, oldest first."""
     found = fleet.untold(scope, since, most)
     notes = fleet.notes(scope, {order.id for _, order in found})
@@ -140,7 +140,8 @@ class OrderTelling:
         if CHANNEL not in reach.channels or not ends:
             return 0
         scope, since = Scope.system(self._tenant), self._clock.now_ns() - RECENT_NS
-        steps = await self._records.read(lambda s: steps_of(self._records.fleet(s), scope, since))
+        most = MOST + len({key for key, _ in self._taken})
+        steps = await self._records.read(lambda s: steps_of(self._records.fleet(s), scope, since, most))
         known = {step.key for step in steps}
         self._taken = {(key, end) for key, end in self._taken if key in known}
         for end in ends:

@@ -99,6 +99,21 @@ async def test_others_get_every_order_once_while_one_is_away(records: Records):
     assert sum([await one.look() for _ in range(REST_MOST)]) == 3
 
 
+async def test_others_get_all_there_is_while_one_is_away_however_much_that_is(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cloud_ingest.device_health.order_telling.MOST", 2)
+    channel = Receivers()
+    channel.away = {"@cmms"}
+    one = telling(records, channel, "cmms", "desk")
+    for _ in range(3):
+        await one.look()
+    assert len({ident for target, ident in channel.tried if target == "@desk"}) == 3
+    assert sum(target == "@desk" for target, _ in channel.tried) == 3
+    channel.away.clear()
+    assert sum([await one.look() for _ in range(REST_MOST)]) == 3
+
+
 async def test_a_slow_receiver_does_not_hold_up_the_looks(records: Records):
     channel = Receivers()
     channel.takes_s = 4
