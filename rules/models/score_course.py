@@ -76,8 +76,9 @@ class ScoreCourse:
         if metric not in MAX_AGE_S or not value == value:  # noqa: PLR0124, SIM201 - NaN
             return
         if time > self._time:
-            if time // HOUR_S > self._time // HOUR_S:
+            if time >= self._until:
                 self._keep()
+                self._until = _hour_after(time)
             self._time = time
         key = metric, device
         old = self._newest.get(key)
