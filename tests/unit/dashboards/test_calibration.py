@@ -185,6 +185,22 @@ async def test_who_writes_no_rules_does_not_ask_for_it(role: Role):
             assert "Calibrated to this site" in text
 
 
+@pytest.mark.parametrize(("role", "wards"), [(Role.NURSE, ""), (Role.DOCTOR, "A"), (Role.DOCTOR, "")])
+async def test_the_page_asks_again_only_for_who_is_shown_what_comes_of_it(role: Role, wards: str):
+    """Else each open page of another is refused, and audited so, every two seconds."""
+    async with world() as made:
+        who = made.principal(role, wards=wards) if wards else made.principal(role)
+        async with made.client(who, cookie=True) as pages:
+            fixed = learns(made, Calibrated(LEARNED), held=True)
+            made.app.state.calibrations.start("Li Na")
+            text = (await pages.get("/rules/deterioration")).text
+            assert "Calibrated to this site" in text
+            shown = role is Role.DOCTOR and not wards
+            assert ('hx-get="/rules/deterioration/calibration"' in text) == shown
+            fixed.go.set()
+            await settled(made)
+
+
 async def test_a_doctor_of_one_ward_does_not_and_that_is_audited():
     async with world() as made, made.client(made.principal(Role.DOCTOR, wards="A")) as client:
         fixed = learns(made, Calibrated(LEARNED))
