@@ -94,7 +94,8 @@ class HeldOut:
 
 def _cross_validate(table: Table, died: Array) -> HeldOut:
     everyone = np.arange(len(died))
-    out = HeldOut(*(np.zeros(len(died)) for _ in range(4)), [])
+    nothing = (np.zeros(len(died)) for _ in range(4))
+    out = HeldOut(next(nothing), next(nothing), next(nothing), next(nothing), [])
     begins, ends = (float(np.log(p / (1 - p))) for p in AS_SHIPPED)
     for learned, held in folds_of(died, FOLDS, SEED):
         known = everyone[learned]

@@ -16,7 +16,8 @@ from cloud_ingest.device_health.findings import Finding
 from cloud_ingest.device_health.gathering import Fact, devices_in_use
 from cloud_ingest.device_health.judging import Known, Upkeep, judged
 from cloud_ingest.device_health.kept_days import row_of_day
-from cloud_ingest.device_health.sums import DaySums, SignalDay, day_of
+from cloud_ingest.device_health.rounds import temperatures
+from cloud_ingest.device_health.sums import DaySums, SignalDay, SignalName, day_of
 from cloud_ingest.records import Records
 from cloud_ingest.records.fleet_days import keep_findings, set_standings
 from cloud_ingest.records.fleet_hours import hours_ever
@@ -52,6 +53,7 @@ def _write(records: Records, session: Session, catalog: Catalog) -> None:
     for some in days.values():
         session.add_all(DeviceDay(**row_of_day(TENANT, one)) for one in some)
     session.flush()
+    places = temperatures(facts, days)
     hours = hours_ever(session, TENANT, list(days))
     standings: dict[str, dict[str, Any]] = {}
     findings: dict[str, list[Finding]] = {}
@@ -65,6 +67,7 @@ def _write(records: Records, session: Session, catalog: Catalog) -> None:
             calibrated=Upkeep(now - 380 * DAY, 365) if n == DUE else None,
             serviced=Upkeep(None, every_hours=1600, used=hours.get(fact.id, 0)) if n == WORN else None,
             firmwares=("1.2.0",) * 5,
+            place=places[fact.gateway],
         )
         if n == DUE:
             told = {"calibrated": now - 380 * DAY, "every_days": 365, "by": "usr", "at": now - 380 * DAY}
@@ -94,7 +97,7 @@ def _days(fact: Fact, n: int, today: int) -> list[DaySums]:
     for day in range(today - DAYS, today + 1):
         ago, wave = today - day, math.sin(day / (n % 5 + 3)) + rng.gauss(0, 0.4)
         level = 14.0 + 0.9 * ago if n == WEAK else 95.0 - (day * 0.4 + 11 * n) % 45
-        signals = {
+        signals: dict[SignalName, SignalDay] = {
             "battery": _one(level + rng.gauss(0, 0.7)),
             "rssi": _one(-63.0 - n % 7 + 2 * wave - (max(0, 30 - ago) * 0.9 if n == FAR else 0)),
             "temperature": _one(31.0 + 0.4 * wave + (max(0, 30 - ago) * 0.2 if n == WARM else 0)),

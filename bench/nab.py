@@ -74,7 +74,7 @@ def gaussian_scorer(one: Series) -> list[float]:
     """The detector of that name in river."""
     from river.anomaly import GaussianScorer
 
-    return _of_river(GaussianScorer(), one)
+    return _of_river(GaussianScorer(), one)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def _of_river(detector: Any, one: Series) -> list[float]:

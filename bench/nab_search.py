@@ -61,7 +61,9 @@ def drawn(count: int) -> list[Parameters]:
     chance = random.Random(SEED)  # noqa: S311 - the same each time
     out = []
     for _ in range(count):
-        taus = {name: math.exp(chance.uniform(math.log(a), math.log(b))) for name, (a, b) in RANGES.items()}
+        taus: dict[str, Any] = {
+            name: math.exp(chance.uniform(math.log(a), math.log(b))) for name, (a, b) in RANGES.items()
+        }
         a, b = _WEIGHT
         weights = [
             0.0 if chance.random() < _LEFT_OUT else math.exp(chance.uniform(math.log(a), math.log(b)))
@@ -77,7 +79,7 @@ def scores_of(settings: Sequence[Parameters], series: Sequence[Series]) -> Any:
     stacks = BatchedStacks(
         len(series) * len(settings),
         parameters=settings,
-        group=np.tile(np.arange(len(settings)), len(series)),
+        group=list(range(len(settings))) * len(series),
     )
     out = [np.zeros((len(settings), len(s.times))) for s in series]
     for row in range(max(len(s.times) for s in series)):
@@ -137,7 +139,7 @@ def smoothed(raw: Any) -> Any:
 
 
 def _mean(settings: Sequence[Parameters]) -> Parameters:
-    memories = {name: geometric_mean([getattr(s, name) for s in settings]) for name in RANGES}
+    memories: dict[str, Any] = {name: geometric_mean([getattr(s, name) for s in settings]) for name in RANGES}
     weights = Weights(*(fmean(of_one) for of_one in zip(*(s.weights for s in settings), strict=True)))
     return replace(DEFAULTS, **memories, weights=weights, threshold=1.0)
 

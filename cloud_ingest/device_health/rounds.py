@@ -39,7 +39,7 @@ from hearthward.core.clock import Clock
 from hearthward.core.errors import StoreUnavailable
 from hearthward.core.telemetry import Telemetry
 
-__all__ = ["HealthRounds"]
+__all__ = ["HealthRounds", "temperatures"]
 
 log = logging.getLogger(__name__)
 
@@ -276,7 +276,7 @@ class HealthRounds:
             )
         )
         lives = await self._lives_of(made, batch)
-        places = _temperatures(batch, days)
+        places = temperatures(batch, days)
         known = [
             replace(
                 self._known(made, fact),
@@ -371,7 +371,7 @@ def _by_place(facts: Sequence[Fact]) -> Iterator[list[Fact]]:
         yield batch
 
 
-def _temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -> dict[str, Place]:
+def temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -> dict[str, Place]:
     """By gateway what the temperatures of its devices were."""
     found: dict[str, defaultdict[int, list[tuple[str, float]]]] = {}
     for fact in batch:

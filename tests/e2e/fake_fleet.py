@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, day_of
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, SignalDay, SignalName, day_of
 from dashboards.fleet_models import FindingView, FrameValue, FrameView, OrderNote, WorkOrder
 from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
 
@@ -73,7 +73,7 @@ def days(ward: Ward, device: str, n: int) -> None:
     """Sixty days, each worse for the later devices."""
     today = day_of(ward.clock.now_ns())
     for ago in range(DAYS, -1, -1):
-        signals = {
+        signals: dict[SignalName, SignalDay] = {
             "battery": one(12 + ago * 1.2),
             "rssi": one(-62 - 6 * math.sin(ago / 5)),
             "temperature": one(31 + (DAYS - ago) / 20),

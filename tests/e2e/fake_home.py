@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from cloud_ingest import careplan
 from cloud_ingest.entry import manual_device
@@ -85,12 +86,7 @@ async def _planned(ward: Ward, nurse: Principal, patient: str, now: int) -> None
         made = await backend.add_task(nurse, patient, draft)
         assert made is not None
         _, task = backend._care_books["main"].tasks[made.id]
-        begun = careplan.Task(
-            *(getattr(task, f) for f in ("id", "kind", "metric", "title", "times", "weekdays", "timezone")),
-            task.window_s,
-            task.remind,
-            now - 9 * DAY,
-        )
+        begun = replace(task, start=now - 9 * DAY, end=None)
         backend._care_books["main"].tasks[made.id] = patient, begun
         for due in careplan.dues(begun, now - 9 * DAY, now - 3 * HOUR)[::2]:
             if draft.kind != "measure":
@@ -102,5 +98,5 @@ def ask(ward: Ward) -> None:
     """Ask the patient for a second measurement of a very high blood pressure."""
     values = {"nibp_systolic": 186.0, "nibp_diastolic": 112.0}
     text = ("BP 186/112 >= 180/110", "血压 186/112 >= 180/110")
-    more = {"condition": "asked", "values": values, "limit": "≥ 180/110"}
+    more: dict[str, Any] = {"condition": "asked", "values": values, "limit": "≥ 180/110"}
     ward.alarm("alm_home", len(ward.patients) - 1, "high", *text, 40, **more)
