@@ -87,7 +87,7 @@ def _learned(file: RuleFile, nodes: list[tuple[Where, NodeFile]]) -> Iterator[Fi
         elif node.calibration.training != shipped().version:
             text = f"the model shipped is of training {shipped().version}: recalibrate it for that"
             yield Finding((*where, "calibration", "training"), text)
-    if file.priority == "high" and any(isinstance(n, DetectorFile) and n.signal == RISK for _, n in nodes):
+    if file.priority == "high" and RISK in file.inputs:
         yield Finding(("priority",), "a learned risk may be of medium priority at most")
     if not any(isinstance(n, UnusualFile) for _, n in nodes):
         return

@@ -192,3 +192,29 @@ def test_no_file_can_make_it_loud(tmp_path: Path):
     (tmp_path / "deterioration.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(RuleFileError, match="medium priority at most"):
         load_rules(tmp_path, replace=True)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "{metric: 'detector:deterioration', op: at_or_above, value: trigger, hysteresis: 0.1}",
+        "{any: [{metric: 'detector:deterioration', op: at_or_above, value: trigger, hysteresis: 0.1}]}",
+        "{rise: 'detector:deterioration', by: trigger, within_s: 3600}",
+    ],
+    ids=["limit", "any", "rise"],
+)
+def test_nor_by_asking_for_it_as_for_any_reading(tmp_path: Path, condition: str):
+    text = (LIBRARY / "deterioration.yaml").read_text(encoding="utf-8")
+    for before, after in (
+        ("priority: medium", "priority: high"),
+        ("{detector: deterioration, op: at_or_above, value: trigger, hysteresis: 0.1}", condition),
+        ("{risk} (limit {limit}), most by: {reasons}", "is high"),
+        ("{risk}, ended (limit {limit})", "ended"),
+        ("{risk} (限值 {limit})，主要因素：{reasons}", "高"),  # noqa: RUF001 - Chinese punctuation
+        ("{risk}，已恢复 (限值 {limit})", "已恢复"),  # noqa: RUF001 - Chinese punctuation
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    (tmp_path / "deterioration.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RuleFileError, match="medium priority at most"):
+        load_rules(tmp_path, replace=True)
