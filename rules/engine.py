@@ -111,6 +111,7 @@ class _Pass:
         wall = self._work.state.sources[source][0]
         limit, only = self._event.now + FUTURE_SKEW, (source,)
         rest: dict[str, list[int]] = {}
+        remembered = self._rows
         now_name, now_device, now_time = "", "", -1
         for i in self._order:
             name, time, device, metric = patients[i], times[i], devices[i], metrics[i]
@@ -122,7 +123,7 @@ class _Pass:
             if time != now_time or device != now_device or name != now_name:
                 if self._rules or self._others or self._past:
                     self._judge()
-                self._rows.clear()
+                remembered.clear()
                 now_name, now_device, now_time = name, device, time
                 found = subjects.get(name)
                 if found is None or found.plan is None or found.waiting or found.evident:
@@ -203,7 +204,7 @@ class _Pass:
                     self._rules += found_rules
             if watched is not None:
                 self._rules += _watch(series, watched, value)
-            self._rows.append(i)
+            remembered.append(i)
             if time > subject.clock:
                 subject.clock, subject.struck = time, False
         if self._rules or self._others or self._past:

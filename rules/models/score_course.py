@@ -75,15 +75,16 @@ class ScoreCourse:
         """
         if metric not in MAX_AGE_S or not value == value:  # noqa: PLR0124, SIM201 - NaN
             return
-        if time > self._time:
+        if time >= self._time:  # newer than all: none of its kind is
             if time >= self._until:
                 self._keep()
                 self._until = _hour_after(time)
             self._time = time
-        key = metric, device
-        old = self._newest.get(key)
+            self._newest[metric, device] = time, value
+            return
+        old = self._newest.get((metric, device))
         if old is None or time >= old[0]:
-            self._newest[key] = time, value
+            self._newest[metric, device] = time, value
 
     def _keep(self) -> None:
         """Note what the hour that is over came to; forget what counts no more."""
