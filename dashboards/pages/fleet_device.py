@@ -127,12 +127,15 @@ def _draft(context: Context, device: str, form: dict[str, str]) -> OrderDraft:
 
 @router.post("/fleet/devices/{device}/calibrated")
 async def calibrated(request: Request, context: Calibrate, device: str) -> Response:
-    """Note that a device was calibrated on a day (today where none is given), and how often that is due."""
+    """Note on which day a device was calibrated (none: today), and how often that is due."""
     form = await form_of(request)
     every = form.get("every_days", "")
 
     async def note() -> None:
+        known = (await show_device(context, device, 1)).calibrated
         day = moment_in(form["day"], context.zone) if form.get("day") else context.backend.clock.now_ns()
+        if known is not None and form.get("day") == _day_of(context, known):
+            day = known  # another interval, and not another calibration
         if not every.isascii() or not every.isdigit():
             raise DirectoryError(field="every_days", code="bounds", value="1 to 3650")
         await calibrate(context, device, day, int(every[:6]), _hours(form))
@@ -200,6 +203,7 @@ async def _show(
         wrong=wrong,
         today=local(context.backend.clock.now_ns(), context.zone).date(),
         typed=typed,
+        calibrated_on=_day_of(context, found.calibrated),
         serviced_on=_day_of(context, found.serviced),
         file=found,
         row=found.row,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
@@ -413,7 +414,10 @@ async def test_what_an_instruments_sensors_say_of_its_end_is_told_in_both_langua
 async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
     url = f"/fleet/devices/{DEVICE}/calibrated"
     async with engineer(made) as client:
+        body = {"calibrated": "2025-12-01T15:04:00Z", "every_days": 365}
+        await client.put(f"/api/v1/fleet/devices/{DEVICE}/calibration", json=body)
         good = await client.post(url, data={"day": "2025-12-01", "every_days": "180"})
+        file = (await client.get(f"/api/v1/fleet/devices/{DEVICE}")).json()
         text = flat((await client.get(f"/fleet/devices/{DEVICE}")).text)
         wrong = [
             await client.post(url, data=data)
@@ -427,11 +431,15 @@ async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
         missing = await client.post("/fleet/devices/nothing/calibrated", data={"every_days": "9"})
     assert good.status_code == 303
     assert "due every 180 days" in text
+    assert (file["calibrated"], file["calibration_days"]) == ("2025-12-01T15:04:00Z", 180), (
+        "another interval only"
+    )
+    assert re.search(r'id="day" name="day" type="date" max="[-0-9]+" value="2025-12-01"', text)
     assert [w.status_code for w in wrong] == [422] * 4
     assert "This day is still to come." in wrong[0].text
     assert "1 to 3650" in wrong[1].text
     assert missing.status_code == 404
-    assert told(made) == [("maintain_device", "device", DEVICE, "calibrate")]
+    assert told(made) == [("maintain_device", "device", DEVICE, "calibrate")] * 2
 
 
 async def test_a_service_is_noted_with_its_profiles_interval_or_its_own(made: World):
