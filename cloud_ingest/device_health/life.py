@@ -80,11 +80,12 @@ def run_of(cycles: Sequence[Cycle], sensors: Sequence[int]) -> Run | None:
     return Run(1, tuple(settings), tuple(rows)) if rows else None
 
 
-def life_finding(learned: Learned, cycles: Sequence[Cycle]) -> Finding | None:
+def life_finding(learned: Learned, cycles: Sequence[Cycle], now: int) -> Finding | None:
     """What is to be said of an instrument with this history; None: nothing yet, or too little is known.
 
     Nothing is said while the interval reaches to where nothing shows (``Learned.horizon``), nor while it will
-    last ``NOTICE_DAYS`` for sure.
+    last ``NOTICE_DAYS`` for sure. The date counts from ``now`` (UTC ns): one that rests does not wear, so its
+    date is never over. Where no pace is known it is today.
     """
     run = run_of(cycles, learned.conditions.sensors)
     if run is None:
@@ -92,7 +93,7 @@ def life_finding(learned: Learned, cycles: Sequence[Cycle]) -> Finding | None:
     (left,) = learned.left([run])
     if left.low is None or left.high is None or left.high >= learned.horizon:
         return None
-    per_day, today = _per_day(cycles), day_of(cycles[-1].at)
+    per_day = _per_day(cycles)
     days = None if per_day is None else left.low / per_day
     if days is not None and days > NOTICE_DAYS:
         return None
@@ -106,7 +107,7 @@ def life_finding(learned: Learned, cycles: Sequence[Cycle]) -> Finding | None:
     }
     if per_day is not None:
         evidence["cycles_a_day"] = rounded(per_day)
-    proposed = None if days is None else (today + int(days)) * DAY_NS
+    proposed = (day_of(now) + int(days or 0.0)) * DAY_NS
     return Finding("life", evidence, COVERAGE, _said(left, days, evidence), proposed=proposed)
 
 

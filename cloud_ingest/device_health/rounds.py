@@ -309,7 +309,7 @@ class HealthRounds:
             learned = self._lives.get(fact.profile or "")
             if learned is not None:
                 cycles = await self._gathering.cycles(fact.id, made.now)
-                finding = await asyncio.to_thread(life_finding, learned, cycles)
+                finding = await asyncio.to_thread(life_finding, learned, cycles, made.now)
                 if finding is not None:
                     found[fact.id] = finding
         return found

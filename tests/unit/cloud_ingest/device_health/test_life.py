@@ -1,5 +1,7 @@
 """What an instrument's own sensors say of its end."""
 
+from dataclasses import replace
+
 import pytest
 
 from cloud_ingest.device_health.findings import date_of
@@ -14,6 +16,7 @@ from tests.unit.cloud_ingest.device_health.engines import engine
 
 BEGAN = 20_000
 """The day of the first cycle."""
+NOW = (BEGAN + 30) * DAY_NS
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def told(run: Run, *, every: int = DAY_NS // 4) -> list[Cycle]:
 
 
 def test_one_that_wears_out_is_found_with_interval_and_date(learned: Learned):
-    found = life_finding(learned, told(engine(30, 120, cycles=112)))
+    found = life_finding(learned, told(engine(30, 120, cycles=112)), NOW)
     assert found is not None
     e = found.evidence
     assert (found.kind, found.confidence, e["cycles"], e["cycles_a_day"], e["units"]) == (
@@ -48,7 +51,7 @@ def test_one_that_wears_out_is_found_with_interval_and_date(learned: Learned):
     low, left, high = (float(e[f"cycles_left{part}"]) for part in ("_low", "", "_high"))
     assert low <= left <= high < learned.horizon
     assert abs(left - 8) < 10
-    assert found.proposed == (BEGAN + 111 // 4 + int(low / 4)) * DAY_NS
+    assert found.proposed == NOW + int(low / 4) * DAY_NS
     assert e["since"] == date_of(BEGAN)
     assert f"Fails in about {left:.0f} cycles ({low:.0f} to {high:.0f}) after 112" in found.text["en"]
     assert "at the earliest" in found.text["en"]
@@ -58,8 +61,8 @@ def test_one_that_wears_out_is_found_with_interval_and_date(learned: Learned):
 
 
 def test_of_a_new_one_nothing_is_said(learned: Learned):
-    assert life_finding(learned, told(engine(30, 120, cycles=15))) is None
-    assert life_finding(learned, []) is None
+    assert life_finding(learned, told(engine(30, 120, cycles=15)), NOW) is None
+    assert life_finding(learned, [], NOW) is None
 
 
 def test_what_lasts_for_months_for_sure_is_not_said(learned: Learned):
@@ -67,19 +70,27 @@ def test_what_lasts_for_months_for_sure_is_not_said(learned: Learned):
     (left,) = learned.left([run])
     assert left.low is not None
     seldom = told(run, every=round(70 / max(left.low, 1) * DAY_NS))
-    assert (life_finding(learned, seldom) is None) == (left.low >= 1)
+    assert (life_finding(learned, seldom, NOW) is None) == (left.low >= 1)
 
 
-def test_without_a_day_of_use_there_is_no_date(learned: Learned):
-    found = life_finding(learned, told(engine(30, 120, cycles=112), every=1_000_000))
+def test_without_a_day_of_use_the_date_is_today(learned: Learned):
+    found = life_finding(learned, told(engine(30, 120, cycles=112), every=1_000_000), NOW)
     assert found is not None
-    assert found.proposed is None
+    assert found.proposed == NOW
     assert "cycles_a_day" not in found.evidence
     assert "earliest" not in found.text["en"]
 
 
+def test_one_that_rests_is_not_overdue(learned: Learned):
+    cycles = told(engine(30, 120, cycles=112))
+    today, later = (life_finding(learned, cycles, now) for now in (NOW, NOW + 90 * DAY_NS))
+    assert today is not None
+    assert today.proposed is not None
+    assert later == replace(today, proposed=today.proposed + 90 * DAY_NS)
+
+
 def test_it_is_judged_among_the_rest(learned: Learned):
-    found = life_finding(learned, told(engine(30, 120, cycles=112)))
+    found = life_finding(learned, told(engine(30, 120, cycles=112)), NOW)
     findings, _ = judged(Known("pump", life=found), [], BEGAN * DAY_NS)
     assert findings == [found]
     assert judged(Known("pump"), [], BEGAN * DAY_NS)[0] == []
@@ -126,7 +137,7 @@ def test_what_was_not_told_is_as_it_was_before():
 )
 def test_of_what_is_hardly_known_nothing_is_said(cycles: list[Cycle], learned: Learned):
     assert run_of(cycles, [0]) is None
-    assert life_finding(learned, cycles) is None
+    assert life_finding(learned, cycles, NOW) is None
 
 
 def test_an_interval_that_reaches_to_where_nothing_shows_says_nothing(learned: Learned):
@@ -136,4 +147,4 @@ def test_an_interval_that_reaches_to_where_nothing_shows_says_nothing(learned: L
             return [Left(20.0, 5.0, float(self.horizon))]
 
     unsure = Unsure(learned.conditions, learned.weights, learned.horizon, (), band=learned.band)
-    assert life_finding(unsure, told(engine(30, 120, cycles=112))) is None
+    assert life_finding(unsure, told(engine(30, 120, cycles=112)), NOW) is None
