@@ -65,7 +65,7 @@ ARROWS: Final = {"up": " ↑", "down": " ↓", "steady": "", None: ""}
 
 
 def risk_shown(risk: Risk) -> list[Any]:
-    """``[state, what stands on the tile, as of when in ms]``: ``["known", "34 % ↑ · NEWS2 +3", 1767225600]``.
+    """``[state, what a tile says, as of when in ms]``: ``["known", "34 % ↑ · NEWS2 +3", 1767225600000]``.
 
     With how NEWS2 went in the last hours, by two points or more; not beside what is too old.
     """
