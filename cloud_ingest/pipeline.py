@@ -39,6 +39,7 @@ from hearthward.trust.keys import SigningKey
 from rules.context import Context
 from rules.model import Command, Configuration, Readings, Rows, Tick, Transition
 from rules.response.duty import Duty
+from rules.response.rising import check_seen
 from rules.rule import RuleSet
 from rules.state import State
 
@@ -234,13 +235,21 @@ class Pipeline:
 
     # -- commands, ticks, configuration, entries by hand
 
-    async def act(self, command: Command) -> None:
+    async def act(self, command: Command, seen: str = "") -> None:
         """Apply a person's act, as of now and under the next number; returns once committed.
 
-        Raises RuleError when it is refused, StoreUnavailable when it cannot be written.
+        ``seen`` is the rule that its alarm was shown with: the turn before may have raised it. Raises
+        RuleError when it is refused, StoreUnavailable when it cannot be written.
         """
         now = self._clock.now_ns
-        await self.turns.act(lambda d: d.step(lambda seq: replace(command, seq=seq, now=now())))
+
+        def decide(decider: Decider) -> None:
+            if seen:
+                state = decider.state
+                check_seen(state.responses.find(command.alarm), seen, state.rules)
+            decider.step(lambda seq: replace(command, seq=seq, now=now()))
+
+        await self.turns.act(decide)
 
     def delivered(self, batch: ReadingBatch) -> None:
         """Devices delivered something: signs of life as of when it was measured (none of a recording's)."""

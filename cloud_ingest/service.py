@@ -328,12 +328,14 @@ class CloudService:
         subject: str = "",
         until: int = 0,
         to: str = "",
+        seen: str = "",
     ) -> None:
         """Apply a person's act (``rules.response.orders.COMMANDS``); returns when committed.
 
-        ``actor`` is a user's id. Raises RuleError, whose details have a ``code``, when it is refused.
+        ``actor`` is a user's id, ``seen`` the rule that the alarm was shown with (empty: not known). Raises
+        RuleError, whose details have a ``code``, when it is refused.
         """
-        await self.pipeline.act(Command(0, 0, kind, alarm, actor, note, subject, until, to))
+        await self.pipeline.act(Command(0, 0, kind, alarm, actor, note, subject, until, to), seen)
 
     async def enter(self, batch: ReadingBatch, patients: Sequence[str]) -> None:
         """Store readings that somebody entered by hand, one patient a row, and decide on them.

@@ -153,7 +153,13 @@ class CloudResponse(ABC):
         if found is None:
             return None
         await self._service.act(
-            act.kind, alarm=found.alarm.id, actor=act.actor, note=act.note, until=act.until, to=act.to
+            act.kind,
+            alarm=found.alarm.id,
+            actor=act.actor,
+            note=act.note,
+            until=act.until,
+            to=act.to,
+            seen=act.seen,
         )
         history = await self._history(scope, alarm)
         return None if history is None else (await self._shown(scope, [history.alarm]))[0]

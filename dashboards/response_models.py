@@ -58,13 +58,17 @@ def can_answer(roles: Iterable[str], *, equipment: bool = True) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a person does about an alarm or a subject: ``until`` in UTC ns, ``to`` whom or which kind."""
+    """What a person does about an alarm or a subject: ``until`` in UTC ns, ``to`` whom or which kind.
+
+    ``seen`` is the rule that an alarm was shown with to who takes it; empty: nothing is known of that.
+    """
 
     kind: Answer | Switch
     actor: str
     note: str = ""
     until: int = 0
     to: str = ""
+    seen: str = ""
 
 
 class _View(BaseModel):

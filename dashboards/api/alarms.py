@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -274,7 +275,7 @@ async def answer_alarm(person: Acting, key: str, act: Act, *, seen: str = "") ->
         msg = f"{act.to!r} does not work here, or may not answer this alarm: choose somebody else"
         raise RuleError(msg, code="unknown_user", to=act.to)
     try:
-        done = await context.backend.answer(context.scope, key, act)
+        done = await context.backend.answer(context.scope, key, replace(act, seen=seen))
     except RuleError as error:
         if error.details.get("code") == "taken":
             await _say_who_was_first(context, key, error)

@@ -15,10 +15,11 @@ from rules.conditions import Repeat
 from rules.model import Transition, TransitionKind
 from rules.response.acts import Acts
 from rules.response.model import NEVER, Part, Response
+from rules.response.orders import refused
 from rules.response.timetable import ns
 from rules.rule import Rule, RuleSet
 
-__all__ = ["Rising", "graver_first"]
+__all__ = ["Rising", "check_seen", "graver_first"]
 
 _GRAVER: Final = ("low", "medium", "high")
 _CLOSING: Final = frozenset({"end", "reset"})
@@ -38,6 +39,17 @@ def graver_first(decided: Sequence[Transition], rules: RuleSet) -> list[Transiti
                 out.insert(i, out.pop(at))
                 break
     return out
+
+
+def check_seen(response: Response | None, seen: str, rules: RuleSet) -> None:
+    """Raise RuleError (``risen``) where an alarm shows a graver stage than that of the rule ``seen``."""
+    stage, below = (None if response is None else rules.by_id.get(response.rule)), set[str]()
+    while response is not None and stage is not None and stage.raises and stage.id not in below:
+        below.add(stage.id)
+        if stage.raises == seen:
+            msg = f"it is {response.rule!r} now, graver than {seen!r}, which was seen"
+            raise refused(code="risen", text=msg, alarm=response.alarm, rule=response.rule)
+        stage = rules.by_id.get(stage.raises)
 
 
 class Rising(Acts):

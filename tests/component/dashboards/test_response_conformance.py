@@ -15,11 +15,19 @@ from dashboards.response_models import Act
 from hearthward.core.errors import RuleError
 from hearthward.trust.access import Role, Scope
 from rules import RuleSet
+from rules.conditions import Threshold
 from tests.component.dashboards import sides as suite
 from tests.component.dashboards.sides import SCOPE, T0, FakeSide, S, Side, furnish, next_of
 from tests.unit.cloud_ingest.made import made_rule
+from tests.unit.rules.made import make
 
 LATCHING = RuleSet((made_rule(latching=True),))
+RISING = RuleSet(
+    (
+        made_rule(priority="medium"),
+        make("deep", Threshold("spo2", "below", 80.0), raises=made_rule().id, max_age_s=900),
+    )
+)
 
 
 class LatchingFake(FakeSide):
@@ -67,6 +75,22 @@ async def refused(side: Side, alarm: str, act: Act) -> str:
     with pytest.raises(RuleError) as caught:
         await side.backend.answer(SCOPE, alarm, act)
     return str(caught.value.details["code"])
+
+
+async def test_what_rose_since_it_was_seen_is_not_taken_however_late_that_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(suite, "RULES", RISING)
+    async with suite.real(tmp_path) as made:
+        await furnish(made)
+        who = await people(made)
+        alarm = await low(made)
+        await made.measure("oxi", "spo2", 78, T0 + 2 * S)
+        act = Act("accept", who["ann"], seen="spo2-low")
+        assert await refused(made, alarm.id, act) == "risen"
+        taken = await made.backend.answer(SCOPE, alarm.id, Act("accept", who["ann"], seen="deep"))
+        assert taken is not None
+        assert (taken.rule, taken.accepted_by) == ("deep", who["ann"])
 
 
 async def test_it_is_taken_once_taken_over_and_given_back(side: Side):

@@ -18,6 +18,7 @@ from cloud_ingest.recovery import orphans
 from dashboards.alarm_facts import fact_of
 from dashboards.alarm_views import detail_of
 from hearthward.core.clock import SECOND
+from hearthward.core.errors import RuleError
 from rules import RuleSet
 from rules.conditions import Threshold
 from rules.model import Adopt, Command
@@ -73,6 +74,26 @@ async def test_it_is_one_row_that_shows_its_gravest_stage(asked: Asked):
     (over,) = await asked.alarms()
     assert (over.condition, over.ended) == ("inactive", at(40))
     assert [t.kind for t in await lines(asked)] == ["start", "escalate", "de-escalate", "end"]
+
+
+async def test_what_rose_while_an_answer_waited_for_its_turn_is_not_taken_unseen(asked: Asked):
+    await asked.measure((0, 95), (10, 86))
+    (alarm,) = await asked.alarms()
+    pipeline, accept = asked.ward.pipeline, Command(0, 0, "accept", alarm.id, "usr_1")
+    await asked.measure((20, 78))  # whoever answers has looked before that
+    for kind in ("accept", "take_over"):
+        with pytest.raises(RuleError) as caught:
+            await pipeline.act(replace(accept, kind=kind), "spo2-low")
+        assert (caught.value.details["code"], caught.value.details["rule"]) == ("risen", "spo2-deep")
+    assert (await asked.alarms())[0].accepted_by is None
+    assert [t.kind for t in await lines(asked)] == ["start", "escalate"]
+    for seen in ("spo2-deep", ""):
+        await pipeline.act(accept, seen)
+        assert (await asked.alarms())[0].accepted_by == "usr_1"
+        await pipeline.act(replace(accept, kind="release"))
+    await asked.measure((30, 86))
+    await pipeline.act(accept, "spo2-deep")
+    assert (await asked.alarms())[0].accepted_by == "usr_1", "what fell is no graver than what was seen"
 
 
 async def test_why_explains_the_stage_that_it_is_in(asked: Asked):

@@ -11,6 +11,7 @@ import pytest
 from dashboards.models import Alarm, AlarmRise, AlarmTransition, Delivery, EdgeEpisode
 from dashboards.response_models import Act
 from dashboards.unlock import UNLOCK_S
+from hearthward.core.errors import RuleError
 from hearthward.trust.access import Role, Scope
 from tests.unit.dashboards.webworld import T0, S, World, alarm, seeded, world
 
@@ -469,6 +470,24 @@ async def test_who_takes_an_alarm_by_the_api_may_say_what_they_saw(act: str):
         assert (first.status_code, first.json()["accepted_by"]) == (200, made.principal(Role.NURSE).user)
         again = await client.post(path, json={"seen": found["rule"]}, headers=key)
         assert (again.status_code, again.json()) == (200, first.json())
+
+
+async def test_what_was_seen_goes_on_with_the_answer_for_the_alarm_may_rise_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with world() as made, made.client(made.principal(Role.NURSE)) as client:
+        made.backend.put_alarm("main", alarm(made.ids["main", "patientA"], "rises"))
+        answers: list[Act] = []
+
+        async def risen(_: object, __: str, act: Act) -> None:
+            answers.append(act)
+            msg = "it is graver now"
+            raise RuleError(msg, code="risen", alarm="rises")
+
+        monkeypatch.setattr(made.backend, "answer", risen)
+        refused = await client.post("/api/v1/alarms/rises/accept", json={"seen": "spo2-low"})
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "risen")
+        assert [act.seen for act in answers] == ["spo2-low"]
 
 
 async def test_an_alarm_that_fell_again_or_of_which_nothing_was_seen_is_taken_as_it_is():
