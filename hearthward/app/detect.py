@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ _BOM: Final = "\ufeff"
 _DELIMITERS: Final = ",;\t|"
 _EPOCHS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """From what size on a number counts nano-, micro- or milliseconds, and how many make a second."""
+_GZIP: Final = b"\x1f\x8b"
+_MOST_BYTES: Final = 1 << 30
 _LONGEST: Final = 40
 """So much of a text that cannot be read is shown."""
 
@@ -34,12 +37,14 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> Table:
-        """Read a file. Raises ConfigError naming it when it cannot be read or is no text."""
+        """Read a file, plain or gzip. Raises ConfigError naming it when it cannot be read or is no text."""
         try:
             data = path.read_bytes()
         except OSError as error:
             msg = f"cannot be read: {error.strerror}"
             raise ConfigError(msg, file=str(path)) from error
+        if data.startswith(_GZIP):
+            data = _unpacked(path, data)
         if b"\0" in data:
             msg = "is not a CSV file in UTF-8: it has zero bytes; save it as CSV UTF-8"
             raise ConfigError(msg, file=str(path))
@@ -123,6 +128,19 @@ def score_table(table: Table, time_column: str, value_column: str) -> Scored:
             f"; {backwards:,} are dated before the row above them: sort the table if it should be in order"
         )
     return Scored(out.getvalue().encode("utf-8", "surrogateescape"), rows, len(refused), summary)
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacker.decompress(data, _MOST_BYTES)
+    except zlib.error as error:
+        msg = f"is a gzip file that is damaged: {error}"
+        raise ConfigError(msg, file=str(path)) from error
+    if not unpacker.eof:
+        msg = "is a gzip file that is cut off, or of more than 1 GiB"
+        raise ConfigError(msg, file=str(path))
+    return found
 
 
 def _header(table: Table, body: str, wanted: tuple[str, str]) -> tuple[str, list[str]]:

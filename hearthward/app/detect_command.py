@@ -25,7 +25,7 @@ def add_detect_command(group: click.Group, told: Wrap) -> None:
     @click.option("--out", type=OUT, help="Where to write (default: the standard output).")
     @told
     def detect(file: Path, time_column: str, value_column: str, out: Path | None) -> None:
-        """Write a CSV FILE with one more column, score: how unusual each value is, 0 to 1.
+        """Write a CSV FILE (plain or gzip) with one more column, score: how unusual each value is, 0 to 1.
 
         A score is made of its row and those before it; 0.5 is where it is worth telling. Times are ISO 8601,
         or seconds, milliseconds, microseconds or nanoseconds since 1970. A row that cannot be read stays,

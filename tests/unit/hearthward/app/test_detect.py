@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_each_row_gets_the_score_that_the_detector_gives_it(tmp_path: Path):
     assert float(expected[60]) > 0.5
     assert done.stderr == "80 of 80 rows scored\n"
     assert [line.rpartition(",")[0] for line in done.stdout.splitlines()] == path.read_text().splitlines()
+
+
+def test_a_packed_table_is_scored_as_the_plain_one(tmp_path: Path):
+    plain = good(tmp_path)
+    packed = gzip.compress(plain.read_bytes())
+    done = detect(table(tmp_path / "in.csv.gz", packed))
+    assert done.exit_code == 0
+    assert done.stdout == detect(plain).stdout
+    for broken in (packed[:-20], packed[:40] + bytes(30) + packed[70:]):
+        refused = detect(table(tmp_path / "broken.csv.gz", broken))
+        assert refused.exit_code == 1
+        assert "broken.csv.gz: is a gzip file that is" in refused.stderr
+        assert not refused.stdout
 
 
 def test_no_row_sees_a_later_one(tmp_path: Path):
