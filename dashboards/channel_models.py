@@ -92,7 +92,8 @@ class Called:
 
     ``who`` is the person called (None: an endpoint, which belongs to nobody, or somebody who may not log
     in any more). ``answered``: a key has decided already; ``rejected``: they
-    have rejected the alarm, however that was said. ``risen``: a graver stage began after what was said.
+    have rejected the alarm, however that was said. ``risen``: a graver stage began after what was said,
+    ``rule`` the one that the alarm goes by when that is looked at.
     """
 
     id: str
@@ -105,3 +106,4 @@ class Called:
     rejected: bool = False
     test: bool = False
     risen: bool = False
+    rule: str = ""

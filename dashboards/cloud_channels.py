@@ -288,6 +288,7 @@ def _called(session: Session, tenant: str, ident: str) -> Called | None:
         answered=note.state == "confirmed",
         rejected=alarm is not None and note.who in alarm.rejected,
         risen=session.scalar(risen) is not None,
+        rule="" if alarm is None else alarm.rule,
     )
 
 

@@ -187,9 +187,12 @@ async def _act(caller: Context, found: Called, key: Answer) -> Outcome:
     note = NOTE["zh" if found.language.startswith("zh") else "en"]
     act = Act(key, caller.who.user, note=note)
     try:
-        await answer_alarm(Acting(caller, f"@{found.channel}"), found.alarm, act)
+        seen = found.rule if key == "accept" else ""
+        await answer_alarm(Acting(caller, f"@{found.channel}"), found.alarm, act, seen=seen)
     except RuleError as error:
         code = error.details.get("code")
+        if code == "risen":
+            return "risen"
         return "taken" if code == "taken" else "ended" if code in OVER else "failed"
     except HearthwardError as error:
         log.warning("an answer by key was not recorded: %s", error.message)

@@ -380,9 +380,12 @@ async def test_key_1_in_a_call_of_before_a_rise_does_not_accept_the_graver_stage
     )
     async with real(tmp_path, RuleSet((*RULES.rules, deep))) as made:
         twilio, message, nurse = await called(made)
+        assert message.answer is not None
+        known = await made.backend.called(message.answer)
+        assert known is not None
+        assert (known.rule, known.risen) == ("spo2-low", False)
         await made.measure("oxi", "spo2", 75, T0 + 2 * S)
         second = await twilio.taken("voice", 2)
-        assert message.answer is not None
         assert second.answer is not None
         said = await twilio.post("voice", message.answer, Digits="1")
         assert "graver since this call" in said.text

@@ -18,6 +18,7 @@ from cloud_ingest.channels.twilio_callbacks import status_url, verify, voice_url
 from dashboards.api.twilio import AUDIT_EVERY_NS, MAX_BODY, TwilioBack
 from dashboards.channel_models import Called
 from dashboards.response_models import Act
+from hearthward.core.errors import RuleError
 from hearthward.trust.access import Principal, Role, Scope
 from tests.unit.dashboards.webworld import World, world
 
@@ -103,6 +104,21 @@ async def test_key_1_on_what_was_said_before_a_rise_accepts_nothing():
         assert (await alarm_of(phone.made)).accepted_by is None
         assert phone.made.backend.reported == []
         assert "next person will be told" in await phone.press("2")
+
+
+async def test_key_1_on_what_rises_while_the_answer_waits_for_its_turn_accepts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with line(rule="spo2-low") as phone:
+
+        async def risen(_: object, alarm: str, act: Act) -> None:
+            assert act.seen == "spo2-low"
+            msg = "it is graver now"
+            raise RuleError(msg, code="risen", alarm=alarm)
+
+        monkeypatch.setattr(phone.made.backend, "answer", risen)
+        assert "graver since this call. It is not accepted" in await phone.press("1")
+        assert phone.made.backend.reported == []
 
 
 async def test_key_2_rejects_and_another_key_asks_again():
