@@ -39,7 +39,7 @@ from dashboards.fleet_views import (
 )
 from dashboards.models import Device, Gateway, Kind, Ward
 from dashboards.watch_models import DeviceWatch
-from hearthward.core.clock import Clock
+from hearthward.core.clock import Clock, iso
 from hearthward.core.errors import ConfigError
 from hearthward.core.raw_frames import RawFrames
 from hearthward.trust.access import Principal, Scope, scope_of
@@ -269,7 +269,7 @@ class FakeFleet(FakeWorkOrders):
         if every_hours is not None and not 1 <= every_hours <= MOST_HOURS:
             raise DirectoryError(field="every_hours", code="bounds", value=f"1 - {MOST_HOURS}")
         if done is not None and not 0 < done <= self.clock.now_ns():
-            raise DirectoryError(field=field, code="future", value=done)
+            raise DirectoryError(field=field, code="future", value=iso(done))
 
     async def calibrate_device(
         self, who: Principal, device: str, calibrated: int, every_days: int, every_hours: int | None = None

@@ -9,6 +9,7 @@ from cloud_ingest.device_health.sums import KEPT_DAYS, day_of
 from cloud_ingest.records.fleet import MOST_DAYS, Fleet
 from cloud_ingest.records.fleet_models import DeviceCalibration, DeviceService
 from cloud_ingest.records.scoping import refuse_code
+from hearthward.core.clock import iso
 from hearthward.trust.access import Scope
 
 __all__ = ["UpkeepBook"]
@@ -75,7 +76,7 @@ class UpkeepBook(Fleet):
         if every_hours is not None and not 1 <= every_hours <= MOST_HOURS:
             refuse_code(HOURS, "bounds", f"1 - {MOST_HOURS}", f"give 1 to {MOST_HOURS} hours")
         if done is not None and not 0 < done <= self.now:
-            refuse_code(field, "future", done, "give a time that has passed")
+            refuse_code(field, "future", iso(done), "give a time that has passed")
 
     def _gone(self, scope: Scope, device: str, done: int | None) -> int:
         """Hours since ``done`` on days that are kept no longer: all where it lies before the kept ones."""

@@ -467,10 +467,15 @@ async def test_a_calibration_is_noted(side: FleetSide):
     file = await side.backend.calibrate_device(who, "cuff", T0 - DAY_NS, 365)
     assert file is not None
     assert (file.calibrated, file.calibration_days) == (T0 - DAY_NS, 365)
-    for calibrated, every, field in ((T0 + DAY_NS, 365, "calibrated"), (T0, 0, "every_days")):
+    later = T0 + DAY_NS
+    for calibrated, every, field, said in (
+        (later, 365, "calibrated", f"{iso(later)} is still to come"),
+        (T0, 0, "every_days", "must lie within 1 - "),
+    ):
         with pytest.raises(DirectoryError) as info:
             await side.backend.calibrate_device(who, "cuff", calibrated, every)
         assert info.value.field == field
+        assert said in str(info.value)
     assert await side.backend.calibrate_device(who, "none", T0, 1) is None
 
 
