@@ -148,8 +148,8 @@ class CloudFleet:
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
         """See the port."""
-        sums = await self._sums(asked)
-        return await self._fleet(lambda fleet: used(fleet, scope, asked, sums))
+        sums, now = await self._sums(asked), self._service.clock.now_ns()
+        return await self._fleet(lambda fleet: used(fleet, scope, asked, sums, now))
 
     async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
         """See the port."""

@@ -16,12 +16,14 @@ from hearthward.trust.access import Scope
 __all__ = ["graded", "used"]
 
 
-def used(fleet: Fleet, scope: Scope, asked: AskedSpan, sums: SpanSums) -> tuple[Sequence[Utilisation], int]:
-    """One page, the least used first, and how many rows there are."""
+def used(
+    fleet: Fleet, scope: Scope, asked: AskedSpan, sums: SpanSums, now: int
+) -> tuple[Sequence[Utilisation], int]:
+    """One page up to ``now`` (UTC ns), the least used first, and how many rows there are."""
     if asked.by == "ward":
-        return use_page(_wards(fleet, scope, asked, sums), asked)
+        return use_page(_wards(fleet, scope, asked, sums), asked, now)
     groups, total = _devices(fleet, scope, asked, sums, sums.used)
-    return use_page(groups, replace(asked, offset=0))[0], total
+    return use_page(groups, replace(asked, offset=0), now)[0], total
 
 
 def graded(fleet: Fleet, scope: Scope, asked: AskedSpan, sums: SpanSums) -> QualityPage:

@@ -239,7 +239,7 @@ class FakeFleet(FakeWorkOrders):
 
     async def utilisation(self, scope: Scope, asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
         """See the port."""
-        return use_page(self._groups(scope, asked), asked)
+        return use_page(self._groups(scope, asked), asked, self.clock.now_ns())
 
     async def data_quality(self, scope: Scope, asked: AskedSpan) -> QualityPage:
         """See the port."""

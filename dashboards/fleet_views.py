@@ -16,6 +16,7 @@ from cloud_ingest.device_health.sums import (
     DaySums,
     SignalDay,
     Totals,
+    hours_begun,
     quality_of,
     use_of,
 )
@@ -111,14 +112,15 @@ class Group:
     totals: Totals
 
 
-def use_page(groups: Iterable[Group], asked: AskedSpan) -> tuple[Sequence[Utilisation], int]:
-    """One page of their use, the least used first, and how many there are."""
-    rows = sorted((_use_row(g, asked) for g in groups), key=lambda row: (row.share, row.key))
+def use_page(groups: Iterable[Group], asked: AskedSpan, now: int) -> tuple[Sequence[Utilisation], int]:
+    """One page of their use up to ``now`` (UTC ns), the least used first, and how many there are."""
+    hours = hours_begun(asked.days, now)
+    rows = sorted((_use_row(g, hours) for g in groups), key=lambda row: (row.share, row.key))
     return rows[asked.offset : asked.offset + asked.limit], len(rows)
 
 
-def _use_row(group: Group, asked: AskedSpan) -> Utilisation:
-    use = use_of(group.totals, group.devices, group.used, asked.days + 1)
+def _use_row(group: Group, hours: int) -> Utilisation:
+    use = use_of(group.totals, group.devices, group.used, hours)
     return Utilisation(**_placed(group), **asdict(use), share=use.share)
 
 

@@ -31,12 +31,14 @@ __all__ = [
     "Totals",
     "Use",
     "day_of",
+    "hours_begun",
     "quality_of",
     "span_of",
     "use_of",
 ]
 
 DAY_NS: Final = 86_400 * SECOND
+HOUR_NS: Final = 3600 * SECOND
 HOURS: Final = 24
 KEPT_DAYS: Final = 400
 """Days are kept as long as the counts of the loss ledger."""
@@ -153,9 +155,14 @@ class Totals:
         return cls(**dict(zip(NUMBERS, map(sum, sums), strict=True)), doubts=dict(doubts))
 
 
-def use_of(totals: Totals, devices: int, used: int, days: int) -> Use:
-    """What ``totals`` of some devices (``used`` of them had an hour of use) over ``days`` days come to."""
-    return Use(devices, used, totals.used, devices * days * HOURS)
+def hours_begun(days: int, now: int) -> int:
+    """Of the last ``days`` whole days and today (UTC): those of today that are still to come do not count."""
+    return days * HOURS + now % DAY_NS // HOUR_NS + 1
+
+
+def use_of(totals: Totals, devices: int, used: int, hours: int) -> Use:
+    """What ``totals`` of some devices (``used`` of them had an hour of use) within ``hours`` come to."""
+    return Use(devices, used, totals.used, devices * hours)
 
 
 @dataclass(frozen=True, slots=True)

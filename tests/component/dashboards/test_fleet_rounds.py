@@ -153,7 +153,7 @@ async def test_days_have_hours_readings_and_what_the_device_told(side: RealSide)
     assert (q.key, q.completeness, q.plausibility) == ("oxi", 0.5, 0.8)  # of six hours three; every 2 s
     assert (q.bad, q.reasons) == (1, {"dropout": 1})
     used, _ = await side.backend.utilisation(SCOPE, AskedSpan(by="device", days=0))
-    assert [(u.key, u.hours, u.possible) for u in used] == [("oxi", 3, 24)]
+    assert [(u.key, u.hours, u.possible) for u in used] == [("oxi", 3, 6)]  # of today's six hours
 
 
 async def test_a_backlog_of_days_long_gone_is_summed_up(side: RealSide):

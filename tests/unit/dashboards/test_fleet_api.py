@@ -44,10 +44,10 @@ async def test_attention_devices_sums_and_orders_are_listed():
         assert (devices["total"], len(devices["items"]), devices["items"][0]["battery"]) == (2, 1, 12.0)
         file = await got(made, f"fleet/devices/{made.ids['main', 'deviceA']}?days=7")
         assert [d["hours"] for d in file["days"]] == [3]
-        used = await got(made, "fleet/utilisation?days=0")
+        used = await got(made, "fleet/utilisation?days=1")
         assert [(u["name"], u["hours"], u["possible"]) for u in used["items"]] == [
-            ("Ward A", 3, 24),
-            ("Ward B", 3, 24),
+            ("Ward A", 3, 25),
+            ("Ward B", 3, 25),
         ]
         board = await got(made, "fleet/quality?by=device")
         assert {q["worst"] for q in board["items"]} == {0.75}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_ingest.device_health.standing import own_metric, standing_of
-from cloud_ingest.device_health.sums import DaySums, Totals, quality_of, span_of, use_of
+from cloud_ingest.device_health.sums import DAY_NS, DaySums, Totals, hours_begun, quality_of, span_of, use_of
 
 
 def test_a_span_is_from_the_first_hour_to_the_last() -> None:
@@ -13,10 +13,18 @@ def test_a_span_is_from_the_first_hour_to_the_last() -> None:
 def test_use_adds_hours_and_counts_devices_that_were_used() -> None:
     of_a = Totals.of([DaySums("a", 1, hours=0b1111), DaySums("a", 2, hours=0b11)])
     every = Totals.together([of_a, Totals.of([DaySums("b", 1)]), Totals()])
-    use = use_of(every, devices=3, used=1, days=2)
+    use = use_of(every, devices=3, used=1, hours=48)
     assert (use.devices, use.used, use.hours, use.possible) == (3, 1, 6, 144)
     assert use.share == 6 / 144
-    assert use_of(Totals(), devices=0, used=0, days=7).share == 0.0
+    assert use_of(Totals(), devices=0, used=0, hours=168).share == 0.0
+
+
+def test_hours_of_today_that_are_still_to_come_could_not_be_used() -> None:
+    midnight, hour = 20_000 * DAY_NS, DAY_NS // 24
+    assert [hours_begun(7, midnight + at) for at in (0, hour - 1, hour, DAY_NS - 1)] == [169, 169, 170, 192]
+    all_the_time = Totals.of([DaySums("a", 20_000 - ago, hours=(1 << 24) - 1) for ago in range(1, 8)])
+    today = Totals.of([DaySums("a", 20_000, hours=0b1)])
+    assert use_of(Totals.together([all_the_time, today]), 1, 1, hours_begun(7, midnight)).share == 1.0
 
 
 def test_the_four_shares() -> None:
