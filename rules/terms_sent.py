@@ -33,7 +33,10 @@ def terms_of(detail: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a transition's ``detail``; of too many signals the least unusual ones are left out."""
     found = {kind: detail[kind] for kind in (_BASELINE, _UNUSUAL) if kind in detail}
     if _UNUSUAL in found:
-        found[_UNUSUAL] = dict(sorted(found[_UNUSUAL].items(), key=_weight))
+        found[_UNUSUAL] = {
+            metric: told | {"known_s": float(told["known_s"])}  # as long as it will be when it is read
+            for metric, told in sorted(found[_UNUSUAL].items(), key=_weight)
+        }
     while len(msgpack.packb(found)) > MAX_TERMS_BYTES and found.get(_UNUSUAL):
         found[_UNUSUAL].popitem()
     return found

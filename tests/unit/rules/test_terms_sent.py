@@ -54,6 +54,19 @@ def spo2(**changes: Any) -> dict[str, Any]:
     return {"score": 0.93, "device": "dev_1"} | Evidence(84.0, 3600.0, parts).content() | changes
 
 
+@pytest.mark.parametrize("long", range(1, 120, 7))
+def test_what_is_cut_to_its_bound_is_read_as_well(long: int):
+    """Seconds are whole where they are measured, and longer as the numbers that they are read as."""
+    parts = tuple(Part("range", "below", 3.0, 0.5, 84.0, 95.0) for _ in range(3))
+    told = {
+        metric: {"score": 0.5 + n / 100, "device": "d" * long} | Evidence(84.5, 7200 + n, parts).content()
+        for n, metric in enumerate(sorted(METRICS)[:24])
+    }
+    sent = terms_of({"unusual": told})
+    assert 0 < len(sent["unusual"]) < len(told)
+    assert readable(sent) == sent
+
+
 @given(DETAILS)
 def test_what_is_sent_is_what_is_read(detail: dict[str, Any]):
     sent = terms_of(detail)
