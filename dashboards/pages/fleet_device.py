@@ -110,7 +110,7 @@ def _draft(context: Context, device: str, form: dict[str, str]) -> OrderDraft:
     if len(device) > MOST_ID:
         raise DirectoryError(field="device", code="unknown", value=device[:MOST_ID])
     try:
-        due = moment_in(form["due"], context.zone, whole=True) if form.get("due") else None
+        due = moment_in(form["due"], "UTC") if form.get("due") else None  # a day, as those that are proposed
     except (ValueError, OverflowError) as error:
         raise DirectoryError(field="due", code="invalid", value=form["due"][:40]) from error
     if due is not None and not fits_int64(due):

@@ -18,12 +18,18 @@ from dashboards.pages.fleet_common import See, Work, hands_of, said_of, words
 from dashboards.pages.forms import form_of
 from dashboards.pages.render import page, safe_path
 from dashboards.paging import PAGE, Pager, page_number
+from dashboards.zones import local
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 HELD: Final = "held"
 FILTERS: Final = ("state", "device", "ward", "assignee", "page")
+
+
+def _today(context: Context) -> str:
+    """The day it is where the caller is, as an order's day is written."""
+    return local(context.backend.clock.now_ns(), context.zone).date().isoformat()
 
 
 @router.get("/fleet/orders")
@@ -50,6 +56,7 @@ async def orders(request: Request, context: See) -> Response:
         found=found,
         rules=await context.backend.order_rules(context.scope),
         now=context.backend.clock.now_ns(),
+        today=_today(context),
         wards=[w for w in wards if isinstance(w, Ward)],
         hands=await hands_of(context),
         pager=Pager("/fleet/orders", asked, found.total, number),
@@ -112,6 +119,7 @@ async def _show(
         typed=typed,
         order=found,
         now=context.backend.clock.now_ns(),
+        today=_today(context),
         hands=await hands_of(context),
         **words(context),
     )

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, get_args
 
 import httpx
@@ -34,6 +35,7 @@ from dashboards.fleet_models import (
 )
 from dashboards.fleet_words import advice_for, cause_in, grade
 from dashboards.models import Gateway
+from dashboards.zones import ZONE_COOKIE, local
 from hearthward.core.device_states import Cause
 from hearthward.core.raw_frames import FieldPart, RawFrame, RawFrames
 from hearthward.trust.access import Role, Scope
@@ -255,6 +257,22 @@ async def test_an_order_that_cannot_be_says_why_and_nothing_is_made(
     assert said in answer.text
     assert "/fleet/orders/wo" not in orders
     assert told(made) == []
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York", "UTC"])
+async def test_a_day_is_the_same_everywhere_and_over_when_it_has_ended_there(made: World, zone: str):
+    today = local(T0, zone).date()
+    async with engineer(made) as client:
+        client.cookies.set(ZONE_COOKIE, zone)
+        for ago in (0, 1):
+            day = (today - timedelta(days=ago)).isoformat()
+            order = await client.post(f"/fleet/devices/{DEVICE}/orders", data={"text": "x", "due": day})
+            text = flat((await client.get(order.headers["location"])).text)
+            found = text.partition("<dt>Due</dt><dd>")[2].partition("</dd>")[0]
+            assert found == (day if ago == 0 else f'{day} <span class="chip bad">overdue</span>')
+        listed = flat((await client.get("/fleet/orders")).text)
+    assert listed.count("overdue") == 1
+    assert f'data-label="Due">{today.isoformat()}</td>' in listed
 
 
 async def test_a_day_that_no_clock_reaches_and_an_id_that_is_none_are_refused(made: World):
