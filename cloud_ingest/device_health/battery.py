@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, inf, sqrt
+from math import inf, sqrt
 from statistics import NormalDist, fmean
 from typing import Final, NamedTuple
 
 from cloud_ingest.device_health.findings import SUREST, Finding, date_of, rounded
 from cloud_ingest.device_health.slopes import COVERAGE, FEWEST, MOST, Slope, slope_of
 from cloud_ingest.device_health.sums import DAY_NS, SignalDay
+from cloud_ingest.device_health.walk import crossing, outwards
 
 __all__ = [
     "EMPTY",
@@ -121,18 +122,11 @@ class _Spent(NamedTuple):
 def _spent(used: Sequence[tuple[int, float]], slope: Slope) -> _Spent:
     """When a walk with this drift comes to ``EMPTY``, nine times in ten.
 
-    Both the drift that was seen and what will be spent vary: the level has the variance of t + t * t / T days
-    in t days, with T days seen. Where that many spreads meet ``EMPTY`` lie the ends.
+    Both the drift that was seen and what will be spent vary (``walk.crossing``).
     """
-    level, drift = slope.level - EMPTY, -slope.per_day
-    if level <= 0:
-        return _Spent(slope.per_day, 0.0, 0.0, 0.0)
-    spread = NormalDist().inv_cdf((1 + COVERAGE) / 2) ** 2 * _unevenness(used[-MOST:], drift)
-    a = drift * drift - spread / (slope.last - slope.first)
-    b = 2 * level * drift + spread
-    root = sqrt(max(0.0, b * b - 4 * a * level * level))
-    low = 2 * level * level / (b + root)
-    high = (b + root) / (2 * a) if a > 0 else inf
+    level, drift = max(0.0, slope.level - EMPTY), -slope.per_day
+    wide = NormalDist().inv_cdf((1 + COVERAGE) / 2) * sqrt(_unevenness(used[-MOST:], drift))
+    low, high = crossing(level, drift, wide, slope.last - slope.first)
     steepest, flattest = level / -slope.low, level / -slope.high if slope.high < 0 else inf
     return _Spent(slope.per_day, level, min(low, steepest), max(high, flattest))
 
@@ -179,11 +173,12 @@ def battery_finding(found: Battery | None, today: int) -> Finding | None:
         "left_low": rounded(found.low),
         "left_high": rounded(found.high),
     }
+    low, high = outwards(found.low, found.high)
     text = {
         "en": f"Battery at {found.level:.0f} %, falls by {-found.per_day:.2g} % a day: lasts about "
-        f"{found.left:.0f} days ({floor(found.low)} to {ceil(found.high)})",
+        f"{found.left:.0f} days ({low} to {high})",
         "zh": f"电池电量 {found.level:.0f}%，每天下降 {-found.per_day:.2g}%：约可用 {found.left:.0f} 天"  # noqa: RUF001 - Chinese punctuation
-        f"（{floor(found.low)} 至 {ceil(found.high)} 天）",  # noqa: RUF001 - Chinese punctuation
+        f"（{low} 至 {high} 天）",  # noqa: RUF001 - Chinese punctuation
     }
     confidence = SUREST if found.level < LOW else COVERAGE
     return Finding("battery", evidence, confidence, text, proposed=(today + int(found.low)) * DAY_NS)

@@ -11,6 +11,7 @@ from typing import Final
 from cloud_ingest.device_health.findings import Evidence, Finding, date_of, rounded
 from cloud_ingest.device_health.slopes import COVERAGE
 from cloud_ingest.device_health.sums import DAY_NS, DaySums, day_of
+from cloud_ingest.device_health.walk import crossing, outwards
 
 __all__ = [
     "LONGEST",
@@ -128,8 +129,8 @@ def pace_of(days: Sequence[DaySums], today: int) -> Pace | None:
 def by_hours(used: int, every: int, days: Sequence[DaySums], today: int) -> ByHours:
     """Where ``used`` hours stand against ``every``; ``days`` are the newest, oldest first.
 
-    The interval is that in which the sum of weeks to come, like those seen, reaches what is left: it may
-    differ from its mean by Student's t times spread times sqrt(T + T^2 / n) after T weeks, with n weeks seen.
+    The interval is that in which the sum of weeks to come, like those seen, reaches what is left
+    (``walk.crossing``), by Student's t.
     """
     pace = pace_of(days, today)
     per_day, weeks = (None, 0) if pace is None else (pace.per_day, pace.weeks)
@@ -140,21 +141,9 @@ def by_hours(used: int, every: int, days: Sequence[DaySums], today: int) -> ByHo
     left = min(LONGEST, (every - used) / pace.per_day)
     if pace.spread is None:
         return ByHours(used, every, today + int(left), UNSURE, per_day, weeks, left)
-    low, high = _between(every - used, pace.per_day * WEEK, STUDENT[weeks] * pace.spread, weeks)
+    ends = crossing(every - used, pace.per_day * WEEK, STUDENT[weeks] * pace.spread, weeks)
+    low, high = (min(LONGEST, end * WEEK) for end in ends)
     return ByHours(used, every, today + int(low), COVERAGE, per_day, weeks, left, low, high)
-
-
-def _between(hours: float, weekly: float, wide: float, weeks: int) -> tuple[float, float]:
-    """Days after which the sum of weeks may reach ``hours`` at the earliest, and must have at the latest.
-
-    They are the roots of (hours - weekly T)^2 = wide^2 (T + T^2 / weeks); the greater is none where use is so
-    uneven that weeks without any are within the interval.
-    """
-    steep, half = weekly**2 - wide**2 / weeks, 2 * hours * weekly + wide**2
-    root = half + sqrt(max(0.0, half**2 - 4 * steep * hours**2))
-    low = 2 * hours**2 / root
-    high = root / (2 * steep) if steep > 0 else LONGEST
-    return min(LONGEST, low * WEEK), min(LONGEST, high * WEEK)
 
 
 def _reached(beyond: int, days: Sequence[DaySums], today: int) -> int:
@@ -189,6 +178,7 @@ def due_text(found: ByHours, since: int | None, what: Mapping[str, str]) -> dict
         return {"en": f"{what['en']} was due on {due}: {en}", "zh": f"{what['zh']}已于 {due} 到期：{zh}"}  # noqa: RUF001 - as above
     days = {"en": f"about {found.left:.0f} days", "zh": f"约 {found.left:.0f} 天后"}
     if found.low is not None and found.high is not None:
-        days["en"] += f" ({found.low:.0f} to {found.high:.0f})"
-        days["zh"] += f"（{found.low:.0f} 至 {found.high:.0f} 天）"  # noqa: RUF001 - as above
+        low, high = outwards(found.low, found.high)
+        days["en"] += f" ({low} to {high})"
+        days["zh"] += f"（{low} 至 {high} 天）"  # noqa: RUF001 - as above
     return {"en": f"{what['en']} is due in {days['en']}: {en}", "zh": f"{days['zh']}{what['zh']}到期：{zh}"}  # noqa: RUF001 - as above
