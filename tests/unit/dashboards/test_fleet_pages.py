@@ -18,6 +18,7 @@ from cloud_ingest.device_health.asking import (
     FLEET_SORTS,
     ORDER_STATES,
     AskedFleet,
+    OrderState,
 )
 from cloud_ingest.device_health.sums import DAY_NS, REASONS, DaySums, SignalDay, day_of
 from dashboards import fleet_words
@@ -32,6 +33,7 @@ from dashboards.fleet_models import (
     Look,
     OrderDraft,
     OrderNote,
+    WorkOrder,
 )
 from dashboards.fleet_words import advice_for, cause_in, grade
 from dashboards.models import Gateway
@@ -273,6 +275,32 @@ async def test_a_day_is_the_same_everywhere_and_over_when_it_has_ended_there(mad
         listed = flat((await client.get("/fleet/orders")).text)
     assert listed.count("overdue") == 1
     assert f'data-label="Due">{today.isoformat()}</td>' in listed
+
+
+@pytest.mark.parametrize(
+    ("state", "steps", "said"),
+    [
+        ("open", ("gone",), True),
+        ("assigned", ("gone", "comment"), True),
+        ("open", ("gone", "again"), False),
+        ("done", ("gone", "done"), False),
+    ],
+    ids=["gone", "gone and written about", "found again", "done"],
+)
+async def test_an_order_whose_finding_holds_no_longer_says_so_wherever_it_stands(
+    made: World, state: OrderState, steps: tuple[Any, ...], *, said: bool
+):
+    notes = [OrderNote(at=T0 + n, by="", do=do) for n, do in enumerate(("open", *steps))]
+    order = WorkOrder(
+        id="wo_g", device=DEVICE, kind="battery", text={"en": "x"}, state=state, opened=T0, notes=notes
+    )
+    made.backend.put_work_order("main", order)
+    async with engineer(made) as client:
+        listed = (await client.get("/fleet/orders?state=all")).text.partition("/fleet/orders/wo_g")[2]
+        own = (await client.get("/fleet/orders/wo_g")).text.partition("<dl")[0]
+        device = (await client.get(f"/fleet/devices/{DEVICE}")).text
+    chip = '<span class="chip">no longer found</span>'
+    assert [chip in listed.partition("</tr>")[0], chip in own, chip in device] == [said] * 3
 
 
 async def test_a_day_that_no_clock_reaches_and_an_id_that_is_none_are_refused(made: World):
