@@ -27,8 +27,14 @@ Write = Annotated[Context, Depends(Guard(Action.DRAFT_RULE, KIND))]
 
 @router.get(f"/{RULE}/calibration")
 async def get_calibration(context: See, request: Request) -> CalibrationView:
-    """The calibration in force, and what came of the last time that one was learned."""
-    return calibration_of(request, await _rule(context))
+    """The calibration in force, and what came of the last time that one was learned.
+
+    Why it failed is for who may start it again: that may name files of the server.
+    """
+    found = calibration_of(request, await _rule(context))
+    if found.run is None or context.may(Action.DRAFT_RULE, KIND):
+        return found
+    return found.model_copy(update={"run": found.run.model_copy(update={"error": ""})})
 
 
 @router.post(f"/{RULE}/calibration", status_code=202)

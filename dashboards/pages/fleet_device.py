@@ -203,7 +203,6 @@ async def _show(
         wrong=wrong,
         today=local(context.backend.clock.now_ns(), context.zone).date(),
         typed=typed,
-        calibrated_on=_day_of(context, found.calibrated),
         serviced_on=_day_of(context, found.serviced),
         file=found,
         row=found.row,

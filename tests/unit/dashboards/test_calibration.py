@@ -167,6 +167,9 @@ async def test_a_failure_is_told_without_its_words_on_the_page_and_it_may_be_ask
             assert "Try again in a while." in text
             assert 'action="/rules/deterioration/calibration"' in text
             assert (await client.get(PATH)).json()["run"]["error"] == "series.db is locked"
+            async with made.client(made.principal(Role.NURSE)) as other:
+                run = (await other.get(PATH)).json()["run"]
+                assert (run["state"], run["error"]) == ("failed", "")
             fixed.found = ZeroDivisionError("a defect")
             await client.post("/rules/deterioration/calibration", data={})
             await settled(made)

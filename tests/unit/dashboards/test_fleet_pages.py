@@ -480,7 +480,7 @@ async def test_a_calibration_is_noted_and_a_wrong_one_refused(made: World):
     assert (file["calibrated"], file["calibration_days"]) == ("2025-12-01T15:04:00Z", 180), (
         "another interval only"
     )
-    assert re.search(r'id="day" name="day" type="date" max="[-0-9]+" value="2025-12-01"', text)
+    assert re.search(r'id="day" name="day" type="date" required max="[-0-9]+" value=""', text)
     assert [w.status_code for w in wrong] == [422] * 4
     assert "This day is still to come." in wrong[0].text
     assert "1 to 3650" in wrong[1].text
