@@ -35,7 +35,7 @@ def add_detect_command(group: click.Group, told: Wrap) -> None:
         from hearthward.app.files import check_writable, write_atomically
 
         if out is not None:
-            check_writable(out)
+            check_writable(out, file)
         scored = score_table(Table.read(file), time_column, value_column)
         if out is None:
             click.echo(scored.data, nl=False)

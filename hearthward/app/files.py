@@ -11,11 +11,14 @@ from hearthward.core.errors import ConfigError
 __all__ = ["check_writable", "make_folder", "write_atomically"]
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *read: Path | None) -> None:
     """Return if a file could be written there, making its folder; so that hours of work are not in vain.
 
-    Raises ConfigError naming the path when it could not.
+    Raises ConfigError naming the path when it could not, or when it is one of those that are ``read``.
     """
+    if any(one is not None and one.exists() and path.exists() and path.samefile(one) for one in read):
+        msg = "is read here and would be overwritten: name another file to write to"
+        raise ConfigError(msg, file=str(path))
     trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

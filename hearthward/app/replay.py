@@ -88,7 +88,7 @@ class _Result:
 def run_replay(request: Request, settings: Settings) -> str:
     """Replay, write the JSON if asked to, and return the table for people. Raises ConfigError."""
     if request.out is not None:
-        check_writable(request.out)
+        check_writable(request.out, request.recording, request.events)
     rule_sets = [_rules(request.rules, request.only)]
     if request.compare is not None:
         rule_sets.append(_rules(request.compare, request.only))

@@ -53,7 +53,7 @@ def keep(train: Path, save: Path) -> str:
     from cloud_ingest.device_health.run_to_failure import read_runs
     from hearthward.app.files import check_writable, write_atomically
 
-    check_writable(save)
+    check_writable(save, train)
     runs = read_runs(train)
     content = to_bytes(learn(runs, band=True))
     write_atomically(save, content)
@@ -73,7 +73,7 @@ def estimate(train: Path, test: Path, out: Path | None, *, band: bool = False) -
     from hearthward.app.files import check_writable, write_atomically
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, train, test)
     learned = load(train) if is_model(train) else None
     runs, units = read_runs(train) if learned is None else (), read_runs(test)
     learned = learned or learn(runs, band=band)

@@ -82,6 +82,15 @@ def test_out_is_written_whole_and_nothing_goes_to_the_standard_output(tmp_path: 
     assert [p.name for p in out.parent.iterdir()] == ["out.csv"]
 
 
+def test_the_table_itself_is_not_written_over(tmp_path: Path):
+    path = good(tmp_path)
+    before = path.read_bytes()
+    done = detect(path, "--out", str(path))
+    assert done.exit_code == 1
+    assert f"{path}: is read here and would be overwritten" in done.stderr
+    assert path.read_bytes() == before
+
+
 def test_rows_that_cannot_be_read_stay_without_a_score_and_are_told(tmp_path: Path):
     rows = lines()
     rows[10] = "2026-03-01 00:10:00,n/a,x"

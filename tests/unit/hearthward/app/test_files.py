@@ -69,3 +69,14 @@ def test_a_folder_is_made_once_and_stays(tmp_path: Path):
     (tmp_path / "a" / "b" / "kept").write_text("")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b" / "kept").exists()
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path):
+    table, link, other = tmp_path / "table.csv", tmp_path / "link.csv", tmp_path / "other.csv"
+    table.write_text("kept")
+    link.symlink_to(table)
+    for path in (table, link):
+        with pytest.raises(ConfigError, match="would be overwritten: name another file"):
+            check_writable(path, None, other, table)
+    check_writable(other, table, None)
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["link.csv", "table.csv"]

@@ -30,6 +30,15 @@ def test_one_line_a_unit_in_the_order_of_the_file(files: tuple[str, str], tmp_pa
     assert float(rows[0]["rul"]) > float(rows[1]["rul"]) >= 0
 
 
+def test_what_it_learns_from_is_not_written_over(files: tuple[str, str]):
+    before = [Path(name).read_bytes() for name in files]
+    for more in (("--out", files[1]), ("--out", files[0]), ("--save", files[0])):
+        result = CliRunner().invoke(main, ["rul", *files, *more])
+        assert result.exit_code == 1
+        assert "would be overwritten" in result.output
+    assert [Path(name).read_bytes() for name in files] == before
+
+
 def test_the_screen_gets_it_without_a_file(files: tuple[str, str]):
     result = CliRunner().invoke(main, ["rul", *files, "--band"])
     assert result.exit_code == 0, result.output
