@@ -14,7 +14,8 @@ from statistics import median, quantiles
 from typing import Any, Final, Protocol
 
 from cloud_ingest.device_health.run_to_failure import Run
-from cloud_ingest.device_health.wear import Conditions, features, in_order
+from cloud_ingest.device_health.wear import Conditions, features
+from hearthward.core.adding import added
 from hearthward.core.errors import ConfigError
 
 __all__ = ["Band", "Boosted", "Learned", "Left", "Model", "horizon_of", "learn"]
@@ -136,7 +137,7 @@ class Learned:
 
     def among(self, answers: Sequence[Sequence[float]]) -> list[Left]:
         """Of each row, from what each model says of it."""
-        told = [max(0.0, float(in_order(each)) / len(each)) for each in zip(*answers, strict=True)]
+        told = [max(0.0, float(added(each)) / len(each)) for each in zip(*answers, strict=True)]
         return [Left(cycles) if self.band is None else self.band.around(cycles) for cycles in told]
 
 

@@ -371,7 +371,7 @@ def _by_place(facts: Sequence[Fact]) -> Iterator[list[Fact]]:
         yield batch
 
 
-def temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -> dict[str, Place]:
+def temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -> Mapping[str, Place]:
     """By gateway what the temperatures of its devices were."""
     found: dict[str, defaultdict[int, list[tuple[str, float]]]] = {}
     for fact in batch:
@@ -379,7 +379,7 @@ def temperatures(batch: Sequence[Fact], days: Mapping[str, Sequence[DaySums]]) -
         for sums in days[fact.id]:
             if (told := sums.signals.get("temperature")) is not None:
                 place[sums.day].append((fact.id, told.mean))
-    return {gateway: place for gateway, place in found.items()}  # noqa: C416 - other types to mypy
+    return found
 
 
 def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum
@@ -19,8 +19,9 @@ from statistics import fmean, pstdev
 from typing import Final
 
 from cloud_ingest.device_health.run_to_failure import SENSORS, SETTINGS, Run
+from hearthward.core.adding import added
 
-__all__ = ["Conditions", "Wear", "features", "in_order"]
+__all__ = ["Conditions", "Wear", "features"]
 
 TAUS: Final = (5.0, 15.0, 40.0)
 """In cycles."""
@@ -174,7 +175,7 @@ class _Index:
         self._deficit = 0.0
 
     def push(self, row: Sequence[float]) -> list[float]:
-        index = in_order(w * x for w, x in zip(self._weights, row, strict=True))
+        index = added(w * x for w, x in zip(self._weights, row, strict=True))
         self._last.append(index)
         means = [mean.push([index])[0] for mean in self._means]
         (began,) = self._beginning.push([index])
@@ -191,21 +192,13 @@ class _Index:
         ]
 
 
-def in_order(values: Iterable[float]) -> float:
-    """The sum, one after the other: ``sum`` is another one from Python 3.12 on."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total
-
-
 def _slope(values: Sequence[float]) -> float:
     """Of the line that fits best, a cycle; 0 of too few."""
     count = len(values)
     if count < FEWEST:
         return 0.0
     middle = (count - 1) / 2
-    return in_order((i - middle) * v for i, v in enumerate(values)) * 12 / (count * (count * count - 1))
+    return added((i - middle) * v for i, v in enumerate(values)) * 12 / (count * (count * count - 1))
 
 
 class Wear:

@@ -30,7 +30,7 @@ from rules.detectors.baseline import (
     Prior,
     Terms,
 )
-from rules.detectors.exactly import Array, mapped, numbered, quotient, rounded, rounds
+from rules.detectors.exactly import Array, mapped, numbered, parts, quotient, rounded
 
 __all__ = ["BatchedBaselines", "Kind"]
 
@@ -128,13 +128,11 @@ class BatchedBaselines:
         if not len(streams):
             return outputs
         with np.errstate(all="ignore"):
-            for chosen in rounds(streams):
-                for start in range(0, len(chosen), _AT_ONCE):
-                    part = chosen[start : start + _AT_ONCE]
-                    good = part[np.isfinite(values[part])]
-                    if len(good):
-                        self._part(streams[good], times[good], values[good], frozen[good])
-                    outputs[part] = self._rows[streams[part], _OUTPUT]
+            for part in parts(streams, _AT_ONCE):
+                good = part[np.isfinite(values[part])]
+                if len(good):
+                    self._part(streams[good], times[good], values[good], frozen[good])
+                outputs[part] = self._rows[streams[part], _OUTPUT]
         return outputs
 
     def shift(self, stream: int, by: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from rules.detectors.exactly import Array, numbered, rounds
+from rules.detectors.exactly import Array, numbered, parts
 from rules.detectors.levels import FLOOR, SETTLED, Levels
 from rules.detectors.parameters import DEFAULTS, SHORTEST, Coefficients, Parameters
 from rules.detectors.record_stack import (
@@ -135,10 +135,8 @@ class BatchedStacks:
         if not len(streams):
             return scores
         with np.errstate(all="ignore"):
-            for chosen in rounds(streams):
-                for start in range(0, len(chosen), _AT_ONCE):
-                    part = chosen[start : start + _AT_ONCE]
-                    scores[part] = self._part(streams[part], times[part], values[part])
+            for part in parts(streams, _AT_ONCE):
+                scores[part] = self._part(streams[part], times[part], values[part])
         return scores
 
     def _part(self, streams: Array, times: Array, values: Array) -> Array:

@@ -6,12 +6,12 @@ numbers, a decimal rounding and whatever ``math`` computes are not: these are he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-__all__ = ["Array", "mapped", "numbered", "quotient", "rounded", "rounds"]
+__all__ = ["Array", "mapped", "numbered", "parts", "quotient", "rounded", "rounds"]
 
 Array: TypeAlias = Any
 """Of numpy, one item a reading; or a number that goes for all of them."""
@@ -77,3 +77,10 @@ def rounds(streams: Array) -> list[Array]:
     nth = np.arange(len(streams)) - np.repeat(begins, np.diff(np.r_[begins, len(streams)]))
     by_round = np.argsort(nth, kind="stable")
     return np.split(order[by_round], np.cumsum(np.bincount(nth))[:-1])
+
+
+def parts(streams: Array, most: int) -> Iterator[Array]:
+    """The places of ``rounds``, at most so many at a time."""
+    for chosen in rounds(streams):
+        for start in range(0, len(chosen), most):
+            yield chosen[start : start + most]

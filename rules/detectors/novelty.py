@@ -8,15 +8,16 @@ then, and while the alarm is open it does not. Pure; the same at the edge.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
+from hearthward.core.adding import added
 from hearthward.core.errors import RuleError
 from rules.detectors import record_stack
 from rules.detectors.parameters import DEFAULTS, SUPPOSED
 from rules.detectors.priors import Population
 from rules.detectors.record_stack import Moment, RecordStack
-from rules.detectors.terms import Term, explained
+from rules.detectors.terms import explained
 
 __all__ = [
     "COURSE",
@@ -248,11 +249,11 @@ def judged(
     asked = [t for t in found.terms if direction in {"either", t.direction}]
     if direction != "either":
         asked = [t for t in asked if t.name not in _ASIDE]
-    points = _added(asked)
+    points = added(t.points for t in asked)
     if not points:
         return 0.0, None
     if frozen:
-        present = _added(t for t in asked if t.name in _PRESENT)
+        present = added(t.points for t in asked if t.name in _PRESENT)
     else:
         present = points * max(0.0, 1.0 - found.calmed / moment.total)
     evidence = present * found.share
@@ -269,11 +270,3 @@ def judged(
     )
     output = round(evidence / (evidence + DEFAULTS.threshold), _DIGITS)
     return output, Evidence(round(moment.value, 3), known(), parts)
-
-
-def _added(terms: Iterable[Term]) -> float:
-    """Their points in order, one on the other: ``sum`` rounds otherwise from Python 3.12 on."""
-    points = 0.0
-    for term in terms:
-        points += term.points
-    return points

@@ -16,7 +16,7 @@ import numpy as np
 
 from hearthward.core.errors import RuleError
 from rules.detectors.batch import ROW, BatchedStacks, Forecast, Made
-from rules.detectors.exactly import Array, numbered, quotient, rounded, rounds
+from rules.detectors.exactly import Array, numbered, parts, quotient, rounded
 from rules.detectors.levels import Levels
 from rules.detectors.novelty import (
     LASTING,
@@ -123,13 +123,11 @@ class BatchedNovelties:
         if not len(streams):
             return outputs
         with np.errstate(all="ignore"):
-            for chosen in rounds(streams):
-                for start in range(0, len(chosen), _AT_ONCE):
-                    part = chosen[start : start + _AT_ONCE]
-                    good = part[np.abs(values[part]) <= READABLE]
-                    if len(good):
-                        self._part(streams[good], times[good], values[good], frozen[good])
-                    outputs[part] = self._rows[streams[part], _OUTPUT]
+            for part in parts(streams, _AT_ONCE):
+                good = part[np.abs(values[part]) <= READABLE]
+                if len(good):
+                    self._part(streams[good], times[good], values[good], frozen[good])
+                outputs[part] = self._rows[streams[part], _OUTPUT]
         return outputs
 
     def shift(self, stream: int, by: int) -> None:
